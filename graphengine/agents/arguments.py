@@ -196,28 +196,29 @@ class Form:
 
 
 def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str, object]) -> None:
-    """Check arguments against a declared schema. One that cannot check anything is left to who declared it.
+    """Check arguments against a declared schema.
 
     Raises:
         BadArguments: They do not fit.
     """
+    if wrong := misfits(schema, arguments):
+        raise BadArguments(_do_not_fit(tool, [f"- {each}" for each in wrong[:_MAX_PROBLEMS]], len(wrong)))
+
+
+def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
+    """Return why a value does not fit a declared schema. One that cannot check anything is left to who declared it."""
     from jsonschema import exceptions, validators  # noqa: PLC0415 - heavy, and needed for such calls alone
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
     checker: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
     try:
         checker.check_schema(schema)
-        found = list(checker(schema, registry=Registry()).iter_errors(arguments))
-        found = [exceptions.best_match([each]) for each in found]
+        found = [exceptions.best_match([each]) for each in checker(schema, registry=Registry()).iter_errors(value)]
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
-        log.debug("the schema of %s checks nothing: %s", tool, error)
-        return
-    if found:
-        lines = []
-        for each in found[:_MAX_PROBLEMS]:
-            place = ".".join(map(str, each.absolute_path)) or "value"
-            lines.append(f"- {place}: {clipped(utf8_text(each.message), _LONGER)}")
-        raise BadArguments(_do_not_fit(tool, lines, len(found)))
+        log.debug("a declared schema checks nothing: %s", error)
+        return []
+    places = [".".join(map(str, each.absolute_path)) or "value" for each in found]
+    return [f"{place}: {clipped(utf8_text(e.message), _LONGER)}" for place, e in zip(places, found, strict=True)]
 
 
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
@@ -395,5 +396,6 @@ __all__ = [
     "Taken",
     "as_object",
     "check_fit",
+    "misfits",
     "repair_first",
 ]

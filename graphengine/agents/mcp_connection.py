@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mcp.client import ClientRequestContext, Transport
     from mcp.client.session import IncomingMessage
 
+    from graphengine.agents.mcp_repairs import Repairs
+
 log = logging.getLogger("graphengine.agents")
 
 _NAME_CHARACTERS: Final = 80
@@ -102,6 +104,7 @@ class Connection:
         self._noise = ""
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
+        self.repairs: Repairs  # once the package is loaded
 
     @property
     def client(self) -> Client:
@@ -196,7 +199,10 @@ class Connection:
         from anyio import CancelScope  # noqa: PLC0415 - loaded by now
         from mcp import Client, Implementation  # noqa: PLC0415
 
-        from graphengine.agents.mcp_tasks import Tasks  # noqa: PLC0415 - it needs the package
+        from graphengine.agents.mcp_repairs import Repairs  # noqa: PLC0415 - it needs the package
+        from graphengine.agents.mcp_tasks import Tasks  # noqa: PLC0415 - as above
+
+        self.repairs = Repairs()
 
         info = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
         try:
@@ -205,12 +211,12 @@ class Connection:
                 async with AsyncExitStack() as stack:
                     transport = await self._transport(stack)
                     client = Client(
-                        transport,
+                        self.repairs.of(transport),
                         cache=None,
                         client_info=info,
                         extensions=[Tasks()],
                         message_handler=self._received,
-                        elicitation_callback=refuse_to_ask,  # also says that this client can ask
+                        elicitation_callback=refuse_to_ask,  # also says that it can, which `Repairs` limits
                     )
                     await stack.enter_async_context(client)
                     self._ready.set_result(client)
@@ -227,8 +233,12 @@ class Connection:
             import httpx2  # noqa: PLC0415 - the mcp package needs it
             from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
 
+            from graphengine.agents.mcp_repairs import read_soundly  # noqa: PLC0415
+
             timeout = httpx2.Timeout(_HTTP_SECONDS, read=None)
-            http = httpx2.AsyncClient(headers=dict(address.headers), auth=address.auth, timeout=timeout)
+            hooks = {"response": [read_soundly]}
+            headers = dict(address.headers)
+            http = httpx2.AsyncClient(headers=headers, auth=address.auth, timeout=timeout, event_hooks=hooks)
             return streamable_http_client(address.url, http_client=await stack.enter_async_context(http))
         self._errors = _Errors(address)
         program, *arguments = address.command
@@ -281,7 +291,9 @@ def is_refusal(error: BaseException) -> bool:
     from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR  # noqa: PLC0415
 
     refusals = (INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR)
-    return isinstance(error, MCPError) and error.code in refusals
+    if not isinstance(error, MCPError) or error.code not in refusals:
+        return False
+    return not error.message.startswith("Failed to parse ")  # said by the client, of an answer
 
 
 def _late(timeout_seconds: float) -> str:

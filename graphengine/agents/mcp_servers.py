@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.agents.approval import Approval
+from graphengine.agents.arguments import misfits
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     import httpx2
     from mcp import Client, types
+    from pydantic import JsonValue
 
     from graphengine.agents.approval import Approve
     from graphengine.agents.tools import OnError
@@ -50,6 +52,7 @@ _LEFT_OUT: Final = "the tool %r of the MCP server %s is left out: %s"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
 _LISTED: Final = 20
+_MAX_REMARKS: Final = 3
 _BASE64_TO_BYTES: Final = 3 / 4
 _SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
 """Types of media that the providers take in results of tools."""
@@ -166,7 +169,8 @@ class McpServer:
         """
         shared = self._entered()
         try:
-            return await self._tools(await shared.listed(), shared)
+            found, unusable = await shared.listed()
+            return await self._tools(found, unusable, shared)
         except BaseException:
             await self.close()
             raise
@@ -202,16 +206,16 @@ class McpServer:
             del self._shared[loop]
             await shared.end()
 
-    async def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
+    async def _tools(self, found: Sequence[types.Tool], unusable: Mapping[str, str], shared: _Shared) -> Sequence[Tool]:
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
         named += self.effect if isinstance(self.effect, Mapping) else ()
-        if missing := sorted(set(named).difference(known)):
+        if missing := sorted(set(named).difference(known, unusable)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             listed = ", ".join([*reversed(known)][:_LISTED]) + (", …" if len(known) > _LISTED else "")
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {listed or 'none'}")
-        left = _unusable(found)
+        left = {**_unusable(found), **unusable}
         names = fitting_names(known, _UNFIT, self.prefix)
         made: list[Tool] = []
         async for name in unhurried(reversed(known)):
@@ -289,8 +293,11 @@ class _Shared:
         self._lock = asyncio.Lock()  # one task at a time starts or ends it
         self._connection: Connection | None = None
 
-    async def listed(self) -> Sequence[types.Tool]:
-        """List its current tools. A server that has ended meanwhile is started once more."""
+    async def listed(self) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
+        """List its current tools, and those that cannot be read, with the reasons.
+
+        A server that has ended meanwhile is started once more.
+        """
         connection = await self._connected()
         try:
             return await self._list_tools(connection)
@@ -300,9 +307,9 @@ class _Shared:
         await self._died(connection)
         return await self._list_tools(await self._connected())
 
-    async def _list_tools(self, connection: Connection) -> Sequence[types.Tool]:
+    async def _list_tools(self, connection: Connection) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
         async with self._in_time("tools"):
-            return await _all_tools(connection.client)
+            return await _all_tools(connection.client), connection.repairs.unusable
 
     @asynccontextmanager
     async def _in_time(self, what: str) -> AsyncIterator[None]:
@@ -357,7 +364,10 @@ class _Shared:
                 raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
             return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
         shown: list[Media] | None = [] if self._server.media else None
-        text = self._server.address.struck(text_of_result(result, shown))
+        text = text_of_result(result, shown)
+        if (schema := connection.repairs.outputs.get(tool)) is not None and not result.is_error:
+            text += _remark(schema, result.structured_content)
+        text = self._server.address.struck(text)
         return ToolOutcome(text, result.is_error, shown or ())
 
     async def end(self) -> None:
@@ -393,6 +403,15 @@ class _Shared:
 
     def _text_of(self, error: Exception) -> str:
         return self._server.address.public(f"{type(error).__name__}: {text_of(error)}")
+
+
+def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
+    """Return what is to be said of a result that is not what its tool declares, "" for nothing."""
+    if structured is None:
+        return "\n\n[The tool declares structured content, and answered without it.]"
+    wrong = misfits(schema, structured)
+    problems = "; ".join(wrong[:_MAX_REMARKS]) + ("; …" if len(wrong) > _MAX_REMARKS else "")
+    return f"\n\n[The structured content of this answer is not what the tool declares: {problems}.]" if wrong else ""
 
 
 async def _all_tools(client: Client) -> Sequence[types.Tool]:

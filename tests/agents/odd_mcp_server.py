@@ -16,7 +16,6 @@
     rubbish  writes invalid lines before each answer
     closing  ends when it is called
     once     ends when it is called, and starts only while FILE is missing, which it makes
-    words    answers a call with an invalid result
     number   answers a call with an error that has the client's code for a closed connection
 """
 
@@ -66,8 +65,6 @@ def answered(method: str, params: dict[str, str]) -> dict[str, object]:
         return listed(params.get("cursor"))
     if KIND in ("closing", "once"):
         sys.exit(3)
-    if KIND == "words":
-        return {"content": "done"}
     sys.stderr.write(f"called with ODD_TOKEN={os.environ.get('ODD_TOKEN')}\n")
     sys.stderr.flush()
     return {"content": [{"type": "text", "text": str(os.getpid())}]}

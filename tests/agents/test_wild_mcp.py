@@ -2,7 +2,11 @@
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,32 +15,79 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, mcp
 from graphengine.agents.mcp_servers import McpServer
+from graphengine.agents.tools import ToolOutcome
 from graphengine.cli.main import main
 from graphengine.models import Response
 from graphengine.models.scripted import calls
+from tests.agents.tool_kits import in_thread
+from tests.agents.wild_mcp_server import Wild
 
 pytest.importorskip("mcp")
 
 SERVER = Path(__file__).with_name("wild_mcp_server.py")
 
 
-def server(file: Path, *names: str, answers: Any = None, tools: Any = (), **options: Any) -> McpServer:
-    """Return a server that lists these tools."""
-    file.write_text(
-        json.dumps(
-            {
-                "tools": [*({"name": n, "inputSchema": {"type": "object"}} for n in names), *tools],
-                "answers": answers or {},
-            }
-        )
-    )
+OBJECT = {"type": "object"}
+OUTPUT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+DONE = "\n\n[The tool declares structured content, and answered without it.]"
+HALF = '"text": "half \\ud83d here, whole \\ud83d\\ude00, written \\\\ud83d"'
+
+
+def write(file: Path, *names: str, tools: Sequence[object] = (), **answers: Any) -> None:
+    """Write what a server has: these tools with any arguments, and more tools, with answers and lines."""
+    plain = [{"name": name, "inputSchema": OBJECT} for name in names]
+    file.write_text(json.dumps({"tools": [*plain, *tools], **answers}))
+
+
+def server(file: Path, *names: str, **more: Any) -> McpServer:
+    """Return a server over stdio that has this."""
+    options = {name: more.pop(name) for name in ("approve", "effect", "timeout_seconds") if name in more}
+    write(file, *names, **more)
     return mcp([sys.executable, "-S", str(SERVER), str(file)], **options)
 
 
 def called(file: Path) -> list[str]:
     """Return the calls that a server got."""
     log = Path(f"{file}.log")
-    return log.read_text().splitlines() if log.exists() else []
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line for line in lines if not line.startswith("initialize")]
+
+
+@contextmanager
+def served(file: Path, *, streams: bool) -> Iterator[str]:
+    """Serve it over HTTP, and return the address; a stream comes in pieces of a few bytes."""
+    wild = Wild(file)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            answer = wild.answer(self.rfile.read(int(self.headers["content-length"])).decode())
+            body = f"event: message\r\ndata: {answer}\r\n\r\n" if streams and answer else answer
+            self.send_response(200 if answer else 202)
+            self.send_header("content-type", "text/event-stream" if streams and answer else "application/json")
+            self.send_header("content-length", str(len(body.encode())))
+            self.end_headers()
+            for start in range(0, len(body.encode()), 7):
+                self.wfile.write(body.encode()[start : start + 7])
+                self.wfile.flush()
+
+        def log_message(self, *args: object) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_address[1]}/mcp"
+        http.shutdown()
+
+
+async def outcome(source: McpServer, name: str) -> ToolOutcome:
+    """Return the outcome of a call of a server's tool."""
+    (tool,) = [each for each in await source.open() if each.origin == name]
+    try:
+        return await tool.call("{}", {}, in_thread)
+    finally:
+        await source.close()
 
 
 class Desk(BaseModel):
@@ -63,7 +114,7 @@ async def test_a_name_stays_a_tools_own_while_its_run_waits(tmp_path: Path) -> N
     graph = desk(model, server(file, "a.b", approve=["a.b"]))
     async with Runner(tmp_path / "runs.db") as runner:
         assert (await runner.start(graph, run_id="r").result()).status == "waiting"
-    server(file, "a_b", "a.b")
+    write(file, "a_b", "a.b")
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.answer("r", True)  # noqa: FBT003 - the answer
         assert (await runner.resume("r", graph).result()).output == "done"
@@ -112,3 +163,130 @@ def test_check_lists_what_no_model_can_call(tmp_path: Path) -> None:
     assert "'twin' of the MCP server" in problems[0]["message"]
     assert "two different tools of this name" in problems[0]["message"]
     assert "no program 'no-such-program'" in problems[1]["message"]
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, tuple[str, str, bool]] = {
+    "text in place of the declared output": ('{"content": [{"type": "text", "text": "sent"}]}', f"sent{DONE}", False),
+    "nothing at all": ("{}", DONE, False),
+    "another output than declared": (
+        '{"content": [{"type": "text", "text": "sent"}], "structuredContent": {"a": "x"}}',
+        "sent\n\n[The structured content of this answer is not what the tool declares: WRONG.]".replace(
+            "WRONG", "a: 'x' is not of type 'integer'"
+        ),
+        False,
+    ),
+    "an error without the declared output": ('{"content": [], "isError": true}', "", True),
+    "an output that is no object": ('{"content": [], "structuredContent": [1, 2]}', f"[1, 2]{DONE}", False),
+    "an unknown block": (
+        '{"content": [{"type": "hologram", "x": 1}, {"type": "text", "text": "after"}], "structuredContent": {"a": 1}}',
+        "[hologram: this content cannot be read, and is not passed on]\nafter",
+        False,
+    ),
+    "a picture without data": (
+        '{"content": [{"type": "image"}, {"type": "text", "text": "after"}], "structuredContent": {"a": 1}}',
+        "[image: this content cannot be read, and is not passed on]\nafter",
+        False,
+    ),
+    "blocks that are texts": ('{"content": ["one", 2, {"text": "three"}]}', f"one\n2\nthree{DONE}", False),
+    "a text in place of the list": ('{"content": "sent"}', f"sent{DONE}", False),
+    "null in place of the list": ('{"content": null, "structuredContent": {"a": 1}, "_meta": 1}', '{"a":1}', False),
+    "a word for the error": ('{"content": "no", "isError": "true"}', "no", True),
+    "the first revision's result": ('{"toolResult": {"sent": 1}}', f'{{"sent": 1}}{DONE}', False),
+    "a text in place of a result": ('"sent"', f"sent{DONE}", False),
+    "half of an emoji": (
+        f'{{"content": [{{"type": "text", {HALF}}}], "structuredContent": {{"a": 1}}}}',
+        "half \ufffd here, whole \U0001f600, written \\ud83d",
+        False,
+    ),
+    "nested deeply": (
+        '{"content": [{"type": "text", "text": "sent"}], "more": ' + "[" * 250 + "]" * 250 + "}",
+        f"sent{DONE}",
+        False,
+    ),
+}
+"""Results of a tool that acts and declares an output: each with the text for the model, and whether it is an error."""
+
+
+@pytest.mark.parametrize("transport", ["stdio", "json", "events"])
+async def test_what_a_server_answers_is_passed_on(transport: str, tmp_path: Path) -> None:
+    """Whatever it looks like, at once, and without a second call: the tool has acted."""
+    file = tmp_path / "tools.json"
+    tools = [{"name": name, "inputSchema": OBJECT, "outputSchema": OUTPUT} for name in ANSWERS]
+    source = server(file, tools=tools, answers={name: answer for name, (answer, _, _) in ANSWERS.items()})
+    with nullcontext("") if transport == "stdio" else served(file, streams=transport == "events") as url:
+        source = mcp(url=url) if url else source
+        await source.open()
+        for name, (_, text, is_error) in ANSWERS.items():
+            assert (await outcome(source, name)) == ToolOutcome(text, is_error), name
+        await source.close()
+    assert called(file) == [*ANSWERS]
+
+
+LINES = {
+    "without jsonrpc": ('{"id": ID, "result": {"content": [{"type": "text", "text": "sent"}]}}', "sent", False),
+    "both, one null": ('{"jsonrpc": "2.0", "id": ID, "result": {"content": []}, "error": null}', "", False),
+    "an error that is a text": ('{"jsonrpc": "2.0", "id": ID, "error": "locked"}', "MCPError: locked", True),
+    "an error without a code": ('{"id": ID, "error": {"message": "locked"}}', "MCPError: locked", True),
+}
+"""Messages that are not JSON-RPC."""
+
+
+@pytest.mark.parametrize("transport", ["stdio", "json", "events"])
+async def test_a_message_that_is_nearly_one_is_read(transport: str, tmp_path: Path) -> None:
+    """The caller does not wait in vain for one that the protocol has."""
+    file = tmp_path / "tools.json"
+    source = server(file, *LINES, lines={name: line for name, (line, _, _) in LINES.items()})
+    with nullcontext("") if transport == "stdio" else served(file, streams=transport == "events") as url:
+        source = mcp(url=url) if url else source
+        await source.open()
+        for name, (_, text, is_error) in LINES.items():
+            found = await outcome(source, name)
+            assert (found.text, found.is_error) == (text, is_error), name
+        await source.close()
+
+
+async def test_one_tool_of_a_list_that_cannot_be_read_takes_no_other_away(tmp_path: Path) -> None:
+    """What cannot be read of a tool is left out of it; a tool is left out only if no model could call it."""
+    odd = [
+        {"name": "no schema"},
+        {"name": "null", "inputSchema": None, "description": None, "title": 1, "annotations": "x", "icons": {}},
+        {"name": "no type", "inputSchema": {"properties": {"a": None, "b": True}, "required": None}},
+        {"name": "or null", "inputSchema": {"type": ["object", "null"], "$schema": 7}},
+        {"name": "list", "inputSchema": {"type": "array"}},
+        {"inputSchema": OBJECT},
+        "a tool",
+        {"name": "x", "inputSchema": OBJECT, "outputSchema": 1, "execution": {"taskSupport": "sometimes"}, "_meta": []},
+    ]
+    source = server(tmp_path / "tools.json", "fine", tools=odd)
+    assert [tool.origin for tool in await source.open()] == ["fine", "no schema", "null", "no type", "or null", "x"]
+    await source.close()
+    assert await source.left_out() == {
+        "list": "its arguments are not an object",
+        "tool 7": "it has no name",
+        "tool 8": "it has no name",
+    }
+
+
+@pytest.mark.parametrize("effect", [None, "once"])
+async def test_a_tool_that_acted_is_not_called_again(effect: Any, tmp_path: Path) -> None:
+    """An answer that is not what it declares is no failure, neither for the model nor for an effect."""
+    file = tmp_path / "tools.json"
+    tools = [{"name": "mail", "inputSchema": OBJECT, "outputSchema": OUTPUT}]
+    answers = {"mail": '{"content": [{"type": "text", "text": "sent"}, {"type": "receipt"}]}'}
+    model = ScriptedModel(
+        lambda request: Response("done") if request.messages[-1].role == "tool" else calls(("mail", {}))
+    )
+    async with Runner() as runner:
+        found = await runner.start(desk(model, server(file, tools=tools, answers=answers, effect=effect))).result()
+    assert (found.output, called(file)) == ("done", ["mail"])
+
+
+async def test_a_server_that_is_initialized_is_not_promised_a_person(tmp_path: Path) -> None:
+    """It asks while a call is made, which no wait of a run can carry; one of a later revision ends the call."""
+    source = server(tmp_path / "tools.json", "fine")
+    await source.open()
+    await source.close()
+    (line,) = Path(f"{tmp_path / 'tools.json'}.log").read_text().splitlines()
+    assert "elicitation" not in json.loads(line.removeprefix("initialize "))

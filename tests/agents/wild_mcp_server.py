@@ -1,40 +1,60 @@
 """An MCP server whose tools and answers a test writes into a file, which is read anew for each request.
 
-`wild_mcp_server.py FILE`, over stdio, of the revision 2025-06-18. The file is a JSON object: `tools` is the list, and
-`answers` has for a tool's name the result of a call as a JSON text, which is sent as it is. The answer to any other
-call is a text with the name and the arguments. `FILE.log` gets the name of each tool that is called.
+`wild_mcp_server.py FILE`, over stdio, of the revision 2025-06-18. The file is a JSON object: `tools` is the list,
+`answers` has for a tool's name the result of a call as a JSON text, which is sent as it is, and `lines` the whole
+message, in which `ID` stands for the id of the request. The answer to any other call is a text with the name and the
+arguments. `FILE.log` gets the name of each tool that is called, and `initialize` with the capabilities of the client.
 """
 
 import json
 import sys
 from pathlib import Path
 
-FILE = Path(sys.argv[1])
+
+class Wild:
+    """The server, without a transport."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def answer(self, line: str) -> str:
+        """Return the message that answers a request; "" for a notification."""
+        request = json.loads(line)
+        if "id" not in request:
+            return ""
+        given, identity = json.loads(self._file.read_text(encoding="utf-8")), json.dumps(request["id"])
+        params = request.get("params") or {}
+        if request["method"] == "tools/call" and params["name"] in given.get("lines", {}):
+            self._log(params["name"])
+            return str(given["lines"][params["name"]]).replace("ID", identity)
+        found = self._result(request["method"], params, given)
+        unknown = '"error": {"code": -32601, "message": "there is no such method"}'
+        part = unknown if found is None else f'"result": {found}'
+        return f'{{"jsonrpc": "2.0", "id": {identity}, {part}}}'
+
+    def _result(self, method: str, params: dict[str, object], given: dict[str, dict[str, str]]) -> str | None:
+        """Return the result of a request as JSON; None for a method that the server does not know."""
+        if method == "initialize":
+            self._log(f"initialize {json.dumps(params['capabilities'])}")
+            info = {"name": "wild", "version": "1"}
+            return json.dumps({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info})
+        if method == "tools/list":
+            return json.dumps({"tools": given["tools"]})
+        if method == "tools/call":
+            name = str(params["name"])
+            self._log(name)
+            echo = {"content": [{"type": "text", "text": f"{name} {json.dumps(params.get('arguments'))}"}]}
+            return given.get("answers", {}).get(name, json.dumps(echo))
+        return None
+
+    def _log(self, text: str) -> None:
+        with Path(f"{self._file}.log").open("a", encoding="utf-8") as log:
+            log.write(f"{text}\n")
 
 
-def result_of(method: str, params: dict[str, object]) -> str | None:
-    """Return the result of a request as JSON; None for a method that the server does not know."""
-    given = json.loads(FILE.read_text(encoding="utf-8"))
-    if method == "initialize":
-        info = {"name": "wild", "version": "1"}
-        return json.dumps({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info})
-    if method == "tools/list":
-        return json.dumps({"tools": given["tools"]})
-    if method == "tools/call":
-        name = str(params["name"])
-        with Path(f"{FILE}.log").open("a", encoding="utf-8") as log:
-            log.write(f"{name}\n")
-        echo = {"content": [{"type": "text", "text": f"{name} {json.dumps(params.get('arguments'))}"}]}
-        return str(given.get("answers", {}).get(name, json.dumps(echo)))
-    return None
-
-
-for line in sys.stdin:
-    request = json.loads(line)
-    if "id" not in request:
-        continue
-    found = result_of(request["method"], request.get("params") or {})
-    unknown = '"error": {"code": -32601, "message": "there is no such method"}'
-    part = unknown if found is None else f'"result": {found}'
-    sys.stdout.write(f'{{"jsonrpc": "2.0", "id": {json.dumps(request["id"])}, {part}}}\n')
-    sys.stdout.flush()
+if __name__ == "__main__":
+    wild = Wild(Path(sys.argv[1]))
+    for line in sys.stdin:
+        if answered := wild.answer(line):
+            sys.stdout.write(f"{answered}\n")
+            sys.stdout.flush()

@@ -1,0 +1,318 @@
+r"""Messages of MCP servers that are not what the protocol says, made into what the `mcp` package can read.
+
+The package reads a message whole or not at all. One tool of a list with a description that is no text takes all tools
+away; one block of an unknown type, or a structured content that the declared schema does not allow, turns the result of
+a call that has acted into an error; and to a line that is not UTF-8 (`"\ud83d"`, half of an emoji), nested too deeply,
+or without `jsonrpc`, a caller waits until its time is over. `Repairs` stands between the transport and the package, and
+changes what is wrong, and nothing else. It is loaded with the package.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp import types
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+from mcp_types.methods import validate_server_result
+from pydantic import ValidationError
+
+from graphengine.models.sdk import sound_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from types import TracebackType
+    from typing import Self
+
+    import httpx2
+    from mcp.client import Transport
+    from mcp.client._transport import ReadStream, TransportStreams, WriteStream
+    from pydantic import JsonValue
+
+    from graphengine.models.received import JsonObject
+
+_REVISION: Final = "2025-11-25"
+"""The revision of tools and blocks, which later ones have in the same form."""
+_DEEPEST: Final = 150
+"""How deeply a message may be nested; pydantic reads 200 levels."""
+_OPEN_ENDED: Final = ("input_required", "task")
+"""Types of results of a call that are none yet."""
+
+
+class Repairs:
+    """The repairs of one connection.
+
+    Attributes:
+        unusable: The tools of its lists that cannot be read, with the reasons.
+        outputs: For each tool that declares one: the schema of its structured content.
+    """
+
+    def __init__(self) -> None:
+        self.unusable: dict[str, str] = {}
+        self.outputs: dict[str, JsonObject] = {}
+        self._methods: dict[str | int, str] = {}
+
+    @asynccontextmanager
+    async def of(self, transport: Transport) -> AsyncIterator[TransportStreams]:
+        """Return a transport whose messages are repaired."""
+        async with transport as (reading, writing):
+            yield _Reading(reading, self), _Writing(writing, self)
+
+    def sent(self, message: SessionMessage) -> None:
+        """Note the method of a request. To a server that is asked `initialize`, this client cannot ask a person.
+
+        Such a server asks while a call is made, and has to be answered in the same process. One of the revision
+        2026-07-28 ends the call with what it requires, see `graphengine.agents.mcp_input`.
+        """
+        request = message.message
+        if isinstance(request, types.JSONRPCRequest):
+            self._methods[request.id] = request.method
+            if request.method == "initialize" and request.params is not None:
+                request.params["capabilities"].pop("elicitation", None)
+
+    def received(self, item: SessionMessage | Exception) -> SessionMessage | Exception:
+        """Return a message that the package can read, if it can be made one."""
+        if isinstance(item, ValidationError):
+            with suppress(ValueError, StopIteration):
+                line = readable(_line_of(item))
+                item = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        if isinstance(item, SessionMessage) and isinstance(item.message, types.JSONRPCResponse):
+            method, result = self._methods.pop(item.message.id, ""), item.message.result
+            if method == "tools/list":
+                self._list(result)
+            elif method == "tools/call" and result.get("resultType") not in _OPEN_ENDED:
+                item.message.result = _called(result)
+        return item
+
+    def _list(self, result: JsonObject) -> None:
+        """Repair a page of a list of tools. Declared outputs are taken out: the package would refuse what differs."""
+        if not isinstance(tools := result.get("tools"), list):
+            return
+        kept: list[JsonValue] = []
+        for number, given in enumerate(tools, 1):
+            name = given.get("name") if isinstance(given, dict) else None
+            if not isinstance(given, dict) or not isinstance(name, str):
+                self.unusable[f"tool {number}"] = "it has no name"
+                continue
+            declared = given.get("inputSchema")
+            schema = _of_object(declared if isinstance(declared, dict) else {})
+            if schema is None:
+                self.unusable[name] = "its arguments are not an object"
+                continue
+            self.unusable.pop(name, None)
+            output = given.pop("outputSchema", None)
+            self.outputs.pop(name, None)
+            if isinstance(output, dict):
+                self.outputs[name] = output
+            kept.append(_tool({**given, "inputSchema": schema}))
+        result["tools"] = kept
+
+
+def readable(text: str) -> str:
+    """Return a message that is valid JSON-RPC in place of one that is nearly so; else the text itself."""
+    try:
+        jsonrpc_message_adapter.validate_json(text, by_name=False)
+    except ValueError:
+        with suppress(ValueError, RecursionError, TypeError):
+            message = _shallow(sound_json(json.loads(text)), _DEEPEST)
+            if isinstance(message, dict) and _is_response(message):
+                return json.dumps(_response(message))
+    return text
+
+
+def _line_of(error: ValidationError) -> str:
+    """Return the line that the package could not read, from its error. Raises: StopIteration: It is not there."""
+    found = error.errors(include_url=False)
+    whole = (each["input"] for each in found if each["type"] in ("json_invalid", "missing"))
+    line: object = next(whole)  # of JSON the object, as a request, which the adapter tries too, would have a method
+    return line if isinstance(line, str) else json.dumps(line)
+
+
+def _shallow(value: JsonValue, levels: int) -> JsonValue:
+    """Return a value in which a sentence stands for what is nested deeper than this."""
+    if not isinstance(value, (dict, list)):
+        return value
+    if levels == 0:
+        return "[nested too deeply, and not passed on]"
+    if isinstance(value, list):
+        return [_shallow(each, levels - 1) for each in value]
+    return {key: _shallow(each, levels - 1) for key, each in value.items()}
+
+
+async def read_soundly(response: httpx2.Response) -> None:
+    """Repair the messages in a response, whether it is one of them, or a stream of events."""
+    streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+    whole = response.aiter_bytes
+
+    async def repaired(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+        pieces: list[bytes] = []
+        async for piece in whole(chunk_size):
+            pieces.append(piece)
+            if streams and (b"\n" in piece or b"\r" in piece):
+                lines = b"".join(pieces).splitlines(keepends=True)
+                pieces = [lines.pop()] if not lines[-1].endswith((b"\n", b"\r")) else []
+                yield b"".join(map(_line, lines))
+        yield b"".join(map(_line, b"".join(pieces).splitlines(keepends=True))) if streams else _body(b"".join(pieces))
+
+    setattr(response, "aiter_bytes", repaired)  # noqa: B010 - the client reads all content by it, decoded
+
+
+def _line(line: bytes) -> bytes:
+    """Return a line of a stream of events."""
+    field, colon, value = line.partition(b":")
+    if field != b"data" or not value.strip():
+        return line
+    end = line[len(line.rstrip(b"\r\n")) :]
+    return field + colon + b" " + _body(value.strip()) + end
+
+
+def _body(body: bytes) -> bytes:
+    return readable(body.decode("utf-8", "replace")).encode()
+
+
+def _is_response(message: JsonObject) -> bool:
+    """Return whether this is meant as a response, and not as a line of a log."""
+    is_ours = message.get("jsonrpc") == "2.0" or message.keys() <= {"error", "id", "result"}
+    return is_ours and "id" in message and ("result" in message or "error" in message)
+
+
+def _response(message: JsonObject) -> JsonObject:
+    """Return a response with the parts that each has."""
+    made: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
+    error, result = message.get("error"), message.get("result")
+    if error is None:
+        made["result"] = result if isinstance(result, dict) else {"content": result}
+        return made
+    given: JsonObject = error if isinstance(error, dict) else {"message": error}
+    code = given.get("code")
+    text = _as_text(given.get("message", given))
+    made["error"] = {"code": code if type(code) is int else types.INTERNAL_ERROR, "message": text}
+    return made
+
+
+def _of_object(schema: JsonObject) -> JsonObject | None:
+    """Return a schema of arguments with the parts that the protocol requires; None if they are no object."""
+    kind = schema.get("type", "object")
+    if kind is not None and "object" not in (kind if isinstance(kind, list) else [kind]):
+        return None
+    made: JsonObject = {**schema, "type": "object"}
+    properties, required = schema.get("properties"), schema.get("required")
+    if "properties" in schema:
+        named = properties.items() if isinstance(properties, dict) else ()
+        made["properties"] = {name: each if isinstance(each, (dict, bool)) else True for name, each in named}
+    if "required" in schema:
+        made["required"] = [each for each in required if isinstance(each, str)] if isinstance(required, list) else []
+    if not isinstance(schema.get("$schema", ""), str):
+        del made["$schema"]
+    return made
+
+
+def _tool(given: JsonObject) -> JsonObject:
+    """Return a tool without the parts that cannot be read."""
+    try:
+        validate_server_result("tools/list", _REVISION, {"tools": [given]})
+    except ValidationError as error:
+        wrong = {str(each["loc"][2]) for each in error.errors(include_url=False, include_input=False)}
+        return {key: value for key, value in given.items() if key not in wrong}
+    return given
+
+
+def _called(result: JsonObject) -> JsonObject:
+    """Return the result of a call, in which each part that cannot be read is a text that says so."""
+    made = dict(result)
+    content = made.get("content", made.pop("toolResult", None))
+    items = content if isinstance(content, list) else [] if content is None else [content]
+    made["content"] = [*map(_block, items)]
+    structured = made.get("structuredContent")
+    if not isinstance(structured, dict):
+        made.pop("structuredContent", None)
+        if structured is not None and not items:
+            made["content"] = [{"type": "text", "text": _as_text(structured)}]
+    failed = made.get("isError", False)
+    made["isError"] = failed.strip().lower() == "true" if isinstance(failed, str) else bool(failed)
+    if not isinstance(made.get("_meta", {}), dict):
+        del made["_meta"]
+    return made
+
+
+def _block(block: JsonValue) -> JsonValue:
+    try:
+        validate_server_result("tools/call", _REVISION, {"content": [block]})
+    except ValidationError:
+        if isinstance(block, dict) and not isinstance(block.get("text"), str) and "type" in block:
+            text = f"[{_as_text(block['type'])}: this content cannot be read, and is not passed on]"
+        else:
+            text = _as_text(block.get("text") if isinstance(block, dict) and "text" in block else block)
+        return {"type": "text", "text": text}
+    return block
+
+
+def _as_text(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class _Reading:
+    """A stream of received messages."""
+
+    def __init__(self, inner: ReadStream[SessionMessage | Exception], repairs: Repairs) -> None:
+        self._inner = inner
+        self._repairs = repairs
+
+    @property
+    def last_context(self) -> Any:  # noqa: ANN401 - the package's own
+        """The context of the last message, where a transport has one."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        """Return the next message."""
+        return self._repairs.received(await self._inner.receive())
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        return self._repairs.received(await self._inner.__anext__())
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class _Writing:
+    """A stream of messages to send."""
+
+    def __init__(self, inner: WriteStream[SessionMessage], repairs: Repairs) -> None:
+        self._inner = inner
+        self._repairs = repairs
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send a message."""
+        self._repairs.sent(item)
+        await self._inner.send(item)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+__all__ = ["Repairs", "read_soundly", "readable"]
