@@ -27,6 +27,7 @@ HEAD = """\
 {imports}
 
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
@@ -45,8 +46,8 @@ class SyncRunner:
     def close(self) -> None: ...
 {runner}
 
-class SyncRun(Generic[S]):
-    def __init__(self, portal: Portal, run: Run[S]) -> None: ...
+class SyncRun(Generic[S, Out_co]):
+    def __init__(self, portal: Portal, run: Run[S, Out_co]) -> None: ...
     @property
     def id(self) -> str: ...
 {run}
@@ -95,6 +96,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
     lines = {
         "from types import TracebackType",
         "from typing import Final, Generic, Self",
+        "from typing_extensions import TypeVar",
         "from collections.abc import Iterator",
         "from graphengine.worker.admin import Admin",
         "from graphengine.api.portal import Portal",
@@ -107,11 +109,12 @@ def _imports(trees: list[ast.Module]) -> set[str]:
             if isinstance(node, ast.ImportFrom) and node.module != "__future__":
                 lines.add(ast.unparse(node))
     found: dict[str, str] = {}
-    for line in sorted(lines, key=lambda line: (not line.startswith("from graphengine.kernel "), line)):
+    first = ("from graphengine.kernel ", "from typing_extensions ")
+    for line in sorted(lines, key=lambda line: (not line.startswith(first), line)):
         module, _, names = line.partition(" import ")
         for name in names.split(", "):
             found.setdefault(name.rpartition(" ")[2], f"{module} import {name}")
-    return set(found.values())
+    return {line for name, line in found.items() if name not in ("S", "Out_co")}  # the file has its own
 
 
 def _methods(tree: ast.Module, name: str) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
+
+from typing_extensions import TypeVar
 
 from graphengine.kernel.definitions import GraphDefinition, check_with, with_our_keywords
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from graphengine.render.scopes import Fold
 
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
+T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
 
-class Graph(GraphDefinition[S]):
+class Graph(GraphDefinition[S, Out_co]):
     """A directed graph of nodes over a typed state.
 
     Args:
@@ -67,12 +71,12 @@ class Graph(GraphDefinition[S]):
 
     @overload
     @classmethod
-    def of(cls, agent: Agent[Any]) -> Graph[Any]: ...
+    def of(cls, agent: Agent[T]) -> Graph[Any, T]: ...
     @overload
     @classmethod
-    def of(cls, agent: Agent[Any, Inputs]) -> Graph[Inputs]: ...
+    def of(cls, agent: Agent[T, Inputs]) -> Graph[Inputs, T]: ...
     @classmethod
-    def of(cls, agent: Agent[Any, Any]) -> Graph[Any]:
+    def of(cls, agent: Agent[Any, Any]) -> Graph[Any, Any]:
         """Return the graph of one node that `runner.run(agent, …)` runs, to start, resume, branch or serve its runs.
 
         Its state has what the agent reads, and `answer`, its result: an instance of a subclass of `inputs=`, if the
@@ -91,7 +95,7 @@ class Graph(GraphDefinition[S]):
         return graph_of_agent(agent, cls)
 
     @classmethod
-    def chat(cls, agent: Agent[Any, Any]) -> Graph[Any]:
+    def chat(cls, agent: Agent[T, Any]) -> Graph[Any, T | None]:
         """Return the graph of conversations with an agent, which `runner.run(agent, …, chat=…)` runs, to serve them.
 
         Each run is a conversation: it waits for a message, replies, and waits again. Its result is the newest answer.
@@ -146,7 +150,7 @@ class Graph(GraphDefinition[S]):
         models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
-    ) -> Result[S]:
+    ) -> Result[S, Out_co]:
         """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
 
         Args:
@@ -187,7 +191,7 @@ class Graph(GraphDefinition[S]):
         models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
-    ) -> Result[S]:
+    ) -> Result[S, Out_co]:
         """Run it as `run` does, in a script without an event loop. `SyncRunner` has the methods of a Runner for that.
 
         Ctrl-C cancels async nodes at once and waits for a sync node's thread, which cannot be cancelled.

@@ -11,7 +11,9 @@ import functools
 import inspect
 import re
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn
+
+from typing_extensions import TypeVar
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Admin, Runner
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = run.result()")
 
@@ -126,10 +129,10 @@ class SyncRunner:
         self._portal.stop()
 
 
-class SyncRun(Generic[S]):
+class SyncRun(Generic[S, Out_co]):
     """A handle on a run, as `Run` is."""
 
-    def __init__(self, portal: Portal, run: Run[S]) -> None:
+    def __init__(self, portal: Portal, run: Run[S, Out_co]) -> None:
         self._portal = portal
         self._async = run
 

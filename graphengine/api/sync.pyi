@@ -4,7 +4,9 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from os import PathLike
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, Self, Unpack, overload
+
+from typing_extensions import TypeVar
 
 from graphengine.agents.agent import Agent
 from graphengine.agents.live_events import AgentEvent
@@ -41,6 +43,7 @@ from graphengine.worker.admin import Admin
 from graphengine.worker.schedules import Schedule
 
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
@@ -108,7 +111,7 @@ class SyncRunner:
     def close(self) -> None: ...
     def start(
         self,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         state: S | Mapping[str, object] | None = None,
         *,
         run_id: str | None = None,
@@ -121,22 +124,22 @@ class SyncRunner:
         tenant: str | None = None,
         user: str | None = None,
         wait_out: bool = True,
-    ) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
     def resume(
         self,
         run_id: str,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         retry_failed: bool = False,
         user: str | None = None,
         wait_out: bool = True,
-    ) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
     def branch(
         self,
         parent: str,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         at: At,
         *,
         update: Mapping[str, object] | None = None,
@@ -147,11 +150,11 @@ class SyncRunner:
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
-    ) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
     @overload
     def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
     @overload
-    def get(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
+    def get(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> SyncRun[S, Out_co]: ...
     def watch(
         self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
     ) -> Iterator[Event]: ...
@@ -166,13 +169,13 @@ class SyncRunner:
         self,
         run_id: str,
         value: object,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         *,
         question: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
-    ) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
     @overload
     def answer(
         self,
@@ -188,7 +191,7 @@ class SyncRunner:
     def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         run_id: str,
         topic: str,
         payload: object,
@@ -197,8 +200,8 @@ class SyncRunner:
         idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
-    ) -> SyncRun[S]: ...
-    def drive(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
+    def drive(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> SyncRun[S, Out_co]: ...
     def runs(
         self,
         search: str = "",
@@ -251,11 +254,11 @@ class SyncRunner:
         self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
     ) -> Iterator[AgentEvent | T]: ...
 
-class SyncRun(Generic[S]):
-    def __init__(self, portal: Portal, run: Run[S]) -> None: ...
+class SyncRun(Generic[S, Out_co]):
+    def __init__(self, portal: Portal, run: Run[S, Out_co]) -> None: ...
     @property
     def id(self) -> str: ...
-    def result(self) -> Result[S]: ...
+    def result(self) -> Result[S, Out_co]: ...
     def begun(self) -> None: ...
     def status(self) -> Status: ...
     def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
@@ -277,7 +280,7 @@ class SyncRun(Generic[S]):
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
-    ) -> SyncRun[S]: ...
+    ) -> SyncRun[S, Out_co]: ...
     def events(self, after: int = 0, *, wait_out: bool = False) -> Iterator[Event]: ...
 
 def without_loop(annotation: str) -> str: ...

@@ -12,7 +12,9 @@ import sys
 import time
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TextIO, TypeVar
+from typing import TYPE_CHECKING, Final, TextIO
+
+from typing_extensions import TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.cli.steps import (
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import Entry, Event, Result, Run, Step
 
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 _VERBS: Final = {
     "started": "bold",
@@ -459,7 +462,7 @@ def _whole_seconds(duration: float) -> str:
     return seconds(duration) if duration >= 60 else f"{max(0, int(duration))} s"  # noqa: PLR2004 - a minute
 
 
-async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
+async def show(run: Run[S, Out_co], *, stream: TextIO | None = None) -> Result[S, Out_co]:
     """Show a run live, as `graphengine run` does, and return its result.
 
     A line for each node that starts or ends, with the edge taken and why; for a map a count of its items. On a
@@ -496,7 +499,7 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
             if not isinstance(event, RunEnded):
                 progress.show(event)
                 continue
-            result: Result[S] = event.result
+            result: Result[S, Out_co] = event.result
             progress.idles()
             why = explained(result.ending.why if result.ending is not None else "", 1000)
             channel.prose((result.status, STATUS_STYLES[result.status]), f" {run.id}", f": {why}" if why else "")

@@ -10,7 +10,9 @@ import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, cast
+
+from typing_extensions import TypeVar
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition, compares_fields
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from graphengine.state.secret import Keys
 
 S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 UNSET: Final = object()
 
@@ -204,7 +207,7 @@ class Compiled:
     declared: Sequence[tuple[Sequence[object], Sequence[object]]]
 
 
-class GraphDefinition(Generic[S]):
+class GraphDefinition(Generic[S, Out_co]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 
     Attributes:

@@ -8,7 +8,7 @@ import math
 import random
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, ParamSpec, TypeVar, overload
 
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from graphengine.graph.definition import GraphDefinition, Limits
+    from graphengine.graph.definition import GraphDefinition, Limits, Out_co, S
     from graphengine.graph.effect import Effect
     from graphengine.runner.recorded_work import Effecting, StepJournal
     from graphengine.runner.scope import AsksPerson, AttemptFacts, ChildRun, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
-S = TypeVar("S")
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 TOOL_CALL: Final[ContextVar[tuple[AttemptFacts, str] | None]] = ContextVar("graphengine_tool_call", default=None)
@@ -137,25 +137,33 @@ class Context:
 
     @overload
     def call(
-        self,
-        function: Callable[..., Awaitable[T]],
-        *args: object,
-        key: str | None = None,
-        effect: Effect | None = None,
-        **kwargs: object,
+        self, function: Callable[..., Awaitable[T]], *args: object, effect: Effect, key: str = ..., **kwargs: object
     ) -> Coroutine[Any, Any, T]: ...
 
     @overload
     def call(
-        self,
-        function: Callable[..., T],
-        *args: object,
-        key: str | None = None,
-        effect: Effect | None = None,
-        **kwargs: object,
+        self, function: Callable[..., T], *args: object, effect: Effect, key: str = ..., **kwargs: object
     ) -> Coroutine[Any, Any, T]: ...
 
+    @overload
     def call(
+        self, function: Callable[..., Awaitable[T]], *args: object, key: str | None, **kwargs: object
+    ) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def call(
+        self, function: Callable[..., T], *args: object, key: str | None, **kwargs: object
+    ) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def call(
+        self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]: ...
+
+    def call(  # type: ignore[misc] # `P` can have parameters of these names too
         self,
         function: Callable[..., Any],
         *args: object,
@@ -312,7 +320,7 @@ class Context:
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         state: S | Mapping[str, object] | None = None,
         *,
         run_id: str | None = None,
@@ -322,7 +330,7 @@ class Context:
         limits: Limits | None = None,
         topic: str | None = None,
         on_stop: Literal["stop", "leave"] = "stop",
-    ) -> Coroutine[Any, Any, ChildRun[S]]:
+    ) -> Coroutine[Any, Any, ChildRun[S, Out_co]]:
         """Start another run, once, whatever happens to this one, and return a handle on it.
 
         `await child.result()` waits for it as `ask` waits for an answer: the attempt ends there, and once the child has

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S]]]"
+Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S, Any]]]"
 """What opens a run: it records the first step here, and returns what drives the run, or a result if nothing does."""
 
 log = logging.getLogger("graphengine.runner")
@@ -111,7 +111,7 @@ class Life(Generic[S]):
         self.is_over = False
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
         self.driving: Driving | None = None
-        self.result: Result[S] | None = None
+        self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
         self.is_retrieved = False
         self.told: tuple[str, str] | None = None
@@ -134,7 +134,7 @@ class Life(Generic[S]):
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
         """
         claim = self.claim
-        result: Result[S] | None
+        result: Result[S, Any] | None
         try:
             if not self._callers:  # else the caller already waits for its end
                 await asyncio.sleep(0)  # lets the caller watch the run from its first event on
@@ -177,7 +177,7 @@ class Life(Generic[S]):
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S]:
+    async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
         """Open it as the claim says, until it is opened, found over, or refused for good."""
         claim, shared = self.claim, self.shared
         while True:
@@ -298,7 +298,7 @@ class Life(Generic[S]):
         """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
         return self.seq if self.driving is None else self.driving.snapshot.seq
 
-    async def outcome(self) -> Result[S]:
+    async def outcome(self) -> Result[S, Any]:
         """Wait until it is over, and return its result, or raise what ended it."""
         self._callers += 1
         try:
@@ -307,7 +307,7 @@ class Life(Generic[S]):
             self._callers -= 1
         return self.ended_with()
 
-    def ended_with(self) -> Result[S]:
+    def ended_with(self) -> Result[S, Any]:
         """Return the result of a life that is over, or raise what ended it.
 
         Raises:
@@ -349,7 +349,7 @@ class Life(Generic[S]):
 
     # --- driven -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, driving: Driving) -> tuple[Do, Result[S]]:
+    async def _drive(self, driving: Driving) -> tuple[Do, Result[S, Any]]:
         """Drive it until nothing of it moves here; return what the claim says then, and its result."""
         shared, claim = self.shared, self.claim
         self.driving, shared.driven[self.id] = driving, self
@@ -382,7 +382,7 @@ class Life(Generic[S]):
                 await _whole(followers.leave())
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
-        result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        result: Result[S, Any] = result_of(self.plan, driving.snapshot, cause)
         do = claim.step(
             Left(driving.snapshot.status, self._due(result) if result.waits else None, bool(driving.cut_off))
         )
@@ -394,7 +394,7 @@ class Life(Generic[S]):
         driving.session.snapshot = driving.snapshot = Snapshot()
         return do, result
 
-    async def _cut_off(self, driving: Driving) -> Result[S]:
+    async def _cut_off(self, driving: Driving) -> Result[S, Any]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""
         result = await self._current_result()
         if result.status != "running":
@@ -453,7 +453,7 @@ class Life(Generic[S]):
 
     # --- its recorded result ----------------------------------------------------------------------------------------
 
-    async def _current_result(self) -> Result[S]:
+    async def _current_result(self) -> Result[S, Any]:
         """Return the recorded result, even if the Runner closes while it is read."""
         loading = asyncio.ensure_future(self.shared.kept.read(self.id))
         while not loading.done():

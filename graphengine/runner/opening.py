@@ -102,7 +102,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     place: InQueue | None,
     starter: StarterRecord | None = None,
     above: OriginRecord | None = None,
-) -> Driving | Result[S]:
+) -> Driving | Result[S, Any]:
     """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
 
     A child is begun with the models of the run above it.
@@ -310,7 +310,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     user: str | None = None,
     taken: ClaimedRun | None = None,
     by_starter: bool = False,
-) -> Driving | Result[S]:
+) -> Driving | Result[S, Any]:
     """Look at a run, claim it, unless that was done when it was taken, and record that it is resumed.
 
     If there is nothing to resume, return its result unchanged. A run that failed or was stopped is resumed too, if a
@@ -367,7 +367,7 @@ async def _looked(life: Life[Any], taken: ClaimedRun | None) -> Look:
     return Look(taken.info, kept, taken.inbox)
 
 
-async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S] | None:
+async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
     """Return the result of a run that there is no reason to resume: it is over, or still waits; None otherwise.
 
     Raises:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from graphengine.engine.map_items import lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_RESULTS, missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
@@ -47,8 +48,6 @@ def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None
     return _DRAWS[0](result, snapshot) if _DRAWS else None
 
 
-S = TypeVar("S")
-
 _MADE: Final = ("state", "output")
 """What of a result is made when it is first looked at: most of its time, for a large state."""
 
@@ -70,7 +69,7 @@ class FailedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Generic[S]):
+class Result(Generic[S, Out_co]):
     """The result of a run that ended, or its state so far.
 
     Attributes:
@@ -104,7 +103,7 @@ class Result(Generic[S]):
     run_id: str
     status: RunStatus | Literal["queued"]
     state: S = field(init=False)
-    output: object = field(init=False)
+    output: Out_co = field(init=False)
     ending: Ending | None
     error: Failure | None
     usage: Usage
@@ -174,7 +173,7 @@ class RunFailed(GraphEngineError):
 
     code = "run_failed"
 
-    def __init__(self, result: Result[Any]) -> None:
+    def __init__(self, result: Result[Any, Any]) -> None:
         self.result = result
         self.__cause__ = result.cause
         if result.cause is not None:
@@ -201,7 +200,7 @@ def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
     return f"; it is of {first}], and {more} more item{'s' * (more > 1)} of {over} failed" if more else ""
 
 
-def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:
+def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S, Any]:
     """Return the result of a snapshot.
 
     Args:

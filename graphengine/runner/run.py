@@ -11,7 +11,7 @@ import weakref
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn
 
 import msgspec
 
@@ -25,6 +25,7 @@ from graphengine.errors import (
     UnknownRun,
     WatcherTooSlow,
 )
+from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.load import load_snapshot, polled, posted_in, waits_of
 from graphengine.history.visits import Visits
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status
 
-S = TypeVar("S")
 
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
@@ -84,7 +84,7 @@ class Posted:
         return nothing if self.driver is None else f"{self.driver} drives the run, and takes it up"
 
 
-class Run(Generic[S]):
+class Run(Generic[S, Out_co]):
     """A handle on a run: it is driven in the background here or by another process, waits, or is over.
 
     `Runner.start`, `resume`, `branch`, `get` and `recover` return it. If the handle that started or resumed a run is
@@ -120,7 +120,7 @@ class Run(Generic[S]):
             return html_of(result_of(life.plan, snapshot), snapshot)
         return None if life is None or life.result is None else life.result._repr_html_()
 
-    async def result(self) -> Result[S]:
+    async def result(self) -> Result[S, Out_co]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
         `Runner.release` releases a run, and so does a Runner that closes, and the death of the process that drives it.
@@ -131,7 +131,7 @@ class Run(Generic[S]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        result: Result[S] | None = None
+        result: Result[S, Out_co] | None = None
         life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
         if life is not None:
             try:
@@ -296,7 +296,7 @@ class Run(Generic[S]):
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
-    ) -> Run[S]:
+    ) -> Run[S, Out_co]:
         """Start a child run after one of its steps; see `Runner.branch`. The run itself is not changed.
 
         Raises:
@@ -328,7 +328,7 @@ class Run(Generic[S]):
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in lives.shared.lives if life.id == self.id and not life.claim.held_back]
 
-        async def when_recorded(life: Life[S]) -> Driving | Result[S]:
+        async def when_recorded(life: Life[S]) -> Driving | Result[S, Any]:
             for each in earlier:
                 await each.until("begun")
             return await branch_off(life)
@@ -423,16 +423,16 @@ class Run(Generic[S]):
                     return
 
 
-def handle_on(life: Life[S], lives: Lives) -> Run[S]:
+def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
     """Return the one handle on a life."""
-    run: Run[S] | None = None if life.handle is None else life.handle()
+    run: Run[S, Any] | None = None if life.handle is None else life.handle()
     if run is None:
         run = Run(life.id, lives, life)
         life.handle = weakref.ref(run)
     return run
 
 
-def life_of(run: Run[S]) -> Life[S]:
+def life_of(run: Run[S, Any]) -> Life[S]:
     """Return the life that a handle began: for the command line and the inspector. Raises: UnknownRun."""
     life = run._life  # noqa: SLF001 - of this module
     if life is None:

@@ -151,7 +151,7 @@ class RunEnded:
         result: The result. A failed run has its error there.
     """
 
-    result: Result[Any]
+    result: Result[Any, Any]
 
 
 Event: TypeAlias = "NodeBegan | Emitted | LiveEvent | StepRecorded | StatusChanged | RunEnded"

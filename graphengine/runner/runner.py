@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.steps import OriginRecord, Step
-    from graphengine.graph.definition import GraphDefinition, Limits
+    from graphengine.graph.definition import GraphDefinition, Limits, Out_co, S
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
 
-S = TypeVar("S")
 
 log = logging.getLogger("graphengine.runner")
 
@@ -179,7 +178,7 @@ class Runner:
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         state: S | Mapping[str, object] | None = None,
         *,
         run_id: str | None = None,
@@ -192,7 +191,7 @@ class Runner:
         tenant: str | None = None,
         user: str | None = None,
         wait_out: bool = True,
-    ) -> Run[S]:
+    ) -> Run[S, Out_co]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
 
         With a queue the run is only recorded here, and `result()` returns then, with the status `queued`:
@@ -247,14 +246,14 @@ class Runner:
     def resume(  # noqa: PLR0913 - options of a resume
         self,
         run_id: str,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         retry_failed: bool = False,
         user: str | None = None,
         wait_out: bool = True,
-    ) -> Run[S]:
+    ) -> Run[S, Out_co]:
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
         A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
@@ -295,7 +294,7 @@ class Runner:
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
         parent: str,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         at: At,
         *,
         update: Mapping[str, object] | None = None,
@@ -306,7 +305,7 @@ class Runner:
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
         user: str | None = None,
-    ) -> Run[S]:
+    ) -> Run[S, Out_co]:
         """Start a child run after a step of another run, which is not changed.
 
         Args:
@@ -338,7 +337,8 @@ class Runner:
             3 8
         """
         self._lives.check_usable()
-        return Run(parent, self._lives, plan=compiled(graph)).branch(
+        run: Run[S, Out_co] = Run(parent, self._lives, plan=compiled(graph))
+        return run.branch(
             at,
             update=update,
             path=path,
@@ -354,7 +354,7 @@ class Runner:
     def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
 
     @overload
-    def get(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]: ...
+    def get(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]: ...
 
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
@@ -537,13 +537,13 @@ class Runner:
         self,
         run_id: str,
         value: object,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         *,
         question: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
-    ) -> Run[S]: ...
+    ) -> Run[S, Out_co]: ...
 
     @overload
     async def answer(
@@ -637,7 +637,7 @@ class Runner:
 
     async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
         self,
-        graph: GraphDefinition[S],
+        graph: GraphDefinition[S, Out_co],
         run_id: str,
         topic: str,
         payload: object,
@@ -646,7 +646,7 @@ class Runner:
         idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
-    ) -> Run[S]:
+    ) -> Run[S, Out_co]:
         """Send a message to a run that is driven here from then on; start the run first if there is none.
 
         For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
@@ -684,7 +684,7 @@ class Runner:
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         return await self.drive(run_id, graph)
 
-    async def drive(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:
+    async def drive(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]:
         """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
 
         For servers and pages to which a client comes back: the handle has the run's events and its result,

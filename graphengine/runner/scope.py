@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from weakref import ref  # noqa: TC003 - msgspec reads it
 
 from msgspec import Struct, field
@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.steps import path_of, replacing, without_items
 from graphengine.errors import DefinitionError, EffectRefused
+from graphengine.graph.definition import Out_co, S
 from graphengine.graph.effect import kind_of
 from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
-
-
-S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ class Executors(Protocol):
         ...
 
 
-class ChildRun(Protocol[S]):
+class ChildRun(Protocol[S, Out_co]):
     """A run that a node started: what `Context.start` returns."""
 
     @property
@@ -169,7 +167,7 @@ class ChildRun(Protocol[S]):
         """Its id."""
         ...
 
-    async def result(self) -> Result[S]:
+    async def result(self) -> Result[S, Out_co]:
         """Wait until it has ended, and return its result, which is recorded.
 
         Another attempt of the node, and a resume of its run, lets a child that failed or was stopped continue.
@@ -185,7 +183,7 @@ class Children(Protocol):
 
     async def start(
         self, attempt: AttemptFacts, graph: GraphDefinition[Any], state: object, options: Mapping[str, Any]
-    ) -> ChildRun[Any]:
+    ) -> ChildRun[Any, Any]:
         """Start a run once, and return a handle on it; the options are those of `Context.start`."""
         ...
 

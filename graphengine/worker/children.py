@@ -305,7 +305,7 @@ class StartedRun(Generic[S]):
     def __repr__(self) -> str:
         return f"ChildRun({self.id!r})"
 
-    async def result(self) -> Result[S]:
+    async def result(self) -> Result[S, Any]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
         start, attempt = self._start, self._start.attempt
         attempt.check_not_over("child.result")
@@ -319,7 +319,7 @@ class StartedRun(Generic[S]):
         except UnknownRun as error:
             raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
 
-    async def _ended(self) -> Result[S]:
+    async def _ended(self) -> Result[S, Any]:
         """Return its result once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
@@ -371,7 +371,7 @@ class StartedRun(Generic[S]):
         is_loss = end.status in OVER and end.status != "finished" and not end.why.startswith(opening.STOPPED_WITH)
         return replace(_recorded(end), usage={"failed_children": 1} if is_loss else None)
 
-    def _as_result(self, end: _End) -> Result[S]:
+    def _as_result(self, end: _End) -> Result[S, Any]:
         """Return the result of a finished child."""
         snapshot = Snapshot(run_id=self.id, graph=self._start.graph.name, seq=end.seq, status="finished")
         snapshot.usage, snapshot.losses, snapshot.ending = end.usage, end.losses, end.ending

@@ -64,7 +64,7 @@ def test_every_method_has_the_signature_and_the_text_of_the_async_one() -> None:
             assert inspect.signature(method).parameters == inspect.signature(member).parameters
             assert inspect.getdoc(method)
     assert inspect.signature(SyncRunner).parameters == inspect.signature(Runner).parameters
-    assert inspect.signature(SyncRunner.start).return_annotation == "SyncRun[S]"
+    assert inspect.signature(SyncRunner.start).return_annotation == "SyncRun[S, Out_co]"
     assert inspect.signature(SyncRunner.watch).return_annotation == "Iterator[Event]"
     assert "await" not in (SyncRunner.start.__doc__ or "")
 

@@ -84,6 +84,14 @@ async def test_types_of_the_public_api() -> None:
         assert_type((await run.result()).state, Article)
         assert_type(runner.branch(run.id, graph, at=1), Run[Article])
     assert result.state.review == Review(score=8)
+    reviewed: Graph[Article, Review | None] = Graph("reviewed", Article, result="review")
+    assert_type(reviewed, Graph[Article, Review | None])
+    reviewed.add_node(critic, writes="review")
+    reviewed.add_path(START, "critic", END)
+    output = (await reviewed.run(Article(task="abc"))).output
+    assert_type(output, Review | None)
+    assert output == Review(score=3)
+    assert_type(result.output, object)
     if TYPE_CHECKING:
         # Each line is wrong, and both checkers report it: an unneeded ignore is an error too.
         graph.add_node("a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -182,8 +190,9 @@ async def test_types_of_inputs() -> None:
         assert_type(await runner.run(counter, Days(2), run_id="r"), int)
         assert_type(await runner.run(counter, run_id="r"), int)
         run = runner.start(Graph.of(counter), Days(2))
-        assert_type(run, Run[Days])
+        assert_type(run, Run[Days, int])
         assert_type((await run.result()).state.days, int)
+        assert_type((await run.result()).output, int)
     assert_type(Agent("n", output=result_of(size_of)), Agent[int])
     assert_type(Agent("n", output=result_of(fetch), inputs=Days), Agent[Review, Days])
     anybody: list[Agent[object, Any]] = [forecaster, counter, Agent("n", prompt="{city}")]
@@ -278,3 +287,29 @@ async def test_types_of_what_a_node_may_do() -> None:
             result = await runner.resume(result.run_id, published).result()
     assert_type(result, Result[Article])
     assert (result.status, result.state.review, seen) == ("finished", Review(score=7), ["Ants b"])
+
+
+async def load(address: str, retries: int = 0) -> bytes:
+    """Return what stands at an address."""
+    return address.encode() * (retries + 1)
+
+
+async def test_types_of_recorded_calls() -> None:
+    """`ctx.call` returns what the function does, and takes its arguments, unchecked beside `key=` and `effect=`."""
+
+    async def read(ctx: Context) -> str:
+        assert_type(await ctx.call(load, "a", retries=1), bytes)
+        assert_type(await ctx.call(size_of, "four"), int)
+        assert_type(await ctx.call(load, "a", key="a"), bytes)
+        assert_type(await ctx.call(size_of, "four", effect="idempotent"), int)
+        assert_type(await ctx.call(lambda: 5, key="five"), int)
+        if TYPE_CHECKING:
+            await ctx.call(load, 5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+            await ctx.call(load)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+            await ctx.call(size_of, text="four", tmes=2)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        return "read"
+
+    graph = Graph("calls", Article)
+    graph.add_node(read, writes="task")
+    graph.add_path(START, "read", END)
+    assert (await graph.run(Article(task=""))).state.task == "read"
