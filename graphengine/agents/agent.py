@@ -13,11 +13,12 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, get_args, overload
 
 from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
+from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
     from graphengine.kernel import Usage
     from graphengine.kernel.definitions import GraphDefinition
     from graphengine.models.parts import Citation
+
+QUESTION: Final = "question"
+"""What an agent without a prompt reads."""
 
 T = TypeVar("T", default=str)
 U = TypeVar("U")
@@ -279,12 +283,13 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     async def run(self: Agent[T_co], /, **more: object) -> T_co: ...
     @overload
-    async def run(self, inputs: Inputs, /, **more: object) -> T_co: ...
+    async def run(self, inputs: Inputs | str, /, **more: object) -> T_co: ...
     async def run(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
 
         Args:
-            inputs: What it reads, of the type that its `inputs=` names; without that a mapping.
+            inputs: What it reads, of the type that its `inputs=` names; without that a mapping. A text is the one thing
+                that it reads; an agent without a prompt reads `question`.
             more: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
 
         Raises:
@@ -298,7 +303,7 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     def run_sync(self: Agent[T_co], /, **more: object) -> T_co: ...
     @overload
-    def run_sync(self, inputs: Inputs, /, **more: object) -> T_co: ...
+    def run_sync(self, inputs: Inputs | str, /, **more: object) -> T_co: ...
     def run_sync(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
 
@@ -319,7 +324,7 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     def stream(self: Agent[T_co], /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
     @overload
-    def stream(self, inputs: Inputs, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
+    def stream(self, inputs: Inputs | str, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
     def stream(self, inputs: object = None, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]:
         """Answer once, and iterate over what is shown meanwhile, as it is streamed, and at last the answer itself.
 
@@ -368,7 +373,7 @@ class Agent(Generic[T_co, Inputs]):
     @overload
     async def answer(self: Agent[T_co], /, **more: object) -> Answer[T_co]: ...
     @overload
-    async def answer(self, inputs: Inputs, /, **more: object) -> Answer[T_co]: ...
+    async def answer(self, inputs: Inputs | str, /, **more: object) -> Answer[T_co]: ...
     async def answer(self, inputs: object = None, /, **more: object) -> Answer[T_co]:
         """Answer once, as `run` does, and return the messages and the usage too.
 
@@ -764,13 +769,17 @@ def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
     )
 
 
-def by_name(agent: Agent[Any, Any], given: object, more: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what an agent is given, by name.
+def by_name(
+    agent: Agent[Any, Any], given: object, more: Mapping[str, object], apart: Collection[str] = ()
+) -> Mapping[str, object]:
+    """Return what an agent is given, by name; `apart` are names of resources.
 
     Raises:
-        InputError: It is neither a mapping nor of the type that the agent's `inputs=` names.
+        InputError: It is neither a mapping nor of the type that the agent's `inputs=` names, nor a text for one input.
     """
     own = _parts_of(agent).inputs
+    if isinstance(given, str):
+        return {_only_input(agent, more, apart): given, **more}
     if given is None or isinstance(given, Mapping):
         return {**(given or {}), **more}
     if own is not None and is_state(own.model, given):
@@ -778,6 +787,28 @@ def by_name(agent: Agent[Any, Any], given: object, more: Mapping[str, object]) -
     wanted = "a mapping of what it reads" if own is None else f"{declared_of(own.model).__name__}(…)"
     what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
     raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
+
+
+def _only_input(agent: Agent[Any, Any], more: Mapping[str, object], apart: Collection[str]) -> str:
+    """Return the one input of an agent, besides those given by name, that a text is.
+
+    Raises:
+        InputError: It reads nothing, or more.
+    """
+    own = _parts_of(agent).inputs
+    if own is None:
+        read = {each.name: each.default is NO_DEFAULT for each in reads_of(agent)}
+        read = read if agent.prompt else {QUESTION: True, **read}
+    else:
+        read = {name: each.info.is_required() for name, each in own.fields.items()}
+    others = {*more, *apart, ALWAYS_GIVEN, agent.memory}
+    known = {name: needed for name, needed in read.items() if parse(name).root not in others}
+    names = [name for name, needed in known.items() if needed] or [*known]
+    if len(names) == 1 and not parse(names[0]).parts:
+        return names[0]
+    what = f"reads {', '.join(names)}" if names else f"reads nothing{' else' * bool(more)}"
+    repair = f"name each: {parse(names[0]).root}=…" if names else "leave the text out"
+    raise InputError(f"{agent.name} is given a text, and {what}", where=f"agent {agent.name}", repair=repair)
 
 
 def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
@@ -803,4 +834,4 @@ def _remembered(value: object) -> Sequence[Message]:
     return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
 
 
-__all__ = ["Agent", "AgentBody", "Answer", "by_name", "check_inputs", "reads_of"]
+__all__ = ["QUESTION", "Agent", "AgentBody", "Answer", "by_name", "check_inputs", "reads_of"]

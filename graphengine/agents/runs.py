@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Opti
 from pydantic import BaseModel, create_model
 from typing_extensions import is_typeddict, override
 
-from graphengine.agents.agent import by_name, graphs_of, reads_of
+from graphengine.agents.agent import QUESTION, by_name, graphs_of, reads_of
+from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.kernel import DefinitionError, GraphEngineError
@@ -31,8 +32,6 @@ T = TypeVar("T")
 
 ANSWER: Final = "answer"
 """The field of the answer."""
-QUESTION: Final = "question"
-"""What an agent without a prompt reads."""
 
 
 def graph_of_agent(
@@ -81,7 +80,7 @@ def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tu
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
-        if root in given and not each.shown:
+        if root in {*given, ALWAYS_GIVEN} and not each.shown:
             continue
         default = field() if each.default is NO_DEFAULT else field(default_factory=partial(copy, each.default))
         is_typed = root == each.name and each.annotation is not Any
@@ -270,7 +269,7 @@ def asked(
         InputError: The one value is not of the type of its inputs.
     """
     _check_agent(agent)
-    inputs = by_name(agent, *given)
+    inputs = by_name(agent, *given, resources)
     options = {name: value for name, value in options.items() if value is not None}
     reads = {parse(each.name).root for each in reads_of(agent)}
     for name in sorted((options.keys() & reads) - inputs.keys()):

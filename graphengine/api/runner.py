@@ -122,7 +122,7 @@ class Runner(Records):
     async def run(
         self,
         agent: Agent[T],
-        inputs: Mapping[str, object] | None = None,
+        inputs: Mapping[str, object] | str | None = None,
         /,
         *,
         run_id: str | None = None,
@@ -135,7 +135,7 @@ class Runner(Records):
     ) -> T: ...
     @overload
     async def run(
-        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
+        self, agent: Agent[T, Inputs], inputs: Inputs | str | None = None, /, **options: Unpack[RunOptions]
     ) -> T: ...
     async def run(  # noqa: PLR0913 - the options of a run
         self,
@@ -158,7 +158,7 @@ class Runner(Records):
         Args:
             agent: The agent. Its functions and tools can take the Runner's resources by name.
             inputs: What it reads, of the type that its `inputs=` names; without that a mapping, for names that are
-                those of options.
+                those of options. A text is the one thing that it reads.
             run_id: The run's id; generated if not given. A run that has it already is resumed: what it recorded is not
                 done again, and if it is over, its answer is returned.
             limits: As for `start`.
@@ -198,7 +198,7 @@ class Runner(Records):
     def stream(
         self,
         agent: Agent[T],
-        inputs: Mapping[str, object] | None = None,
+        inputs: Mapping[str, object] | str | None = None,
         /,
         *,
         run_id: str | None = None,
@@ -211,7 +211,7 @@ class Runner(Records):
     ) -> AsyncGenerator[AgentEvent | T, None]: ...
     @overload
     def stream(
-        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
+        self, agent: Agent[T, Inputs], inputs: Inputs | str | None = None, /, **options: Unpack[RunOptions]
     ) -> AsyncGenerator[AgentEvent | T, None]: ...
     def stream(  # noqa: PLR0913 - the options of a run
         self,

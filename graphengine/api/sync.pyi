@@ -221,7 +221,7 @@ class SyncRunner:
     def run(
         self,
         agent: Agent[T],
-        inputs: Mapping[str, object] | None = None,
+        inputs: Mapping[str, object] | str | None = None,
         /,
         *,
         run_id: str | None = None,
@@ -233,12 +233,14 @@ class SyncRunner:
         **more: object,
     ) -> T: ...
     @overload
-    def run(self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]) -> T: ...
+    def run(
+        self, agent: Agent[T, Inputs], inputs: Inputs | str | None = None, /, **options: Unpack[RunOptions]
+    ) -> T: ...
     @overload
     def stream(
         self,
         agent: Agent[T],
-        inputs: Mapping[str, object] | None = None,
+        inputs: Mapping[str, object] | str | None = None,
         /,
         *,
         run_id: str | None = None,
@@ -251,7 +253,7 @@ class SyncRunner:
     ) -> Iterator[AgentEvent | T]: ...
     @overload
     def stream(
-        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
+        self, agent: Agent[T, Inputs], inputs: Inputs | str | None = None, /, **options: Unpack[RunOptions]
     ) -> Iterator[AgentEvent | T]: ...
 
 class SyncRun(Generic[S, Out_co]):

@@ -32,9 +32,9 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if options.retry is not None and not isinstance(options.retry, Retry):
         attempts = options.retry if type(options.retry) is int else 3
         yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={attempts})"
-    if options.inputs is not None and not isinstance(options.inputs, Mapping):
-        repair = "give a mapping of parameter to path: inputs={'text': 'draft'}"
-        yield f"inputs={options.inputs!r} is not a mapping", repair
+    if not _are_inputs(options.inputs):
+        repair = "give a mapping of parameter to path: inputs={'text': 'draft'}, or names of fields: inputs=['text']"
+        yield f"inputs={options.inputs!r} does not name what it reads", repair
     yield from _source_problems(options)
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
         repair = "give a field's name, a tuple of names, or a mapping"
@@ -61,6 +61,12 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     called = runnable if inspect.isroutine(runnable) else getattr(type(runnable), "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(called) or inspect.isgeneratorfunction(called):
         yield "the function is a generator, but a node returns its result", "return it; ctx.emit(…) shows progress"
+
+
+def _are_inputs(given: object) -> bool:
+    """Return whether these can be a node's inputs."""
+    names = given if isinstance(given, (list, tuple)) else ()
+    return given is None or (isinstance(given, (Mapping, list, tuple)) and all(isinstance(each, str) for each in names))
 
 
 def _source_problems(options: Options) -> Iterator[tuple[str, str]]:

@@ -279,7 +279,7 @@ class Binder:
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:
         """Return what a node runs: one call, or a selector and its choices."""
-        runnable, inputs = declared.runnable, declared.options.inputs
+        runnable, inputs = declared.runnable, declared.options.sources
         if not isinstance(runnable, Choose):
             body = self.body(runnable, declared.options, where)
             return (None if body is None else self._call_on(body, inputs, where, declared.options)), None, {}
@@ -292,7 +292,7 @@ class Binder:
             own: Mapping[str, object] | None = None
             bare: object = case
             if isinstance(case, Node):
-                own, bare = case.inputs, case.runnable
+                own, bare = case.sources, case.runnable
                 if replace(case, inputs=None) != Node(case.runnable):
                     self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]

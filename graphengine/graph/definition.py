@@ -7,6 +7,7 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -27,7 +28,7 @@ from graphengine.state.path import parse, type_at
 from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from graphengine.graph.effect import Effect
@@ -44,6 +45,8 @@ UNSET: Final = object()
 WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
 """What a node writes: a field, several, or fields, each with an attribute of the result or a function of it."""
+Inputs: TypeAlias = "Mapping[str, str | Callable[..., object]] | Sequence[str]"
+"""What a node reads: parameters, each with a path or a function; or fields that parameters are named like."""
 Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
 OnItemError: TypeAlias = 'Literal["fail", "keep"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
@@ -54,7 +57,7 @@ class Options:
     """The options of a node; see `Graph.add_node`."""
 
     title: str | None = None
-    inputs: Mapping[str, str | Callable[..., object]] | None = None
+    inputs: Inputs | None = None
     writes: Writes | None = None
     retry: Retry | None = None
     timeout_seconds: float | None = None
@@ -67,6 +70,12 @@ class Options:
     on_item_error: OnItemError | None = None
     effect: Effect | None = None
 
+    @property
+    def sources(self) -> Mapping[str, str | Callable[..., object]] | None:
+        """Its inputs as a mapping."""
+        given = self.inputs
+        return given if given is None or isinstance(given, Mapping) else {name: name for name in given}
+
 
 @dataclass(frozen=True, slots=True)
 class Node(Options):
@@ -75,7 +84,7 @@ class Node(Options):
     Args:
         runnable: The runnable, or another Node whose options these override.
         title: Free text for display; `Graph.add_node` says more about each option.
-        inputs: Parameter to path, for parameters that are not named like the field that they read.
+        inputs: Parameter to path, for parameters that are not named like the field that they read; or names of fields.
         writes: Where the result is stored.
         each: Run the node once for every item of a list: name to path or function.
         concurrency: How many items run at a time.
@@ -286,7 +295,7 @@ class GraphDefinition(Generic[S, Out_co]):
         runnable: Runnable | None = None,
         *,
         title: str | None = None,
-        inputs: Mapping[str, str | Callable[..., object]] | None = None,
+        inputs: Inputs | None = None,
         writes: Writes | None = None,
         retry: Retry | None = None,
         timeout_seconds: float | None = None,
@@ -307,8 +316,9 @@ class GraphDefinition(Generic[S, Out_co]):
             runnable: A function whose parameters name the fields it reads, an Agent, a Graph, `ask(…)`, `choose(…)`, or
                 a `Node` with options of its own; without one the node passes through.
             title: Free text for display.
-            inputs: Parameter to path, for parameters that are not named like the field that they read. If the runnable
-                is a graph, its fields that are not listed keep their defaults: `{}` passes it nothing.
+            inputs: Parameter to path, for parameters that are not named like the field that they read; or a list of
+                fields, such as `["topic"]`: all that an agent without a prompt, or a graph, then reads. Other fields of
+                a graph keep their defaults: `{}` passes it nothing.
             writes: Where the result is stored: `"field"`, `"field[key]"`, a tuple of fields that the result's keys
                 name, or a mapping of field to `"path.in.result"`, `"."` or `function(result, **fields)`. Without it,
                 the result's keys name the fields.

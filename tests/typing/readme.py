@@ -41,7 +41,13 @@ async def test_the_loop_ends() -> None:
     walked.assert_path("improve judge improve judge END")
 
 
-from graphengine import Agent, Runner
+from graphengine import Agent
+
+assistant = Agent("assistant", model="anthropic:claude-sonnet-5-5", system="Answer in one sentence.")
+print(assistant.run_sync("What makes the tides?"))
+
+
+from graphengine import Runner, TextDelta
 
 
 def weather(city: str) -> str:
@@ -49,10 +55,11 @@ def weather(city: str) -> str:
     return f"Rain in {city}."
 
 
-assistant = Agent("assistant", model="anthropic:claude-sonnet-5-5", tools=[weather])
+forecaster = assistant.but(tools=[weather])
 
 
 async def ask(question: str) -> None:
     async with Runner("checkpoints/runs.db") as runner:
-        async for shown in runner.stream(assistant, question=question):
-            print(shown)  # text as it arrives, tool calls, then the answer
+        async for shown in runner.stream(forecaster, question):  # tool calls too, and at last the answer
+            if isinstance(shown, TextDelta):
+                print(shown.text, end="", flush=True)

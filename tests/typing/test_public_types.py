@@ -200,7 +200,7 @@ async def test_types_of_inputs() -> None:
     if TYPE_CHECKING:
         # As above: each line is wrong.
         await forecaster.run(city="Bern")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-        await forecaster.run({"city": 5})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+        await forecaster.run({"city": 5})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await counter.run(Question(city="Bern"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         counter.run_sync({"days": 2})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         counter.stream(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -13,8 +13,9 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from graphengine.agents.agent import QUESTION
 from graphengine.agents.chats import TURN, is_chat, refuse_before
-from graphengine.agents.runs import ANSWER, QUESTION
+from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
     InputError,

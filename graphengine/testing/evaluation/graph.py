@@ -238,7 +238,7 @@ def _reading(scorer: Runnable, graph: Graph[Any]) -> Node:
             given[root] = _expected(parameter.annotation if root == parameter.name else Any)
         elif root not in _OWN and root in graph.state.model_fields:
             given[root] = f"final.{root}"
-    return Node(node, inputs={**given, **(node.inputs or {})})
+    return Node(node, inputs={**given, **(node.sources or {})})
 
 
 def _expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation

@@ -1,6 +1,7 @@
-from typing import Literal
+from typing import Literal, NotRequired
 
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from graphengine import Agent, Limits, Message, tool
 from graphengine.models import calls
@@ -20,6 +21,11 @@ class Plan(BaseModel):
 class Question(BaseModel):
     kind: Literal["question"] = "question"
     text: str
+
+
+class Named(TypedDict):
+    name: str
+    title: NotRequired[str]
 
 
 def weather(city: str) -> str:
