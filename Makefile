@@ -43,7 +43,7 @@ endif
 
 BIN := .venv/bin
 PAGE := graphengine/serve/inspector/page
-SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/serve/inspector/axe \
+SERVER_FOLDERS := tests/agents/mcp_reference tests/serve/inspector/axe \
   tests/serve/service/mcp_inspector tests/serve/service/front_end_clients $(PAGE)
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)

@@ -11,9 +11,9 @@ from graphengine.cli.main import main
 from tests.cli.programs import COUNTER, STARTED, Invoke
 from tests.cli.scratch import scratch
 from tests.kit.forks import Child
-from tests.models.conftest import aimock, aimock_process, edge, edge_process, own_hosts
+from tests.models.conftest import edge, edge_process, own_hosts
 
-__all__ = ["aimock", "aimock_process", "edge", "edge_process", "own_hosts"]
+__all__ = ["edge", "edge_process", "own_hosts"]
 
 
 @contextmanager

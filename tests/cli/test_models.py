@@ -17,8 +17,7 @@ from nodes.citing import Passage, Quotations
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
 from tests.conformance.model_scenes import Babbles, Counted, Fails, Says
 from tests.kit.extras import skip_without
-from tests.kit.review_team import QUESTIONS, Team, answers
-from tests.models.aimock_server import Aimock
+from tests.kit.review_team import Team, answers
 from tests.models.edge_server import EdgeServer
 
 skip_without("anthropic", "openai", "genai_prices")
@@ -126,21 +125,6 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     assert f"writer asked {model}: 1,050 tokens" in shown
     assert invoke("export", "r", "-o", "run.json", "--store", "runs.db").exit_code == 0
     see_no_key(folder, ran.stdout, ran.stderr, shown)
-
-
-@pytest.mark.parametrize("model", ["anthropic:claude-haiku-4-5", "openai:gpt-5-mini", "openai-chat:gpt-5-mini"])
-def test_the_review_loop_runs_against_a_server_that_others_made(
-    aimock: Aimock, invoke: Invoke, texts: dict[str, list[str]], model: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The mock server from npm answers each role by its question, on all three wires."""
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", aimock.url)
-    monkeypatch.setenv("OPENAI_BASE_URL", aimock.openai_url)
-    for name, question in QUESTIONS.items():
-        answer = texts[name][-1 if name == "reviewer" else 0]
-        aimock.add({"match": {"userMessage": question}, "response": {"content": answer}})
-    found = invoke("run", LOOP, "--model", model, "--store", "runs.db")
-    assert (found.exit_code, found.stdout.strip()) == (0, texts["writer"][0].strip())
-    assert "3 model calls," in found.stderr
 
 
 def test_what_a_researcher_invents_goes_back_to_it(

@@ -1,4 +1,4 @@
-"""A server with the batch APIs of Anthropic and OpenAI on a free port of 127.0.0.1, in a thread.
+"""The batch APIs of Anthropic and OpenAI, beside the three wires of the edge server.
 
 It answers a question with its words in capitals. A question with `expires` or `errors` gets no answer in a batch. A
 batch has ended when it was read `looks` times. `paid` counts how often each question was answered, and `batches`
@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import threading
 import time
 from collections import Counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-USAGE: Final = {"input_tokens": 1000, "output_tokens": 100}
+from tests.conformance.model_scenes import Counted, Received, Says
+from tests.models.edge_server import WIRES, EdgeServer
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+USED: Final = Counted(1000, output_tokens=100)
 
 
-class BatchServer:
-    """The server.
+class BatchServer(EdgeServer):
+    """The server, already started.
 
     Args:
         looks: How often a batch is read before it has ended.
     """
 
     def __init__(self, looks: int = 2) -> None:
+        super().__init__()
         self.looks = looks
         self.paid: Counter[str] = Counter()
         self.single: Counter[str] = Counter()
@@ -39,69 +43,36 @@ class BatchServer:
         self.seen: Counter[str] = Counter()
         self.created: dict[str, dict[str, Any]] = {}
         self.files: dict[str, str] = {}
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        routes = [
-            Route("/v1/messages", self._message, methods=["POST"]),
-            Route("/v1/responses", self._response, methods=["POST"]),
-            Route("/v1/chat/completions", self._chat, methods=["POST"]),
-            Route("/v1/messages/batches", self._messages, methods=["GET", "POST"]),
-            Route("/v1/messages/batches/{id}", self._messages_look),
-            Route("/v1/messages/batches/{id}/results", self._messages_results),
-            Route("/v1/files", self._upload, methods=["POST"]),
-            Route("/v1/files/{id}/content", self._content),
-            Route("/v1/batches", self._batches, methods=["GET", "POST"]),
-            Route("/v1/batches/{id}", self._look),
-        ]
-        config = uvicorn.Config(Starlette(routes=routes), log_config=None, log_level="critical", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.005)
+        self._batching = Starlette(
+            routes=[
+                Route("/v1/messages/batches", self._messages, methods=["GET", "POST"]),
+                Route("/v1/messages/batches/{id}", self._messages_look),
+                Route("/v1/messages/batches/{id}/results", self._messages_results),
+                Route("/v1/files", self._upload, methods=["POST"]),
+                Route("/v1/files/{id}/content", self._content),
+                Route("/v1/batches", self._batches, methods=["GET", "POST"]),
+                Route("/v1/batches/{id}", self._look),
+            ]
+        )
+        self.answer(lambda received: self._says(_question(received), single=True))
+        self.start()
 
     def forget(self) -> None:
         """Forget all batches and payments."""
         for kept in (self.paid, self.single, self.batches, self.seen, self.created, self.files):
             kept.clear()
 
-    def stop(self) -> None:
-        """Stop it."""
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in WIRES:
+            await super()._answer(scope, receive, send)
+        else:
+            await self._batching(scope, receive, send)
 
-    # -- answers
-
-    def _says(self, question: str, *, single: bool) -> str:
+    def _says(self, question: str, *, single: bool = False) -> Says:
+        """Count an answer, and return it."""
         self.paid[question] += 1
         self.single[question] += single
-        return question.upper()
-
-    def _as_message(self, question: str, *, single: bool = False) -> dict[str, Any]:
-        content = [{"type": "text", "text": self._says(question, single=single)}]
-        head = {"id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-5-5"}
-        return {**head, "content": content, "stop_reason": "end_turn", "stop_sequence": None, "usage": USAGE}
-
-    def _as_response(self, question: str, *, single: bool = False) -> dict[str, Any]:
-        part = {"type": "output_text", "text": self._says(question, single=single), "annotations": []}
-        item = {"type": "message", "role": "assistant", "content": [part]}
-        return {"status": "completed", "model": "gpt-5-mini", "output": [item], "usage": USAGE}
-
-    def _as_chat(self, question: str, *, single: bool = False) -> dict[str, Any]:
-        message = {"role": "assistant", "content": self._says(question, single=single)}
-        usage = {"prompt_tokens": 1000, "completion_tokens": 100}
-        return {"choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": usage}
-
-    async def _message(self, request: Request) -> Response:
-        return JSONResponse(self._as_message(_question(await request.json()), single=True))
-
-    async def _response(self, request: Request) -> Response:
-        return JSONResponse(self._as_response(_question(await request.json()), single=True))
-
-    async def _chat(self, request: Request) -> Response:
-        return JSONResponse(self._as_chat(_question(await request.json()), single=True))
+        return Says(question.upper(), counted=USED)
 
     # -- Message Batches
 
@@ -112,7 +83,7 @@ class BatchServer:
             return JSONResponse({"data": data, "has_more": False, "first_id": None, "last_id": None})
         body = await request.json()
         name = f"msgbatch_{len(self.created)}"
-        self.batches[name] = {each["custom_id"]: _question(each["params"]) for each in body["requests"]}
+        self.batches[name] = {each["custom_id"]: _asked("/v1/messages", each["params"]) for each in body["requests"]}
         self.created[name] = {"at": time.time()}
         return JSONResponse(self._messages_batch(name))
 
@@ -145,7 +116,7 @@ class BatchServer:
                 error = {"type": "error", "error": {"type": "api_error", "message": "no"}}
                 result = {"type": "errored", "error": error}
             elif "expires" not in question:
-                result = {"type": "succeeded", "message": self._as_message(question)}
+                result = {"type": "succeeded", "message": WIRES["/v1/messages"].whole(self._says(question))}
                 self._charge_once(item, question)
             rows.append(json.dumps({"custom_id": item, "result": result}))
         return Response("\n".join(reversed(rows)) + "\n", media_type="application/x-jsonl")
@@ -173,7 +144,7 @@ class BatchServer:
         name = f"batch_{len(self.created)}"
         rows = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
         assert {row["url"] for row in rows} == {body["endpoint"]}
-        self.batches[name] = {row["custom_id"]: _question(row["body"]) for row in rows}
+        self.batches[name] = {row["custom_id"]: _asked(row["url"], row["body"]) for row in rows}
         self.created[name] = {"at": int(time.time()), **body}
         return JSONResponse(self._batch(name))
 
@@ -199,24 +170,27 @@ class BatchServer:
 
     async def _content(self, request: Request) -> Response:
         name = request.path_params["id"]
-        is_chat = "chat" in self.created[name]["endpoint"]
+        wire = WIRES[self.created[name]["endpoint"]]
         rows = []
         for item, question in self.batches[name].items():
             if "expires" in question or "errors" in question:
                 rows.append({"custom_id": item, "response": {"status_code": 400, "body": {"error": {}}}, "error": None})
                 continue
-            body = self._as_chat(question) if is_chat else self._as_response(question)
+            body = wire.whole(self._says(question))
             self._charge_once(item, question)
             rows.append({"custom_id": item, "response": {"status_code": 200, "body": body}, "error": None})
         return Response("".join(f"{json.dumps(row)}\n" for row in rows), media_type="application/jsonl")
 
 
-def _question(body: dict[str, Any]) -> str:
+def _asked(path: str, body: dict[str, Any]) -> str:
+    return _question(WIRES[path].read({}, body))
+
+
+def _question(received: Received) -> str:
     """Return the words of the last question."""
-    content = (body.get("messages") or body["input"])[-1]["content"]
-    text = content if isinstance(content, str) else content[0]["text"]
+    text = received.turns[-1].text
     found = re.search(r"<(item|task)>(.*)</", text)
     return found.group(2) if found else text
 
 
-__all__ = ["USAGE", "BatchServer"]
+__all__ = ["BatchServer"]

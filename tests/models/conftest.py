@@ -6,7 +6,6 @@ import pytest
 
 from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, limiter, sdk
 from tests.models.adapters import Made
-from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
 
 
@@ -63,22 +62,3 @@ def own_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_url(edge: EdgeServer, own_hosts: None) -> str:
     """Return an address of OpenAI's own host, which leads to the edge server."""
     return edge.openai_url.replace("127.0.0.1", "api.openai.com")
-
-
-@pytest.fixture(scope="session")
-def aimock_process() -> Iterator[Aimock]:
-    """Start the mock server from npm once; skip if it is not installed."""
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
-    server = Aimock()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def aimock(aimock_process: Aimock) -> Aimock:
-    """Return the mock server from npm, with the answers of `aimock/fixtures.json` and no calls."""
-    aimock_process.reset()
-    return aimock_process

@@ -1,7 +1,8 @@
-"""A server for cases that third-party mock servers lack: every error, every kind of broken answer.
+"""The one model server of the tests. It answers every call as a provider would, and objects as the provider does.
 
-It implements three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), streaming and not, on a free
-port of 127.0.0.1 in a thread. A test sets the answers to the next calls, as scenes of
+It implements three wires (Anthropic Messages, OpenAI Responses, OpenAI Chat Completions), also at the paths of the
+clouds, streaming and not, on a free port of 127.0.0.1 in a thread; every error, and every kind of broken answer.
+`batch_server.py` adds the providers' batches. A test sets the answers to the next calls, as scenes of
 `tests.conformance.model_scenes`, or as a `Raw`; then it checks the calls:
 
     edge.play(Fails("rate_limit", retry_after_seconds=2), Says("a draft"))
@@ -14,6 +15,7 @@ that the provider would not accept (`objections`), is an error and fails the tes
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import traceback
@@ -35,16 +37,36 @@ from tests.models.wire_messages import MessagesWire
 from tests.models.wire_responses import ResponsesWire
 
 WIRES: Final[Mapping[str, Wire]] = {wire.path: wire for wire in (MessagesWire(), ResponsesWire(), ChatWire())}
+MODELS: Final = "/v1/models"
+"""The list of a server's models, which is `EdgeServer.models`, if that is given."""
+_OF_CLOUDS: Final = {
+    re.compile(r"/v1/projects/.+/publishers/anthropic/models/[^/]+:(rawPredict|streamRawPredict)"): "/v1/messages",
+    re.compile(r"/model/[^/]+/invoke"): "/v1/messages",
+    re.compile(r"/openai/deployments/[^/]+/chat/completions"): "/v1/chat/completions",
+}
+"""The paths of Vertex AI, Bedrock and Azure."""
 PATIENCE_SECONDS: Final = 60.0  # a program may have to load an SDK before it calls
 _UNSCRIPTED: Final = Raw(418, {"error": {"type": "unscripted", "message": "no scene was played for this call"}})
 _NOWHERE: Final = Raw(404, {"error": {"type": "not_found", "message": "nothing is served here"}})
 
 
+def wire_at(path: str) -> Wire | None:
+    """Return the wire of a path, None if there is none."""
+    found = next((wire for pattern, wire in _OF_CLOUDS.items() if pattern.fullmatch(path)), path)
+    return WIRES.get(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as received."""
+    """A call as received.
+
+    Attributes:
+        path: The wire.
+        target: The path and the query as they were called.
+    """
 
     path: str
+    target: str
     headers: Mapping[str, str]
     body: Json
 
@@ -81,6 +103,7 @@ class EdgeServer:
             self._by: Callable[[Received], Scene | Raw] | None = None
             self.calls: list[Call] = []
             self.unscripted: list[Call] = []
+            self.models: object = None
             self._passes = 0
             self.objections: list[str] = []
             self.faults: list[str] = []
@@ -163,12 +186,14 @@ class EdgeServer:
         except ClientDisconnect:
             self._note_leaving()
             return
-        wire = WIRES.get(scope["path"])
+        wire = wire_at(scope["path"])
         if wire is None:
-            await self._perform(raw(_NOWHERE), receive, send)
+            listed = scope["path"] == MODELS and self.models is not None
+            await self._perform(raw(Raw(body=self.models) if listed else _NOWHERE), receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(wire.path, headers, json.loads(body))
+        query = scope["query_string"].decode()
+        call = Call(wire.path, scope["path"] + (f"?{query}" if query else ""), headers, json.loads(body))
         scene = self._next(call)
         objection = wire.objection(call.body)
         if objection:

@@ -1,4 +1,4 @@
-"""Every adapter against the conformance suite: with our own server, and with aimock if it is installed."""
+"""Every adapter against the conformance suite, with our own server."""
 
 import atexit
 import socket
@@ -9,30 +9,7 @@ from graphengine.models.base import Model
 from tests.conformance.model_scenes import Service
 from tests.conformance.models import ModelConformance
 from tests.models.adapters import adapter
-from tests.models.aimock_server import Aimock, AimockService
 from tests.models.edge_server import EdgeServer, WireService
-
-HAPPY = (
-    "test_an_answer_comes_back_unchanged",
-    "test_a_question_arrives_unchanged",
-    "test_a_conversation_arrives_in_order",
-    "test_a_summary_is_sent_as_a_users_message",
-    "test_settings_that_a_model_lacks_are_ignored",
-    "test_an_answer_that_was_cut_is_marked",
-    "test_a_schema_and_tools_can_be_combined",
-    "test_tools_arrive_and_are_called",
-    "test_one_answer_can_have_several_calls",
-    "test_results_are_sent_with_the_ids_of_their_calls",
-    "test_a_tools_error_is_sent_as_an_error",
-    "test_another_providers_form_is_ignored",
-    "test_pieces_join_to_the_text",
-    "test_calls_run_concurrently",
-    "test_a_closed_model_can_be_used_again",
-    "test_a_model_serves_one_event_loop_after_another",
-    "test_plain_usage_is_reported",
-    "test_a_known_price_gives_a_cost",
-)
-"""The scenes that aimock can play and report in its journal."""
 
 
 def free_address() -> str:
@@ -48,7 +25,7 @@ class Ours(ModelConformance):
 
     path: str
     """The wire."""
-    server: EdgeServer | Aimock
+    server: EdgeServer
     played: Service
 
     @pytest.fixture(autouse=True)
@@ -85,12 +62,3 @@ class TestOpenAIChat(Ours):
     """OpenAI's Chat Completions API, which most other servers implement."""
 
     path = "/v1/chat/completions"
-
-
-@pytest.mark.parametrize("truth", HAPPY)
-@pytest.mark.parametrize("suite", [TestAnthropic, TestOpenAI, TestOpenAIChat])
-def test_on_aimock(suite: type[Ours], truth: str, aimock: Aimock) -> None:
-    """The suite passes with a third-party server, too."""
-    ours = suite()
-    ours.server, ours.played = aimock, AimockService(aimock)
-    getattr(ours, truth)()
