@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tool_checks import Finding
     from graphengine.kernel import Usage
-    from graphengine.kernel.definitions import GraphDefinition
+    from graphengine.kernel.definitions import AnyFunction, GraphDefinition
     from graphengine.models.parts import Citation
 
 QUESTION: Final = "question"
@@ -80,7 +80,7 @@ Inputs = TypeVar("Inputs", default=Mapping[str, object])
 
 GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
-ToolLike: TypeAlias = "Callable[..., object] | Tool | ToolSource | HostedTool"
+ToolLike: TypeAlias = "AnyFunction[object] | Tool | ToolSource | HostedTool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +222,12 @@ class Agent(Generic[T_co, Inputs]):
     name: str
     _: KW_ONLY
     model: str | Model | None = None
-    system: str | Callable[..., str | Awaitable[str]] = ""
-    prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
+    system: str | AnyFunction[str | Awaitable[str]] = ""
+    prompt: str | AnyFunction[Asked | Awaitable[Asked]] = ""
     inputs: TypeForm[Inputs] | None = None
     output: TypeForm[T_co] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
-    check: Callable[..., object] | None = None
-    best_effort: Callable[..., T_co | Awaitable[T_co]] | None = None
+    check: AnyFunction[object] | None = None
+    best_effort: AnyFunction[T_co | Awaitable[T_co]] | None = None
     on_cut: OnCut = "fail"
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
@@ -236,7 +236,7 @@ class Agent(Generic[T_co, Inputs]):
     memory: str = ""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
-    by_rules: Callable[..., object] | None = None
+    by_rules: AnyFunction[object] | None = None
     output_retries: int = 2
     turns: int = 20
     max_tool_calls: int | None = None

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.graph.effect import Effect
-    from graphengine.graph.runnable import Body, HasBody, Kind
+    from graphengine.graph.runnable import AnyFunction, Body, HasBody, Kind
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
 
@@ -42,12 +42,12 @@ Out_co = TypeVar("Out_co", covariant=True, default=object)
 UNSET: Final = object()
 
 
-WriteSource: TypeAlias = "str | Callable[..., object]"
+WriteSource: TypeAlias = "str | AnyFunction[object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
 """What a node writes: a field, several, or fields, each with an attribute of the result or a function of it."""
-Inputs: TypeAlias = "Mapping[str, str | Callable[..., object]] | Sequence[str]"
+Inputs: TypeAlias = "Mapping[str, str | AnyFunction[object]] | Sequence[str]"
 """What a node reads: parameters, each with a path or a function; or fields that parameters are named like."""
-Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
+Each: TypeAlias = "Mapping[str, str | AnyFunction[object]]"
 OnItemError: TypeAlias = 'Literal["fail", "keep"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
@@ -117,15 +117,15 @@ class Node(Options):
 class Choose:
     """See `choose`."""
 
-    source: str | Callable[..., object]
+    source: str | AnyFunction[object]
     cases: Mapping[object, Runnable]
 
 
-Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+Runnable: TypeAlias = "AnyFunction[Any] | HasBody | Node | Choose"
 """What a node runs: a function, an agent, a graph, a question, `choose(…)`, or one of these in a `Node`."""
 
 
-def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
+def choose(source: str | AnyFunction[object], cases: Mapping[Any, Runnable]) -> Choose:
     """Return a runnable that routes each visit to one of several runnables.
 
     Args:
@@ -382,7 +382,7 @@ class GraphDefinition(Generic[S, Out_co]):
         source: str | Runnable,
         target: str | Runnable,
         *,
-        when: Condition | Callable[..., object] | None = None,
+        when: Condition | AnyFunction[object] | None = None,
         label: str | None = None,
     ) -> None:
         """Add an edge from one node to another (or from START, or to END or FAIL).
@@ -426,7 +426,7 @@ class GraphDefinition(Generic[S, Out_co]):
     def add_switch(
         self,
         source: str | Runnable,
-        on: str | Callable[..., object],
+        on: str | AnyFunction[object],
         cases: Mapping[Any, str | Runnable],
         otherwise: str | Runnable | None = None,
     ) -> None:
@@ -457,10 +457,10 @@ class GraphDefinition(Generic[S, Out_co]):
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
         source: str | Runnable,
-        targets: Sequence[str | Runnable | tuple[str | Runnable, Condition | Callable[..., object]]],
+        targets: Sequence[str | Runnable | tuple[str | Runnable, Condition | AnyFunction[object]]],
         *,
         join: str | Runnable,
-        when: Condition | Callable[..., object] | None = None,
+        when: Condition | AnyFunction[object] | None = None,
         label: str | None = None,
         need: int | None = None,
     ) -> None:

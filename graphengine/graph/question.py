@@ -24,7 +24,7 @@ from graphengine.state.path import is_path, parse, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.graph.runnable import Kind
+    from graphengine.graph.runnable import AnyFunction, Kind
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class Answers:
 class Ask:
     """See `ask`."""
 
-    question: str | Callable[..., str]
+    question: str | AnyFunction[str]
     answers: Answers
     timeout_seconds: float | None
     default: object
@@ -106,7 +106,7 @@ class Ask:
 
 @with_our_keywords
 def ask(
-    question: str | Callable[..., str],
+    question: str | AnyFunction[str],
     output: Any = str,  # noqa: ANN401 - a type
     *,
     timeout_seconds: float | None = None,

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from graphengine.state.injection import Injected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.state.injection import Parameter
 
+R = TypeVar("R")
 Kind: TypeAlias = Literal["function", "agent", "pass", "graph", "ask"]
+MYPY: Final = False  # True for mypy, which makes one type of all members of such a union, and then refuses most lambdas
+AnyFunction: TypeAlias = Callable[..., R]  # pyright: ignore[reportRedeclaration]
+if not MYPY:  # pyright knows the parameters of a lambda only from a member that names as many
+    AnyFunction: TypeAlias = (  # pyright: ignore[reportRedeclaration]
+        Callable[..., R]
+        | Callable[Concatenate[Any, ...], R]
+        | Callable[Concatenate[Any, Any, ...], R]
+        | Callable[Concatenate[Any, Any, Any, ...], R]
+    )
+"""A function of any parameters, with the type of its result."""
 
 
 class Body(Protocol):

@@ -90,6 +90,7 @@ from graphengine.graph.question import ask as ask
 from graphengine.graph.question import bad_braces as bad_braces
 from graphengine.graph.question import holes as holes
 from graphengine.graph.rules import Rule as Rule
+from graphengine.graph.runnable import AnyFunction as AnyFunction
 from graphengine.graph.runnable import FunctionBody as FunctionBody
 from graphengine.graph.runnable import HasBody as HasBody
 from graphengine.graph.runnable import KnowsWaits as KnowsWaits

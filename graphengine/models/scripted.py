@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.models.batches import Batches
     from graphengine.models.hosted import HostedTool
 
-Script: TypeAlias = "Iterable[object] | Callable[[Request], object]"
+Script: TypeAlias = "Iterable[Callable[[Request], object] | object] | Callable[[Request], object]"
 """Answers in order, or one function that returns them all."""
 
 _SHOWN: Final = 400  # characters of a text in a message

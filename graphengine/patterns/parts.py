@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.definitions import Runnable
+    from graphengine.kernel.definitions import AnyFunction, Runnable
 
-Source: TypeAlias = "str | Callable[..., object]"
+Source: TypeAlias = "str | AnyFunction[object]"
 F = TypeVar("F", bound="Callable[..., Any]")
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 Whether the views have converged is for those who hold them to say: words cannot tell "guilty" from "not guilty".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
 from graphengine.kernel import Context, Failure
-from graphengine.kernel.definitions import END, FAIL, START, Condition, Runnable, append, iterations, value
+from graphengine.kernel.definitions import END, FAIL, START, AnyFunction, Condition, Runnable, append, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
 
@@ -56,7 +56,7 @@ def role_based(
     roles: Mapping[str, Runnable],
     conclude: Runnable,
     *,
-    rounds: int | Condition | Callable[..., object] = 2,
+    rounds: int | Condition | AnyFunction[object] = 2,
     state: type[S] = Room,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
     """Return a graph whose roles work out their views in parallel over rounds, and whose last node concludes.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from graphengine.engine.plan import Updates
-    from graphengine.kernel.definitions import NodePlan, StateType
+    from graphengine.kernel.definitions import AnyFunction, NodePlan, StateType
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
 """The update of a visit, by field; the exception with which it fails; or nothing."""
@@ -48,7 +48,7 @@ class Items:
     given: StandIn | Sequence[StandIn]
 
 
-StandIn: TypeAlias = "Update | Ended | Callable[..., object]"
+StandIn: TypeAlias = "Update | Ended | AnyFunction[object]"
 Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
 """One stand-in for every visit, or a list: one for each."""
 

@@ -313,3 +313,19 @@ async def test_types_of_recorded_calls() -> None:
     graph.add_node(read, writes="task")
     graph.add_path(START, "read", END)
     assert (await graph.run(Article(task=""))).state.task == "read"
+
+
+def test_types_of_lambdas() -> None:
+    """Pyright's strict mode takes the lambdas of graphs and agents, of up to three parameters, as mypy does."""
+    graph = Graph("lambdas", Article)
+    graph.add_node(
+        "judge", lambda task: Review(score=len(task)), writes={"review": lambda result, task: result or task}
+    )
+    graph.add_node(
+        "again", lambda given: given, inputs={"given": lambda task, review: f"{task} {review.score}"}, writes="task"
+    )
+    graph.add_edge(START, "judge")
+    graph.add_edge("judge", END, when=lambda review: review.score >= 3)
+    graph.add_edge("judge", "again")
+    graph.add_edge("again", "judge")
+    assert graph.run_sync(Article(task="a")).state.task == "a 1"
