@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers page bench pin docs dist clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready page bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -137,6 +137,11 @@ hook: .venv/ready-test ## from now on, check style and layers of what is committ
 
 servers: $(SERVERS) ## install what some tests use by npm: servers, axe-core, the page's tools (else they are skipped)
 
+suites: .venv/ready-test suites-ready ## suites and clients of protocols that others wrote, against a service: make suites [ARGS=litellm]
+	$(BIN)/python -m tests.suites.run $(ARGS)
+
+suites-ready: tests/suites/node_modules/.package-lock.json .venv-suites/ready
+
 page: $(PAGE)/node_modules/.package-lock.json .venv/ready-test ## build the inspector's page from its sources (needs npm)
 	$(BIN)/python -m scripts.page_types
 	@npm run build --prefix $(PAGE) --silent
@@ -163,8 +168,8 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(BIN)/python -m scripts.sbom dist
 
 clean: ## remove environments, caches and builds; recorded runs stay
-	rm -rf .venv .venv-bench .venv-lowest .venv-pin build dist htmlcov .coverage .coverage.*
-	rm -rf $(SERVER_FOLDERS:%=%/node_modules)
+	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites build dist htmlcov .coverage .coverage.*
+	rm -rf $(SERVER_FOLDERS:%=%/node_modules) tests/suites/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -201,6 +206,10 @@ install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
 .venv-lowest/ready: CONSTRAINTS = tests/lowest.txt
 .venv-lowest/ready: .venv-lowest/$(IDENTITY) pyproject.toml tests/lowest.txt
 	$(call install,--group dev)
+
+# They have requirements of their own: what they are made of does not fit together with all that users can install.
+.venv-suites/ready: .venv-suites/$(IDENTITY) tests/suites/requirements.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/suites/requirements.txt && touch $@
 
 .venv-pin/ready: .venv-pin/$(IDENTITY)
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@

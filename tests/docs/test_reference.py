@@ -18,7 +18,7 @@ from tests.docs.test_skill import SKILL
 
 PUBLIC = site_pages.public()
 TEMPLATES = sorted((SKILL.parents[3] / "cli" / "new_project").rglob("*.py.in"))
-PACKAGES = re.findall(r"\| `(graphengine[\w.]*)` \|", (ROOT / "docs" / "use" / "imports.md").read_text("utf-8"))
+PACKAGES = re.findall(r"\| `(graphengine(?:\.\w+)*)` \|", (ROOT / "docs" / "use" / "imports.md").read_text("utf-8"))
 """The modules from which programs import; a name that is in several has its place in the first of them."""
 KERNEL = [f"graphengine.{page}" for page in site_pages.KERNEL]
 """The pages of names of the core, which list what is defined elsewhere."""

@@ -78,7 +78,7 @@ _REFERENCE: Final = re.compile(r'"#/\$defs/([^"]+)"')
 _ANSWER: Final = "answer"
 _ABOUT: Final = ("title", "description", "default")
 _KEYWORDS: Final = (
-    *("type", *_ABOUT, "enum", "minLength", "maxLength", "minimum", "maximum"),
+    *("type", *_ABOUT, "enum", "enumNames", "minLength", "maxLength", "minimum", "maximum"),
     *("items", "minItems", "maxItems"),
 )
 """What a field of a form may say, besides `format`."""

@@ -183,8 +183,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         for name, schema in schemas[endpoint.query.__name__]["properties"].items()
     ]
     text = {"type": "string"}
+    named = text | {"minLength": 1, "maxLength": 100}
     parameters += [
-        {"name": name, "in": "header", "schema": text, "description": about} for name, about in endpoint.headers
+        {"name": name, "in": "header", "schema": named, "description": about} for name, about in endpoint.headers
     ]
     if "{run_id}" in endpoint.path:
         parameters.append({"name": "run_id", "in": "path", "required": True, "schema": text})

@@ -1,0 +1,115 @@
+"""Run suites and clients that others wrote against a service on this machine: `python -m tests.suites.run [NAME...]`.
+
+`make suites` installs them first. A suite has lines `PASS` and `FAIL`. What fails is listed in `expected.toml`, with
+the clause or the reason; what fails besides, and what is listed and passes, fails the run. Without Node.js, or what
+`make suites` installs, a suite is left out with a sentence.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+NODE = next(HERE.glob("node_modules/node-linux-*/bin/node"), HERE / "node")
+CONFORMANCE = HERE / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+OTHERS = ROOT / ".venv-suites" / "bin" / "python"
+TOKEN = "the-token-of-these-suites"  # noqa: S105 - of no real service
+SUITES = {
+    **{f"mcp-conformance {each}": ("conformance", each) for each in ("2025-06-18", "2025-11-25")},
+    "mcp-typescript 1": ("node", "mcp.mjs", "1", "mcp"),
+    "mcp-typescript 2": ("node", "mcp.mjs", "2", "mcp"),
+    "openai and ai-sdk": ("node", "openai.mjs", "openai"),
+    **{each: ("python", each) for each in ("fastmcp", "litellm", "schemathesis", "openapi_client")},
+}
+
+
+@contextmanager
+def served(flows: str, *doors: str, token: bool = True) -> Iterator[dict[str, str]]:
+    """Serve graphs, and yield the addresses."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = [f"{folder}/runs.db"]
+        command = ["-m", "tests.suites.served", *place, str(HERE / flows), *doors]
+        if token:
+            words = [f"--{door}" for door in doors]
+            command = [
+                "-m",
+                "graphengine",
+                "serve",
+                str(HERE / flows),
+                "--store",
+                *place,
+                "--port",
+                "0",
+                "--json",
+                *words,
+            ]
+        env = {**os.environ, "GRAPHENGINE_TOKEN": TOKEN}
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            found = json.loads(process.stdout.readline())
+            yield found["doors"] if token else found
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def outcome(kind: str, *words: str) -> str:
+    """Return what a suite printed."""
+    env = {**os.environ, "GRAPHENGINE_TOKEN": TOKEN}
+    if kind == "conformance":
+        with served("mcp_tools.py", "mcp", token=False) as doors, tempfile.TemporaryDirectory() as folder:
+            place = ["--url", doors["mcp"], "--spec-version", words[0], "-o", folder]
+            done = subprocess.run(
+                [str(NODE), str(CONFORMANCE), "server", *place], capture_output=True, text=True, check=False
+            )
+            lines = re.findall(r"^([✓✗]) ([\w-]+): \d+ passed, \d+ failed$", done.stdout, re.MULTILINE)
+            return "\n".join(f"{'PASS' if mark == '✓' else 'FAIL'} {name}" for mark, name in lines) or done.stderr
+    with served("flows.py", "mcp", "openai") as doors:
+        command = [str(OTHERS), str(HERE / "clients" / "python_clients.py"), words[0], doors["http"]]
+        if kind == "node":
+            command = [str(NODE), str(HERE / "clients" / words[0]), *words[1:-1], doors[words[-1]]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
+
+
+def main(*names: str) -> int:
+    """Run suites, all unless some are named; return the exit code."""
+    expected = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
+    wrong = 0
+    for name, (kind, *words) in SUITES.items():
+        if names and name not in names and name.split()[0] not in names:
+            continue
+        if not (OTHERS if kind == "python" else NODE).exists():
+            print(f"{name}: left out, since `make suites` did not install what it needs")
+            continue
+        began = time.monotonic()
+        text = outcome(kind, *words)
+        passed = set(re.findall(r"^PASS (.+)$", text, re.MULTILINE))
+        failed = dict(re.findall(r"^FAIL ([^:\n]+)(?:: )?(.*(?:\n(?!PASS|FAIL).*)*)", text, re.MULTILINE))
+        known = expected.get(name, {})
+        new = {each: why for each, why in failed.items() if each not in known}
+        gone = [each for each in known if each in passed]
+        count = f"{len(passed)} passed, {len(failed) - len(new)} fail as listed"
+        print(f"{name}: {count}, {len(new)} fail besides, in {time.monotonic() - began:.0f} s", flush=True)
+        for each, why in new.items():
+            print(f"  FAILED {each}: {why.strip()}")
+        for each in gone:
+            print(f"  PASSES, though it is listed: {each}")
+        if not passed:
+            print(f"  NOTHING passed: {text[-2000:]}")
+        wrong += bool(new or gone or not passed)
+    return min(wrong, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
