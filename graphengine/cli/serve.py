@@ -73,6 +73,12 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
 )
 @_door_options
 @click.option(
+    "--a2a-root",
+    metavar="GRAPH",
+    help="The graph whose A2A agent is that of the host, with its card at /.well-known/agent-card.json; the only one "
+    "if not given.",
+)
+@click.option(
     "--pages",
     metavar="FOLDER",
     type=click.Path(path_type=Path, readable=False),
@@ -126,6 +132,8 @@ def serve(  # noqa: PLR0913 - options
 
     chosen = [door for door in known_doors() if given.pop(door.name.replace("-", "_"))]
     given["doors"] = [door.name for door in chosen]
+    if given["a2a_root"] is not None and "a2a" not in given["doors"]:
+        raise InputError("--a2a-root is given without --a2a", where="--a2a-root", repair="add --a2a, or leave it out")
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings

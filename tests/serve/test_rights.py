@@ -27,6 +27,7 @@ OPEN: Final = {
         "GET /v1/models",
         "GET /v1/models/{name:path}",
         "GET /a2a/{graph}/.well-known/agent-card.json",
+        "GET /.well-known/agent-card.json",
     ),
     *(f"GET {path}" for path in ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")),
     "GET /static/{name:path}",

@@ -94,6 +94,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "GET /v1/responses/{id}": [Try("/v1/responses/TURN"), Try("/v1/responses/TURN?stream=true", waits=True)],
     "POST /v1/responses/{id}/cancel": [Try("/v1/responses/TURN/cancel", {})],
     "GET /a2a/{graph}/.well-known/agent-card.json": [plain("/a2a/desk/.well-known/agent-card.json")],
+    "GET /.well-known/agent-card.json": [plain("/.well-known/agent-card.json")],
     "POST /a2a/desk": [],  # each method of the protocol: see below
     "ANY /mcp": [],
 }

@@ -22,6 +22,7 @@ from graphengine.serve.inspector import server
 from graphengine.serve.inspector.driving import Drivable, Drives
 from graphengine.serve.service.app import Service
 from graphengine.serve.service.doors import DOORS, Opening
+from graphengine.serve.service.public import PublicAccess
 from graphengine.serve.users import User, Users, UsersFile, hash_of, write_users
 from graphengine.stores.base import Store
 from graphengine.wings import Settings, Table
@@ -156,7 +157,7 @@ async def place(folder: Path, database: Path | str, graphs: Mapping[str, Graph[A
         )
         await stack.enter_async_context(page.router.lifespan_context(page))
         yield Place(
-            AccessMiddleware(app, access),
+            AccessMiddleware(app, PublicAccess.of(access, doors)),
             AccessMiddleware(page, SharedPageAccess(80, users)),
             {"service": routes_of(app.routes), "inspector": routes_of(page.routes)},
             path,

@@ -1,4 +1,4 @@
-"""The A2A door: each graph is an agent of the A2A protocol 1.0, with a card of its own (`serve --a2a`).
+"""The A2A door: each graph is an agent of the A2A protocol 1.0 and 0.3, with a card of its own (`serve --a2a`).
 
 A task is a run, and nothing else is kept: what a client reads of it is made from the run, so any server on the database
 answers for it. A message starts a run whose id has the message's id, answers the open question of its task, or is
@@ -14,6 +14,7 @@ import asyncio
 import logging
 import re
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial, wraps
 from inspect import isasyncgenfunction
@@ -23,7 +24,7 @@ from urllib.parse import quote
 from a2a import types as a2a
 from a2a.helpers.proto_helpers import get_data_parts, new_data_part, new_text_part
 from a2a.server.request_handlers.request_handler import RequestHandler, validate_request_params
-from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict, build_error_response
 from a2a.server.routes import create_jsonrpc_routes
 from a2a.utils import errors, proto_utils
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -52,6 +53,7 @@ from graphengine.serve.messages import json_answer
 from graphengine.serve.notifications import News, Notifications, post, rest
 from graphengine.serve.service.app import FAILED, answering
 from graphengine.serve.service.following import failure_of, waits
+from graphengine.serve.service.public import PublicRoute
 from graphengine.serve.service.shown import Dropped, Text, Visited
 from graphengine.serve.service.turns import (
     Turn,
@@ -65,7 +67,7 @@ from graphengine.serve.service.turns import (
 from graphengine.serve.signatures import signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
@@ -80,12 +82,19 @@ if TYPE_CHECKING:
 
 PATH: Final = "/a2a"
 """The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
+_CARD: Final = "/.well-known/agent-card.json"
 
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONTEXT: Final = "context:"
 _POST_SECONDS: Final = 30.0
+_VERSIONS: Final = ("1.0", "0.3")
+_PAGE: Final = 50
+_LARGEST_PAGE: Final = 100
+_AT_ONCE: Final = 1000
+_LISTED: Final = 10_000
+"""So many of an agent's newest tasks are listed: each list sorts them by their last change."""
 _STATES: Final = {
     "finished": a2a.TaskState.TASK_STATE_COMPLETED,
     "failed": a2a.TaskState.TASK_STATE_FAILED,
@@ -99,7 +108,7 @@ _WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
     """Return the routes of the door, which sends push notifications until it closes."""
-    door = A2aDoor(opening.service, opening.version)
+    door = A2aDoor(opening.service, opening.version, opening.a2a_root)
     await opening.stack.enter_async_context(door.pushes.delivering(opening.service.unguarded))
     return door.routes()
 
@@ -110,48 +119,56 @@ class A2aDoor:
     Args:
         service: What starts, follows and answers runs.
         version: This package's version.
+        root: The graph whose agent is that of the host; None if it is the only graph.
 
     Attributes:
         pushes: The push notifications.
+
+    Raises:
+        GraphNotFound: The service has no graph `root`.
     """
 
-    def __init__(self, service: Service, version: str) -> None:
+    def __init__(self, service: Service, version: str, root: str | None = None) -> None:
         self._service = service
-        self._version = version
         self.pushes = _Pushes(service)
         texts = text_graphs(service.graphs)
-        self._agents = {name: _Agent(service, name, texts.get(name), self.pushes) for name in service.graphs}
+        self._agents = {name: _Agent(service, name, texts.get(name), self.pushes, version) for name in service.graphs}
         self.pushes.agents = self._agents
+        if root is not None:
+            service.graph_of(root)
+        self._root = root or (next(iter(service.graphs)) if len(service.graphs) == 1 else None)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of the agents and their cards."""
-        found: list[BaseRoute] = [Route(f"{PATH}/{{graph}}/.well-known/agent-card.json", answering(self.card))]
+        found: list[BaseRoute] = [PublicRoute(f"{PATH}/{{graph}}{_CARD}", answering(self.card))]
+        if self._root is not None:
+            found.append(PublicRoute(_CARD, answering(self.card)))
         for name, agent in self._agents.items():
-            found += create_jsonrpc_routes(agent, f"{PATH}/{name}")
+            (route,) = create_jsonrpc_routes(agent, f"{PATH}/{name}", enable_v0_3_compat=True)
+            found.append(Route(route.path, _checked(route.endpoint), methods=["POST"]))
         return found
 
     async def card(self, request: Request) -> Response:
-        """Return the card of an agent, with the address at which the client found it."""
-        name = request.path_params["graph"]
-        graph = self._service.graph_of(name)
-        scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-        about = compiled(graph).state.model.model_json_schema().get("description", "")
-        about = f"Run the graph {name}. {about}".strip()
-        modes = ["text/plain", "application/json"]
-        url = f"{scheme}://{request.headers['host']}{PATH}/{quote(name)}"
-        card = a2a.AgentCard(
-            name=name,
-            description=about,
-            version=self._version,
-            supported_interfaces=[a2a.AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
-            capabilities=a2a.AgentCapabilities(streaming=True, push_notifications=True),
-            default_input_modes=modes,
-            default_output_modes=modes,
-            skills=[a2a.AgentSkill(id=name, name=name, description=about, tags=["graphengine"])],
-        )
-        card.security_schemes["bearer"].http_auth_security_scheme.scheme = "bearer"
-        card.security_requirements.add().schemes["bearer"].list.extend([])
-        return json_answer(agent_card_to_dict(card))
+        """Return what anybody may know of an agent."""
+        name = str(request.path_params.get("graph", self._root))
+        self._service.graph_of(name)
+        return json_answer(agent_card_to_dict(self._agents[name].card(request.headers)))
+
+
+def _checked(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that refuses a status that there is not: the SDK takes it for none, so all would be listed."""
+
+    async def checked(request: Request) -> Response:
+        with suppress(ValueError, RecursionError):
+            body = await request.json()
+            params = body.get("params") if isinstance(body, dict) and body.get("method") == "ListTasks" else None
+            status = params.get("status") if isinstance(params, dict) else None
+            if isinstance(status, str) and status not in a2a.TaskState.keys():  # noqa: SIM118 - no dict
+                error = errors.InvalidParamsError(f"{status!r} is no status of a task")
+                return json_answer(build_error_response(body.get("id"), error))
+        return await endpoint(request)
+
+    return checked
 
 
 @contextmanager
@@ -198,15 +215,45 @@ class _Agent(RequestHandler):
         name: The name of the graph.
         text: The same, if one text can start it.
         pushes: The push notifications.
+        version: This package's version.
     """
 
-    def __init__(self, service: Service, name: str, text: TextGraph | None, pushes: _Pushes) -> None:
+    def __init__(self, service: Service, name: str, text: TextGraph | None, pushes: _Pushes, version: str) -> None:
         self._service = service
         self._name = name
         self._text = text
         self._graph = service.graphs[name]
         self._turns = Turns(service)
         self._pushes = pushes
+        self._version = version
+
+    def card(self, headers: Mapping[str, str], *, is_extended: bool = False) -> a2a.AgentCard:
+        """Return the card of the agent.
+
+        Args:
+            headers: Those of the request: the card has the address at which the client found it.
+            is_extended: Whether to say what the graph does, which is only for those who have a token.
+        """
+        name, about = self._name, f"Run the graph {self._name}."
+        if is_extended:
+            about += f" {compiled(self._graph).state.model.model_json_schema().get('description', '')}".rstrip()
+        modes = ["text/plain", "application/json"]
+        url = f"{headers.get('x-forwarded-proto', 'http')}://{headers['host']}{PATH}/{quote(name)}"
+        card = a2a.AgentCard(
+            name=name,
+            description=about,
+            version=self._version,
+            supported_interfaces=[
+                a2a.AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version=each) for each in _VERSIONS
+            ],
+            capabilities=a2a.AgentCapabilities(streaming=True, push_notifications=True, extended_agent_card=True),
+            default_input_modes=modes,
+            default_output_modes=modes,
+            skills=[a2a.AgentSkill(id=name, name=name, description=about, tags=["graphengine"])],
+        )
+        card.security_schemes["bearer"].http_auth_security_scheme.scheme = "bearer"
+        card.security_requirements.add().schemes["bearer"].list.extend([])
+        return card
 
     @_method
     async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
@@ -233,24 +280,47 @@ class _Agent(RequestHandler):
     @_method
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
         """Return a task as it is now."""
+        _check_history(params)
         return await self.task((await self._info(params.id)).id)
 
     @_method
     async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
-        """Return a page of the tasks, the newest first. `total_size` is that of the page: tasks are not counted."""
-        size = params.page_size or 50
-        if not 1 <= size <= 100:  # noqa: PLR2004
-            raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to 100")
-        tag, before = _CONTEXT + params.context_id if params.context_id else None, params.page_token or None
-        if before is not None:
-            await self._info(before)
-        found = await self._service.runner.runs(graph=self._name, tag=tag, before=before, limit=size)
-        every = [await self.task(info.id) for info in found]
-        tasks = [task for task in every if params.status in (0, task.status.state)]
+        """Return a page of the tasks, the last changed first."""
+        size = params.page_size if params.HasField("page_size") else _PAGE
+        if not 1 <= size <= _LARGEST_PAGE:
+            raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to {_LARGEST_PAGE}")
+        _check_history(params)
+        last = _read_token(params.page_token)
+        found = sorted([(_changed(info), info.id) for info in await self._listed(params)], reverse=True)
+        left = found if last is None else [each for each in found if each < last]
+        tasks = [await self.task(task_id) for _, task_id in left[:size]]
         for task in tasks if not params.include_artifacts else ():
             task.ClearField("artifacts")
-        following = found[-1].id if len(found) == size else ""
-        return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(tasks), next_page_token=following)
+        following = _token(*left[size - 1]) if len(left) > size else ""
+        return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
+
+    async def _listed(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
+        """Return the runs of all tasks that a list has, of the newest `_LISTED`."""
+        tag = _CONTEXT + params.context_id if params.context_id else None
+        since = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else 0
+        found: list[RunInfo] = []
+        before: str | None = None
+        while len(found) < _LISTED:
+            page = await self._service.runner.runs(graph=self._name, tag=tag, before=before, limit=_AT_ONCE)
+            found += page
+            if len(page) < _AT_ONCE:
+                break
+            before = page[-1].id
+        found = [info for info in found if _changed(info) >= since]
+        if not params.status:
+            return found
+        return [info for info in found if params.status == await self._state_of(info)]
+
+    async def _state_of(self, info: RunInfo) -> a2a.TaskState:
+        """Return the state of a task: of one that waits, it depends on what it waits for."""
+        if info.status == "waiting":
+            return _WORKING if await self._turns.rest(Turn(-1, info.id)) is None else _INPUT
+        return _STATES.get(info.status, _WORKING)
 
     @_method
     async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
@@ -293,11 +363,13 @@ class _Agent(RequestHandler):
         """Send no more notifications about a task to a place."""
         await self._pushes.end((await self._info(params.task_id)).id, params.id)
 
-    @_method
-    async def on_get_extended_agent_card(self, params: a2a.GetExtendedAgentCardRequest) -> a2a.AgentCard:
-        """Refuse: the card has everything."""
+    @override
+    async def on_get_extended_agent_card(
+        self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> a2a.AgentCard:
+        """Return the card with what the graph does."""
         del params
-        raise errors.ExtendedAgentCardNotConfiguredError
+        return self.card(context.state["headers"], is_extended=True)
 
     async def _info(self, task_id: str) -> RunInfo:
         """Return the row of the run of a task. Raises: UnknownRun."""
@@ -308,6 +380,7 @@ class _Agent(RequestHandler):
 
     async def _said(self, params: a2a.SendMessageRequest) -> Turn:
         """Deliver a message, unless that was done before; return its turn."""
+        _check_history(params.configuration)
         message = params.message
         data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
         if len(data) + len(texts) != len(message.parts) or len(data) > 1 or not message.parts:
@@ -383,7 +456,7 @@ class _Agent(RequestHandler):
         if info.status == "queued":
             state = _STATES["queued"]
         task = a2a.Task(id=run_id, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
-        task.status.timestamp.FromMilliseconds(int(info.updated_at * 1000))
+        task.status.timestamp.FromMilliseconds(_changed(info))
         if rest is None:
             return task
         value: Any = None
@@ -405,6 +478,33 @@ class _Agent(RequestHandler):
             question = {"question": wait.question, "schema": plain(dict(wait.schema or {}))}
             said.parts.append(new_data_part(exact(question)))
         return task
+
+
+def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:
+    """Raise InvalidParamsError if less than nothing of a history is asked for; a task keeps none."""
+    if params.history_length < 0:
+        raise errors.InvalidParamsError(f"historyLength is {params.history_length}: give 0 or more")
+
+
+def _changed(info: RunInfo) -> int:
+    """Return when a task last changed, in milliseconds, as its timestamp has it."""
+    return int(info.updated_at * 1000)
+
+
+def _token(changed: int, task_id: str) -> str:
+    """Return the token of the page that begins after a task."""
+    return urlsafe_b64encode(f"{changed} {task_id}".encode()).decode()
+
+
+def _read_token(token: str) -> tuple[int, str] | None:
+    """Return the task after which a page begins; None for the first page. Raises: InvalidParamsError."""
+    if not token:
+        return None
+    try:
+        changed, _, task_id = urlsafe_b64decode(token.encode()).decode().partition(" ")
+        return int(changed), task_id
+    except ValueError as error:
+        raise errors.InvalidParamsError("pageToken is none that a list returned") from error
 
 
 def _check_numbers(value: object) -> None:

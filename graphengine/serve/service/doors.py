@@ -26,6 +26,7 @@ class Opening(NamedTuple):
         version: This package's version.
         secret: What only the processes of this service know, if it has a token.
         stack: Closes what the door opens.
+        a2a_root: The graph whose agent is that of the host; None if it is the only graph.
     """
 
     service: Service
@@ -33,6 +34,7 @@ class Opening(NamedTuple):
     version: str
     secret: str
     stack: AsyncExitStack
+    a2a_root: str | None = None
 
 
 DOORS: Final = tuple(door for wing in BUILT_IN for door in wing.doors)

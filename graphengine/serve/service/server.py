@@ -20,6 +20,7 @@ from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import Opening, doors
+from graphengine.serve.service.public import PublicAccess
 from graphengine.wings.delivery import deliver
 from graphengine.worker.worker import Worker
 
@@ -63,6 +64,7 @@ class Settings:
         extensions: What else acts in the runs.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         doors: The names of the doors that are open besides HTTP; see `doors`.
+        a2a_root: The graph whose A2A agent is that of the host; None if it is the only graph.
         pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
         retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
             None for ever.
@@ -84,6 +86,7 @@ class Settings:
     extensions: Sequence[Extension] = ()
     busy_timeout_seconds: float = 10.0
     doors: Collection[str] = ()
+    a2a_root: str | None = None
     pages: Path | None = None
     retention: Retention | None = field(default_factory=Retention)
 
@@ -135,13 +138,14 @@ class Serving:
             routes: list[BaseRoute] = []
             for door in doors():
                 if door.name in settings.doors:
-                    routes += await door.open(Opening(service, settings.access, settings.version, secret, stack))
+                    place = settings.access, settings.version, secret, stack, settings.a2a_root
+                    routes += await door.open(Opening(service, *place))
                     urls[door.name] = url + door.path
             if settings.pages is not None:
                 routes.append(Mount(PAGES, StaticFiles(directory=settings.pages, html=True)))
                 urls["pages"] = url + PAGES
             config = uvicorn.Config(
-                AccessMiddleware(service.application(*routes), settings.access),
+                AccessMiddleware(service.application(*routes), PublicAccess.of(settings.access, routes)),
                 log_level="critical",
                 lifespan="off",
                 ws="none",

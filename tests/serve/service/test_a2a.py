@@ -22,7 +22,7 @@ from tests.serve.service.conftest import Services
 
 pytest.importorskip("a2a")
 from a2a import types
-from a2a.client import A2AClientError, Client, ClientConfig, ClientFactory
+from a2a.client import A2ACardResolver, A2AClientError, Client, ClientConfig, ClientFactory
 from a2a.helpers.proto_helpers import get_artifact_text, get_message_text, new_data_message, new_text_message
 from a2a.utils import errors
 from google.protobuf.json_format import MessageToDict
@@ -351,14 +351,104 @@ def test_a_remote_question_is_one_of_the_run(serve: Callable[..., Service], tmp_
     assert "is failed: run ge:thread:broken:" in run["error"]["message"]
 
 
+async def test_the_card_is_public_and_what_a_graph_does_is_not(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Names and schemes are for anybody, also at the host's place for the graph that is named; pages are refused."""
+    service = await asyncio.to_thread(serve, tmp_path / "runs.db", "--a2a-root", "posts")
+    cards = [
+        service.request("GET", f"{path}/.well-known/agent-card.json", headers={"Authorization": token})
+        for path in ("/a2a/posts", "")
+        for token in ("", "Bearer wrong", f"Bearer {TOKEN}")
+    ]
+    status, card = cards[0]
+    assert cards == [(200, card)] * 6, status
+    assert (card["name"], card["description"]) == ("posts", "Run the graph posts.")
+    assert [each["description"] for each in card["skills"]] == ["Run the graph posts."]
+    places = {(each["protocolVersion"], each["url"]) for each in card["supportedInterfaces"]}
+    assert places == {(version, f"{service.opened['doors']['a2a']}/posts") for version in ("1.0", "0.3")}
+    foreign = {"Authorization": "", "Origin": "https://evil.example"}
+    assert service.request("GET", "/.well-known/agent-card.json", headers=foreign)[0] == 403
+    assert service.request("POST", "/.well-known/agent-card.json", b"{}", {"Authorization": ""})[0] == 401
+    async with connected(service) as client:
+        full = await client.get_extended_agent_card(types.GetExtendedAgentCardRequest())
+        assert full.description == "Run the graph posts. Publish a post, once a person agrees."
+
+
+def test_the_card_of_the_host_is_that_of_the_only_graph(services: Services, tmp_path: Path) -> None:
+    """Of several graphs none is that of the host, unless it is named."""
+    alone = services("--a2a", tmp_path / "one.db", graphs=f"{FLOWS}:posts")
+    assert alone.request("GET", "/.well-known/agent-card.json", headers={"Authorization": ""})[1]["name"] == "posts"
+    several = services("--a2a", tmp_path / "two.db", graphs=FLOWS)
+    assert several.request("GET", "/.well-known/agent-card.json")[0] == 404
+    for words, text in ((("--a2a", "--a2a-root", "none"), "has no graph 'none'"), (("--a2a-root", "posts"), "--a2a")):
+        with pytest.raises(AssertionError, match=text):
+            services("", tmp_path / "three.db", *words, graphs=FLOWS)
+
+
+async def test_a_client_of_0_3_is_served(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """By the official client's transport of that version: a task asks, is answered, is listed in no other words."""
+    service = await asyncio.to_thread(serve, tmp_path / "runs.db")
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60) as http:
+        address = f"{service.opened['doors']['a2a']}/posts"
+        found = (await http.get(f"{address}/.well-known/agent-card.json")).json()
+        assert (found["url"], found["protocolVersion"], found["preferredTransport"]) == (address, "0.3", "JSONRPC")
+        card = await A2ACardResolver(http, address).get_agent_card()
+        del card.supported_interfaces[0]
+        for is_stream in (False, True):
+            client = ClientFactory(ClientConfig(httpx_client=http, streaming=is_stream)).create(card)
+            task = await sent(client, said("Tides", name=f"m{is_stream}"))
+            assert (task.status.state, text_of(task)) == (ASKS, "Publish Tides? (yes or no)")
+            done = await sent(client, said("yes", task, f"n{is_stream}"))
+            assert (done.status.state, text_of(done)) == (DONE, "All about Tides")
+            found = await client.get_extended_agent_card(types.GetExtendedAgentCardRequest())
+            assert found.description.endswith("once a person agrees.")
+            with pytest.raises(errors.TaskNotCancelableError):
+                await client.cancel_task(types.CancelTaskRequest(id=task.id))
+
+
+async def test_tasks_are_listed_in_pages_by_their_last_change(serve: Callable[..., Service], database: Any) -> None:
+    """Filtered by context, state and time; all that match are counted, and what is no page is refused."""
+    service = await asyncio.to_thread(serve, database)
+    async with connected(service) as client:
+        task = types.Task()
+        for number in range(5):
+            request = said("Tides", name=f"t{number}")
+            request.message.context_id = "odd" if number % 2 else "even"
+            task = await sent(client, request)
+        first = types.Task(id="ge:thread:posts:t0")
+        await sent(client, said("yes", first, "answer"))  # so it changed last
+
+        async def ids(**given: Any) -> tuple[list[str], int, str]:
+            found = await client.list_tasks(types.ListTasksRequest(**given))
+            return [each.id[-1] for each in found.tasks], found.total_size, found.next_page_token
+
+        pages, token = list[list[str]](), ""
+        while len(pages) < 9:
+            page, total, token = await ids(page_size=2, page_token=token)
+            assert total == 5
+            pages.append(page)
+            if not token:
+                break
+        assert pages == [["0", "4"], ["3", "2"], ["1"]]
+        assert await ids(context_id="even", status=ASKS) == (["4", "2"], 2, "")
+        assert await ids(status=DONE) == (["0"], 1, "")
+        assert await ids(status=WORKS) == ([], 0, "")
+        since = (await client.get_task(types.GetTaskRequest(id=task.id))).status.timestamp
+        assert await ids(status_timestamp_after=since) == (["0", "4"], 2, "")
+        for each in ({"page_size": 0}, {"page_size": 101}, {"page_token": "nope"}, {"history_length": -1}):
+            with pytest.raises(errors.InvalidParamsError):
+                await ids(**each)
+        with pytest.raises(errors.InvalidParamsError):
+            await client.get_task(types.GetTaskRequest(id=task.id, history_length=-5))
+    listing = {"jsonrpc": "2.0", "id": 7, "method": "ListTasks", "params": {"status": "running"}}
+    refused = service.request("POST", "/a2a/posts", json.dumps(listing).encode(), {"A2A-Version": "1.0"})[1]
+    assert (refused["id"], refused["error"]["code"]) == (7, -32602)
+
+
 async def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -> None:
     """In the protocol's shape, with what to do."""
     service = await asyncio.to_thread(serve, tmp_path / "runs.db")
     assert service.request("GET", "/a2a/nothing/.well-known/agent-card.json")[0] == 404
     assert service.request("POST", "/a2a/posts", b"{}", {"Authorization": ""})[0] == 401
-    card = service.request("GET", "/a2a/posts/.well-known/agent-card.json")[1]
-    assert card["description"] == "Run the graph posts. Publish a post, once a person agrees."
-    assert card["supportedInterfaces"][0]["url"] == f"{service.opened['doors']['a2a']}/posts"
     async with connected(service) as client:
         task = await sent(client, said("Tides"))
         wrong = [
