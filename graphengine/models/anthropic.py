@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
@@ -36,7 +37,7 @@ from graphengine.models.errors import BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
-from graphengine.models.settings import refuse_lacking
+from graphengine.models.settings import refuse_lacking, repair_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -57,6 +58,8 @@ ADDRESS: Final = "https://api.anthropic.com"
 MOST_PAUSES: Final = 8
 """How often one answer may pause; each time it is sent back, for the provider to continue it."""
 PATH: Final = "/v1/messages"
+_ABOUT_THOUGHTS: Final = re.compile(r"signature|expected `?thinking|thinking`? block", re.IGNORECASE)
+"""What a refusal has that is about the thinking of earlier turns."""
 _LACKING: Final = ("seed", "presence_penalty", "frequency_penalty", "verbosity")
 
 
@@ -133,7 +136,22 @@ class AnthropicModel(PricedModel):
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
-        sent, parts = self._body(request, is_native=is_native), Parts()
+        """Return the answer. If earlier thinking is refused, which another server may have signed, call without it."""
+        sent = self._body(request, is_native=is_native)
+        try:
+            return await self._asked(request, sent)
+        except BadRequest as error:
+            bare = request.bare()
+            answers = [message for message in request.messages if message.role == "assistant"]
+            if answers and answers[-1].calls:  # amid calls a turn can think only if its first answer did
+                bare = replace(bare, settings=bare.settings.but(thinking=None))
+            fewer = self._body(bare, is_native=is_native)
+            if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
+                raise
+        return await self._asked(bare, fewer)
+
+    async def _asked(self, request: Request, sent: JsonObject) -> Response:
+        parts = Parts()
         try:
             message = await self._whole(sent, request, parts)
             with self._server.failing():
@@ -141,8 +159,8 @@ class AnthropicModel(PricedModel):
                     raise self._server.refused(message)
                 response, spent = read(message)
         except ModelError as error:
-            if isinstance(error, BadRequest) and "temperature" in error.message:
-                error.repair = "leave temperature out: newer models have no such setting"
+            if isinstance(error, BadRequest):
+                error.repair = repair_of(request.settings, error.message) or error.repair
             error.usage = await self._prices.usage(reported(parts), is_torn=parts.is_torn) or error.usage
             raise
         return await self._priced(response, spent)

@@ -8,7 +8,7 @@ with another. `Message`, `ToolCall`, `Response` and the subclasses of `ModelErro
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import not_
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -223,6 +223,10 @@ class Request:
         """Pass on a piece of the model's thinking; adapters that stream call it."""
         if self.on_thinking is not None:
             self.on_thinking(text)
+
+    def bare(self) -> Request:
+        """Return it with earlier answers as texts and calls alone, for a provider that refuses them in its own form."""
+        return replace(self, messages=[message.model_copy(update={"native": None}) for message in self.messages])
 
     @property
     def prompt(self) -> str:

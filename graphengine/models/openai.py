@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
-from graphengine.models.errors import ModelOverloaded
+from graphengine.models.errors import BadRequest, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
@@ -62,6 +62,8 @@ _FREE: Final = ("open_page", "find_in_page")
 """Actions of a search that have no fee. Source: https://platform.openai.com/docs/pricing."""
 _WITH_FEES: Final = ("code_interpreter_call", "file_search_call", "image_generation_call", "shell_call")
 """Items of tools whose fees are neither in an answer's usage nor counted here. Source: the same page."""
+_ABOUT_SEALS: Final = re.compile(r"encrypted[ _]content|required 'reasoning' item|\brs_\w+", re.IGNORECASE)
+"""What a refusal has that is about reasoning which was sent back."""
 _WITHOUT_TOOLS: Final = re.compile(r"gpt-3|gpt-4(-\d|-turbo|$)|gpt-4\.1-nano|o1|o3-mini")
 """Models of OpenAI that have none of these tools, as far as their names show."""
 
@@ -110,6 +112,16 @@ class OpenAIModel(ServedModel):
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
         """Return whether the provider compacts conversations itself: OpenAI's own server does."""
         return self._server.is_own
+
+    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
+        """Return the answer. If sealed reasoning is refused, as another key's or region's is, call without it."""
+        try:
+            return await super()._answered(request, is_native)
+        except BadRequest as error:
+            has_native = any(message.native for message in request.messages)
+            if not has_native or not _ABOUT_SEALS.search(error.message):
+                raise
+        return await super()._answered(request.bare(), is_native)
 
     def _reads(self, request: Request) -> _Events:
         return _Events(self._server, request)

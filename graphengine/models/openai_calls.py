@@ -20,7 +20,7 @@ from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
 from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, shown_address
-from graphengine.models.settings import refuse_lacking
+from graphengine.models.settings import refuse_lacking, repair_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -204,9 +204,10 @@ class ServedModel(PricedModel, ABC):
         whole: JsonObject | None = None
         try:
             if not request.streams:
-                whole = await self._server.whole(self._path, body, headers)
+                whole = await self._server.whole(self._path, self._spoken(body), headers)
             else:
-                unstreamed = await self._server.stream(self._path, {**body, **self._streaming}, headers, reader.take)
+                sent = self._spoken({**body, **self._streaming})
+                unstreamed = await self._server.stream(self._path, sent, headers, reader.take)
                 whole = reader.whole() if unstreamed is None else unstreamed
             reader.head = whole
             with self._server.failing():
@@ -220,6 +221,10 @@ class ServedModel(PricedModel, ABC):
                 spent = self._spent(reader.head)
                 error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
             raise
+
+    def _spoken(self, body: JsonObject) -> JsonObject:
+        """Return a body as this server takes it."""
+        return body
 
     def _broken(self, request: Request, error: ModelError) -> Response:
         """Return the call that the server could not read, so that the model is told what is wrong and tries again."""
@@ -257,7 +262,7 @@ class ServedModel(PricedModel, ABC):
 
     def _repair(self, request: Request, error: BadRequest) -> str:
         """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
-        repair = error.repair
+        repair = repair_of(request.settings, error.message) or error.repair
         if request.schema is not None and self._is_native(request):
             repair += "; a server without schemas of answers needs native_schema=False"
         if request.tools and _ABOUT_TOOLS.search(error.message):

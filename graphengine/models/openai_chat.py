@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
@@ -54,15 +55,21 @@ _SEARCHES: Final = "gpt-4o-search-preview"
 _SEARCHES_WEB: Final = "search"
 """What the names of models that search the web have."""
 _STOPS: Final[dict[str, Stop]] = {
+    "blocklist": "refused",
     "content_filter": "refused",
     "length": "cut",
     "max_tokens": "cut",
     "model_context_window_exceeded": "full",
+    "model_length": "full",
+    "prohibited_content": "refused",
+    "recitation": "refused",
+    "safety": "refused",
     "sensitive": "refused",
 }
 """Servers' reasons for incomplete answers."""
 
 _FAILED: Final[dict[str, type[ModelError]]] = {
+    "abort": AnswerTorn,
     "error": ModelOverloaded,
     "insufficient_system_resource": ModelOverloaded,
     "network_error": AnswerTorn,
@@ -146,21 +153,33 @@ class OpenAIChatModel(ServedModel):
             native_schema=native_schema,
         )
         self._has_tags = not self._server.knows_new_names if think_tags is None else think_tags
-        self._returns_thoughts = False
+        self._dialects: list[Dialect] = []
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If the server wants all thinking back, as some do, call it once more with it."""
-        try:
-            return await super()._answered(request, is_native)
-        except BadRequest as error:
-            if _RETURNED not in error.message or self._returns_thoughts:
-                raise
-        self._returns_thoughts = True
-        try:
-            return await super()._answered(request, is_native)
-        except BadRequest:
-            self._returns_thoughts = False
-            raise
+        """Return the answer. If the server wants something in another way, call it once more so."""
+        tried: list[Dialect] = []
+        while True:
+            try:
+                return await super()._answered(request, is_native)
+            except BadRequest as error:
+                streaming = self._streaming if request.streams else {}
+                body = self._spoken({**self._body(request, is_native=is_native), **streaming})
+                found = (each for each in DIALECTS if each not in self._dialects and each.refusal.search(error.message))
+                more = next((each for each in found if each is THOUGHTS_BACK or each.said(body) != body), None)
+                if more is None:
+                    self._dialects = [each for each in self._dialects if each not in tried]
+                    raise
+            tried.append(more)
+            self._dialects = [*self._dialects, more]
+
+    def _spoken(self, body: JsonObject) -> JsonObject:
+        for each in self._dialects:
+            body = each.said(body)
+        return body
+
+    @property
+    def _returns_thoughts(self) -> bool:
+        return THOUGHTS_BACK in self._dialects
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
@@ -197,6 +216,7 @@ class OpenAIChatModel(ServedModel):
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
         shown: list[JsonValue] = []
+        messages = _joined_over_empty(messages)
         thinks = self._returns_thoughts or any(self._fields(message).get(_RETURNED) for message in messages)
         for message in messages:
             if message.role != "tool" and shown:
@@ -307,7 +327,7 @@ class OpenAIChatModel(ServedModel):
         Raises:
             ModelError: It ends in a failure.
         """
-        reason = text(choice, "finish_reason")
+        reason = text(choice, "finish_reason").lower()
         if reason in _FAILED:
             raise self._server.error(_FAILED[reason], f"broke off its answer ({reason})")
         refusal = text(inside(choice, "message"), "refusal")
@@ -426,6 +446,22 @@ def _joined(pieces: list[JsonValue]) -> JsonValue:
     if len(texts) == len(pieces):
         return "".join(texts)
     return [item for items in lists for item in items] if len(lists) == len(pieces) else pieces[-1]
+
+
+def _joined_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
+    """Leave out answers without text and calls, which many servers refuse, and join the questions around them."""
+    made: list[Message] = []
+    joins = False
+    for message in messages:
+        if message.role == "assistant" and not (message.text.strip() or message.calls):
+            joins = True
+            continue
+        if joins and message.role == "user" and not message.media and made and made[-1].role == "user":
+            made[-1] = made[-1].model_copy(update={"text": f"{made[-1].text}\n\n{message.text}"})
+        else:
+            made.append(message)
+        joins = False
+    return made
 
 
 def _message(message: Message) -> JsonObject:

@@ -106,6 +106,7 @@ _BY_STATUS: Final[dict[int, type[ModelError]]] = {
     409: ModelOverloaded,
     425: ModelOverloaded,
     429: RateLimited,
+    499: ModelOverloaded,
     501: BadRequest,
     504: ModelTimeout,
 }
@@ -183,6 +184,8 @@ _OUT_OF_CREDIT = re.compile(
 )
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(ing)?[ _]limit|billing", re.IGNORECASE)
 """The same in a refusal that its status calls a bad request or a bad key."""
+_TOO_FAST = re.compile(r"\brate[ _-]?limit|too many requests|throttl", re.IGNORECASE)
+"""Too many calls, in what its status calls a bad request or a bad key."""
 _BAD_KEY = re.compile(
     r"\bapi[ _-]?key\b.{0,12}\b(not valid|invalid|incorrect|not found|expired|missing)"
     r"|\b(invalid|incorrect|expired|missing|no) api[ _-]?key\b",
@@ -279,17 +282,20 @@ def _unread(words: str) -> str:
     return "" if found is None else next(filter(None, found.groups()), "")
 
 
-def kind_of(report: Complaint) -> type[ModelError]:
+def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule each
     """Return the error class for a complaint."""
     coded = next(filter(None, map(_of_code, report.codes)), None)
     found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
     words = " ".join((*report.codes, report.message))
+    is_vague = found in {BadRequest, NotAuthenticated} and not report.about
     if found is RateLimited and _OUT_OF_CREDIT.search(words) and report.wait_seconds is None:
         return QuotaExceeded
-    if found is BadRequest and not report.about and _BAD_KEY.search(report.message):
-        return NotAuthenticated
-    if found in {BadRequest, NotAuthenticated} and not report.about and _NO_MONEY.search(words):
+    if is_vague and _NO_MONEY.search(words):
         return QuotaExceeded
+    if is_vague and _TOO_FAST.search(words):
+        return RateLimited
+    if is_vague and _BAD_KEY.search(report.message):
+        return NotAuthenticated
     if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
         return BadRequest
     if found in _VAGUE and _TOO_LONG.search(report.message) and not _TOO_MANY_TO_ANSWER.search(report.message):

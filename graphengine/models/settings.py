@@ -41,6 +41,8 @@ _MOST_STOPS: Final = 4
 _HOTTEST: Final = 2
 _OWN_FIELDS: Final = ("model", "messages", "input", "system", "instructions", "stream", "stream_options", "max_tokens")
 """Fields of a request that an agent writes itself, or that have a setting of their own."""
+_NAMED: Final = {"effort": r"\b(reasoning[._])?effort\b", "stop": r"\bstop(_sequences)?\b"}
+"""What refusals call some settings; the others have the same names there."""
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
 _OPEN_HEADER: Final = re.compile(r"beta|version", re.IGNORECASE)
 
@@ -157,6 +159,18 @@ def refuse_lacking(model: Any, settings: Settings, agent: str) -> None:  # noqa:
     for name, repair in model.lacks(settings).items():
         message = f"{model.name} has no setting {name}={getattr(settings, name)!r}"
         raise BadRequest(message, where=f"agent {agent}", repair=repair)
+
+
+def repair_of(settings: Settings, message: str) -> str:
+    """Return the repair for a refusal that names a setting which is set, "" if it names none.
+
+    Example:
+        >>> repair_of(Settings(temperature=0.2), "Unsupported value: 'temperature' does not support 0.2")
+        'leave out Settings(temperature=…), which this model refuses'
+    """
+    named = [name for name in settings.given() if re.search(_NAMED.get(name, rf"\b{name}\b"), message)]
+    named = [name for name in named if name not in ("max_tokens", "headers", "extra")]
+    return f"leave out Settings({'=…, '.join(named)}=…), which this model refuses" if named else ""
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str, Any]:
@@ -277,4 +291,14 @@ NO_SETTINGS: Final = Settings()
 """All choices left to the provider."""
 
 
-__all__ = ["NO_SETTINGS", "Cache", "ChecksSettings", "Effort", "Settings", "Verbosity", "merged", "refuse_lacking"]
+__all__ = [
+    "NO_SETTINGS",
+    "Cache",
+    "ChecksSettings",
+    "Effort",
+    "Settings",
+    "Verbosity",
+    "merged",
+    "refuse_lacking",
+    "repair_of",
+]

@@ -63,3 +63,7 @@ def fields(count, *kinds, required=False):
     made = {"type": kinds[0]} if len(kinds) == 1 else {"anyOf": [{"type": kind} for kind in kinds]}
     names = [f"f{number}" for number in range(count)]
     return {"type": "object", "properties": dict.fromkeys(names, made), "required": names if required else []}
+
+
+SIGNED = {"provider": "anthropic", "content": [THOUGHT, {"type": "tool_use", "id": "t", "name": "add", "input": {}}]}
+THINKING = Message(role="assistant", calls=(ToolCall(id="t", name="add", arguments="{}"),), native=SIGNED)

@@ -1,0 +1,144 @@
+"""What servers with a Chat Completions API want in another way than OpenAI, found out by what they refuse.
+
+A refusal that names one of these is answered once more in that way, and the model keeps to it if that is accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from graphengine.models.received import inside, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.models.received import JsonObject
+
+_LONGEST_ID: Final = 9
+_NOT_KNOWN: Final = r"(unsupported|not supported|not permitted|unknown|unrecogni[sz]ed|unexpected|extra inputs)"
+_UNKNOWN_LIMIT: Final = rf"{_NOT_KNOWN}.{{0,120}}max_completion_tokens|max_completion_tokens.{{0,80}}{_NOT_KNOWN}"
+_UNSIGNED: Final = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+"""What Gemini takes for a call that another model made. Source: Google's documentation of thought signatures."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """One way in which a server differs.
+
+    Attributes:
+        refusal: What its refusal says.
+        said: Returns a body in this way; a body that has nothing to change comes back equal.
+    """
+
+    refusal: re.Pattern[str]
+    said: Callable[[JsonObject], JsonObject]
+
+
+def _refusal(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
+
+
+def _renamed(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
+    return lambda body: {new if key == old else key: value for key, value in body.items()}
+
+
+def _without_usage(body: JsonObject) -> JsonObject:
+    return {key: value for key, value in body.items() if key != "stream_options"}
+
+
+def _not_strict(body: JsonObject) -> JsonObject:
+    if "tools" not in body:
+        return body
+    return body | {"tools": [_plain_tool(tool) for tool in listed(body, "tools")]}
+
+
+def _plain_tool(tool: JsonObject) -> JsonObject:
+    function = {key: value for key, value in inside(tool, "function").items() if key != "strict"}
+    return tool | {"function": function} if function else tool
+
+
+def _of_messages(change: Callable[[list[JsonObject]], Sequence[JsonObject]]) -> Callable[[JsonObject], JsonObject]:
+    return lambda body: body | {"messages": [*change(listed(body, "messages"))]}
+
+
+def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
+    """Put the instructions before the first question."""
+    if not messages or messages[0].get("role") != "system":
+        return messages
+    return _alternating([{"role": "user", "content": messages[0]["content"]}, *messages[1:]])
+
+
+def _alternating(messages: list[JsonObject]) -> list[JsonObject]:
+    """Join questions that follow each other."""
+    made: list[JsonObject] = []
+    for message in messages:
+        if made and message["role"] == made[-1]["role"] == "user":
+            made[-1] = {"role": "user", "content": _joined(made[-1]["content"], message["content"])}
+        else:
+            made.append(message)
+    return made
+
+
+def _joined(*contents: Any) -> Any:  # noqa: ANN401 - texts, or lists of parts
+    if all(isinstance(content, str) for content in contents):
+        return "\n\n".join(contents)
+    return [part for each in contents for part in ([{"type": "text", "text": each}] if isinstance(each, str) else each)]
+
+
+def _with_content(messages: list[JsonObject]) -> list[JsonObject]:
+    return [message | {"content": ""} if message.get("content") is None else message for message in messages]
+
+
+def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
+    made: list[JsonObject] = []
+    for message in messages:
+        named = message
+        if "tool_call_id" in message:
+            named = message | {"tool_call_id": _short(str(message["tool_call_id"]))}
+        if "tool_calls" in message:
+            calls = [call | {"id": _short(str(call["id"]))} for call in listed(message, "tool_calls")]
+            named = message | {"tool_calls": [*calls]}
+        made.append(named)
+    return made
+
+
+def _short(given: str) -> str:
+    """Return an id of exactly nine letters and digits."""
+    if len(given) == _LONGEST_ID and given.isascii() and given.isalnum():
+        return given
+    return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:_LONGEST_ID]
+
+
+def _signed(messages: list[JsonObject]) -> list[JsonObject]:
+    def signed(call: JsonObject) -> JsonObject:
+        return call if "extra_content" in call else cast("JsonObject", {**call, "extra_content": _UNSIGNED})
+
+    calls = [listed(message, "tool_calls") for message in messages]
+    return [
+        message | {"tool_calls": [signed(own[0]), *own[1:]]} if own else message
+        for message, own in zip(messages, calls, strict=True)
+    ]
+
+
+THOUGHTS_BACK: Final = Dialect(_refusal("reasoning_content"), lambda body: body)
+"""All thinking goes back, which the model's own messages have: DeepSeek, Moonshot."""
+
+DIALECTS: Final = (
+    THOUGHTS_BACK,
+    Dialect(_refusal(_UNKNOWN_LIMIT), _renamed("max_tokens", "max_completion_tokens")),
+    Dialect(_refusal(_UNKNOWN_LIMIT), _renamed("max_completion_tokens", "max_tokens")),
+    Dialect(_refusal(r"stream_options|include_usage"), _without_usage),
+    Dialect(_refusal(r"\bstrict\b"), _not_strict),  # Cerebras refuses tools of which only some are strict
+    Dialect(_refusal(r"length of 9"), _of_messages(_short_ids)),  # Mistral, also on other servers
+    Dialect(_refusal(r"thought_signature"), _of_messages(_signed)),  # Gemini
+    Dialect(_refusal(r"system role|(role|support)\W{1,5}system|developer instruction"), _of_messages(_in_question)),
+    Dialect(_refusal(r"roles? must alternate"), _of_messages(_alternating)),  # templates of open models
+    Dialect(_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"), _of_messages(_with_content)),
+)
+"""Those that are known, in the order in which they are looked for."""
+
+
+__all__ = ["DIALECTS", "THOUGHTS_BACK", "Dialect"]
