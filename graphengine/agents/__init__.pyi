@@ -21,5 +21,6 @@ from .mcp_servers import mcp as mcp
 from .prompts import DATA_NOTE as DATA_NOTE, block as block, labelled as labelled
 from .pydantic_ai import pydantic_ai_node as pydantic_ai_node
 from .reading import result_of as result_of
+from .tool_writes import ToolContext as ToolContext
 from .tools import Tool as Tool, ToolSource as ToolSource, tool as tool
 from .window import Window as Window, effective as effective, without_tools as without_tools

@@ -91,11 +91,13 @@ class Answer(Generic[T]):
         value: The answer.
         messages: The messages between the agent, its model and its tools, the question first.
         usage: What its models used: `calls`, `input_tokens`, …, `cost_usd` (None if unknown).
+        writes: What its tools write, in the order of their calls: fields of the state, each with an update.
     """
 
     value: T
     messages: Sequence[Message]
     usage: Usage
+    writes: Sequence[tuple[str, object]] = ()
 
     @property
     def citations(self) -> tuple[Citation, ...]:
@@ -298,6 +300,11 @@ class Agent(Generic[T_co, Inputs]):
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
+        written = self.__body__().also_writes
+        if written and runtime_here() is not None:
+            text = f"{written[0][0]} writes {written[0][1]}, which {self.name}.run() would drop"
+            repair = f"make the agent a node; or return the `writes` of {self.name}.answer(…) as updates"
+            raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
         return (await self._called(self._given(inputs, more))).value
 
     @overload
@@ -427,7 +434,7 @@ class Agent(Generic[T_co, Inputs]):
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
-        return Answer(value, talk.messages, talk.usage)
+        return Answer(value, talk.messages, talk.usage, talk.writes)
 
     async def _question(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
         """Return the question and its media; the user's functions that make or guard it are called in a thread."""
@@ -585,9 +592,16 @@ class AgentBody(Generic[T]):
     async def call(self, **values: object) -> object:
         """Answer once. With a memory, return the messages too."""
         answer = await self.agent._called(values)  # noqa: SLF001 - of this module
-        if not self.agent.memory:
+        if not self.agent.memory and not answer.writes:
             return answer.value
-        return Remembered(answer.value, _remembered(values.get(self.agent.memory)), answer.messages)
+        before = _remembered(values.get(self.agent.memory)) if self.agent.memory else ()
+        return Remembered(answer.value, before, answer.messages, answer.writes)
+
+    @property
+    def also_writes(self) -> Sequence[tuple[str, str, object]]:
+        """The fields that its tools write: of each the tool, the field, and the type of what it gets."""
+        kit = [each for each in _parts_of(self.agent).kit if isinstance(each, Tool)]
+        return [(f"tool {each.name}", part.field, part.kind) for each in kit for part in each.parts]
 
     def lacks(self) -> Iterator[tuple[str, str]]:
         """Yield what its texts and tools read that the type of its inputs lacks, each with the repair."""

@@ -55,6 +55,7 @@ from graphengine.kernel.definitions import (
     compiled,
     extend,
     failed,
+    parse,
     values_of,
 )
 from graphengine.models.base import Message
@@ -158,13 +159,20 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
     before = compiled(alone).state
-    inputs = [name for name in before.fields if name not in (ANSWER, agent.memory)]
+    written = {name for _, name, _ in agent.__body__().also_writes} - {
+        parse(each.name).root for each in reads_of(agent)
+    }
+    inputs = [name for name in before.fields if name not in (ANSWER, agent.memory, *written)]
     kinds = {name: before.model.model_fields[name] for name in inputs}
     fields: list[tuple[str, Any, Any]] = [
         (name, Optional[cast("Any", info.rebuild_annotation())], field(default=None))  # noqa: UP045 - of a value
         for name, info in kinds.items()
     ]
     fields += [
+        *(
+            (name, before.model.model_fields[name].rebuild_annotation(), field(default=None))
+            for name in sorted(written)
+        ),
         (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
         (memory, Annotated[list[Message], extend], field(default_factory=list)),
         (ANSWER, Optional[cast("Any", agent.output)], field(default=None)),  # noqa: UP045 - of a value

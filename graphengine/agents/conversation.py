@@ -36,7 +36,6 @@ from graphengine.agents.records import (
     call_text,
     checked,
     outcome_in,
-    outcome_of,
     record_of,
     response_of,
     result_message,
@@ -44,6 +43,7 @@ from graphengine.agents.records import (
 )
 from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart
+from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Tool, ToolOutcome, check_choice, unhurried
 from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
@@ -141,6 +141,7 @@ class Conversation(Generic[T]):
         self._key = ""
         if self._is_made and not self._is_by_rules:
             self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
+        self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
         self._equal: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self.usage: Usage = {}
@@ -646,7 +647,7 @@ class Conversation(Generic[T]):
                 if failed:
                     break
                 refused, key = self._over(call), self._key_of(call)
-                made = functools.partial(self._call, call, f"{number}.{index}", key, refused)
+                made = functools.partial(self._call, call, (number, index), key, refused)
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
@@ -674,14 +675,14 @@ class Conversation(Generic[T]):
         self._made[call.name] += 1
         return ""
 
-    async def _call(self, call: ToolCall, number: str, key: str, refused: str) -> Message:
-        tool = self._tools.get(call.name)
+    async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:
+        tool, number = self._tools.get(call.name), f"{place[0]}.{place[1]}"
         if refused:
             return result_message(call, {"text": refused, "error": True})
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
-        given = self._given_to(tool)
+        given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
         made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (f"tool {call.name}", number))
         if isinstance(made, str):
             return result_message(call, {"text": made, "error": True})
@@ -705,7 +706,20 @@ class Conversation(Generic[T]):
         for error in raised:  # after the record, which refuses an error that contains a secret
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
+        self._written[place] = typed(tool.parts, record.get("writes", {}))
         return result_message(call, record)
+
+    def _written_so_far(self) -> dict[str, list[object]]:
+        """Return what the calls that have returned write, by field."""
+        found: dict[str, list[object]] = {}
+        for name, value in self.writes:
+            found.setdefault(name, []).append(value)
+        return found
+
+    @property
+    def writes(self) -> list[tuple[str, object]]:
+        """What the calls of tools write, in the order of the calls: fields with their updates."""
+        return [update for place in sorted(self._written) for update in self._written[place]]
 
     async def _once(self, tool: Tool, once: Once, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the outcome of a call that must not be repeated, or of finding out how it ended if it began before."""
@@ -719,7 +733,7 @@ class Conversation(Generic[T]):
                 raise RuntimeError(f"the tool {tool.name} was cancelled by its own code") from error
 
         def read(result: JsonValue) -> ToolOutcome:
-            return outcome_of(tool.name, result)
+            return outcome_with(tool.parts, tool.name, result)
 
         effect: Effecting[object] = Effecting(
             once,
@@ -734,7 +748,7 @@ class Conversation(Generic[T]):
             cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
         )
         found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
-        return found if isinstance(found, ToolOutcome) else outcome_of(tool.name, found)
+        return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
 
     async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""

@@ -23,7 +23,7 @@ from graphengine.models.errors import ModelError
 from graphengine.models.sdk import sound_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonObject, JsonValue
     from graphengine.models.base import Model
@@ -125,6 +125,8 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
         record["arguments"] = arguments
     if outcome.media:
         record["media"] = [one.model_dump() for one in outcome.media]
+    if outcome.writes:
+        record["writes"] = dict(outcome.writes)
     if outcome.is_error:
         record["error"] = True
     if outcome.error is not None:
@@ -144,7 +146,8 @@ def call_text(tool: str, arguments: str) -> str:
 def outcome_in(record: JsonObject) -> ToolOutcome:
     """Return the outcome of a call that is recorded so."""
     media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-    return ToolOutcome(record["text"], is_error=record.get("error", False), media=media)
+    is_error, writes = record.get("error", False), record.get("writes", {})
+    return ToolOutcome(record["text"], is_error=is_error, media=media, writes=writes)
 
 
 def result_message(call: ToolCall, record: JsonObject) -> Message:
@@ -194,6 +197,7 @@ class ToolOutcome:
         media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
         error: The exception of the function, for the record and the log; None if it raised none.
         is_unknown: Whether it says nothing of how the call ended: its time was over, or its server died.
+        writes: What it writes of the state, by field, as JSON.
     """
 
     text: str
@@ -201,6 +205,7 @@ class ToolOutcome:
     media: Sequence[Media] = ()
     error: BaseException | None = field(default=None, compare=False, repr=False)
     is_unknown: bool = field(default=False, compare=False, repr=False)
+    writes: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
 
     @property
     def cut_off(self) -> BaseException | None:

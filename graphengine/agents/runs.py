@@ -54,7 +54,10 @@ def graph_of_agent(
     given = resources or {}
     declared = None if agent.inputs is None else model_of(agent.inputs).model_fields
     fields = _read_fields(agent, given) if declared is None else {}
-    known = fields if declared is None else declared
+    known = dict(fields) if declared is None else declared
+    for _, name, part in agent.__body__().also_writes:
+        if name not in known:
+            fields[name] = (name, Optional[cast("Any", part)], field(default=None))  # noqa: UP045 - of a value
     inputs = None if agent.prompt else {name: name for name in known if name != agent.memory}
     if agent.memory and not agent.memory.isidentifier():
         text = f"{agent.name} keeps its conversation in {agent.memory}, a part of a field"

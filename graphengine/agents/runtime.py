@@ -15,8 +15,10 @@ from uuid import uuid4
 
 from pydantic_core import to_json
 
+from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.live_events import Live
+from graphengine.agents.tool_writes import ToolContext
 from graphengine.kernel import (
     CURRENT,
     FROM_THREAD,
@@ -214,6 +216,10 @@ class RunRuntime(NodeScope):
                     return why
         return ""
 
+    def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:
+        """Return the `ctx` of a call of a tool."""
+        return {ALWAYS_GIVEN: ToolContext(self.attempt, written)}
+
     def lose(self, facts: JsonValue) -> None:
         """Note what was asked in the call that failed here, below whose key this runs."""
         self.work.lost[self.below] = facts
@@ -400,6 +406,10 @@ class StandaloneRuntime:
 
     def answered(self, name: str, what: str, value: object) -> None:
         """Do nothing, as nothing is recorded."""
+
+    def context(self, written: Mapping[str, Sequence[object]]) -> Mapping[str, object]:  # noqa: ARG002 - there is none
+        """Return nothing: outside a run there is no `ctx`."""
+        return {}
 
     def lose(self, facts: JsonValue) -> None:
         """Do nothing, as nothing is recorded."""

@@ -37,8 +37,9 @@ from typing_extensions import ParamSpec, TypeVar
 from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, check_fit, repair_first
 from graphengine.agents.nested_texts import texts_read
-from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
+from graphengine.agents.tool_writes import WrittenPart, outcome_with, parts_of
 from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
 from graphengine.kernel.definitions import (
     KEY_NAME,
@@ -75,6 +76,7 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True, default=object)
 
 OnError: TypeAlias = Literal["report", "raise"]
+ToolWrites: TypeAlias = "str | Sequence[str] | Mapping[str, str]"
 
 _IN_ONE_TURN: Final = 100
 """How many tools are handled in one turn of the event loop: some milliseconds."""
@@ -111,6 +113,10 @@ class Tool(Generic[P, R_co]):
             `"raise"` raises it from the agent, so that its node fails or is retried.
         inputs: The parameters that are read from the state, not described to models: their names, if they are those of
             fields, or a dict of parameter to path.
+        writes: The fields of the state that its result is written to, besides being the model's: a field, several that
+            the result's keys name, or a dict of field to `"path.in.result"` or `"."`. They are recorded with the call,
+            and written with the result of the agent's node, in the order of the calls; later calls find them in
+            `ctx.written`, see `ToolContext`. A call that fails writes nothing.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             as one dict, validated by it. Models get a form of it that all providers accept, with other names for
             properties whose own are not.
@@ -121,6 +127,7 @@ class Tool(Generic[P, R_co]):
 
     Attributes:
         approval: `approve` as an `Approval`; None if no call is approved first.
+        parts: The fields that it writes, each with its part of the result.
     """
 
     function: Callable[P, R_co]
@@ -134,9 +141,11 @@ class Tool(Generic[P, R_co]):
     effect: Effect | None = None
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
+    writes: ToolWrites = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     origin: str = field(default="", repr=False, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
+    parts: tuple[WrittenPart, ...] = field(init=False, repr=False, compare=False)
     _signature: Signature | None = field(init=False, repr=False, compare=False, default=None)
     _sent: SentSchema | None = field(init=False, repr=False, compare=False, default=None)
     _forms: dict[frozenset[str], Form] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -152,6 +161,7 @@ class Tool(Generic[P, R_co]):
         checked_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
         object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
+        object.__setattr__(self, "parts", parts_of(self.writes, self.function, self.name) if self.writes else ())
         if self.schema is None:
             signature = Signature.of(self.function, self.name)
             _check_inputs(self, signature)
@@ -305,7 +315,7 @@ class Tool(Generic[P, R_co]):
         limit = TimeLimit(self.timeout_seconds)
         try:
             async with limit:
-                return outcome_of(self.name, await found)
+                return outcome_with(self.parts, self.name, await found)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -340,7 +350,7 @@ class Tool(Generic[P, R_co]):
         """Return the outcome, an awaitable that gives it, or an error to propagate; called in the thread."""
         try:
             found = call()
-            return found if inspect.isawaitable(found) else outcome_of(self.name, found)
+            return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
             passes = self._passing(error)
             return failed(error) if passes is None else _Raised(passes)
@@ -414,6 +424,7 @@ class ToolOptions(TypedDict, total=False):
     effect: Effect | None
     on_error: OnError
     inputs: Mapping[str, str] | Sequence[str]
+    writes: ToolWrites
 
 
 @overload
@@ -436,6 +447,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
     effect: Effect | EllipsisType | None = ...,
     on_error: OnError | EllipsisType = ...,
     inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
+    writes: ToolWrites | EllipsisType = ...,
 ) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
@@ -450,6 +462,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
         effect: What a call does outside the run.
         on_error: What an exception does.
         inputs: The parameters that are read from the state.
+        writes: The fields of the state that its result is written to.
 
     Returns:
         A Tool, or a decorator.

@@ -166,7 +166,11 @@ def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
         return [f"{name} {'did nothing' if facts.not_done else 'begins'}"]
     value = facts.value
     if not facts.by:
-        return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
+        result = tool_value(step)
+        writes = result.get("writes")  # anything can be in a file from elsewhere
+        written = writes.items() if isinstance(writes, dict) else ()
+        lines = [f"{field} will get {one_line(compact(new), limit)}" for field, new in written]
+        return [f"{name} returned {one_line(compact(result.get('text', value)), limit)}", *lines]
     what = "" if name == "turn" else f" for a {name}"
     used = facts.usage
     agent, model = facts.by.get("agent"), facts.by.get("model")

@@ -424,8 +424,27 @@ class Binder:
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
-        memory = self._memory(where, calls, each=each is not None)
-        return writer if memory is None else replace(writer, memory=memory)
+        memory, also = (
+            self._memory(where, calls, each=each is not None),
+            self._also(where, calls, each=each is not None),
+        )
+        return replace(writer, memory=memory, also=also) if memory is not None or also else writer
+
+    def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
+        """Return the fields that tools of the agents of a node write."""
+        found: set[str] = set()
+        for tool, name, kind in [part for call in calls for part in getattr(call.body, "also_writes", ())]:
+            place = f"{where}, {tool}"
+            self._takes(kind, tool, self.target(name, place), place)
+            field = self.state.fields.get(name)
+            found |= {name} if field is not None else set()
+            if field is not None and field.secret:
+                text = f"{name!r} is secret, but what a tool writes is recorded unencrypted"
+                self.report("secret_field", place, text, "write the secret as the whole result of a function")
+            if field is not None and each and field.reducer is None:
+                text = f"an item's tool writes {name!r}, which the items would replace for each other"
+                self.report("bad_each", place, text, f"give {name} a reducer")
+        return frozenset(found)
 
     def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
         """Return the field that stores the conversation of a node's agent. It appends if the field allows that."""
@@ -580,11 +599,15 @@ class Binder:
         return Reading(path.text, Path(path.text, path.root, inside.parts), None)
 
     def _returns(self, call: Call, target: Target, where: str, *, each: bool = False) -> None:
-        found = self.state.fields.get(target.field)
-        if found is None or call.body.returns in (Any, object) or (call.body.kind == "graph" and call.graph is None):
-            return
         if call.body.kind == "pass":
             self.report("bad_write", where, "a node without a runnable has no result", "remove writes=")
+        elif call.body.kind != "graph" or call.graph is not None:
+            self._takes(call.body.returns, call.body.name, target, where, each=each)
+
+    def _takes(self, returns: object, name: str, target: Target, where: str, *, each: bool = False) -> None:
+        """Check that a field takes what is written to it."""
+        found = self.state.fields.get(target.field)
+        if found is None or returns in (Any, object):
             return
         annotation = found.info.annotation
         if found.operation == "append" or target.key is not None:
@@ -595,8 +618,8 @@ class Binder:
             annotation = items[0] if len(items) == 1 else Any
         elif found.reducer is not None and found.operation is None:
             return
-        if not can_write(call.body.returns, annotation, found.info.annotation):
-            message = f"{call.body.name} returns {type_name(call.body.returns)}, but {target.field} takes "
+        if not can_write(returns, annotation, found.info.annotation):
+            message = f"{name} returns {type_name(returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
             if found.operation == "append":
                 repair = f"append adds one item: return one {type_name(annotation)}, or use the reducer extend"

@@ -6,7 +6,7 @@ reports problems, and the engine reads it. A plan holds no state of any run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
@@ -162,11 +162,13 @@ class Remembered:
     Attributes:
         before: The messages of earlier visits.
         said: The messages of this visit.
+        also: What else the visit writes, before its result: fields with their updates.
     """
 
     value: object
     before: Sequence[object]
     said: Sequence[object]
+    also: Sequence[tuple[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +179,13 @@ class Writer:
         parts: Targets with the part of the result that each gets: a path below it, a function of it, or None for all.
         keys: The fields that the result's keys may name, if it is written that way.
         memory: Where the conversation is kept.
+        also: The fields that a visit may write besides its result.
     """
 
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
     keys: frozenset[str] | None = None
     memory: Target | None = None
+    also: frozenset[str] = frozenset()
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
         """Return the updates that a result makes; `ending` is how a subgraph ended.
@@ -189,13 +193,15 @@ class Writer:
         Raises:
             InvalidUpdate: The result does not have the declared shape.
         """
-        if self.memory is not None and type(result) is Remembered:
-            messages = result.said if self.memory.adds else [*result.before, *result.said]
-            rest = replace(self, memory=None).updates(result.value, view, node, ending)
-            return [*rest, self.memory.update(list(messages), view)]
+        if type(result) is Remembered:
+            updates = [*result.also, *self.updates(result.value, view, node, ending)]
+            if self.memory is not None:
+                messages = result.said if self.memory.adds else [*result.before, *result.said]
+                updates.append(self.memory.update(list(messages), view))
+            return updates
         if self.keys is not None:
             return self._by_keys(result, view, node)
-        updates: Updates = []
+        updates = []
         for target, source in self.parts:
             value = result if source is None else self._part(result, source, view, ending)
             updates.append((target.field, value) if target.key is None else target.update(value, view))
@@ -249,7 +255,7 @@ class Writer:
         found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
         if self.memory is not None:
             found.setdefault(self.memory.place, self.memory.adds)
-        return found
+        return found | dict.fromkeys(self.also, False)
 
     @property
     def roots(self) -> frozenset[str]:
@@ -264,7 +270,7 @@ class Writer:
         """Every field that it may write."""
         kept = () if self.memory is None else (self.memory.field,)
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
-        return frozenset((*written, *kept))
+        return frozenset((*written, *kept, *self.also))
 
 
 def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:

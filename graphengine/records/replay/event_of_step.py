@@ -285,7 +285,7 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
         Mismatch: It omits some, or writes others.
     """
     written, writer = {op[1] for op in ops}, node.writer
-    always = writer.fields if writer.keys is None else frozenset()
+    always = writer.fields - writer.also if writer.keys is None else frozenset()
     others = sorted(written - writer.fields - {plan.collect_errors})
     missing = sorted(always - written)
     if others or missing:

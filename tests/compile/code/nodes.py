@@ -2,7 +2,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Retry, RunFailed
+from graphengine import END, START, Context, Graph, Retry, RunFailed
 from graphengine.reducers import add, extend
 
 

@@ -6,6 +6,8 @@ from typing_extensions import TypedDict
 from graphengine import Agent, Limits, Message, tool
 from graphengine.models import calls
 from graphengine.models.errors import ModelUnavailable
+from tests.agents.run_kits import Work
+from tests.kit.runs import alone
 
 
 class Forecast(BaseModel):

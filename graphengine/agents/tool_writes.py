@@ -1,0 +1,128 @@
+"""Fields of the state that tools write: what of a result is recorded for each, and read back for the visit's update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from graphengine.agents.reading import Output
+from graphengine.agents.records import ToolOutcome, outcome_of
+from graphengine.kernel import Context, DefinitionError, text_of
+from graphengine.kernel.definitions import Injected, Path, is_path, parse, type_at, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.kernel import AttemptFacts, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """A field that a tool writes.
+
+    Attributes:
+        field: The field.
+        path: The path below the result; None for all of it.
+        kind: The type of that part, as far as the result is annotated.
+        reader: Records it, and reads it back.
+    """
+
+    field: str
+    path: Path | None
+    kind: object
+    reader: Output[Any]
+
+    def recorded(self, result: object) -> JsonValue:
+        """Return the part of a result as JSON. Raises: PydanticSerializationError, ValidationError: It does not fit."""
+        part = result if self.path is None else self.path.walk(result)
+        try:
+            return self.reader.recorded(part)
+        except PydanticSerializationError:  # perhaps it is JSON: a person's result, or that of a stand-in
+            return self.reader.recorded(self.reader.from_record(cast("Any", part)))
+
+
+def parts_of(writes: object, function: Callable[..., object], tool: str) -> tuple[WrittenPart, ...]:
+    """Return the fields that a tool writes, each with its part of the result.
+
+    Raises:
+        DefinitionError: They are spelt wrong, or the result has no such part.
+    """
+    where = f"tool {tool}"
+    pairs: object = {writes: "."} if isinstance(writes, str) and writes else writes
+    if isinstance(writes, (list, tuple)):
+        pairs = {name: name for name in writes}
+    if not isinstance(pairs, Mapping) or not all(_is_pair(*pair) for pair in pairs.items()):
+        repair = "name a field, fields that the result's keys name, or a mapping of field to 'path.in.result'"
+        raise DefinitionError(f"writes={writes!r}", where=where, repair=repair)
+    return tuple(_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items())
+
+
+def _is_pair(field: object, source: object) -> bool:
+    return (
+        isinstance(field, str)
+        and field.isidentifier()
+        and isinstance(source, str)
+        and (source == "." or is_path(source))
+    )
+
+
+def _part(field: str, source: str, returns: object, where: str) -> WrittenPart:
+    if source == ".":
+        return WrittenPart(field, None, returns, Output(cast("Any", returns), where=where))
+    path = parse(source)
+    below = Path(f"result.{path.text}", "result", (("name", path.root), *path.parts))
+    types, hint = type_at(returns, below)
+    if not types and returns not in (Any, object):
+        text = f"writes {field!r} from {source!r}, which {type_name(returns)} lacks"
+        raise DefinitionError(
+            text, where=where, repair=hint.replace("'result.", "'") or "write '.' for the whole result"
+        )
+    kind: Any = types[0] if len(types) == 1 else Any
+    return WrittenPart(field, Path(path.text, path.root, below.parts), kind, Output(kind, where=where))
+
+
+def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> ToolOutcome:
+    """Return the outcome for a tool's result, with what it writes."""
+    found = outcome_of(tool, value)
+    if not parts or found.is_error or isinstance(value, ToolOutcome):
+        return found
+    try:
+        writes = {part.field: part.recorded(value) for part in parts}
+    except (PydanticSerializationError, ValidationError, ValueError) as error:
+        why = text_of(error).splitlines()[0]
+        text = f"{tool} did its work, but its result is not of the type that it is annotated with: {why}"
+        return ToolOutcome(text, is_error=True)
+    return ToolOutcome(found.text, media=found.media, writes=writes)
+
+
+def typed(parts: Sequence[WrittenPart], writes: Mapping[str, JsonValue]) -> list[tuple[str, object]]:
+    """Return what a recorded call writes: fields with their values."""
+    found: Mapping[str, Any] = writes
+    return [(part.field, part.reader.from_record(found[part.field])) for part in parts if part.field in found]
+
+
+class ToolContext(Context):
+    """The `ctx` of a tool: the context of its node, and what calls before it write.
+
+    Attributes:
+        written: The values that earlier calls of this visit write, by field, in the order of the calls. The state has
+            them once the visit is completed.
+
+    Example:
+        >>> def total(ctx: ToolContext) -> int:
+        ...     '''Add up what is in the cart.'''
+        ...     return sum(ctx.written.get("cart", ()))
+    """
+
+    __slots__ = ("written",)
+
+    def __init__(self, attempt: AttemptFacts, written: Mapping[str, Sequence[object]]) -> None:
+        super().__init__(attempt)
+        self.written = written
+
+
+__all__ = ["ToolContext", "WrittenPart", "outcome_with", "parts_of", "typed"]
