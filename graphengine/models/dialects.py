@@ -8,19 +8,21 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.models.received import inside, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pydantic import JsonValue
+
     from graphengine.models.received import JsonObject
 
 _LONGEST_ID: Final = 9
 _NOT_KNOWN: Final = r"(unsupported|not supported|not permitted|unknown|unrecogni[sz]ed|unexpected|extra inputs)"
 _UNKNOWN_LIMIT: Final = rf"{_NOT_KNOWN}.{{0,120}}max_completion_tokens|max_completion_tokens.{{0,80}}{_NOT_KNOWN}"
-_UNSIGNED: Final = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+_UNSIGNED: Final[JsonObject] = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 """What Gemini takes for a call that another model made. Source: Google's documentation of thought signatures."""
 
 
@@ -52,16 +54,16 @@ def _without_usage(body: JsonObject) -> JsonObject:
 def _not_strict(body: JsonObject) -> JsonObject:
     if "tools" not in body:
         return body
-    return body | {"tools": [_plain_tool(tool) for tool in listed(body, "tools")]}
+    return {**body, "tools": [_plain_tool(tool) for tool in listed(body, "tools")]}
 
 
 def _plain_tool(tool: JsonObject) -> JsonObject:
-    function = {key: value for key, value in inside(tool, "function").items() if key != "strict"}
-    return tool | {"function": function} if function else tool
+    function: JsonObject = {key: value for key, value in inside(tool, "function").items() if key != "strict"}
+    return {**tool, "function": function} if function else tool
 
 
 def _of_messages(change: Callable[[list[JsonObject]], Sequence[JsonObject]]) -> Callable[[JsonObject], JsonObject]:
-    return lambda body: body | {"messages": [*change(listed(body, "messages"))]}
+    return lambda body: {**body, "messages": [*change(listed(body, "messages"))]}
 
 
 def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
@@ -95,12 +97,11 @@ def _with_content(messages: list[JsonObject]) -> list[JsonObject]:
 def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
     made: list[JsonObject] = []
     for message in messages:
-        named = message
+        named: JsonObject = {**message}
         if "tool_call_id" in message:
-            named = message | {"tool_call_id": _short(str(message["tool_call_id"]))}
+            named["tool_call_id"] = _short(str(message["tool_call_id"]))
         if "tool_calls" in message:
-            calls = [call | {"id": _short(str(call["id"]))} for call in listed(message, "tool_calls")]
-            named = message | {"tool_calls": [*calls]}
+            named["tool_calls"] = [{**call, "id": _short(str(call["id"]))} for call in listed(message, "tool_calls")]
         made.append(named)
     return made
 
@@ -113,14 +114,12 @@ def _short(given: str) -> str:
 
 
 def _signed(messages: list[JsonObject]) -> list[JsonObject]:
-    def signed(call: JsonObject) -> JsonObject:
-        return call if "extra_content" in call else cast("JsonObject", {**call, "extra_content": _UNSIGNED})
-
-    calls = [listed(message, "tool_calls") for message in messages]
-    return [
-        message | {"tool_calls": [signed(own[0]), *own[1:]]} if own else message
-        for message, own in zip(messages, calls, strict=True)
-    ]
+    made: list[JsonObject] = []
+    for message in messages:
+        first, *others = listed(message, "tool_calls") or [{}]
+        signed: list[JsonValue] = [{"extra_content": _UNSIGNED, **first}, *others]
+        made.append({**message, "tool_calls": signed} if first else message)
+    return made
 
 
 THOUGHTS_BACK: Final = Dialect(_refusal("reasoning_content"), lambda body: body)
