@@ -68,7 +68,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Agent": "Agent",
             "Answer": "agents.Answer agents.result_of",
             "block": "agents.block agents.labelled agents.DATA_NOTE",
-            "Tools": "tool agents.Tool agents.ToolContext agents.ToolSource mcp agents.remote_agent "
+            "Tools": "tool agents.Tool agents.toolset agents.external_tool agents.ToolContext agents.ToolSource mcp "
+            "agents.remote_agent "
             "agents.toolbox.calculate agents.toolbox.sql_reader agents.toolbox.run_python agents.toolbox.skills",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",

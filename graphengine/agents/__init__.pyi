@@ -7,6 +7,7 @@ from .errors import (
     SourceUnreadable as SourceUnreadable,
     TooManyTurns as TooManyTurns,
 )
+from .external_tools import external_tool as external_tool
 from .guards import Guard as Guard, bare_markdown as bare_markdown, guard as guard
 from .guards import Hooks as Hooks
 from .live_events import (
@@ -23,4 +24,5 @@ from .pydantic_ai import pydantic_ai_node as pydantic_ai_node
 from .reading import result_of as result_of
 from .tool_writes import ToolContext as ToolContext
 from .tools import Tool as Tool, ToolSource as ToolSource, tool as tool
+from .toolsets import toolset as toolset
 from .window import Window as Window, effective as effective, without_tools as without_tools

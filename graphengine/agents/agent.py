@@ -26,6 +26,7 @@ from graphengine.agents.prompts import fill, labelled, with_note
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tool_checks import findings
+from graphengine.agents.tool_names import reads_of_offer
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.kernel import Audience, DefinitionError, InputError, utf8_text
@@ -749,8 +750,11 @@ def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphD
 
 
 def _of_tools(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return the paths of the state that an agent's tools read."""
-    return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
+    """Return the paths of the state that an agent's tools read, and what says when they are offered."""
+    kit = _parts_of(agent).kit
+    found = [parameter for each in kit if isinstance(each, Tool) for parameter in each.reads()]
+    offers = {function for each in kit if (function := getattr(each, "offered", None)) is not None}
+    return [*found, *(parameter for function in offers for parameter in reads_of_offer(function))]
 
 
 def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:

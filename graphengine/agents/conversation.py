@@ -42,7 +42,7 @@ from graphengine.agents.records import (
     result_record,
 )
 from graphengine.agents.runtime import batched
-from graphengine.agents.tool_names import named_apart
+from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Tool, ToolOutcome, check_choice, unhurried
 from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
@@ -129,6 +129,7 @@ class Conversation(Generic[T]):
             self._reader = Output(object, where=f"agent {agent.name}", form=self._maker.form(self._given))
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
+        self._offered: Sequence[str] | None = None  # in this turn; None for all
         self._names: Mapping[str, JsonValue] = {}  # those of tools that have another name than their source's
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
@@ -205,7 +206,8 @@ class Conversation(Generic[T]):
         tool_turns = retries = 0
         while True:
             await self._begin_turn()
-            response = await self._ask(self._model, self._request(), "turn")
+            offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
+            response = await self._ask(self._model, self._request(), "turn", offered)
             self._end_turn(response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
@@ -316,6 +318,10 @@ class Conversation(Generic[T]):
         self._steered = [utf8_text(as_text(each)) for each in steered]
         self.messages += [Message(role="user", text=text, agent=self._agent.name) for text in self._steered]
         await self._shorten()
+        if any(tool.offered is not None for tool in self._tools.values()):
+            values = {**self._given, **self._inputs}
+            offer = functools.partial(offered_in, self._turn, self._tools, values)
+            self._offered = cast("Sequence[str]", await self._runtime.blocking(offer))
         if self._live is not None:
             self._live.begin(self._turn)
 
@@ -363,6 +369,8 @@ class Conversation(Generic[T]):
 
         async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
             record = await self._runtime.step_result(name, str(self._turn), make)
+        if name == "turn":
+            self._offered = record.get("offered", self._offered)
         response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))
         return response
@@ -487,7 +495,7 @@ class Conversation(Generic[T]):
             compact_from=self._compact_from,
             schema=self._reader.schema,
             output=self._reader.name,
-            tools=self._specs,
+            tools=[each for each in self._specs if self._offered is None or each.name in self._offered],
             hosted=self._parts.hosted,
             settings=self._settings(),
             on_text=None if self._live is None else self._live.text,
@@ -508,6 +516,10 @@ class Conversation(Generic[T]):
             settings = settings.but(tool_choice="none")
         elif self._turn > 1 and settings.tool_choice not in {None, "none"}:
             settings = settings.but(tool_choice=None)
+        elif self._offered is not None:
+            names = [*self._offered, *(tool.name for tool in self._parts.hosted)]
+            if settings.tool_choice not in {None, "auto", "none", *names, *(["required"] if names else [])}:
+                settings = settings.but(tool_choice=None)
         return settings
 
     # Reading answers.
@@ -676,11 +688,12 @@ class Conversation(Generic[T]):
         return ""
 
     async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:
+        offered = [*self._tools] if self._offered is None else self._offered
         tool, number = self._tools.get(call.name), f"{place[0]}.{place[1]}"
         if refused:
             return result_message(call, {"text": refused, "error": True})
-        if tool is None:
-            known = ", ".join(self._tools) or "none"
+        if tool is None or call.name not in offered:
+            known = ", ".join(offered) or "none"
             return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
         given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
         made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (f"tool {call.name}", number))

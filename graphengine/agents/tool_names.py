@@ -1,17 +1,19 @@
-"""The names of an agent's tools in one conversation."""
+"""The tools of one conversation: their names, and which of them a turn offers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.tools import Tool, by_name
+from graphengine.kernel.definitions import Injected
 from graphengine.models.tool_schemas import unlike
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue
+    from graphengine.kernel.definitions import Parameter
 
 
 def named_apart(
@@ -51,4 +53,32 @@ def named_apart(
     return found, made
 
 
-__all__ = ["named_apart"]
+OF_A_TURN: Final = ("turn", "tool")
+"""The parameters of `offered=` that are no fields: the number of the turn, and the tool's name."""
+
+
+def reads_of_offer(function: Callable[..., object]) -> Iterator[Parameter]:
+    """Yield what a function reads that says whether a tool is offered."""
+    return (each for each in Injected.of(function).parameters if each.name not in OF_A_TURN)
+
+
+def offered_in(turn: int, tools: Mapping[str, Tool], values: Mapping[str, object]) -> list[str]:
+    """Return the names of the tools that a turn offers; the functions of users that say so are called.
+
+    Args:
+        turn: The number of the turn, from 1.
+        tools: The tools by name.
+        values: What the functions can read, by name.
+    """
+    found = []
+    for name, tool in tools.items():
+        function = tool.offered
+        if function is not None:
+            given = {**values, "turn": turn, "tool": name}
+            if not function(**{each: given[each] for each in Injected.of(function).names if each in given}):
+                continue
+        found.append(name)
+    return found
+
+
+__all__ = ["named_apart", "offered_in", "reads_of_offer"]

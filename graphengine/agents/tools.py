@@ -117,6 +117,9 @@ class Tool(Generic[P, R_co]):
             the result's keys name, or a dict of field to `"path.in.result"` or `"."`. They are recorded with the call,
             and written with the result of the agent's node, in the order of the calls; later calls find them in
             `ctx.written`, see `ToolContext`. A call that fails writes nothing.
+        offered: Returns whether models get it in a turn: a function of fields of the state, which its parameters name,
+            and of `turn`, from 1, and `tool`, the tool's name. It is offered in all turns if not given. A turn records
+            what it offered, and a call of anything else is refused.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             as one dict, validated by it. Models get a form of it that all providers accept, with other names for
             properties whose own are not.
@@ -142,6 +145,7 @@ class Tool(Generic[P, R_co]):
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     writes: ToolWrites = ()
+    offered: Callable[..., bool] | None = None
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     origin: str = field(default="", repr=False, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
@@ -425,6 +429,7 @@ class ToolOptions(TypedDict, total=False):
     on_error: OnError
     inputs: Mapping[str, str] | Sequence[str]
     writes: ToolWrites
+    offered: Callable[..., bool] | None
 
 
 @overload
@@ -448,6 +453,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
     on_error: OnError | EllipsisType = ...,
     inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
     writes: ToolWrites | EllipsisType = ...,
+    offered: Callable[..., bool] | EllipsisType | None = ...,
 ) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
@@ -463,6 +469,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
         on_error: What an exception does.
         inputs: The parameters that are read from the state.
         writes: The fields of the state that its result is written to.
+        offered: Returns whether models get it in a turn.
 
     Returns:
         A Tool, or a decorator.
@@ -621,6 +628,9 @@ def _check(made: Tool) -> None:
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
     if made.max_calls is not None and not (type(made.max_calls) is int and made.max_calls >= 1):
         raise DefinitionError(f"max_calls={made.max_calls!r}", where=where, repair="give a whole number from 1 on")
+    if made.offered is not None and (not callable(cast("object", made.offered)) or is_async(made.offered)):
+        repair = "give a sync function of fields of the state, `turn` and `tool`"
+        raise DefinitionError(f"offered={made.offered!r}", where=where, repair=repair)
     if made.on_error not in ("report", "raise"):
         repair = 'give "report", for the model, or "raise"'
         raise DefinitionError(f"on_error={made.on_error!r}", where=where, repair=repair)

@@ -39,6 +39,7 @@ from graphengine.kernel import (
     own_name,
     path_of,
     usage_of,
+    wait_of,
 )
 from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
@@ -54,9 +55,6 @@ OTHERWISE: Final = "otherwise"
 """The explanation of an edge without a condition."""
 
 _REASON_COLUMNS: Final = 300
-_ANSWERED: Final = ("ask", "pause", "unknown")
-"""The kinds of waits that an answer ends."""
-
 _MOST: Final = 12
 _SCHEMA_COLUMNS: Final = 300
 _ALTERNATIVE: Final = 120
@@ -381,7 +379,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
         place: Where the run is stored.
     """
     waits = all_waits(snapshot)
-    is_one = sum(wait.facts.kind in _ANSWERED and wait.answered is None for wait in waits) == 1
+    is_one = sum(wait_of(wait.name, wait.facts).answerable and wait.answered is None for wait in waits) == 1
     for wait in waits[:_MOST]:
         kind = wait.facts.kind
         first, *others = _whole(wait, snapshot.run_id)
@@ -394,7 +392,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
             out.line(("    answered: ", "dim"), f"{value}, {f'by {given.by}, ' if given.by else ''}{when(given.at)}")
             words = place.command("resume", snapshot.run_id, *graph)
             out.line(("    waits for a worker, or: ", "dim"), words)
-        elif kind in _ANSWERED:
+        elif wait_of(wait.name, wait.facts).answerable:
             value, alternatives = example(wait.facts)
             named = [*([] if is_one else ["--question", wait.name]), *graph]
             words = place.command("answer", snapshot.run_id, *named, arguments=[value])

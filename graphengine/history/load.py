@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import convert
@@ -42,6 +42,9 @@ _POLL_SECONDS: Final = 0.2
 _LISTED: Final = 20
 """How many visits an error lists."""
 
+ANSWERABLE: Final = ("ask", "pause", "tool", "unknown")
+"""The kinds of waits that an answer ends."""
+
 LET_GO_LATER: Final = ("waiting", "failed")
 """Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
 
@@ -72,14 +75,16 @@ class Wait:
     Attributes:
         name: Its name, to answer it by: `runner.answer(run_id, value, question=name)`, or
             `graphengine answer RUN_ID VALUE --question NAME`.
-        kind: `ask` (an answer), `receive` (a message), `sleep` (a time), `pause` (the answer True to continue), or
-            `crash` (whether to rerun a node whose attempt a crash ended: "rerun", "fail" or {"result": …}).
+        kind: `ask` (an answer), `tool` (the result of a call that another program executes), `receive` (a message),
+            `sleep` (a time), `pause` (the answer True to continue), or `unknown` (how an effect ended that began).
         question: The question, as text.
         schema: The JSON Schema of the answer; None if it takes no answer.
         topic: The topic of the message.
         due_at: When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again.
         answered: The answer that waits for a worker or a resume to take it up; None while it is open. Once that is
             taken up, the log has it, and the wait is over.
+        facts: What the one who answers must know: of a `tool` its name (`tool`), the `arguments`, and the schema of
+            these (`parameters`).
     """
 
     name: str
@@ -89,17 +94,18 @@ class Wait:
     topic: str | None = None
     due_at: float | None = None
     answered: PostedAnswer | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def answerable(self) -> bool:
         """Whether an answer ends it."""
-        return self.kind in ("ask", "pause", "unknown")
+        return self.kind in ANSWERABLE
 
 
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
     """Return a wait as it is recorded under a name, with the answer that is posted to it."""
     answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, given.reason)
-    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer)
+    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer, record.facts)
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:

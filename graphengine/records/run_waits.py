@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphengine.kernel import StoreCorrupt, UnknownRun, Wait, load_now, posted_in, summary_of
 
@@ -31,12 +31,12 @@ class RunWait(Wait):
 
 def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
     """Return all waits of a run, with the run, but not those that are answered."""
-    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
+    at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
-        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, None, since=frame.since, **of_run)
+        RunWait(n, w.kind, w.question, w.schema, w.topic, w.due, None, w.facts, since=frame.since, **at)
         for frame in snapshot.frames.values()
-        for name, each in frame.waits.items()
-        if each.id not in snapshot.posted
+        for n, w in frame.waits.items()
+        if w.id not in snapshot.posted
     ]
 
 

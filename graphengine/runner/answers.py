@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic_core import from_json
 
 from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged, RunCancelled
-from graphengine.history.load import posted_in
+from graphengine.history.load import ANSWERABLE, posted_in
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.marks import bare
 from graphengine.state.path import did_you_mean
@@ -33,10 +33,6 @@ _INSTEAD: Final = {
 """What to do with a run that has no question, by its status."""
 
 
-_ASKING: Final = ("ask", "pause", "unknown")
-"""The kinds of waits that an answer ends."""
-
-
 class Asked(NamedTuple):
     """A wait to be answered."""
 
@@ -51,7 +47,7 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, question: s
     """
     if question is not None and (there := await kept.read(run_id)).status != "cancelled":
         named = there.open_waits.named(question)
-        if len(named) == 1 and named[0].kind in _ASKING:
+        if len(named) == 1 and named[0].kind in ANSWERABLE:
             return Asked(question, named[0])
     posted = posted_in(await store.inbox([run_id]), run_id)
     return check_answer(await kept.read(run_id), question, posted)
@@ -73,7 +69,7 @@ def check_answer(snapshot: Snapshot, question: str | None, posted: Mapping[str, 
     if snapshot.status == "cancelled":
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
-    asks = [asked for asked in every if asked.facts.kind in _ASKING]
+    asks = [asked for asked in every if asked.facts.kind in ANSWERABLE]
     open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
     names = list(dict.fromkeys(asked.name for asked in open_ones))
     if not open_ones:

@@ -603,10 +603,10 @@ class StepJournal:
             self.in_flight.ended(place)
         if question is None:
             return None
-        text, schema = question.text, question.schema
+        text, schema, call = question.text, question.schema, question.call or {}
         if self._guard is not None:
-            text, schema = self._guard.hide(text), self._guard.hide(schema)
-        wait = WaitRecord(kind="ask", question=text, schema=schema)
+            text, schema, call = self._guard.hide(text), self._guard.hide(schema), self._guard.hide(call)
+        wait = WaitRecord(kind="tool" if call else "ask", question=text, facts=call, schema=schema)
         if question.timeout_seconds is not None:
             wait.due, wait.default = self._services.wall() + question.timeout_seconds, question.default
         return await self._wait_at(place, wait, question)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past, Result
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
     from graphengine.state.view import View
 
 
@@ -59,7 +59,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to a person.
+    """A question to a person, or the call of a tool that another program executes.
 
     Attributes:
         text: Its text.
@@ -67,6 +67,7 @@ class Question:
         read: Returns the answer of a record, or raises a `ValidationError`.
         timeout_seconds: How long to wait for the answer; None to wait for ever.
         default: The record of the answer after that time.
+        call: For a tool: its name as `tool`, its `arguments`, and `parameters`, the JSON Schema of these.
     """
 
     text: str
@@ -74,6 +75,7 @@ class Question:
     read: Callable[[object], object]
     timeout_seconds: float | None
     default: JsonValue
+    call: JsonObject | None = None
 
 
 class AsksPerson(Protocol):

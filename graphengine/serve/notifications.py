@@ -55,6 +55,7 @@ from graphengine.kernel import (
     load_now,
     load_snapshot,
     losses_of,
+    wait_of,
 )
 from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import END, START, Retry, did_you_mean, is_seconds, value
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")
 """What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
-_ASKS: Final = ("ask", "pause", "unknown")
 _LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
 _LOOK_SECONDS: Final = 1.0
@@ -470,7 +470,7 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
     """Yield the open questions to people: the frame, the name and the wait."""
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
-            if wait.kind in _ASKS and wait.id not in snapshot.posted:
+            if wait_of(name, wait).answerable and wait.id not in snapshot.posted:
                 yield frame, name, wait
 
 
