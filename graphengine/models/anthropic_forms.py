@@ -510,8 +510,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self._message: JsonObject = {}
-        self._blocks: dict[int, JsonObject] = {}
-        self._pieces: dict[tuple[int, str], list[str]] = {}
+        self._blocks: dict[float, JsonObject] = {}
+        self._pieces: dict[tuple[float, str], list[str]] = {}
 
     @property
     def usage(self) -> JsonValue:
@@ -557,9 +557,23 @@ class Gathered:
         elif isinstance(kind, str) and kind in _PIECES:
             source, part = _PIECES[kind]
             piece = str(delta[source])
-            self._pieces.setdefault((index, part), []).append(piece)
+            self._pieces.setdefault((self._own(index, part), part), []).append(piece)
             return piece if part == "text" else "", piece if part == "thinking" else ""
         return "", ""
+
+    def _own(self, index: int, part: str) -> float:
+        """Return the place of the block that a piece belongs to.
+
+        Some gateways begin no block, or send the thinking into the block of the text that follows it.
+        """
+        kind = "thinking" if part == "signature" else part
+        if part == "input":
+            return index  # of a call, whose name only its begin has
+        if self._blocks.setdefault(index, {"type": kind}).get("type") == kind:
+            return index
+        beside = index - 0.5 if kind == "thinking" else index + 0.5
+        self._blocks.setdefault(beside, {"type": kind})
+        return beside
 
     def whole(self) -> JsonObject:
         """Return the message.
