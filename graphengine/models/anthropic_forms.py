@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from graphengine.kernel import utf8_text
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.call_ids import told_apart
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
 from graphengine.models.sdk import called_name, plain_arguments, schema_in_words, sound_json
 from graphengine.models.settings import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -174,10 +175,10 @@ def _cache_ends(messages: Sequence[JsonObject]) -> None:
             content[-1] = marked
 
 
-def conversation(messages: Iterable[Message]) -> list[JsonObject]:
+def conversation(messages: Sequence[Message]) -> list[JsonObject]:
     """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
-    for message in messages:
+    for message in told_apart(messages):
         role = "assistant" if message.role == "assistant" else "user"
         content = _content(message)
         if made and made[-1][0] == role:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.call_ids import told_apart
 from graphengine.models.errors import BadRequest, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
@@ -132,7 +133,7 @@ class OpenAIModel(ServedModel):
         system = instructions(request, native_schema=is_native)
         if system:
             body["instructions"] = system
-        body["input"] = _after_compaction([item for message in request.messages for item in self._items(message)])
+        body["input"] = _after_compaction([item for each in told_apart(request.messages) for item in self._items(each)])
         if request.compact_from is not None:
             body["context_management"] = [{"type": "compaction", "compact_threshold": request.compact_from}]
         if request.tools or request.hosted:

@@ -251,6 +251,8 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
     codes = tuple(filter(None, (*named, text(body, "code"), text(body, "type"), text(body, "status").lower())))
     number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
+    if raw := text(inside(body, "metadata"), "raw"):  # OpenRouter's own message says only that its provider refused
+        words = f"{words}: {raw}"
     return Complaint(
         status or (number if _REFUSED <= number <= _LAST else 0),
         tuple(code for code in codes if not code.isdecimal()),

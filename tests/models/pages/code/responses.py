@@ -1,3 +1,5 @@
+from typing import Any
+
 from graphengine import Message
 from graphengine.models import ToolCall
 from tests.models.acts import Raw
@@ -31,5 +33,11 @@ def events(*given, broken=False):
     return Raw(events=tuple(Event(dict(event), str(event["type"])) for event in given), broken=broken)
 
 
-REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
-CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "add", "arguments": "{}"}
+REASONING: Any = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
+CALL: Any = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "add", "arguments": "{}"}
+SEALED = Message(
+    role="assistant",
+    calls=(ToolCall(id="call_1", name="add"), ToolCall(id="call_1", name="add")),
+    native={"provider": "openai", "content": [REASONING, CALL, CALL]},
+)
+TWICE = (SEALED, DONE, Message(role="tool", text="6", call_id="call_1"))
