@@ -191,6 +191,9 @@ class Agent(Generic[T_co, Inputs]):
         on_cut: What becomes of a text that reaches `max_tokens`: with `"keep"` it is the answer, with `"continue"` the
             model is asked up to three times to go on with it, with `"fail"` the call fails with `AnswerCut`. Then, and
             if it is not whole after that, `best_effort=` is asked first.
+        hand_to: Agents to whom it can hand a conversation over, or their names: in `runner.run(agent, …, chat=…)` and
+            `Graph.chat(agent)` its model gets a tool for each, `hand_to_NAME`. The other agent reads the conversation,
+            as its `history=` filters it, and answers this message and the next ones.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
@@ -232,6 +235,7 @@ class Agent(Generic[T_co, Inputs]):
     check: AnyFunction[object] | None = None
     best_effort: AnyFunction[T_co | Awaitable[T_co]] | None = None
     on_cut: OnCut = "fail"
+    hand_to: Sequence[Agent[Any, Any] | str] = ()
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
@@ -301,6 +305,7 @@ class Agent(Generic[T_co, Inputs]):
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
+        self._check_hands_over_to_nobody()
         written = self.__body__().also_writes
         if written and runtime_here() is not None:
             text = f"{written[0][0]} writes {written[0][1]}, which {self.name}.run() would drop"
@@ -355,6 +360,7 @@ class Agent(Generic[T_co, Inputs]):
             Hello.
             answer: Hello.
         """
+        self._check_hands_over_to_nobody()
         given = self._given(inputs, more)
         check_inputs(self, given)
         if runtime_here() is not None:
@@ -408,6 +414,11 @@ class Agent(Generic[T_co, Inputs]):
         found = own.initial(by_name(self, inputs, named), f"agent {self.name}").typed
         others = {name: value for name, value in more.items() if name not in named}
         return {**dict.fromkeys(own.fields), **found, **others}
+
+    def _check_hands_over_to_nobody(self) -> None:
+        """Refuse a call outside of a conversation for an agent that hands over."""
+        for message, repair in self.__body__().hands_over():
+            raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
 
     def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
         """Call it in the event loop of the run, from any thread or loop.
@@ -635,7 +646,15 @@ class AgentBody(Generic[T]):
         if agent.memory and not is_path(agent.memory):
             repair = "name a field, or one key of one: 'memories[editor]'"
             found.append(("bad_path", f"memory={agent.memory!r} is not a path", repair))
+        found += [("hands_over", message, repair) for message, repair in self.hands_over()]
         return [*found, *self._problems_of_model()]
+
+    def hands_over(self) -> Iterator[tuple[str, str]]:
+        """Yield why this agent cannot run outside of a conversation, and the repair, if it hands over."""
+        if self.agent.hand_to:
+            names = ", ".join(each if isinstance(each, str) else each.name for each in self.agent.hand_to)
+            repair = "runner.run(agent, …, chat=…), or Graph.chat(agent) as the graph; else agent.but(hand_to=())"
+            yield f"{self.name} hands over to {names}, which only a conversation can follow", repair
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
         """Yield the problems of its tools in a graph with these fields and resources."""
@@ -701,12 +720,14 @@ def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
 
 def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List what is no list, and what stands in the wrong one, each with its repair."""
-    lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
+    lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
         (f"{name}={_as_written(given)}", f"give a list: {name}=[{_as_written(given)}]")
         for name, given in lists.items()
         if not isinstance(given, (list, tuple))
     ]
+    if not found and not all(isinstance(each, (Agent, str)) for each in agent.hand_to):
+        found.append((f"hand_to={list(agent.hand_to)!r}", "give agents, or the names of agents of the conversation"))
     return found or list(misplaced(agent.guards, agent.hooks))
 
 

@@ -2,8 +2,9 @@
 
 The field `turn` of its state says what became of the message that was taken last. Whoever reads turns reads it:
 
-1. `listen` receives a message, and writes its key.
-2. `reply` writes the answer, and that the turn is answered. Or it fails for good: `unanswered` writes how.
+1. `listen` receives a message, and writes its key and who speaks: the agent that spoke last.
+2. `reply`, the node of the first agent, writes the answer, and that the turn is answered. Or it fails for good:
+   `unanswered` writes how. Or it hands over: it writes who speaks, and an edge leads to the node of that agent.
 3. A failure that can pass, as of an overloaded provider or a missing key, fails the run; so does a crash. The next
    message resumes the run, which answers the old message first.
 
@@ -13,9 +14,23 @@ question that is sent again would fail every turn after it.
 
 from __future__ import annotations
 
+import re
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Optional, Protocol, TypeAlias, TypeVar, cast, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    Optional,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+)
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +38,7 @@ from typing_extensions import TypedDict
 
 from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.approval import BY_MESSAGE
+from graphengine.agents.hand_overs import HandedOver, hand_over_to, speakers_of, targets_of
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.runs import ANSWER, Asked
 from graphengine.agents.tools import ToolsUnavailable
@@ -56,6 +72,7 @@ from graphengine.kernel.definitions import (
     extend,
     failed,
     parse,
+    value,
     values_of,
 )
 from graphengine.models.base import Message
@@ -95,6 +112,7 @@ class ChatTurn(BaseModel):
     Attributes:
         key: The key of the message.
         agent: The agent that speaks.
+        hops: How often the message was handed over.
         outcome: How the turn ended; None while it is being answered. `refused` and `cut` are of the model's answer,
             `failed` is any other failure that does not pass, `cancelled` means that the conversation ended before.
         code: The code of the failure; "" if it was answered.
@@ -106,6 +124,7 @@ class ChatTurn(BaseModel):
 
     key: str
     agent: str
+    hops: int = 0
     outcome: Outcome | None = None
     code: str = ""
     why: str = ""
@@ -151,51 +170,44 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         alone: The graph that runs it once; the graph of the conversation is of the same class.
 
     Raises:
-        DefinitionError: The agent reads `turn`.
+        DefinitionError: The agent reads `turn`, or hands over to one that is not there.
     """
-    memory = agent.memory or _MEMORY
-    speaker = agent if agent.memory else agent.but(memory=memory)
-    if TURN in compiled(alone).state.fields:
+    memory, speakers = agent.memory or _MEMORY, speakers_of(agent)
+    before = compiled(alone).state
+    if TURN in before.fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
-    before = compiled(alone).state
-    written = {name for _, name, _ in agent.__body__().also_writes} - {
-        parse(each.name).root for each in reads_of(agent)
-    }
+    read = {parse(each.name).root for each in reads_of(agent)}
+    parts = [part for each in speakers.values() for part in each.__body__().also_writes]
+    written = {name: kind for _, name, kind in parts if name not in read}
     inputs = [name for name in before.fields if name not in (ANSWER, agent.memory, *written)]
-    kinds = {name: before.model.model_fields[name] for name in inputs}
+    kinds = {name: before.model.model_fields[name].rebuild_annotation() for name in inputs} | written
+    outputs = tuple(each.output for each in speakers.values())
     fields: list[tuple[str, Any, Any]] = [
-        (name, Optional[cast("Any", info.rebuild_annotation())], field(default=None))  # noqa: UP045 - of a value
-        for name, info in kinds.items()
-    ]
-    fields += [
-        *(
-            (name, before.model.model_fields[name].rebuild_annotation(), field(default=None))
-            for name in sorted(written)
-        ),
+        *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in kinds.items()),  # noqa: UP045 - of a value
         (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
         (memory, Annotated[list[Message], extend], field(default_factory=list)),
-        (ANSWER, Optional[cast("Any", agent.output)], field(default=None)),  # noqa: UP045 - of a value
+        (ANSWER, Optional[cast("Any", Union[outputs])], field(default=None)),  # noqa: UP007, UP045 - of values
     ]
 
-    async def listen(ctx: Context, messages: Sequence[Message] = ()) -> dict[str, object]:
+    async def heard(ctx: Context, messages: Sequence[Message], last: ChatTurn | None) -> dict[str, object]:
         message = await ctx.receive(TURN, Given | None)
         if message is None:
             return {TURN: None}
-        said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=agent.name)
+        speaker = last.agent if last is not None and last.agent in speakers else agent.name
+        said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=speaker)
         found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs}}
         if any(each.role == "summary" for each in messages[1:]):
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found
 
-    def has_ended(turn: ChatTurn | None) -> bool:
-        return turn is None
+    async def listen(ctx: Context, messages: Sequence[Message] = ()) -> dict[str, object]:
+        return await heard(ctx, messages, None)
 
-    def answered(turn: ChatTurn) -> ChatTurn:
-        return turn.model_copy(update={"outcome": "answered"})
-
-    def unanswered(turn: ChatTurn, error: Failure) -> dict[str, object]:
-        return {TURN: turn.failed_with(error), ANSWER: None}
+    async def listen_on(
+        ctx: Context, messages: Sequence[Message] = (), turn: ChatTurn | None = None
+    ) -> dict[str, object]:
+        return await heard(ctx, messages, turn)
 
     graph = type(alone)(
         f"{agent.name}-chat",
@@ -204,20 +216,70 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         result=ANSWER,
         resources=alone.resources,
     )
-    seen = {"messages": memory} if agent.window is not None else {}
-    graph.add_node("listen", listen, inputs=seen, writes=[TURN, *inputs, memory])
-    given = None if agent.prompt else {n: n for n in inputs}
-    graph.add_node("reply", speaker, inputs=given, writes={ANSWER: ".", TURN: answered})
-    graph.add_node("unanswered", unanswered, writes=[TURN, ANSWER])
+    seen = {"messages": memory} if any(each.window is not None for each in speakers.values()) else {}
+    graph.add_node("listen", listen_on if len(speakers) > 1 else listen, inputs=seen, writes=[TURN, *inputs, memory])
+    _add_speakers(graph, speakers, memory, inputs)
+    return graph
+
+
+def _has_ended(turn: ChatTurn | None) -> bool:
+    return turn is None
+
+
+def _answered(turn: ChatTurn) -> ChatTurn:
+    return turn.model_copy(update={"outcome": "answered"})
+
+
+def _answer_of(result: object) -> object:
+    return None if isinstance(result, HandedOver) else result
+
+
+def _answered_or_handed_over(turn: ChatTurn, result: object) -> ChatTurn:
+    if not isinstance(result, HandedOver):
+        return _answered(turn)
+    return turn.model_copy(update={"agent": result.to, "hops": turn.hops + 1})
+
+
+def _unanswered(turn: ChatTurn, error: Failure) -> dict[str, object]:
+    return {TURN: turn.failed_with(error), ANSWER: None}
+
+
+def _add_speakers(
+    graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], memory: str, inputs: Sequence[str]
+) -> None:
+    """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
+    nodes = {name: "reply" if number == 0 else _node_of(name) for number, name in enumerate(speakers)}
+    hand_overs = {name: hand_over_to(each, f"{TURN}.hops") for name, each in speakers.items()}
+    for name, each in speakers.items():
+        tools = [hand_overs[other] for other in targets_of(each)]
+        speaker = each if each.memory == memory else each.but(memory=memory)
+        if tools:
+            speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
+        writes: Any = {ANSWER: ".", TURN: _answered}
+        if tools:
+            writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
+        given = None if each.prompt else {name: name for name in inputs}
+        graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
+    graph.add_node("unanswered", _unanswered, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
     graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")
-    graph.add_edge("listen", END, when=has_ended, label="ended")
+    graph.add_edge("listen", END, when=_has_ended, label="ended")
+    for name in [*speakers][1:]:
+        graph.add_edge("listen", nodes[name], when=value(f"{TURN}.agent") == name, label=f"{name} speaks")
     graph.add_edge("listen", "reply")
-    graph.add_edge("reply", "unanswered", when=is_final, label="no answer")
-    graph.add_edge("reply", "listen")
+    for name, each in speakers.items():
+        graph.add_edge(nodes[name], "unanswered", when=is_final, label="no answer")
+        for other in targets_of(each):
+            graph.add_edge(nodes[name], nodes[other], when=value(f"{TURN}.agent") == other, label="hands over")
+        graph.add_edge(nodes[name], "listen")
     graph.add_edge("unanswered", "listen")
-    return graph
+
+
+def _node_of(name: str) -> str:
+    """Return the node of an agent that gets a conversation from another one."""
+    found = re.sub(r"\W+", "_", name)
+    return f"{found}_agent" if not found.isidentifier() or found in ("listen", "reply", "unanswered") else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from graphengine.agents.asked import differing
 from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
+from graphengine.agents.hand_overs import handed_over
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
@@ -218,6 +219,9 @@ class Conversation(Generic[T]):
             if response.calls:
                 tool_turns += 1
                 await self._take_turn(response, tool_turns)
+                results = self.messages[len(self.messages) - len(response.calls) :]
+                if (handed := handed_over(response.calls, results, self._tools)) is not None:
+                    return cast("T", handed)
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):

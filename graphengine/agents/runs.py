@@ -51,6 +51,8 @@ def graph_of_agent(
             a key of a dict.
     """
     _check_agent(agent)
+    for message, repair in agent.__body__().hands_over():
+        raise DefinitionError(message, where=f"agent {agent.name}", repair=repair)
     given = resources or {}
     declared = None if agent.inputs is None else model_of(agent.inputs).model_fields
     fields = _read_fields(agent, given) if declared is None else {}
@@ -221,7 +223,8 @@ class Asked(Generic[T]):
         made, key = graphs_of(self.agent), ("once", self.resources)
         if key not in made:
             factories = dict.fromkeys(self.resources, _given_by_the_runner)
-            made[key] = graph_of_agent(self.agent, GraphDefinition, factories)
+            alone = self.agent.but(hand_to=()) if "chat" in self.options else self.agent
+            made[key] = graph_of_agent(alone, GraphDefinition, factories)
         return made[key]
 
     async def answer_of(self, run: Run[Any]) -> T:

@@ -109,7 +109,7 @@ class Graph(GraphDefinition[S, Out_co]):
         """
         from graphengine.agents.chats import chat_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
-        return chat_of_agent(agent, cls.of(agent))
+        return chat_of_agent(agent, cls.of(agent.but(hand_to=())))
 
     @with_our_keywords
     def compile(self) -> Plan[S]:
