@@ -88,8 +88,7 @@ class Repairs:
 
     def _list(self, result: JsonObject) -> None:
         """Repair a page of a list of tools. Declared outputs are taken out: the package would refuse what differs."""
-        if not isinstance(tools := result.get("tools"), list):
-            return
+        tools = _listed(result.get("tools"))
         kept: list[JsonValue] = []
         for number, given in enumerate(tools, 1):
             name = given.get("name") if isinstance(given, dict) else None
@@ -247,6 +246,10 @@ def _block(block: JsonValue) -> JsonValue:
             text = _as_text(block.get("text") if isinstance(block, dict) and "text" in block else block)
         return {"type": "text", "text": text}
     return block
+
+
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
 
 
 def _as_text(value: JsonValue) -> str:

@@ -145,6 +145,7 @@ class _Form:
             text = f"its arguments are of type {' or '.join(kinds)}, not an object"
             raise ValueError(text)
         properties, required = _named(top.pop("properties")), _texts(top.pop("required"))
+        properties = {name: each for name, each in properties.items() if not _is_never(each)}
         properties = {**properties, **{name: {} for name in required if name not in properties}}
         names = fitting_names(properties)
         renamed = {short: name for name, short in names.items() if short != name}
@@ -174,7 +175,8 @@ class _Form:
             schema = {**flat, **{key: value for key, value in schema.items() if key != "$ref"}}
         parts = _Parts(dict(_named(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
         for key in _BRANCHES:
-            branches = [self._flat(each, seen) for each in _listed(schema.get(key)) if isinstance(each, dict)]
+            possible = [each for each in _listed(schema.get(key)) if isinstance(each, dict) and not _is_never(each)]
+            branches = [self._flat(each, seen) for each in possible]
             parts.add(key, [each for each in branches if "object" in (_kinds(each.get("type")) or ["object"])])
         for inside in (schema.get("then"), schema.get("else")):
             if isinstance(inside, dict):
@@ -190,6 +192,8 @@ class _Form:
     def _at(self, reference: str) -> JsonValue:
         """Return the part of the schema that a reference names; None if it is elsewhere, or does not exist."""
         path, found = reference.partition("#"), cast("JsonValue", self._declared)
+        if not path[1] and reference in _named(self._declared.get("$defs")):  # some servers write the name alone
+            return _named(self._declared["$defs"])[reference]
         if path[0] or (path[2] and not path[2].startswith("/")):
             return None
         for part in path[2].split("/")[1:]:
@@ -227,6 +231,11 @@ class _Form:
             made |= self._keyword(key, value)
         if "array" in _kinds(made.get("type")):
             made.setdefault("items", {})
+        if "properties" in made:
+            undeclared: JsonObject = {name: {} for name in _texts(made.get("required"))}
+            made["properties"] = {**_named(made["properties"]), **(undeclared | _named(made["properties"]))}
+        if made.get("additionalProperties") == {}:
+            made["additionalProperties"] = True
         return made
 
     def _keyword(self, key: str, value: JsonValue) -> JsonObject:
@@ -234,7 +243,7 @@ class _Form:
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
         if key in _NAMED:
-            return {key: {name: self._clean(each) for name, each in _named(value).items()}}
+            return {key: {name: self._clean(each) for name, each in _named(value).items() if not _is_never(each)}}
         if key in _SINGLE:
             return {key: value if isinstance(value, bool) else self._clean(value)}
         if key in _SERIES:
@@ -275,12 +284,23 @@ def _of_2020(schema: JsonObject) -> JsonObject:
         made["prefixItems"] = made.pop("items")
         if "additionalItems" in made:
             made["items"] = made["additionalItems"]
+    for key in ("anyOf", "oneOf"):  # of an optional property, as some libraries write it
+        parts = [each for each in _listed(made.get(key)) if not _is_never(each)]
+        if parts and parts != made[key]:
+            made[key] = parts
+            if len(parts) == 1 and isinstance(parts[0], dict) and not parts[0].keys() & made.keys():
+                made = {**{name: value for name, value in made.items() if name != key}, **parts[0]}
     for limit, without in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(made.get(without), bool):
             is_without = made.pop(without)
             if is_without and limit in made:
                 made[without] = made.pop(limit)
     return made
+
+
+def _is_never(schema: JsonValue) -> bool:
+    """Return whether a schema is one that nothing fits."""
+    return schema is False or (isinstance(schema, dict) and schema.get("not") in ({}, True))
 
 
 def _kinds(value: JsonValue) -> list[str]:

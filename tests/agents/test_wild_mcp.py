@@ -269,6 +269,14 @@ async def test_one_tool_of_a_list_that_cannot_be_read_takes_no_other_away(tmp_pa
     }
 
 
+async def test_a_server_without_a_list_has_no_tools(tmp_path: Path) -> None:
+    """As some answer that have none."""
+    source = server(tmp_path / "tools.json")
+    (tmp_path / "tools.json").write_text('{"tools": null}')
+    assert await source.open() == []
+    await source.close()
+
+
 @pytest.mark.parametrize("effect", [None, "once"])
 async def test_a_tool_that_acted_is_not_called_again(effect: Any, tmp_path: Path) -> None:
     """An answer that is not what it declares is no failure, neither for the model nor for an effect."""

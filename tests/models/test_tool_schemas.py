@@ -75,6 +75,16 @@ FITTING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"user id": "a", "user_id": "b", "": "c", "$f": "d", "ß" * 80: "e"},
     ),
+    "an optional property of zod": (
+        {"properties": {"a": {"anyOf": [{"not": {}}, TEXT], "description": "A."}, "b": {"anyOf": [{"not": {}}]}}},
+        {"a": "x"},
+    ),
+    "a property that nothing fits": ({"properties": {"a": False, "b": {"not": {}}, "c": TEXT}}, {"c": "x"}),
+    "a record of anything": ({"type": "object", "additionalProperties": {}}, {"x": [1]}),
+    "required and undeclared inside": (
+        {"properties": {"a": {"type": "object", "properties": {"b": TEXT}, "required": ["b", "c"]}}},
+        {"a": {"b": "x", "c": 1}},
+    ),
     "required and undeclared": ({"type": "object", "required": ["a"]}, {"a": 1}),
 }
 """Schemas as servers declare them, each with arguments that fit."""
@@ -87,13 +97,20 @@ BROKEN: dict[str, dict[str, Any]] = {
     "a pattern of another language": {"properties": {"a": {"type": "string", "pattern": "(?<year>\\p{Nd}+)"}}},
     "numbers as texts": {"properties": {"a": {"type": "integer", "minimum": "1", "maxLength": -1, "multipleOf": 0}}},
     "no schemas": {"properties": {"a": "string", "b": None, "c": [1]}, "additionalProperties": None},
+    "a reference by name": {"properties": {"a": {"$ref": "Range"}}, "$defs": {"Range": TEXT}},
+    "a type beside the properties": {"properties": {"a": TEXT, "type": "object"}, "required": ["a", "type"]},
     "elsewhere": {"properties": {"a": {"$ref": "https://example.org/a.json"}, "b": {"$ref": "#/$defs/gone"}}},
     "texts that are none": {"properties": {"a": {"type": "string", "description": ["x"], "title": 1, "format": {}}}},
 }
 """What is no JSON Schema: the provider must not see that, and it checks no arguments."""
 
 
-REFUSED = {*FITTING, *BROKEN} - {"no type", "a recursive type", "an enum without a type", "required and undeclared"}
+NOT_REFUSED = {"an optional property of zod", "a property that nothing fits", "required and undeclared inside"}
+REFUSED = (
+    {*FITTING, *BROKEN}
+    - NOT_REFUSED
+    - {"no type", "a recursive type", "an enum without a type", "required and undeclared"}
+)
 """Those that a provider refuses as they are, so that the test can fail."""
 
 
@@ -199,3 +216,17 @@ async def test_a_server_with_any_tools_takes_no_call_down(
         "deep": "the schema of its arguments is nested more than 60 levels deep",
     }
     assert all(source.name in text for text in left)
+
+
+def test_what_some_providers_do_not_know_is_left_out() -> None:
+    """`not` of an optional property, an empty schema of further ones, and what is required and not declared."""
+    schema, _ = FITTING["an optional property of zod"]
+    assert sent_schema(schema).schema["properties"] == {
+        "a": {"type": "string", "description": "A."},
+        "b": {"anyOf": [{"not": {}}]},
+    }
+    assert sent_schema(FITTING["a property that nothing fits"][0]).schema["properties"] == {"c": TEXT}
+    assert sent_schema(FITTING["a record of anything"][0]).schema["additionalProperties"] is True
+    inside = sent_schema(FITTING["required and undeclared inside"][0]).schema["properties"]
+    assert inside["a"]["properties"] == {"b": TEXT, "c": {}}  # type: ignore[index,call-overload]
+    assert sent_schema(BROKEN["a reference by name"]).schema["$defs"] == {"Range": TEXT}

@@ -7,7 +7,8 @@ front end has, so it gets the rest, and the newest message of a person is the ne
 1. A page starts a run, and is reloaded, or the server dies.
 2. It sends the thread again, to any process, with what it still has: it gets what it lacks, and then what happens.
 
-A question ends the stream with an interrupt; `resume` answers it.
+A question ends the stream with an interrupt; `resume` answers it. The call of a tool that another program executes ends
+the stream as a call without a result, which the front end executes: the next request has its result as a message.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class AgUiDoor:
         thread = Thread(self._service, thread_of, given.thread_id)
         if given.resume:
             after = await self._answer(thread, given.resume)
+        elif await thread.results(_results(given.messages)):
+            after = 0
         else:
             after = await thread.begin(_newest(given.messages), given.state or {})
         return self._service.stream(_events(given, thread, after), thread.run_id, _trouble)
@@ -128,6 +131,16 @@ def _newest(messages: Sequence[Any]) -> Said | None:
     """Return the newest message of a person."""
     found = [each for each in messages if each.role == "user"]
     return Said(found[-1].id, _content(found[-1])) if found else None
+
+
+def _results(messages: Sequence[Any]) -> Mapping[str, object]:
+    """Return the results of tools after the newest message of another kind, by their calls."""
+    found: dict[str, object] = {}
+    for each in reversed(messages):
+        if each.role != "tool":
+            break
+        found[each.tool_call_id] = {"error": each.error} if each.error else _content(each)
+    return found
 
 
 def _had(messages: Sequence[Any]) -> Have:
@@ -216,7 +229,7 @@ class _Writer:
             yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
 
     def _asked(self, questions: Sequence[Question]) -> core.BaseEvent:
-        """Return the end of a request whose run waits: an interrupt for each question, or none before a message."""
+        """Return the end of a request whose run waits: an interrupt for each question to a person."""
         asked = [
             core.Interrupt(
                 id=each.id,
@@ -227,6 +240,7 @@ class _Writer:
                 expires_at=_moment(each.wait.due_at),
             )
             for each in questions
+            if each.wait.kind != "tool"
         ]
         if not asked:
             return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedSuccessOutcome())

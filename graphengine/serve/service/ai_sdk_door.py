@@ -137,6 +137,7 @@ class AiSdkDoor:
             return self._followed(thread, _Writer(_answer_id(thread, last.id if last is not None else "")), after)
         answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
         after = (await thread.existing()).seq
+        await thread.results(dict(_results(last.parts)))
         await thread.answer(answers)
         denied = [call for call, value in approvals.values() if value is not True]
         return self._followed(thread, _Writer(last.id, answered=answers, denied=denied), after)
@@ -176,6 +177,15 @@ def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[
             refused = {"refuse": approval["reason"]} if approval.get("reason") else False
             answer = True if approval.get("approved") is True else refused
             yield str(approval.get("id")), (str(part.get("toolCallId")), answer)
+
+
+def _results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
+    """Yield the results that a page's message has of tools, which may be its own, by their calls."""
+    for part in parts:
+        if part.get("state") == "output-available":
+            yield str(part.get("toolCallId")), part.get("output")
+        elif part.get("state") == "output-error":
+            yield str(part.get("toolCallId")), {"error": str(part.get("errorText"))}
 
 
 async def _chunks(thread: Thread, writer: _Writer, after: int) -> AsyncGenerator[bytes, None]:
@@ -313,7 +323,7 @@ def _asked(question: Question) -> Iterator[Chunk]:
     wait = question.wait
     data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}
     yield {"type": "data-question", "id": question.id, "data": data}
-    if question.call:
+    if question.call and wait.kind != "tool":
         yield {"type": "tool-approval-request", "approvalId": question.id, "toolCallId": question.call}
 
 

@@ -36,7 +36,7 @@ from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import caller
 from graphengine.serve.service.following import answer, followed, rest_of, say, waits
-from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in
+from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -168,6 +168,20 @@ class Thread:
         await self._check(answers)
         for error in (await answer(self._service, self.run_id, answers)).values():
             raise error
+
+    async def results(self, results: Mapping[str, object]) -> bool:
+        """Record the results of tools that the front end executed, by their calls; return whether one was waited for.
+
+        Raises:
+            InputError: A result does not fit.
+        """
+        if not results or await self.info() is None:
+            return False
+        asked = [each for each in await self.recorded() if isinstance(each, Asked)]
+        open_ones = [each for event in asked for each in event.questions if each.wait.kind == "tool"]
+        found = {each.id: results[each.call] for each in open_ones if each.call in results}
+        await self.answer(found)
+        return bool(found)
 
     async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
         """Return the open questions; these ids are theirs, or of questions that are over. Raises: InputError."""

@@ -167,7 +167,7 @@ class Question(NamedTuple):
     Attributes:
         id: By which it is answered.
         wait: What is asked.
-        call: The tool's call that is to be approved; "" if it is another question.
+        call: The tool's call that is to be approved, or that another program executes; "" if it is another question.
     """
 
     id: str
@@ -380,6 +380,8 @@ class Fold:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
         frame, record, wait = asked
         around, _, rest = record.key.rpartition("/ask|")
+        if wait.kind == "tool":
+            return Question(record.id, replace(wait, question=hidden(wait.question)), self._external(frame, around))
         agent = around.rpartition("/")[2].removeprefix("agent ").partition("|")[0]
         call, about = f"{_visit_of(frame)}:{around}", ""
         for text, calls in self._calls_of.items():
@@ -389,6 +391,13 @@ class Fold:
                 if is_open and not about and rest.partition("|")[0] == _digest(identity):
                     about = f"{call}/{each['id']}"
         return Question(record.id, replace(wait, question=hidden(wait.question)), about)
+
+    def _external(self, frame: Frame, around: str) -> str:
+        """Return the call of a tool that another program executes, by the key of the call's own record."""
+        agent, _, record = around.rpartition("/tool ")
+        turn, _, index = record.split("|")[1].rpartition(".")
+        calls = self._calls_of.get(f"{_visit_of(frame)}:{agent}:{turn}", ())
+        return f"{_visit_of(frame)}:{agent}/{calls[int(index)]['id']}" if int(index) < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
         """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""

@@ -1,0 +1,124 @@
+"""Tools that a front end or a client executes: each door shows the call, and takes its result as its protocol does."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.service.client import Service
+from tests.serve.service.front_ends import ag_ui, ai_sdk
+
+pytest.importorskip("ag_ui.core")
+
+SEATS = """
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph, ScriptedModel
+from graphengine.agents import external_tool
+from graphengine.models import Response
+from graphengine.models.scripted import calls
+
+class Seat(BaseModel):
+    row: int
+
+@external_tool
+def choose_seat(flight: str) -> Seat:
+    '''Show the seats of a flight.'''
+
+class Trip(BaseModel):
+    question: str
+    answer: str = ""
+
+def say(request):
+    if len(request.messages) < 2:
+        return calls(("choose_seat", {"flight": "LH1"}), ("choose_seat", {"flight": "LH2"}))
+    return Response(" | ".join(each.text for each in request.messages if each.role == "tool"))
+
+trip = Graph("trip", Trip, result="answer")
+clerk = Agent("clerk", prompt="{question}", model=ScriptedModel(say), tools=[choose_seat])
+trip.add_node("book", clerk, writes="answer")
+trip.add_path(START, "book", END)
+"""
+
+
+def served(folder: Path, *doors: str) -> Service:
+    """Serve the graph."""
+    (folder / "trip.py").write_text(SEATS)
+    return Service(folder / "runs.db", *doors, graphs=str(folder / "trip.py"))
+
+
+def called(events: list[Any]) -> dict[str, str]:
+    """Return the calls that a front end is shown by AG-UI, by their arguments."""
+    return {each["delta"]: each["toolCallId"] for each in events if each["type"] == "TOOL_CALL_CHUNK"}
+
+
+def test_a_front_end_executes_a_tool_by_ag_ui(tmp_path: Path) -> None:
+    """The call ends the request without a result; messages with the results go on, one by one and after a kill."""
+    service = served(tmp_path, "--ag-ui")
+    events = ag_ui(service, "t", "two seats", "trip").all()
+    first, second = called(events).values()
+    assert list(called(events)) == ['{"flight": "LH1"}', '{"flight": "LH2"}']
+    assert events[-1]["outcome"] == {"type": "success"}
+    assert not [each for each in events if each["type"] == "TOOL_CALL_RESULT"]
+    service.end(signal.SIGKILL)
+
+    service = served(tmp_path, "--ag-ui")
+    messages = [{"id": "r1", "role": "tool", "toolCallId": first, "content": '{"row": 3}'}]
+    events = ag_ui(service, "t", graph="trip", messages=messages).all()
+    assert (events[-1]["type"], events[-1]["outcome"]) == ("RUN_FINISHED", {"type": "success"})
+    wrong = [{"id": "r2", "role": "tool", "toolCallId": second, "content": '{"row": "x"}'}]
+    (refused,) = ag_ui(service, "t", graph="trip", messages=wrong).all()
+    assert "row" in refused["error"]["message"]
+    messages += [{"id": "r2", "role": "tool", "toolCallId": second, "content": "", "error": "sold out"}]
+    for _ in range(2):  # the same again changes nothing
+        events = ag_ui(service, "t", graph="trip", messages=messages).all()
+        assert events[-1]["result"] == '{"row":3} | sold out'
+    assert service.end() == 0
+
+
+def test_a_page_executes_a_tool_by_the_ai_sdk(tmp_path: Path) -> None:
+    """The call has no result and asks for no approval; the page's message brings the results."""
+    service = served(tmp_path, "--ai-sdk")
+    events = ai_sdk(service, "t", "two seats", "trip").all()
+    kinds = [each["type"] for each in events]
+    assert kinds.count("tool-input-available") == 2
+    assert "tool-approval-request" not in kinds
+    start = next(each["messageId"] for each in events if each["type"] == "start")
+    made = [each for each in events if each["type"] == "tool-input-available"]
+    states: list[dict[str, Any]] = [
+        {"state": "output-available", "output": {"row": 3}},
+        {"state": "output-error", "errorText": "sold out"},
+    ]
+    parts = [
+        {"type": "tool-choose_seat", "toolCallId": each["toolCallId"], "input": each["input"], **state}
+        for each, state in zip(made, states, strict=True)
+    ]
+    messages = [
+        {"id": "u", "role": "user", "parts": [{"type": "text", "text": "two seats"}]},
+        {"id": start, "role": "assistant", "parts": parts},
+    ]
+    events = ai_sdk(service, "t", graph="trip", messages=messages).all()
+    outputs = [each["data"] for each in events if each["type"] == "data-output"]
+    assert outputs == ['{"row":3} | sold out'], json.dumps(events)
+    assert service.end() == 0
+
+
+def test_a_system_executes_a_tool_over_http(tmp_path: Path) -> None:
+    """The waits of the run say what to call; answers by their names are the results."""
+    service = served(tmp_path)
+    key = service.call("POST", "/graphs/trip/runs", {"question": "two seats"})[1]["run_id"]
+    _, run = service.call("GET", f"/runs/{key}?wait=20")
+    waits = run["waits"]
+    assert [(each["kind"], each["facts"]["tool"], each["facts"]["arguments"]) for each in waits] == [
+        ("tool", "choose_seat", {"flight": "LH1"}),
+        ("tool", "choose_seat", {"flight": "LH2"}),
+    ]
+    for each, answer in zip(waits, ({"row": 1}, {"row": 2}), strict=True):
+        service.call("POST", f"/runs/{key}/answer", {"question": each["name"], "value": answer})
+    seq = run["seq"]
+    while run["status"] == "waiting":  # an answer is taken up as a step of its own
+        run = service.settled(key, after=seq)
+        seq = run["seq"]
+    assert run["output"] == '{"row":1} | {"row":2}'
+    assert service.end() == 0
