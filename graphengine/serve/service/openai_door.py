@@ -218,6 +218,7 @@ class OpenAiDoor:
             ("chat/completions", self.complete, "POST"),
             ("responses", self.respond, "POST"),
             ("responses/{id}", self.response, "GET"),
+            ("responses/{id}/input_items", self.input_items, "GET"),
             ("responses/{id}/cancel", self.cancel, "POST"),
         )
         return [Route(f"{PATH}/{path}", answering(each, _refused), methods=[method]) for path, each, method in found]
@@ -291,6 +292,16 @@ class OpenAiDoor:
         model, turn = await self._response_named(request)
         is_stream = request.query_params.get("stream") == "true"
         return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
+
+    async def input_items(self, request: Request) -> Response:
+        """Return what was said in a turn: one message, or none if it came too late to be used."""
+        model, turn = await self._response_named(request)
+        text = await self._turns.said(turn, model.field)
+        part = {"type": "input_text", "text": text}
+        item = {"id": f"msg_{_name_of(turn)}_input", "type": "message", "role": "user", "content": [part]}
+        found = [] if text is None else [item | {"status": "completed"}]
+        ends = {name: found[0]["id"] if found else None for name in ("first_id", "last_id")}
+        return json_answer({"object": "list", "data": found, **ends, "has_more": False})
 
     async def cancel(self, request: Request) -> Response:
         """Stop the run of a response that is at work."""

@@ -258,6 +258,25 @@ class Turns:
             await refuse_before(self._runner, run_id, key)
         return is_refusal
 
+    async def said(self, turn: Turn, field: str | None) -> str | None:
+        """Return what was said in a turn, as it is recorded; None if nothing was taken up.
+
+        Args:
+            turn: The turn.
+            field: The field that a message sets which starts a run.
+        """
+        if turn.is_late:
+            return None
+        if not turn.after and field is not None:
+            return as_text((await self._runner.state_at(turn.run_id, 1)).get(field))
+        for step in await self._runner.history(turn.run_id, after=turn.after):
+            if getattr(step.data, "by", "") in ("answer", "message"):
+                record = getattr(step.data, "answer", None)
+                value = record.value if record is not None else None
+                given = value.get("given") if isinstance(value, dict) else None  # of a conversation with an agent
+                return as_text(next(iter(given.values()), None) if isinstance(given, dict) else value)
+        return None
+
     async def rest(self, turn: Turn) -> Snapshot | None:
         """Return a run as it was once it had replied to a turn; None if it is at work.
 
