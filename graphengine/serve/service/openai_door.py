@@ -300,7 +300,7 @@ class OpenAiDoor:
         part = {"type": "input_text", "text": text}
         item = {"id": f"msg_{_name_of(turn)}_input", "type": "message", "role": "user", "content": [part]}
         found = [] if text is None else [item | {"status": "completed"}]
-        ends = {name: found[0]["id"] if found else None for name in ("first_id", "last_id")}
+        ends = dict.fromkeys(("first_id", "last_id"), found[0]["id"] if found else None)
         return json_answer({"object": "list", "data": found, **ends, "has_more": False})
 
     async def cancel(self, request: Request) -> Response:
