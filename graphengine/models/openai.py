@@ -351,7 +351,8 @@ def _text(items: list[JsonObject]) -> str:
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
     parts = [part for item in final or messages for part in listed(item, "content")]
-    return "".join(text(part, "text") for part in parts if part.get("type") == "output_text")
+    whole = [text(item, "content") for item in final or messages]  # of servers that send no parts
+    return "".join([*whole, *(text(part, "text") for part in parts if part.get("type") in {"output_text", "text"})])
 
 
 def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
