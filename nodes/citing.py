@@ -17,6 +17,7 @@ from graphengine.agents.sources import quoted_at
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 FROM_KNOWLEDGE: Final = "Written from what the model knows; nothing was looked up."
 LONGER: Final = 1.1  # a text that is longer by more than a tenth has a fault
+SEVERAL: Final = 2  # sources that a claim should rest on, where there are so many
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
 # No pattern here looks at the same characters again and again: a text of any size is read once.
 CITED: Final = re.compile(r"(?:(?<!\s)\s+)?\[([^\[\]]+)\](?!\()")
@@ -271,8 +272,10 @@ def _is_titled(draft: str) -> bool:
     return draft.lstrip().startswith("# ")
 
 
-def marked(draft: str, findings: Sequence[Passage], word_budget: int) -> str:
+def marked(draft: str, findings: Sequence[Passage], word_budget: int, *, counts_sources: bool = False) -> str:
     """Return a brief with notes on its faults, and on what rests on no source: sentences, or all of it.
+
+    With `counts_sources` a note says how many sentences rest on one source alone, if the findings are of several.
 
     What no check lets through is no brief, such as a placeholder, and gets none.
     """
@@ -285,7 +288,19 @@ def marked(draft: str, findings: Sequence[Passage], word_budget: int) -> str:
     elif findings and free:
         is_all = len(free) == len(claims(draft, findings))
         notes.append("Without a source: " + ("all of it." if is_all else " ".join(f"“{text}”" for text in free)))
+    if counts_sources and (lone := on_one_source(draft, findings)):
+        cited = [claim for claim in claims(draft, findings) if claim.places]
+        notes.append(f"On one source alone: {len(lone)} of {len(cited)} sentences that cite.")
     return "\n".join([f"{draft.rstrip()}\n", *(f"> {note}" for note in notes), ""]) if notes else draft
+
+
+def on_one_source(draft: str, findings: Sequence[Passage]) -> list[str]:
+    """Return the sentences of a brief that rest on one source alone, if its findings are of several."""
+    files = {finding.place: finding.file for finding in findings}
+    if len({*files.values()}) < SEVERAL:
+        return []
+    rests = [(claim.text, {files.get(place, place) for place in claim.places}) for claim in claims(draft, findings)]
+    return [text for text, sources in rests if len(sources) == 1]
 
 
 def uncited(draft: str, findings: Sequence[Passage]) -> list[str]:

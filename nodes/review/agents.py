@@ -22,8 +22,10 @@ from nodes.citing import (
     faults,
     lines_of,
     literal,
+    on_one_source,
     uncited,
 )
+from nodes.varied import Varied
 
 SHOWN_REVIEWS: Final = 2  # earlier ones that a reviewer sees
 PAGE_WORDS: Final = 500
@@ -104,6 +106,8 @@ def ask_reviewer(
         parts.append(f"A count found these:\n{block('faults', listed(wrong))}")
     if free := uncited(draft, findings):
         parts.append(f"These sentences cite nothing:\n{block('uncited', listed(free))}")
+    if lone := on_one_source(draft, findings):
+        parts.append(f"These sentences rest on one source alone:\n{block('one_source', listed(lone))}")
     if reviews:
         earlier = "\n\n".join(_in_words(review) for review in reviews[-SHOWN_REVIEWS:])
         parts.append(f"Earlier reviews:\n{block('reviews', earlier)}")
@@ -136,6 +140,7 @@ researcher = Agent(
     output=Quotations,
     check=check_quotations,
     best_effort=literal,
+    hooks=[Varied(0.1)],
     settings=Settings(max_tokens=8_192, cache=True),
 )
 
@@ -151,6 +156,7 @@ searcher = Agent(
     prompt=ask_searcher,
     output=Quotations,
     tools=[web_search()],
+    hooks=[Varied(0.1)],
     settings=Settings(max_tokens=8_192),
 )
 
@@ -202,6 +208,7 @@ writer = Agent(
     check=check_brief,
     best_effort=best,
     on_cut="keep",
+    hooks=[Varied(0.6)],
     settings=Settings(max_tokens=8_192, cache=True),
 )
 
@@ -218,5 +225,6 @@ reviewer = Agent(
     ),
     prompt=ask_reviewer,
     output=Review,
+    hooks=[Varied(0.2)],
     settings=Settings(max_tokens=4_096, cache=True),
 )

@@ -129,7 +129,7 @@ def test_a_copy_is_short_and_stands_alone(name: str) -> None:
     """It has the graph, agents, prompts and checks, and nothing that stands in for a model; its README explains it."""
     files = {path: text for path, text in project_files("flows", name).items() if path.endswith((".py", ".md"))}
     code = [line for path, text in files.items() if path.endswith(".py") for line in text.splitlines() if line.strip()]
-    assert len(code) <= (620 if name == "review_loop" else 1_000)
+    assert len(code) <= (690 if name == "review_loop" else 1_000)
     assert not [path for path, text in files.items() if "by_rules" in text or "nodes.review.offline" in text]
     assert f"`graphs/{name}.py`" in files["README.md"]
     assert not [path for path in files if path.startswith(("nodes/points", "nodes/comparing", "nodes/passages"))]

@@ -2,13 +2,14 @@
 
 import pytest
 
-from graphengine import RunFailed, Runner, ScriptedModel, TextFile
+from graphengine import Memory, RunFailed, Runner, ScriptedModel, TextFile
 from graphengine.agents.prompts import DATA_NOTE
-from graphengine.models.errors import ModelUnavailable
+from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphs.review_loop import Article, example, graph, review_loop
 from nodes.citing import Passage, Quotations, claims
 from nodes.review.agents import recaller, researcher, reviewer, searcher, writer
-from tests.graphs.review_kit import MOON, TIDES, judged, says
+from nodes.varied import Varied
+from tests.graphs.review_kit import BRIEF, FOUND, MOON, TIDES, judged, says
 from tests.nodes.sources.test_passages import CASES, source
 from tests.patterns.scripted import play
 
@@ -98,3 +99,46 @@ async def test_long_sources_are_read_by_what_matches(monkeypatch: pytest.MonkeyP
     (question,) = played.asked("researcher")
     assert "These are the 40 that match the task best" in question
     assert MOON.text in question
+
+
+async def test_with_a_memory_a_run_begins_with_what_an_earlier_brief_missed() -> None:
+    """It is asked for first, the brief names it, and an unlike task remembers nothing."""
+    missed = judged(5, missing=("What spring tides are",))
+    async with Memory() as memory:
+        loop = review_loop(memory=memory, rounds=1)
+        first = await play(loop, given(), {**says(), "reviewer": [missed]})
+        second = await play(loop, given(), {**says(), "reviewer": [judged(8)]})
+        other = await play(loop, {**given(), "task": "Bake bread"}, {**says(), "reviewer": [judged(8)]})
+    assert "Remembered" not in str(first.result.output)
+    question = next(each.prompt for each in second.requests if each.agent == "researcher")
+    assert "too little on these points" in question
+    assert "What spring tides are" in question
+    assert "> Remembered: “What makes the tides" in str(second.result.output)
+    assert "5 of 10): it said too little on What spring tides are." in str(second.result.output)
+    assert "Remembered" not in str(other.result.output)
+
+
+async def test_the_sources_of_each_claim_are_counted() -> None:
+    """The reviewer sees the sentences on one source, and the brief has their number; not if there is one source."""
+    other = TextFile(path="ebb.md", text="# Ebb\n\nThe moon pulls the water of the sea.\n")
+    ebb = Passage(text="The moon pulls the water of the sea.", file="ebb.md", line=3)
+    brief = "# Tides\n\nThe moon does it [tides.md:3, ebb.md:3]. Tables know no wind [tides.md:8]."
+    answers = says(researcher=[Quotations(quotations=[*FOUND.quotations, ebb])], writer=[brief])
+    played = await play(review_loop(), {**given(), "sources": [*TIDES.sources, other]}, answers)
+    assert "> On one source alone: 1 of 2 sentences that cite." in str(played.output)
+    question = next(each.prompt for each in played.requests if each.agent == "reviewer")
+    assert "These sentences rest on one source alone:\n<one_source>- Tables know no wind</one_source>" in question
+    played = await play(review_loop(), given(), says())
+    assert "one source" not in str(played.output)
+
+
+async def test_a_role_has_its_temperature_where_its_model_takes_one() -> None:
+    """A researcher varies least, a writer most; what a model refuses is left out from then on."""
+    hooks = [hook for agent in (researcher, writer, reviewer) for hook in agent.hooks if isinstance(hook, Varied)]
+    assert [hook.temperature for hook in hooks] == [0.1, 0.6, 0.2]
+    model = ScriptedModel([BRIEF, BadRequest("temperature does not support 0.6"), BRIEF, BRIEF])
+    tried = writer.but(model=model, hooks=[Varied(0.6)])
+    inputs = {"task": "Tides", "findings": [MOON], "word_budget": 100, "draft": "", "reviews": []}
+    for _ in range(3):
+        await tried.run(inputs)
+    assert [each.settings.temperature for each in model.requests] == [0.6, 0.6, None, None]

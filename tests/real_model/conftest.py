@@ -38,9 +38,9 @@ class Server:
         assert line.startswith("http"), line
 
     def kill(self) -> None:
-        """Kill it, if that was not done."""
+        """Kill it."""
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
 
     def model(self, *, native_schema: bool | None = None) -> OpenAIChatModel:
         """Return the model that it serves."""
