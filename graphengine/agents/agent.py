@@ -668,6 +668,7 @@ class AgentBody(Generic[T]):
         tools = 'give effect= to the tools that act, not to the node: tool(act, effect="once")'
         for each in _parts_of(self.agent).kit:
             what = wait_in(each.function) if isinstance(each, Tool) else ""
+            what = "a call of another program" if isinstance(each, Tool) and each.is_external else what
             if getattr(each, "approve", False) or what:  # a server has it too
                 return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None

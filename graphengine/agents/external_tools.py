@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from pydantic_core import to_json
 
@@ -109,6 +109,7 @@ class _Call:
     schema: Mapping[str, JsonValue]
     result: Mapping[str, JsonValue]
     timeout_seconds: float | None
+    is_external: ClassVar = True
 
     async def __call__(self, arguments: dict[str, JsonValue]) -> ToolOutcome:
         """Wait for the result. Raises: DefinitionError: There is no run that could wait."""

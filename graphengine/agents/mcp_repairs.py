@@ -89,7 +89,7 @@ class Repairs:
     def _list(self, result: JsonObject) -> None:
         """Repair a page of a list of tools. Declared outputs are taken out: the package would refuse what differs."""
         tools = _listed(result.get("tools"))
-        kept: list[JsonValue] = []
+        kept: list[JsonObject] = []
         for number, given in enumerate(tools, 1):
             name = given.get("name") if isinstance(given, dict) else None
             if not isinstance(given, dict) or not isinstance(name, str):
@@ -105,8 +105,12 @@ class Repairs:
             self.outputs.pop(name, None)
             if isinstance(output, dict):
                 self.outputs[name] = output
-            kept.append(_tool({**given, "inputSchema": schema}))
-        result["tools"] = kept
+            kept.append({**given, "inputSchema": schema})
+        result["tools"] = [*kept]
+        try:
+            validate_server_result("tools/list", _REVISION, {"tools": kept})
+        except ValidationError:
+            result["tools"] = [*map(_tool, kept)]
 
 
 def readable(text: str) -> str:

@@ -110,7 +110,7 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
 def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
     """Yield whether a tool seems to have an effect that nobody has spoken of, and what its `reconcile=` cannot get."""
     if tool.effect is None:
-        if tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
+        if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
             text = f"{tool.name} seems to do something outside the run, and a call in flight at a crash is repeated"
             repair = f'tool({tool.name}, effect="once"), or "idempotent" or "read" if it may be repeated'
             yield Finding("unsaid_effect", text, repair, is_warning=True)

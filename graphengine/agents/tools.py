@@ -193,6 +193,11 @@ class Tool(Generic[P, R_co]):
         return ToolSpec(self.name, self.description, schema)
 
     @property
+    def is_external(self) -> bool:
+        """Whether another program executes it: see `external_tool`."""
+        return getattr(self.function, "is_external", False)
+
+    @property
     def parameters(self) -> Sequence[str]:
         """The names of its parameters."""
         return () if self._signature is None else [each.name for each in self._signature.parameters]

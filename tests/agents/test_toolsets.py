@@ -224,3 +224,15 @@ async def test_without_a_run_nothing_can_wait() -> None:
     model = ScriptedModel(lambda _: calls(("choose_seat", {"flight": "x"})))
     with pytest.raises(DefinitionError, match="run the agent in a graph"):
         await Agent("a", model=model, tools=[choose_seat]).run(question="x")
+
+
+def test_a_call_of_another_program_is_a_wait_for_the_checks() -> None:
+    """It cannot wait inside an effect that must not be repeated, and needs no effect of its own: it is not repeated."""
+    book = external_tool(name="book_seat", schema={"type": "object"})
+    assert not [problem for problem in desk(ScriptedModel([]), book).check() if "book_seat" in problem.message]
+    graph = Graph("desk", Desk, result="said")
+    agent = Agent("clerk", model=ScriptedModel([]), prompt="Serve.", tools=[book])
+    graph.add_node("clerk", agent, writes="said", effect="once")
+    graph.add_path(START, "clerk", END)
+    (found,) = [problem for problem in graph.check() if problem.code == "waits_in_effect"]
+    assert "a call of another program of book_seat" in found.message
