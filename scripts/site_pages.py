@@ -127,7 +127,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Records of a store": "kernel.Append kernel.stores.Post kernel.stores.Loaded kernel.stores.InboxMessage",
             "Extension": "kernel.Extension kernel.OpenRun kernel.Follower",
             "Wing": "wings.Wing wings.Command wings.Kind wings.Door wings.Settings wings.Readiness wings.Table "
-            "wings.Delivers wings.WingBroken wings.ProjectBroken serve.Opening "
+            "wings.Delivers wings.WingBroken wings.ProjectBroken serve.Opening serve.PublicRoute "
             "cli.command cli.CommandContext records.Document",
             "StoreConformance": "kernel.testing.StoreConformance",
             "write_file": "write_file",

@@ -412,7 +412,7 @@ class Answers(Protocol):
         """Return the steps of a run."""
         ...
 
-    async def answer(self, run_id: str, value: object, *, question: str) -> object:
+    async def answer(self, run_id: str, value: object, *, wait: str) -> object:
         """Answer a question of a run."""
         ...
 
@@ -431,7 +431,7 @@ async def refuse_before(runner: Answers, run_id: str, key: str) -> None:
             return
     for wait, answer in refused:
         with suppress(AnsweredAlready, AsksNothing):
-            await runner.answer(run_id, answer, question=wait.name)
+            await runner.answer(run_id, answer, wait=wait.name)
 
 
 def is_chat(plan: Plan[Any]) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import functools
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from contextvars import copy_context
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -43,6 +43,7 @@ from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_
 from graphengine.models.errors import PriceUnknown
 from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
+from graphengine.models.schema_forms import SendsForms
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
 
@@ -517,7 +518,8 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
             where=f"agent {request.agent}",
             repair='run it as a node without effect="once", outside of ctx.call; or agent.but(batch=False).run(…)',
         )
-    return await _collected(runtime, model, request, collector_of(model, batches))
+    found = await _collected(runtime, model, request, collector_of(model, batches))
+    return replace(found, form=model.form_of(request)) if found and isinstance(model, SendsForms) else found
 
 
 async def _collected(runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector) -> Response | None:

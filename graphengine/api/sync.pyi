@@ -171,7 +171,7 @@ class SyncRunner:
         value: object,
         graph: GraphDefinition[S, Out_co],
         *,
-        question: str | None = None,
+        wait: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -183,7 +183,7 @@ class SyncRunner:
         value: object,
         graph: None = None,
         *,
-        question: str | None = None,
+        wait: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -265,7 +265,7 @@ class SyncRun(Generic[S, Out_co]):
     def status(self) -> Status: ...
     def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
     def answer(
-        self, value: object, *, question: str | None = None, by: str = "", reason: str = "", through: str = ""
+        self, value: object, *, wait: str | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted: ...
     def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def unread(self, topic: str) -> Sequence[JsonValue]: ...

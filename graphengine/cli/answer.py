@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine answer post yes
         graphengine answer post-2 no --no-resume     # for a worker, or a later resume
-        graphengine answer post-3 @answer.txt --question approve
+        graphengine answer post-3 @answer.txt --wait approve
     """,
     exits={
         **options.DRIVES,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 )
 @options.run_id
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
-@click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
+@click.option("--wait", metavar="NAME", help="The name of the wait to answer; required if the run asks several.")
 @click.option("--by", metavar="NAME", default="", help="Who answers; it is recorded as given, and shown.")
 @options.no_resume
 @options.graph
@@ -49,7 +49,7 @@ def answer(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
     value: str | None,
-    question: str | None,
+    wait: str | None,
     by: str,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
@@ -69,13 +69,13 @@ def answer(  # noqa: PLR0913 - one for each option
     from graphengine.kernel import check_answer
 
     info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
-    asked = check_answer(snapshot, question, snapshot.posted)
+    asked = check_answer(snapshot, wait, snapshot.posted)
     if value is None:
-        raise _no_value(context, asked, info.id, question, reference)
+        raise _no_value(context, asked, info.id, wait, reference)
     payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(info.id, payload, question=asked.name, by=by, through="cli")
+        await runner.answer(info.id, payload, wait=asked.name, by=by, through="cli")
 
     post = _Post(context, info.id, reference, send, "answer", "recorded", asked=asked)
     return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)
@@ -163,7 +163,7 @@ def _found(context: CommandContext, run_id: str, reference: str | None, *, resum
 
 
 def _no_value(
-    context: CommandContext, asked: Asked, run_id: str, question: str | None, reference: str | None
+    context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
     """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
     from graphengine.cli.steps import example, in_words
@@ -171,7 +171,7 @@ def _no_value(
 
     value, others = example(asked.facts)
     words = [
-        *(["--question", question] if question is not None else []),
+        *(["--wait", wait] if wait is not None else []),
         *(["--graph", reference] if reference else []),
     ]
     repair = context.place.command("answer", run_id, *words, arguments=[value]) + others

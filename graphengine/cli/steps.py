@@ -394,7 +394,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
             out.line(("    waits for a worker, or: ", "dim"), words)
         elif wait_of(wait.name, wait.facts).answerable:
             value, alternatives = example(wait.facts)
-            named = [*([] if is_one else ["--question", wait.name]), *graph]
+            named = [*([] if is_one else ["--wait", wait.name]), *graph]
             words = place.command("answer", snapshot.run_id, *named, arguments=[value])
             out.line(("    answer: ", "dim"), words, alternatives)
         elif kind == "receive":

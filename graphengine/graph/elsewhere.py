@@ -68,7 +68,7 @@ _SIMILAR: Final[Mapping[str, str]] = {
     "limits": "limits=… of the Graph, or of Runner.start",
     "steps": "visits=…",
     "max_steps": "limits=Limits(visits=…)",
-    "wait": "question='node'",
+    "question": "wait='node'",
 }
 """Other keywords that one tries: of the command line, and of other libraries."""
 _REPAIRS: Final = {**KEYWORDS, **_SIMILAR}

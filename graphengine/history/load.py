@@ -73,8 +73,8 @@ class Wait:
     """Something that a run waits for.
 
     Attributes:
-        name: Its name, to answer it by: `runner.answer(run_id, value, question=name)`, or
-            `graphengine answer RUN_ID VALUE --question NAME`.
+        name: Its name, to answer it by: `runner.answer(run_id, value, wait=name)`, or
+            `graphengine answer RUN_ID VALUE --wait NAME`.
         kind: `ask` (an answer), `tool` (the result of a call that another program executes), `receive` (a message),
             `sleep` (a time), `pause` (the answer True to continue), or `unknown` (how an effect ended that began).
         question: The question, as text.

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import anthropic
     from pydantic import JsonValue
 
-    from graphengine.models.base import Request, Response
+    from graphengine.models.base import Form, Request, Response
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.hosted import HostedTool
     from graphengine.models.limiter import RateLimiter
@@ -195,6 +195,10 @@ class AnthropicModel(PricedModel):
         await self._server.close()
 
     # -- calls
+
+    def form_of(self, request: Request) -> Form:
+        """Return the form in which the schema of a request is sent."""
+        return self._forms.form(request, is_native=self._is_native(request))
 
     def _is_native(self, request: Request) -> bool:
         """Return whether the schema of a request is sent in the API's own form."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI
 
-    from graphengine.models.base import Request
+    from graphengine.models.base import Form, Request
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price, Spent
@@ -189,6 +189,10 @@ class ServedModel(PricedModel, ABC):
             )
         ask = functools.partial(self._answered, request)
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
+
+    def form_of(self, request: Request) -> Form:
+        """Return the form in which the schema of a request is sent."""
+        return self._forms.form(request, is_native=self._is_native(request))
 
     def _is_native(self, request: Request) -> bool:
         """Return whether the schema of a request is sent in the API's own form.

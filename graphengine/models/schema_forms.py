@@ -11,14 +11,14 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from graphengine.models.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from graphengine.models.base import Request, Response
+    from graphengine.models.base import Form, Request, Response
 
 _ABOUT_FORM: Final = re.compile(
     r"grammar|schema|output_config|(output|response)[ _]format|text\.format|structured|json_object|json_validate_failed"
@@ -26,6 +26,15 @@ _ABOUT_FORM: Final = re.compile(
     re.IGNORECASE,
 )
 """What a refusal names if it is about the form, with what providers say of an answer that did not come out in it."""
+
+
+@runtime_checkable
+class SendsForms(Protocol):
+    """A model that knows in which form it sends the schema of a request."""
+
+    def form_of(self, request: Request) -> Form:
+        """Return the form."""
+        ...
 
 
 class SchemaForms:
@@ -49,6 +58,10 @@ class SchemaForms:
         if request.schema is None or not (by_server if self._native is None else self._native):
             return False
         return not self._refused or _identity(request) not in self._refused
+
+    def form(self, request: Request, *, is_native: bool) -> Form:
+        """Return what is used for a request."""
+        return "" if request.schema is None else "native" if is_native else "words"
 
     async def answered(
         self, request: Request, ask: Callable[[bool], Awaitable[Response]], *, is_native: bool
@@ -82,4 +95,4 @@ def _identity(request: Request) -> str:
     return hashlib.sha256(json.dumps(request.schema, sort_keys=True).encode("utf-8", "replace")).hexdigest()
 
 
-__all__ = ["SchemaForms"]
+__all__ = ["SchemaForms", "SendsForms"]

@@ -40,25 +40,25 @@ class Asked(NamedTuple):
     facts: WaitRecord
 
 
-async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, question: str | None) -> Asked:
+async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | None) -> Asked:
     """Return the wait of a run that an answer is for; see `check_answer`.
 
     Thousands of answers may be waiting to be taken. So they are only read if the name alone does not decide.
     """
-    if question is not None and (there := await kept.read(run_id)).status != "cancelled":
-        named = there.open_waits.named(question)
+    if wait is not None and (there := await kept.read(run_id)).status != "cancelled":
+        named = there.open_waits.named(wait)
         if len(named) == 1 and named[0].kind in ANSWERABLE:
-            return Asked(question, named[0])
+            return Asked(wait, named[0])
     posted = posted_in(await store.inbox([run_id]), run_id)
-    return check_answer(await kept.read(run_id), question, posted)
+    return check_answer(await kept.read(run_id), wait, posted)
 
 
-def check_answer(snapshot: Snapshot, question: str | None, posted: Mapping[str, AnswerRecord]) -> Asked:
+def check_answer(snapshot: Snapshot, wait: str | None, posted: Mapping[str, AnswerRecord]) -> Asked:
     """Return the wait that an answer is for. If several have the same name, the first is answered first.
 
     Args:
         snapshot: The run.
-        question: The name of the wait; None if the run has only one question.
+        wait: The name of the wait; None if the run has only one question.
         posted: The answers that the run has not taken up yet, by the ids of their waits. If the question has one, the
             store refuses another.
 
@@ -68,7 +68,7 @@ def check_answer(snapshot: Snapshot, question: str | None, posted: Mapping[str, 
     where = f"run {snapshot.run_id}"
     if snapshot.status == "cancelled":
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
-    every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
+    every = [Asked(*each) for frame in snapshot.frames.values() for each in frame.waits.items()]
     asks = [asked for asked in every if asked.facts.kind in ANSWERABLE]
     open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
     names = list(dict.fromkeys(asked.name for asked in open_ones))
@@ -79,16 +79,16 @@ def check_answer(snapshot: Snapshot, question: str | None, posted: Mapping[str, 
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
         raise AsksNothing(text, where=where, repair=repair)
-    if question is None:
+    if wait is None:
         if len(names) > 1:
             text = f"run {snapshot.run_id} asks several questions"
-            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by question=… or --question")
-        question = names[0]
-    answered = [asked for asked in asks if asked.name == question]
-    if question not in names and not answered:
-        text = f"run {snapshot.run_id} has no question named {question!r}"
-        raise InputError(text, where=where, repair=did_you_mean(question, names))
-    return next((asked for asked in open_ones if asked.name == question), None) or answered[0]
+            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
+        wait = names[0]
+    answered = [asked for asked in asks if asked.name == wait]
+    if wait not in names and not answered:
+        text = f"run {snapshot.run_id} has no question named {wait!r}"
+        raise InputError(text, where=where, repair=did_you_mean(wait, names))
+    return next((asked for asked in open_ones if asked.name == wait), None) or answered[0]
 
 
 def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:

@@ -66,16 +66,16 @@ class Posted:
 
     Attributes:
         run_id: The run.
-        question: The name of the question.
+        wait: The name of the wait that it is for.
         driver: The process that drives the run, and takes the answer up; None if none does.
     """
 
     run_id: str
-    question: str
+    wait: str
     driver: str | None
 
     def __repr__(self) -> str:
-        return f"Posted({self.run_id!r}, {self.question!r}: {self.then})"
+        return f"Posted({self.run_id!r}, {self.wait!r}: {self.then})"
 
     @property
     def then(self) -> str:
@@ -187,7 +187,7 @@ class Run(Generic[S, Out_co]):
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
     async def answer(
-        self, value: object, *, question: str | None = None, by: str = "", reason: str = "", through: str = ""
+        self, value: object, *, wait: str | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted:
         """Answer a question of the run, which nothing drives on then; see `Runner.answer`, which does.
 
@@ -199,20 +199,20 @@ class Run(Generic[S, Out_co]):
         checked_name(by, "who answers", f"run {run_id}")
         checked_text(reason, "the reason of an answer", f"run {run_id}")
         await self._lives.known(run_id)
-        wait = await asked(shared.store, shared.kept, run_id, question)
-        record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
-        check_against(wait, record)
+        found = await asked(shared.store, shared.kept, run_id, wait)
+        record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
+        check_against(found, record)
         facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now())
-        payload = {"wait": wait.name, "id": wait.facts.id, **msgspec.to_builtins(facts)}
-        if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
-            first = posted_in(await shared.store.inbox([run_id]), run_id).get(wait.facts.id)
+        payload = {"wait": found.name, "id": found.facts.id, **msgspec.to_builtins(facts)}
+        if not await shared.store.post(run_id, "answer", payload, key=f"answer {found.facts.id}"):
+            first = posted_in(await shared.store.inbox([run_id]), run_id).get(found.facts.id)
             if first is None or (first.value, first.by) != (record, by):  # else it is the same, sent again
-                raise answered_already(run_id, wait, first)
+                raise answered_already(run_id, found, first)
         await self._look()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
         if driver is None and life is not None and life.claim.state not in ("parked", "over"):
             driver = "this Runner"
-        return Posted(run_id, wait.name, driver)
+        return Posted(run_id, found.name, driver)
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run; it is kept until a node receives its topic.

@@ -539,7 +539,7 @@ class Runner:
         value: object,
         graph: GraphDefinition[S, Out_co],
         *,
-        question: str | None = None,
+        wait: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -552,7 +552,7 @@ class Runner:
         value: object,
         graph: None = None,
         *,
-        question: str | None = None,
+        wait: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -564,7 +564,7 @@ class Runner:
         value: object,
         graph: GraphDefinition[Any] | None = None,
         *,
-        question: str | None = None,
+        wait: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -581,7 +581,7 @@ class Runner:
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             graph: The run's graph, changed or not.
-            question: The name of the question, as `Wait.name` has it; required if the run asks several.
+            wait: The name of the wait, as `Wait.name` has it; required if the run asks several.
             by: Who answers; it is recorded with the answer as it is given.
             reason: Why, in their words; recorded too.
             through: The door through which it came, such as `cli`; recorded too.
@@ -611,13 +611,13 @@ class Runner:
             5
         """
         if graph is not None:
-            await ask_anew(self, run_id, graph, question)
-        given = await Run(run_id, self._lives).answer(value, question=question, by=by, reason=reason, through=through)
+            await ask_anew(self, run_id, graph, wait)
+        given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
         is_own = not through  # a door shows it itself
         if is_own and given.driver is None and all(each.role is None for each in await self.store.owners()):
-            log.warning("the answer to %r of run %s is recorded; %s", given.question, run_id, given.then)
+            log.warning("the answer to %r of run %s is recorded; %s", given.wait, run_id, given.then)
         return given
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
@@ -713,7 +713,7 @@ def as_shown(info: RunInfo) -> RunInfo:
     return info if status == info.status else replace(info, status=status)
 
 
-async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], question: str | None) -> None:
+async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | None) -> None:
     """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
 
     Raises:
@@ -723,7 +723,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], que
     lives = lives_of(runner)
     plan, shared = lives.checked(compiled(graph)), lives.shared
     await lives.known(run_id)
-    asked = await answers.asked(shared.store, shared.kept, run_id, question)
+    asked = await answers.asked(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
         raise answers.changed(run_id, asked, result.waits)

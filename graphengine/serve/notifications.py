@@ -398,7 +398,7 @@ class Notifications(Extension):
             if wait.id == news.wait_id:
                 data |= {"question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
                 data |= {"schema": wait.schema, "due": wait.due}
-                page = f"questions?{urlencode({'id': info.id, 'question': name})}"
+                page = f"questions?{urlencode({'id': info.id, 'wait': name})}"
         if there.failure is not None:
             data["error"] = f"{there.failure.path}: {there.failure.kind}: {there.failure.message}"[:_TEXT_CHARACTERS]
         if news.kind != "asked":
@@ -438,13 +438,13 @@ def extension(settings: ProjectSettings) -> Notifications:
     return Notifications(*webhooks)
 
 
-async def delegate(runner: CoreRunner, run_id: str, question: str, *, to: str, by: str = "") -> None:
+async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: str = "") -> None:
     """Hand an open question on to somebody else: the webhooks that want questions get it again, with that name.
 
     Args:
         runner: A Runner over the store of the run.
         run_id: The run.
-        question: The name of its question.
+        wait: The name of the wait that asks the question.
         to: Who is to answer.
         by: Who hands it on.
 
@@ -453,10 +453,10 @@ async def delegate(runner: CoreRunner, run_id: str, question: str, *, to: str, b
     """
     await runner.store.open()
     snapshot = await load_now(runner.store, run_id)
-    ids = [wait.id for _, name, wait in _questions(snapshot) if name == question]
+    ids = [each.id for _, name, each in _questions(snapshot) if name == wait]
     if not ids or not to:
         names = ", ".join(sorted({name for _, name, _ in _questions(snapshot)})) or "none"
-        text = f"run {run_id} has no open question named {question!r}" if to else "nobody is named"
+        text = f"run {run_id} has no open question named {wait!r}" if to else "nobody is named"
         raise InputError(text, where=f"run {run_id}", repair=f"open questions: {names}; and give to=NAME")
     news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": ids[0], "to": to, "by": by}
     try:

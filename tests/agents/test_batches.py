@@ -26,10 +26,12 @@ from graphengine import (
 )
 from graphengine.errors import DefinitionError
 from graphengine.models import Message, OpenAIModel, Price, Request, Response, Router, ToolCall, batches
+from graphengine.models.base import Form
 from graphengine.models.batches import BatchCollector, Batches, Ticket
 from graphengine.models.openai_calls import OpenAIBatches
 from graphengine.models.prices import Prices, Spent
 from tests.agents.run_kits import Work, add, forked, one, within
+from tests.kit.facts import said
 from tests.kit.runs import SOON
 
 
@@ -158,6 +160,24 @@ async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable
     assert result.state.drafts == ["A", "B"]
     assert [len(requests) for requests in provider.submitted.values()] == [2, 2]
     assert provider.alone == []
+
+
+async def test_the_step_of_an_answer_of_a_batch_says_how_the_schema_was_sent(members: Callable[[int], None]) -> None:
+    """As that of an answer alone does, though the answers of a batch come without their requests."""
+    members(1)
+
+    class Typed(Provider):
+        def form_of(self, request: Request) -> Form:
+            return "native" if request.schema else ""
+
+    provider = Typed()
+    provider.is_open = False
+    async with Runner() as runner:
+        agent = Agent("count", model=provider, prompt="{item}", output=str | None, batch=True, output_retries=0)
+        run = runner.start(mapped(agent), Work(items=["null"]))
+        await asyncio.gather(within(run), return_exceptions=True)
+        turns = [step for step in map(said, await runner.history(run.id)) if step.get("name") == "turn"]
+    assert [turn["value"]["form"] for turn in turns] == ["native"] * len(turns) != []
 
 
 async def test_an_answer_that_was_refused_is_not_taken_from_its_batch_again() -> None:

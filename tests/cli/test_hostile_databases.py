@@ -63,7 +63,7 @@ def test_no_text_of_a_database_reaches_the_terminal_unescaped(
         ("show", "mine", "--step", "2"),
         ("show", "mine", "--at", "2"),
         ("answer", "mine", "plain"),
-        ("answer", "mine", "plain", "--question", "nothing"),
+        ("answer", "mine", "plain", "--wait", "nothing"),
         ("send", "mine", "tips", "1", "--no-resume"),
         ("resume", "mine"),
         ("branch", "mine", "--at", "1"),
@@ -224,7 +224,7 @@ def test_a_stored_schema_reads_no_address_and_no_file(
     (project / "flows" / "waiting.py").write_text(WAITING)
     address, asked = visits
     ask_schema(invoke, {"anyOf": [{"$ref": address}, {"$ref": "file:///etc/passwd"}]})
-    found = invoke("answer", "r", "plain", "--question", "style", "--no-resume")
+    found = invoke("answer", "r", "plain", "--wait", "style", "--no-resume")
     assert found.exit_code == 2
     assert "is invalid" in found.stderr
     assert asked == []
@@ -244,7 +244,7 @@ def test_an_unusable_stored_schema_is_reported(project: Path, invoke: Invoke, na
     """A schema that cannot be used ends the command with a GraphEngineError."""
     (project / "flows" / "waiting.py").write_text(WAITING)
     ask_schema(invoke, BAD_SCHEMAS[name])
-    found = invoke("answer", "r", "plain", "--question", "style", "--no-resume")
+    found = invoke("answer", "r", "plain", "--wait", "style", "--no-resume")
     code = 5 if name == "no object" else 2  # the step itself is damaged then
     assert (found.exit_code, "unexpected" in found.stderr) == (code, False), found.stderr
 

@@ -96,7 +96,7 @@ def test_a_resume_with_another_model_is_what_the_next_command_continues_with(inv
     """The run was given it last."""
     invoke("run", "flow", "--run-id", "r")
     invoke("resume", "r", "--model", "rules", "--pause-before", "polish")
-    invoke("answer", "r", "yes", "--question", "person")
+    invoke("answer", "r", "yes", "--wait", "person")
     assert invoke("answer", "r", "yes").exit_code == 0
     assert asked(invoke, "r") == ["placeholder", "rules"]
 

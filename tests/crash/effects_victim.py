@@ -192,7 +192,7 @@ async def live() -> None:
         result = await result_of(runner)
         while result.status == "waiting":
             for wait in result.waits:
-                await runner.answer(RUN, decision(wait), question=wait.name)
+                await runner.answer(RUN, decision(wait), wait=wait.name)
             result = await result_of(runner)
         state = result.state
         sys.stdout.write(" ".join([result.status, state.first, state.second, *state.calls, state.told]))

@@ -453,7 +453,7 @@ class Play:
     async def answer(self, info: RunInfo, name: str, value: Any, slot: int) -> None:
         """Answer a question, and note that it was accepted."""
         with contextlib.suppress(InputError):
-            said = self.at(slot).runner.answer(info.id, value, question=name)
+            said = self.at(slot).runner.answer(info.id, value, wait=name)
             await self.world.accepts(info.id, said, "answer", name.replace("n", "m"))
 
     def says(self, wait: Any) -> Any:

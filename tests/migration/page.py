@@ -2,7 +2,7 @@
 
 A page is a title (lines with `#`), a graph as Python under `== graph`, and cases, and perhaps more of both. A case is
 its truth after `==`, and what happens to a run of the graph: lines that begin with `-` and `+` change the graph as a
-diff does, `> start`, `> answer VALUE, question=NAME` and `> resume` act. A resume has below it how the run stands, the
+diff does, `> start`, `> answer VALUE, wait=NAME` and `> resume` act. A resume has below it how the run stands, the
 fields of the state that are no defaults, its steps, and what it recorded of the change; or the error, after which the
 run is as it was. `preflight` must say the same of it. In the end the run is resumed in the graph that it last fit, and
 answered, until it finishes.
@@ -83,7 +83,7 @@ class Case:
             return await self.resumed(graph, options)
         value, _, question = rest.partition(", question=")
         names = [eval(text) for text in (value, question or "None")]  # noqa: S307 - our own page
-        await self.runner.answer(self.run_id, names[0], question=names[1])
+        await self.runner.answer(self.run_id, names[0], wait=names[1])
         return []
 
     async def resumed(self, graph: Graph[Any], options: dict[str, Any]) -> list[str]:
@@ -128,7 +128,7 @@ class Case:
         while result.waits:
             for wait in {wait.name: wait for wait in result.waits}.values():
                 kind = (wait.schema or {}).get("type", "string")
-                await self.runner.answer(self.run_id, ANSWERS[str(kind)], question=wait.name)
+                await self.runner.answer(self.run_id, ANSWERS[str(kind)], wait=wait.name)
             result = await self.runner.resume(self.run_id, self.graph).result()
         assert result.status == "finished"
 

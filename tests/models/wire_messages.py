@@ -70,6 +70,7 @@ class MessagesWire:
         tools = [tool for tool in body.get("tools") or () if "input_schema" in tool]
         return first_of(
             "" if body["messages"][0]["role"] == "user" else "the first message must be a user's",
+            _misplaced(body),
             not_compiled(form["schema"]) if form else "",
             (not_arguments(tool["name"], tool["input_schema"], api="messages") for tool in tools),
             _unthinkable(body),
@@ -126,6 +127,24 @@ class MessagesWire:
             max_tokens=body.get("max_tokens"),
             body=body,
         )
+
+
+def _misplaced(body: Json) -> str:
+    """Return what is wrong with the blocks of all messages: ids, their order, and their marks for the cache."""
+    turns = [[*message["content"]] if isinstance(message["content"], list) else [] for message in body["messages"]]
+    blocks = [block for turn in turns for block in turn]
+    ids = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    if len(set(ids)) < len(ids):
+        return f"`tool_use` ids must be unique: {ids}"
+    for turn in turns:
+        kinds = [block["type"] == "tool_result" for block in turn]
+        if kinds != sorted(kinds, reverse=True):
+            return f"tool_result blocks must come first: {turn}"
+    if any(block["type"] == "thinking" and "signature" not in block for block in blocks):
+        return "thinking.signature: Field required"
+    standing = [block for block in body.get("system") or () if isinstance(block, dict)]
+    marked = sum("cache_control" in each for each in (*blocks, *standing, *(body.get("tools") or ())))
+    return f"A maximum of 4 blocks with cache_control may be provided. Found {marked}." if marked > 4 else ""
 
 
 def _unthinkable(body: Json) -> str:

@@ -38,9 +38,9 @@ class Server:
         assert line.startswith("http"), line
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill it, if that was not done."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
     def model(self, *, native_schema: bool | None = None) -> OpenAIChatModel:
         """Return the model that it serves."""

@@ -34,7 +34,7 @@ from tests.real_model.conftest import Server, Servers
 
 whole = pytest.mark.skipif(os.environ.get("REAL_MODEL") != "all", reason="takes minutes: make real-model")
 
-HONEST = {"answer_cut", "answer_invalid", "answer_refused", "too_many_turns", "bad_request", "model_unavailable"}
+HONEST = {"answer_cut", "answer_invalid", "answer_refused", "too_many_turns", "context_full", "model_unreachable"}
 """How a call of this model may fail."""
 
 
@@ -185,7 +185,7 @@ async def test_a_server_that_dies_in_mid_answer(servers: Servers, tmp_path: Path
                 dying.kill()
         failed = await ended(run)
         assert failed.error is not None
-        assert failed.error.kind == "model_unavailable"
+        assert failed.error.kind == "model_unreachable"
         dying.start()
         result = await runner.resume("r", graph).result()
         assert (result.status, bool(result.output)) == ("finished", True)

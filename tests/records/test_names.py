@@ -66,7 +66,7 @@ REFUSED: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
     "start_or_send(run_id)": lambda runner, text: sent(runner, run_id=text),
     "start_or_send(topic)": lambda runner, text: sent(runner, topic=text),
     "start_or_send(idempotency_key)": lambda runner, text: sent(runner, key=text),
-    "answer(question)": lambda runner, text: runner.answer("r", "yes", question=text),
+    "answer(question)": lambda runner, text: runner.answer("r", "yes", wait=text),
     "tag(add)": lambda runner, text: runner.tag("r", add=[text]),
     "tag(remove)": lambda runner, text: runner.tag("r", remove=[text]),
     "limit_queue": lambda runner, text: runner.admin.limit_queue(text, None),

@@ -24,10 +24,10 @@ async def test_a_list_counts_only_what_is_open(runner: Runner) -> None:
     """Of three questions of which two are answered, one counts, and is shown."""
     run_id = await waiting(runner, arms("a", "b", "c"))
     assert summary(await runner.runs(status="waiting")).waits == 3
-    await runner.answer(run_id, "1", question="a")
-    await runner.answer(run_id, "2", question="c")
+    await runner.answer(run_id, "1", wait="a")
+    await runner.answer(run_id, "2", wait="c")
     shown = summary(await runner.runs(status="waiting"))
     assert (shown.waits, shown.reason, shown.kind) == (1, "b: b?", "ask")
-    await runner.answer(run_id, "3", question="b", by="ada")
+    await runner.answer(run_id, "3", wait="b", by="ada")
     shown = summary(await runner.runs(status="waiting"))
     assert (shown.waits, shown.reason, shown.kind) == (0, "answered by ada, waits for a worker or a resume", "answered")

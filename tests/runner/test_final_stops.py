@@ -45,7 +45,7 @@ async def test_nothing_continues_a_cancelled_run(runner: Runner) -> None:
     )
     calls = (
         runner.answer("r", 1),
-        runner.answer("r", 1, question="work"),
+        runner.answer("r", 1, wait="work"),
         runner.send("r", "topic", "hello"),
         runner.resume("r", asking).result(),
         runner.resume("r", asking, retry_failed=True).result(),

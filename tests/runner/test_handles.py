@@ -119,7 +119,7 @@ async def test_a_handle_does_what_the_runner_does_with_its_run(database: Path | 
         await theirs.get("child").stop("enough")
         assert await theirs_child.status() == "stopped"
         await theirs.get("r").send("said", "hello")
-        await theirs.get("r").answer(5, question="a")
+        await theirs.get("r").answer(5, wait="a")
         assert (await ours.resume("r", graph).result()).state.n == 5
         assert await run.status() == "finished"
         with pytest.raises(DefinitionError, match="does not know the run's graph") as caught:

@@ -92,6 +92,7 @@ SERVICE: Mapping[str, list[Try]] = {
         Try("/v1/responses", {"model": "desk", "input": "mine", "previous_response_id": "TURN"}),
     ],
     "GET /v1/responses/{id}": [Try("/v1/responses/TURN"), Try("/v1/responses/TURN?stream=true", waits=True)],
+    "GET /v1/responses/{id}/input_items": [plain("/v1/responses/TURN/input_items")],
     "POST /v1/responses/{id}/cancel": [Try("/v1/responses/TURN/cancel", {})],
     "GET /a2a/{graph}/.well-known/agent-card.json": [plain("/a2a/desk/.well-known/agent-card.json")],
     "GET /.well-known/agent-card.json": [plain("/.well-known/agent-card.json")],

@@ -24,11 +24,11 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
     async with Runner(tmp_path / "runs.db") as runner:
         first = await runner.start(graph, STATE, run_id="r").result()
         with patch(LOAD, side_effect=AssertionError):
-            await runner.answer("r", "moon", question="label[7]")
+            await runner.answer("r", "moon", wait="label[7]")
             with pytest.raises(InputError, match="answered already"):
-                await runner.answer("r", "sun", question="label[7]")
+                await runner.answer("r", "sun", wait="label[7]")
             await runner.resume("r", graph).result()
-            await runner.answer("r", "sun", question="label[8]")
+            await runner.answer("r", "sun", wait="label[8]")
             worker = Worker(runner, graph)
             working = asyncio.create_task(worker.run())
             while waits(await runner.info("r")) > COUNT - 2:  # noqa: ASYNC110
@@ -37,7 +37,7 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
             await working
         assert len(await runner.waits("r")) == COUNT - 2
         for wait in await runner.waits("r"):
-            await runner.answer("r", wait.name, question=wait.name)
+            await runner.answer("r", wait.name, wait=wait.name)
         last = await runner.resume("r", graph).result()
     assert (last.status, last.state.labels[6:10]) == ("finished", ["label[6]", "moon", "sun", "label[9]"])
     assert (first.status, len(first.waits), bytes(first.recorded["labels"])) == ("waiting", COUNT, b"[]")

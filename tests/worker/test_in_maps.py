@@ -19,8 +19,8 @@ async def test_each_answer_counts_while_their_item_has_no_slot(runner: Runner) -
 
     graph = mapped(work, concurrency=1)
     await runner.start(graph, {"numbers": [0, 1]}, run_id="r").result()
-    await runner.answer("r", 1, question="work[0]")
-    await runner.answer("r", 2, question="work[0]#2")
+    await runner.answer("r", 1, wait="work[0]")
+    await runner.answer("r", 2, wait="work[0]#2")
     await runner.resume("r", graph).result()
     await runner.answer("child", 5)
     await runner.resume("child", child).result()

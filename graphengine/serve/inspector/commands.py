@@ -65,10 +65,10 @@ class Commands:
         """Answer a question of a run."""
         run_id, by = await self._seen(body), signed_by(str(body.get("by", "")))
         async with self._runner() as runner:
-            question, graph = text_of(body, "wait"), self._graphs.get((await self._reader.info(run_id)).graph)
+            wait, graph = text_of(body, "wait"), self._graphs.get((await self._reader.info(run_id)).graph)
             if graph is not None:
-                await ask_anew(runner, run_id, graph.graph, question)
-            await runner.answer(run_id, body.get("value"), question=question, by=by, through="page")
+                await ask_anew(runner, run_id, graph.graph, wait)
+            await runner.answer(run_id, body.get("value"), wait=wait, by=by, through="page")
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""

@@ -296,7 +296,7 @@ class Service:
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Answer)
-        await self.runner.answer(run_id, body.value, question=body.question, by=body.by or "")
+        await self.runner.answer(run_id, body.value, wait=body.wait, by=body.by or "")
         return await self._now(run_id, 202)
 
     async def send(self, request: Request) -> Response:

@@ -84,13 +84,13 @@ class CallersRunner:
             async for event in events:
                 yield event
 
-    async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
+    async def answer(self, run_id: str, value: object, *, wait: str | None = None, by: str = "") -> None:
         """Answer a question of a run; a user does so in their own name."""
         info = await self.info(run_id, "answer")
         by = signed_by(by)
         if self._drives:
-            await ask_anew(self._runner, run_id, self._graphs[info.graph], question)
-        await self._runner.answer(run_id, value, question=question, by=by, through="http")  # a worker drives it on
+            await ask_anew(self._runner, run_id, self._graphs[info.graph], wait)
+        await self._runner.answer(run_id, value, wait=wait, by=by, through="http")  # a worker drives it on
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run."""

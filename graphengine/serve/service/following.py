@@ -126,7 +126,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
         elif key in given:
             try:
                 with suppress(AnsweredAlready, AsksNothing):
-                    await service.runner.answer(run_id, given[key], question=wait.name)
+                    await service.runner.answer(run_id, given[key], wait=wait.name)
             except InputError as error:
                 refused[key] = error
         if key not in given or key in refused:

@@ -10,6 +10,7 @@ Responses API names the response that it continues, or sends an `Idempotency-Key
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -39,6 +40,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import compiled, did_you_mean, is_tag
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
+from graphengine.records.step_document import plain
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
     RequestInvalid,
@@ -51,6 +53,7 @@ from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.requests import RunStopped, ServiceFailed, delivery_of, json_body
 from graphengine.serve.service.shown import Called, Dropped, Returned, Text
 from graphengine.serve.service.turns import (
+    Results,
     TextGraph,
     Turn,
     Turns,
@@ -144,6 +147,7 @@ class _Said:
         conversation: The key of its conversation.
         is_kept: Whether the client can continue the conversation.
         previous: The turn that it follows, if the client says so.
+        results: Instead of the message, the results of tools that the client executes.
     """
 
     text: str
@@ -153,6 +157,12 @@ class _Said:
     conversation: str
     is_kept: bool
     previous: Turn | None
+    results: Results
+
+    @property
+    def message(self) -> object:
+        """What is delivered."""
+        return self.results or self.text
 
 
 @dataclass(slots=True)
@@ -168,6 +178,7 @@ class _Reply:
         is_question: Whether it is a question.
         usage: What the turn used of models.
         failure: Why there is no reply.
+        asked: The calls of tools that the client executes, by their ids.
     """
 
     shown: str = ""
@@ -178,6 +189,7 @@ class _Reply:
     is_question: bool = False
     usage: Usage = field(default_factory=Usage)
     failure: GraphEngineError | None = None
+    asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
@@ -206,6 +218,7 @@ class OpenAiDoor:
             ("chat/completions", self.complete, "POST"),
             ("responses", self.respond, "POST"),
             ("responses/{id}", self.response, "GET"),
+            ("responses/{id}/input_items", self.input_items, "GET"),
             ("responses/{id}/cancel", self.cancel, "POST"),
         )
         return [Route(f"{PATH}/{path}", answering(each, _refused), methods=[method]) for path, each, method in found]
@@ -241,8 +254,12 @@ class OpenAiDoor:
         reply = await self._replied(model, turn)
         if reply.failure is not None:
             raise reply.failure
-        message = {"role": "assistant", "content": reply.text + await self._left(turn, said, reply), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        text = reply.text + await self._left(turn, said, reply)
+        message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
+        why = "stop"
+        if reply.asked:
+            message["tool_calls"], why = _tool_calls(reply), "tool_calls"
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": why}
         usage = _usage(reply.usage, "prompt", "completion")
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
@@ -276,6 +293,16 @@ class OpenAiDoor:
         is_stream = request.query_params.get("stream") == "true"
         return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
 
+    async def input_items(self, request: Request) -> Response:
+        """Return what was said in a turn: one message, or none if it came too late to be used."""
+        model, turn = await self._response_named(request)
+        text = await self._turns.said(turn, model.field)
+        part = {"type": "input_text", "text": text}
+        item = {"id": f"msg_{_name_of(turn)}_input", "type": "message", "role": "user", "content": [part]}
+        found = [] if text is None else [item | {"status": "completed"}]
+        ends = dict.fromkeys(("first_id", "last_id"), found[0]["id"] if found else None)
+        return json_answer({"object": "list", "data": found, **ends, "has_more": False})
+
     async def cancel(self, request: Request) -> Response:
         """Stop the run of a response that is at work."""
         model, turn = await self._response_named(request)
@@ -303,7 +330,7 @@ class OpenAiDoor:
     async def _said(
         self,
         request: Request,
-        messages: Sequence[Message],
+        given: tuple[Sequence[Message], Results],
         conversation: str,
         *,
         previous: Turn | None = None,
@@ -313,11 +340,12 @@ class OpenAiDoor:
 
         A client of chat completions sends the whole thread.
         """
+        messages, results = given
         *before, last = messages
         once = delivery_of(request)
         is_kept = bool(conversation) or not is_thread
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
-        texts = [each.text for each in messages if each.role == "user"]
+        texts = [*(each.text for each in messages if each.role == "user"), *map(str, results.items())]
         key = digest(once or [conversation, previous and _name_of(previous), *texts])
         if previous is not None:
             conversation = _conversation_of(await self._service.info_of(previous.run_id))
@@ -329,27 +357,31 @@ class OpenAiDoor:
         if len(conversation) > _LONGEST_KEY or not is_tag(conversation):
             conversation = digest(conversation)
         is_known = once is not None or previous is not None or is_thread or is_retry
-        return _Said(last.text, before, key, is_known, conversation, is_kept, previous)
+        return _Said(last.text, before, key, is_known, conversation, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
         """Return the turn of what a client says; deliver it, unless that was done before."""
         found = await self._runner.runs(graph=model.name, tag=_CONVERSATION + said.conversation, limit=1)
         if not found:
+            if said.results:
+                raise InputError(
+                    "this conversation waits for no tool", where="tool results", repair="continue the one that does"
+                )
             return await self._begun(model, said, None)
         turn, rest = await self._turns.find(found[0], said.key, is_known=said.is_known)
         if rest is None:
-            await self._turns.deliver(turn, said.text, said.key)
+            await self._turns.deliver(turn, said.message, said.key)
             return turn
         info = await self._service.info_of(turn.run_id)
         if said.previous is not None and said.previous != newest_turn(info):
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
-        if rest.status == "finished" and not turn.is_late:
+        if rest.status == "finished" and not turn.is_late and not said.results:
             return await self._begun(model, said, info.id)
         failure = failure_of(model.graph, rest)
         if failure is not None and not is_chat(compiled(model.graph)):
             raise failure
-        await self._turns.say(turn, said.text, said.key)
+        await self._turns.say(turn, said.message, said.key)
         return turn
 
     async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
@@ -405,9 +437,15 @@ class OpenAiDoor:
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
             return reply
-        questions = [asked(wait) for wait in waits(end, ()).values()]
+        found = waits(end, ())
+        for key, wait in found.items():
+            if wait.kind == "tool":
+                written = json.dumps(hidden(plain(wait.facts["arguments"])))
+                reply.asked[key] = {"name": str(wait.facts["tool"]), "arguments": written}
+        questions = [asked(wait) for wait in found.values() if wait.kind != "tool"]
         reply.is_question = bool(questions)
-        text = hidden("\n".join(questions) or as_text(output(model.graph, end, reply.said)))
+        said = reply.said if reply.asked else as_text(output(model.graph, end, reply.said))
+        text = hidden("\n".join(questions) or said)
         reply.text = f"{_LATE}\n\n{text}" if turn.is_late else text
         if not reply.shown.endswith(reply.text):
             shown = reply.shown
@@ -442,7 +480,10 @@ class OpenAiDoor:
                 else:
                     if rest := piece.rest + await self._left(turn, said, piece):
                         yield chunk({"content": rest})
-                    yield chunk({}, "stop")
+                    if piece.asked:
+                        calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(piece))]
+                        yield chunk({"tool_calls": calls})
+                    yield chunk({}, "tool_calls" if piece.asked else "stop")
                     if has_usage:
                         usage = _usage(piece.usage, "prompt", "completion")
                         yield stream_event({**head, "choices": [], "usage": usage})
@@ -547,28 +588,50 @@ def _conversation_in(request: Request) -> str:
     return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
-def _messages(given: Sequence[Mapping[str, Any]], where: str) -> Sequence[Message]:
-    """Return the messages of a user and a model; the last one is a user's.
+def _results(given: Sequence[Mapping[str, Any]]) -> Results:
+    """Return the results of tools that a request ends with, by the ids of their calls."""
+    found = Results()
+    for each in reversed(given):
+        if each.get("role") == "tool":
+            found[str(each.get("tool_call_id"))] = _text_in(each.get("content"))
+        elif each.get("type") == "function_call_output":
+            found[str(each.get("call_id"))] = _text_in(each.get("output"))
+        else:
+            break
+    return found
+
+
+def _text_in(content: object) -> str:
+    """Return the text of a content, which can be parts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+
+
+def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[Message], Results]:
+    """Return the messages of a user and a model, and the results of tools that follow; else the last one is a user's.
 
     Raises:
         InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
     """
     found: list[Message] = []
     for index, each in enumerate(given):
-        content, role = each.get("content") or "", each.get("role", "user")
+        content, role = each.get("content") or "", each.get("role", "" if "call_id" in each else "user")
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
             raise InputError("only text can be sent", where=f"{where}[{index}]", repair="send a text")
         if role in ("user", "assistant"):
             found.append(Message(role=role, text="\n".join(text for text in texts if isinstance(text, str))))
+    results = _results(given)
+    if results:
+        return found or [Message(role="user")], results
     if not found or found[-1].role != "user" or not found[-1].text.strip():
         repair = "let the last message be a user's text"
         raise InputError("there is no message to reply to", where=where, repair=repair)
     if len(found) == 1 and found[0].text.startswith(_TASK):
         repair = "choose another model as task model in the settings of Open WebUI, or turn titles and tags off"
         raise InputError("a graph writes no titles or tags for a client", where=where, repair=repair)
-    return found
+    return found, results
 
 
 def _name_of(turn: Turn) -> str:
@@ -630,6 +693,13 @@ def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
         if "output" in call:
             item = {"id": f"mcp_{digest(key)}", "type": "mcp_call", "server_label": model.name, "error": None}
             yield {**item, "status": "completed", **call}
+    for key, call in reply.asked.items():
+        yield {"id": f"fc_{digest(key)}", "type": "function_call", "call_id": key, "status": "completed", **call}
+
+
+def _tool_calls(reply: _Reply) -> list[dict[str, Any]]:
+    """Return the calls of tools that the client executes, as a completion has them."""
+    return [{"id": key, "type": "function", "function": call} for key, call in reply.asked.items()]
 
 
 def _document(model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,12 +120,12 @@ class Answer(Struct, forbid_unknown_fields=True):
 
     Attributes:
         value: The answer; it has to fit the `schema` of the wait.
-        question: The `name` of the wait; needed if the run asks several.
+        wait: The `name` of the wait; needed if the run asks several.
         by: Who answers, as the client says; it is recorded, and not checked.
     """
 
     value: Any
-    question: str | None = None
+    wait: str | None = None
     by: Text | None = None
 
 

@@ -117,6 +117,10 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
     return TextGraph(name, graph, next(iter(required), None), memory, frozenset(speakers))
 
 
+class Results(dict[str, object]):
+    """A message that is results of tools which the client executes, by the ids of the waits for them."""
+
+
 class Turns:
     """The turns of the runs of a service.
 
@@ -188,9 +192,13 @@ class Turns:
         return Turn(rest.seq, info.id, is_late=answers > own), rest
 
     async def say(self, turn: Turn, message: object, key: str) -> None:
-        """Deliver a message in a new turn. Raises: InputError: It does not fit."""
+        """Deliver a message in a new turn. Raises: InputError: It does not fit, and there is no such turn."""
         await self._note(turn, key)
-        await self.deliver(turn, message, key)
+        try:
+            await self.deliver(turn, message, key)
+        except InputError:
+            await self._runner.tag(turn.run_id, [], [_tag(turn, key)])
+            raise
 
     async def _note(self, turn: Turn, key: str) -> None:
         """Tag a run with a turn, and remove the tags of its oldest turns."""
@@ -211,11 +219,14 @@ class Turns:
         check_not_cancelled(info)
         graph = self._service.graphs[info.graph]
         found = waits(await load_snapshot(store, run_id, turn.after))
+        if isinstance(message, Results):
+            await self._give(run_id, found, message)
+            return
         in_chat = is_chat(compiled(graph))
         if in_chat and (not found or await self._refuses(run_id, found, message, key)):
             found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
         for wait_id, wait in found.items():
-            if wait.answerable:
+            if wait.answerable and wait.kind != "tool":
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
                     raise error
                 return
@@ -230,6 +241,15 @@ class Turns:
             f"run {run_id} waits for {asked}, and this is none", where="message", repair="send it over HTTP"
         )
 
+    async def _give(self, run_id: str, found: Mapping[str, Wait], results: Results) -> None:
+        """Answer the calls of tools that are waited for. Raises: InputError: None of these is, or a result is none."""
+        given = {key: results[key] for key, wait in found.items() if wait.kind == "tool" and key in results}
+        if not given:
+            text, repair = f"run {run_id} waits for none of {', '.join(results)}", "send a result under its call's id"
+            raise InputError(text, where="tool results", repair=repair)
+        for error in (await answer(self._service, run_id, given)).values():
+            raise error
+
     async def _refuses(self, run_id: str, found: Mapping[str, Wait], message: object, key: str) -> bool:
         """Return whether a message refuses what is open, which it does not answer; refuse it then."""
         schemas = [wait.schema or {} for wait in found.values()]
@@ -237,6 +257,25 @@ class Turns:
         if is_refusal:
             await refuse_before(self._runner, run_id, key)
         return is_refusal
+
+    async def said(self, turn: Turn, field: str | None) -> str | None:
+        """Return what was said in a turn, as it is recorded; None if nothing was taken up.
+
+        Args:
+            turn: The turn.
+            field: The field that a message sets which starts a run.
+        """
+        if turn.is_late:
+            return None
+        if not turn.after and field is not None:
+            return as_text((await self._runner.state_at(turn.run_id, 1)).get(field))
+        for step in await self._runner.history(turn.run_id, after=turn.after):
+            if getattr(step.data, "by", "") in ("answer", "message"):
+                record = getattr(step.data, "answer", None)
+                value = record.value if record is not None else None
+                given = value.get("given") if isinstance(value, dict) else None  # of a conversation with an agent
+                return as_text(next(iter(given.values()), None) if isinstance(given, dict) else value)
+        return None
 
     async def rest(self, turn: Turn) -> Snapshot | None:
         """Return a run as it was once it had replied to a turn; None if it is at work.

@@ -29,7 +29,7 @@ async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
         mine = CachedSnapshots(one.store)
         assert await same(mine, one.store, "r")
         for number in (3, 60):
-            await other.answer("r", "moon", question=f"label[{number}]")
+            await other.answer("r", "moon", wait=f"label[{number}]")
             await other.resume("r", graph).result()
             assert await same(mine, one.store, "r")
         with patch(LOAD, side_effect=AssertionError):

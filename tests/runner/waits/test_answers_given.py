@@ -25,8 +25,8 @@ async def test_each_of_several_questions_is_answered_so(runner: Runner) -> None:
     """A second answer reaches the run that the first one drives."""
     graph = forked(("a", ask("A?", str), "log"), ("b", ask("B?", str), "log"))
     run_id = await waiting(runner, graph)
-    await runner.answer(run_id, "1", graph, question="a")
-    run = await runner.answer(run_id, "2", graph, question="b")
+    await runner.answer(run_id, "1", graph, wait="a")
+    run = await runner.answer(run_id, "2", graph, wait="b")
     async with asyncio.timeout(SOON):
         assert (await run.result()).state.log == ["1", "2"]
 
@@ -51,7 +51,7 @@ async def test_an_answer_without_the_graph_says_that_nothing_drives_the_run(
     run_id = await waiting(runner, path(("q", ask("Well?", str), "word")))
     posted = await runner.answer(run_id, "good", by="ada")
     assert isinstance(posted, Posted)
-    assert (posted.run_id, posted.question, posted.driver) == (run_id, "q", None)
+    assert (posted.run_id, posted.wait, posted.driver) == (run_id, "q", None)
     assert f"runner.resume('{run_id}', graph)" in repr(posted)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "no process drives the run" in caplog.text

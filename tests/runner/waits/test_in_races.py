@@ -147,14 +147,14 @@ async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Ru
     """The first item asked again before the answer to the second reached the run."""
     graph = same_names()
     run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, 1, question="ok")
+    await runner.answer(run_id, 1, wait="ok")
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
     second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"].id
     await runner.store.post(run_id, "answer", {"wait": "ok", "id": second, "value": 20}, "late")
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?"]
-    await runner.answer(run_id, 2, question="ok")
+    await runner.answer(run_id, 2, wait="ok")
     assert (await resume_run(runner, graph, run_id)).state.answers == [3, 20]
 
 

@@ -527,7 +527,7 @@ def test_a_link_leads_to_one_question(acting: str, visit: Opened) -> None:
     expect(page.locator(".asking header").first).to_contain_text("mails")
     page.get_by_role("link", name="All open questions").click()
     expect(page.locator(".asking", has_text="May it be published?")).to_be_visible()
-    for path in ("/questions?id=mails&question=other", "/questions?id=broken"):
+    for path in ("/questions?id=mails&wait=other", "/questions?id=broken"):
         page = visit(acting, path)
         expect(page.locator(".empty")).to_contain_text("No longer open")
         expect(page.locator("form.question")).to_have_count(0)

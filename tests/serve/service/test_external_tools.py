@@ -122,3 +122,49 @@ def test_a_system_executes_a_tool_over_http(tmp_path: Path) -> None:
         seq = run["seq"]
     assert run["output"] == '{"row":1} | {"row":2}'
     assert service.end() == 0
+
+
+def asked(service: Service, path: str, **body: Any) -> tuple[int, Any]:
+    """Send a request to OpenAI's door."""
+    status, answer, *_ = service.request("POST", f"/v1/{path}", json.dumps({"model": "trip", **body}).encode())
+    return status, answer
+
+
+def test_a_client_of_responses_executes_a_tool(tmp_path: Path) -> None:
+    """A response has the calls, and the next one goes on with their outputs; a result that does not fit is refused."""
+    service = served(tmp_path, "--openai")
+    _, first = asked(service, "responses", input="two seats")
+    calls = [item for item in first["output"] if item["type"] == "function_call"]
+    assert [(each["name"], json.loads(each["arguments"])["flight"]) for each in calls] == [
+        ("choose_seat", "LH1"),
+        ("choose_seat", "LH2"),
+    ]
+    results = [
+        {"type": "function_call_output", "call_id": calls[0]["call_id"], "output": '{"row": 3}'},
+        {"type": "function_call_output", "call_id": calls[1]["call_id"], "output": '{"error": "sold out"}'},
+    ]
+    wrong = [{**results[0], "output": "no seat"}]
+    assert asked(service, "responses", input=wrong, previous_response_id=first["id"])[0] == 400
+    unknown = [{**results[0], "call_id": "another"}]
+    assert asked(service, "responses", input=unknown, previous_response_id=first["id"])[0] == 400
+    assert asked(service, "responses", input='{"row": 3}', previous_response_id=first["id"])[0] == 400
+    for _ in range(2):  # the same again is the same response
+        _, last = asked(service, "responses", input=results, previous_response_id=first["id"])
+        assert last["output"][0]["content"][0]["text"] == '{"row":3} | sold out'
+    assert service.end() == 0
+
+
+def test_a_client_of_chat_completions_executes_a_tool(tmp_path: Path) -> None:
+    """The completion ends with `tool_calls`, and the thread with their results goes on, streamed or not."""
+    service = served(tmp_path, "--openai")
+    thread: dict[str, Any] = {"metadata": {"conversation_id": "c"}}
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "two seats"}]
+    choice = asked(service, "chat/completions", messages=messages, **thread)[1]["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+    calls = choice["message"]["tool_calls"]
+    assert json.loads(calls[1]["function"]["arguments"]) == {"flight": "LH2"}
+    messages += [choice["message"]]
+    messages += [{"role": "tool", "tool_call_id": each["id"], "content": '{"row": 3}'} for each in calls]
+    choice = asked(service, "chat/completions", messages=messages, **thread)[1]["choices"][0]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", '{"row":3} | {"row":3}')
+    assert service.end() == 0

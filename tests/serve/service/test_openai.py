@@ -110,6 +110,8 @@ def test_responses_continue_each_other(serve: Callable[..., Service], database: 
     (call,) = [item for item in second.output if item.type == "mcp_call"]
     assert (call.name, call.arguments, call.output) == ("weather", '{"city": "Kiel"}', "wind in Kiel")
     assert client.responses.create(**given).id == second.id  # sent again
+    items: Any = [client.responses.input_items.list(each.id).data for each in (first, second)]
+    assert [[part.text for part in item.content] for (item,) in items] == [["Hi"], ["weather?"]]
     assert client.responses.retrieve(second.id).output_text == second.output_text
     with pytest.raises(openai.BadRequestError, match="the conversation went on"):
         client.responses.create(model="assistant-chat", input="Other", previous_response_id=first.id)

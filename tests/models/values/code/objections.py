@@ -33,8 +33,13 @@ def output(called):
     return {"type": "function_call_output", "call_id": called, "output": ""}
 
 
-def calling(called):
-    made = {"id": called, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+def thinks(budget_tokens, **more):
+    body = {"messages": [HELLO], "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": budget_tokens}}
+    return WIRES["/v1/messages"].objection(body | more) or "nothing"
+
+
+def calling(called, arguments="{}"):
+    made = {"id": called, "type": "function", "function": {"name": "f", "arguments": arguments}}
     return {"role": "assistant", "content": None, "tool_calls": [made]}
 
 

@@ -75,7 +75,7 @@ function App() {
   if (!session) return null;
   const url = new URL(address, location.origin);
   const parameters = Object.fromEntries(url.searchParams);
-  const { id = "", question = "", graph = "", a = "", b = "" } = parameters;
+  const { id = "", wait = "", graph = "", a = "", b = "" } = parameters;
   const page = () => {
     switch (url.pathname) {
       case "/run":
@@ -89,7 +89,7 @@ function App() {
       case "/trends":
         return <TrendsPage parameters={parameters} />;
       case "/questions":
-        return <QuestionsPage key={id} {...{ id, question, session }} />;
+        return <QuestionsPage key={id} {...{ id, wait, session }} />;
       default:
         return <Runs filters={parameters} session={session} />;
     }

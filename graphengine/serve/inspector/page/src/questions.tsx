@@ -10,8 +10,8 @@ import { count } from "./words";
 
 const ASKS = ["ask", "pause", "unknown"];
 
-export function QuestionsPage({ id, question, session }: { id: string; question: string; session: Session }) {
-  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!question || wait.name === question);
+export function QuestionsPage({ id, wait: name, session }: { id: string; wait: string; session: Session }) {
+  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!name || wait.name === name);
   const [runs, setRuns] = useState<ListedRun[] | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
