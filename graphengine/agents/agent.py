@@ -55,7 +55,7 @@ from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
 from graphengine.models.errors import ModelError
-from graphengine.models.hosted import HostedTool, lacking
+from graphengine.models.hosted import HostedTool, lacking, too_many_tools
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
@@ -691,6 +691,8 @@ class AgentBody(Generic[T]):
         ]
         hosted = () if isinstance(model, RulesModel) else _parts_of(agent).hosted  # rules answer without tools
         found += [("bad_tool", message, repair) for message, repair in lacking(model, hosted)]
+        count = sum(isinstance(each, Tool) for each in _parts_of(agent).kit)  # servers have more
+        found += [("bad_tool", message, repair) for message, repair in too_many_tools(model, count)]
         if agent.batch and not isinstance(model, RulesModel) and (repair := lacks_batches(model)):
             found.append(("bad_batch", f"{model.name}, the model of {self.name}, has no batches", repair))
         return found

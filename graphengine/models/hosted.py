@@ -154,6 +154,14 @@ def lacking(model: object, tools: Iterable[HostedTool]) -> Iterator[tuple[str, s
             yield f"{name} does not run {tool.name}({options})", repair
 
 
+def too_many_tools(model: object, count: int) -> Iterator[tuple[str, str]]:
+    """Yield a message and the repair if a model takes fewer tools than these, which it says as `most_tools`."""
+    most = getattr(model, "most_tools", None)
+    if most is not None and count > most:
+        repair = "give it fewer: only=[…] of an MCP server, or several agents with some of them each"
+        yield f"{getattr(model, 'name', 'the model')} takes at most {most} tools, not {count}", repair
+
+
 def refuse_lacking_tools(model: object, tools: Iterable[HostedTool], agent: str) -> None:
     """Refuse a call with tools that the model does not have.
 
@@ -177,6 +185,7 @@ __all__ = [
     "code_execution",
     "lacking",
     "refuse_lacking_tools",
+    "too_many_tools",
     "unsupported",
     "web_fetch",
     "web_search",

@@ -15,6 +15,7 @@ from graphengine.kernel import utf8_text
 from graphengine.models.base import Response, ToolCall
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
+from graphengine.models.hosted import too_many_tools
 from graphengine.models.openai_parts import SAMPLING, call_in, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
@@ -142,6 +143,7 @@ class StreamReader(ABC):
 class ServedModel(PricedModel, ABC):
     """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
 
+    most_tools: ClassVar[int] = MOST_TOOLS
     _api: ClassVar[str]
     _server_type: ClassVar[type[OpenAIServer]] = OpenAIServer
     _path: ClassVar[str]
@@ -181,12 +183,8 @@ class ServedModel(PricedModel, ABC):
             ModelError: The call failed; the class states how.
         """
         refuse_lacking(self, request.settings, request.agent)
-        if len(request.tools) > MOST_TOOLS:
-            raise BadRequest(
-                f"{self.name} takes at most {MOST_TOOLS} tools, and agent {request.agent} has {len(request.tools)}",
-                where=f"agent {request.agent}",
-                repair="give it fewer: only=[…] of an MCP server, or several agents with some of them each",
-            )
+        for message, repair in too_many_tools(self, len(request.tools)):
+            raise BadRequest(message, where=f"agent {request.agent}", repair=repair)
         ask = functools.partial(self._answered, request)
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
 
