@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from graphengine.agents import Hooks
-from graphengine.models import Request, Response
-from graphengine.models.errors import BadRequest
+from graphengine.models import BadRequest, Request, Response
 
 
 class Varied(Hooks):

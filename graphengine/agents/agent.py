@@ -1,7 +1,7 @@
 """Agents: a role, a prompt and a type of answer, over a model.
 
 An Agent is a node, as a function is. It reads the `{paths}` of its prompt and the parameters of its functions (a prompt
-function, the check, the rule-based stand-in), and returns a value of its output type. `graphengine.agents.conversation`
+function, the check, the rule-based answer), and returns a value of its output type. `graphengine.agents.conversation`
 describes how a call proceeds.
 """
 
@@ -297,7 +297,7 @@ class Agent(Generic[T_co, Inputs]):
         Args:
             inputs: What it reads, of the type that its `inputs=` names; without that a mapping. A text is the one thing
                 that it reads; an agent without a prompt reads `question`.
-            more: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
+            more: What the prompt, the check and the rules read, by name; outside a run also what the tools read.
 
         Raises:
             InputError: The inputs are not of the type that the agent's `inputs=` names.
@@ -436,10 +436,10 @@ class Agent(Generic[T_co, Inputs]):
         if self.history is not None:
             before = _chosen_history(self, before)
         given = {name: value for name, value in inputs.items() if name != self.memory}
-        stand_in = self._stand_in(runtime, given) if self.by_rules is not None else None
+        by_rules = self._by_rules_given(runtime, given) if self.by_rules is not None else None
         try:
             system = await self._instructions(runtime, given)
-            talk = Conversation(self, self._parts, runtime, system, before, given, stand_in)
+            talk = Conversation(self, self._parts, runtime, system, before, given, by_rules)
             question, media = await self._question(runtime, given)
             value = await talk.hold(question, media)
         except ModelError as error:
@@ -511,7 +511,7 @@ class Agent(Generic[T_co, Inputs]):
             object.__setattr__(self, "_read", tuple(self.__body__().parameters))
         return self._read or ()
 
-    def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
+    def _by_rules_given(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:
         function = cast("Callable[..., object]", self.by_rules)
         wanted = Injected.of(function).names
 
@@ -640,7 +640,7 @@ class AgentBody(Generic[T]):
             found += [("bad_path", f"the {name} of {self.name} {fault}", repair) for fault, repair in bad_braces(text)]
         for function, _ in self._functions():
             injected = Injected.of(function)
-            what = "stand-in" if function is agent.by_rules else injected.name
+            what = "rules" if function is agent.by_rules else injected.name
             template = f"{self.name}'s {what} has %s"
             found += [("bad_parameter", template % text, "name each field") for text in injected.variadic]
         if agent.memory and not is_path(agent.memory):

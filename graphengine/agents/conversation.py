@@ -97,7 +97,7 @@ class Conversation(Generic[T]):
         system: The agent's standing instructions.
         before: The remembered messages of earlier calls.
         inputs: What its check can read, by name.
-        stand_in: Its rule-based answer, None if it has none.
+        by_rules: Its rule-based answer, None if it has none.
 
     Attributes:
         messages: The messages of this call, the question first.
@@ -112,7 +112,7 @@ class Conversation(Generic[T]):
         system: str,
         before: Sequence[Message],
         inputs: Mapping[str, object],
-        stand_in: Callable[[], Awaitable[object]] | None,
+        by_rules: Callable[[], Awaitable[object]] | None,
     ) -> None:
         self._agent = agent
         self._parts = parts
@@ -120,7 +120,7 @@ class Conversation(Generic[T]):
         self._system = utf8_text(system)
         self._before = before
         self._inputs = inputs
-        self._stand_in = stand_in
+        self._rules = by_rules
         self._model = runtime.model_for(agent.name, agent.model)
         self._live = runtime.live(agent.name)
         self._reader: Output[Any] = parts.reader
@@ -507,7 +507,7 @@ class Conversation(Generic[T]):
             on_reset=None if self._live is None else self._live.reset,
             on_spent=self._spent,
             waits=self._runtime.waits,
-            stand_in=self._stand_in,
+            by_rules=self._rules,
         )
 
     def _settings(self) -> Settings:
@@ -772,9 +772,9 @@ class Conversation(Generic[T]):
         known = known_result(self._runtime.effects, call_text(tool.name, call.arguments))
         if known is not UNSET:
             return outcome_in(cast("JsonObject", known))
-        stand_in = self._runtime.acting(tool.effect, tool.name, f"agent {self._agent.name}")
-        if stand_in is not None:
-            tool = replace(tool, function=stand_in, effect="idempotent")
+        replacement = self._runtime.acting(tool.effect, tool.name, f"agent {self._agent.name}")
+        if replacement is not None:
+            tool = replace(tool, function=replacement, effect="idempotent")
         once = once_of(tool.effect)
 
         async def made(call: ToolCall) -> ToolOutcome:

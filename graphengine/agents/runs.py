@@ -16,7 +16,16 @@ from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.kernel import DefinitionError, GraphEngineError
-from graphengine.kernel.definitions import END, NO_DEFAULT, START, GraphDefinition, StandIn, extend, model_of, parse
+from graphengine.kernel.definitions import (
+    END,
+    NO_DEFAULT,
+    START,
+    DeclaredModel,
+    GraphDefinition,
+    extend,
+    model_of,
+    parse,
+)
 from graphengine.models.base import Message
 
 if TYPE_CHECKING:
@@ -93,7 +102,7 @@ def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tu
     return fields
 
 
-class _Begun(StandIn):
+class _Begun(DeclaredModel):
     """A state that an instance of an agent's `inputs=` begins, and that is shown as a subclass of it."""
 
     __shown__: ClassVar[type[BaseModel]]

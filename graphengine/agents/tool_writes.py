@@ -41,7 +41,7 @@ class WrittenPart:
         part = result if self.path is None else self.path.walk(result)
         try:
             return self.reader.recorded(part)
-        except PydanticSerializationError:  # perhaps it is JSON: a person's result, or that of a stand-in
+        except PydanticSerializationError:  # perhaps it is JSON: a person's result, or that of a replacement
             return self.reader.recorded(self.reader.from_record(cast("Any", part)))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, overloa
 
 from graphengine import __version__
 from graphengine.agents.model_routing import Models
-from graphengine.agents.stand_ins import StandIns
+from graphengine.agents.replacements import Replacements
 from graphengine.api.places import store_at
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel import DefinitionError, OriginRecord, draw_with
@@ -106,7 +106,7 @@ class Runner(Records):
                 *(() if executors is None and has_executors else (ExecutorsByName(executors or {}),)),
                 Migrations(),
                 children,
-                *(() if effects == "act" else (StandIns(effects),)),
+                *(() if effects == "act" else (Replacements(effects),)),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),

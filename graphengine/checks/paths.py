@@ -5,7 +5,7 @@ conditions and rules count it, and which rules are due. What is not known goes b
 a value of an open type. So the walk finds every path that a run can take, and possibly more.
 
 Arms are walked one by one, each to the join; their ends are combined there. A `Point` that is reached without anything
-unknown is reached by a real run: `graphengine.checks.rules` makes its stand-ins.
+unknown is reached by a real run: `graphengine.checks.rules` makes its stubs.
 """
 
 from __future__ import annotations

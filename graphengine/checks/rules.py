@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.checks.paths import Trail
     from graphengine.kernel.definitions import Compiling, Condition, FieldType, Rule
 
-StandIns = dict[str, list[dict[str, object] | BaseException | None]]
+Stubs = dict[str, list[dict[str, object] | BaseException | None]]
 _PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})
 _SEVERAL: Final = -1  # several arms wrote it
 
@@ -43,7 +43,7 @@ class Verdict:
         verdict: `proved`: no run that begins at START breaks it. `broken`: the path does. `not decided`: see `why`.
         path: The nodes of the path that breaks it, or may.
         why: Why it is not decided.
-        nodes: For a path that breaks it, the stand-ins with which `walk` takes it.
+        nodes: For a path that breaks it, the stubs with which `walk` takes it.
         state: The initial state of that walk.
     """
 
@@ -51,7 +51,7 @@ class Verdict:
     verdict: Literal["proved", "broken", "not decided"]
     path: str = ""
     why: str = ""
-    nodes: StandIns = field(default_factory=dict)
+    nodes: Stubs = field(default_factory=dict)
     state: Mapping[str, object] = field(default_factory=dict)
 
     def test(self, graph: str = "graph") -> str:
@@ -83,7 +83,7 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
         return Verdict(rule, "not decided", why=why) if why else Verdict(rule, "proved")
     point, trail = paths.broken[rule]
     path = " ".join((*(visit.node for visit in trail.visits()), point.node))
-    made = "" if point.doubt else _stand_ins(trail, paths)
+    made = "" if point.doubt else _stubs(trail, paths)
     if isinstance(made, str):
         return Verdict(rule, "not decided", path, f"it depends on {point.doubt or made}")
     return Verdict(rule, "broken", path, "", *made)
@@ -144,8 +144,8 @@ def _read_by(leaf: Condition | Switch) -> Iterable[str]:
     return leaf.reading.roots if isinstance(leaf, (Plateau, Changed, Switch)) else ()
 
 
-def _stand_ins(trail: Trail, paths: Paths) -> tuple[StandIns, Mapping[str, object]] | str:
-    """Return the stand-ins and the initial state with which a walk takes a path; or on what it depends."""
+def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
+    """Return the stubs and the initial state with which a walk takes a path; or on what it depends."""
     visits = trail.visits()
     needs = _needs(trail, paths)
     given: list[dict[str, object]] = [{} for _ in visits]
@@ -197,9 +197,9 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
 
 def _script(
     visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
-) -> tuple[StandIns, Mapping[str, object]] | str:
+) -> tuple[Stubs, Mapping[str, object]] | str:
     """Return what each visit writes or raises, by node, and the initial state; or on what it depends."""
-    nodes: StandIns = {}
+    nodes: Stubs = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
         error = _raised(visit.failure)
         if visit.failure is not None and error is None:

@@ -23,7 +23,7 @@ _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 
 
 def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
-    """Yield the nodes that are effects and wait; what stands in for one that fails is none."""
+    """Yield the nodes that are effects and wait; what replaces one that fails is none."""
     for name, node in nodes.items():
         for body in (call.body for call in node.calls if node.once is not None):
             found = body.waits() if isinstance(body, KnowsWaits) else (wait_in(body.call), WAIT_ELSEWHERE)

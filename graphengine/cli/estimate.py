@@ -91,11 +91,11 @@ class _Counting(PlaceholderModel):
         return await model.window_tokens() if isinstance(model, KnowsWindow) else None
 
     async def answer(self, request: Request) -> Response:
-        """Return the stand-in's answer or a placeholder, and count it."""
+        """Return the rule-based answer or a placeholder, and count it."""
         given = self._chosen or self._own.get(request.agent) or _RULES
         name = given if isinstance(given, str) else given.name
         row = self._rows.setdefault((request.agent, name), _Counted(request.agent, name, as_model(given)))
-        has_rules = request.stand_in is not None
+        has_rules = request.by_rules is not None
         response = await (RulesModel().answer(request) if has_rules else super().answer(request))
         read, most = 0, request.settings.max_tokens
         written: int | None = 0

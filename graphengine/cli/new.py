@@ -41,7 +41,7 @@ _APPS: Final = ("chat_app",)
 _ISORT: Final = '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n'
 """What pyproject.toml has for a copied workflow, whose imports are in the order of this checkout."""
 _DRY: Final = {"nodes.review.offline": "nodes.review.agents", '"rules"': '"placeholder"'}
-"""What a copied module has instead: agents without stand-ins, and placeholders for their answers."""
+"""What a copied module has instead: agents without rules, and placeholders for their answers."""
 _RULES: Final = "Agents answer by rules (`by_rules=` in `nodes/`) until they are given a model:"
 _PLACEHOLDERS: Final = (
     "Without a model it is a dry run: placeholders answer, so that one sees path, rounds and picture. With a model:"

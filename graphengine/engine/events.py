@@ -98,7 +98,7 @@ class NodeFailed(Worked):
 
 
 class Written(NamedTuple):
-    """A stand-in for a result of which only the updates are known, as when a replay decides a recorded step again.
+    """A placeholder for a result of which only the updates are known, as when a replay decides a recorded step again.
 
     Attributes:
         updates: The updates of the result, as (field, update).

@@ -78,8 +78,8 @@ class Retry:
         jitter: The share of a wait that is added or removed at random, 0 to 1.
         on: The exceptions after which to try again. A mistake in the code (AssertionError, AttributeError, ImportError,
             NameError, NotImplementedError, SyntaxError, TypeError) is the same at the next attempt, and is repeated
-            only if one of these is listed, not for Exception. If an agent's rule-based stand-in computed the error, the
-            node is not tried again, since the stand-in would raise it again.
+            only if one of these is listed, not for Exception. If an agent's rule-based answer computed the error, the
+            node is not tried again, since the rules would raise it again.
         afresh: Whether an attempt after a failure, by this retry or a resume, repeats the node's recorded work too:
             every `ctx.call`, turn of an agent and call of a tool. By default, it makes only the calls that have no
             record, and those whose answers caused the failure.

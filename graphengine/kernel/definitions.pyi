@@ -102,7 +102,7 @@ from graphengine.reducers import append as append
 from graphengine.reducers import extend as extend
 from graphengine.reducers import maximum as maximum
 from graphengine.reducers import merge as merge
-from graphengine.state.declared import StandIn as StandIn
+from graphengine.state.declared import DeclaredModel as DeclaredModel
 from graphengine.state.declared import declared_of as declared_of
 from graphengine.state.declared import given_in as given_in
 from graphengine.state.declared import is_state as is_state

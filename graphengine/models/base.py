@@ -184,7 +184,7 @@ class Request:
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
         waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
-        stand_in: The agent's rule-based answer to this question, None if it has none.
+        by_rules: The agent's rule-based answer to this question, None if it has none.
     """
 
     agent: str
@@ -202,7 +202,7 @@ class Request:
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Usage], None] | None = None
     waits: Waits | None = None
-    stand_in: Callable[[], Awaitable[object]] | None = None
+    by_rules: Callable[[], Awaitable[object]] | None = None
 
     @property
     def streams(self) -> bool:
@@ -425,19 +425,19 @@ class RulesModel:
     calls_tools = False
 
     async def answer(self, request: Request) -> Response:
-        """Return the stand-in's answer.
+        """Return the rule-based answer.
 
         Raises:
-            ModelUnavailable: The agent has no stand-in.
+            ModelUnavailable: The agent has no rule-based answer.
         """
-        if request.stand_in is None:
+        if request.by_rules is None:
             raise ModelUnavailable(
-                f"agent {request.agent} has no rule-based stand-in to answer by rules",
+                f"agent {request.agent} has no rules to answer by",
                 where=f"agent {request.agent}",
                 repair="give it by_rules=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
                 "openai-chat:MODEL@http://HOST:PORT/v1",
             )
-        return Response(await request.stand_in(), cost_usd=0.0, offline=True)
+        return Response(await request.by_rules(), cost_usd=0.0, offline=True)
 
     async def knows_price(self) -> bool:
         """Return True: it costs nothing."""

@@ -259,7 +259,7 @@ class Key:
                 f"{model} needs an API key, and {self.variable} is not set",
                 where=f"model {model}",
                 repair=f"set {self.variable} or pass api_key=…{install}; or use another model, such as rules if the "
-                "agents have stand-ins: --model rules, or Runner(models='rules')",
+                "agents answer by rules: --model rules, or Runner(models='rules')",
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ModelUnavailable(

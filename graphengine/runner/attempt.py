@@ -158,10 +158,10 @@ class Attempt(AttemptFacts):
                 if call.graph is not None:
                     return self._entered()
             if task.mode == "run" and node.effect is not None:
-                stand_in = self.acting(node.effect, call.body.name)
-                if stand_in is not None:
-                    extras = tuple(taken_by(stand_in, call.extras))
-                    call = replace(call, function=stand_in, extras=extras, thread=not is_async(stand_in), on="")
+                replacement = self.acting(node.effect, call.body.name)
+                if replacement is not None:
+                    extras = tuple(taken_by(replacement, call.extras))
+                    call = replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
             self.call = call
             if task.mode == "run" and node.once is not None and services.effects == "act":
                 result: object = self._once(node.once, call)

@@ -351,7 +351,7 @@ class Context:
 
         Raises:
             CompileError, InputError: As for `Runner.start`; there is another run with this id.
-            EffectRefused: A node runs alone, and nothing stands in for the child: `effects={graph.name: function}`,
+            EffectRefused: A node runs alone, and nothing replaces the child: `effects={graph.name: function}`,
                 which gets the state and returns the final one.
         """
         children = self._attempt.services.children

@@ -245,8 +245,8 @@ class StepJournal:
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
         known = known_result(self._services.effects, f"{name}|{what}")
-        stand_in = None if known is not UNSET else self._attempt.acting(effect, own_name(name), where)
-        once, called = (None, stand_in) if stand_in is not None else (once_of(effect), function)
+        replacement = None if known is not UNSET else self._attempt.acting(effect, own_name(name), where)
+        once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
 
         results: list[object] = []
 

@@ -322,7 +322,7 @@ class AttemptFacts:
             where: The call or the agent, for the error.
 
         Raises:
-            EffectRefused: Effects do not happen here, and nothing stands in for this one.
+            EffectRefused: Effects do not happen here, and nothing replaces this one.
         """
         kind, found = kind_of(effect), self.given_for(name)
         if self.services.effects == "act" or kind in (None, "read"):
@@ -332,7 +332,7 @@ class AttemptFacts:
         raise EffectRefused(
             f"{name} was not called: it acts outside the run (effect={kind!r}), and effects are refused here",
             where=where or self.where,
-            repair=f'give what stands in for it, effects={{"{name}": function}}, or let effects happen: effects="act"',
+            repair=f'give what replaces it, effects={{"{name}": function}}, or let effects happen: effects="act"',
         )
 
     def cancel_to_end(self) -> None:

@@ -20,7 +20,7 @@ _MODEL: Final = "__graphengine_model__"
 _EMPTY: Final = (list, dict, set)
 
 
-class StandIn(BaseModel):
+class DeclaredModel(BaseModel):
     """The model that stands for a TypedDict or a dataclass."""
 
     model_config = ConfigDict(protected_namespaces=())
@@ -67,8 +67,12 @@ def model_of(declared: object) -> type[BaseModel]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a field may have the name of a method of BaseModel
-            made: type[StandIn] = create_model(
-                declared.__name__, __base__=StandIn, __module__=declared.__module__, __doc__=declared.__doc__, **fields
+            made: type[DeclaredModel] = create_model(
+                declared.__name__,
+                __base__=DeclaredModel,
+                __module__=declared.__module__,
+                __doc__=declared.__doc__,
+                **fields,
             )
     except (PydanticUserError, NameError) as error:
         raise ValueError(f"{declared.__name__} cannot be a state: {str(error).splitlines()[0]}") from error
@@ -79,13 +83,13 @@ def model_of(declared: object) -> type[BaseModel]:
 
 def declared_of(model: type[Any]) -> type[Any]:
     """Return what the user declared for a model: the model itself, a TypedDict or a dataclass."""
-    declared: type[Any] = model.__declared__ if issubclass(model, StandIn) else model
+    declared: type[Any] = model.__declared__ if issubclass(model, DeclaredModel) else model
     return declared
 
 
 def optional_in(model: type[Any]) -> frozenset[str]:
     """Return the fields that a state can be without: the keys of a TypedDict that are not required."""
-    return model.__optional__ if issubclass(model, StandIn) else frozenset()
+    return model.__optional__ if issubclass(model, DeclaredModel) else frozenset()
 
 
 def is_state(model: type[Any], given: object) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.agents.stand_ins import StandIns
+from graphengine.agents.replacements import Replacements
 from graphengine.engine.session import in_memory
 from graphengine.kernel import (
     CURRENT,
@@ -223,7 +223,7 @@ class _Alone:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
             self._models.check_names(self._stage.plan)
-            StandIns(self._effects).checked(self._stage.plan)
+            Replacements(self._effects).checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise

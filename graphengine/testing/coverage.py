@@ -249,7 +249,7 @@ class _Fan:
 
     def watched(self, plan: Plan[Any], node: str, edges: Sequence[AnyEdge]) -> Sequence[AnyEdge]:
         """Return the same edges, whose conditions note their results."""
-        if not plan.fingerprint:  # a stand-in for a graph
+        if not plan.fingerprint:  # a stub for a graph
             return edges
         self.introduce(plan)
         found = self._noted.get(id(edges))
@@ -322,7 +322,7 @@ def _begin_observed(session: Session, *args: Any, **options: Any) -> None:  # no
 
 
 def introduce(plan: Plan[Any]) -> None:
-    """Report a graph to active coverages if a stand-in is run in its place."""
+    """Report a graph to active coverages if a stub is run in its place."""
     _FAN.introduce(plan)
 
 

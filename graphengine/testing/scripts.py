@@ -1,4 +1,4 @@
-"""Scripts: the user's stand-ins for a node, visit by visit."""
+"""Scripts: the user's stubs for a node, visit by visit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[Bas
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A stand-in for a nested graph: the label with which it ends, and the update that its node then writes.
+    """A stub for a nested graph: the label with which it ends, and the update that its node then writes.
 
     Args:
         label: The label of an edge to END in that graph.
@@ -38,37 +38,37 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Separate stand-ins for the items of a map.
+    """Separate stubs for the items of a map.
 
     Args:
         given: The updates of the items, in their order; one update for all of them; or a function, which may take the
             item.
     """
 
-    given: StandIn | Sequence[StandIn]
+    given: Stub | Sequence[Stub]
 
 
-StandIn: TypeAlias = "Update | Ended | AnyFunction[object]"
-Visits: TypeAlias = "StandIn | Items | Sequence[StandIn | Items]"
-"""One stand-in for every visit, or a list: one for each."""
+Stub: TypeAlias = "Update | Ended | AnyFunction[object]"
+Visits: TypeAlias = "Stub | Items | Sequence[Stub | Items]"
+"""One stub for every visit, or a list: one for each."""
 
 
 _ORDINALS = {1: "first", 2: "second", 3: "third"}
 
 
-class _BadStandIn(NodeError):
-    """A stand-in is invalid. The walk ends with this error, even if the graph handles it."""
+class _BadStub(NodeError):
+    """A stub is invalid. The walk ends with this error, even if the graph handles it."""
 
-    code = "bad_stand_in"
+    code = "bad_stub"
     retryable = False
 
 
 class Script:
-    """The stand-ins for one node.
+    """The stubs for one node.
 
     Args:
         path: The node's path.
-        given: The user's stand-ins.
+        given: The user's stubs.
         node: The node.
         state: The fields of its graph's state.
 
@@ -91,7 +91,7 @@ class Script:
         for number, item in enumerate(self._visits, start=1):
             self._check(item, f"visit {number}" if self._listed else "every visit")
         if self.is_graph and any(Injected.of(function).parameters for function in self.functions):
-            message = f"a function that stands in for a graph, as for {path}, gets no arguments"
+            message = f"a function that is the stub of a graph, as for {path}, gets no arguments"
             repair = f"let it take no parameters, or name the nodes in it: '{path}/…'"
             raise InputError(message, where=f"walk, node {path}", repair=repair)
 
@@ -102,17 +102,17 @@ class Script:
 
     @property
     def functions(self) -> Iterator[Callable[..., object]]:
-        """Yield the stand-ins that are functions."""
+        """Yield the stubs that are functions."""
         for given in self._visits:
             for item in _each_of(given.given) if isinstance(given, Items) else [given]:
                 if callable(item) and not isinstance(item, type):
                     yield item
 
     def now(self, key: str) -> object:
-        """Return the stand-in for the visit with this key; a retried attempt has the same.
+        """Return the stub for the visit with this key; a retried attempt has the same.
 
         Raises:
-            _BadStandIn: None is left.
+            _BadStub: None is left.
         """
         frame, index = key, 0
         if self.each:
@@ -121,10 +121,8 @@ class Script:
         number = self._numbers.setdefault(frame, len(self._numbers))
         if self._listed and number >= len(self._visits):
             have = len(self._visits)
-            stand_ins = "1 stand-in" if have == 1 else f"{have} stand-ins"
-            message = (
-                f"{self.path} is visited a {_ORDINALS.get(number + 1, f'{number + 1}th')} time, and has {stand_ins}"
-            )
+            stubs = "1 stub" if have == 1 else f"{have} stubs"
+            message = f"{self.path} is visited a {_ORDINALS.get(number + 1, f'{number + 1}th')} time, and has {stubs}"
             raise self._bad(message, "give one for each visit, or one without a list for all of them")
         found = self._visits[number if self._listed else 0]
         if not isinstance(found, Items):
@@ -133,16 +131,16 @@ class Script:
         if not _is_list(found.given):
             return items[0]
         if index >= len(items):
-            message = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stand-ins"
+            message = f"{self.path} is run for item {index} in visit {number + 1}, which has {len(items)} stubs"
             raise self._bad(message, "give one for each item")
         return items[index]
 
     def updates(self, given: object) -> tuple[str, Updates]:
-        """Return the label with which a graph ends, and the updates that a stand-in makes.
+        """Return the label with which a graph ends, and the updates that a stub makes.
 
         Raises:
-            BaseException: The stand-in is this exception.
-            _BadStandIn: It is invalid.
+            BaseException: The stub is this exception.
+            _BadStub: It is invalid.
         """
         try:
             self._check(given, "a visit")
@@ -180,12 +178,12 @@ class Script:
         else:
             yield name, given
 
-    def _bad(self, message: str, repair: str) -> _BadStandIn:
+    def _bad(self, message: str, repair: str) -> _BadStub:
         self.error = self.error or InputError(message, where=f"walk, node {self.path}", repair=repair)
-        return _BadStandIn(message, where=f"walk, node {self.path}", repair=repair)
+        return _BadStub(message, where=f"walk, node {self.path}", repair=repair)
 
     def _check(self, given: object, which: str) -> None:
-        """Check that a stand-in is valid, as far as that is known before the walk.
+        """Check that a stub is valid, as far as that is known before the walk.
 
         Raises:
             InputError: It is invalid.
@@ -241,4 +239,4 @@ def _labels(node: NodePlan) -> Sequence[str]:
     return sorted({label for call in node.calls if call.graph is not None for label in ends_of(call.graph)})
 
 
-__all__ = ["Ended", "Items", "Script", "StandIn", "Update", "Visits"]
+__all__ = ["Ended", "Items", "Script", "Stub", "Update", "Visits"]

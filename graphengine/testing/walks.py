@@ -1,4 +1,4 @@
-"""walk: the paths of a graph, with stand-ins for its nodes.
+"""walk: the paths of a graph, with stubs for its nodes.
 
 A copy of the graph runs on a real Runner, in memory, with a clock that jumps: edges, forks, joins, reducers, retries,
 fallbacks and limits are the engine's. Only the nodes' work is replaced.
@@ -20,7 +20,7 @@ from graphengine.models.scripted import shortened
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken
-from graphengine.testing.stand_ins import ENDING, with_stand_ins
+from graphengine.testing.stubs import ENDING, with_stubs
 from graphengine.testing.trail import Word, text_of, trail, words_of
 
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ async def walk(
     limits: Limits | None = None,
     **fields: object,
 ) -> Walked[S]:
-    """Walk a graph's real edges, with stand-ins for its nodes.
+    """Walk a graph's real edges, with stubs for its nodes.
 
-    A node's stand-in is one of these, for every visit, or a list of them, one for each visit; a list that is too short
+    A node's stub is one of these, for every visit, or a list of them, one for each visit; a list that is too short
     fails the walk with the node and the visit:
 
     - a mapping of fields (or a model, whose set fields count): the update, as the node would write it. It is handled as
@@ -162,14 +162,14 @@ async def walk(
 
     Args:
         graph: The graph.
-        nodes: The stand-ins for its nodes, by path.
+        nodes: The stubs for its nodes, by path.
         state: The initial state, or a mapping of its fields.
         models: The models for fallbacks that call one, as in `Runner`; without one such a fallback fails.
         limits: In place of the graph's own.
         fields: Fields of the state by name, over those of `state`.
 
     Raises:
-        InputError: A path names no node, a stand-in is invalid, a list was too short, or an update or the state does
+        InputError: A path names no node, a stub is invalid, a list was too short, or an update or the state does
             not fit.
         CompileError: The graph cannot run.
 
@@ -190,7 +190,7 @@ async def walk(
     """
     original = _plan_of(graph)
     introduce(original)
-    plan, scripts = with_stand_ins(original, nodes)
+    plan, scripts = with_stubs(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
     async with Runner(clock=FakeClock(), models={ALL: _NoModel(), **by_agent(models)}) as runner:
         run = runner.start(_with_plan(graph, plan), given, limits=limits)
@@ -199,7 +199,7 @@ async def walk(
         except RunFailed as error:
             result = error.result
         steps = await runner.history(run.id)
-    _check_stand_ins(steps, scripts)
+    _check_stubs(steps, scripts)
     return _walked(result, Run.of(steps))
 
 
@@ -240,8 +240,8 @@ def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     return copy
 
 
-def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
-    """Check that all stand-ins were valid.
+def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
+    """Check that all stubs were valid.
 
     Raises:
         InputError: A list was too short, or an update does not fit.
@@ -255,7 +255,7 @@ def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
         if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
             path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:
-                message = f"the stand-in for {path}, visit {step.visit}, does not fit: {failure.message}"
+                message = f"the stub for {path}, visit {step.visit}, does not fit: {failure.message}"
                 raise InputError(message, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 

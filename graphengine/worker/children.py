@@ -101,7 +101,7 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
 
 class ChildRuns(Extension):
-    """Starts child runs where the run of the node lives; for a node alone, something must stand in for every child."""
+    """Starts child runs where the run of the node lives; for a node alone, something must replace every child."""
 
     def __init__(self) -> None:
         self._shared: ref[Shared[Life[Any]]] | None = None
@@ -174,10 +174,10 @@ class _Start(Generic[S]):
         services, name = self.attempt.services, self.graph.name
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)
         if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
-            stand_in = self.attempt.acting("idempotent", name)
-            final: Any = self._given if stand_in is None else stand_in(self._given)
+            replacement = self.attempt.acting("idempotent", name)
+            final: Any = self._given if replacement is None else replacement(self._given)
             final = await final if inspect.isawaitable(final) else final
-            made.state = _opened(self.plan.state.initial(final, f"what stands in for {name}").values)
+            made.state = _opened(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
             derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")

@@ -77,8 +77,8 @@ def test_any_graph_can_be_run_dry(command: Callable[..., Result]) -> None:
 
 def test_one_agent_of_a_dry_run_can_have_a_model(command: Callable[..., Result]) -> None:
     """`--model WHO=NAME` applies on top of the set "default"; an option for all agents replaces it."""
-    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "writer=rules").stderr
-    assert "no rule-based stand-in" in command("run", "talk.py", "--model", "rules").stderr
+    assert "no rules to answer by" in command("run", "talk.py", "--model", "writer=rules").stderr
+    assert "no rules to answer by" in command("run", "talk.py", "--model", "rules").stderr
 
 
 def test_a_dry_run_is_resumed_dry(command: Callable[..., Result]) -> None:

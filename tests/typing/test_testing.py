@@ -63,7 +63,7 @@ async def test_types_of_a_node_run_alone() -> None:
 
 
 async def test_types_of_a_walk() -> None:
-    """Stand-ins of every kind are typed where they are written and where they are stored."""
+    """Stubs of every kind are typed where they are written and where they are stored."""
     nodes: dict[str, Visits] = {"review": [{"review": {"score": 1}}, lambda: {"review": Review(score=3)}]}
     walked = await walk(graph(), nodes, Article(task="bread"))
 

@@ -25,7 +25,7 @@ def desk(node="", **rule):
 
 
 def refused(graph):
-    """Run the test that the only error shows, and return the error: its stand-ins lead where the rule is broken."""
+    """Run the test that the only error shows, and return the error: its stubs lead where the rule is broken."""
     (problem,) = [problem for problem in graph.check() if not problem.warning]
     assert problem.line is not None
     names = {"walk": walk, "graph": graph}

@@ -1,4 +1,4 @@
-"""What is called in place of effects, `Runner(effects={…})`: refused at a start if it would stand in for nothing.
+"""What is called in place of effects, `Runner(effects={…})`: refused at a start if it would replace nothing.
 
 The keys are those of models: a name, the path of a node, or both; see `graphengine.agents.model_routing`. A name is
 known if a node's function, a tool or anything in the code of the graph has it. If the graph has tools of a server, or
@@ -25,8 +25,8 @@ _ACTS: Final = ("idempotent", "once")
 _WHERE: Final = "Runner(effects=…)"
 
 
-class StandIns(Extension):
-    """Checks what stands in for effects in the runs of one Runner.
+class Replacements(Extension):
+    """Checks what replaces effects in the runs of one Runner.
 
     Args:
         effects: Whether effects happen, as a Runner takes it.
@@ -64,12 +64,12 @@ class StandIns(Extension):
             raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
-        """Check that what stands in takes these parameters, and needs no others but `more`; see `_effects_of`."""
-        stand_in = replacing(self._given, graph, path, name)
-        if stand_in is None or (more is None and name not in self._names):
-            return  # what is given for a whole node stands in for effects alone
+        """Check that a replacement takes these parameters, and needs no others but `more`; see `_effects_of`."""
+        replacement = replacing(self._given, graph, path, name)
+        if replacement is None or (more is None and name not in self._names):
+            return  # what is given for a whole node replaces effects alone
         try:
-            signature = inspect.signature(stand_in)
+            signature = inspect.signature(replacement)
         except (TypeError, ValueError):  # as of some functions that are built in
             return
         if more is None:
@@ -77,10 +77,10 @@ class StandIns(Extension):
                 signature.bind(*takes)
                 return
         try:
-            signature.bind(**dict.fromkeys([*takes, *taken_by(stand_in, more or ())]))
+            signature.bind(**dict.fromkeys([*takes, *taken_by(replacement, more or ())]))
         except TypeError as error:
             repair = f"give it the parameters of {name}: {', '.join(takes) or 'none'}"
-            raise InputError(f"what stands in for {name}: {error}", where=_WHERE, repair=repair) from error
+            raise InputError(f"what replaces {name}: {error}", where=_WHERE, repair=repair) from error
 
 
 def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
@@ -125,4 +125,4 @@ def _words(code: CodeType) -> Iterator[str]:
             yield from _words(each)
 
 
-__all__ = ["StandIns"]
+__all__ = ["Replacements"]

@@ -1,7 +1,7 @@
-"""Stand-ins: the updates that nodes write in a walk, instead of running.
+"""Stubs: the updates that nodes write in a walk, instead of running.
 
 A walk follows a copy of the graph's compiled plan. The edges, conditions, retries, fallbacks, reducers and the state
-are the graph's own; a node's body is the stand-in, whose updates are handled as any others
+are the graph's own; a node's body is the stub, whose updates are handled as any others
 (`graphengine.engine.events.Written`). A nested graph is replaced by a graph of one node, which reaches the wanted end.
 """
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 # The plan that a walk follows.
 
 
-def with_stand_ins(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any], Sequence[Script]]:
-    """Return a graph's plan with stand-ins for its nodes, and the scripts of the named nodes.
+def with_stubs(plan: Plan[Any], given: Mapping[str, Visits]) -> tuple[Plan[Any], Sequence[Script]]:
+    """Return a graph's plan with stubs for its nodes, and the scripts of the named nodes.
 
     Raises:
-        InputError: A path names no node, or a stand-in is invalid.
+        InputError: A path names no node, or a stub is invalid.
         CompileError: A function cannot be bound.
     """
     known = list(plan.paths())
@@ -94,7 +94,7 @@ def _call(plan: Plan[Any], script: Script) -> Call:
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
     bound = {id(function): _bound(plan, state, function, script.path) for function in script.functions}
 
-    def stand_in(ctx: Context, **values: object) -> object:
+    def stub(ctx: Context, **values: object) -> object:
         given = script.now(ctx.idempotency_key)
         if not callable(given) or isinstance(given, type):
             return Written(script.updates(given)[1])
@@ -103,9 +103,7 @@ def _call(plan: Plan[Any], script: Script) -> Call:
 
     arguments = {name: argument for read in bound.values() for name, argument in read.items() if argument is not None}
     extras = {name for read in bound.values() for name, argument in read.items() if argument is None}
-    return replace(
-        _NOTHING, function=stand_in, arguments=tuple(arguments.values()), extras=tuple(sorted({*extras, "ctx"}))
-    )
+    return replace(_NOTHING, function=stub, arguments=tuple(arguments.values()), extras=tuple(sorted({*extras, "ctx"})))
 
 
 async def _awaited(script: Script, made: Awaitable[object]) -> Written:
@@ -121,7 +119,7 @@ def _bound(
         CompileError: A parameter has no source.
     """
     binder = Binder(state, frozenset(), lambda _graph, _where: None)
-    call = binder.call(FunctionBody.of(function, thread=False), None, f"stand-in for {path}")
+    call = binder.call(FunctionBody.of(function, thread=False), None, f"stub for {path}")
     wrong = [problem for problem in binder.problems if not problem.warning]
     if wrong:
         raise CompileError(plan.graph, wrong)
@@ -139,7 +137,7 @@ def _not_called() -> None:
 _NOTHING: Final = Call(FunctionBody.of(_not_called, thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
 
 
-# Stand-ins for graphs.
+# Stubs for graphs.
 
 
 class _Ending(BaseModel):
@@ -174,7 +172,7 @@ def _ending(script: Script) -> Plan[Any]:
         script.keep(key, updates)
         return {"label": label, "visit": key}
 
-    graph = Graph("stand-in", _Ending, result="visit")
+    graph = Graph("stub", _Ending, result="visit")
     graph.add_node(ENDING, end, thread=False)
     graph.add_edge(START, ENDING)
     for label in script.labels:
@@ -183,4 +181,4 @@ def _ending(script: Script) -> Plan[Any]:
     return replace(graph.compile(), fingerprint="")
 
 
-__all__ = ["ENDING", "with_stand_ins"]
+__all__ = ["ENDING", "with_stubs"]
