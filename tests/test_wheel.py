@@ -1,8 +1,12 @@
 """The wheel alone, without extras, in a clean environment: what it has, what it can do, and what it says is missing."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,27 @@ if __name__ == "__main__":
     with ProcessExecutor(1) as executor:  # needs no extra
         assert executor.submit(abs, -1).result() == 1
     RayExecutor()
+"""
+FROZEN = """
+import asyncio, sys
+from pathlib import Path
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph, Runner
+
+class Count(BaseModel):
+    n: int = 4
+    said: str = ""
+
+graph = Graph("count", Count, result="said")
+graph.add_node("more", lambda n: n + 1, writes="n", thread=False)
+graph.add_node("say", Agent("helper", by_rules=lambda n: f"n is {n}", prompt="{n}"), writes="said")
+graph.add_path(START, "more", "say", END)
+
+async def main():
+    async with Runner(Path(sys.argv[1])) as runner:
+        print((await runner.start(graph, {}).result()).output)
+
+asyncio.run(main())
 """
 CHECKS = """
 import os, sys
@@ -237,3 +262,20 @@ def test_the_inspector_names_the_extra_that_it_needs(clean: Environment, tmp_pat
     assert "look:" not in ran.stderr
     ended = clean.run("graphengine", "inspect", where=tmp_path / "flows")
     assert (ended.returncode, install_command("inspect") in ended.stderr) == (2, True), ended.stderr
+
+
+def test_pyinstaller_makes_a_program_of_a_graph(clean: Environment, tmp_path: Path) -> None:
+    """One file, which runs where nothing is installed: the hook of the wheel finds stubs, SQL and lazy modules."""
+    if find_spec("PyInstaller") is None or shutil.which("objdump") is None:
+        pytest.skip("it needs PyInstaller, which make dist installs, and objdump: apt-get install binutils")
+    more = tmp_path / "more"
+    more.mkdir()
+    link(more, "pyinstaller")
+    (tmp_path / "app.py").write_text(FROZEN, encoding="utf-8")
+    build = [str(clean.folder / "bin" / "python"), "-m", "PyInstaller", "--onefile", "--log-level=ERROR", "app.py"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(more)}
+    made = subprocess.run(build, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    command = [str(tmp_path / "dist" / "app"), "runs.db"]
+    done = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("n is 5\n", 0), done.stderr
