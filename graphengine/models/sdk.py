@@ -494,6 +494,8 @@ class Server:
             if received is None or received.data.startswith(_DONE):
                 return None
             event = read_json(received.data)
+            if isinstance(event, list) and len(event) == 1:  # an error of Gemini's endpoint
+                event = event[0]
             if not isinstance(event, dict):
                 raise ValueError(f"an event is not a JSON object: {received.data}")
             if event.get("error"):
