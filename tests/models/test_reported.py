@@ -107,3 +107,38 @@ async def test_a_call_that_the_server_could_not_read_is_made_again(edge: EdgeSer
     told = [turn.text for turn in edge.received()[-1].turns if turn.role == "tool"]
     assert [text.partition(":")[0] for text in told] == ["Error", "Error", "pong"]
     assert "<function=ping" in told[0]
+
+
+async def test_a_server_that_wants_all_thinking_back_gets_it(edge: EdgeServer) -> None:
+    """EverMind-AI/Raven#297, LibreChat#13366: a turn with calls but without thinking carries the field too."""
+    refusal = {"error": {"message": "The `reasoning_content` in the thinking mode must be passed back to the API."}}
+
+    def scene(received: Received) -> Scene | Raw:
+        sent: Any = received.body["messages"]
+        calling = [each for each in sent if each.get("tool_calls")]
+        if any("reasoning_content" not in each for each in calling):
+            return Raw(400, refusal)
+        if len(calling) == 2:
+            return Says("done")
+        call = {"id": f"c{len(calling)}", "type": "function", "function": {"name": "ping", "arguments": "{}"}}
+        thought = {} if calling else {"reasoning_content": "first thoughts"}
+        message = {"content": None, "tool_calls": [call], **thought}
+        return Raw(body={"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+
+    edge.answer(scene)
+    ping = tool(lambda: "pong", name="ping", description="Ping.")
+    answer, _ = await turns(Agent("a", tools=[ping], model=chat(edge, "deepseek-v4-flash")))
+    assert (answer, len(edge.calls)) == ("done", 3)
+
+
+async def test_an_answer_of_reasoning_alone_is_asked_for_again(edge: EdgeServer) -> None:
+    """openclaw#19582, openai-node#1567: its reasoning is not sent back, as nothing follows it."""
+    edge.play(Says(thinking="sealed"), Says("now"))
+    answer, _ = await turns(Agent("a", model=own(edge, PATHS[1])))
+    assert answer == "now"
+
+
+async def test_thinking_in_the_text_is_no_part_of_an_answer(edge: EdgeServer) -> None:
+    """pydantic-ai and Ollama: a server that does not know the model leaves `<think>` in the text."""
+    edge.play(Says("<think>\nhm\n</think>\n\nHello"))
+    assert (await turns(Agent("a", model=chat(edge, "qwen3:8b"))))[0] == "Hello"
