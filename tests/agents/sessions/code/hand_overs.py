@@ -5,7 +5,8 @@ from graphengine.agents import without_tools
 from graphengine.agents.chats import turn_of
 from graphengine.models import calls
 from graphengine.models.errors import AnswerRefused, ModelUnavailable
-from tests.agents.run_kits import ADD, add
+from tests.agents.run_kits import ADD, Work, add
+from tests.kit.runs import alone
 
 if TYPE_CHECKING:
     from tests.kit.given import runner
