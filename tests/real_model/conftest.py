@@ -41,6 +41,8 @@ class Server:
         """Kill it, if that was not done."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def model(self, *, native_schema: bool | None = None) -> OpenAIChatModel:
         """Return the model that it serves."""
