@@ -1,6 +1,16 @@
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from graphengine import END, START, Graph
 from graphengine.reducers import append, extend, maximum, merge
@@ -95,6 +105,16 @@ class AsyncReducer(BaseModel):
 class GoodReducers(BaseModel):
     best: Annotated[float, maximum] = 0.0
     views: Annotated[dict[str, int], merge] = {}
+
+
+def below(value: int, info: ValidationInfo) -> int:
+    """Return the value, or the most that a context has."""
+    assert info.context
+    return min(value, info.context["most"])
+
+
+class Bounded(BaseModel):
+    n: Annotated[int, AfterValidator(below)] = 0
 
 
 def of(state):
