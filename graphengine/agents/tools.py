@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.agents.approval import Approve
+    from graphengine.kernel.definitions import AnyFunction
 
     Blocking: TypeAlias = Callable[[Callable[[], object], Executor], Awaitable[object]]
 
@@ -145,7 +146,7 @@ class Tool(Generic[P, R_co]):
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     writes: ToolWrites = ()
-    offered: Callable[..., bool] | None = None
+    offered: AnyFunction[bool] | None = None
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     origin: str = field(default="", repr=False, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
@@ -434,7 +435,7 @@ class ToolOptions(TypedDict, total=False):
     on_error: OnError
     inputs: Mapping[str, str] | Sequence[str]
     writes: ToolWrites
-    offered: Callable[..., bool] | None
+    offered: AnyFunction[bool] | None
 
 
 @overload
@@ -458,7 +459,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
     on_error: OnError | EllipsisType = ...,
     inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
     writes: ToolWrites | EllipsisType = ...,
-    offered: Callable[..., bool] | EllipsisType | None = ...,
+    offered: AnyFunction[bool] | EllipsisType | None = ...,
 ) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 

@@ -61,7 +61,7 @@ class Options:
     writes: Writes | None = None
     retry: Retry | None = None
     timeout_seconds: float | None = None
-    fallback: object = UNSET
+    fallback: AnyFunction[object] | object = UNSET
     thread: bool | None = None
     on: str | None = None
     each: Each | None = None
@@ -299,7 +299,7 @@ class GraphDefinition(Generic[S, Out_co]):
         writes: Writes | None = None,
         retry: Retry | None = None,
         timeout_seconds: float | None = None,
-        fallback: object = UNSET,
+        fallback: AnyFunction[object] | object = UNSET,
         thread: bool | None = None,
         on: str | None = None,
         each: Each | None = None,

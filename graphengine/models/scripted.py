@@ -74,7 +74,7 @@ class ScriptedModel:
 
     name = "scripted"
 
-    def __init__(self, answers: Script | Mapping[str, Script]) -> None:
+    def __init__(self, answers: Mapping[str, Script] | Script) -> None:
         self.requests: list[Request] = []
         self._by_agent = isinstance(answers, Mapping)
         scripts: Mapping[str, Script] = cast("Mapping[str, Script]", answers) if self._by_agent else {"": answers}
