@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form", "id", "server")
 _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
@@ -56,6 +56,8 @@ def checked(response: object, model: Model, agent: str, known: set[str]) -> Resp
         calls=tuple(_calls(response, known)),
         why=utf8_text(response.why or ""),
         model=utf8_text(response.model or ""),
+        id=utf8_text(response.id or ""),
+        server=utf8_text(response.server or ""),
         native=_native(response, model, agent),
     )
 

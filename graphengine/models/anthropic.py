@@ -229,6 +229,7 @@ class AnthropicModel(PricedModel):
         return await self._priced(response, spent and replace(spent, is_batch=True))
 
     async def _priced(self, response: Response, spent: Spent | None) -> Response:
+        response = replace(response, server=self._server.place)
         if spent is None:
             return response
         cost_usd = await self._prices.cost(spent, response.model.removeprefix(f"{PROVIDER}:"))

@@ -365,6 +365,7 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
         why=_why(message.get("stop_details")) if stop == "refused" else "",
         model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
         native=_native(blocks, message.get("container")),
+        id=utf8_text(found) if isinstance(found := message.get("id"), str) else "",
     )
     return (spent or Spent()).on(response), spent
 

@@ -253,6 +253,8 @@ class Response:
         offline: Whether no language model was involved.
         native: The answer in the provider's own form; see `Message.native`.
         form: How the schema of a typed answer was sent; "" if there is none, or the adapter does not say.
+        id: The provider's id of the answer; "" for none.
+        server: Which server answered, as `api.openai.com:443`; "" if none did, or the adapter does not say.
     """
 
     content: object
@@ -269,6 +271,8 @@ class Response:
     offline: bool = False
     native: dict[str, JsonValue] | None = None
     form: Form = ""
+    id: str = ""
+    server: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name

@@ -309,7 +309,7 @@ class ServedModel(PricedModel, ABC):
     async def _counted(
         self, response: Response, whole: JsonObject, *, is_batch: bool = False, heard: bool = False
     ) -> Response:
-        """Return the response with the model that answered, its tokens and their cost.
+        """Return the response with its id, the model and the server that answered, its tokens and their cost.
 
         Args:
             response: The response.
@@ -322,6 +322,8 @@ class ServedModel(PricedModel, ABC):
         return replace(
             spent.on(response),
             model=f"{self._api}:{answered}" if answered else "",
+            id=utf8_text(text(whole, "id")),
+            server=self._server.place,
             cost_usd=await self._prices.cost(spent, answered) if spent.input_tokens else None,
         )
 

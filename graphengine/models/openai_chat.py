@@ -89,7 +89,7 @@ _THINKING: Final = ("reasoning_content", "reasoning")
 _RETURNED: Final = "reasoning_content"
 """The field of thinking that DeepSeek and Moonshot want back with each turn that has calls, be it empty."""
 
-_HEAD: Final = ("model", "usage", "service_tier")
+_HEAD: Final = ("id", "model", "usage", "service_tier")
 """Fields of pieces that are about the whole answer."""
 
 _KNOWN_OF_CALL: Final = ("id", "type", "index", "function")

@@ -210,6 +210,7 @@ class PydanticAIModel:
             reasoning_tokens=min(used.output_reasoning_tokens or 0, used.output_tokens),
             cost_usd=_cost(found),
             native=self._native(found),
+            id=utf8_text(found.provider_response_id or ""),
         )
 
     def _native(self, found: parts.ModelResponse) -> dict[str, Any] | None:

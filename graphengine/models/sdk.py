@@ -414,6 +414,12 @@ class Server:
         self._clients: Clients[Any] = Clients(self._made)
         self._failing = tuple(_Failing(functools.partial(self._translated, began=began)) for began in (False, True))
 
+    @property
+    def place(self) -> str:
+        """Its name and port, as answers have them; "" if its address has none."""
+        there = urlsplit(self.address)
+        return f"{there.hostname}:{there.port or (80 if there.scheme == 'http' else 443)}" if there.hostname else ""
+
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
         check_allowed(self.model, self.address)

@@ -21,6 +21,8 @@ PROVIDER: Final = "gen_ai.provider.name"
 AGENT: Final = "gen_ai.agent.name"
 CONVERSATION: Final = "gen_ai.conversation.id"
 REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 TOOL: Final = "gen_ai.tool.name"
 TOOL_CALL: Final = "gen_ai.tool.call.id"
@@ -54,6 +56,8 @@ COSTS: Final = ("gen_ai.usage.cost", "operation.cost")
 
 # General
 
+ADDRESS: Final = "server.address"
+PORT: Final = "server.port"
 ERROR: Final = "error.type"
 EXCEPTION: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"

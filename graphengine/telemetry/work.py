@@ -101,6 +101,7 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
     attributes[names.AGENT] = by["agent"]
     if names.COST in attributes:
         attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
+    attributes |= _answered(record)
     stop = names.STOPS.get(str(record.get("stop")))
     if stop is not None:
         attributes[names.FINISH_REASONS] = [stop]
@@ -112,6 +113,19 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
         answer = {**_message(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
     return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
+
+
+def _answered(record: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """Return the attributes of who answered, as far as the record has them."""
+    model, place = str(record.get("model", "")), str(record.get("server", ""))
+    host, _, port = place.rpartition(":")
+    found: dict[str, AttributeValue] = {
+        names.RESPONSE_MODEL: model.partition(":")[2] or model,
+        names.RESPONSE_ID: str(record.get("id", "")),
+        names.ADDRESS: host,
+    }
+    found = {name: value for name, value in found.items() if value}
+    return found | {names.PORT: int(port)} if host and port.isdecimal() else found
 
 
 def _message(message: Message) -> dict[str, object]:

@@ -159,6 +159,6 @@ def read(answer: Response) -> str:
     found: Mapping[str, Any] = {
         field.name: getattr(answer, field.name)
         for field in fields(answer)
-        if field.name != "model" and getattr(answer, field.name) != getattr(BLANK, field.name)
+        if field.name not in ("model", "id", "server") and getattr(answer, field.name) != getattr(BLANK, field.name)
     }
     return json.dumps(to_jsonable_python(found), ensure_ascii=False)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Agent, RunFailed, Runner, tool
-from graphengine.models import Model, OpenAIChatModel, ToolCall
+from graphengine.models import Message, Model, OpenAIChatModel, Request, ToolCall
 from tests.conformance.model_scenes import Fails, Received, Says, Scene
 from tests.kit.facts import said
 from tests.models.acts import Raw
@@ -46,6 +46,21 @@ async def turns(agent: Agent[Any]) -> tuple[object, list[dict[str, Any]]]:
         answer = await runner.run(agent, question="go", run_id="r")
         recorded = [said(step) for step in await runner.history("r")]
     return answer, [step["value"] for step in recorded if step.get("name") == "turn"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_who_answered_is_recorded(edge: EdgeServer, path: str, *, streams: bool) -> None:
+    """The provider's id of the answer, the model and the server, also of a streamed answer."""
+    edge.play(Says("yes"))
+    request = Request("a", "", [Message(role="user", text="go")], on_text=(lambda _: None) if streams else None)
+    model = adapter(path, edge.url)
+    found = await model.answer(request)
+    assert found.id, found
+    assert found.server == edge.url.removeprefix("http://"), found
+    edge.play(Says("yes"))
+    _, [turn] = await turns(Agent("a", model=model))  # whose Runner closes it
+    assert (turn["id"], turn["server"], turn["model"]) == (found.id, found.server, found.model)
 
 
 async def test_a_schema_that_is_refused_is_sent_in_words(edge: EdgeServer) -> None:

@@ -120,7 +120,15 @@ def whole() -> Graph[Desk]:
             output_tokens=2,
             cost_usd=0.5,
         ),
-        Response("about tides", model="acme:large", input_tokens=9, output_tokens=4, cost_usd=None),
+        Response(
+            "about tides",
+            model="acme:large",
+            input_tokens=9,
+            output_tokens=4,
+            cost_usd=None,
+            id="msg_2",
+            server="acme.example:8443",
+        ),
     ]
     inner = alone(Inner, more, "n", name="inner", node="more")
     graph = Graph("whole", Desk, secret_key=KEY)
@@ -176,6 +184,9 @@ async def test_a_run_is_a_trace(spans: Spans, reader: InMemoryMetricReader, monk
         "acme", 7, 0.5
     )  # fmt: skip
     assert "graphengine.cost_usd" not in second
+    names = "gen_ai.response.model", "gen_ai.response.id", "server.address", "server.port"
+    assert [second.get(name) for name in names] == ["large", "msg_2", "acme.example", 8443]
+    assert [first.get(name) for name in names] == ["large", None, None, None]
     assert (spans.named("execute_tool find").attributes or {})["gen_ai.tool.call.id"] == "c1"
     failed = next(span for span in spans.all if span.name == "shaky attempt")
     assert (failed.status.status_code, [event.name for event in failed.events]) == (StatusCode.ERROR, ["exception"])
