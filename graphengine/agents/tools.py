@@ -146,7 +146,7 @@ class Tool(Generic[P, R_co]):
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     writes: ToolWrites = ()
-    offered: AnyFunction[bool] | None = None
+    offered: Callable[..., bool] | None = None
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
     origin: str = field(default="", repr=False, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
