@@ -89,6 +89,8 @@ TEXTS = {
     "same_name": "two functions of a graph, or two graphs of a project, are named 'score'",
     "suite_unwritable": "tests/recorded cannot be written: Permission denied",
     "telemetry_missing": "--otel needs a package that is not installed",
+    "tool_left_out": "no model can call 'merge' of the MCP server docs: its schema is no object",
+    "tools_unavailable": "the MCP server docs does not start",
     "unexpected": "KeyError: 'text'; with --debug, the traceback",
     "usage": "No such option --outptu. Did you mean --output?",
 }
@@ -110,7 +112,7 @@ def classes() -> list[type[GraphEngineError]]:
     """Return the public error classes of the package, in the order of their declaration."""
     found: dict[type[GraphEngineError], None] = {}
     for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
-        if module.name.endswith("__main__") or ".cli" in module.name:
+        if module.name.endswith("__main__") or ".cli" in module.name or "pyinstaller" in module.name:
             continue
         for _, made in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if made.__module__ == module.name and issubclass(made, GraphEngineError):

@@ -38,9 +38,10 @@ from typing_extensions import TypedDict
 
 from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.approval import BY_MESSAGE
-from graphengine.agents.hand_overs import HandedOver, hand_over_to, speakers_of, targets_of
+from graphengine.agents.hand_overs import HandedOver, hand_over_to
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.runs import ANSWER, Asked
+from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.kernel import (
@@ -249,7 +250,7 @@ def _add_speakers(
 ) -> None:
     """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
     nodes = {name: "reply" if number == 0 else _node_of(name) for number, name in enumerate(speakers)}
-    hand_overs = {name: hand_over_to(each, f"{TURN}.hops") for name, each in speakers.items()}
+    hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
         tools = [hand_overs[other] for other in targets_of(each)]
         speaker = each if each.memory == memory else each.but(memory=memory)
