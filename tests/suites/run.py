@@ -53,10 +53,14 @@ def served(flows: str, *doors: str, token: bool = True) -> Iterator[dict[str, st
                 *words,
             ]
         env = {**os.environ, "GRAPHENGINE_TOKEN": TOKEN}
-        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+        output = Path(folder, "output")  # a pipe would be full after some runs, since each is a line
+        with output.open("w") as file:
+            process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, stdout=file)
         try:
-            assert process.stdout is not None
-            found = json.loads(process.stdout.readline())
+            while not (lines := output.read_text(encoding="utf-8").splitlines(keepends=True)) or lines[0][-1] != "\n":
+                assert process.poll() is None, f"{flows} cannot be served"
+                time.sleep(0.05)
+            found = json.loads(lines[0])
             yield found["doors"] if token else found
         finally:
             process.terminate()
