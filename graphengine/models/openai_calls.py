@@ -141,7 +141,11 @@ class StreamReader(ABC):
 
 
 class ServedModel(PricedModel, ABC):
-    """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported."""
+    """What the models behind OpenAI's two APIs share: settings, server, prices, and how usage is reported.
+
+    Attributes:
+        most_tools: The most tools of one request.
+    """
 
     most_tools: ClassVar[int] = MOST_TOOLS
     _api: ClassVar[str]

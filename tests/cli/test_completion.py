@@ -38,7 +38,7 @@ def test_commands_and_options_are_offered() -> None:
     assert values("graphengine schedule re") == ["resume", "remove"]
     assert values("graphengine ru") == ["run", "runs"]
     assert offered("graphengine ru")[1].help == COMMANDS["runs"][1]
-    assert values("graphengine check --s") == ["--strict", "--since", "--store"]
+    assert values("graphengine check --s") == ["--strict", "--servers", "--since", "--store"]
     assert values("graphengine --vers") == ["--version"]
     assert "interrupted" in values("graphengine runs --status |")
     assert values("graphengine completion |") == ["bash", "zsh", "fish"]

@@ -111,7 +111,7 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     """A model answers for every role; each answer is recorded and priced, and the key is nowhere."""
     edge.answer(team(texts))
     ran = call(folder, "run", LOOP, "--model", model, "--run-id", "r", "--store", "runs.db")
-    assert (ran.returncode, ran.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert (ran.returncode, written(ran.stdout)) == (0, texts["writer"][1].strip())
     assert "Traceback" not in ran.stderr
     total = "6 model calls, 6,300 tokens (6,000 in, 3,000 of them cached; 300 out)"
     assert f"{total}, {cost}" in ran.stderr
@@ -125,6 +125,11 @@ def test_the_review_loop_runs_with_language_models(  # noqa: PLR0913 - fixtures
     assert f"writer asked {model}: 1,050 tokens" in shown
     assert invoke("export", "r", "-o", "run.json", "--store", "runs.db").exit_code == 0
     see_no_key(folder, ran.stdout, ran.stderr, shown)
+
+
+def written(brief: str) -> str:
+    """Return a brief without the note on how many sources its sentences rest on."""
+    return brief.partition("\n\n> On one source alone")[0].strip()
 
 
 def test_what_a_researcher_invents_goes_back_to_it(
@@ -164,7 +169,7 @@ def test_a_run_can_continue_with_another_provider(
     assert "--model anthropic:claude-haiku-4-5" in resume
     words = ["resume", "r", "--graph", LOOP, "--store", "runs.db"]
     done = invoke(*words, "--model", "openai:gpt-5-mini", "--limit", "visits=none")
-    assert (done.exit_code, done.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert (done.exit_code, written(done.stdout)) == (0, texts["writer"][1].strip())
     assert "cost unknown, at least 0.0024 USD" in done.stderr
     assert [one.path for one in edge.calls] == ["/v1/messages"] * 3 + ["/v1/responses"] * 3
     table = invoke("show", "r", "--usage", "--store", "runs.db").stdout
@@ -181,7 +186,7 @@ def test_one_agent_of_the_review_loop_is_asked_at_another_provider(
     edge.answer(team(texts))
     words = ["--model", "anthropic:claude-haiku-4-5", "--model", "reviewer=openai:gpt-5-mini", "--store", "runs.db"]
     ran = invoke("run", LOOP, *words)
-    assert (ran.exit_code, ran.stdout.strip()) == (0, texts["writer"][1].strip())
+    assert (ran.exit_code, written(ran.stdout)) == (0, texts["writer"][1].strip())
     assert sorted(one.path for one in edge.calls) == ["/v1/messages"] * 4 + ["/v1/responses"] * 2
     assert "reviewer asked openai:gpt-5-mini" in ran.stderr
 

@@ -81,8 +81,8 @@ class Case:
             return await self.followed(self.runner.start(graph, run_id=self.run_id, **options))
         if verb == "resume":
             return await self.resumed(graph, options)
-        value, _, question = rest.partition(", question=")
-        names = [eval(text) for text in (value, question or "None")]  # noqa: S307 - our own page
+        value, _, wait = rest.partition(", wait=")
+        names = [eval(text) for text in (value, wait or "None")]  # noqa: S307 - our own page
         await self.runner.answer(self.run_id, names[0], wait=names[1])
         return []
 

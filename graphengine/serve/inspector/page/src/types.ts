@@ -696,6 +696,7 @@ export interface Wait {
   /** When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again. */
   due_at: number | null;
   answered: PostedAnswer | null;
+  facts?: Record<string, unknown>;
 }
 
 export interface Waypoint {
