@@ -11,8 +11,6 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydantic_core import from_json
-
 from graphengine.agents.tools import Tool
 
 if TYPE_CHECKING:
@@ -27,10 +25,9 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What a visit of an agent gives in place of an answer: who gets the conversation, and why."""
+    """What a visit of an agent gives in place of an answer: who gets the conversation."""
 
     to: str
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,7 @@ def handed_over(calls: Sequence[ToolCall], results: Sequence[Message], tools: Ma
     for call, result in zip(calls, results, strict=True):
         tool = tools.get(call.name)
         if isinstance(tool, HandOver) and not result.is_error:
-            given = from_json(call.arguments or "{}")
-            return HandedOver(tool.to, str(given.get("reason", "")) if isinstance(given, dict) else "")
+            return HandedOver(tool.to)
     return None
 
 

@@ -222,8 +222,9 @@ class RunRuntime(NodeScope):
         return {ALWAYS_GIVEN: ToolContext(self.attempt, written)}
 
     def lose(self, facts: JsonValue) -> None:
-        """Note what was asked in the call that failed here, below whose key this runs."""
-        self.work.lost[self.below] = facts
+        """Note what was asked in the call that failed here, below whose key this runs, without secrets of the state."""
+        guard, lost = self.around.guard, {self.below: facts}
+        self.work.lost |= lost if guard is None else guard.hide(lost)
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""

@@ -535,7 +535,7 @@ class StepJournal:
                 raise
             done = WorkDone(self._task, began, self._services.now(), place, name, piece.record, piece.size_bytes)
             done.usage = piece.usage
-            done.by = piece.by
+            done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
             done.outputs = self._outputs.get(place)
             await self._services.host.note(done)
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))

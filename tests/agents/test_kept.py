@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,18 @@ from graphengine import (
     Agent,
     Graph,
     Retry,
+    RunFailed,
     Runner,
     ScriptedModel,
+    Settings,
     Window,
 )
 from graphengine.agents.tools import Tool
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import InputError
+from graphengine.media import Media
 from graphengine.models import Request, Response
-from graphengine.models.errors import ModelTransient
+from graphengine.models.errors import BadRequest, ModelTransient
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within
 from tests.kit.facts import said
@@ -156,6 +160,49 @@ async def test_a_tool_that_gives_a_secret_away_fails_the_node_and_loses_nothing(
         log = b"".join(encode_step(step) for step in await runner.history(run.id))
     assert b"sesame" not in log
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
+
+
+class Refuses(ScriptedModel):
+    """A model that refuses every request, under a name that a caller chose."""
+
+    async def answer(self, request: Request) -> Response:
+        """Refuse."""
+        raise BadRequest("no", where=self.name, repair="none")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"settings": Settings(extra={"user": "sesame-open-up"})},
+        {"settings": Settings(extra={"sesame-open-up": "user"})},
+        {"settings": Settings(stop=["sesame-open-up"])},
+        {"prompt": lambda: ["look", Media(url="https://example.org/a.png?key=sesame-open-up", type="image/png")]},
+        {"name": "for sesame-open-up"},
+        {"model": "sesame-open-up"},
+    ],
+    ids=["extra", "key", "stop", "media", "agent", "model"],
+)
+@pytest.mark.parametrize("kind", [Refuses, ScriptedModel])
+async def test_what_a_call_was_asked_is_recorded_without_secrets(
+    given: dict[str, Any], kind: type[ScriptedModel]
+) -> None:
+    """Neither the record of a call that failed nor that of an answer has one, in its texts, keys and names."""
+    pytest.importorskip("cryptography")
+    model = kind(["done"])
+    model.name = given.get("model", "scripted")
+
+    async def work(token: SecretStr) -> str:
+        assert token.get_secret_value() == "sesame-open-up"
+        return str(await Agent("writer", prompt="rhyme").but(**{**given, "model": model}).run())
+
+    graph = alone(Secretive, work, "draft", name="g", secret_key=KEY)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        with suppress(RunFailed):
+            await run.result()
+        steps = await runner.history(run.id)
+    assert b"sesame" not in b"".join(encode_step(step) for step in steps)
+    assert kind is ScriptedModel or any(getattr(step.data, "lost", None) for step in steps)
 
 
 async def test_a_model_that_gives_a_secret_away_is_counted() -> None:

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 from graphengine import Agent, Graph
 from graphengine.agents import without_tools
 from graphengine.agents.chats import turn_of
-from graphengine.models import calls
+from graphengine.models import Response, ToolCall, calls
 from graphengine.models.errors import AnswerRefused, ModelUnavailable
 from tests.agents.run_kits import ADD, Work, add
 from tests.kit.runs import alone
