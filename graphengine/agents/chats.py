@@ -114,6 +114,7 @@ class ChatTurn(BaseModel):
         key: The key of the message.
         agent: The agent that speaks.
         hops: How often the message was handed over.
+        remembered: How many messages the memory had when the message came, where it can be handed over.
         outcome: How the turn ended; None while it is being answered. `refused` and `cut` are of the model's answer,
             `failed` is any other failure that does not pass, `cancelled` means that the conversation ended before.
         code: The code of the failure; "" if it was answered.
@@ -126,6 +127,7 @@ class ChatTurn(BaseModel):
     key: str
     agent: str
     hops: int = 0
+    remembered: int | None = None
     outcome: Outcome | None = None
     code: str = ""
     why: str = ""
@@ -198,8 +200,12 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         speaker = last.agent if last is not None and last.agent in speakers else agent.name
         said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=speaker)
         found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs}}
+        left = messages
         if any(each.role == "summary" for each in messages[1:]):
-            found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
+            left = effective(messages)  # the summary, and what it does not replace
+            found[memory] = Replace(left)
+        if len(speakers) > 1:
+            found[TURN] = begun.model_copy(update={"remembered": len(left)})
         return found
 
     async def listen(ctx: Context, messages: Sequence[Message] = ()) -> dict[str, object]:
@@ -217,8 +223,9 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         result=ANSWER,
         resources=alone.resources,
     )
-    seen = {"messages": memory} if any(each.window is not None for each in speakers.values()) else {}
-    graph.add_node("listen", listen_on if len(speakers) > 1 else listen, inputs=seen, writes=[TURN, *inputs, memory])
+    hands = len(speakers) > 1
+    seen = {"messages": memory} if hands or any(each.window is not None for each in speakers.values()) else {}
+    graph.add_node("listen", listen_on if hands else listen, inputs=seen, writes=[TURN, *inputs, memory])
     _add_speakers(graph, speakers, memory, inputs)
     return graph
 
@@ -261,7 +268,15 @@ def _add_speakers(
             writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
         given = None if each.prompt else {name: name for name in inputs}
         graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
-    graph.add_node("unanswered", _unanswered, writes=[TURN, ANSWER])
+    if len(speakers) > 1:
+
+        def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
+            kept = messages[: turn.remembered]  # without what the agents said that handed the message on
+            return _unanswered(turn, error) | ({} if len(kept) == len(messages) else {memory: Replace(kept)})
+
+        graph.add_node("unanswered", forgotten, inputs={"messages": memory}, writes=[TURN, ANSWER, memory])
+    else:
+        graph.add_node("unanswered", _unanswered, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
     graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")

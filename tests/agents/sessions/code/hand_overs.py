@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from graphengine import Agent, Graph
+from graphengine import Agent, Graph, tool
 from graphengine.agents import without_tools
 from graphengine.agents.chats import turn_of
 from graphengine.models import Response, ToolCall, calls
