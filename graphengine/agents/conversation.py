@@ -131,7 +131,7 @@ class Conversation(Generic[T]):
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._offered: Sequence[str] | None = None  # in this turn; None for all
-        self._names: Mapping[str, JsonValue] = {}  # those of tools that have another name than their source's
+        self._names: Mapping[str, JsonValue] = {}  # where the tools of sources are from
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.agents.tools import Tool, by_name
+from graphengine.agents.tools import Tool, by_name, called_alike
 from graphengine.kernel.definitions import Injected
 from graphengine.models.tool_schemas import unlike
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def named_apart(
     kit: Sequence[tuple[int | None, Tool]], recorded: Mapping[str, Sequence[object]]
 ) -> tuple[dict[str, Tool], dict[str, JsonValue]]:
-    """Return the tools of one conversation by name, and what is to be recorded of those with another name than theirs.
+    """Return the tools of one conversation by name, and what is to be recorded: where those of sources are from.
 
     A tool of a source whose name another tool has gets another name. What a source lists can change while a run waits,
     so the names that a conversation has begun with are recorded: none of them passes to another tool.
@@ -30,25 +30,28 @@ def named_apart(
 
     Args:
         kit: The tools, each with the place of its source among the agent's tools; None for one that has no source.
-        recorded: What was recorded of the conversation.
+        recorded: What was recorded of the conversation: by name, the place of the source and the name at its origin.
 
     Raises:
-        DefinitionError: Two that have no source have the same name.
+        DefinitionError: Two that have no source, or two of one source, have the same name.
     """
     own = by_name(tool for place, tool in kit if place is None)
+    origins: set[tuple[int, str]] = set()
     earlier = {(place, origin): name for name, (place, origin) in recorded.items()}
     found: dict[str, Tool] = {}
     made: dict[str, JsonValue] = {}
     for place, tool in kit:
-        name = tool.name
+        name, origin = tool.name, tool.origin or tool.name
         if place is not None:
-            known = earlier.get((place, tool.origin), "")
-            if known and known not in {*own, *found}:
+            if (place, origin) in origins:
+                raise called_alike(origin)
+            origins.add((place, origin))
+            known = earlier.get((place, origin), "")
+            if known and not (known in own or known in found):
                 name = known
-            elif name in (taken := {*own, *found, *recorded}):
-                name = unlike(name, f"{place} {tool.origin}", taken)
-            if name != tool.origin:
-                made[name] = [place, tool.origin]
+            elif name in own or name in found or name in recorded:
+                name = unlike(name, f"{place} {origin}", {*own, *found, *recorded})
+            made[name] = [place, origin]
         found[name] = tool if name == tool.name else replace(tool, name=name)
     return found, made
 

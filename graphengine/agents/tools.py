@@ -124,7 +124,7 @@ class Tool(Generic[P, R_co]):
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             as one dict, validated by it. Models get a form of it that all providers accept, with other names for
             properties whose own are not.
-        origin: The name that it has where it is from, as at a server, which its `name` may differ from; "" for none.
+        origin: The name that it has where it is from, as at a server, which its `name` may differ from; "" for `name`.
 
     Raises:
         DefinitionError: A model could not call this function.
@@ -386,7 +386,8 @@ class Tool(Generic[P, R_co]):
 class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
-    It may be opened several times, also by several event loops; its resources are released after the last close.
+    It may be opened several times, also by several event loops; its resources are released after the last close. A tool
+    is known again by its `origin`, or else by its `name`: a call that waits or is repeated goes to the same one.
     """
 
     @property
@@ -527,10 +528,15 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
     found: dict[str, Tool] = {}
     for each in tools:
         if each.name in found:
-            repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
-            raise DefinitionError(f"two tools are called {each.name}", where=f"tool {each.name}", repair=repair)
+            raise called_alike(each.name)
         found[each.name] = each
     return found
+
+
+def called_alike(name: str) -> DefinitionError:
+    """Return the error of two tools with one name."""
+    repair = "rename one: tool(function, name=…), or mcp(…, prefix=…) for those of a server"
+    return DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
 
 
 async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
@@ -677,6 +683,7 @@ __all__ = [
     "ToolSource",
     "ToolsUnavailable",
     "by_name",
+    "called_alike",
     "check_choice",
     "split_tools",
     "tool",
