@@ -136,6 +136,7 @@ class Conversation(Generic[T]):
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut
         self._cut: list[Message] = []  # the parts so far of an answer that the model goes on with
+        self._cut_last: Response | None = None  # the answer that has the last of them
         self._steered: Sequence[str] = ()
         self._is_last = False
         self._refused: list[T] = []  # by the check, the latest first
@@ -273,11 +274,18 @@ class Conversation(Generic[T]):
     # Answers that are cut off.
 
     def _whole(self, response: Response) -> Response:
-        """Return an answer with the parts before it."""
-        if not self._cut or response.calls:
+        """Return an answer with the parts before it; they stay cut if it does not go on with them.
+
+        A text beside calls ends the text that was cut: as any text beside calls, it is no part of the answer.
+        """
+        if response.calls:
+            self._cut = [] if str(response.content).strip() else self._cut
+            return response
+        if not self._cut or self._cut_last is None:
             return response
         texts = [*(part.text for part in self._cut), str(response.content)]
-        return replace(response, content=functools.reduce(joined, texts))
+        is_nothing = response.stop == "end" and not texts[-1].strip()
+        return replace(self._cut_last if is_nothing else response, content=functools.reduce(joined, texts))
 
     def _unusable(self, response: Response, model: Model, name: str = "turn") -> ModelError | None:
         """Return why an answer is not complete, None if it is; its record is refused if that is raised."""
@@ -290,10 +298,12 @@ class Conversation(Generic[T]):
 
     def _goes_on(self, response: Response) -> bool:
         """Ask the model to go on with a text that was cut. Return whether it was asked."""
-        may_go_on = self._agent.on_cut == "continue" and has_text(response) and response.stop == "cut"
+        is_text = has_text(response) and bool(self.messages[-1].text.strip())
+        may_go_on = self._agent.on_cut == "continue" and is_text and response.stop == "cut"
         if not may_go_on or is_short(response, self._parts.settings.max_tokens) or len(self._cut) + 1 == MOST_PARTS:
             return False
         self._cut.append(self.messages[-1])
+        self._cut_last = response
         self._go_on = utf8_text(go_on(str(response.content)))
         self.messages.append(Message(role="user", text=self._go_on, agent=self._agent.name))
         return True

@@ -229,10 +229,11 @@ class Asked(Generic[T]):
 
     def graph(self) -> GraphDefinition[Any]:
         """Return its graph, made once for the same resources, with those that the Runner has and it can take."""
-        made, key = graphs_of(self.agent), ("once", self.resources)
+        is_turn = "chat" in self.options
+        made, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
         if key not in made:
             factories = dict.fromkeys(self.resources, _given_by_the_runner)
-            alone = self.agent.but(hand_to=()) if "chat" in self.options else self.agent
+            alone = self.agent.but(hand_to=()) if is_turn else self.agent
             made[key] = graph_of_agent(alone, GraphDefinition, factories)
         return made[key]
 
