@@ -36,13 +36,29 @@ class WrittenPart:
     kind: object
     reader: Output[Any]
 
+    def is_in(self, result: object) -> bool:
+        """Return whether a result has the part, be it None; a dict may lack the key, and a list the item."""
+        value = result
+        for part in () if self.path is None else self.path.parts:
+            found = Path("", "", (part,)).walk(value)
+            if found is None:
+                return _holds(value, part[1])
+            value = found
+        return True
+
     def recorded(self, result: object) -> JsonValue:
-        """Return the part of a result as JSON. Raises: PydanticSerializationError, ValidationError: It does not fit."""
+        """Return the part of a result as JSON that can be read back.
+
+        Raises:
+            PydanticSerializationError, ValidationError: It does not fit, or what is made of it as JSON does not: NaN.
+        """
         part = result if self.path is None else self.path.walk(result)
         try:
-            return self.reader.recorded(part)
+            found = self.reader.recorded(part)
         except PydanticSerializationError:  # perhaps it is JSON: a person's result, or that of a replacement
-            return self.reader.recorded(self.reader.from_record(cast("Any", part)))
+            found = self.reader.recorded(self.reader.from_record(cast("Any", part)))
+        self.reader.from_record(found)
+        return found
 
 
 def parts_of(writes: object, function: Callable[..., object], tool: str) -> tuple[WrittenPart, ...]:
@@ -85,13 +101,19 @@ def _part(field: str, source: str, returns: object, where: str) -> WrittenPart:
     return WrittenPart(field, Path(path.text, path.root, below.parts), kind, Output(kind, where=where))
 
 
+def _holds(value: object, key: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return key in value or str(key) in value
+    return not isinstance(value, (list, tuple)) or (isinstance(key, int) and -len(value) <= key < len(value))
+
+
 def outcome_with(parts: Sequence[WrittenPart], tool: str, value: object) -> ToolOutcome:
     """Return the outcome for a tool's result, with what it writes."""
     found = outcome_of(tool, value)
     if not parts or found.is_error or isinstance(value, ToolOutcome):
         return found
     try:
-        writes = {part.field: part.recorded(value) for part in parts}
+        writes = {part.field: part.recorded(value) for part in parts if part.is_in(value)}
     except (PydanticSerializationError, ValidationError, ValueError) as error:
         why = text_of(error).splitlines()[0]
         text = f"{tool} did its work, but its result is not of the type that it is annotated with: {why}"

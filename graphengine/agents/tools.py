@@ -117,7 +117,7 @@ class Tool(Generic[P, R_co]):
         writes: The fields of the state that its result is written to, besides being the model's: a field, several that
             the result's keys name, or a dict of field to `"path.in.result"` or `"."`. They are recorded with the call,
             and written with the result of the agent's node, in the order of the calls; later calls find them in
-            `ctx.written`, see `ToolContext`. A call that fails writes nothing.
+            `ctx.written`, see `ToolContext`. A call that fails writes nothing, nor does a key that the result lacks.
         offered: Returns whether models get it in a turn: a function of fields of the state, which its parameters name,
             and of `turn`, from 1, and `tool`, the tool's name. It is offered in all turns if not given. A turn records
             what it offered, and a call of anything else is refused.

@@ -1,5 +1,5 @@
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -24,6 +24,10 @@ class Shop(BaseModel):
     last: str = ""
     note: str = ""
     notes: list[str] = []
+
+
+class Scale(Shop):
+    weight: float = 0
 
 
 class Vault(Shop):
@@ -65,6 +69,21 @@ def breaks(name: str) -> Item:
 def lies(name: str) -> Item:
     """Return something else."""
     return {"price": "much"}  # type: ignore[return-value]
+
+
+def misses(name: str) -> Item:
+    """Find nothing."""
+    return None  # type: ignore[return-value]
+
+
+def weigh(name: str) -> float:
+    """Return what JSON has no form for."""
+    return float("nan")
+
+
+def part(name: str) -> dict[str, Any]:
+    """Return one of the two."""
+    return {"last": name}
 
 
 PICK = tool(pick, writes={"cart": ".", "last": "name"})
