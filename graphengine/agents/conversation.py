@@ -332,7 +332,9 @@ class Conversation(Generic[T]):
         self._steered = [utf8_text(as_text(each)) for each in steered]
         self.messages += [Message(role="user", text=text, agent=self._agent.name) for text in self._steered]
         await self._shorten()
-        if any(tool.offered is not None for tool in self._tools.values()):
+        self._offered = None
+        is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
+        if not is_known and any(tool.offered is not None for tool in self._tools.values()):
             values = {**self._given, **self._inputs}
             offer = functools.partial(offered_in, self._turn, self._tools, values)
             self._offered = cast("Sequence[str]", await self._runtime.blocking(offer))

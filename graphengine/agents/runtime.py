@@ -209,6 +209,10 @@ class RunRuntime(NodeScope):
         """Return whether a call is recorded, or has begun."""
         return self.work.has_begun(*record)
 
+    def is_recorded(self, name: str, what: str) -> bool:
+        """Return whether the next piece of work of this name and text is recorded."""
+        return self.work.known(name, what) is not None
+
     async def objection(self, answer: RecordedResult) -> str:
         """Return why an answer does not hold any more, "" if it does: extensions know who may answer."""
         if answer.by == "answer":
@@ -437,6 +441,10 @@ class StandaloneRuntime:
         """Return None: nobody was asked."""
 
     def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
+    def is_recorded(self, name: str, what: str) -> bool:  # noqa: ARG002
         """Return False, as nothing is recorded."""
         return False
 

@@ -78,12 +78,17 @@ async def test_a_turn_offers_what_its_state_and_number_allow() -> None:
 
 
 async def test_a_recorded_turn_keeps_what_it_offered(tmp_path: Path) -> None:
-    """A run that is resumed under other rules makes the calls of the turn that was recorded."""
+    """A run that is resumed under other rules makes the calls of the turn that was recorded, and asks no rule again."""
     model = ScriptedModel(
         lambda request: calls(("write", {"text": "x"})) if len(request.messages) < 2 else Response("ok")
     )
-    kept = {"offered": True}
-    graph = desk(model, tool(write, approve=True, offered=lambda: kept["offered"]))
+    kept: dict[str, Any] = {"offered": True, "asked": []}
+
+    def offered(turn: int) -> bool:
+        kept["asked"].append(turn)
+        return bool(kept["offered"])
+
+    graph = desk(model, tool(write, approve=True, offered=offered))
     async with Runner(tmp_path / "runs.db") as runner:
         assert (await runner.start(graph, run_id="r").result()).status == "waiting"
     kept["offered"] = False
@@ -93,6 +98,7 @@ async def test_a_recorded_turn_keeps_what_it_offered(tmp_path: Path) -> None:
         turns = [step.data for step in await runner.history("r") if "turn" in str(getattr(step.data, "key", ""))]
     assert model.requests[-1].messages[-1].text == "wrote x"
     assert [turn.value["offered"] for turn in turns] == [["write"], []]  # type: ignore[union-attr,index]
+    assert kept["asked"] == [1, 2]
 
 
 async def test_a_required_choice_holds_only_for_what_is_offered() -> None:
