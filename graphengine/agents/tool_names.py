@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.tools import Tool, by_name, called_alike
@@ -60,9 +60,37 @@ OF_A_TURN: Final = ("turn", "tool")
 """The parameters of `offered=` that are no fields: the number of the turn, and the tool's name."""
 
 
-def reads_of_offer(function: Callable[..., object]) -> Iterator[Parameter]:
+@dataclass(frozen=True, slots=True)
+class AllOffer:
+    """Several functions that say whether a tool is offered, as one: it is if all of them allow it."""
+
+    functions: tuple[Callable[..., bool], ...]
+
+    def __call__(self, **values: object) -> bool:
+        """Return whether all allow it; each gets what it reads of the values."""
+        return all(_allows(function, values) for function in self.functions)
+
+
+def both_offer(first: Callable[..., bool] | None, second: Callable[..., bool] | None) -> Callable[..., bool] | None:
+    """Return what says whether a tool is offered that two functions have to allow; None if there is none."""
+    if first is None or second is None:
+        return first or second
+    return AllOffer((first, second))
+
+
+def _allows(function: Callable[..., bool], values: Mapping[str, object]) -> bool:
+    if isinstance(function, AllOffer):
+        return function(**values)
+    return function(**{each: values[each] for each in Injected.of(function).names if each in values})
+
+
+def reads_of_offer(function: Callable[..., bool]) -> Iterator[Parameter]:
     """Yield what a function reads that says whether a tool is offered."""
-    return (each for each in Injected.of(function).parameters if each.name not in OF_A_TURN)
+    if isinstance(function, AllOffer):
+        for each in function.functions:
+            yield from reads_of_offer(each)
+    else:
+        yield from (each for each in Injected.of(function).parameters if each.name not in OF_A_TURN)
 
 
 def offered_in(turn: int, tools: Mapping[str, Tool], values: Mapping[str, object]) -> list[str]:
@@ -75,13 +103,9 @@ def offered_in(turn: int, tools: Mapping[str, Tool], values: Mapping[str, object
     """
     found = []
     for name, tool in tools.items():
-        function = tool.offered
-        if function is not None:
-            given = {**values, "turn": turn, "tool": name}
-            if not function(**{each: given[each] for each in Injected.of(function).names if each in given}):
-                continue
-        found.append(name)
+        if tool.offered is None or _allows(tool.offered, {**values, "turn": turn, "tool": name}):
+            found.append(name)
     return found
 
 
-__all__ = ["named_apart", "offered_in", "reads_of_offer"]
+__all__ = ["AllOffer", "both_offer", "named_apart", "offered_in", "reads_of_offer"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from graphengine.agents.tool_names import both_offer
 from graphengine.agents.tools import LeavesOut, Tool, ToolSource, split_tools
 from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import did_you_mean
@@ -25,10 +26,11 @@ def toolset(
         tools: Functions, `tool(function, …)`, `mcp(…)` and other sources, and sets.
         only: Those to use, by the names that models get without the prefix; all if not given.
         prefix: Put before each name.
-        offered: In which turns models get them, as for `tool`.
+        offered: In which turns models get them, as for `tool`. A tool's own `offered` has to allow it too.
 
     Raises:
-        DefinitionError: A name in `only` is no tool's, or a prefix makes a name that no provider accepts.
+        DefinitionError: A name in `only` is no tool's, or a prefix makes a name that no provider accepts. Of sources
+            that is known, and raised, when they are opened.
 
     Example:
         >>> def look(word: str) -> str: ...
@@ -40,41 +42,58 @@ def toolset(
     if hosted:
         text = f"{hosted[0].name} is run by the model's provider, under its own name"
         raise DefinitionError(text, where="toolset", repair="give it to the agent itself")
-    chosen = _Chosen(None if only is None else frozenset(only), prefix, offered)
     own = [each for each in kit if isinstance(each, Tool)]
-    made = chosen.of(own, is_all=len(own) == len(kit))
-    return [*made, *(_Part(each, chosen) for each in kit if not isinstance(each, Tool))]
+    chosen = _Chosen(None if only is None else frozenset(only), prefix, offered, frozenset(each.name for each in own))
+    parts = [_Part(each, chosen) for each in kit if not isinstance(each, Tool)]
+    if not parts:
+        chosen.check(())
+    chosen.parts.extend(parts)
+    return [*chosen.of(own), *parts]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Chosen:
-    """What is said of the tools of a set: the arguments of `toolset`."""
+    """What is said of the tools of a set: the arguments of `toolset`.
+
+    Attributes:
+        own: The names of the tools that are known without a source.
+        parts: The sources.
+        listed: The names that each of them listed when it was last opened.
+    """
 
     only: frozenset[str] | None
     prefix: str
     offered: Callable[..., bool] | None
+    own: frozenset[str]
+    parts: list[_Part] = field(default_factory=list)
+    listed: dict[_Part, Sequence[str]] = field(default_factory=dict)
 
-    def of(self, tools: Sequence[Tool], *, is_all: bool) -> list[Tool]:
-        """Return those of the tools that are in the set, as they are there.
-
-        Raises:
-            DefinitionError: These are all there can be, and a name is none of theirs.
-        """
-        known = {each.name: each for each in tools}
-        wanted = known.keys() if self.only is None else self.only
-        for name in sorted(wanted - known.keys()) if is_all else ():
-            text, repair = f"toolset(only=…): there is no tool {name!r}", did_you_mean(name, known)
-            raise DefinitionError(text, where="toolset", repair=repair)
+    def of(self, tools: Sequence[Tool]) -> list[Tool]:
+        """Return those of the tools that are in the set, as they are there."""
         return [
             replace(
                 each,
                 name=self.prefix + each.name,
                 origin=each.origin and self.prefix + each.origin,
-                offered=self.offered or each.offered,
+                offered=both_offer(self.offered, each.offered),
             )
             for each in tools
-            if each.name in wanted
+            if self.only is None or each.name in self.only
         ]
+
+    def missing(self, known: Collection[str]) -> Sequence[str]:
+        """Return the names in `only` that are none of these, nor of tools without a source."""
+        return sorted((self.only or frozenset()).difference(self.own, known))
+
+    def check(self, known: Collection[str]) -> None:
+        """Check that the names in `only` are among these, or those of tools without a source.
+
+        Raises:
+            DefinitionError: One is not.
+        """
+        for name in self.missing(known):
+            text, repair = f"toolset(only=…): there is no tool {name!r}", did_you_mean(name, {*self.own, *known})
+            raise DefinitionError(text, where="toolset", repair=repair)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,11 +116,30 @@ class _Part:
     @property
     def offered(self) -> Callable[..., bool] | None:
         """In which turns models get them."""
-        return self.chosen.offered
+        return both_offer(self.chosen.offered, getattr(self.source, "offered", None))
 
     async def open(self) -> Sequence[Tool]:
-        """Open the source, and return those of its tools that are in the set. Raises: as the source."""
-        return self.chosen.of(await self.source.open(), is_all=False)
+        """Open the source, and return those of its tools that are in the set.
+
+        Raises:
+            DefinitionError: All sources of the set have been opened, and a name in `only` is no tool's.
+            Exception: As the source.
+        """
+        tools = await self.source.open()
+        try:
+            self.chosen.listed[self] = [each.name for each in tools]
+            await self._check()
+            return self.chosen.of(tools)
+        except BaseException:
+            await self.source.close()
+            raise
+
+    async def _check(self) -> None:
+        """Check `only`, once it is known what every source of the set lists; what no model can call is there too."""
+        listed = self.chosen.listed
+        known = {name for names in listed.values() for name in names}
+        if all(part in listed for part in self.chosen.parts) and self.chosen.missing(known):
+            self.chosen.check({*known, *[name for part in self.chosen.parts for name in await part.left_out()]})
 
     async def close(self) -> None:
         """Close the source."""

@@ -43,6 +43,24 @@ class Desk(BaseModel):
     said: str = ""
 
 
+class Listed:
+    """A source of tools."""
+
+    name = "listed"
+    is_closed = False
+
+    def __init__(self, tools: list[Any]) -> None:
+        self.tools = [tool(each) for each in tools]
+
+    async def open(self) -> list[Tool[..., object]]:
+        """Return its tools."""
+        return self.tools
+
+    async def close(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
 def desk(model: ScriptedModel, *tools: Any) -> Graph[Desk]:
     """Return a graph of one agent with these tools."""
     graph = Graph("desk", Desk, result="said")
@@ -129,13 +147,44 @@ def test_what_says_when_a_tool_is_offered_is_checked() -> None:
 
 
 def test_a_set_has_some_tools_under_a_prefix() -> None:
-    """Options of the tools stay; the set's own rule for turns replaces theirs."""
+    """Options of the tools stay."""
     first, second = toolset(tool(look, max_calls=2), write, prefix="wiki_", offered=lambda: True)
     assert isinstance(first, Tool)
     assert (first.name, first.max_calls, first.offered is None, second.name) == ("wiki_look", 2, False, "wiki_write")
     assert [each.name for each in toolset(*toolset(look, write, only=["write"]), prefix="my_")] == ["my_write"]
     with pytest.raises(DefinitionError, match="no tool 'wirte'"):
         toolset(look, write, only=["wirte"])
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+async def test_a_set_offers_no_tool_that_its_own_rule_forbids(is_nested: bool) -> None:  # noqa: FBT001 - a case
+    """Both rules hold, each by the fields that it reads, of which the compiler knows."""
+    model = ScriptedModel(
+        lambda request: calls(("write", {"text": "x"})) if len(request.messages) < 2 else Response(results(request))
+    )
+    inner: Any = tool(write, offered=lambda level: level > 1)
+    if is_nested:
+        (inner,) = toolset(Listed([write]), offered=lambda level: level > 1)
+    tools = toolset(inner, look, offered=lambda turn: turn == 1)
+    for level, first in ((1, ["look"]), (2, ["look", "write"])):
+        model.requests.clear()
+        async with Runner() as runner:
+            await runner.start(desk(model, *tools), Desk(level=level)).result()
+        assert [sorted(each.name for each in request.tools) for request in model.requests] == [first, []]
+    with pytest.raises(CompileError, match="levle"):
+        desk(model, *toolset(*toolset(look, offered=lambda levle: levle), offered=lambda turn: turn)).compile()
+
+
+async def test_a_name_that_no_source_of_a_set_has_is_refused() -> None:
+    """Once all of them are opened; what a source lists may be in another one of the set."""
+    agent = Agent(
+        "a", model=ScriptedModel(["ok", "ok"]), tools=toolset(Listed([look]), Listed([write]), only=["write"])
+    )
+    assert await agent.run(question="x") == "ok"
+    for sources in ([Listed([look])], [Listed([look]), Listed([write])], [Listed([]), look]):
+        with pytest.raises(DefinitionError, match="no tool 'lok'"):
+            await agent.but(tools=toolset(*sources, only=["lok"])).run(question="x")
+    assert all(source.is_closed for source in sources if isinstance(source, Listed))
 
 
 async def test_a_set_has_some_tools_of_a_server(tmp_path: Path) -> None:
