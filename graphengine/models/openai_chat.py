@@ -153,24 +153,61 @@ class OpenAIChatModel(ServedModel):
             native_schema=native_schema,
         )
         self._has_tags = not self._server.knows_new_names if think_tags is None else think_tags
-        self._dialects: list[Dialect] = []
+        self._dialects: tuple[Dialect, ...] = ()
+        self._accepted: set[Dialect] = set()
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
-        """Return the answer. If the server wants something in another way, call it once more so."""
-        tried: list[Dialect] = []
+        """Return the answer. If the server wants something in another way, call it once more so.
+
+        Calls in parallel find the same differences. What one has added is for all; a refusal is about what was sent:
+
+        1. Calls A and B are sent, and both refused. A adds a dialect, and is sent again.
+        2. B's refusal arrives. The dialect is there, but B was sent without it: it is sent again, too.
+        3. A is refused for another reason. Its dialect goes, unless B, or any other call, was accepted with it.
+        """
+        added: list[Dialect] = []
         while True:
+            sent = self._dialects
             try:
-                return await super()._answered(request, is_native)
+                found = await super()._answered(request, is_native)
             except BadRequest as error:
-                streaming = self._streaming if request.streams else {}
-                body = self._spoken({**self._body(request, is_native=is_native), **streaming})
-                found = (each for each in DIALECTS if each not in self._dialects and each.refusal.search(error.message))
-                more = next((each for each in found if each is THOUGHTS_BACK or each.said(body) != body), None)
+                more = self._wanted(error, sent, request, is_native=is_native)
                 if more is None:
-                    self._dialects = [each for each in self._dialects if each not in tried]
+                    rejected = {*added} - self._accepted
+                    self._dialects = tuple(each for each in self._dialects if each not in rejected)
                     raise
-            tried.append(more)
-            self._dialects = [*self._dialects, more]
+                if more not in self._dialects:
+                    added.append(more)
+                    self._dialects = (*self._dialects, more)
+            else:
+                self._accept(sent, request, is_native=is_native)
+                return found
+
+    def _wanted(
+        self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
+    ) -> Dialect | None:
+        """Return the dialect that a refusal asks for, of those that the request was sent without; None for none."""
+        body = self._unspoken(request, is_native=is_native)
+        for each in sent:
+            body = each.said(body)
+        found = (each for each in DIALECTS if each not in sent and each.refusal.search(error.message))
+        return next((each for each in found if each is THOUGHTS_BACK or each.said(body) != body), None)
+
+    def _accept(self, sent: Sequence[Dialect], request: Request, *, is_native: bool) -> None:
+        """Keep the dialects that changed a request which the server accepted."""
+        if self._accepted.issuperset(sent):
+            return
+        body = self._unspoken(request, is_native=is_native)
+        for each in sent:
+            plain, body = body, each.said(body)
+            if each is THOUGHTS_BACK or body != plain:
+                self._accepted.add(each)
+        gone = [each for each in sent if each in self._accepted and each not in self._dialects]
+        self._dialects = (*self._dialects, *gone)
+
+    def _unspoken(self, request: Request, *, is_native: bool) -> JsonObject:
+        """Return the body of a request in no dialect."""
+        return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
     def _spoken(self, body: JsonObject) -> JsonObject:
         for each in self._dialects:

@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import traceback
 from typing import Any
@@ -143,3 +144,40 @@ async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
     await model.close()
     assert len({each.id for each in found.calls}) == 3
     assert all(each.id for each in found.calls)
+
+
+# --- dialects -----------------------------------------------------------------------------------------------------
+
+
+def refused(words: str, *, held: bool = False) -> Raw:
+    """Return a refusal of a request."""
+    return Raw(400, {"error": {"message": words, "type": "invalid_request_error"}}, held=held)
+
+
+async def test_calls_in_parallel_find_the_same_dialect(edge: EdgeServer) -> None:
+    """Each is sent again in it, whichever has found it first."""
+    model = OpenAIChatModel("gemma", base_url=edge.openai_url)
+    edge.play(*(refused("This model has no system role.", held=True) for _ in range(3)))
+    edge.always(Says("yes"))
+    tasks = [asyncio.ensure_future(model.answer(asked())) for _ in range(3)]
+    await edge.arrived(3)
+    for _ in tasks:
+        edge.release()
+    assert [str((await task).content) for task in tasks] == ["yes"] * 3
+    assert [each.system for each in edge.received()] == ["be brief"] * 3 + [""] * 3
+    await model.close()
+
+
+async def test_a_dialect_that_another_call_was_accepted_in_stays(edge: EdgeServer) -> None:
+    """Though the call that found it fails for another reason."""
+    model = OpenAIChatModel("gemma", base_url=edge.openai_url)
+    edge.play(refused("This model has no system role."), refused("no", held=True), Says("a"), Says("b"))
+    first = asyncio.ensure_future(model.answer(asked()))
+    await edge.arrived(2)
+    await model.answer(asked())
+    edge.release()
+    with pytest.raises(BadRequest):
+        await first
+    await model.answer(asked())
+    assert [each.system for each in edge.received()] == ["be brief", "", "", ""]
+    await model.close()
