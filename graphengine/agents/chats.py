@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -72,6 +73,7 @@ from graphengine.kernel.definitions import (
     compiled,
     extend,
     failed,
+    model_of,
     parse,
     value,
     values_of,
@@ -81,6 +83,8 @@ from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from pydantic.fields import FieldInfo
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
@@ -166,7 +170,8 @@ class TurnFailed(GraphEngineError):
 def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
-    A message `null` ends it. One that does not fit, which only `Runner.send` lets through, is dropped.
+    A message `null` ends it. One that does not fit, which only `Runner.send` lets through, is dropped. A field that the
+    agent reads and a tool writes keeps what the tool wrote, unless a message gives it.
 
     Args:
         agent: The agent.
@@ -181,13 +186,15 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
     read = {parse(each.name).root for each in reads_of(agent)}
-    parts = [part for each in speakers.values() for part in each.__body__().also_writes]
-    written = {name: kind for _, name, kind in parts if name not in read}
+    read |= set() if agent.inputs is None else model_of(agent.inputs).model_fields.keys()
+    parts = _written_by(speakers)
+    written = {name: kind for name, kind in parts.items() if name not in read}
     inputs = [name for name in before.fields if name not in (ANSWER, agent.memory, *written)]
-    kinds = {name: before.model.model_fields[name].rebuild_annotation() for name in inputs} | written
-    outputs = tuple(each.output for each in speakers.values())
+    outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
     fields: list[tuple[str, Any, Any]] = [
-        *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in kinds.items()),  # noqa: UP045 - of a value
+        *(_kept(name, infos[name], before.fields[name].reducer) for name in inputs if name in parts),
+        *(_optional(name, infos[name]) for name in inputs if name not in parts),
+        *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in written.items()),  # noqa: UP045 - of a value
         (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
         (memory, Annotated[list[Message], extend], field(default_factory=list)),
         (ANSWER, Optional[cast("Any", Union[outputs])], field(default=None)),  # noqa: UP007, UP045 - of values
@@ -199,7 +206,9 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
             return {TURN: None}
         speaker = last.agent if last is not None and last.agent in speakers else agent.name
         said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=speaker)
-        found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs}}
+        found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs if name not in parts}}
+        for name in [name for name in inputs if name in parts and name in message["given"]]:
+            found[name] = said[name] if before.fields[name].reducer is None else Replace(said[name])
         left = messages
         if any(each.role == "summary" for each in messages[1:]):
             left = effective(messages)  # the summary, and what it does not replace
@@ -228,6 +237,25 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     graph.add_node("listen", listen_on if hands else listen, inputs=seen, writes=[TURN, *inputs, memory])
     _add_speakers(graph, speakers, memory, inputs)
     return graph
+
+
+def _written_by(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
+    """Return the fields that the tools of agents write, with the type of what they get."""
+    return {name: kind for each in speakers.values() for _, name, kind in each.__body__().also_writes}
+
+
+def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
+    """Return a field of what a message gives, None before the first."""
+    return name, Optional[cast("Any", info.rebuild_annotation())], field(default=None)  # noqa: UP045 - of a value
+
+
+def _kept(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
+    """Return a field that tools write too, with its reducer and its default."""
+    if not info.is_required():
+        make = partial(info.get_default, call_default_factory=True, validated_data={})
+        return name, info.rebuild_annotation(), field(default_factory=make)
+    _, kind, default = _optional(name, info)
+    return name, kind if reducer is None else Annotated[kind, reducer], default
 
 
 def _has_ended(turn: ChatTurn | None) -> bool:
@@ -327,7 +355,9 @@ class Turn(Asked[T]):
         elif is_sent:
             if known is not None and known.status == "waiting" and begun is not None:
                 await refuse_before(self.runner, run_id, turn)
-            records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
+            begins = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}")
+            kept = _written_by(speakers_of(self.agent)).keys() - {*begins.given}
+            records = {name: record for name, record in begins.values.items() if name not in kept}
             run = await self.runner.start_or_send(
                 graph,
                 OwnId(run_id),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Agent, Graph, Retry, tool
 from graphengine.cli.steps import facts_of
 from graphengine.models import calls
-from graphengine.reducers import append
+from graphengine.reducers import append, extend
 from tests.kit.runs import alone
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
@@ -108,3 +108,23 @@ def wanted(*names, tool="pick"):
 
 def recorded(steps):
     return [step.data.value["writes"] for step in steps if step.kind == "recorded" and "writes" in step.data.value]
+
+
+class Cart(BaseModel):
+    question: str
+    cart: Annotated[list[str], extend] = []
+
+
+class Plain(BaseModel):
+    question: str
+    cart: list[str] = []
+
+
+def add(item: str) -> list[str]:
+    """Add an item."""
+    return [item]
+
+
+def put(item: str, cart: list[str]) -> list[str]:
+    """Put it into the cart."""
+    return [*cart, item]
