@@ -25,7 +25,7 @@ from graphengine.agents.json_text import repaired
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.models.sdk import plain_arguments
-from graphengine.models.tool_schemas import sent_schema
+from graphengine.models.tool_schemas import SentSchema, sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -115,7 +115,8 @@ class Signature:
             if problem:
                 raise _refused(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
         adapter = self._adapter(asked)
-        return Form(self.tool, injected, adapter, self._schema(asked, adapter))
+        sent = self._sent(asked, adapter)
+        return Form(self.tool, injected, adapter, sent.schema, sent.names)
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
         """Return the parameters that the run provides."""
@@ -127,7 +128,7 @@ class Signature:
         except (PydanticUserError, TypeError) as error:
             raise self._blamed(asked, error) from error
 
-    def _schema(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> dict[str, JsonValue]:
+    def _sent(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
         try:
             schema = cast("dict[str, JsonValue]", adapter.json_schema(schema_generator=_Plain))
         except PydanticUserError as error:
@@ -136,7 +137,7 @@ class Signature:
         for name, text in self.described.items():
             if name in properties:
                 properties[name].setdefault("description", text)
-        return sent_schema(schema).schema
+        return sent_schema(schema)
 
     def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
         """Return the error that names the parameter whose type has no JSON Schema."""
@@ -155,12 +156,14 @@ class Form:
 
     Attributes:
         injected: The parameters that the run provides.
+        names: The arguments that have another name in the schema than their alias: that name, and the alias.
     """
 
     tool: str
     injected: frozenset[str]
     adapter: TypeAdapter[dict[str, object]]
     schema: Mapping[str, JsonValue]
+    names: Mapping[str, str]
 
     def read(self, text: str) -> dict[str, object]:
         """Return the arguments, with defaults for those that the model omitted.
@@ -172,7 +175,7 @@ class Form:
 
     def _validated(self, text: str) -> dict[str, object]:
         try:
-            return self.adapter.validate_json(text)
+            return self.adapter.validate_json(self._declared(text))
         except ValidationError as error:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
                 raise
@@ -180,12 +183,22 @@ class Form:
                 return self._validated(to_json(read).decode())
             raise BadArguments(self._explained(error)) from error
 
+    def _declared(self, text: str) -> str:
+        """Return the arguments under the names that the validator knows. Raises: ValueError: They are not JSON."""
+        if not self.names:
+            return text
+        found: dict[str, JsonValue] = from_json(text)
+        named = {self.names.get(name, name): value for name, value in found.items()}
+        return to_json(named, inf_nan_mode="constants").decode()
+
     def _explained(self, error: ValidationError) -> str:
+        sent = {declared: name for name, declared in self.names.items()}
         takes = ", ".join(cast("dict[str, JsonValue]", self.schema["properties"])) or "nothing"
         lines: list[str] = []
         found = error.errors(include_url=False)
         for item in found[:_MAX_PROBLEMS]:
-            place = ".".join(str(part) for part in item["loc"]) or "value"
+            first, *inner = item["loc"] or ("value",)
+            place = ".".join(map(str, [sent.get(str(first), first), *inner]))
             if item["type"] in _MISSING:
                 lines.append(f"- {place}: missing")
             elif item["type"] == "unexpected_keyword_argument":

@@ -45,7 +45,7 @@ from graphengine.agents.records import (
 from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
-from graphengine.agents.tools import Tool, ToolOutcome, check_choice, unhurried
+from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_writes, unhurried
 from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
 from graphengine.media import Media
@@ -634,7 +634,7 @@ class Conversation(Generic[T]):
             if isinstance(source, Tool):
                 kit.append((None, source))
             else:
-                kit += [(place, tool) for tool in await self._opened(source, stack)]
+                kit += [(place, refuse_writes(tool, source)) for tool in await self._opened(source, stack)]
         has_source = any(place is not None for place, _ in kit)
         records: Sequence[Any] = self._runtime.recorded(self._key) if has_source else ()
         known: JsonObject = next((each["names"] for each in records if isinstance(each, dict) and "names" in each), {})

@@ -387,7 +387,8 @@ class ToolSource(Protocol):
     """A source of tools that are unknown until it is opened, such as a server.
 
     It may be opened several times, also by several event loops; its resources are released after the last close. A tool
-    is known again by its `origin`, or else by its `name`: a call that waits or is repeated goes to the same one.
+    is known again by its `origin`, or else by its `name`: a call that waits or is repeated goes to the same one. It
+    may not write fields of the state.
     """
 
     @property
@@ -539,6 +540,18 @@ def called_alike(name: str) -> DefinitionError:
     return DefinitionError(f"two tools are called {name}", where=f"tool {name}", repair=repair)
 
 
+def refuse_writes(found: Tool, source: ToolSource) -> Tool:
+    """Return a source's tool.
+
+    Raises:
+        DefinitionError: It writes fields, of which `compile` could not know.
+    """
+    if found.parts:
+        text = f"{source.name} lists {found.name}, which writes {found.parts[0].field}: no check of a graph sees that"
+        raise DefinitionError(text, where=f"tool {found.name}", repair="give that tool to the agent itself")
+    return found
+
+
 async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield items, and let the event loop go on after each few: a server may list thousands of tools."""
     for number, item in enumerate(items, 1):
@@ -685,6 +698,7 @@ __all__ = [
     "by_name",
     "called_alike",
     "check_choice",
+    "refuse_writes",
     "split_tools",
     "tool",
     "unhurried",

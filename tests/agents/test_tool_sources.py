@@ -112,3 +112,12 @@ async def test_a_source_lists_no_tool_twice() -> None:
     source = Listed("own", [tool(named("search"), description="One."), named("search")])
     with pytest.raises(DefinitionError, match="two tools are called search"):
         await Agent("a", model=ScriptedModel(["done"]), tools=[source]).run(question="x")
+
+
+async def test_a_source_lists_no_tool_that_writes_fields() -> None:
+    """The compiler, which checks fields, their types and conflicts, does not see it; no model is called."""
+    model = ScriptedModel(["done"])
+    source = Listed("own", [tool(named("search"), writes="said")])
+    with pytest.raises(DefinitionError, match="own lists search, which writes said"):
+        await Agent("a", model=model, tools=[source]).run(question="x")
+    assert not model.requests

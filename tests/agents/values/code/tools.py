@@ -37,6 +37,11 @@ def find(text: str, limit: int = 10) -> list[str]:
     return [text] * limit
 
 
+def aliased(x: Annotated[int, Field(alias="user id")], y: Annotated[list[int], Field(alias="n°")] = []) -> str:
+    """Find."""
+    return f"{x} {y}"
+
+
 def bounded(limit: Annotated[int, Field(gt=0, description="the field's")]) -> None:
     """Find.
 
