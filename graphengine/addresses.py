@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import io
 import ipaddress
-import select
+import selectors
 import socket
 import ssl
 import time
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -142,6 +143,8 @@ def request(  # noqa: PLR0913 - the parts of a request
         connection.request(method, quote(target, QUOTED), body or None, {**headers, "Host": host})
         answer = http.client.HTTPResponse(there, method=method)
         answer.begin()
+        while HTTPStatus.CONTINUE < answer.status < HTTPStatus.OK:  # such as 103: the answer itself comes after it
+            answer.begin()
     except BaseException:
         used.close()
         raise
@@ -196,10 +199,11 @@ def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
     while True:
         try:
             used.do_handshake()
-        except ssl.SSLWantReadError:
-            select.select([used], [], [], left(deadline))
-        except ssl.SSLWantWriteError:
-            select.select([], [used], [], left(deadline))
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            wants_read = isinstance(error, ssl.SSLWantReadError)
+            with selectors.DefaultSelector() as selector:  # `select` cannot watch descriptors above 1,024
+                selector.register(used, selectors.EVENT_READ if wants_read else selectors.EVENT_WRITE)
+                selector.select(left(deadline))
         else:
             return
 

@@ -12,14 +12,17 @@ import asyncio
 import sys
 from collections import Counter
 from contextlib import contextmanager
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from graphengine.serve.callers import NOBODY
-from graphengine.serve.messages import RequestInvalid
+from graphengine.serve.messages import RequestInvalid, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from starlette.types import Message, Receive
 
     from graphengine.serve.callers import Caller
 
@@ -96,14 +99,7 @@ class Shares:
         self._users: Counter[Caller] = Counter()
         self._tenants: Counter[str | None] = Counter()
 
-    def check(self, who: Caller) -> None:
-        """Check that a caller can have one more request in progress.
-
-        Raises:
-            RequestInvalid: They cannot, with the status 429.
-        """
-        if who is NOBODY:
-            return
+    def _check(self, who: Caller) -> None:
         most, total, own = self._most, self._users.total(), self._users[who]
         is_over = total >= most * 7 // 8
         if not (who.sees_all and who.may("operate")):
@@ -116,10 +112,15 @@ class Shares:
 
     @contextmanager
     def held(self, who: Caller) -> Iterator[None]:
-        """Count a request as one in progress during a block."""
+        """Count a request as one in progress during a block.
+
+        Raises:
+            RequestInvalid: The caller cannot have one more, with the status 429.
+        """
         if who is NOBODY:
             yield
             return
+        self._check(who)
         self._users[who] += 1
         self._tenants[who.tenant] += 1
         try:
@@ -128,6 +129,39 @@ class Shares:
             self._users[who] -= 1
             self._tenants[who.tenant] -= 1
             self._users, self._tenants = +self._users, +self._tenants  # without those that have none
+
+
+_GONE: Final[ContextVar[asyncio.Event | None]] = ContextVar("graphengine.gone", default=None)
+
+
+async def until_gone() -> None:
+    """Return once the client whose request is served has gone; never without a request."""
+    await (_GONE.get() or asyncio.Event()).wait()
+
+
+@contextmanager
+def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
+    """Watch for the end of a client during a block, and provide a `receive` that returns the body, and then that end.
+
+    What a handler waits for takes a place of the caller, so it does not wait for a client that has gone.
+    """
+    gone = asyncio.Event()
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async def after() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    watching, token = asyncio.create_task(watch()), _GONE.set(gone)
+    try:
+        yield replayed(body, after)
+    finally:
+        _GONE.reset(token)
+        watching.cancel()
 
 
 def most_connections() -> int:
@@ -140,4 +174,4 @@ def most_connections() -> int:
     return (_MOST_DESCRIPTORS if soft < 0 else min(soft, _MOST_DESCRIPTORS)) // _SHARE
 
 
-__all__ = ["REQUEST_SECONDS", "RETRY_SECONDS", "Connections", "Shares", "most_connections"]
+__all__ = ["REQUEST_SECONDS", "RETRY_SECONDS", "Connections", "Shares", "most_connections", "until_gone", "watched"]

@@ -26,9 +26,9 @@ import re
 import secrets
 import time
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -37,7 +37,7 @@ from starlette.datastructures import Headers
 from graphengine.addresses import is_number
 from graphengine.kernel import GraphEngineError
 from graphengine.serve.callers import NOBODY, Caller, acting
-from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections
+from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections, watched
 from graphengine.serve.messages import (
     BODY_BYTES,
     NotAuthorized,
@@ -46,7 +46,6 @@ from graphengine.serve.messages import (
     is_same,
     json_answer,
     refused,
-    replayed,
     with_headers,
 )
 from graphengine.serve.signatures import has_signature, is_signed
@@ -136,10 +135,10 @@ class AccessMiddleware:
                 await self._app(scope, receive, send)
             return
         send, headers, body = with_headers(send, self._access.headers), Headers(scope=scope), b""
-        who, answer = NOBODY, None
+        who, answer, holding = NOBODY, None, ExitStack()
         try:
             who = await self._access.check(scope, headers)
-            self._shares.check(who)
+            holding.enter_context(self._shares.held(who))  # before the body is awaited, which may take long
             if scope["method"] not in _READS:
                 body = await self._body(headers, receive)
                 answer = await self._access.answer(scope, headers, body)
@@ -150,14 +149,15 @@ class AccessMiddleware:
             if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
                 answer.headers["Retry-After"] = RETRY_SECONDS
         if answer is not None:
-            await answer(scope, receive, send)
+            with holding:
+                await answer(scope, receive, send)
             return
         users = self._access.users if who.name and SIGNED not in scope else None
         ending = send if users is None else _Ending(send, users, who)
-        with self._shares.held(who), acting(who):
+        with holding, acting(who), watched(body, receive) as receiving:
             scope[CALLER] = who
             try:
-                await self._app(scope, receive if scope["method"] in _READS else replayed(body, receive), ending)
+                await self._app(scope, receiving, ending)
             except Exception:
                 if not (isinstance(ending, _Ending) and ending.has_ended):
                     raise
@@ -349,12 +349,12 @@ class PageAccess(Access):
         return self._secret if is_same(token, self._token) else None
 
     def _cookie_of(self, text: str) -> str:
-        """Return this server's cookie of a Cookie header; "" if there is none."""
-        try:
-            found = SimpleCookie(text).get(self._cookie)
-        except CookieError:
-            return ""
-        return found.value if found is not None else ""
+        """Return this server's cookie of a Cookie header; "" if there is none. It is never quoted."""
+        for each in text.split(";"):
+            name, _, value = each.strip().partition("=")
+            if name == self._cookie and _IN_COOKIES.fullmatch(value):
+                return value
+        return ""
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Swap the token for the cookie."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Send
 
+_LOG: Final = logging.getLogger("graphengine")
 _OUTCOMES: Final = frozenset(("run_failed", "run_stopped", "run_cancelled", "turn_failed"))
 
 BODY_BYTES: Final = 1 << 20
@@ -108,6 +110,17 @@ def is_outcome(error: GraphEngineError) -> bool:
     return error.code in _OUTCOMES
 
 
+def for_clients(error: GraphEngineError) -> GraphEngineError:
+    """Return an error as clients see it: without the path of the database, which is in the log of the service."""
+    if not error.code.startswith("store_"):
+        return error
+    _LOG.warning("%s: %s", error.code, error)
+    repair = "try again; who runs the service finds the cause in its log"
+    found = GraphEngineError("the database of this service cannot be used now", repair=repair)
+    found.code = error.code
+    return found
+
+
 def refused(error: GraphEngineError, other: int = 500, document: object = None) -> Response:
     """Return the answer to a request that cannot be served.
 
@@ -130,7 +143,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = 409
     elif isinstance(error, InputError) or is_outcome(error):
         status = 413 if error.code == "too_large" else 422
-    answer = json_answer(error_document(error) if document is None else document, status)
+    answer = json_answer(error_document(for_clients(error)) if document is None else document, status)
     if is_outcome(error):
         answer.headers["x-should-retry"] = "false"  # what the official clients of OpenAI and Anthropic read
     return answer
@@ -160,6 +173,7 @@ __all__ = [
     "NotAuthorized",
     "RequestInvalid",
     "body_of",
+    "for_clients",
     "is_outcome",
     "is_same",
     "json_answer",

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from contextlib import ExitStack
+from typing import Any
 
 from graphengine.serve.callers import NOBODY, Caller, Right
-from graphengine.serve.connections import Connections, Shares
+from graphengine.serve.connections import Connections, Shares, until_gone, watched
 from graphengine.serve.listening import listen
 from graphengine.serve.messages import RequestInvalid
 
@@ -79,10 +80,9 @@ def admitted(shares: Shares, holding: ExitStack, who: Caller, number: int) -> in
     """Begin so many requests of a caller; return how many are let in."""
     for count in range(number):
         try:
-            shares.check(who)
+            holding.enter_context(shares.held(who))
         except RequestInvalid as error:
             return count if error.status == 429 else -1
-        holding.enter_context(shares.held(who))
     return number
 
 
@@ -93,8 +93,7 @@ def test_each_caller_has_a_share_of_the_requests() -> None:
     sam, new = Caller("sam", "south", USERS), Caller("new", "west", USERS)
     with ExitStack() as holding:
         for _ in range(100):
-            shares.check(NOBODY)  # what is read without a token does not count
-            holding.enter_context(shares.held(NOBODY))
+            holding.enter_context(shares.held(NOBODY))  # what is read without a token does not count
         assert admitted(shares, holding, ada, 99) == 16
         assert admitted(shares, holding, bob, 99) == 16
         assert admitted(shares, holding, eve, 1) == 0
@@ -116,3 +115,21 @@ def test_the_operator_has_a_reserve() -> None:
         for number in range(3):
             assert admitted(shares, holding, Caller(f"u{number}", f"t{number}", USERS), 99) == 16
         assert admitted(shares, holding, Caller(""), 99) == 8
+
+
+async def test_a_request_whose_client_has_gone_waits_no_longer() -> None:
+    """What a handler waits for ends with its client; the body was read before, and is there."""
+    left = asyncio.Event()
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    with watched(b"{}", receive) as receiving:
+        assert (await receiving())["body"] == b"{}"
+        waiting = asyncio.create_task(until_gone())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        left.set()
+        await waiting
+        assert (await receiving())["type"] == "http.disconnect"

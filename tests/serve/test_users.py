@@ -119,6 +119,39 @@ async def test_a_user_with_too_many_streams_is_answered_with_429(
         assert (await here.send("ada", "GET", "/runs")).status == 200
 
 
+async def test_requests_whose_bodies_are_awaited_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller cannot have more of them than of others: they would all be let in once their bodies are complete."""
+    monkeypatch.setattr(guard, "most_connections", lambda: 8)
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        write_users(here.users, UsersFile([user("ada", tenant="acme")]))
+        headers = [(b"authorization", f"Bearer {token_of('ada')}".encode()), (b"content-type", b"application/json")]
+        scope: Any = {
+            "type": "http",
+            "method": "POST",
+            "path": "/runs/x/answer",
+            "headers": headers,
+            "query_string": b"",
+        }
+        goes_on, statuses = asyncio.Event(), list[int]()
+
+        async def receive() -> Any:
+            await goes_on.wait()
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        sent = [asyncio.create_task(here.of("/runs")(dict(scope), receive, send)) for _ in range(5)]
+        done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            await each
+        assert set(statuses) == {429}
+        goes_on.set()
+        await asyncio.gather(*sent)
+        assert len(statuses) == 5
+
+
 def _is_long(began: asyncio.Event, most: int, text: str) -> bool:
     began.set()
     return len(text) > most

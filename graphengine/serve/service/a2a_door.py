@@ -39,6 +39,7 @@ from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
     GraphEngineError,
+    GraphNotFound,
     InputError,
     OwnId,
     RunExists,
@@ -49,7 +50,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import END, START, compiled, is_tag
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, acting, caller
-from graphengine.serve.messages import json_answer
+from graphengine.serve.messages import for_clients, json_answer
 from graphengine.serve.notifications import News, Notifications, post, rest
 from graphengine.serve.service.app import FAILED, answering
 from graphengine.serve.service.following import failure_of, waits
@@ -151,7 +152,10 @@ class A2aDoor:
     async def card(self, request: Request) -> Response:
         """Return what anybody may know of an agent."""
         name = str(request.path_params.get("graph", self._root))
-        self._service.graph_of(name)
+        if name not in self._service.graphs:  # whoever asks for a card has no token: no names of other graphs
+            raise GraphNotFound(
+                f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask who runs it"
+            )
         return json_answer(agent_card_to_dict(self._agents[name].card(request.headers)))
 
 
@@ -181,7 +185,7 @@ def _as_errors() -> Iterator[None]:
     except (InputError, RunExists) as error:
         raise errors.InvalidParamsError(str(error)) from error
     except GraphEngineError as error:
-        raise errors.InternalError(f"{error.code}: {error}") from error
+        raise errors.InternalError(f"{error.code}: {for_clients(error)}") from error
     except (errors.A2AError, asyncio.CancelledError, GeneratorExit):
         raise
     except Exception as error:
@@ -532,6 +536,10 @@ _PLACES.add_node("rest", rest)
 _PLACES.add_path(START, "rest", END)
 
 
+_MOST_PLACES: Final = 20
+"""How many places one task can push to."""
+
+
 class _Pushes(Notifications):
     """The push notifications. Each place is a run, which rests until the task is over.
 
@@ -559,6 +567,10 @@ class _Pushes(Notifications):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
         state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
         state["name"] = given.id or digest(state)
+        others = [each.id for each in await self.of_task(task_id)]
+        if len(others) >= _MOST_PLACES and state["name"] not in others:
+            repair = "delete one of them"
+            raise InputError(f"task {task_id} has {len(others)} places already", where="id", repair=repair)
         if state["is_of_user"]:
             try:
                 await asyncio.to_thread(number_of, given.url)
@@ -606,9 +618,12 @@ class _Pushes(Notifications):
     async def hand_on(self, runner: CoreRunner) -> int:
         found = 0
         for status in ("waiting", "interrupted"):
-            for place in await self._runner.runs(graph=_PLACES.name, status=status, limit=1000):
-                with suppress(GraphEngineError):  # it has just ended
-                    found += await self._hand_to(place)
+            before = None
+            while page := await self._runner.runs(graph=_PLACES.name, status=status, before=before, limit=1000):
+                before = page[-1].id
+                for place in page:
+                    with suppress(GraphEngineError):  # it has just ended
+                        found += await self._hand_to(place)
         return found
 
     async def _hand_to(self, place: RunInfo) -> bool:

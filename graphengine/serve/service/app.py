@@ -37,6 +37,7 @@ from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
 from graphengine.serve.callers import caller, starting
+from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -47,6 +48,7 @@ from graphengine.serve.messages import (
     refused,
     stream_event,
 )
+from graphengine.serve.messages import for_clients as errors_for_clients
 from graphengine.serve.service.callers_runner import CallersRunner
 from graphengine.serve.service.openapi import ENDPOINTS, START, description
 from graphengine.serve.service.requests import (
@@ -376,8 +378,13 @@ class Service:
             await cancelled(stopped)
 
     async def stopped(self) -> None:
-        """Return once the service stops."""
-        await self._stopping.wait()
+        """Return once the service stops, or the client whose request is served has gone."""
+        tasks = [asyncio.create_task(each) for each in (self._stopping.wait(), until_gone())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the events of a run until it is over."""
@@ -412,7 +419,7 @@ class Service:
                         yield HEARTBEAT if event is None else event
             except GraphEngineError as error:
                 if says_stop or not self.is_stopping:
-                    yield trouble(error)
+                    yield trouble(errors_for_clients(error))
             except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
                 _LOG.exception("the stream of run %s failed", run_id)
                 yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
