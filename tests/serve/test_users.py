@@ -142,7 +142,7 @@ async def test_requests_whose_bodies_are_awaited_count(tmp_path: Path, monkeypat
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        sent = [asyncio.create_task(here.of("/runs")(dict(scope), receive, send)) for _ in range(5)]
+        sent: list[Any] = [asyncio.ensure_future(here.of("/runs")(dict(scope), receive, send)) for _ in range(5)]
         done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             await each
