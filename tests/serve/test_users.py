@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -134,15 +134,20 @@ async def test_requests_whose_bodies_are_awaited_count(tmp_path: Path, monkeypat
         }
         goes_on, statuses = asyncio.Event(), list[int]()
 
-        async def receive() -> Any:
-            await goes_on.wait()
-            return {"type": "http.request", "body": b"{}", "more_body": False}
+        def receiving() -> Callable[[], Awaitable[Any]]:
+            sent = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+            async def receive() -> Any:
+                await goes_on.wait()
+                return sent.pop() if sent else {"type": "http.disconnect"}
+
+            return receive
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        sent: list[Any] = [asyncio.ensure_future(here.of("/runs")(dict(scope), receive, send)) for _ in range(5)]
+        sent: list[Any] = [asyncio.ensure_future(here.of("/runs")(dict(scope), receiving(), send)) for _ in range(5)]
         done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
         for each in done:
             await each
