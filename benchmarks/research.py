@@ -104,7 +104,11 @@ async def _run(models: Models, count: int, *, concurrency: int) -> Result[Resear
 async def _models(server: Served, names: Mapping[str, str]) -> AsyncIterator[Models]:
     models = {
         agent: AnthropicModel(
-            listed := name.removeprefix("anthropic:"), api_key=KEY, base_url=server.url, price=_price(listed)
+            listed := name.removeprefix("anthropic:"),
+            api_key=KEY,
+            base_url=server.url,
+            price=_price(listed),
+            native_schema=True,
         )
         for agent, name in names.items()
     }

@@ -82,14 +82,14 @@ from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.kernel import Context, Failure, Run, Step, Store
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.definitions import Plan, StateType
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
 G = TypeVar("G", bound=GraphDefinition[Any])
@@ -190,15 +190,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     parts = _written_by(speakers)
     written = {name: kind for name, kind in parts.items() if name not in read}
     inputs = [name for name in before.fields if name not in (ANSWER, agent.memory, *written)]
-    outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
-    fields: list[tuple[str, Any, Any]] = [
-        *(_kept(name, infos[name], before.fields[name].reducer) for name in inputs if name in parts),
-        *(_optional(name, infos[name]) for name in inputs if name not in parts),
-        *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in written.items()),  # noqa: UP045 - of a value
-        (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
-        (memory, Annotated[list[Message], extend], field(default_factory=list)),
-        (ANSWER, Optional[cast("Any", Union[outputs])], field(default=None)),  # noqa: UP007, UP045 - of values
-    ]
+    fields = _fields_of(speakers, before, inputs, written, memory)
 
     async def heard(ctx: Context, messages: Sequence[Message], last: ChatTurn | None) -> dict[str, object]:
         message = await ctx.receive(TURN, Given | None)
@@ -237,6 +229,26 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     graph.add_node("listen", listen_on if hands else listen, inputs=seen, writes=[TURN, *inputs, memory])
     _add_speakers(graph, speakers, memory, inputs)
     return graph
+
+
+def _fields_of(
+    speakers: Mapping[str, Agent[Any, Any]],
+    before: StateType[Any],
+    inputs: Collection[str],
+    written: Mapping[str, object],
+    memory: str,
+) -> list[tuple[str, Any, Any]]:
+    """Return the fields of a conversation's state: inputs, what tools alone write, the turn, the memory, the answer."""
+    outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
+    parts = _written_by(speakers)
+    return [
+        *(_kept(name, infos[name], before.fields[name].reducer) for name in inputs if name in parts),
+        *(_optional(name, infos[name]) for name in inputs if name not in parts),
+        *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in written.items()),  # noqa: UP045 - of a value
+        (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
+        (memory, Annotated[list[Message], extend], field(default_factory=list)),
+        (ANSWER, Optional[cast("Any", Union[outputs])], field(default=None)),  # noqa: UP007, UP045 - of values
+    ]
 
 
 def _written_by(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
