@@ -75,7 +75,12 @@ async def _played(lines: Iterable[str], kit: str, store: Store) -> list[str]:
 
 def _methods(own: Runner) -> dict[str, Any]:
     """Return what calls a Runner."""
-    names = {name: getattr(each, name) for each in (own, own.admin) for name in dir(each) if not name.startswith("_")}
+    names = {
+        name: getattr(each, name)
+        for each in (own, getattr(own, "admin", own))
+        for name in dir(each)
+        if not name.startswith("_")
+    }
     return names | {"runner": own}
 
 

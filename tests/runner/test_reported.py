@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
 
 from graphengine import Runner
-from tests.kit.runs import alone, row
+from tests.kit.runs import alone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from graphengine import Context
 
@@ -93,21 +91,3 @@ async def test_a_question_is_asked_whatever_is_around_it(ask: Callable[[Context]
     async with Runner() as runner:
         assert (await runner.start(graph, run_id="r").result()).status == "waiting"
         assert (await (await runner.answer("r", "yes", graph)).result()).state.word == "yes"
-
-
-async def test_a_node_that_changes_the_folder_moves_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative path is that of the time at which the Runner was made."""
-    here, there = tmp_path / "here", tmp_path / "there"
-    here.mkdir()
-    there.mkdir()
-    monkeypatch.chdir(here)
-
-    def moves() -> str:
-        os.chdir(there)
-        return "moved"
-
-    graph = row(State, ("a", moves, "word"), ("b", lambda word: f"{word}!", "word"))
-    async with Runner("runs.db") as runner:
-        result = await runner.start(graph, run_id="r").result()
-    assert (result.state.word, [*there.iterdir()]) == ("moved!", [])
-    assert (here / "runs.db").is_file()
