@@ -259,8 +259,12 @@ class Notifications(Extension):
         finally:
             worker.stop()
             tasks[1].cancel()
-            for run_id in list(self._posting):  # its request is sent again, by the next process
-                await runner.release(run_id, now=True)
+            # 1. A run was taken before the worker was stopped, and still reads what it sends. 2. Runs with a request in
+            # progress are released: the next process sends it again. 3. The first one begins its request: once more.
+            while not tasks[0].done():
+                for run_id in list(self._posting):
+                    await runner.release(run_id, now=True)
+                await asyncio.wait(tasks[:1], timeout=_LOOK_SECONDS / 20)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:

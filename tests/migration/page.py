@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from graphengine import Graph, Limits, Run, RunFailed, Runner
+from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged
 from graphengine.testing import preflight
 from tests.kit import golden
@@ -41,6 +44,13 @@ async def check_page(path: Path, runner: Runner) -> None:
         else:
             shown.append("\n".join([truth, *await Case(runner, f"r{number}", source).played(lines), "\n"]))
     golden.check(path, "".join(shown).rstrip("\n") + "\n")
+
+
+def in_order(steps: Sequence[Step]) -> Iterator[Step]:
+    """Yield steps as recorded, but those of items, which end in any order, item by item."""
+    for is_item, group in groupby(steps, key=lambda step: "[" in step.path):
+        found = list(group)
+        yield from sorted(found, key=lambda step: step.path.partition("]")[0]) if is_item else found
 
 
 class Case:
@@ -119,7 +129,7 @@ class Case:
         state = [f"{name} {value!r}" for name, value in result.state if value != defaults[name].default]
         steps = (await self.runner.history(self.run_id))[self.known :]
         self.known += len(steps)
-        kinds = ", ".join(step.kind for step in steps)
+        kinds = ", ".join(step.kind for step in in_order(steps))
         return [*_wrapped(f"{result.status}: {', '.join(waits or state)}"), *_wrapped(f"  steps: {kinds}")]
 
     async def finish(self) -> None:

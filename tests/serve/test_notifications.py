@@ -136,6 +136,30 @@ async def test_a_webhook_that_does_not_answer_leaves_places_to_others(place: str
             assert 0 < len(set(slow.ids)) <= 8
 
 
+async def test_a_request_that_begins_at_the_end_is_not_awaited(
+    place: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was taken before, and sends only once the others were released."""
+    receiver.may_answer.clear()
+    notifications, stopped, begun = to(receiver, timeout_seconds=600.0), asyncio.Event(), asyncio.Event()
+    post_of, stop = notifications.post_of, Worker.stop
+
+    async def late(news: Any, number: str) -> Any:
+        begun.set()
+        await stopped.wait()
+        return await post_of(news, number)
+
+    def stops(worker: Worker) -> None:
+        stop(worker)
+        stopped.set()
+
+    monkeypatch.setattr(notifications, "post_of", late)
+    monkeypatch.setattr(Worker, "stop", stops)
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="p").result()
+        await begun.wait()
+
+
 async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiver) -> None:
     """Each of two Runners delivers, and both see all news."""
     both = to(receiver), to(receiver)
