@@ -144,6 +144,7 @@ def request(  # noqa: PLR0913 - the parts of a request
         answer = http.client.HTTPResponse(there, method=method)
         answer.begin()
         while HTTPStatus.CONTINUE < answer.status < HTTPStatus.OK:  # such as 103: the answer itself comes after it
+            answer.headers = None  # type: ignore[assignment]  # else `begin` takes it for the answer
             answer.begin()
     except BaseException:
         used.close()

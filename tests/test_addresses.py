@@ -137,6 +137,7 @@ def trickling(first: bytes) -> Iterator[int]:
     [
         ("http", b""),
         ("http", b"HTTP/1.1 200 OK\r\nX-Long: "),
+        ("http", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
         ("http", b"HTTP/1.1 200 OK\r\n\r\n"),
         ("https", b"\x16\x03\x03\x40\x00\x02"),  # a record of TLS that begins the server's part
     ],
@@ -149,3 +150,10 @@ def test_a_server_that_sends_bit_by_bit_is_left_in_time(scheme: str, first: byte
         request("GET", f"{scheme}://127.0.0.1:{port}/", {}, seconds=0.2, is_own=True) as answer,
     ):
         answer.read()
+
+
+def test_what_a_server_says_before_its_answer_is_not_the_answer() -> None:
+    """Such as 103, after which the answer comes on the same connection."""
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
+    with trickling(early) as port, request("GET", f"http://127.0.0.1:{port}/", {}, seconds=5, is_own=True) as answer:
+        assert (answer.status, answer.read()) == (200, b"done")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from mcp import types
 from mcp.shared.message import SessionMessage
@@ -260,12 +260,44 @@ def _as_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-class _Reading:
-    """A stream of received messages."""
+class _Closed(Protocol):
+    """What both streams of the SDK have."""
 
-    def __init__(self, inner: ReadStream[SessionMessage | Exception], repairs: Repairs) -> None:
+    async def aclose(self) -> None: ...
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None: ...
+
+
+T_stream = TypeVar("T_stream", bound=_Closed)
+_Received: TypeAlias = "ReadStream[SessionMessage | Exception]"
+_Sent: TypeAlias = "WriteStream[SessionMessage]"
+
+
+class _Stream(Generic[T_stream]):
+    """A stream of the SDK whose messages are repaired on their way."""
+
+    def __init__(self, inner: T_stream, repairs: Repairs) -> None:
         self._inner = inner
         self._repairs = repairs
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class _Reading(_Stream[_Received]):
+    """A stream of received messages."""
 
     @property
     def last_context(self) -> Any:  # noqa: ANN401 - the package's own
@@ -276,50 +308,20 @@ class _Reading:
         """Return the next message."""
         return self._repairs.received(await self._inner.receive())
 
-    async def aclose(self) -> None:
-        """Close it."""
-        await self._inner.aclose()
-
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> SessionMessage | Exception:
         return self._repairs.received(await self._inner.__anext__())
 
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
-class _Writing:
+class _Writing(_Stream[_Sent]):
     """A stream of messages to send."""
-
-    def __init__(self, inner: WriteStream[SessionMessage], repairs: Repairs) -> None:
-        self._inner = inner
-        self._repairs = repairs
 
     async def send(self, item: SessionMessage, /) -> None:
         """Send a message."""
         self._repairs.sent(item)
         await self._inner.send(item)
-
-    async def aclose(self) -> None:
-        """Close it."""
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
 
 
 __all__ = ["Repairs", "read_soundly", "readable"]

@@ -110,7 +110,7 @@ def is_outcome(error: GraphEngineError) -> bool:
     return error.code in _OUTCOMES
 
 
-def for_clients(error: GraphEngineError) -> GraphEngineError:
+def shown_error(error: GraphEngineError) -> GraphEngineError:
     """Return an error as clients see it: without the path of the database, which is in the log of the service."""
     if not error.code.startswith("store_"):
         return error
@@ -143,7 +143,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = 409
     elif isinstance(error, InputError) or is_outcome(error):
         status = 413 if error.code == "too_large" else 422
-    answer = json_answer(error_document(for_clients(error)) if document is None else document, status)
+    answer = json_answer(error_document(shown_error(error)) if document is None else document, status)
     if is_outcome(error):
         answer.headers["x-should-retry"] = "false"  # what the official clients of OpenAI and Anthropic read
     return answer
@@ -173,12 +173,12 @@ __all__ = [
     "NotAuthorized",
     "RequestInvalid",
     "body_of",
-    "for_clients",
     "is_outcome",
     "is_same",
     "json_answer",
     "refused",
     "replayed",
+    "shown_error",
     "stream_event",
     "with_headers",
 ]

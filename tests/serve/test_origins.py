@@ -1,10 +1,16 @@
-"""A page of another site cannot use a service, not even by a name of its own that resolves to this machine."""
+"""A page of another site cannot use a service, not even by a name of its own that resolves to this machine.
+
+And what an answer does not say, or a cookie cannot do.
+"""
+
+import json
 
 import pytest
 from starlette.datastructures import Headers
 
-from graphengine.serve.guard import TokenAccess
-from graphengine.serve.messages import RequestInvalid
+from graphengine.errors import InputError, StoreLocked
+from graphengine.serve.guard import PageAccess, TokenAccess
+from graphengine.serve.messages import RequestInvalid, refused, shown_error
 from tests.serve.service.client import TOKEN
 
 ACCESS = TokenAccess(TOKEN, origins=frozenset(["https://flows.example.com"]))
@@ -56,3 +62,25 @@ async def test_pages_from_elsewhere_are_refused(host: str, origin: str) -> None:
 async def test_pages_of_this_machine_and_of_the_proxy_are_served(host: str, origin: str | None) -> None:
     """Their names are no other site's."""
     assert (await ACCESS.check(SCOPE, sent(host, origin))).name == ""
+
+
+def test_the_path_of_the_database_is_no_part_of_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The code is, and what to do; the log of the service has the rest. Other errors are as they are."""
+    answer = refused(
+        StoreLocked("database is locked", where="/srv/secret/runs.db", repair="raise busy_timeout_seconds")
+    )
+    found = json.loads(bytes(answer.body))["error"]
+    assert (answer.status_code, found["code"]) == (503, "store_locked")
+    assert "/srv/secret" not in str(found)
+    assert "/srv/secret/runs.db" in caplog.text
+    assert shown_error(InputError("bad", where="field x")).where == "field x"
+
+
+async def test_a_cookie_that_is_quoted_is_none() -> None:
+    """It is found by its name alone, without the rules of quoted values, which can take long."""
+    access = PageAccess(8000, TOKEN)
+    held = await access._cookie_for(TOKEN)  # noqa: SLF001
+    name = "graphengine-8000"
+    assert access._cookie_of(f"a=b; {name}={held}; c") == held  # noqa: SLF001
+    for text in ("", f'{name}="{held}"', f'{name}="' + "\\" * 60_000 + '"', f"x{name}={held}"):
+        assert access._cookie_of(text) == ""  # noqa: SLF001

@@ -50,7 +50,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import END, START, compiled, is_tag
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, acting, caller
-from graphengine.serve.messages import for_clients, json_answer
+from graphengine.serve.messages import json_answer, shown_error
 from graphengine.serve.notifications import News, Notifications, post, rest
 from graphengine.serve.service.app import FAILED, answering
 from graphengine.serve.service.following import failure_of, waits
@@ -185,7 +185,7 @@ def _as_errors() -> Iterator[None]:
     except (InputError, RunExists) as error:
         raise errors.InvalidParamsError(str(error)) from error
     except GraphEngineError as error:
-        raise errors.InternalError(f"{error.code}: {for_clients(error)}") from error
+        raise errors.InternalError(f"{error.code}: {shown_error(error)}") from error
     except (errors.A2AError, asyncio.CancelledError, GeneratorExit):
         raise
     except Exception as error:

@@ -46,9 +46,9 @@ from graphengine.serve.messages import (
     RequestInvalid,
     json_answer,
     refused,
+    shown_error,
     stream_event,
 )
-from graphengine.serve.messages import for_clients as errors_for_clients
 from graphengine.serve.service.callers_runner import CallersRunner
 from graphengine.serve.service.openapi import ENDPOINTS, START, description
 from graphengine.serve.service.requests import (
@@ -419,7 +419,7 @@ class Service:
                         yield HEARTBEAT if event is None else event
             except GraphEngineError as error:
                 if says_stop or not self.is_stopping:
-                    yield trouble(errors_for_clients(error))
+                    yield trouble(shown_error(error))
             except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
                 _LOG.exception("the stream of run %s failed", run_id)
                 yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))

@@ -39,7 +39,7 @@ from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown
 from graphengine.records.step_document import error_document, plain
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
-from graphengine.serve.messages import for_clients
+from graphengine.serve.messages import shown_error
 from graphengine.serve.service.app import FAILED, cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
@@ -392,7 +392,7 @@ def _content(text: str, structured: object, meta: dict[str, Any]) -> types.CallT
 
 def _refused(error: GraphEngineError, run_id: str) -> types.CallToolResult:
     """Return an error as the result of a tool: a text, which a model can read, and its document in `_meta`."""
-    error = for_clients(error)
+    error = shown_error(error)
     meta = {ERROR: plain(error_document(error))} | ({RUN_ID: run_id} if run_id else {})
     return types.CallToolResult(content=[types.TextContent(text=f"{error.code}: {error}")], is_error=True, _meta=meta)
 

@@ -44,9 +44,9 @@ from graphengine.records.step_document import plain
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
     RequestInvalid,
-    for_clients,
     json_answer,
     refused,
+    shown_error,
     stream_event,
 )
 from graphengine.serve.service.app import answering
@@ -739,7 +739,7 @@ def _trouble(error: GraphEngineError) -> bytes:
 
 
 def _refused(error: GraphEngineError) -> Response:
-    answer = refused(error, document=_error(for_clients(error)))
+    answer = refused(error, document=_error(shown_error(error)))
     if isinstance(error, InputError) and answer.status_code == 422:  # noqa: PLR2004
         answer.status_code = 400  # which this API has for a request that does not fit
     return answer

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
 
+_DOORS: Final = (
+    "Doors of other protocols, if they are open, are described by these: MCP lists its tools, A2A has its cards, and "
+    "OpenAI's API, AG-UI and the AI SDK have descriptions of their own."
+)
 _INPUT: Final = "#/components/schemas/input.{model}"
 _PLAIN: Final = "#/components/schemas/{name}"
 
@@ -147,7 +151,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
             parameter["schema"] = {"type": "string", "enum": choices[parameter["name"]]}
     return {
         "openapi": "3.1.1",
-        "info": {"title": "graphengine serve", "version": version},
+        "info": {"title": "graphengine serve", "version": version, "description": _DOORS},
         "security": [{"token": []}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": schemes},

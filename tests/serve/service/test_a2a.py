@@ -301,6 +301,20 @@ async def test_a_place_is_deleted(serve: Callable[..., Service], tmp_path: Path,
     assert [state for _, state, _ in receiver.got] == ["TASK_STATE_INPUT_REQUIRED"]
 
 
+async def test_a_task_has_few_places(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """One more is refused; the one that is there can be given again."""
+    service = await asyncio.to_thread(serve, tmp_path / "runs.db")
+    async with connected(service) as client:
+        task = await sent(client, said("Tides"))
+        url = "http://127.0.0.1:1/"
+        places = [types.TaskPushNotificationConfig(task_id=task.id, id=f"p{number}", url=url) for number in range(21)]
+        for place in places[:20]:
+            await client.create_task_push_notification_config(place)
+        with pytest.raises(errors.InvalidParamsError, match="has 20 places already"):
+            await client.create_task_push_notification_config(places[20])
+        assert (await client.create_task_push_notification_config(places[19])).id == "p19"
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_remote_task_is_continued_after_a_kill(
     serve: Callable[..., Service], database: Any, tmp_path: Path, when: str
