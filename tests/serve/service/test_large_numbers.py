@@ -24,15 +24,16 @@ def test_by_http_and_front_ends(services: Services, tmp_path: Path, answer: Any)
     flows = str(Path(__file__).with_name("a2a_flows.py"))
     service = services("--ag-ui", tmp_path / "runs.db", "--ai-sdk", graphs=flows)
     assert service.start("picking", GIVEN, "?run_id=r")[0] == 201
-    service.call("POST", "/runs/r/answer", {"value": answer})
+    asked = service.settled("r")["seq"]
+    assert service.call("POST", "/runs/r/answer", {"value": answer})[0] == 202
 
-    assert service.call("GET", "/runs/r?wait=60&after=3")[1]["state"] == {**READ, "chosen": LARGE}
+    assert service.settled("r", after=asked)["state"] == {**READ, "chosen": LARGE}
 
     events = ag_ui(service, "t", "pick", "picking", state=GIVEN).all()
     (snapshot,) = [each["snapshot"] for each in events if each["type"] == "STATE_SNAPSHOT"]
     assert snapshot == {**READ, "chosen": 0}
-    (asked,) = events[-1]["outcome"]["interrupts"]
-    given = [{"interruptId": asked["id"], "status": "resolved", "payload": answer}]
+    (pending,) = events[-1]["outcome"]["interrupts"]
+    given = [{"interruptId": pending["id"], "status": "resolved", "payload": answer}]
     assert str(LARGE) in json.dumps(ag_ui(service, "t", graph="picking", resume=given).all()[-1]["result"])
 
     chunks = ai_sdk(service, "s", "pick", "picking", state=GIVEN).all()
