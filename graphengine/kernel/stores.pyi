@@ -7,6 +7,7 @@ from graphengine.stores.base import Count as Count
 from graphengine.stores.base import InboxMessage as InboxMessage
 from graphengine.stores.base import Loaded as Loaded
 from graphengine.stores.base import Post as Post
+from graphengine.stores.base import Sort as Sort
 from graphengine.stores.base import StopMark as StopMark
 from graphengine.stores.base import StopOver as StopOver
 from graphengine.stores.base import StoredSchedule as StoredSchedule

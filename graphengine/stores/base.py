@@ -24,6 +24,7 @@ Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed
 """A run's status. Stores record all but the last two, which are how a Runner shows a `running` run without a driver."""
 
 StopMark: TypeAlias = Literal["", "stop", "cancel"]
+Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
 
 PAGE_LIMIT: Final = 50
@@ -342,6 +343,8 @@ class Page(TypedDict, total=False):
     tenant: str | None
     user: str | None
     starter: str | None
+    sort: Sort | None
+    ascending: bool
 
 
 def check_page(page: Page) -> None:
@@ -590,6 +593,8 @@ class Store(RunStore, QueueStore, Protocol):
         tenant: str | None = None,
         user: str | None = None,
         starter: str | None = None,
+        sort: Sort | None = None,
+        ascending: bool = False,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs, newest first by `created_at` then id.
 
@@ -607,6 +612,10 @@ class Store(RunStore, QueueStore, Protocol):
             tenant: Only those that run for this tenant.
             user: Only those that this user started.
             starter: Only those that nodes of this run started.
+            sort: By what they are sorted, the greatest first and equal ones newest first: what their own steps cost,
+                the seconds from begin to end, the name of the status. Costs that are not known, and runs that have not
+                ended, count as less than 0. Any but `begun`, and `ascending`, read every run that matches.
+            ascending: Return the same order from its other end.
 
         Raises:
             UnknownRun: There is no run `before`.

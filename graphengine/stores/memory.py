@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue, Op
-    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Status, StopMark, StoredSchedule
+    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Sort, Status, StopMark, StoredSchedule
 
 
 class _Log:
@@ -105,6 +105,22 @@ class _Log:
         is_of = is_of and page.get("starter") in {None, self.info.starter}
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
+
+    @property
+    def ended_at(self) -> float | None:
+        """When it ended; None while it has not."""
+        return None if self.status in {"running", "waiting"} or not self.steps else self.steps[-1].at
+
+    def place(self, sort: Sort | None) -> tuple[float | str, float, str]:
+        """Return its place in a list of runs that is sorted by this."""
+        value: float | str | None = self.info.created_at
+        if sort == "status":
+            value = self.status
+        elif sort == "cost":
+            value = None if self.summary is None else self.summary.cost_usd
+        elif sort == "took":
+            value = None if self.ended_at is None else self.ended_at - self.info.created_at
+        return -1 if value is None else value, self.info.created_at, self.info.id
 
     def texts(self) -> Iterator[str | None]:
         """Yield the texts by whose words it is found."""
@@ -353,11 +369,12 @@ class MemoryStore:
         """Return a page of the list of runs; see `Store.runs`."""
         self._check_open()
         check_page(page)
-        before = page.get("before")
-        last = (inf, "") if before is None else _age(self._log(before))
-        found = [log for log in self._logs.values() if _age(log) < last and log.is_of(page)]
-        found.sort(key=_age, reverse=True)
-        return [self._info(log) for log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
+        before, sort, ascending = page.get("before"), page.get("sort"), page.get("ascending", False)
+        last = None if before is None else self._log(before).place(sort)
+        found = [(log.place(sort), log) for log in self._logs.values() if log.is_of(page)]
+        found = [each for each in found if last is None or (each[0] > last if ascending else each[0] < last)]
+        found.sort(key=itemgetter(0), reverse=not ascending)
+        return [self._info(log) for _, log in found[: max(page.get("limit", PAGE_LIMIT), 0)]]
 
     async def due(self, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None) -> Sequence[RunInfo]:
         """Return the runs that are due to be resumed; see `Store.due`."""
@@ -610,7 +627,7 @@ class MemoryStore:
             queued=log.fence == 0,
             summary=log.summary,
             stop_asked=log.stop_asked,
-            ended_at=None if log.status in {"running", "waiting"} or not log.steps else log.steps[-1].at,
+            ended_at=log.ended_at,
         )
 
 
@@ -635,7 +652,3 @@ def _share(first: Step, earlier: Sequence[Step]) -> None:
 def _encoded_items(record: JsonValue) -> Iterable[Raw]:
     is_list = type(record) is list or (isinstance(record, Raw) and bytes(memoryview(record)[:1]) == b"[")
     return (item for item in items_of(record) if isinstance(item, Raw)) if is_list else ()
-
-
-def _age(log: _Log) -> tuple[float, str]:
-    return log.info.created_at, log.info.id

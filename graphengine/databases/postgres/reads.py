@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from graphengine.databases.postgres.sessions import Connection
     from graphengine.kernel import Page, Step
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Sort
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
@@ -325,6 +326,16 @@ _FILTERS: Final = {
 }
 
 
+_SORTED_BY: Final[Mapping[Sort, str]] = {
+    "begun": "f.created_at",
+    "cost": "coalesce(f.cost_usd, -1)",
+    "took": "coalesce(f.ended_at - f.created_at, -1)",
+    "status": "f.status",
+}
+_MATCHES: Final = """f.key IN (
+    SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
+)"""
+
 _EVERY_RUN: Final = {
     **dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")),
     "begun_after": -math.inf,
@@ -346,15 +357,15 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
     if limit <= 0:
         return []
-    created_at, run_id = math.inf, ""
-    if before is not None:
-        last = info(connection, own, before)
-        created_at, run_id = last.created_at, last.id
+    last = None if before is None else info(connection, own, before)
     given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
+    created_at, run_id = (math.inf, "") if last is None else (last.created_at, last.id)
     values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     query = query_of(page.get("text"))
+    if (page.get("sort") or "begun") != "begun" or page.get("ascending"):
+        return [from_facts(row, own) for row in facts_of(connection, _sorted(connection, page, values, query))]
     if query is not None:
         return [from_facts(row, own) for row in facts_of(connection, _found(connection, _EVERY_RUN | values, query))]
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
@@ -367,6 +378,22 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+
+
+def _sorted(connection: Connection, page: Page, values: Mapping[str, Any], query: str | None) -> list[int]:
+    """Return the keys of a page of runs in another order than that of their begin."""
+    value, way, order = _SORTED_BY[page.get("sort") or "begun"], "<", "DESC"
+    if page.get("ascending"):
+        way, order = ">", "ASC"
+    where = [clause for name, clause in _FILTERS.items() if name in values and name != "tag"]
+    where += ["EXISTS (SELECT FROM tags AS t WHERE t.run = f.key AND t.tag = %(tag)s)"] if "tag" in values else []
+    where += [] if query is None else [_MATCHES]
+    if values["id"]:
+        last = f"SELECT {value}, f.created_at, f.id FROM runs AS f WHERE f.id = %(id)s"  # noqa: S608 - our own texts
+        where.append(f"({value}, f.created_at, f.id) {way} ({last})")
+    placed = f"ORDER BY {value} {order}, f.created_at {order}, f.id {order} LIMIT %(limit)s"
+    statement = f"SELECT f.key FROM runs AS f WHERE {' AND '.join(where or ['true'])} {placed}"  # noqa: S608 - the same
+    return [key for (key,) in connection.execute(statement.encode(), {**values, "query": query}).fetchall()]
 
 
 def _found(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:

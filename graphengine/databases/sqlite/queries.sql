@@ -108,6 +108,21 @@ SELECT * FROM run_facts WHERE starter = :starter AND (created_at, id) < (:create
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
+-- name: sorted_runs
+-- It reads every run that matches. `reads.py` puts in by what they are sorted, and where they come from.
+SELECT f.* FROM (
+    SELECT r.key AS place, …value… AS value FROM …source…
+    WHERE (:before IS NULL OR (…value…, r.created_at, r.id) … (
+            SELECT …value…, r.created_at, r.id FROM runs AS r WHERE r.id = :before
+        )) AND r.created_at >= :begun_after AND r.created_at < :begun_before
+        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
+        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
+        AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
+        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter)
+    ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
+) CROSS JOIN run_facts AS f ON f.key = place
+ORDER BY value DESC, f.created_at DESC, f.id DESC;
+
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.owners import Onlooker
     from graphengine.kernel import JsonValue, Page, Step
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Sort
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -46,7 +47,13 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
-_EVERY_RUN: Final = {**dict.fromkeys(_NAMES), "begun_after": -math.inf}
+_EVERY_RUN: Final = {**dict.fromkeys((*_NAMES, "before")), "begun_after": -math.inf, "begun_before": math.inf}
+_SORTED_BY: Final[Mapping[Sort, str]] = {
+    "begun": "r.created_at",
+    "cost": "coalesce(r.cost_usd, -1)",
+    "took": "coalesce(r.ended_at - r.created_at, -1)",
+    "status": "r.status",
+}
 
 
 class Found(NamedTuple):
@@ -134,11 +141,14 @@ def counts(
     if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
     every = math.inf if every_seconds is None else every_seconds
-    values = {"every": every, "tag": tag, "tenant": tenant}
-    rows = words.select(connection, "counts", text, values) if text else None
-    if rows is None:
-        name = "counts_of_tag" if tag is not None else "counts" if tenant is None else "counts_of_tenant"
-        rows = connection.execute(SQL[name], values).fetchall()
+    values: dict[str, object] = {"every": every, "tag": tag, "tenant": tenant}
+    search = words.Search.of(connection, text or "")
+    if search is not None:
+        statement = words.SQL["counts"].replace("…found…", search.found)
+        values |= search.values
+    else:
+        statement = SQL["counts_of_tag" if tag is not None else "counts" if tenant is None else "counts_of_tenant"]
+    rows = connection.execute(statement, values).fetchall()
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
@@ -372,20 +382,29 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     if limit <= 0:
         return []
     given = {name: value for name, value in page.items() if value is not None}
-    created_at, run_id = math.inf, ""
-    if "before" in given:
-        last = find(connection, str(given["before"])).info
-        created_at, run_id = last.created_at, last.id
-    end = page.get("begun_before")
-    if end is not None and end <= created_at:
-        created_at, run_id = end, ""
+    last = find(connection, str(given["before"])).info if "before" in given else None
     if not all(is_name(str(given[name])) for name in _NAMES if name in given):
         return []
-    values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}
-    rows = words.select(connection, "runs", str(given["text"]), values) if "text" in given else None
-    if rows is None:
-        rows = connection.execute(SQL[_listing(given)], values).fetchall()
+    values = _EVERY_RUN | given | {"limit": limit}
+    search = words.Search.of(connection, page.get("text") or "")
+    sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
+    if search is not None or sort != "begun" or ascending:
+        statement = _sorted(sort, None if search is None else search.found, ascending=ascending)
+        values |= {} if search is None else search.values
+    else:
+        statement = SQL[_listing(given)]
+        end = page.get("begun_before")
+        place = (math.inf, "") if last is None else (last.created_at, last.id)
+        values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
+    rows = connection.execute(statement, values).fetchall()
     return [from_row(connection, row, onlooker).info for row in rows]
+
+
+def _sorted(sort: Sort, found: str | None, *, ascending: bool) -> str:
+    """Return the statement that lists runs in an order, of those that a statement finds."""
+    source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
+    text = SQL["sorted_runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
+    return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 
 def _listing(given: Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from graphengine.databases.sqlite.words import Search, selecting
+from graphengine.databases.sqlite.words import Search
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,12 +16,11 @@ WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph 
     AND (:status IS NULL OR r.status = :status) AND (:tenant IS NULL OR r.queue_key = :tenant)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
 """
-_PLAIN: Final = {
+_SELECTS: Final = {
     "graph": "SELECT r.graph, r.status, r.created_at, r.summary FROM runs AS r" + _SELECTED,  # noqa: S608 - our own
     "tag": "SELECT t.tag, r.status, r.created_at, r.summary "
     "FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run" + _SELECTED,
 }
-SELECTS: Final = _PLAIN | selecting({f"{by}_found": f"{text} AND r.key IN (…found…)" for by, text in _PLAIN.items()})
 
 
 def summaries(
@@ -32,10 +31,10 @@ def summaries(
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
     search = Search.of(connection, page.get("text") or "")
-    name = by if search is None else search.by(f"{by}_found")
+    statement = _SELECTS[by] if search is None else f"{_SELECTS[by]} AND r.key IN ({search.found})"
     groups: dict[tuple[str, str, float], list[str]] = {}
     values |= {} if search is None else search.values
-    for group, status, at, summary in connection.execute(SELECTS[name], values):
+    for group, status, at, summary in connection.execute(statement, values):
         groups.setdefault((group, status, at // every_seconds), []).append(summary or "null")
     return [
         (name, status, since * every_seconds, f"[{','.join(found)}]") for (name, status, since), found in groups.items()

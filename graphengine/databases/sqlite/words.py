@@ -11,7 +11,7 @@ Where SQLite has no FTS5, no run is ever indexed: a search then reads the words 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -78,22 +78,12 @@ def index(connection: sqlite3.Connection) -> bool:
     return bool(stale or new)
 
 
-def select(
-    connection: sqlite3.Connection, name: Literal["runs", "counts"], text: str, values: Mapping[str, object]
-) -> list[Sequence[Any]] | None:
-    """Return the newest runs with the words of a text, or how many there are; None if the text has no words."""
-    search = Search.of(connection, text)
-    if search is None:
-        return None
-    return connection.execute(SELECTS[search.by(name)], {**search.values, **values}).fetchall()
-
-
 class Search(NamedTuple):
     """A search for words.
 
     Attributes:
         is_indexed: Whether there is an index.
-        values: The values of a statement that `selecting` made.
+        values: The values of `found`.
     """
 
     is_indexed: bool
@@ -112,21 +102,10 @@ class Search(NamedTuple):
         query = " AND ".join(f'"{word}"*' for word in sought)
         return cls(exists, {"query": query, "others": msgspec.json.encode(others).decode()})
 
-    def by(self, name: str) -> str:
-        """Return the name of the statement for this search."""
-        return name if self.is_indexed else f"{name}_without_index"
-
-
-def selecting(statements: Mapping[str, str]) -> dict[str, str]:
-    """Return statements that select from what is found as `…found…`, by `rowid`, with and without an index."""
-    plain = {name: text.replace("…found…", SQL["found"]) for name, text in statements.items()}
-    return plain | {
-        f"{name}_without_index": text.replace("…found…", SQL["found_without_index"])
-        for name, text in statements.items()
-    }
-
-
-SELECTS: Final = selecting({name: SQL[name] for name in ("runs", "counts")})
+    @property
+    def found(self) -> str:
+        """The statement that returns the keys of what is found."""
+        return SQL["found" if self.is_indexed else "found_without_index"]
 
 
 def _exists(connection: sqlite3.Connection) -> bool:

@@ -63,18 +63,6 @@ UNION ALL SELECT value FROM json_each(:others)
 -- name: found_without_index
 SELECT value AS rowid FROM json_each(:others)
 
--- name: runs
-SELECT f.* FROM (
-    SELECT r.key AS place FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid
-    WHERE (r.created_at, r.id) < (:created_at, :id) AND r.created_at >= :begun_after
-        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
-        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
-        AND (:tenant IS NULL OR r.queue_key = :tenant) AND (:user IS NULL OR r.user_name = :user)
-        AND (:starter IS NULL OR r.starter = :starter)
-    ORDER BY r.created_at DESC, r.id DESC LIMIT :limit
-) CROSS JOIN run_facts AS f ON f.key = place
-ORDER BY f.created_at DESC, f.id DESC;
-
 -- name: counts
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
 FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from graphengine.kernel import Status, Store
+    from graphengine.kernel.stores import Sort
 
 MANY: Final = 700
 """Enough steps for a store to free them in several batches."""
@@ -220,6 +221,43 @@ class GrowingStores(StoreSuite):
         assert await ids(begun_before=6.5, tag="x", begun_after=5.0) == ["%-6", "b-5"]
         assert await ids(text="g", status="finished", begun_after=1.0) == ["%-6", "Ä-3"]
         assert await ids(text="g1", before="b-5", limit=1) == ["Ä-3"]
+
+    @scenario
+    async def test_runs_are_listed_in_other_orders(self, store: Store) -> None:
+        """By cost, time taken and status, from either end, by page, with each filter; equal ones by begin."""
+        rows: list[tuple[float, Status, float | None, float]] = [  # begin, status, cost, end
+            (1.0, "finished", 0.5, 9.0),
+            (2.0, "failed", 0.25, 2.5),
+            (3.0, "running", None, 0.0),
+            (4.0, "finished", 0.5, 4.5),
+            (4.0, "waiting", 2.0, 4.1),
+        ]
+        for n, (begun, status, cost, at) in enumerate(rows):
+            info = replace(run_info(f"r{n}", graph=f"g{n % 2}"), created_at=begun, tags=("x",) * (n < 4), tenant="acme")
+            fence = await store.create(info, [], {"nodes": []})
+            if status != "running":
+                ending = batch(f"r{n}", fence, [step(1, at=at)], status)
+                ending.summary = None if cost is None else Summary(cost_usd=cost)
+                await append(store, ending)
+        orders: dict[Sort, str] = {"begun": "43210", "cost": "43012", "took": "03142", "status": "42301"}
+        for sort, order in orders.items():
+            for ascending in (False, True):
+                expected = [f"r{n}" for n in (reversed(order) if ascending else order)]
+                found = [info.id for info in await store.runs(sort=sort, ascending=ascending)]
+                assert found == expected, (sort, ascending)
+                for at, last in enumerate(expected, 1):
+                    page = await store.runs(sort=sort, ascending=ascending, before=last, limit=2)
+                    assert [info.id for info in page] == expected[at : at + 2], (sort, ascending, last)
+
+        async def ids(**wanted: Any) -> list[str]:
+            return [info.id for info in await store.runs(**wanted)]
+
+        assert await ids(sort="cost", tag="x", graph="g1") == await ids(sort="cost", text="g1 x") == ["r3", "r1"]
+        assert await ids(sort="took", tenant="acme", status="finished", begun_after=1.0) == ["r0", "r3"]
+        assert await ids(sort="took", ascending=True, text="x", before="r2", begun_before=4.0) == ["r1", "r0"]
+        assert await ids(sort="cost", tenant="") == await ids(sort="cost", user="x") == await ids(starter="r0") == []
+        with refused(UnknownRun):
+            await store.runs(sort="cost", before="r9")
 
     @scenario
     async def test_runs_are_listed_and_counted_by_tenant(self, store: Store) -> None:
