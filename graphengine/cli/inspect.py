@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     *options.OBSERVED,
     examples="""
         graphengine inspect
-        graphengine inspect --store checkpoints/runs.db --port 8765 --no-open
+        graphengine inspect --store checkpoints/runs.db --port 8123 --no-open
         graphengine inspect --read-only
         graphengine inspect --drive           # start, resume and branch in the page
         graphengine inspect --shared --users users.json --port 8765
@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=0,
-    show_default=True,
-    help="The port on this machine; 0 finds a free one.",
+    help="The port on this machine; 0 finds a free one.  [default: 8765, or the next one that is free]",
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser; only print the URL.")
 @click.option("--read-only", is_flag=True, help="Show everything, but answer, send, stop and tag nothing.")
@@ -61,7 +59,7 @@ if TYPE_CHECKING:
 @options.users
 def inspect(  # noqa: PLR0913 - one for each option
     context: CommandContext,
-    port: int,
+    port: int | None,
     no_open: bool,  # noqa: FBT001 - as click gives it
     read_only: bool,  # noqa: FBT001
     drive: bool,  # noqa: FBT001
@@ -74,7 +72,8 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     The page lists the runs, shows each run on its graph with every step, decision, state, model call and error, and
     follows runs that other processes drive. It answers questions, sends messages, stops and tags. Only this machine can
-    open it, and only with the printed URL, which contains a token.
+    open it, and only with the printed URL, which contains a token. The token is kept in `inspect.token` beside the
+    database, so that links and tabs go on after a restart.
 
     Without --drive it runs no graph's code. With --drive, the page also starts, resumes and branches runs of the
     project's graphs; Ctrl-C releases those that are driven, so that `resume` or a worker can continue them.
@@ -93,7 +92,7 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     try:
         from graphengine.serve.approvers import Approvers
-        from graphengine.serve.inspector.server import HOST, Settings, serve
+        from graphengine.serve.inspector.server import HOST, PORT, Settings, serve
         from graphengine.serve.users import Users
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
@@ -111,8 +110,8 @@ def inspect(  # noqa: PLR0913 - one for each option
             context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:
             context.err.line("inspecting ", (shown(place.database), "bold"), ", until Ctrl-C:")
-            if drives is not None:
-                context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
+            for note in _notes(url, drives, is_port_free=port is not None or f":{PORT}/" in url):
+                context.err.prose(note)
             context.out.line(url)
         if not no_open and users is None:
             click.launch(url)
@@ -125,10 +124,31 @@ def inspect(  # noqa: PLR0913 - one for each option
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        what = replace(what, is_read_only=read_only, drives=drives, tables=_tables(context))
+        what = replace(
+            what, is_read_only=read_only, drives=drives, tables=_tables(context), token_file=_token_file(place)
+        )
         for info in serve(what, opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
+
+
+def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[str]:
+    if drives is not None:
+        yield f"the page can drive runs of {', '.join(sorted(drives.graphs))}"
+    if not is_port_free:
+        yield f"the default port is taken, so this page is at {url.partition('#')[0]}, where saved links do not lead"
+
+
+def _token_file(place: DatabaseOption) -> Path:
+    """Return where the token of the page is kept: beside the database, or where the project's would be."""
+    from pathlib import Path
+
+    from graphengine.cli.places import DATABASE, project_of
+
+    if isinstance(place.database, Path):
+        return place.database.absolute().with_name("inspect.token")
+    here = Path.cwd()
+    return (project_of(here) or here) / DATABASE.with_name("inspect.token")
 
 
 def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:

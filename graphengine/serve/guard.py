@@ -21,9 +21,9 @@ Both say who calls: see `graphengine.serve.callers`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
-import secrets
 import time
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
@@ -64,6 +64,8 @@ SIGNED: Final = "graphengine.signed"
 """In the scope of a request: it was let in because of its signature, not of a token."""
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
+SIGN_OUT: Final = "/api/sign_out"
+"""Where a page gives the cookie back."""
 
 PAGES: Final = "/pages/"
 """Where a service has the files of a front end."""
@@ -72,6 +74,8 @@ _READS: Final = ("GET", "HEAD")
 _BODY_SECONDS: Final = 30.0
 _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_STAY_SECONDS: Final = 14 * 86_400
+"""How long a browser keeps the cookie that it was asked to keep."""
 _LOCAL: Final = ("127.0.0.1", "::1")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -300,19 +304,21 @@ class PageAccess(Access):
 
     headers = _PAGE_HEADERS
     _schemes: ClassVar[Sequence[str]] = ("http",)
+    _way_in: ClassVar[tuple[str, str]] = ("open the URL that `graphengine inspect` printed", "")
+    _unknown: ClassVar[str] = "this is not the token of this inspector; open the URL that `graphengine inspect` printed"
 
     def __init__(self, port: int, token: str) -> None:
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         self._token = token
         self._cookie = f"graphengine-{port}"  # cookies do not distinguish ports
-        self._secret = secrets.token_urlsafe(32)
+        self._secret = hashlib.sha256(f"cookie {token}".encode()).hexdigest()  # the same after a restart
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check where a request comes from, and its cookie if it asks for data."""
         client, method, path = scope.get("client"), scope["method"], scope["path"]
         given = {name: ", ".join(headers.getlist(name)) for name in headers}  # two headers of one name are neither
         is_post, host = method == "POST", given.get("host", "")
-        is_data = path.startswith("/api/") and not (path == SESSION and is_post)
+        is_data = path.startswith("/api/") and not (path in (SESSION, SIGN_OUT) and is_post)
         content, site = given.get("content-type", "").partition(";")[0].strip(), given.get("sec-fetch-site", "none")
         is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
@@ -330,7 +336,8 @@ class PageAccess(Access):
             return NOBODY
         found = await self._caller_of(self._cookie_of(given.get("cookie", "")))
         if found is None:
-            raise RequestInvalid("open the URL that `graphengine inspect` printed", status=401)
+            message, repair = self._way_in
+            raise RequestInvalid(message, status=401, repair=repair)
         return found
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
@@ -357,21 +364,27 @@ class PageAccess(Access):
         return ""
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
-        """Swap the token for the cookie."""
+        """Swap the token for the cookie, or take the cookie back."""
+        if scope["path"] == SIGN_OUT:
+            return self._keeping("", headers, 0)
         if scope["path"] != SESSION:
             return None
         try:
             given = json.loads(body)
-            token = given.get("token") if isinstance(given, dict) else None
         except (ValueError, RecursionError):
-            token = None
+            given = None
+        token, stays = (given.get("token"), given.get("stay") is True) if isinstance(given, dict) else (None, False)
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
-            message = "this is not the token of this inspector; open the URL that `graphengine inspect` printed"
-            raise NotAuthorized(message)
+            raise NotAuthorized(self._unknown)
+        return self._keeping(cookie, headers, _STAY_SECONDS if stays else None)
+
+    def _keeping(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
+        """Return an answer that sets the cookie for some seconds, or until the browser is closed if that is None."""
         answer = json_answer({})
         secure = "; Secure" if headers.get("origin", "").startswith("https:") else ""
-        answer.headers["Set-Cookie"] = f"{self._cookie}={cookie}; HttpOnly; SameSite=Strict; Path=/{secure}"
+        age = "" if seconds is None else f"; Max-Age={seconds}"
+        answer.headers["Set-Cookie"] = f"{self._cookie}={cookie}; HttpOnly; SameSite=Strict; Path=/{age}{secure}"
         return answer
 
 
@@ -388,6 +401,8 @@ class SharedPageAccess(PageAccess):
     """
 
     _schemes = ("http", "https")
+    _way_in = ("sign in with your token", "those who run this server make one: graphengine users add NAME")
+    _unknown = "this token is not known here, or is over"
 
     def __init__(self, port: int, users: Users) -> None:
         super().__init__(port, "")
@@ -419,6 +434,7 @@ __all__ = [
     "PAGES",
     "SESSION",
     "SIGNED",
+    "SIGN_OUT",
     "AccessMiddleware",
     "PageAccess",
     "SharedPageAccess",

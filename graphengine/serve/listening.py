@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 _BURST: Final = 32
 """How many connections the event loop accepts in one turn, before it can refuse any of them."""
+_NEAR: Final = 20
+"""How many ports are tried before any free one is taken."""
 _QUEUE: Final = 1024
 """How many connections the system holds until they are accepted."""
 
@@ -119,10 +121,21 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     return listening
 
 
+def listen_near(port: int, host: str = HOST) -> socket.socket:
+    """Listen on a port, or on the next one that is free; on any free one if the next few are taken, too.
+
+    Raises: as `listen`.
+    """
+    for each in range(port, port + _NEAR):
+        with suppress(InputError):
+            return listen(each, host)
+    return listen(0, host)
+
+
 def url_of(listening: socket.socket) -> str:
     """Return the URL of a listening socket."""
     address, port = listening.getsockname()[:2]
     return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 
 
-__all__ = ["HOST", "Server", "listen", "url_of"]
+__all__ = ["HOST", "Server", "listen", "listen_near", "url_of"]

@@ -23,12 +23,15 @@ class Drivable(Part):
 
 
 class Session(Part):
-    """What does not change while the server runs."""
+    """What does not change while the server runs, and who reads the page, by their name, "" for the token's holder."""
 
     version: str
     database: str
     read_only: bool
     drives: Drivable | None
+    user: str = ""
+    tenant: str | None = None
+    rights: Sequence[str] = ()
 
 
 class Page(Part):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import signal
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from graphengine.serve.inspector.documents import Drivable, Session
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
+from graphengine.serve.inspector.token import kept_token
 from graphengine.serve.inspector.views import Views
-from graphengine.serve.listening import HOST, Server, listen, url_of
+from graphengine.serve.listening import HOST, Server, listen, listen_near, url_of
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ _RIGHTS: Final[Mapping[str, Right]] = {
     "start": "start",
 }
 """What each write takes."""
+PORT: Final = 8765
+"""Where the page is by default, so that a saved link leads to it after a restart."""
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000
 
@@ -68,9 +70,10 @@ class Settings:
         reader: The same as a store that is only read, not open yet.
         command: Returns a command line to paste, given a run or None, the command and its further words.
         version: This package's version.
-        port: The port; 0 for a free one.
+        port: The port; 0 for a free one, None for `PORT` or, if that is taken, the next that is free.
         host: The address to listen on.
-        users: Who can open it, from any machine; None for whoever has the URL, on this one.
+        users: Who can open it, from any machine; None for those who have the token, on this one.
+        token_file: Where the token is kept from one start to the next; None for a new one at each start.
         is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
@@ -81,9 +84,10 @@ class Settings:
     reader: Store
     command: Callable[..., str]
     version: str
-    port: int = 0
+    port: int | None = 0
     host: str = HOST
     users: Users | None = None
+    token_file: Path | None = None
     is_read_only: bool = False
     drives: Drives | None = None
     busy_timeout_seconds: float = 10.0
@@ -112,9 +116,9 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
         InputError: The port is taken.
         StoreError: The database cannot be read.
     """
-    listening = listen(settings.port, settings.host)
+    listening = listen(settings.port, settings.host) if settings.port is not None else listen_near(PORT, settings.host)
     port, users = listening.getsockname()[1], settings.users
-    token = secrets.token_urlsafe(32) if users is None else "TOKEN"
+    token = kept_token(settings.token_file) if users is None else "TOKEN"
     app = application(settings)
     access = PageAccess(port, token) if users is None else SharedPageAccess(port, users)
     guarded = AccessMiddleware(app, access)
@@ -334,4 +338,4 @@ async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> A
                 yield stream_event(error.message, name="trouble")
 
 
-__all__ = ["HOST", "Settings", "application", "listen", "serve"]
+__all__ = ["HOST", "PORT", "Settings", "application", "listen", "serve"]

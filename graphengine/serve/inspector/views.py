@@ -41,7 +41,7 @@ from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
-from graphengine.serve.callers import caller
+from graphengine.serve.callers import RIGHTS, caller
 from graphengine.serve.inspector.documents import (
     Attempt,
     Call,
@@ -127,7 +127,9 @@ class Views:
         database = self.about.database if who.sees_all else f"runs of {who.tenant}"
         drives = self.about.drives if who.may("start") else None
         read_only = self.about.read_only or not who.may("answer", "operate")
-        return structs.replace(self.about, database=database, drives=drives, read_only=read_only)
+        rights = [each for each in RIGHTS if who.may(each)]
+        who_reads = {"user": who.name, "tenant": who.tenant, "rights": rights}
+        return structs.replace(self.about, database=database, drives=drives, read_only=read_only, **who_reads)
 
     async def runs(self, query: Query) -> Page:
         """Return a page of the list of runs, each with its status as shown."""

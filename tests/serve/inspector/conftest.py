@@ -88,7 +88,8 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
 @contextmanager
 def served(path: Path, *words: str, folder: Path = ROOT) -> Iterator[str]:
     """Run `graphengine inspect` as a program, in a folder; yield the URL that it prints."""
-    given = ["inspect", "--store", str(path), "--no-open", "--json", *words]
+    port = () if "--port" in words else ("--port", "0")
+    given = ["inspect", "--store", str(path), "--no-open", "--json", *port, *words]
     process = forks.start("graphengine", *given, folder=folder, loads=forks.INSPECTOR)
     try:
         yield json.loads(process.stdout.readline())["url"]

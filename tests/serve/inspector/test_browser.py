@@ -309,12 +309,15 @@ def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
 
 
 def test_a_page_without_the_cookie_shows_nothing(url: str, browser: Browser) -> None:
-    """Another browser that knows only the port sees how to open the page."""
+    """Another browser that knows only the port sees how to open the page, and can be given its token."""
     base = url.partition("/#")[0]
     page = browser.new_context().new_page()
     page.goto(base)
     expect(page.get_by_role("alert")).to_contain_text("open the URL that `graphengine inspect` printed")
     assert "five" not in page.content()
+    page.get_by_label("Token", exact=True).fill(url.partition("#token=")[2])
+    page.keyboard.press("Enter")
+    expect(page.locator(".row[data-run=five]")).to_be_visible()
     page.context.close()
 
 
@@ -334,7 +337,7 @@ PAGES = (
 WINDOWS = ((360, "light"), (830, "dark"), (1600, "light"), (2560, "dark"))
 AXE_WIDTHS = (830, 1600)
 AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-_RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
+RUN_AXE = """() => axe.run(document, {resultTypes: ["violations"]}).then((found) => found.violations
   .filter((each) => ["serious", "critical"].includes(each.impact))
   .map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html).join(" | ")}`))"""
 
@@ -377,7 +380,7 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
         if AXE.is_file() and width in AXE_WIDTHS:
-            assert page.evaluate(_RUN_AXE) == []
+            assert page.evaluate(RUN_AXE) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -402,7 +405,7 @@ def test_axe_finds_what_is_wrong(url: str, visit: Opened) -> None:
       text.append("pale", document.createElement("button"));
       document.querySelector("main").append(text);
     }""")
-    found = page.evaluate(_RUN_AXE)
+    found = page.evaluate(RUN_AXE)
     assert [each.partition(":")[0] for each in found] == ["button-name", "color-contrast"]
 
 

@@ -103,3 +103,13 @@ def test_released_runs_are_named(recorded: Path, monkeypatch: pytest.MonkeyPatch
     code, text = invoke("--store", str(recorded), "--drive", "--graph", DRIVEN)
     assert code == 0
     assert "run cut was released; resume: graphengine resume cut" in text
+
+
+def test_a_taken_default_port_is_said(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --port the page is at the default port; if that is taken, a line says where it is instead."""
+    monkeypatch.setattr(
+        "graphengine.serve.inspector.server.serve", lambda _, opened: [opened("http://h:9/#token=t")][:0]
+    )
+    text = invoke("--store", str(recorded))[1]
+    assert "the default port is taken, so this page is at http://h:9/" in text
+    assert "the default port" not in invoke("--store", str(recorded), "--port", "9")[1]

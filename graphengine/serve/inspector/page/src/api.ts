@@ -17,14 +17,64 @@ export class Refused extends Error {
   }
 }
 
+/** Since when the server does not answer, and when it is asked again, epoch seconds. */
+export interface Gone {
+  since: number;
+  again: number;
+}
+
+const PAUSES = [5, 10, 20]; // seconds between two tries; the last one again and again
+const AWAY = [502, 503, 504]; // what a proxy answers for a server that is gone
+let gone: Gone | null = null;
+let tries = 0;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Whether the server is gone: `connection` is dispatched when that changes. */
+export const goneNow = (): Gone | null => gone;
+
+function moved(now: Gone | null): void {
+  gone = now;
+  dispatchEvent(new Event("connection"));
+}
+
+function lose(): void {
+  if (gone) return;
+  tries = 0;
+  wait(Date.now() / 1000);
+}
+
+function wait(since: number): void {
+  const pause = PAUSES[Math.min(tries, PAUSES.length - 1)]!;
+  tries += 1;
+  clearTimeout(timer);
+  timer = setTimeout(tryAgain, pause * 1000);
+  moved({ since, again: Date.now() / 1000 + pause });
+}
+
+/** Ask the server whether it is there again. */
+export async function tryAgain(): Promise<void> {
+  const response = await fetch("/api/session").catch(() => null);
+  if (!response || AWAY.includes(response.status)) {
+    if (gone) wait(gone.since);
+    else lose();
+    return;
+  }
+  clearTimeout(timer);
+  if (gone) moved(null);
+  if (response.status === 401) dispatchEvent(new Event("signedout"));
+}
+
 async function answer(response: Response): Promise<any> {
   const body = await response.text().then(readJson).catch(() => null);
-  if (!response.ok) throw new Refused(response.status, body?.error);
-  return body;
+  if (response.ok) return body;
+  if (response.status === 401) dispatchEvent(new Event("signedout"));
+  if (AWAY.includes(response.status)) lose();
+  throw new Refused(response.status, body?.error);
 }
 
 function reached(request: Promise<Response>): Promise<Response> {
   return request.catch(() => {
+    lose();
     throw new Refused(0, { message: "the inspector does not answer", repair: "start `graphengine inspect` again" });
   });
 }
@@ -65,7 +115,7 @@ export function follow(where: () => Query, handlers: Record<string, (data: any) 
     source = null;
   };
   const open = () => {
-    if (source || document.hidden) return;
+    if (source || document.hidden || gone) return;
     source = new EventSource(`/api/events?${query(where())}`);
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event: MessageEvent) =>
@@ -79,12 +129,16 @@ export function follow(where: () => Query, handlers: Record<string, (data: any) 
         close();
         setTimeout(open, 2000);
       }
+      tryAgain();
     };
   };
   const turn = () => (document.hidden ? close() : open());
+  const connection = () => (gone ? close() : open());
   document.addEventListener("visibilitychange", turn);
+  addEventListener("connection", connection);
   open();
   return () => {
+    removeEventListener("connection", connection);
     document.removeEventListener("visibilitychange", turn);
     close();
   };
@@ -95,7 +149,12 @@ export async function openSession(): Promise<Session> {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) {
     history.replaceState(null, "", location.pathname + location.search);
-    await post("session", { token });
+    await signIn(token, true);
   }
   return get("session");
+}
+
+/** Swap a token for the cookie, which the browser keeps for some days if it stays. */
+export async function signIn(token: string, stay: boolean): Promise<void> {
+  await post("session", { token, stay });
 }

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { query } from "./api";
-import { Failure, Link, Sign, ThemeButton, go, isUnderWay, runAddress, useDocument, useKeys } from "./parts";
+import { Corner, Failure, Link, Sign, go, isUnderWay, runAddress, useDocument, useKeys } from "./parts";
 import { useMoving } from "./parts";
 import { Picture } from "./picture";
 import { agentOf } from "./step";
@@ -49,7 +49,7 @@ export function Compare({ a, b }: { a: string; b: string }) {
         <button class="btn" onClick={() => go(`/compare?${query({ a: b, b: a })}`)}>
           A ⇄ B
         </button>
-        <ThemeButton />
+        <Corner />
       </header>
       <div class="in">
         <Changed found={found} />

@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { query, read } from "./api";
 import { CannotDrive } from "./acts";
 import { Start } from "./branch";
-import { Command, Failure, Link, Sign, ThemeButton, canDrive, runAddress, useDocument, useNow, useRead } from "./parts";
+import { Command, Corner, Failure, Link, Sign, canDrive, runAddress, useDocument, useNow, useRead } from "./parts";
 import { Picture } from "./picture";
 import type { Session } from "./types";
 import { ago, count } from "./words";
@@ -32,7 +32,7 @@ export function GraphList({ session }: { session: Session }) {
         </Link>
         <h1>Graphs</h1>
         <span class="grow" />
-        <ThemeButton />
+        <Corner />
       </header>
       <div class="in">
         {graphs.length ? (
@@ -160,7 +160,7 @@ export function GraphPage({ name, session }: { name: string; session: Session })
         <h1>{name}</h1>
         <Link to={`/?${query({ graph: name })}`}>all runs of it</Link>
         <span class="grow" />
-        <ThemeButton />
+        <Corner />
       </header>
       <div class="in">
         <p class="soft">

@@ -3,17 +3,19 @@
 import "./safe";
 
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
-import { openSession } from "./api";
+import { Refused, goneNow, openSession, tryAgain } from "./api";
 import { Compare } from "./compare";
 import { GraphList, GraphPage } from "./graphs";
-import { type Problem, go } from "./parts";
+import { type Problem, Reader, go, useGone } from "./parts";
 import { QuestionsPage } from "./questions";
 import { Run } from "./run";
 import { Runs } from "./runs";
+import { SignIn } from "./signin";
 import { TrendsPage } from "./trends";
 import type { Session } from "./types";
+import { clock } from "./words";
 
 const KEYS = [
   ["j k ↓ ↑", "next and previous run or step"],
@@ -32,11 +34,15 @@ const KEYS = [
   ["?", "these keys"],
 ];
 
+let version = "";
+let isIn = false; // once signed in, an answer 401 asks for it again
+
 function App() {
   const [address, setAddress] = useState(location.pathname + location.search);
   const [session, setSession] = useState<Session | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [help, setHelp] = useState(false);
+  const renewed = useRef(() => {});
   useEffect(() => {
     const moved = () => setAddress(location.pathname + location.search);
     const pressed = (event: KeyboardEvent) => {
@@ -48,22 +54,34 @@ function App() {
       else if (event.key === "q") go("/questions");
     };
     const renew = () => {
+      isIn = false;
       openSession().then((found) => {
+        if (version && version !== found.version) location.reload(); // its files are those of the other version
+        version = found.version;
+        isIn = true;
         setSession(found);
         setError(null);
       }, setError);
     };
+    renewed.current = renew;
+    const out = () => isIn && renew();
+    const back = () => goneNow() || renew();
     addEventListener("popstate", moved);
     addEventListener("keydown", pressed);
     addEventListener("hashchange", renew);
+    addEventListener("connection", back);
+    addEventListener("signedout", out);
     renew();
     return () => {
       removeEventListener("popstate", moved);
       removeEventListener("keydown", pressed);
       removeEventListener("hashchange", renew);
+      removeEventListener("connection", back);
+      removeEventListener("signedout", out);
     };
   }, []);
-  if (error) {
+  if (error instanceof Refused && error.status === 401) return <SignIn why={error} done={renewed.current} />;
+  if (error && !(session && error instanceof Refused && !error.status)) {
     return (
       <main class="alone">
         <h1>graphengine inspector</h1>
@@ -95,7 +113,8 @@ function App() {
     }
   };
   return (
-    <>
+    <Reader.Provider value={session}>
+      <Gone />
       {page()}
       {help && (
         <dialog open class="help" aria-label="Keys">
@@ -115,7 +134,33 @@ function App() {
           </button>
         </dialog>
       )}
-    </>
+    </Reader.Provider>
+  );
+}
+
+/** That the server does not answer, and since when. */
+function Gone() {
+  const gone = useGone();
+  const [now, setNow] = useState(0);
+  useEffect(() => {
+    document.documentElement.classList.toggle("is-gone", gone !== null);
+    if (!gone) return undefined;
+    setNow(Date.now() / 1000);
+    const timer = setInterval(() => setNow(Date.now() / 1000), 1000);
+    return () => clearInterval(timer);
+  }, [gone]);
+  if (!gone) return null;
+  return (
+    <aside class="gone" aria-label="Connection">
+      <p role="alert">
+        <b>The server does not answer. Last seen {clock(gone.since)}.</b> The grey values are of that moment; runs go on
+        in their workers.
+      </p>
+      <span class="num">Trying again in {Math.max(0, Math.ceil(gone.again - now))} s</span>
+      <button class="btn" onClick={tryAgain}>
+        Try now
+      </button>
+    </aside>
   );
 }
 

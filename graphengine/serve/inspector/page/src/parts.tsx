@@ -1,10 +1,18 @@
 // Small parts that several views share.
 
-import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type ComponentChildren, type JSX, createContext } from "preact";
+import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { type Query, Refused, get, post, query } from "./api";
+import { type Gone, type Query, Refused, get, goneNow, post, query, tryAgain } from "./api";
 import type { Answers, Session } from "./types";
+import { clock } from "./words";
+
+/** Who reads the page. */
+export const Reader = createContext<Pick<Session, "user" | "tenant" | "rights">>({
+  user: "",
+  tenant: null,
+  rights: [],
+});
 
 /** Go to another address of the page without loading it again. */
 export function go(address: string, { replace = false } = {}): void {
@@ -71,6 +79,7 @@ const ICONS: Record<string, string> = {
   theme: "M7.5 2.5a5 5 0 1 0 0 10zM7.5 2.5a5 5 0 0 1 0 10",
   down: "M4 6l3.5 4L11 6",
   right: "M6 4l4 3.5L6 11",
+  person: "M7.5 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM2.5 13a5 4 0 0 1 10 0",
   note: "M2.5 12.5l1-3.5 6.5-6.5 2.5 2.5L6 11.5z",
 };
 
@@ -107,6 +116,7 @@ export interface Problem {
 }
 
 export function Failure({ error }: { error: Problem }) {
+  if (error instanceof Refused && !error.status) return null; // the banner says that the server is gone
   return (
     <p class="failure" role="alert" tabIndex={0}>
       {error.message}
@@ -152,7 +162,25 @@ export function useNow(every = 5): number {
     const timer = setInterval(() => document.hidden || setNow(Date.now() / 1000), every * 1000);
     return () => clearInterval(timer);
   }, [every]);
-  return now;
+  const gone = useGone();
+  return gone ? gone.since : now;
+}
+
+/** Whether the server is gone, and since when; null while it answers. */
+export function useGone(): Gone | null {
+  const [gone, setGone] = useState(goneNow());
+  useEffect(() => {
+    const moved = () => setGone(goneNow());
+    addEventListener("connection", moved);
+    return () => removeEventListener("connection", moved);
+  }, []);
+  return gone;
+}
+
+/** A status, or what it was when the server was last seen. */
+export function useWas(): (status: string) => string {
+  const gone = useGone();
+  return (status) => (gone && isUnderWay(status) ? `was ${status} at ${clock(gone.since)}` : status);
 }
 
 /** The element of an SVG that the server drew; null if it is none. */
@@ -194,6 +222,7 @@ export function useRead<Shape>(
   const [found, setFound] = useState<Shape | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const key = query(parameters);
+  const isLost = useGone() !== null && error !== null; // what could not be read is read once the server is back
   useEffect(() => {
     let stale = false;
     load().then(
@@ -207,7 +236,7 @@ export function useRead<Shape>(
     return () => {
       stale = true;
     };
-  }, [name, key]);
+  }, [name, key, isLost]);
   return [found, error];
 }
 
@@ -223,7 +252,8 @@ export function useAct(): [Act, boolean, JSX.Element] {
       setState({ done });
       return answer;
     } catch (error) {
-      setState({ error: error as Refused });
+      const { message, repair } = error as Refused;
+      setState({ error: { message, repair } });
       return null;
     }
   };
@@ -400,7 +430,43 @@ export function useDark(): boolean {
   return dark;
 }
 
-export function ThemeButton() {
+/** Who reads, with what they may do and a way out; nothing for one who has the token of the server. */
+function Account() {
+  const { user, tenant, rights } = useContext(Reader);
+  const [act, busy, said] = useAct();
+  if (!user) return null;
+  const out = async () => (await act("sign_out", {}, "A proxy signs you in: sign out there.")) && tryAgain();
+  return (
+    <details class="account">
+      <summary class="btn bare" aria-label={`account of ${user}`}>
+        <Icon name="person" /> <span class="hide">{user}</span>
+      </summary>
+      <div>
+        <p>
+          <b>{user}</b>
+          {tenant && `, of ${tenant}`}
+        </p>
+        <p class="soft">{rights.length ? `may ${rights.join(", ")}` : "may do nothing here"}</p>
+        <button class="btn" disabled={busy} onClick={out}>
+          Sign out
+        </button>
+        {said}
+      </div>
+    </details>
+  );
+}
+
+/** The end of each header: who reads, and the theme. */
+export function Corner() {
+  return (
+    <>
+      <Account />
+      <ThemeButton />
+    </>
+  );
+}
+
+function ThemeButton() {
   const turn = () => {
     document.documentElement.dataset.theme = localStorage.theme = isDark() ? "light" : "dark";
     dispatchEvent(new Event("themed"));

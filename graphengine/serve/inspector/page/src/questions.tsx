@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { follow, get } from "./api";
 import { Questions } from "./acts";
-import { Failure, Link, Live, type Problem, Sign, ThemeButton, runAddress } from "./parts";
+import { Corner, Failure, Link, Live, type Problem, Sign, runAddress } from "./parts";
 import type { ListedRun, Session, Wait } from "./types";
 import { count } from "./words";
 
@@ -46,7 +46,7 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
         <h1>Questions</h1>
         <span class="grow" />
         <Live on={live} />
-        <ThemeButton />
+        <Corner />
       </header>
       {error && <Failure error={error} />}
       <div class="body">

@@ -9,8 +9,8 @@ import { Branch } from "./branch";
 import { Scores } from "./chart";
 import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
-import { Chip, Copy, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs, ThemeButton } from "./parts";
-import { canDrive, go, runAddress, useKeys, useNow, widthOf } from "./parts";
+import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
+import { canDrive, go, runAddress, useKeys, useNow, useWas, widthOf } from "./parts";
 import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
 import { type Doing, StepView } from "./step";
@@ -276,7 +276,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
           </button>
         )}
         <Live on={live} />
-        <ThemeButton />
+        <Corner />
       </header>
       <Strip
         {...{ head, now, lines, session, select, relation }}
@@ -407,6 +407,7 @@ function Strip({
   only: () => void;
 }) {
   const losses = lost(head.losses);
+  const was = useWas();
   const isLossyEnd = head.shown === "finished" && isLossy(head.losses);
   const tone = { finished: isLossyEnd ? "bad" : "ok", failed: "bad", waiting: "wait", running: "run", queued: "run" }[
     head.shown
@@ -416,7 +417,7 @@ function Strip({
     <div class="outcome">
       <Chip tone={tone || "warn"}>
         <Sign status={isLossyEnd ? "losses" : head.shown} />
-        <span class="ends">{isLossyEnd ? "finished with losses" : head.shown}</span>
+        <span class="ends">{isLossyEnd ? "finished with losses" : was(head.shown)}</span>
       </Chip>
       <span class="because">
         {reason(head)}

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Query, follow, get, query } from "./api";
 import {
   Chip,
+  Corner,
   Failure,
   Icon,
   Link,
@@ -13,11 +14,11 @@ import {
   Live,
   type Problem,
   Sign,
-  ThemeButton,
   go,
   runAddress,
   useKeys,
   useNow,
+  useWas,
 } from "./parts";
 import { isNote } from "./acts";
 import type { Line, ListedRun, Overview, Session } from "./types";
@@ -226,7 +227,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         <Link to="/graphs">graphs</Link>
         <Link to={`/trends?${query({ text: filters.text })}`}>trends</Link>
         <Live on={live} />
-        <ThemeButton />
+        <Corner />
       </header>
       <form
         class="find"
@@ -413,11 +414,12 @@ function Why({
   children: ComponentChildren;
 }) {
   const summary = line?.summary || run.summary;
+  const was = useWas();
   if (status === "running" || status === "interrupted") {
     const at = line?.at.join(", ") || "its start";
     return (
       <>
-        <b>{status}</b> {children}{" "}
+        <b>{was(status)}</b> {children}{" "}
         <span class="soft">
           at {at}
           {summary && summary.visits > 0 && `, ${count(summary.visits, "visit")}`}
@@ -425,7 +427,7 @@ function Why({
       </>
     );
   }
-  if (!summary) return <b>{status}</b>;
+  if (!summary) return <b>{was(status)}</b>;
   const { reason, kind, waits } = summary;
   const words: Record<string, string> = { ask: "asks", answered: "answered" };
   const word = status === "waiting" ? words[kind] || "waits" : status;

@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 
 import { query } from "./api";
-import { Failure, Link, Tabs, ThemeButton, go, useDocument } from "./parts";
+import { Corner, Failure, Link, Tabs, go, useDocument } from "./parts";
 import type { Trend } from "./types";
 import { count, dollars, seconds } from "./words";
 
@@ -33,7 +33,7 @@ export function TrendsPage({ parameters }: { parameters: Record<string, string> 
         <h1>Trends</h1>
         {parameters.text && <span class="soft">{parameters.text}</span>}
         <span class="grow" />
-        <ThemeButton />
+        <Corner />
       </header>
       <div class="in">
         <Tables />

@@ -431,6 +431,9 @@ export interface Session {
   database: string;
   read_only: boolean;
   drives: Drivable | null;
+  user: string;
+  tenant: string | null;
+  rights: string[];
 }
 
 export interface Shared {

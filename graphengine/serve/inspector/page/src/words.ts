@@ -22,6 +22,11 @@ export function when(at: number): string {
   return new Date(at * 1000).toLocaleString();
 }
 
+/** The time of day, to the second. */
+export function clock(at: number): string {
+  return new Date(at * 1000).toLocaleTimeString();
+}
+
 /** US dollars, with at least four places: `$0.0123`. */
 export function dollars(amount: number | null | undefined): string {
   if (amount === null || amount === undefined) return "unknown cost";

@@ -1,0 +1,74 @@
+"""The token of a local page, kept in a file, so that open tabs and saved links live through a restart."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOG: Final = logging.getLogger("graphengine")
+_TOKEN: Final = re.compile(r"[\w-]{43}")
+
+
+def kept_token(path: Path | None) -> str:
+    """Return the token in a file, or a new one, which is then written there for its owner alone.
+
+    A file that others can read or write, or that another user owns, is not used: they could know its token. Then, and
+    if the file cannot be written, the token holds for this process only, and the log says why.
+
+    Args:
+        path: The file; None for a new token that is not kept.
+    """
+    made = secrets.token_urlsafe(32)
+    if path is None:
+        return made
+    try:
+        return _read(path) or _write(path, made)
+    except (OSError, ValueError) as error:
+        _LOG.warning("the token of %s is not used, so links end with this process: %s", path, error)
+        return made
+
+
+def _read(path: Path) -> str:
+    """Return the token of a file; "" if there is none. Raises: OSError, ValueError: It is not safe, or has another."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:
+        return ""
+    with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+        found, text = os.fstat(descriptor), file.read(100).strip()
+    if os.name == "posix" and (found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077):
+        message = "others can read or write it; remove it, or `chmod 600` it"
+        raise ValueError(message)
+    if _TOKEN.fullmatch(text) is None:
+        message = "it has no token; remove it"
+        raise ValueError(message)
+    return text
+
+
+def _write(path: Path, token: str) -> str:
+    """Write a token, and return what the file has then.
+
+    Two that start at once, A and B, find no file and each write a draft. A's link makes the file, B's fails, and B
+    reads A's token. If B replaced the file instead, it would not have the token with which A serves.
+    """
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(f"{token}\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return _read(path)
+
+
+__all__ = ["kept_token"]
