@@ -1,13 +1,13 @@
 """`graphengine watch`: follow a run that another process drives.
 
-It only reads: it takes no lease, writes nothing, and does not affect any driver. It polls the run's row a few times a
-second; when its seq has changed, it reads the new steps and folds them, so that the engine determines which nodes are
-at work and what the run waits for.
+It only reads: it takes no lease, writes nothing, and does not affect any driver. When the run's seq has changed, it
+reads the new steps and folds them, so that the engine determines which nodes are at work and what the run waits for.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -17,6 +17,7 @@ from graphengine.cli.context import Exit, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from graphengine.cli.context import CommandContext
     from graphengine.kernel import Entry, NodeBegan, RunInfo, Snapshot, Store, Visits
@@ -109,7 +110,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     reported: tuple[object, ...] = ()
     from graphengine.records.spending import spent_below
 
-    async with aclosing(polled(store, info, visits.snapshot.seq)) as polls:
+    async with view.ticking(), aclosing(polled(store, info, visits.snapshot.seq)) as polls:
         async for info, steps, posted in polls:
             for step in steps:
                 view.step(visits.feed(step))
@@ -194,6 +195,10 @@ class _Lines:
             show_waits(self._out, snapshot, graph_words(info.graph), self._place)
         self._waits = waits
 
+    def ticking(self) -> AbstractAsyncContextManager[None]:
+        """Redraw the transient line now and then."""
+        return self._progress.ticking()
+
     def tick(self) -> None:
         self._progress.tick(time.time())
 
@@ -247,8 +252,12 @@ class _Documents:
             self._reported = reported
             self._context.line(reported)
 
-    def tick(self) -> None:
+    def ticking(self) -> AbstractAsyncContextManager[None]:
         """Show nothing: a document is written only when something has changed."""
+        return nullcontext()
+
+    def tick(self) -> None:
+        """Show nothing, as above."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:  # noqa: ARG002 - of the other view
         from graphengine.records.json_document import ended_document

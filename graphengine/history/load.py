@@ -5,9 +5,8 @@ Nothing here advances a run or calls the user's code.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -20,7 +19,7 @@ from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import AnswerRecord, is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
-from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.errors import InputError, StoreCorrupt, UnknownStep
 from graphengine.history.visits import Visits
 from graphengine.stores.refusals import step_removed
 
@@ -28,16 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.engine.steps import WaitRecord
     from graphengine.stores.base import InboxMessage, Loaded, RunInfo, RunStore
 
 At: TypeAlias = "int | str | tuple[str, int]"
 """A step of a run: its seq, or a node's path and visit, as `("review", 2)` or `"review:2"`: the step that completed
 that visit."""
-Polled: TypeAlias = "tuple[RunInfo, Sequence[Step], Mapping[str, AnswerRecord]]"
 _VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
-
-_POLL_SECONDS: Final = 0.2
 
 _LISTED: Final = 20
 """How many visits an error lists."""
@@ -284,22 +280,3 @@ def _check(found: Snapshot, info: RunInfo) -> None:
             where=f"run {info.id}",
             repair="`graphengine doctor --repair` restores the row from the log",
         )
-
-
-async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[Polled, None]:
-    """Yield a run's row and its steps after seq `after`, at once and then after each poll; often there are none.
-
-    While it waits also the answers that it has not taken up.
-
-    Raises:
-        UnknownRun: The run was removed in the meantime.
-        StoreError: It cannot be read.
-    """
-    while True:
-        posted = posted_in(await store.inbox([info.id]), info.id) if info.status == "waiting" else {}
-        yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), posted
-        after = max(after, info.seq)
-        await asyncio.sleep(_POLL_SECONDS)
-        before, info = info, await store.info(info.id)
-        if info.created_at != before.created_at or info.seq < before.seq:
-            raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")

@@ -176,6 +176,7 @@ from graphengine.errors import UnknownStep as UnknownStep
 from graphengine.errors import WorkerDied as WorkerDied
 from graphengine.errors import install_command as install_command
 from graphengine.errors import mark_repeating as mark_repeating
+from graphengine.history.changes import polled as polled
 from graphengine.history.load import At as At
 from graphengine.history.load import Wait as Wait
 from graphengine.history.load import graph_spec_of as graph_spec_of
@@ -183,7 +184,6 @@ from graphengine.history.load import load_now as load_now
 from graphengine.history.load import load_snapshot as load_snapshot
 from graphengine.history.load import load_start as load_start
 from graphengine.history.load import load_visits as load_visits
-from graphengine.history.load import polled as polled
 from graphengine.history.load import posted_in as posted_in
 from graphengine.history.load import wait_of as wait_of
 from graphengine.history.load import waits_of as waits_of

@@ -34,6 +34,7 @@ from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
+from graphengine.history.changes import poke
 from graphengine.runner import opening
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
@@ -125,6 +126,7 @@ class Life(Generic[S]):
         self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
         self.task.add_done_callback(self._ended, context=own)
         shared.lives.add(self)
+        poke(shared.store, run_id)
 
     # --- from its opening to its result ----------------------------------------------------------------------------
 
@@ -214,6 +216,7 @@ class Life(Generic[S]):
         if self.told is not None:
             self.shared.told -= Counter([self.told])
             self.shared.wake(self.told[0])
+        poke(self.shared.store, self.id)
         self._reached("begun")
         self._reached("over")
         for queue in self.audience.watchers:

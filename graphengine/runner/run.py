@@ -1,7 +1,7 @@
 """A Run: the handle on a run, and how a run is followed, whichever process drives it.
 
-A run that lives here is followed live. Any other one is polled: its row a few times a second and, when its seq has
-changed, its new steps.
+A run that lives here is followed live. Of any other one the row is read when it may have changed and, when its seq has,
+its new steps: see `history.changes`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from graphengine.errors import (
 )
 from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
-from graphengine.history.load import load_snapshot, polled, posted_in, waits_of
+from graphengine.history.changes import poke, polled
+from graphengine.history.load import load_snapshot, posted_in, waits_of
 from graphengine.history.visits import Visits
 from graphengine.runner import opening
 from graphengine.runner.answers import answered_already, asked, check_against, fitting
@@ -264,6 +265,7 @@ class Run(Generic[S, Out_co]):
         if life is not None:
             life.deliver(await shared.store.inbox([self.id]))
         shared.wake(self.id)
+        poke(shared.store, self.id)
 
     async def stop(self, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
         """Stop it, and all runs below it, at its next safe point. If another process drives one, do not wait for that.

@@ -3,7 +3,7 @@ import io
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,8 @@ from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, follow
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import UnknownRun
-from graphengine.history.load import Polled, load_snapshot
+from graphengine.history.changes import Polled
+from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.stores.base import RunInfo
 from tests.cli.programs import GATED, WAITING, Invoke, call, read_line, read_until, start
@@ -61,9 +62,9 @@ class Held(SQLiteStore):
         self.free = asyncio.Event()
         self.free.set()
 
-    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in databases/sql.py
+    async def infos(self, run_ids: Sequence[str]) -> list[RunInfo]:  # type: ignore[override]  # as `read` in databases/sql.py
         await self.free.wait()
-        return await super().info(run_id)
+        return await super().infos(run_ids)
 
 
 class Follower:

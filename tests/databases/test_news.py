@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.announcements import Announcements
+from graphengine.kernel import polled
 from graphengine.kernel.testing.kit import append, batch, new_run, step
 from graphengine.worker.worker import RunOutcome, WorkerEvent
 
@@ -90,6 +92,24 @@ async def test_messages_and_releases_are_announced(pair: Pair) -> None:
     quiet = await settled(two)
     await one.release("left", fence)
     assert await heard(two, quiet) > quiet
+
+
+async def test_what_another_process_records_is_followed(pair: Pair) -> None:
+    """Its steps, an answer that is posted through it, and that it leaves the run."""
+    one, two = pair
+    fence = await new_run(one)
+    async with asyncio.timeout(PATIENCE_SECONDS), aclosing(polled(two, await two.info("r"), 0)) as polls:
+        assert (await anext(polls))[0].driver is not None
+        await append(one, batch("r", fence, [step(1)]))
+        while [each.seq for each in (await anext(polls))[1]] != [1]:
+            pass
+        await append(one, batch("r", fence, [step(2)], "waiting"))
+        while (row := (await anext(polls))[0]).status != "waiting":
+            pass
+        assert (row.seq, row.driver) == (2, None)
+        await one.post("r", "answer", {"wait": "w", "id": "i", "value": 1}, "k")
+        while list((await anext(polls))[2]) != ["i"]:
+            pass
 
 
 async def settled(store: PostgresStore | SQLiteStore) -> int:

@@ -1,0 +1,230 @@
+"""Following runs that no life in this process shows: one loop a store asks for the changes of all of them.
+
+The loop reads the store's `change_token` five times a second, and soon after an announcement of another process. Only
+if something was written it asks, with one query for all followed runs, which of them have moved, and reads these; the
+number of followers costs nothing while nobody writes. The death of a driver writes nothing, so runs at work are read
+once a second. What lives in this process calls `poke`, which wakes the followers of a run at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from contextvars import Context
+from typing import TYPE_CHECKING, Final, TypeAlias
+from weakref import WeakValueDictionary
+
+from graphengine.errors import GraphEngineError, UnknownRun
+from graphengine.history.load import posted_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+
+    from graphengine.engine.steps import AnswerRecord, Step
+    from graphengine.stores.base import InboxMessage, RunInfo, Store
+
+Posted: TypeAlias = "Mapping[str, AnswerRecord]"
+Polled: TypeAlias = "tuple[RunInfo, Sequence[Step], Posted]"
+
+_LOOK_SECONDS: Final = 0.2
+_LEAST_SECONDS: Final = 0.025
+"""How long to wait after a look, however many announcements there are."""
+_RESTS: Final = 9
+"""How long to wait after a look that took long, in times of what it took: looks take a tenth of the time at most."""
+_DEATH_SECONDS: Final = 1.0
+
+
+class _Follower:
+    """One who follows a run.
+
+    Attributes:
+        info: The run's row, as it was last read.
+        posted: The answers that a waiting run has not taken up, then.
+        is_lost: Whether the row could not be read.
+    """
+
+    def __init__(self, info: RunInfo) -> None:
+        self.info = info
+        self.posted: Posted = {}
+        self.is_lost = False
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def woken(self) -> None:
+        await self._woken.wait()
+        self._woken.clear()
+
+    def see(self, info: RunInfo | None, posted: Posted) -> None:
+        if info is None:
+            self.is_lost = True
+        elif (info, posted) == (self.info, self.posted):
+            return
+        else:
+            self.info, self.posted = info, posted
+        self.wake()
+
+
+class _Changes:
+    """The followers of the runs of one store, and the loop that looks for all of them while there are any."""
+
+    def __init__(self, store: Store) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._store = store
+        self._followers: dict[str, set[_Follower]] = {}
+        self._poked: set[str] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._earliest = self._next = 0.0  # when the token may, and when it will be read again
+
+    def join(self, follower: _Follower) -> None:
+        """Follow a run.
+
+        1. A follower reads a row. 2. Another process writes, and the loop looks for the others. 3. The follower joins:
+        the token of that write is known. So its row is read again at once.
+        """
+        self._followers.setdefault(follower.info.id, set()).add(follower)
+        self._poked.add(follower.info.id)
+        self._wake.set()
+        if self._task is None or self._task.done():
+            # Not in the context of the follower that happens to be the first one.
+            self._task = self.loop.create_task(self._look_on(), name="graphengine followers", context=Context())
+
+    def leave(self, follower: _Follower) -> None:
+        found = self._followers[follower.info.id]
+        found.discard(follower)
+        if not found:
+            del self._followers[follower.info.id]
+        if not self._followers and self._task is not None and not self.loop.is_closed():
+            self._task.cancel()
+            self._task = None
+
+    def poke(self, run_id: str) -> None:
+        """Wake the followers of a run, and read its row.
+
+        1. A life begins here: its followers see that when they wake. 2. It ends before they do. 3. What it recorded is
+        in the row, which is read after the second call.
+        """
+        for each in self._followers.get(run_id, ()):
+            each.wake()
+            self._poked.add(run_id)
+            self._wake.set()
+
+    async def _look_on(self) -> None:
+        listening = self.loop.create_task(self._listen())
+        token, watched = "", 0.0
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next):
+                        await self._wake.wait()
+                self._wake.clear()
+                began = time.monotonic()
+                ids, self._poked = self._poked, set()
+                try:
+                    if self.loop.time() >= self._next:
+                        before, token = token, await self._store.change_token()
+                        if token != before:
+                            ids |= await self._moved()
+                        if token != before or began >= watched + _DEATH_SECONDS:
+                            watched = began
+                            ids |= self._having("running")
+                        took = time.monotonic() - began
+                        self._earliest = self.loop.time() + max(_LEAST_SECONDS, _RESTS * took)
+                        self._next = max(self._earliest, self.loop.time() + _LOOK_SECONDS)
+                    await self._look(ids & self._followers.keys())
+                except Exception:  # noqa: BLE001 - each of them reads its run itself, and gets the error
+                    self._next = self.loop.time() + _LOOK_SECONDS
+                    self._lose()
+        finally:
+            listening.cancel()
+
+    async def _listen(self) -> None:
+        """Look soon after an announcement of another process."""
+        heard = 0
+        with suppress(GraphEngineError):
+            while True:
+                heard = await self._store.notifications(heard)
+                self._next = min(self._next, max(self._earliest, self.loop.time()))
+                self._wake.set()
+                await asyncio.sleep(_LEAST_SECONDS)
+
+    def _having(self, status: str) -> set[str]:
+        return {each.info.id for found in self._followers.values() for each in found if each.info.status == status}
+
+    async def _moved(self) -> set[str]:
+        """Return the runs that have other steps, or answers that were posted, than one of their followers saw."""
+        seqs = {run_id: min(each.info.seq for each in found) for run_id, found in self._followers.items()}
+        moved = set(await self._store.moved(seqs)) if seqs else set()
+        waiting = self._having("waiting") - moved
+        posted = await self._posted(waiting)
+        known = {each.info.id for found in self._followers.values() for each in found if each.posted}
+        return moved | posted.keys() | (known & waiting)
+
+    async def _posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
+        """Return the answers to runs that wait, of those that have any."""
+        messages: dict[str, list[InboxMessage]] = {}
+        for each in await self._store.inbox(list(run_ids)) if run_ids else ():
+            messages.setdefault(each.run_id, []).append(each)
+        return {run_id: found for run_id, sent in messages.items() if (found := posted_in(sent, run_id))}
+
+    async def _look(self, run_ids: Collection[str]) -> None:
+        if not run_ids:
+            return
+        rows = {info.id: info for info in await self._store.infos(list(run_ids))}
+        posted = await self._posted([run_id for run_id, info in rows.items() if info.status == "waiting"])
+        for run_id in run_ids:
+            for each in self._followers.get(run_id, ()):
+                each.see(rows.get(run_id), posted.get(run_id, {}))
+
+    def _lose(self) -> None:
+        for found in self._followers.values():
+            for each in found:
+                each.is_lost = True
+                each.wake()
+
+
+_CHANGES: Final[WeakValueDictionary[int, _Changes]] = WeakValueDictionary()
+"""By the `id` of the store, which each of them keeps."""
+
+
+def poke(store: Store, run_id: str) -> None:
+    """Wake those who follow a run of this store: it began or ended to live here, or something was sent to it."""
+    found = _CHANGES.get(id(store))
+    if found is not None:
+        found.poke(run_id)
+
+
+async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Polled, None]:
+    """Yield a run's row and its steps after seq `after`, at once and then whenever it changes; often there are none.
+
+    While it waits also the answers that it has not taken up.
+
+    Raises:
+        UnknownRun: The run was removed in the meantime.
+        StoreError: It cannot be read.
+    """
+    changes = _CHANGES.get(id(store))
+    if changes is None or changes.loop is not asyncio.get_running_loop():
+        changes = _CHANGES[id(store)] = _Changes(store)
+    follower = _Follower(info)
+    if info.status == "waiting":
+        follower.posted = posted_in(await store.inbox([info.id]), info.id)
+    changes.join(follower)
+    try:
+        while True:
+            before = info = follower.info
+            yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), follower.posted
+            after = max(after, info.seq)
+            await follower.woken()
+            if follower.is_lost:
+                follower.is_lost, follower.info = False, await store.info(info.id)
+            if follower.info.created_at != before.created_at or follower.info.seq < before.seq:
+                raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
+    finally:
+        changes.leave(follower)
+
+
+__all__ = ["Polled", "poke", "polled"]
