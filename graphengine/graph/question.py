@@ -22,7 +22,7 @@ from graphengine.state.marks import marked, read_json
 from graphengine.state.path import is_path, parse, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from graphengine.graph.runnable import AnyFunction, Kind
     from graphengine.state.json_values import JsonValue
@@ -33,6 +33,7 @@ HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 """A path in a text; `{{` or `}}`, which are braces; or a single brace, which is a mistake."""
 
 _SHOWN: Final = 20  # characters around a single brace
+_PATH: Final = "name a field, as customer, or a part of it, as order.amount"
 
 NO_ANSWER: Final = object()
 """The marker for no default answer."""
@@ -95,22 +96,37 @@ class Ask:
     answers: Answers
     timeout_seconds: float | None
     default: object
+    facts: Sequence[str] = ()
+    proposed: str | None = None
+    was: str | None = None
 
     def __body__(self) -> AskBody:
         """Return the body that the engine runs: called with the values that it reads, it returns the question."""
-        if isinstance(self.question, str):
-            parameters = [Parameter(hole, shown=True) for hole in holes(self.question) if is_path(hole)]
-            return AskBody(self, parameters, self.answers.type, functools.partial(_asked, self.question))
-        return AskBody(self, Injected.of(self.question).parameters, self.answers.type, self.question)
+        paths = [*holes(self.question)] if isinstance(self.question, str) else []
+        read = [] if isinstance(self.question, str) else [*Injected.of(self.question).parameters]
+        known = {each.name for each in read}
+        beside = [*self.facts, *filter(None, (self.proposed, self.was))]
+        shown = [path for path in dict.fromkeys([*paths, *beside]) if is_path(path) and path not in known]
+        call = functools.partial(_asked, self.question, known)
+        return AskBody(self, [*read, *(Parameter(path, shown=True) for path in shown)], self.answers.type, call)
+
+    def facts_in(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return what stands beside the question: `facts` by path, and `proposed` and `old` if they are named."""
+        named = (("proposed", self.proposed), ("old", self.was))
+        found: dict[str, object] = {"facts": {path: _value_at(values, path) for path in self.facts}}
+        return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
 @with_our_keywords
-def ask(
+def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
     question: str | AnyFunction[str],
     output: Any = str,  # noqa: ANN401 - a type
     *,
     timeout_seconds: float | None = None,
     default: object = NO_ANSWER,
+    facts: Sequence[str] = (),
+    proposed: str | None = None,
+    was: str | None = None,
 ) -> Ask:
     """Return a runnable that waits for an answer from outside; the answer is its result.
 
@@ -121,9 +137,13 @@ def ask(
         timeout_seconds: How long to wait. After that, the default becomes the answer; without a default, the node
             fails with `wait_timeout`.
         default: The answer after that time.
+        facts: What the one who answers must know: paths in the state, whose values are recorded with the question.
+        proposed: The path of the value that is proposed.
+        was: The path of the value that it would replace.
 
     Example:
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
+        >>> refund = ask("Refund {amount} EUR?", bool, facts=["customer", "reason"], proposed="amount", was="asked_for")
     """
     if default is not NO_ANSWER and timeout_seconds is None:
         raise DefinitionError(
@@ -136,7 +156,9 @@ def ask(
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)
-    return Ask(question, answers, timeout_seconds, default)
+    if isinstance(facts, str):
+        raise DefinitionError(f"ask(facts={facts!r}) is a text", repair=f"give a list: facts=[{facts!r}]")
+    return Ask(question, answers, timeout_seconds, default, tuple(facts), proposed, was)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +175,25 @@ class AskBody:
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return what is wrong with the braces of the question."""
+        beside = [*self.ask.facts, *filter(None, (self.ask.proposed, self.ask.was))]
+        bad = [("bad_path", f"the question shows {path!r}, which is not a path", _PATH) for path in beside]
+        bad = [each for each, path in zip(bad, beside, strict=True) if not is_path(path)]
         if not isinstance(self.ask.question, str):
-            found = Injected.of(self.ask.question).variadic
-            return [("bad_parameter", f"the question has {text}", "name each field it reads") for text in found]
-        return [("bad_path", f"the question {fault}", repair) for fault, repair in bad_braces(self.ask.question)]
+            found = [f"the question has {text}" for text in Injected.of(self.ask.question).variadic]
+            return [*bad, *(("bad_parameter", text, "name each field it reads") for text in found)]
+        faults = bad_braces(self.ask.question)
+        return [*bad, *(("bad_path", f"the question {fault}", repair) for fault, repair in faults)]
 
 
-def _asked(question: str, /, **values: object) -> str:
-    return filled(question, values)
+def _asked(question: str | Callable[..., object], known: Collection[str], /, **values: object) -> object:
+    if isinstance(question, str):
+        return filled(question, values)
+    return question(**{name: value for name, value in values.items() if name in known})
+
+
+def _value_at(values: Mapping[str, object], name: str) -> object:
+    path = parse(name)
+    return values[name] if name in values else walk(values.get(path.root), path.parts)
 
 
 @functools.lru_cache(256)  # an agent has one or two prompts, and asks for the paths of each several times a call
@@ -190,9 +223,7 @@ def filled(text: str, values: Mapping[str, object]) -> str:
         hole = match.group(1)
         if hole is None:
             return match.group()[0]
-        name = hole.strip()
-        path = parse(name)
-        return _as_text(values[name] if name in values else walk(values.get(path.root), path.parts))
+        return _as_text(_value_at(values, hole.strip()))
 
     return HOLE.sub(put, text)
 

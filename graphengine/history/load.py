@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from msgspec import convert
+from msgspec import UNSET, convert
 
 from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
@@ -79,8 +79,10 @@ class Wait:
         due_at: When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again.
         answered: The answer that waits for a worker or a resume to take it up; None while it is open. Once that is
             taken up, the log has it, and the wait is over.
-        facts: What the one who answers must know: of a `tool` its name (`tool`), the `arguments`, and the schema of
-            these (`parameters`).
+        facts: What the one who answers must know: by path what `ask(facts=…)` names; of a `tool` its name (`tool`), the
+            `arguments`, and the schema of these (`parameters`).
+        proposed: The value that `ask(proposed=…)` names; left out if it names none.
+        old: The value that this would replace, which `ask(was=…)` names; left out if it names none.
     """
 
     name: str
@@ -91,6 +93,8 @@ class Wait:
     due_at: float | None = None
     answered: PostedAnswer | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    proposed: Any = UNSET
+    old: Any = UNSET
 
     @property
     def answerable(self) -> bool:
@@ -101,7 +105,8 @@ class Wait:
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
     """Return a wait as it is recorded under a name, with the answer that is posted to it."""
     answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, given.reason)
-    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer, record.facts)
+    beside = record.facts, record.proposed, record.old
+    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer, *beside)
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:

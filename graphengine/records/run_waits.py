@@ -33,9 +33,10 @@ def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
     """Return all waits of a run, with the run, but not those that are answered."""
     at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
-        RunWait(n, w.kind, w.question, w.schema, w.topic, w.due, None, w.facts, since=frame.since, **at)
+        RunWait(n, w.kind, w.question, w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)
         for frame in snapshot.frames.values()
         for n, w in frame.waits.items()
+        for beside in [(w.facts, w.proposed, w.old)]
         if w.id not in snapshot.posted
     ]
 

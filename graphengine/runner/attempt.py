@@ -45,7 +45,7 @@ from graphengine.runner.scope import CURRENT, AttemptFacts
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
 from graphengine.state.failure import Failure
-from graphengine.state.given import in_utf8
+from graphengine.state.given import as_record, in_utf8
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import utf8_text
@@ -172,7 +172,7 @@ class Attempt(AttemptFacts):
             if self.journal is not None and self.state == "running":
                 self.journal.check_awaited()
             if not node.plain and isinstance(call.body, AskBody):
-                return self._asks(call.body, result)
+                return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
             if self.state == "ending" and _uncancelled():
                 return self._waits()
@@ -222,14 +222,16 @@ class Attempt(AttemptFacts):
     def _entered(self) -> NodeEntered:
         return NodeEntered(self.task, self.services.now(), random.random())  # noqa: S311 - jitter
 
-    def _asks(self, body: AskBody, question: object) -> NodeWaits:
+    def _asks(self, call: Call, body: AskBody, question: object) -> NodeWaits:
         ask, now = body.ask, self.services.now()
-        wait = WaitRecord(kind="ask", question=utf8_text(str(question)), schema=ask.answers.schema, choice=self.choice)
+        shown: Any = as_record(ask.facts_in(call.values(self.view)), "what the question shows")
+        text = utf8_text(str(question))
+        wait = WaitRecord(kind="ask", question=text, schema=ask.answers.schema, choice=self.choice, **shown)
         if ask.timeout_seconds is not None:
             wait.due = self.services.wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:
             wait.default = in_utf8(ask.answers.record, ask.default)
-        self.refuse_secrets([wait.question, wait.schema, wait.default], "the question")
+        self.refuse_secrets([wait.question, wait.schema, wait.default, shown], "the question")
         return NodeWaits(self.task, self.began, now, {self.path: wait})
 
     def _waits(self) -> NodeWaits | None:

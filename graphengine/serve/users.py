@@ -207,6 +207,11 @@ class Users:
             return who.name.startswith(OIDC) and self._provider is not None
         return _caller(user) == who
 
+    def who_may(self, right: Right, tenant: str | None) -> Sequence[str]:
+        """Return the users of the file who may do something for the runs of a tenant, or for those of all."""
+        found = [_caller(user) for user in self._now().users]
+        return [each.name for each in found if each.may(right) and each.sees(tenant)]
+
     def objection(self, name: str, right: Right, tenant: str | None) -> str:
         """Return why a user may not do something any more for a run of a tenant; "" if they may.
 

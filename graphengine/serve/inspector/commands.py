@@ -68,7 +68,8 @@ class Commands:
             wait, graph = text_of(body, "wait"), self._graphs.get((await self._reader.info(run_id)).graph)
             if graph is not None:
                 await ask_anew(runner, run_id, graph.graph, wait)
-            await runner.answer(run_id, body.get("value"), wait=wait, by=by, through="page")
+            reason = text_of(body, "reason") if body.get("reason") else ""
+            await runner.answer(run_id, body.get("value"), wait=wait, by=by, through="page", reason=reason)
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.kernel import Summary
+from graphengine.kernel import Status, Summary
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
@@ -59,13 +59,56 @@ class Line(Part):
 class Overview(Part):
     """How many runs there are by status; `bars` have when they began, in so many seconds, and a status.
 
-    Of those that wait, `answered` wait for nothing but a worker or a resume.
+    `questions` is how many questions to people are open.
     """
 
     statuses: Mapping[str, int]
-    answered: int
+    questions: int
     width: float
     bars: Sequence[tuple[float, str, int]]
+
+
+class Decided(Part):
+    """An answer that a person gave.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        title: What the run is about.
+        wait: The name of the question.
+        question: Its text.
+        value: The answer.
+        by: Who gave it; "" if that is not known.
+        at: When.
+        reason: Why, in their words.
+        is_taken: Whether the run went on with it; else it waits for a worker or a resume.
+        status: The status of the run.
+        ended: Why the run ended; "" while it has not.
+    """
+
+    run_id: str
+    graph: str
+    title: str
+    wait: str
+    question: str
+    value: Any
+    by: str
+    at: float
+    reason: str
+    is_taken: bool
+    status: Status
+    ended: str
+
+
+class Questions(Part):
+    """The runs that ask people something, each with its open questions, and the answers of the last seven days.
+
+    `answerers` are the users who may answer; empty if the server has no users.
+    """
+
+    runs: Sequence[ListedRun]
+    done: Sequence[Decided]
+    answerers: Sequence[str]
 
 
 class Row(Part, omit_defaults=True):

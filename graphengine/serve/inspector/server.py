@@ -152,7 +152,8 @@ def application(settings: Settings) -> Starlette:
     seen = CallersStore.of(store)
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
     tables = [partial(each, store) for each in settings.tables]
-    views = Views(seen, books, settings.command, about, tables, {} if driver is None else driver.fingerprints)
+    graphs = {} if driver is None else driver.fingerprints
+    views = Views(seen, books, settings.command, about, tables, graphs, settings.users)
     acts = Commands(
         writer, seen, None if driver is None else lambda: driver.runner, {} if drives is None else drives.graphs
     )

@@ -21,7 +21,6 @@ from graphengine.kernel import (
     Recorded,
     Snapshot,
     StoreError,
-    load_now,
     load_snapshot,
     posted_in,
     status_of,
@@ -42,6 +41,7 @@ from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
 from graphengine.serve.callers import RIGHTS, caller
+from graphengine.serve.inspector.asked import QuestionLog, open_count
 from graphengine.serve.inspector.documents import (
     Attempt,
     Call,
@@ -54,6 +54,7 @@ from graphengine.serve.inspector.documents import (
     Overview,
     Page,
     Picture,
+    Questions,
     Row,
     Run,
     Said,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
+    from graphengine.serve.users import Users
     from graphengine.wings import Table
 
 _PAGE: Final = 200
@@ -103,6 +105,7 @@ class Views:
         about: What the page shows of the database itself.
         wings: Return the tables that wings show to a tenant; to those who see all if it is None.
         graphs: The fingerprints of the graphs whose runs can be driven here, by name.
+        users: Who can open the page; None for those who have the token.
     """
 
     store: Store
@@ -111,7 +114,12 @@ class Views:
     about: Session
     wings: Sequence[Callable[[str | None], Awaitable[Iterable[Table]]]] = ()
     graphs: Mapping[str, str] = field(default_factory=dict)
+    users: Users | None = None
     _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
+    _asked: QuestionLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asked = QuestionLog(self.store)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
@@ -144,11 +152,10 @@ class Views:
                 break
         return Page(runs_document(await as_answered(self.store, shown)).runs, following)
 
-    async def questions(self, query: Query) -> Runs:
-        """Return the runs that wait, or one run, each with what it waits for."""
-        only = query.text("id")
-        found = await (self.store.infos([only]) if only else self.store.runs(limit=_PAGE, status="waiting"))
-        return runs_document(found, {info.id: await load_now(self.store, info.id) for info in found})
+    async def questions(self, query: Query) -> Questions:
+        """Return the open questions and the last answers, of all runs or of one."""
+        answerers = self.users.who_may("answer", caller().tenant) if self.users is not None else ()
+        return await self._asked.questions(query.text("id"), answerers)
 
     async def overview(self, query: Query) -> Overview:
         """Return how many runs there are by status and when they began."""
@@ -167,10 +174,8 @@ class Views:
         width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
         fine = await self.store.counts(**wanted, every_seconds=width)
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
-        waiting = await self.store.runs(limit=_KEPT, status="waiting", graph=graph, tag=asked.tag, text=asked.text)
-        shown = [info.summary for info in await as_answered(self.store, waiting)]
-        answered = sum(summary is not None and summary.kind == "answered" for summary in shown)
-        return Overview(statuses, answered, width, bars)
+        questions = await open_count(self.store, graph=graph, tag=asked.tag, text=asked.text)
+        return Overview(statuses, questions, width, bars)
 
     async def trends(self, query: Query) -> Trends:
         """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""

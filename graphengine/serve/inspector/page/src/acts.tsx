@@ -1,14 +1,11 @@
-// What a page does to a run: answer, send, stop, tag; with --drive resume, else the commands for that.
+// What a page does to a run: send, stop, tag; with --drive resume, else the commands for that.
 
 import { useState } from "preact/hooks";
 
-import { post, query } from "./api";
-import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
+import { query } from "./api";
 import { readJson } from "./json";
-import { Chip, Command, Copy, Sign, canDrive, useAct } from "./parts";
-import type { Head, ListedRun, Session, Wait } from "./types";
-import { Markdown } from "./text";
-import { ago, brief } from "./words";
+import { Chip, Command, Copy, canDrive, useAct } from "./parts";
+import type { Head, Session } from "./types";
 
 const NOTE = /^@(\d+) (.+)$/s;
 const LONGEST = 100;
@@ -70,134 +67,6 @@ export function Notes({ id, seq, tags, session }: { id: string; seq: number; tag
       )}
       {said}
     </section>
-  );
-}
-
-type Standing = Pick<Head, "run_id" | "graph" | "waits" | "updated_at"> | ListedRun;
-
-/** What a run waits for. Yes and no, and the words of a choice, take one click; anything else has a form. */
-export function Questions({ run, session, resume }: { run: Standing; session: Session; resume?: string }) {
-  return (
-    <section class="questions" aria-label="Questions">
-      {run.waits.map((wait) => (
-        <Question key={`${wait.name} ${wait.question}`} {...{ run, wait, session, resume }} />
-      ))}
-    </section>
-  );
-}
-
-function Question({
-  run,
-  wait,
-  session,
-  resume,
-}: {
-  run: Standing;
-  wait: Wait;
-  session: Session;
-  resume: string | undefined;
-}) {
-  const schema = wait.schema as Schema | null;
-  const [value, setValue] = useState(() =>
-    schema && branchesOf(resolved(schema, schema), schema) ? undefined : blank(schema),
-  );
-  const [act, busy, said] = useAct();
-  const [sent, setSent] = useState(false);
-  const takes = ["ask", "pause", "unknown"].includes(wait.kind);
-  const facts = (
-    <span class="soft small">
-      asked {ago(run.updated_at)}
-      {wait.due_at && `, ends by itself ${new Date(wait.due_at * 1000).toLocaleString()}`}
-    </span>
-  );
-  if (!takes) {
-    const words = wait.kind === "receive" ? `for a message on ${wait.topic}` : wait.question || wait.name;
-    return (
-      <div class="question quiet">
-        <header>
-          <Sign status="waiting" /> <b>waits</b> {words} {facts}
-        </header>
-      </div>
-    );
-  }
-  const drives = canDrive(session, run.graph);
-  if (wait.answered && !sent) {
-    const { by, at, value: given } = wait.answered;
-    return (
-      <div class="question quiet">
-        <header>
-          <Sign status="waiting" /> <b>{wait.name}</b> answered{by && ` by ${by}`}: {brief(given)}{" "}
-          <span class="soft small">{ago(at)}, waits for a worker or a resume</span>
-        </header>
-        <div class="asked">
-          <Markdown text={wait.question || wait.name} />
-        </div>
-        {!drives && resume && <Command words="continue it here" text={resume} />}
-      </div>
-    );
-  }
-  const problem = problemOf(schema, value);
-  const send = async (given: unknown) => {
-    const done = drives
-      ? "the answer is recorded, and the run is continued"
-      : "the answer is recorded; a worker or `resume` continues the run";
-    if (!(await act("answer", { id: run.run_id, wait: wait.name, value: given }, done))) return;
-    setSent(true);
-    if (drives) post("resume", { id: run.run_id }).catch(() => {}); // it is driven already, here or elsewhere
-  };
-  const clicks = clicksOf(schema);
-  const found = resolved(schema, schema || {});
-  const isForm = !found.enum && found.type !== "boolean";
-  const isMore = isForm && clicks.length > 0;
-  const text = wait.question || wait.name;
-  return (
-    <form
-      class="question"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!problem) send(value);
-      }}
-    >
-      <header>
-        <Sign status="waiting" /> <b>{wait.name}</b> asks {facts}
-      </header>
-      <div class="asked" tabIndex={0}>
-        {!text.includes("```") && /\n\S+ {2,}\S/.test(text) ? <pre>{text}</pre> : <Markdown text={text} />}
-      </div>
-      {session.read_only && <p class="soft">this inspector is read-only</p>}
-      {!session.read_only && !sent && (
-        <>
-          {clicks.length > 0 && (
-            <div class="acts">
-              {clicks.map(([word, each], index) => (
-                <button
-                  type="button"
-                  class={`btn ${index ? "" : "main"}`}
-                  key={word}
-                  disabled={busy}
-                  onClick={() => send(each)}
-                >
-                  {word}
-                </button>
-              ))}
-            </div>
-          )}
-          {isForm && (
-            <Field schema={schema} root={schema || {}} value={value} set={setValue} name="answer" isLeft={isMore} />
-          )}
-          {isForm && (!isMore || value !== undefined) && (
-            <div class="acts">
-              <button class="btn main" disabled={busy || Boolean(problem)}>
-                Send the answer
-              </button>
-              <span class="soft">{problem}</span>
-            </div>
-          )}
-        </>
-      )}
-      {said}
-      {sent && !drives && resume && <Command words="continue it here" text={resume} />}
-    </form>
   );
 }
 

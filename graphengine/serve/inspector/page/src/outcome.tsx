@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get, query } from "./api";
-import { Acts, Questions } from "./acts";
+import { Acts } from "./acts";
+import { Questions } from "./ask";
 import { Scores } from "./chart";
 import { numberOf, writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";

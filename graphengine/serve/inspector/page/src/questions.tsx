@@ -1,29 +1,29 @@
-// All open questions, or those of one run, for people who answer them: no graph, no steps, one below the other.
+// Ask me: the open questions, or those of one run, for people who answer them, and what became of those answered.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { follow, get } from "./api";
-import { Questions } from "./acts";
+import { ASKS, Questions } from "./ask";
 import { Corner, Failure, Link, Live, type Problem, Sign, runAddress } from "./parts";
-import type { ListedRun, Session, Wait } from "./types";
-import { count } from "./words";
+import type { Decided, ListedRun, Questions as Found, Session, Wait } from "./types";
+import { brief, moment, count, nodeWords } from "./words";
 
-const ASKS = ["ask", "pause", "unknown"];
+const keyOf = (run: string, wait: string) => `${run} ${wait}`;
 
 export function QuestionsPage({ id, wait: name, session }: { id: string; wait: string; session: Session }) {
-  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!name || wait.name === name);
-  const [runs, setRuns] = useState<ListedRun[] | null>(null);
+  const [found, setFound] = useState<Found | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
+  const [mine, setMine] = useState<Set<string>>(new Set());
+  const load = useRef(async () => {});
   useEffect(() => {
     document.title = "questions · graphengine inspector";
     let busy = false;
-    const load = async () => {
+    load.current = async () => {
       if (busy) return;
       busy = true;
       try {
-        const found = (await get("questions", { id })).runs.filter((run) => run.waits.some(isAsked));
-        setRuns(found);
+        setFound(await get("questions", { id }));
         setError(null);
       } catch (problem) {
         setError(problem as Problem);
@@ -31,54 +31,140 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
         busy = false;
       }
     };
-    load();
-    return follow(() => ({}), { changed: load, live: setLive });
+    load.current();
+    return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
-  const sorted = (runs || []).toSorted((one, other) => one.updated_at - other.updated_at);
-  const asked = (run: ListedRun) => ({ ...run, waits: run.waits.filter(isAsked) });
-  const number = sorted.reduce((sum, run) => sum + asked(run).waits.filter((wait) => !wait.answered).length, 0);
+  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!name || wait.name === name);
+  const runs = (found?.runs || []).map((run) => ({ ...run, waits: run.waits.filter(isAsked) }));
+  const open = runs.filter((run) => run.waits.length).sort((one, other) => one.updated_at - other.updated_at);
+  const done = (found?.done || []).filter((each) => !name || each.wait === name);
+  const followed = done.filter((each) => id || mine.has(keyOf(each.run_id, each.wait)));
+  const number = open.reduce((sum, run) => sum + run.waits.length, 0);
   return (
     <main class="open-questions">
       <header class="top">
         <Link to="/" class="back">
           ‹ runs
         </Link>
-        <h1>Questions</h1>
+        <h1>{id ? "One question" : "Ask me"}</h1>
+        {id && <Link to="/questions">All questions</Link>}
         <span class="grow" />
         <Live on={live} />
         <Corner />
       </header>
       {error && <Failure error={error} />}
       <div class="body">
-        {runs && <p class="soft">{number ? `${count(number, "open question")}, the oldest first.` : ""}</p>}
-        {id && (
-          <p>
-            <Link to="/questions">All open questions</Link>
-          </p>
+        <div class="cards">
+          {found && !id && number > 0 && (
+            <p class="soft">{`${count(number, "open question")}, the longest waiting first`}</p>
+          )}
+          {found && !number && id && !followed.length && (
+            <p class="empty">
+              <Sign status="finished" /> No longer open: <Link to={runAddress(id)}>its run</Link> went on without it.
+            </p>
+          )}
+          {found && !number && !id && !followed.length && (
+            <p class="empty">
+              <Sign status="finished" /> No open question. This page shows the next one by itself.
+            </p>
+          )}
+          {followed.map((each) => (
+            <article class="asking" key={keyOf(each.run_id, each.wait)}>
+              <Title run={each} />
+              <Way each={each} session={session} />
+            </article>
+          ))}
+          {open.map((run) => (
+            <article class="asking" key={run.run_id}>
+              <Title run={run} />
+              <Questions
+                {...{ run, session, answerers: found!.answerers }}
+                answered={(wait) => {
+                  setMine((was) => new Set(was).add(keyOf(run.run_id, wait)));
+                  load.current();
+                }}
+              />
+            </article>
+          ))}
+        </div>
+        {!id && (
+          <aside aria-label="Done">
+            <h2>
+              Done <span class="soft small">the last 7 days</span>
+            </h2>
+            {found && !done.length && <p class="soft">Nothing was answered.</p>}
+            <ul>
+              {done.slice(0, 50).map((each) => (
+                <li key={`${keyOf(each.run_id, each.wait)} ${each.at}`}>
+                  <b>
+                    <Link to={runAddress(each.run_id)}>{each.title || each.run_id}</Link>
+                  </b>
+                  <span>
+                    <Sign status={signOf(each)} /> <Given each={each} session={session} />
+                  </span>
+                  <span class="soft">{became(each)}</span>
+                </li>
+              ))}
+            </ul>
+          </aside>
         )}
-        {runs && !number && id && (
-          <p class="empty">
-            <Sign status="finished" /> No longer open: it was answered, or <Link to={runAddress(id)}>its run</Link> went
-            on without it.
-          </p>
-        )}
-        {runs && !number && !id && (
-          <p class="empty">
-            <Sign status="finished" /> No open question. This page shows the next one by itself.
-          </p>
-        )}
-        {sorted.map((run) => (
-          <section class="asking" key={run.run_id}>
-            <header>
-              {run.title && <b>{run.title} </b>}
-              <span class="soft">
-                {run.graph} · <Link to={runAddress(run.run_id)}>{run.run_id}</Link>
-              </span>
-            </header>
-            <Questions run={asked(run)} session={session} />
-          </section>
-        ))}
       </div>
     </main>
+  );
+}
+
+function Title({ run }: { run: ListedRun | Decided }) {
+  return (
+    <header>
+      <h2>{run.title || nodeWords(run.graph)}</h2>
+      <span class="soft">
+        {run.graph} · <Link to={runAddress(run.run_id)}>{run.run_id}</Link>
+      </span>
+    </header>
+  );
+}
+
+const OVER = ["finished", "failed", "stopped", "cancelled"];
+
+const signOf = ({ is_taken, status }: Decided) => (!is_taken ? "waiting" : OVER.includes(status) ? status : "running");
+
+/** What became of a run that was answered. */
+function became({ is_taken, status, ended }: Decided): string {
+  if (!is_taken) return "waits for a worker or a resume; the answer is kept";
+  if (!OVER.includes(status)) return status === "waiting" ? "the run went on, and waits again" : "the run goes on";
+  return ended && ended !== "otherwise" ? `${status}: ${ended}` : status;
+}
+
+const wordOf = (value: unknown) => (value === true ? "Yes" : value === false ? "No" : brief(value, 80));
+
+function Given({ each: { wait, value, by, at, reason }, session }: { each: Decided; session: Session }) {
+  const who = by && by === session.user ? "you" : by || "a person";
+  return (
+    <>
+      {nodeWords(wait)} answered <b>{wordOf(value)}</b> by {who} {moment(at)}
+      {reason && `: “${reason}”`}
+    </>
+  );
+}
+
+/** From the answer to the end of the run, in three lines. */
+function Way({ each, session }: { each: Decided; session: Session }) {
+  const isOver = each.is_taken && OVER.includes(each.status);
+  const lines = [
+    <Given each={each} session={session} />,
+    each.is_taken ? "taken up, the run goes on" : became(each),
+    isOver ? became(each) : "ended",
+  ];
+  const at = isOver ? 2 : 1;
+  const sign = (index: number) =>
+    index < at || (each.is_taken && index === 1) ? "finished" : index === at ? signOf(each) : "queued";
+  return (
+    <ol class="way" aria-live="polite">
+      {lines.map((words, index) => (
+        <li key={index} class={index === at ? "at" : index > at ? "soft" : ""}>
+          <Sign status={sign(index)} /> <span>{words}</span>
+        </li>
+      ))}
+    </ol>
   );
 }

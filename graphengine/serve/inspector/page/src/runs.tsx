@@ -197,7 +197,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     "/": () => field.current?.focus(),
   });
   const total = overview ? Object.values(overview.statuses).reduce((sum, each) => sum + each, 0) : 0;
-  const waiting = (overview?.statuses.waiting || 0) - (overview?.answered || 0);
+  const questions = overview?.questions || 0;
   const view = isLossOnly ? "losses" : filters.status || "";
   const tab = (name: string, label: string, number?: number) => (
     <button
@@ -223,7 +223,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         <span class="soft path hide">{session.database}</span>
         {session.read_only && <Chip>read-only</Chip>}
         <span class="grow" />
-        <Link to="/questions">questions{waiting > 0 && ` ${waiting}`}</Link>
+        <Link to="/questions">ask me{questions > 0 && ` ${questions}`}</Link>
         <Link to="/graphs">graphs</Link>
         <Link to={`/trends?${query({ text: filters.text })}`}>trends</Link>
         <Live on={live} />
@@ -257,10 +257,12 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       </form>
       <div class="views" role="tablist" aria-label="Status">
         {tab("", "All", total)}
-        {tab("waiting", "Needs me", waiting)}
+        <button role="tab" aria-selected={false} onClick={() => go("/questions")}>
+          Needs me <b>{questions.toLocaleString()}</b>
+        </button>
         {tab("failed", "Failed", overview?.statuses.failed || 0)}
         {tab("losses", "With losses")}
-        {STATUSES.filter((name) => !["waiting", "failed"].includes(name)).map((name) =>
+        {STATUSES.filter((name) => name !== "failed").map((name) =>
           overview?.statuses[name] || view === name ? tab(name, name, overview?.statuses[name] || 0) : null,
         )}
         {filters.graph && (

@@ -55,6 +55,33 @@ export interface Comparison {
   same: boolean;
 }
 
+export interface Decided {
+  /** The run. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** What the run is about. */
+  title: string;
+  /** The name of the question. */
+  wait: string;
+  /** Its text. */
+  question: string;
+  /** The answer. */
+  value: unknown;
+  /** Who gave it; "" if that is not known. */
+  by: string;
+  /** When. */
+  at: number;
+  /** Why, in their words. */
+  reason: string;
+  /** Whether the run went on with it; else it waits for a worker or a resume. */
+  is_taken: boolean;
+  /** The status of the run. */
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** Why the run ended; "" while it has not. */
+  ended: string;
+}
+
 export interface Detail {
   /** node, item: what `choose` picked. */
   choice?: string;
@@ -287,7 +314,7 @@ export interface Lost {
 
 export interface Overview {
   statuses: Record<string, number>;
-  answered: number;
+  questions: number;
   width: number;
   bars: [number, string, number][];
 }
@@ -333,6 +360,12 @@ export interface PostedAnswer {
   through: string;
   /** Why, in the words of the one who answered. */
   reason: string;
+}
+
+export interface Questions {
+  runs: ListedRun[];
+  done: Decided[];
+  answerers: string[];
 }
 
 export interface Row {
@@ -700,6 +733,10 @@ export interface Wait {
   due_at: number | null;
   answered: PostedAnswer | null;
   facts?: Record<string, unknown>;
+  /** The value that `ask(proposed=…)` names; left out if it names none. */
+  proposed?: unknown;
+  /** The value that this would replace, which `ask(was=…)` names; left out if it names none. */
+  old?: unknown;
 }
 
 export interface Waypoint {
@@ -730,7 +767,7 @@ export interface Answers {
   lines: Record<string, Line>;
   overview: Overview;
   picture: Picture;
-  questions: Runs;
+  questions: Questions;
   rows: Row[];
   run: Run;
   runs: Page;

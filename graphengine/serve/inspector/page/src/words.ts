@@ -27,6 +27,17 @@ export function clock(at: number): string {
   return new Date(at * 1000).toLocaleTimeString();
 }
 
+/** A time of today as hours and minutes, another one with its day. */
+export function moment(at: number): string {
+  const then = new Date(at * 1000);
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const isToday = then.toDateString() === new Date().toDateString();
+  return isToday ? time : `${then.toLocaleDateString([], { day: "numeric", month: "short" })} ${time}`;
+}
+
+/** A name as words: `approve_refund` of a path is `approve refund`. */
+export const nodeWords = (name: string): string => name.slice(name.lastIndexOf("/") + 1).replace(/[_-]+/g, " ");
+
 /** US dollars, with at least four places: `$0.0123`. */
 export function dollars(amount: number | null | undefined): string {
   if (amount === null || amount === undefined) return "unknown cost";

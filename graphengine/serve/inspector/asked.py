@@ -1,0 +1,178 @@
+"""The questions of a database: those that are open, and those that people answered, with what became of their runs.
+
+Open ones are counted from the rows of waiting runs where these are enough. Answers are in the logs of runs: each log is
+read once, and then from where it was read to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, load_now, posted_in, waits_of
+from graphengine.records.json_document import ListedRun, runs_document
+from graphengine.records.run_waits import as_answered
+from graphengine.serve.inspector.documents import Decided, Questions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.kernel import RunInfo, Snapshot, Step, Store, Wait
+
+ASKS: Final = ("ask", "pause", "unknown")
+"""The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
+_PAGE: Final = 200
+_PAGES: Final = 10
+"""How many pages of waiting runs are read: of more, the newest count."""
+_NEWEST: Final = 400
+"""In how many of the newest runs answers are looked for."""
+_STEPS: Final = 300
+"""How many of its last steps are read when a run is first looked at."""
+_KEPT: Final = 4 * _NEWEST
+_DAYS: Final = 7 * 86_400.0
+
+
+async def asking(store: Store, **page: Any) -> Sequence[RunInfo]:  # noqa: ANN401 - what else `Store.runs` selects by
+    """Return the waiting runs that may ask a person something, the newest first."""
+    found: list[RunInfo] = []
+    before: str | None = None
+    for _ in range(_PAGES):
+        infos = await store.runs(limit=_PAGE, status="waiting", before=before, **page)
+        found += [each for each in infos if each.summary is None or each.summary.kind in ASKS or each.summary.waits > 1]
+        if len(infos) < _PAGE:
+            break
+        before = infos[-1].id
+    return found
+
+
+async def open_count(store: Store, **page: Any) -> int:  # noqa: ANN401
+    """Return how many questions to people are open: as many as the page of questions shows."""
+    infos = await asking(store, **page)
+    inbox = await store.inbox([info.id for info in infos]) if infos else ()
+    number = 0
+    for info in infos:
+        if info.summary is not None and info.summary.waits == 1 and not posted_in(inbox, info.id):
+            number += 1
+        else:
+            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+                number += len(_open(await load_now(store, info.id)))
+    return number
+
+
+def _open(snapshot: Snapshot) -> list[Wait]:
+    return [wait for wait in waits_of(snapshot) if wait.kind in ASKS and wait.answered is None]
+
+
+@dataclass(slots=True)
+class _Log:
+    """What was read of a log.
+
+    Attributes:
+        seq: Up to where.
+        questions: The question of each wait that was open last under a name.
+        answers: The step of each answer, with the name of its wait and its question.
+    """
+
+    seq: int = 0
+    questions: dict[str, str] = field(default_factory=dict)
+    answers: list[tuple[Step, str, str]] = field(default_factory=list)
+
+    def feed(self, steps: Sequence[Step]) -> None:
+        """Take the next steps."""
+        for step in steps:
+            self.seq, facts = step.seq, step.data
+            if isinstance(facts, Waiting):
+                self.questions |= {name: wait.question for name, wait in facts.waits.items() if wait.kind in ASKS}
+            elif isinstance(facts, (Answered, AttemptEnded)) and facts.by == "answer" and facts.wait in self.questions:
+                self.answers.append((step, facts.wait, self.questions[facts.wait]))
+
+
+class QuestionLog:
+    """The questions of a store, and the answers that were read from its logs.
+
+    Args:
+        store: The store, as the caller can read it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._logs: OrderedDict[tuple[str, float], _Log] = OrderedDict()
+
+    async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
+        """Return the open questions and the answers of the last days, of all runs or of one."""
+        store = self._store
+        found = await (store.infos([only]) if only else asking(store))
+        snapshots: dict[str, Snapshot] = {}
+        for info in found:
+            with suppress(StoreError):  # it was removed meanwhile, or cannot be read
+                snapshots[info.id] = await load_now(store, info.id)
+        runs = [run for run in runs_document(found, snapshots).runs if run.run_id in snapshots]
+        done = [each for run in runs for each in _posted(run)]
+        for run in runs:
+            run.waits = _open(snapshots[run.run_id])
+        begun = time.time() - _DAYS
+        for info in found if only else await store.runs(limit=_NEWEST):
+            if info.updated_at > begun:
+                done += await self._decided(info)
+        done.sort(key=lambda each: -each.at)
+        return Questions(runs=[run for run in runs if run.waits], done=done, answerers=answerers)
+
+    async def _decided(self, info: RunInfo) -> list[Decided]:
+        """Return the answers that a run took up."""
+        key = (info.id, info.created_at)
+        log = self._logs.setdefault(key, _Log(max(info.parent_seq, info.seq - _STEPS)))
+        self._logs.move_to_end(key)
+        while len(self._logs) > _KEPT:
+            self._logs.popitem(last=False)
+        if log.seq < info.seq:
+            with suppress(StoreError):
+                log.feed(await self._store.steps(info.id, log.seq, info.seq))
+        if not log.answers:
+            return []
+        (now,) = runs_document(await as_answered(self._store, [info])).runs
+        found: list[Decided] = []
+        for step, wait, question in log.answers:
+            given = cast("Answered", step.data).answer
+            found.append(_decision(now, (wait, question), given, given.at or step.at, is_taken=True))
+        return found
+
+
+def _posted(run: ListedRun) -> list[Decided]:
+    """Return the answers of a run that nothing has taken up."""
+    found = [wait for wait in run.waits if wait.kind in ASKS]
+    return [
+        _decision(run, (each.name, each.question), each.answered, each.answered.at, is_taken=False)
+        for each in found
+        if each.answered is not None
+    ]
+
+
+def _decision(
+    run: ListedRun,
+    asked: tuple[str, str],
+    given: Any,  # noqa: ANN401 - an answer as a log has it, or one that is posted
+    at: float,
+    *,
+    is_taken: bool,
+) -> Decided:
+    is_over = run.status in ("finished", "failed", "stopped", "cancelled")
+    return Decided(
+        run_id=run.run_id,
+        graph=run.graph,
+        title=run.title,
+        wait=asked[0],
+        question=asked[1],
+        value=given.value,
+        by=given.by,
+        at=at,
+        reason=given.reason,
+        is_taken=is_taken,
+        status=run.status,
+        ended=run.summary.reason if is_over and run.summary is not None else "",
+    )
+
+
+__all__ = ["ASKS", "QuestionLog", "open_count"]
