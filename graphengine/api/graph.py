@@ -38,6 +38,8 @@ class Graph(GraphDefinition[S, Out_co]):
         state: The type of its state: a pydantic model, a TypedDict or a dataclass. A `NotRequired` key begins as an
             empty list, dict or set if its type is one, else it is missing until a node writes it. Models with
             `model_post_init`, dataclasses with `__post_init__` and fields that could not be read back are refused.
+        title: What its runs are called in lists, with `{paths}` of the state as it begins: `"Refund {invoice}"`. A run
+            of a graph without one is called by the first line of its input's first text.
         result: The field or path that is its result, for an enclosing graph and for `Result.output`.
         resources: Factories of the objects that nodes can take by parameter name. Each takes no arguments, may be async
             and is called once per runner, before the first run that needs it. A context manager is entered, and exited

@@ -47,10 +47,11 @@ from graphengine.graph.effect import kind_of, once_of
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import EndedWith
 from graphengine.graph.options import Limits, Migration
+from graphengine.graph.question import bad_braces, holes
 from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
-from graphengine.state.path import did_you_mean, members, nearest, type_at
+from graphengine.state.path import did_you_mean, is_path, members, nearest, type_at
 from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class _Compiler:
         self.problems += self.checks.whole(found)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
+        self._title()
         self._rules(nodes)
         self._choices(nodes)
         self._cases_of_none(nodes)
@@ -211,6 +213,7 @@ class _Compiler:
             rules=rules,
             limits=_given(graph.limits),
             own_limits=_given(graph.own_limits),
+            title=graph.title,
             collect_errors=graph.collect_errors,
             carry_over=graph.carry_over,
             result=result,
@@ -597,6 +600,12 @@ class _Compiler:
             for leaf in rule.answered.leaves() if rule.answered is not None else ():
                 self._leaf(leaf, f"require {rule}")
             place(self.problems, begin, rule.origin)
+
+    def _title(self) -> None:
+        for fault, repair in bad_braces(self.graph.title):
+            self.report("bad_path", "title=", f"the title {fault}", repair)
+        for hole in filter(is_path, holes(self.graph.title)):
+            self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph

@@ -51,6 +51,7 @@ class RunStarted(NamedTuple):
     pause: Sequence[str] = ()
     starter: StarterRecord | None = None
     origin: OriginRecord | None = None
+    title: str = ""
 
 
 class Attempted(Struct, gc=False):

@@ -192,13 +192,16 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 
 
 def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """Begin a run. Its title is the first line of the first text of its input."""
+    """Begin a run. Its title is what its graph calls it, else the first line of the first text of its input."""
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
-    texts = [op[-1] for op in step.update if isinstance(op[-1], str)]  # lists and dicts can still be encoded
+    texts = [
+        facts.title,
+        *(op[-1] for op in step.update if isinstance(op[-1], str)),
+    ]  # others can be encoded
     lines = (text[:_BEGINNING].strip().partition("\n")[0] for text in texts)
     snapshot.title = next((" ".join(line.replace("\0", "").split()) for line in lines if line), "")
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint

@@ -390,6 +390,7 @@ class Plan(Generic[S]):
     Attributes:
         start: The edges out of START.
         limits: The default limits of its runs.
+        title: What its runs are called, with paths in braces; "" if it does not say.
         own_limits: The limits that it declares itself, at which it fails inside another graph.
         samples: Plateau trackers by the field whose update takes a sample.
         epochs: Trackers by the node whose completion (or leaving) resets them.
@@ -413,6 +414,7 @@ class Plan(Generic[S]):
     rules: Mapping[str, tuple[Rule, ...]]
     limits: LimitsRecord
     own_limits: LimitsRecord
+    title: str
     collect_errors: str | None
     carry_over: tuple[str, ...] | None
     result: Reading | None

@@ -234,7 +234,7 @@ class Snapshot(Struct, eq=False):
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
         origin: What began it, or branched it off; None if that is not known.
         began_with: The fingerprint with which it began or branched off.
-        title: The first line of the first text of its input.
+        title: What its graph calls it, else the first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:

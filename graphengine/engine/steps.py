@@ -343,6 +343,7 @@ class Started(Outcome, kw_only=True):
         given: The fields that the caller set, of those that a plateau samples.
         starter: The node that started it; None if no node did.
         origin: What began it; None if that is not known.
+        title: What the graph calls it; "" if the graph does not say.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -356,6 +357,7 @@ class Started(Outcome, kw_only=True):
     given: Sequence[str] = ()
     starter: StarterRecord | None = None
     origin: OriginRecord | None = None
+    title: str = ""
 
 
 class Node(AttemptEnded, kw_only=True):

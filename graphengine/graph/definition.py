@@ -233,6 +233,7 @@ class GraphDefinition(Generic[S, Out_co]):
         name: str,
         state: type[S],
         *,
+        title: str = "",
         result: str | None = None,
         resources: Mapping[str, Callable[[], object]] | None = None,
         collect_errors: str | None = None,
@@ -247,6 +248,7 @@ class GraphDefinition(Generic[S, Out_co]):
             raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
+        self.title = title
         self.result = result
         self.resources = dict(resources or {})
         self.collect_errors = collect_errors

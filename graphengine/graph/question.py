@@ -240,6 +240,6 @@ def _as_text(value: object) -> str:
         return to_json(value, indent=2, fallback=str).decode().strip('"')
     except (PydanticSerializationError, RecursionError, ValueError) as error:
         raise DefinitionError(
-            f"a question cannot show this {type(value).__name__}: {error}",
+            f"a text cannot show this {type(value).__name__}: {error}",
             repair="give it a value that JSON can represent",
         ) from error

@@ -39,6 +39,7 @@ from graphengine.errors import (
     TooLarge,
     UnknownRun,
 )
+from graphengine.graph.question import filled
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.driving import stop_in
@@ -74,6 +75,7 @@ log = logging.getLogger("graphengine.runner")
 
 S = TypeVar("S")
 
+_TITLE_CHARACTERS: Final = 1000
 STOPPED_WITH: Final = "stopped with run "
 """Why a run was stopped together with the one that started it; that one's id follows."""
 
@@ -133,6 +135,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         pause=pause,
         starter=starter,
         origin=origin,
+        title=filled(plan.title, initial.typed)[:_TITLE_CHARACTERS],
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving

@@ -46,6 +46,7 @@ from graphengine.kernel import (
     OwnId,
     RunExists,
     RunIsDriven,
+    Started,
     StoreCorrupt,
     StoreError,
     Transient,
@@ -398,6 +399,9 @@ class Notifications(Extension):
         there = await load_snapshot(self._store, news.run_id, news.seq)
         page = f"{'questions' if news.kind == 'asked' else 'run'}?{urlencode({'id': info.id})}"
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
+        first = await self._store.steps(news.run_id, 0, 1)
+        if first and isinstance(first[0].data, Started) and first[0].data.title:
+            data["title"] = info.title  # one that the graph words: the first line of an input is of its state
         for frame, name, wait in _questions(there) if news.kind == "asked" else ():
             if wait.id == news.wait_id:
                 data |= {"question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}

@@ -88,7 +88,7 @@ class RunInfo:
         tenant: For whom it runs: the tenants of a queue take turns. None for no tenant.
         queued: Whether no process has driven it yet.
         summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
-        title: What it is about: the first line of the first text of its input.
+        title: What its graph calls it, else the first line of the first text of its input.
         user: Who started it; None if no user did. A child run has the user of the run that started it.
         starter: The run whose node started it; None if no node did.
         root: The run at the top of its tree of child runs, with which it is stopped; None if that is itself.

@@ -46,6 +46,7 @@ def begun(run: RunState, event: RunStarted) -> Decided:
         given=[name for name in event.given if name in plan.samples] or () if plan.samples else (),
         starter=event.starter,
         origin=event.origin,
+        title=event.title,
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]

@@ -112,7 +112,15 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case Started():
             begun, first = (at, facts.run_id), _first_state(plan.state, step)
             return RunStarted(
-                *begun, *first, facts.limits, facts.given, facts.after, facts.pause, facts.starter, facts.origin
+                *begun,
+                *first,
+                facts.limits,
+                facts.given,
+                facts.after,
+                facts.pause,
+                facts.starter,
+                facts.origin,
+                facts.title,
             )
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.history.load import load_snapshot
 from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
@@ -68,6 +69,21 @@ async def test_a_run_has_the_first_line_of_its_input() -> None:
         found = [await runner.info("titled"), await runner.info("bare")]
     titles = {info.id: info.title for info in found}
     assert titles == {"titled": "How tides work", "bare": ""}
+
+
+async def test_a_graph_words_the_titles_of_its_runs() -> None:
+    """The title is that of the state as the run begins, on one line; it stays when the graph words it otherwise."""
+    graph = counter(1)
+    graph.title = "{text}: {n} of {{10}}"
+    async with Runner() as runner:
+        await runner.start(graph, State(text="A  long\tname", n=0), run_id="titled").result()
+        again = counter(1)
+        again.title = "another"
+        await runner.start(again, State(text="x"), run_id="later", after="titled").result()
+        found = [(await runner.info(name)).title for name in ("titled", "later")]
+        snapshot = await load_snapshot(runner.store, "titled", None)
+    assert found == ["A long name: 0 of {10}", "another"]
+    assert snapshot.title == found[0]
 
 
 async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:

@@ -86,7 +86,6 @@ function useRun(id: string) {
     flush();
   };
   useEffect(() => {
-    document.title = `${harmless(id)} · graphengine inspector`;
     let stop = () => {};
     let gone = false;
     load().then(
@@ -158,6 +157,9 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   };
   const last = rows.at(-1)?.seq || 0;
   const seen = Math.min(place.at, last) || last;
+  useEffect(() => {
+    document.title = `${harmless(head?.title || id)} · graphengine inspector`;
+  }, [id, head?.title]);
   useEffect(() => {
     setThen(null);
     if (!place.at || place.at === head?.seq) return undefined;
