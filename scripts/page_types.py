@@ -11,7 +11,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
-from graphengine.records import json_document, trends
+from graphengine.records import json_document
 from graphengine.records.json_schema import schemas_of
 from graphengine.serve.inspector import documents
 from graphengine.serve.inspector.views import Views
@@ -30,7 +30,7 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 
 def types() -> str:
     """Return the file."""
-    names = vars(json_document) | vars(trends) | vars(documents)
+    names = vars(json_document) | vars(documents)
     reads: dict[str, Any] = {}
     for name, function in inspect.getmembers(Views, inspect.iscoroutinefunction):
         if not name.startswith("_") and name != "export":

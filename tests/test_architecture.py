@@ -155,6 +155,7 @@ def test_the_frame_names_no_wing() -> None:
 COSTS = {"cost_usd", "priced_usd", "spent_usd", "most_usd"}
 SUMS_OF_COSTS = {
     "records/trends.py": "the known part of many runs, beside of how many it is unknown",
+    "serve/inspector/today.py": "the known part of many runs of one day, beside of how many it is unknown",
     "testing/evaluation/what_if.py": "the known part, for what is left of a budget",
 }
 """The files that add or subtract costs themselves. All others call `add_usage`, `spent_since` or `sum_of`."""

@@ -80,7 +80,8 @@ def runs(  # noqa: PLR0913 - options
 
     With WORDS, only those that all of them find: words of a run's id, graph, tags and first input, and of what it waits
     for or why it ended, or their beginnings, in any order and case. A word can be a filter: status:failed, graph:NAME,
-    tag:NAME, tenant:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), or 'cost>0.5'.
+    tag:NAME, tenant:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), version:LABEL,
+    error:TEXT, lost:yes, or 'cost>0.5'.
 
     `seq` is the number of a run's last recorded step, `cost` what models cost until its status last changed: `?` if a
     price is not known. A waiting run has waited since its `last step`, and `due` is when its first wait ends by itself.

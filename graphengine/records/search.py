@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel import InputError
-from graphengine.records.selection import STATUSES, Wanted
+from graphengine.records.selection import STATUSES, Wanted, likeness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,9 @@ FILTERS: Final[Mapping[str, str]] = {
     "since": "how long ago they began at most, e.g. 7d",
     "after": "the day or time since which they began, e.g. 2026-01-31",
     "before": "the day or time before which they began",
+    "version": "the label of a deploy, or how the fingerprint of a graph begins",
+    "error": "a part of what they failed with; numbers and quoted names count as equal",
+    "lost": "yes for runs that finished without a part of their result, or no",
     "cost>": "what models cost at least, US dollars, e.g. cost>0.5",
 }
 """The filters, and what follows each."""
@@ -34,7 +37,7 @@ AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 """The seconds of the units of an age."""
 _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _PART: Final = re.compile(
-    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
+    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
 )
 
 
@@ -92,12 +95,21 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "begun_after": max((each for each in (since, after) if each is not None), default=None),
         "begun_before": _number("before", _time(given["before"]), given) if "before" in given else None,
         "cost_above": cost_above,
+        "version": given.get("version"),
+        "error": likeness(given["error"]) if "error" in given else None,
+        "has_losses": _flag(given["lost"], given) if "lost" in given else None,
     }
     for name, value in found.items():
         old = getattr(wanted, name)
         if value is not None and old not in (None, value):
             raise InputError(f"{name} is given twice: {old} and {value}", where="search", repair="give it once")
     return replace(wanted, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
+
+
+def _flag(value: str, given: Mapping[str, str]) -> bool:
+    if value not in ("yes", "no"):
+        raise _wrong("lost", given["lost"])
+    return value == "yes"
 
 
 def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:

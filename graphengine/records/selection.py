@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
@@ -11,7 +12,7 @@ from graphengine.kernel import status_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from graphengine.kernel import Page, RunInfo, Status, Store
+    from graphengine.kernel import Page, RunInfo, Status, Store, Summary
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -21,6 +22,11 @@ STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "s
 
 COMPARED: Final = "whatif:"
 """How the tag of a branch begins that a comparison made, see `graphengine.testing.evaluation.what_if`."""
+
+_PREFIX: Final = 8
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\"")
+_NUMBERS: Final = re.compile(r"\d+")
+_LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
 _ONLY_SEEN: Final = ("queued", "running", "interrupted")
 """Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
@@ -45,6 +51,9 @@ class Wanted:
         tenant: For whom they run.
         user: Who started them.
         starter: The run whose nodes started them.
+        version: The label of their deploy, or how the fingerprint begins with which they began.
+        error: What they failed with has this, where numbers and quoted names count as equal; see `likeness`.
+        has_losses: Whether they finished without a part of their result, or with a fallback in its place.
     """
 
     limit: int
@@ -61,6 +70,9 @@ class Wanted:
     tenant: str | None = None
     user: str | None = None
     starter: str | None = None
+    version: str | None = None
+    error: str | None = None
+    has_losses: bool | None = None
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
@@ -78,6 +90,11 @@ class Wanted:
         text += " whose last step is older" if self.older_seconds is not None else ""
         return text + (" whose last step is newer" if self.newer_seconds is not None else "")
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether runs must be read to know whether they fit: the store does not select by all of this."""
+        return any(each is not None for each in (self.cost_above, self.version, self.error, self.has_losses))
+
     def fits(self, info: RunInfo, now: float) -> bool:
         """Return whether a run matches the criteria that the store does not check."""
         old = now - info.updated_at
@@ -89,6 +106,9 @@ class Wanted:
                 self.cost_above is None
                 or (info.summary is not None and (info.summary.cost_usd or 0.0) > self.cost_above)
             )
+            and (self.version is None or is_version(info.began_with, info.deploy, self.version))
+            and (self.error is None or (info.status == "failed" and self.error in likeness(_reason(info))))
+            and (self.has_losses is None or self.has_losses == is_lossy(info.status, info.summary))
         )
 
     def page(self, limit: int, before: str | None) -> Page:
@@ -106,6 +126,34 @@ class Wanted:
             "user": self.user,
             "starter": self.starter,
         }
+
+
+def is_version(fingerprint: str, deploy: str, wanted: str) -> bool:
+    """Return whether a run that began so is of a version, as `version_of` calls it."""
+    return deploy == wanted or (bool(fingerprint) and fingerprint.startswith(wanted))
+
+
+def version_of(fingerprint: str, deploy: str) -> str:
+    """Return what a version is called: the label of its deploy, or how its fingerprint begins."""
+    return deploy or fingerprint[:_PREFIX]
+
+
+def likeness(text: str) -> str:
+    """Return what messages have in common that differ only in numbers and quoted names.
+
+    >>> likeness("ValueError: cannot double 'x7' at 20")
+    'ValueError: cannot double … at #'
+    """
+    return _NUMBERS.sub("#", _QUOTED.sub("…", text))
+
+
+def is_lossy(status: str, summary: Summary | None) -> bool:
+    """Return whether a run finished without a part of its result, or with a fallback in its place."""
+    return status == "finished" and summary is not None and not _LOST.isdisjoint(summary.losses)
+
+
+def _reason(info: RunInfo) -> str:
+    return "" if info.summary is None else info.summary.reason
 
 
 def stored_status(shown: str | None) -> Status | None:

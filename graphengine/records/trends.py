@@ -9,7 +9,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
-from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from msgspec import Struct
@@ -21,9 +21,11 @@ from graphengine.records.selection import Wanted
 from graphengine.records.step_document import Document, Part
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Page, Store
+    from graphengine.kernel import Page, RunInfo, Store
 
+By: TypeAlias = Literal["graph", "tag", "version"]
 DAY: Final = 86_400.0
+JOINT: Final = "\x1f"
 _NONE_LOST: Final = b"{}"
 _ENDED: Final = ("finished", "stopped", "failed", "cancelled")
 
@@ -88,10 +90,8 @@ _LOSSES: Final = msgspec.json.Decoder(dict[str, int])
 class _Grouping(Protocol):
     """A store that reads the summaries of many runs at once."""
 
-    async def summaries(
-        self, page: Page, by: Literal["graph", "tag"], every_seconds: float
-    ) -> Sequence[tuple[str, str, float, str]]:
-        """Return them, as JSON arrays, by graph or tag, status, and the interval in which the runs began."""
+    async def summaries(self, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
+        """Return them, as JSON arrays, by what `by` names, status, and the interval in which the runs began."""
         ...
 
 
@@ -119,23 +119,32 @@ async def trends(
             f"trends(by={by!r}, every_seconds={every_seconds!r})", repair="by graph or tag, of 1 s or more"
         )
     found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
-    for name, status, since, summaries in await _summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
-        found.setdefault((since, name), {}).setdefault(status, []).extend(_read(summaries))
+    for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
+        found.setdefault((since, name), {}).setdefault(status, []).extend(_read(texts))
     ordered = sorted(found.items(), key=lambda item: (-item[0][0], item[0][1]))
     return Trends(by=by, every_seconds=every_seconds, trends=[_trend(*key, groups) for key, groups in ordered])
 
 
-async def _summaries(
-    store: Store, page: Page, by: Literal["graph", "tag"], every_seconds: float
-) -> Sequence[tuple[str, str, float, str]]:
+async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> Sequence[tuple[str, str, float, str]]:
+    """Return the summaries of runs, as JSON arrays, by what `by` names, status, and the interval in which they began.
+
+    A `version` is the graph, the fingerprint with which its runs began, the deploy and the tenant, joined by `JOINT`.
+    """
     if isinstance(store, _Grouping):
         return await store.summaries(page, by, every_seconds)
     return [
         (name, info.status, info.created_at // every_seconds * every_seconds, f"[{text}]")
         for info in await store.runs(**page)
         for text in ["null" if info.summary is None else summary_text(info.summary)]
-        for name in ([info.graph] if by == "graph" else info.tags)
+        for name in _names(info, by)
     ]
+
+
+def _names(info: RunInfo, by: By) -> Sequence[str]:
+    if by == "tag":
+        return info.tags
+    version = (info.graph, info.began_with, info.deploy, info.tenant or "")
+    return [info.graph if by == "graph" else JOINT.join(version)]
 
 
 def _read(summaries: str) -> list[_Spent | None]:
@@ -162,10 +171,11 @@ def _trend(since: float, name: str, groups: Mapping[str, Sequence[_Spent | None]
         cost_usd=math.fsum(each.cost_usd or 0.0 for each in known),
         unknown_costs=sum(1 for each in known if each.cost_usd is None),
         seconds=math.fsum(each.seconds for each in known),
-        median_seconds=_quantile(times, 0.5),
-        p95_seconds=_quantile(times, 0.95),
+        median_seconds=quantile(times, 0.5),
+        p95_seconds=quantile(times, 0.95),
     )
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Return the value that this share of ordered values does not exceed; None if there are none."""
     return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

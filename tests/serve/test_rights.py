@@ -29,7 +29,7 @@ OPEN: Final = {
         "GET /a2a/{graph}/.well-known/agent-card.json",
         "GET /.well-known/agent-card.json",
     ),
-    *(f"GET {path}" for path in ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")),
+    *(f"GET {path}" for path in ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")),
     "GET /static/{name:path}",
 }
 """The routes that need no right: they name graphs, or have the files of the page."""

@@ -103,8 +103,8 @@ READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1",),
 )
-LISTS = ("runs", "overview", "trends", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
-PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
+LISTS = ("runs", "overview", "today", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
     "GET /static/{name:path}": [plain("/static/app.js")],

@@ -28,14 +28,17 @@ GROUP BY 1, 2, 3
 """
 _SELECTS: Final = {
     "graph": _SELECT.format(name="r.graph", source="runs AS r").encode(),
+    "version": _SELECT.format(
+        name="concat_ws(chr(31), r.graph, r.began_with, r.deploy, r.queue_key)", source="runs AS r"
+    ).encode(),
     "tag": _SELECT.format(name="t.tag", source="tags AS t JOIN runs AS r ON r.key = t.run").encode(),
 }
 
 
 def summaries(
-    connection: Connection, page: Mapping[str, Any], by: Literal["graph", "tag"], every_seconds: float
+    connection: Connection, page: Mapping[str, Any], by: Literal["graph", "tag", "version"], every_seconds: float
 ) -> list[tuple[str, str, float, str]]:
-    """Return the summaries of runs, as a JSON array, by graph or tag, status, and when they began."""
+    """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
     values = {"graph": None, "status": None, "tag": None, "tenant": None, **page, "every": every_seconds}
     values["query"] = query_of(page.get("text"))
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]

@@ -16,17 +16,25 @@ WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph 
     AND (:status IS NULL OR r.status = :status) AND (:tenant IS NULL OR r.queue_key = :tenant)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
 """
+_NAMES: Final = {
+    "graph": "r.graph",
+    "version": "r.graph || char(31) || r.began_with || char(31) || r.deploy || char(31) || r.queue_key",
+    "tag": "t.tag",
+}
+_FROM: Final = {"tag": "FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run"}
 _SELECTS: Final = {
-    "graph": "SELECT r.graph, r.status, r.created_at, r.summary FROM runs AS r" + _SELECTED,  # noqa: S608 - our own
-    "tag": "SELECT t.tag, r.status, r.created_at, r.summary "
-    "FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run" + _SELECTED,
+    by: f"SELECT {name}, r.status, r.created_at, r.summary {_FROM.get(by, 'FROM runs AS r')}{_SELECTED}"
+    for by, name in _NAMES.items()
 }
 
 
 def summaries(
-    connection: sqlite3.Connection, page: Mapping[str, Any], by: Literal["graph", "tag"], every_seconds: float
+    connection: sqlite3.Connection,
+    page: Mapping[str, Any],
+    by: Literal["graph", "tag", "version"],
+    every_seconds: float,
 ) -> list[tuple[str, str, float, str]]:
-    """Return the summaries of runs, as a JSON array, by graph or tag, status, and when they began."""
+    """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
     values = {"graph": None, "status": None, "tag": None, "tenant": None, **page}
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]

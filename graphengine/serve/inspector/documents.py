@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
@@ -42,9 +42,113 @@ class Page(Part):
 
 
 class Tables(Part):
-    """What wings show above the trends."""
+    """What wings show below today's numbers."""
 
     tables: Sequence[Table]
+
+
+class Numbers(Part):
+    """The runs that began in a time; `lost` finished and lost something. Costs are of own steps, as far as known."""
+
+    runs: int
+    failed: int
+    lost: int
+    cost_usd: float
+    unknown_costs: int
+
+
+class Rate(Part):
+    """How many of the runs of a version or a day failed."""
+
+    name: str
+    runs: int
+    failed: int
+
+
+class NewError(Part):
+    """A message of failed runs, without numbers and names in `like`; `example` is the first one as it was.
+
+    `versions` are the graphs and versions that had it, `tenants` whose runs these were, the most first.
+    """
+
+    example: str
+    like: str
+    runs: int
+    since: float
+    last: float
+    versions: Sequence[str]
+    tenants: Sequence[str]
+
+
+class Group(Part):
+    """The runs of a graph, version or tenant.
+
+    Attributes:
+        name: What it is called.
+        graph: The graph.
+        version: Its newest version; "" for a tenant.
+        since: When that version had its first run; null if there is no other version to compare.
+        today: Its runs of today.
+        yesterday: Its runs of yesterday until the same minute.
+        now: How many failed of its newest version, or today.
+        was: The same of the version before it, or of yesterday.
+        errors_off: By how many standard errors the first is above the second.
+        verdict: What that is: `few` under 20 runs, `noise` within three standard errors.
+        median_seconds: The driven time of its runs that ended today, of half of them at most.
+        p95_seconds: The same of 95 %.
+        hours: Its runs, and those that failed, in each hour of today.
+        error: Its most frequent message of today.
+    """
+
+    name: str
+    graph: str
+    version: str
+    since: float | None
+    today: Numbers
+    yesterday: Numbers
+    now: Rate
+    was: Rate
+    errors_off: float
+    verdict: Literal["worse", "better", "noise", "few"]
+    median_seconds: float | None
+    p95_seconds: float | None
+    hours: Sequence[Sequence[int]]
+    error: NewError | None
+
+
+class Groups(Part):
+    """The groups, what got worse first."""
+
+    by: Literal["graph", "version", "tenant"]
+    groups: Sequence[Group]
+
+
+class Today(Part):
+    """Today beside yesterday until the same minute.
+
+    Attributes:
+        midnight: When today began.
+        now: The last moment that counts.
+        today: The runs of today.
+        yesterday: Those of yesterday until the same minute.
+        forecast_usd: What today costs by midnight, if the rest is as yesterday was; null if yesterday cost nothing.
+        hours: For each hour the runs of today, those that failed, and the same of yesterday.
+        marks: The versions whose first run of the two days was today: when, the graph, and the version.
+        groups: The same by graph, version or tenant.
+        errors: The messages of today that no run of yesterday had.
+        is_cut: Whether there are more runs than are read, so that only those of the last hours count.
+    """
+
+    midnight: float
+    now: float
+    today: Numbers
+    yesterday: Numbers
+    forecast_usd: float | None
+    hours: Sequence[Sequence[int]]
+    marks: Sequence[tuple[float, str, str]]
+    groups: Groups
+    errors: Sequence[NewError]
+    is_cut: bool
 
 
 class Line(Part):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _RIGHTS: Final[Mapping[str, Right]] = {
     **dict.fromkeys(("answer", "send"), "answer"),

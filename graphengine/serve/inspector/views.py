@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from msgspec import structs
 from msgspec.structs import asdict
@@ -35,7 +35,6 @@ from graphengine.records.selection import STATUSES, Wanted
 from graphengine.records.spending import spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
-from graphengine.records.trends import trends
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
@@ -62,11 +61,13 @@ from graphengine.serve.inspector.documents import (
     Session,
     State,
     Tables,
+    Today,
     Tried,
     Unused,
 )
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
+from graphengine.serve.inspector.today import TodayBook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -75,10 +76,10 @@ if TYPE_CHECKING:
     from graphengine.kernel import Entry, RunInfo, Store, Summary, Visit
     from graphengine.kernel.stores import InboxMessage
     from graphengine.records.json_document import Runs, SpendingOfRun
-    from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
+    from graphengine.serve.inspector.today import By
     from graphengine.serve.users import Users
     from graphengine.wings import Table
 
@@ -89,7 +90,7 @@ _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
-_COST_PAGES: Final = 50
+_SEARCHED_PAGES: Final = 50
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 
@@ -117,16 +118,18 @@ class Views:
     users: Users | None = None
     _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
     _asked: QuestionLog = field(init=False)
+    _today: TodayBook = field(init=False)
 
     def __post_init__(self) -> None:
         self._asked = QuestionLog(self.store)
+        self._today = TodayBook(self.store)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs, self.trends, self.tables
+        return *first, *more, self.graph, self.all_graphs, self.today, self.tables
 
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
@@ -144,7 +147,7 @@ class Views:
         wanted = _wanted(query)
         following = wanted.before
         shown: list[RunInfo] = []
-        for _ in range(1 if wanted.cost_above is None else _COST_PAGES):  # the store does not select by cost
+        for _ in range(_SEARCHED_PAGES if wanted.is_searched else 1):
             found = await self.store.runs(**wanted.page(wanted.limit, following))
             shown += [info for info in found if wanted.fits(info, time.time())]
             following = found[-1].id if len(found) == wanted.limit else None
@@ -177,10 +180,12 @@ class Views:
         questions = await open_count(self.store, graph=graph, tag=asked.tag, text=asked.text)
         return Overview(statuses, questions, width, bars)
 
-    async def trends(self, query: Query) -> Trends:
-        """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
-        by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
-        return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
+    async def today(self, query: Query) -> Today:
+        """Return today beside yesterday; `midnight` is when it began where the reader is."""
+        by = cast("By", query.one_of("by", ("graph", "version", "tenant")) or "graph")
+        now = time.time()
+        midnight = query.number("midnight") or now // _DAY * _DAY
+        return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), by)
 
     async def tables(self, query: Query) -> Tables:
         """Return what wings show; to a caller with a tenant, what is of that tenant alone."""

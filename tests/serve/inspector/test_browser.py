@@ -330,7 +330,7 @@ PAGES = (
     "/run?id=items&at=3",
     "/run?id=broken&at=4",
     "/questions",
-    "/trends",
+    "/today",
     "/graph?graph=review",
     "/graphs",
 )
@@ -370,7 +370,7 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
     axe-core checks contrast, names, roles and structure; where it is not installed, only the width is tested.
     """
     page = visit(url, path)
-    page.wait_for_selector(".list .row, .picture svg, main.graphs table, .asking, .trend")
+    page.wait_for_selector(".list .row, .picture svg, main.graphs table, .asking, .gets-worse")
     if AXE.is_file():
         page.evaluate(AXE.read_text(encoding="utf-8"))
     for width, scheme in WINDOWS:
@@ -533,7 +533,7 @@ def test_the_budgets_of_the_project_are_shown(database: Path, tmp_path: Path, vi
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, _spend(database, account)).result()
     with served(database, folder=tmp_path) as url:
-        page = visit(url, "/trends")
+        page = visit(url, "/today")
         rows = page.get_by_role("table", name="Budgets").locator("tbody tr")
         expect(rows).to_have_count(3)
         expect(rows.nth(0)).to_contain_text("daysacme$0.2500 of $5.0000unknown")

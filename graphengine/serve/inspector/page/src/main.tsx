@@ -13,7 +13,7 @@ import { QuestionsPage } from "./questions";
 import { Run } from "./run";
 import { Runs } from "./runs";
 import { SignIn } from "./signin";
-import { TrendsPage } from "./trends";
+import { TodayPage } from "./today";
 import type { Session } from "./types";
 import { clock } from "./words";
 
@@ -104,8 +104,8 @@ function App() {
         return <GraphPage key={graph} name={graph} session={session} />;
       case "/graphs":
         return <GraphList session={session} />;
-      case "/trends":
-        return <TrendsPage parameters={parameters} />;
+      case "/today":
+        return <TodayPage parameters={parameters} />;
       case "/questions":
         return <QuestionsPage key={id} {...{ id, wait, session }} />;
       default:

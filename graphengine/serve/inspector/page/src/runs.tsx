@@ -225,7 +225,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         <span class="grow" />
         <Link to="/questions">ask me{questions > 0 && ` ${questions}`}</Link>
         <Link to="/graphs">graphs</Link>
-        <Link to={`/trends?${query({ text: filters.text })}`}>trends</Link>
+        <Link to="/today">today</Link>
         <Live on={live} />
         <Corner />
       </header>

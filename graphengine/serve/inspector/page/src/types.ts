@@ -211,6 +211,42 @@ export interface Graph {
   command: string;
 }
 
+export interface Group {
+  /** What it is called. */
+  name: string;
+  /** The graph. */
+  graph: string;
+  /** Its newest version; "" for a tenant. */
+  version: string;
+  /** When that version had its first run; null if there is no other version to compare. */
+  since: number | null;
+  /** Its runs of today. */
+  today: Numbers;
+  /** Its runs of yesterday until the same minute. */
+  yesterday: Numbers;
+  /** How many failed of its newest version, or today. */
+  now: Rate;
+  /** The same of the version before it, or of yesterday. */
+  was: Rate;
+  /** By how many standard errors the first is above the second. */
+  errors_off: number;
+  /** What that is: `few` under 20 runs, `noise` within three standard errors. */
+  verdict: "better" | "few" | "noise" | "worse";
+  /** The driven time of its runs that ended today, of half of them at most. */
+  median_seconds: number | null;
+  /** The same of 95 %. */
+  p95_seconds: number | null;
+  /** Its runs, and those that failed, in each hour of today. */
+  hours: number[][];
+  /** Its most frequent message of today. */
+  error: NewError | null;
+}
+
+export interface Groups {
+  by: "graph" | "tenant" | "version";
+  groups: Group[];
+}
+
 export interface Head {
   /** Its id. */
   run_id: string;
@@ -312,6 +348,24 @@ export interface Lost {
   asked: Said[];
 }
 
+export interface NewError {
+  example: string;
+  like: string;
+  runs: number;
+  since: number;
+  last: number;
+  versions: string[];
+  tenants: string[];
+}
+
+export interface Numbers {
+  runs: number;
+  failed: number;
+  lost: number;
+  cost_usd: number;
+  unknown_costs: number;
+}
+
 export interface Overview {
   statuses: Record<string, number>;
   questions: number;
@@ -366,6 +420,12 @@ export interface Questions {
   runs: ListedRun[];
   done: Decided[];
   answerers: string[];
+}
+
+export interface Rate {
+  name: string;
+  runs: number;
+  failed: number;
 }
 
 export interface Row {
@@ -646,40 +706,27 @@ export interface Tables {
   tables: Table[];
 }
 
-export interface Trend {
-  /** The graph or tag. */
-  name: string;
-  /** When the interval begins, epoch seconds. */
-  since: number;
-  /** How many runs began. */
-  runs: number;
-  /** How many have each status; `running` counts those that are queued or interrupted too. */
-  statuses: Record<string, number>;
-  /** How many lost something on the way. */
-  with_losses: number;
-  /** What they lost, by name. */
-  losses: Record<string, number>;
-  /** What models cost, US dollars, as far as prices are known. */
-  cost_usd: number;
-  /** How many runs called a model whose price is not known. */
-  unknown_costs: number;
-  /** The driven time of all of them. */
-  seconds: number;
-  /** The median of the driven times of those that ended; null if none did. */
-  median_seconds: number | null;
-  /** The driven time that 95 % of those that ended did not exceed; null if none did. */
-  p95_seconds: number | null;
-}
-
-export interface Trends {
-  /** the version of the documents */
-  schema: 1;
-  /** What they are grouped by. */
-  by: "graph" | "tag";
-  /** How long an interval is; the first begins at the epoch. */
-  every_seconds: number;
-  /** The newest interval first, in it by name; intervals without runs are left out. */
-  trends: Trend[];
+export interface Today {
+  /** When today began. */
+  midnight: number;
+  /** The last moment that counts. */
+  now: number;
+  /** The runs of today. */
+  today: Numbers;
+  /** Those of yesterday until the same minute. */
+  yesterday: Numbers;
+  /** What today costs by midnight, if the rest is as yesterday was; null if yesterday cost nothing. */
+  forecast_usd: number | null;
+  /** For each hour the runs of today, those that failed, and the same of yesterday. */
+  hours: number[][];
+  /** The versions whose first run of the two days was today: when, the graph, and the version. */
+  marks: [number, string, string][];
+  /** The same by graph, version or tenant. */
+  groups: Groups;
+  /** The messages of today that no run of yesterday had. */
+  errors: NewError[];
+  /** Whether there are more runs than are read, so that only those of the last hours count. */
+  is_cut: boolean;
 }
 
 export interface Tried {
@@ -776,6 +823,6 @@ export interface Answers {
   state: State;
   step: Seen;
   tables: Tables;
-  trends: Trends;
+  today: Today;
   usage: SpendingOfRun;
 }

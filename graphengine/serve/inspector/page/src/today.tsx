@@ -1,0 +1,349 @@
+// Today beside yesterday: what got worse, which version broke, what it cost, and the errors that are new.
+
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+
+import { query } from "./api";
+import { Copy, Corner, Failure, Link, Tabs, go, useDocument, useNow } from "./parts";
+import type { Group, NewError, Numbers, Rate, Today } from "./types";
+import { count, dollars, moment, seconds } from "./words";
+
+const DAY = 86_400;
+const FEW = 8; // groups with too few runs that are named
+const BYS = ["graph", "version", "tenant"];
+
+/** The list of the runs that a number counts. */
+const runsOf = (more: Record<string, string | number>) => `/?${query(more)}`;
+const word = (name: string, value: string) => `${name}:${/^\S+$/.test(value) ? value : `"${value}"`}`;
+const share = (part: number, of: number) => (of ? (part / of) * 100 : 0);
+const percent = (part: number, of: number) =>
+  `${share(part, of).toLocaleString(undefined, { maximumFractionDigits: 1, minimumFractionDigits: 1 })} %`;
+const spent = ({ cost_usd, unknown_costs }: Numbers) => `${unknown_costs ? "at least " : ""}${money(cost_usd)}`;
+const money = (amount: number) => (amount >= 1 ? `$${amount.toFixed(2)}` : dollars(amount));
+
+export function TodayPage({ parameters }: { parameters: Record<string, string> }) {
+  const by = BYS.includes(parameters.by!) ? parameters.by! : "graph";
+  const tick = Math.floor(useNow(30) / 30);
+  const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
+  const [found, error] = useDocument("today", { by, midnight, tick });
+  useEffect(() => {
+    document.title = "today · graphengine inspector";
+  }, []);
+  const day = new Date().toLocaleDateString(undefined, { weekday: "short", day: "numeric", month: "long" });
+  return (
+    <main class="today">
+      <header class="top">
+        <Link to="/" class="back">
+          ‹ runs
+        </Link>
+        <h1>Today</h1>
+        {found && (
+          <span class="soft hide">
+            {day}, until {moment(found.now)}, beside yesterday
+          </span>
+        )}
+        <span class="grow" />
+        <Corner />
+      </header>
+      <div class="in">
+        {error && <Failure error={error} />}
+        {found && <Shown found={found} by={by} />}
+        <Tables />
+      </div>
+    </main>
+  );
+}
+
+function Shown({ found, by }: { found: Today; by: string }) {
+  const { today, yesterday, midnight: begun_after } = found;
+  const groups = found.groups.groups;
+  const few = groups.filter((each) => each.verdict === "few");
+  const said = groups.filter((each) => each.verdict !== "few" || groups.length <= FEW);
+  const most = Math.max(1, ...said.flatMap((each) => each.hours.map(([runs]) => runs!)));
+  const worst = groups.find((each) => each.verdict === "worse");
+  return (
+    <>
+      <div class="cards-of">
+        <Card name="Runs begun" was={yesterday.runs.toLocaleString()}>
+          <Link to={runsOf({ begun_after })}>{today.runs.toLocaleString()}</Link>
+        </Card>
+        <Card
+          name="Failed"
+          was={percent(yesterday.failed, yesterday.runs)}
+          more={
+            worst && (
+              <>
+                likely <b>{worst.name === worst.graph ? `${worst.name} ${worst.version}` : worst.name}</b>:{" "}
+                {percent(worst.was.failed, worst.was.runs)} → {percent(worst.now.failed, worst.now.runs)}
+              </>
+            )
+          }
+        >
+          <Link to={runsOf({ status: "failed", begun_after })}>{percent(today.failed, today.runs)}</Link>
+        </Card>
+        <Card name="Finished, but lost something" was={percent(yesterday.lost, yesterday.runs)}>
+          <Link to={runsOf({ text: "lost:yes", begun_after })}>{percent(today.lost, today.runs)}</Link>
+        </Card>
+        <Card
+          name="Spent"
+          was={spent(yesterday)}
+          more={found.forecast_usd !== null && `about ${money(found.forecast_usd)} by midnight`}
+        >
+          <Link to={runsOf({ text: "cost>0", begun_after })}>{spent(today)}</Link>
+        </Card>
+      </div>
+      {found.is_cut && <p class="soft">There are more runs than are counted here; earlier hours are left out.</p>}
+      <Hours found={found} />
+      <div class="acts">
+        <h2>What got worse</h2>
+        <Tabs
+          small
+          label="Rows by"
+          now={by}
+          choose={(name) => go(`/today?${query({ by: name })}`)}
+          names={BYS.map((name) => [name, name])}
+        />
+      </div>
+      <div class="wide scrolls" tabIndex={0} role="region" aria-label="What got worse">
+        <table class="gets-worse">
+          <thead>
+            <tr>
+              <th scope="col">{by}</th>
+              <th scope="col">runs</th>
+              <th scope="col">failed, against the version or the day before</th>
+              <th scope="col">p50</th>
+              <th scope="col">p95</th>
+              <th scope="col">own cost</th>
+              <th scope="col">runs an hour, 0 to {most}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {said.map((each) => (
+              <Row key={each.name} {...{ each, by, found, most }} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {said.length < groups.length && (
+        <p class="soft">
+          {few.length} more with under 20 runs, too few to say:{" "}
+          {few.slice(0, FEW).map((each, index) => (
+            <>
+              {index > 0 && ", "}
+              <Link to={runsOf({ ...filterOf(each, by), begun_after })}>{each.name}</Link>
+            </>
+          ))}
+        </p>
+      )}
+      <p class="soft small">
+        Small figures: yesterday until {moment(found.now)}. “Worse” is beyond three standard errors.
+        Cost is of a run’s own steps.
+      </p>
+      <h2>
+        New errors of today <span class="soft small">that no run of yesterday had</span>
+      </h2>
+      {!found.errors.length && <p class="soft">None.</p>}
+      {found.errors.map((each) => (
+        <Fault key={each.like} {...{ each, begun_after }} />
+      ))}
+    </>
+  );
+}
+
+function Card({
+  name,
+  was,
+  more,
+  children,
+}: {
+  name: string;
+  was: string;
+  more?: ComponentChildren;
+  children: ComponentChildren;
+}) {
+  return (
+    <section class="card">
+      <h2>{name}</h2>
+      <b class="big-number num">{children}</b> <span class="soft small">yesterday {was}</span>
+      {more && <p>{more}</p>}
+    </section>
+  );
+}
+
+/** The day by the hour: runs, those that failed, yesterday as a line, and the first runs of versions. */
+function Hours({ found: { hours, marks, midnight } }: { found: Today }) {
+  const most = Math.max(1, ...hours.map(([runs, , before]) => Math.max(runs!, before!)));
+  const x = (at: number) => ((at - midnight) / DAY) * 240;
+  const y = (runs: number) => 40 - (runs / most) * 38;
+  return (
+    <figure class="day">
+      <svg viewBox="0 0 240 40" preserveAspectRatio="none" role="img" aria-label="Runs begun by the hour of today">
+        {hours.map(([runs, failed, before], hour) => (
+          <g key={hour}>
+            <title>{`${hour} h: ${count(runs!, "run")}, ${failed} failed; yesterday ${before}`}</title>
+            <rect class="all" x={hour * 10 + 0.5} y={y(runs!)} width="9" height={40 - y(runs!)} />
+            <rect class="fill-failed" x={hour * 10 + 0.5} y={y(failed!)} width="9" height={40 - y(failed!)} />
+            <rect class="before" x={hour * 10} y={y(before!)} width="10" height="0.4" />
+          </g>
+        ))}
+        {marks.map(([at, graph, version]) => (
+          <rect class="mark" key={`${graph} ${version}`} x={x(at)} y="0" width="0.5" height="40" />
+        ))}
+      </svg>
+      <figcaption class="soft small">
+        Grey: runs an hour, at most {most}; red: failed; line: yesterday.
+        {marks.map(([at, graph, version]) => (
+          <span key={`${graph} ${version}`}>
+            {" "}
+            <i class="mark" /> {graph} {version} since {moment(at)}
+          </span>
+        ))}
+      </figcaption>
+    </figure>
+  );
+}
+
+function filterOf({ name, graph, version }: Group, by: string): Record<string, string> {
+  if (by === "graph") return { graph: name };
+  return by === "tenant" ? { text: word("tenant", name) } : { graph, text: word("version", version) };
+}
+
+function Row({ each, by, found, most }: { each: Group; by: string; found: Today; most: number }) {
+  const { midnight: begun_after, now: until } = found;
+  const filter = filterOf(each, by);
+  const isVersions = each.since !== null;
+  const rate = (rate: Rate, when: object) => (
+    <Link
+      to={runsOf({
+        ...filter,
+        ...(isVersions ? { text: word("version", rate.name), begun_after: begun_after - DAY } : when),
+        status: "failed",
+      })}
+    >
+      {percent(rate.failed, rate.runs)}
+    </Link>
+  );
+  const points = share(each.now.failed, each.now.runs) - share(each.was.failed, each.was.runs);
+  const verdicts = { noise: "within noise", few: "too few to say" };
+  const signed = `${points > 0 ? "+" : ""}${points.toFixed(1)}`;
+  return (
+    <tr>
+      <th scope="row">
+        <Link to={by === "graph" ? `/graph?${query({ graph: each.name })}` : runsOf(filter)}>
+          {each.name || "no tenant"}
+        </Link>
+        {isVersions && <small class="soft">{` ${each.version} since ${moment(each.since!)}`}</small>}
+      </th>
+      <td>
+        <Link to={runsOf({ ...filter, begun_after })}>{each.today.runs.toLocaleString()}</Link>
+        <small class="soft">{each.yesterday.runs.toLocaleString()}</small>
+      </td>
+      <td class="text">
+        {each.was.name} {rate(each.was, { begun_after: begun_after - DAY, begun_before: until - DAY })} →{" "}
+        {each.now.name} {rate(each.now, { begun_after })}{" "}
+        <span class={`chip ${{ worse: "bad", better: "ok" }[each.verdict as string] || ""}`}>
+          {verdicts[each.verdict as "few"] || `${signed}, ${each.verdict}`}
+        </span>
+        {each.error && (
+          <small class="soft">
+            {each.error.runs} of {each.today.failed}:{" "}
+            <Link to={runsOf({ ...errorOf(each.error, filter.text), graph: filter.graph || "", begun_after })}>
+              {each.error.example}
+            </Link>
+            , {moment(each.error.since)} to {moment(each.error.last)}
+          </small>
+        )}
+      </td>
+      <td>{seconds(each.median_seconds)}</td>
+      <td>{seconds(each.p95_seconds)}</td>
+      <td>
+        {spent(each.today)}
+        <small class="soft">{spent(each.yesterday)}</small>
+      </td>
+      <td>
+        <svg class="spark" viewBox="0 0 240 40" preserveAspectRatio="none" aria-hidden="true">
+          {each.hours.map(([runs, failed], hour) =>
+            [runs!, failed!].map((number, index) => (
+              <rect
+                key={`${hour} ${index}`}
+                class={index ? "fill-failed" : "all"}
+                x={hour * 10 + 1}
+                y={40 - (number / most) * 40}
+                width="8"
+                height={(number / most) * 40}
+              />
+            )),
+          )}
+          {isVersions && each.since! >= begun_after && (
+            <rect class="mark" x={((each.since! - begun_after) / DAY) * 240} y="0" width="2" height="40" />
+          )}
+        </svg>
+      </td>
+    </tr>
+  );
+}
+
+const errorOf = ({ like }: NewError, more = "") => ({
+  status: "failed",
+  text: `${more} ${word("error", like)}`.trim(),
+});
+
+function Fault({ each, begun_after }: { each: NewError; begun_after: number }) {
+  const to = runsOf({ ...errorOf(each), begun_after });
+  const since = new Date(begun_after * 1000).toISOString().slice(0, 19);
+  const words = `status:failed ${word("error", each.like)} after:${since}+00:00`.replaceAll("'", "'\\''");
+  return (
+    <section class="fault">
+      <div>
+        <b>{each.example}</b>
+        <p class="soft">
+          <Link to={to}>{count(each.runs, "run")}</Link> · since {moment(each.since)}, last {moment(each.last)} ·{" "}
+          {[...each.versions, ...each.tenants].join(", ")}
+        </p>
+      </div>
+      <span class="acts">
+        <Copy text={`graphengine whatif --runs '${words}'`}>copy what if</Copy>
+        <Link to={to} class="btn">
+          Retry all {each.runs}…
+        </Link>
+      </span>
+    </section>
+  );
+}
+
+/** What wings show, such as what is left of budgets. */
+function Tables() {
+  const [found, error] = useDocument("tables", {});
+  if (error) return <Failure error={error} />;
+  return (
+    <>
+      {found?.tables
+        .filter((table) => table.rows.length)
+        .map(({ title, columns, rows }) => (
+          <table class="sums" key={title}>
+            <caption>{title}</caption>
+            <thead>
+              <tr>
+                {columns.map((name) => (
+                  <th scope="col" key={name}>
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map(([first, ...more], row) => (
+                <tr key={row}>
+                  <th scope="row">{first}</th>
+                  {more.map((text, column) => (
+                    <td key={column}>{text}</td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        ))}
+    </>
+  );
+}
+

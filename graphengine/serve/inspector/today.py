@@ -1,0 +1,323 @@
+"""Today beside yesterday: how many runs there were, failed, lost something and cost, by graph, version or tenant.
+
+It is computed from the summaries of the runs of two days, so that no log is read. A version of a graph is compared
+with the version before it, else today with yesterday until the same minute: a difference is `worse` only beyond three
+standard errors, and under 20 runs nothing is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.records.selection import likeness, version_of
+from graphengine.records.trends import DAY, JOINT, quantile, summaries
+from graphengine.serve.inspector.documents import Group, Groups, NewError, Numbers, Rate, Today
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from graphengine.kernel import Page, Store
+
+By: TypeAlias = Literal["graph", "version", "tenant"]
+_MOST: Final = 200_000
+"""How many runs are read; of more, those of the last hours."""
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+_HOURS: Final = 24
+_FEW: Final = 20
+_ERRORS: Final = 3.0
+"""Beyond how many standard errors a difference is none of chance."""
+_NEW: Final = 20
+"""How many new errors are shown."""
+_REST: Final = 20.0
+"""How many times as long as it took to read it holds, so that open pages cost a twentieth of a processor at most."""
+
+
+class _Ended(Struct, gc=False):
+    """The part of a summary that is read."""
+
+    reason: str = ""
+    cost_usd: float | None = 0.0
+    seconds: float = 0.0
+    losses: dict[str, int] = {}
+
+
+_DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
+_LOST: Final = {"failed_items", "failed_children", "fallbacks"}
+
+
+@dataclass(slots=True)
+class _Error:
+    """A message of failed runs: an example, how often, since when, and where."""
+
+    example: str
+    since: float
+    last: float
+    runs: int = 0
+    versions: Counter[str] = field(default_factory=Counter)
+    tenants: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Cell:
+    """The runs of a graph, version and tenant in two days; yesterday has index 0, until now and in all."""
+
+    graph: str = ""
+    version: str = ""
+    tenant: str = ""
+    first: float = math.inf
+    runs: list[int] = field(default_factory=lambda: [0, 0, 0])
+    failed: list[int] = field(default_factory=lambda: [0, 0, 0])
+    lost: list[int] = field(default_factory=lambda: [0, 0, 0])
+    cost: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    unknown: list[int] = field(default_factory=lambda: [0, 0, 0])
+    seconds: list[float] = field(default_factory=list)
+    hours: list[list[int]] = field(default_factory=lambda: [[0, 0, 0, 0] for _ in range(_HOURS)])
+    errors: dict[str, _Error] = field(default_factory=dict)
+    had: set[str] = field(default_factory=set)
+
+    def feed(self, status: str, at: float, ended: Iterable[_Ended | None], midnight: float, now: float) -> None:
+        """Take the runs that began in one minute and have this status."""
+        is_today = at >= midnight
+        days = (1,) if is_today else (0, 2) if at <= now - DAY else (2,)  # 2: all of yesterday
+        hour = self.hours[min(_HOURS - 1, int((at - midnight + (0 if is_today else DAY)) // _HOUR))]
+        self.first = min(self.first, at)
+        for each in ended:
+            hour[0 if is_today else 2] += 1
+            for day in days:
+                self.runs[day] += 1
+            if each is None:
+                continue
+            is_lost = status == "finished" and not _LOST.isdisjoint(each.losses)
+            for day in days:
+                self.failed[day] += status == "failed"
+                self.lost[day] += is_lost
+                self.cost[day] += each.cost_usd or 0.0
+                self.unknown[day] += each.cost_usd is None
+            if status == "failed":
+                hour[1 if is_today else 3] += 1
+                self._fail(each.reason, at, is_today=is_today)
+            if is_today and status in ("finished", "failed", "stopped"):
+                self.seconds.append(each.seconds)
+
+    def _fail(self, reason: str, at: float, *, is_today: bool) -> None:
+        like = likeness(reason)
+        if not is_today:
+            self.had.add(like)
+            return
+        error = self.errors.setdefault(like, _Error(reason, at, at))
+        error.since, error.last = min(error.since, at), max(error.last, at)
+        error.runs += 1
+        error.versions[f"{self.graph} {self.version}".strip()] += 1
+        if self.tenant:
+            error.tenants[self.tenant] += 1
+
+    def add(self, other: _Cell) -> None:
+        """Take the runs of another one."""
+        self.first = min(self.first, other.first)
+        for name in ("runs", "failed", "lost", "cost", "unknown"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            mine[:] = [one + two for one, two in zip(mine, theirs, strict=True)]
+        self.seconds += other.seconds
+        self.hours = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(self.hours, other.hours, strict=True)]
+        self.had |= other.had
+        for like, error in other.errors.items():
+            known = self.errors.setdefault(like, _Error(error.example, error.since, error.last))
+            known.since, known.last = min(known.since, error.since), max(known.last, error.last)
+            known.runs += error.runs
+            known.versions += error.versions
+            known.tenants += error.tenants
+
+
+class TodayBook:
+    """Today, as a store has it, read again only after a while: see `_REST`.
+
+    Args:
+        store: The store, as the caller can read it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[tuple[str | None, float], tuple[float, Sequence[_Cell], bool]] = {}
+
+    async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
+        """Return today, which began at midnight, epoch seconds."""
+        now = time.time()
+        key = (tenant, midnight)
+        until, cells, is_cut = self._held.get(key, (0.0, (), False))
+        if now >= until:
+            began = time.monotonic()
+            cells, is_cut = await self._read(tenant, midnight, now)
+            until = now + 1.0 + _REST * (time.monotonic() - began)
+            self._held = {each: held for each, held in self._held.items() if held[0] > now}
+            self._held[key] = until, cells, is_cut
+        return await asyncio.to_thread(_today, cells, midnight, now, by, is_cut=is_cut)
+
+    async def _read(self, tenant: str | None, midnight: float, now: float) -> tuple[Sequence[_Cell], bool]:
+        since, left, is_cut = midnight - DAY, _MOST, False
+        counts = await self._store.counts(every_seconds=_HOUR, tenant=tenant)
+        hours: Counter[float] = Counter()
+        for each in counts:
+            hours[each.since] += each.runs
+        for hour in sorted(hours, reverse=True):
+            left -= hours[hour]
+            if left < 0 and hour > since:
+                since, is_cut = hour + _HOUR, True
+                break
+        page: Page = {"limit": _MOST, "begun_after": since, "begun_before": now, "tenant": tenant}
+        found = await summaries(self._store, page, "version", _MINUTE)
+        return await asyncio.to_thread(_cells, found, midnight, now), is_cut
+
+
+def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
+    cells: dict[str, _Cell] = {}
+    for name, status, at, texts in found:
+        if name not in cells:
+            graph, fingerprint, deploy, tenant = name.split(JOINT)
+            cells[name] = _Cell(graph, version_of(fingerprint, deploy), tenant)
+        try:
+            ended = _DECODER.decode(texts)
+        except ValueError:  # one is damaged: the others count as runs
+            ended = [None] * (texts.count('"reason"') or 1)
+        cells[name].feed(status, at, ended, midnight, now)
+    return [*cells.values()]
+
+
+def _today(cells: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cut: bool) -> Today:
+    whole = _Cell()
+    for each in cells:
+        whole.add(each)
+    versions = _grouped(cells, lambda each: (each.graph, each.version))
+    groups = [*_groups(cells, versions, by)]
+    groups.sort(key=lambda each: (each.verdict == "few", -each.errors_off))
+    rest = whole.cost[2] - whole.cost[0]
+    share = whole.cost[1] / whole.cost[0] if whole.cost[0] else 1.0
+    newer = _before(versions)
+    marks = [(each.first, each.graph, each.version) for name, each in versions.items() if name in newer]
+    marks = [each for each in marks if each[0] >= midnight]
+    errors = [_new(each) for like, each in whole.errors.items() if like not in whole.had]
+    return Today(
+        midnight=midnight,
+        now=now,
+        today=_numbers(whole, 1),
+        yesterday=_numbers(whole, 0),
+        forecast_usd=whole.cost[1] + rest * share if whole.cost[2] else None,
+        hours=whole.hours,
+        marks=sorted(marks),
+        groups=Groups(by=by, groups=groups),
+        errors=sorted(errors, key=lambda each: -each.runs)[:_NEW],
+        is_cut=is_cut,
+    )
+
+
+def _grouped(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]) -> dict[tuple[str, ...], _Cell]:
+    found: dict[tuple[str, ...], _Cell] = {}
+    for each in cells:
+        name = key(each)
+        if name not in found:
+            found[name] = _Cell(each.graph, each.version, each.tenant)
+        found[name].add(each)
+    return found
+
+
+def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
+    """Yield a group for each name that has a run today."""
+    before = _before(versions)
+    if by == "version":
+        for (graph, version), cell in versions.items():
+            if cell.runs[1]:
+                older = before.get((graph, version))
+                rates = _pair(cell, older)
+                yield _group(cell, f"{graph} {version}", rates, cell if rates is not None else None)
+        return
+    keys: dict[str, Callable[[_Cell], tuple[str, ...]]] = {
+        "graph": lambda each: (each.graph,),
+        "tenant": lambda each: (each.tenant,),
+    }
+    for (name,), cell in _grouped(cells, keys[by]).items():
+        if not cell.runs[1]:
+            continue
+        own = [each for (graph, _), each in versions.items() if by == "graph" and graph == name and each.runs[1]]
+        last = max(own, key=lambda each: each.first, default=None)
+        older = before.get((name, last.version)) if last is not None else None
+        cell.version = last.version if last is not None else ""
+        rates = _pair(last, older) if last is not None else None
+        yield _group(cell, name, rates, last if rates is not None else None)
+
+
+def _before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
+    """Return the version before each that has one, in the order of their first runs."""
+    found: dict[tuple[str, ...], _Cell] = {}
+    last: dict[str, _Cell] = {}
+    for name, cell in sorted(versions.items(), key=lambda item: item[1].first):
+        if name[0] in last:
+            found[name] = last[name[0]]
+        last[name[0]] = cell
+    return found
+
+
+def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
+    """Return a version's rate and that of the one before it, in both days; None if too few runs are of either."""
+    if older is None or min(each.runs[1] + each.runs[2] for each in (cell, older)) < _FEW:
+        return None
+    both = [(each, each.runs[1] + each.runs[2], each.failed[1] + each.failed[2]) for each in (cell, older)]
+    first, second = (Rate(each.version, runs, failed) for each, runs, failed in both)
+    return first, second
+
+
+def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell | None) -> Group:
+    now, was = rates or (Rate("today", cell.runs[1], cell.failed[1]), Rate("yesterday", cell.runs[0], cell.failed[0]))
+    off = _errors_off(now, was)
+    few = min(now.runs, was.runs) < _FEW
+    verdict: Literal["worse", "better", "noise", "few"] = "noise"
+    if few:
+        verdict = "few"
+    elif abs(off) > _ERRORS:
+        verdict = "worse" if off > 0 else "better"
+    ordered = sorted(cell.seconds)
+    most = max(cell.errors.values(), key=lambda each: each.runs, default=None)
+    return Group(
+        name=name,
+        graph=cell.graph,
+        version=cell.version,
+        since=None if since is None else since.first,
+        today=_numbers(cell, 1),
+        yesterday=_numbers(cell, 0),
+        now=now,
+        was=was,
+        errors_off=off,
+        verdict=verdict,
+        median_seconds=quantile(ordered, 0.5),
+        p95_seconds=quantile(ordered, 0.95),
+        hours=[hour[:2] for hour in cell.hours],
+        error=None if most is None else _new(most),
+    )
+
+
+def _errors_off(now: Rate, was: Rate) -> float:
+    """Return by how many standard errors a rate is above another one."""
+    if not now.runs or not was.runs:
+        return 0.0
+    share = (now.failed + was.failed) / (now.runs + was.runs)
+    error = math.sqrt(share * (1 - share) * (1 / now.runs + 1 / was.runs))
+    return (now.failed / now.runs - was.failed / was.runs) / error if error else 0.0
+
+
+def _numbers(cell: _Cell, day: int) -> Numbers:
+    return Numbers(cell.runs[day], cell.failed[day], cell.lost[day], cell.cost[day], cell.unknown[day])
+
+
+def _new(error: _Error) -> NewError:
+    named = [[name for name, _ in each.most_common(_FEW)] for each in (error.versions, error.tenants)]
+    return NewError(error.example, likeness(error.example), error.runs, error.since, error.last, *named)
+
+
+__all__ = ["By", "TodayBook"]

@@ -1,0 +1,176 @@
+"""Today: its numbers, its comparisons, and that each number leads to the list that it counts."""
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+from starlette.types import ASGIApp
+
+from graphengine import Runner
+from graphengine.kernel import RunInfo, Summary
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import Wanted
+from graphengine.serve.inspector.today import TodayBook
+from graphengine.stores.memory import MemoryStore
+from tests.serve.inspector.client import read
+from tests.serve.inspector.conftest import Opened, opened, served
+from tests.serve.inspector.graphs import counter
+
+DAY = 86_400.0
+
+
+class Many(MemoryStore):
+    """A store that has these rows."""
+
+    rows: list[RunInfo]
+
+    async def counts(self, **_: Any) -> Any:
+        """Return none: all are read."""
+        return []
+
+    async def runs(self, **page: Any) -> Any:
+        """Return those that began in a time."""
+        return [row for row in self.rows if page["begun_after"] <= row.created_at < page["begun_before"]]
+
+
+def rows(midnight: float, **given: Any) -> list[RunInfo]:
+    """Return as many runs as `runs`, of which `failed` failed, at `at` hours after midnight."""
+    found: list[RunInfo] = []
+    for number in range(given["runs"]):
+        is_bad = number < given.get("failed", 0)
+        reason = f"look: ValueError: no {given.get('what', 'place')} for {number}" if is_bad else "enough"
+        losses = {"fallbacks": 1} if number >= given["runs"] - given.get("lost", 0) else {}
+        summary = Summary(reason, cost_usd=given.get("cost", 0.25), seconds=float(number), losses=losses)
+        version, graph = given.get("version", "v1"), given.get("graph", "triage")
+        at = midnight + given["at"] * 3600
+        info = RunInfo(f"{graph}{version}{given['at']}-{number}", graph, "f" * 64, "finished", 5, at, at)
+        found.append(replace(info, status="failed" if is_bad else "finished", summary=summary, deploy=version))
+    return found
+
+
+async def today(found: list[RunInfo], midnight: float, by: Any = "graph") -> Any:
+    """Return today of these runs, twelve hours after midnight."""
+    store = Many()
+    store.rows = found
+    return await TodayBook(store).today(None, midnight, by)
+
+
+async def test_today_is_beside_yesterday_until_the_same_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What began later yesterday is in the forecast alone; costs that are unknown are counted, and not added."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    known = rows(midnight, at=6, runs=30, failed=3, lost=6) + rows(midnight, at=-18, runs=20, failed=1)
+    more = rows(midnight, at=-6, runs=40) + rows(midnight, at=7, runs=1, cost=None)
+    found = await today(known + more, midnight)
+    assert (found.today.runs, found.today.failed, found.today.lost, found.today.cost_usd) == (31, 3, 6, 7.5)
+    assert (found.today.unknown_costs, found.yesterday.runs, found.yesterday.cost_usd) == (1, 20, 5.0)
+    assert found.forecast_usd == 7.5 + 40 * 0.25 * 7.5 / 5.0
+    assert (list(found.hours[6]), list(found.hours[18])) == ([30, 3, 20, 1], [0, 0, 40, 0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ((200, 7), (200, 24), "worse"),
+        ((200, 24), (200, 7), "better"),
+        ((200, 7), (200, 15), "noise"),
+        ((200, 7), (19, 19), "few"),
+    ],
+)
+async def test_only_what_chance_does_not_do_is_worse(
+    before: tuple[int, int], after: tuple[int, int], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond three standard errors of the difference; under 20 runs nothing is said."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    found = rows(midnight, at=-20, runs=before[0], failed=before[1]) + rows(
+        midnight, at=9, runs=after[0], failed=after[1]
+    )
+    (group,) = (await today(found, midnight)).groups.groups
+    assert group.verdict == verdict
+    share = (before[1] + after[1]) / (before[0] + after[0])
+    error = math.sqrt(share * (1 - share) * (1 / before[0] + 1 / after[0]))
+    assert group.errors_off == pytest.approx((after[1] / after[0] - before[1] / before[0]) / error)
+
+
+async def test_a_version_is_compared_with_the_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What got worse is first; its first run is a mark; its error is new, with numbers and names taken as equal."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    old = rows(midnight, at=-20, runs=100, failed=3) + rows(midnight, at=-20, runs=100, graph="letters")
+    new = rows(midnight, at=9, runs=100, failed=40, version="v2", what="'urgency'")
+    found = await today(old + new + rows(midnight, at=2, runs=100, graph="letters"), midnight)
+    first, second = found.groups.groups
+    assert (first.name, first.version, first.verdict, first.since) == ("triage", "v2", "worse", midnight + 9 * 3600)
+    assert ((first.was.name, first.was.failed), (first.now.name, first.now.failed)) == (("v1", 3), ("v2", 40))
+    assert (second.name, second.was.name, second.since) == ("letters", "yesterday", None)
+    assert found.marks == [(midnight + 9 * 3600, "triage", "v2")]
+    (error,) = found.errors
+    assert (error.like, error.runs, error.versions) == ("look: ValueError: no … for #", 40, ["triage v2"])
+    by_version = (await today(old + new, midnight, "version")).groups.groups
+    assert [each.name for each in by_version] == ["triage v2"]
+
+
+async def count_of(app: ASGIApp, address: str) -> int:
+    """Return how many runs the list has at an address of the page."""
+    given = {name: value for name, (value,) in parse_qs(urlsplit(address).query).items()}
+    return len((await read(app, "runs", limit=1000, **given))["runs"])
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> Path:
+    """Return a database whose versions have labels."""
+    path = tmp_path / "runs.db"
+
+    async def record() -> None:
+        async with Runner(path, deploy="v1") as runner:
+            for number in range(3):
+                await runner.start(counter(2), run_id=f"one-{number}").result()
+        async with Runner(path, deploy="v2") as runner:
+            await runner.start(counter(2), run_id="two").result()
+
+    with ThreadPoolExecutor(1) as pool:  # the browser's event loop may be in this thread
+        pool.submit(asyncio.run, record()).result()
+    return path
+
+
+async def test_runs_are_found_by_version_error_and_loss(recorded: Path, days: Path) -> None:
+    """As typed, in the list and on the command line."""
+    async with opened(days) as app:
+        assert await count_of(app, "/?text=version:v1") == 3
+        assert await count_of(app, "/?text=version:v2&graph=counter") == 1
+    async with opened(recorded) as app:
+        assert await count_of(app, '/?text=error:"boom: RuntimeError: it"') == 1
+        assert await count_of(app, "/?text=lost:yes") == 0
+    wanted = wanted_of("error:\"at 12 for 'x'\" lost:no", Wanted(1))
+    assert (wanted.error, wanted.has_losses) == ("at # for …", False)
+
+
+def test_each_number_leads_to_the_list_that_it_counts(recorded: Path, visit: Opened) -> None:
+    """The links of the cards and of the rows have as many runs as they say."""
+    with served(recorded) as url:
+        page = visit(url, "/today")
+        expect(page.locator(".gets-worse tbody tr").first).to_be_visible()
+        links = page.locator(".cards-of a, .gets-worse td:nth-child(2) a")
+        found = [(each.inner_text(), each.get_attribute("href") or "") for each in links.all()]
+        expect(page.locator(".fault").first).to_contain_text("flaky")
+        total = int(found[0][0])
+
+        async def counts() -> list[int]:
+            async with opened(recorded) as app:
+                return [await count_of(app, address) for _, address in found]
+
+        with ThreadPoolExecutor(1) as pool:
+            numbers = pool.submit(asyncio.run, counts()).result()
+        shares = [numbers[1] / total, numbers[2] / total]
+        assert [f"{share * 100:.1f} %" for share in shares] == [found[1][0], found[2][0]]
+        assert [numbers[0], *numbers[4:]] == [int(text) for text, _ in [found[0], *found[4:]]]
+        page.get_by_role("tab", name="version").click()
+        expect(page.locator(".gets-worse th[scope=row]").first).to_be_visible()
