@@ -14,7 +14,7 @@ from unittest.mock import patch
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, alternate
 from benchmarks.ours import Counter, chain
 from graphengine import Runner
-from graphengine.databases.sqlite import SQLiteStore, words, writes
+from graphengine.databases.sqlite import SQLiteStore, words
 from graphengine.kernel.testing.kit import append, step
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
@@ -78,7 +78,7 @@ async def searching(settings: Settings) -> Outcome:
         without = await stack.enter_async_context(Runner(SQLiteStore(folder / "without.db", synchronous="NORMAL")))
         runs = settings.count(256, 2)
         sides: dict[str, Side] = {
-            "a run": partial(_runs, with_index, runs, (words.added, writes.words_changed)),
+            "a run": partial(_runs, with_index, runs, (words.added, words.has)),
             "a run without the index": partial(_runs, without, runs, (_nothing, _nothing)),
         }
         figures |= await alternate(sides, "µs", settings.count(41, 1))
@@ -112,8 +112,8 @@ def _nothing(connection: object, key: int) -> None:
 
 async def _runs(runner: Runner, runs: int, hooks: tuple[Callable[..., Any], Callable[..., Any]]) -> float:
     """Drive runs of one node one after the other; return the CPU time of each."""
-    added, changed = hooks
-    with patch.object(words, "added", added), patch.object(writes, "words_changed", changed):
+    added, has = hooks
+    with patch.object(words, "added", added), patch.object(words, "has", has):
         began = time.process_time()
         for _ in range(runs):
             await runner.start(GRAPH, Counter()).result()

@@ -78,6 +78,12 @@ CREATE TABLE rates (               -- how much of a limit on rates is used up
     until     REAL NOT NULL,       -- epoch seconds: when nothing of it is used up any more
     PRIMARY KEY (queue, queue_key)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE run_counts (          -- how many of the runs that the index of words has, of a graph, have a status
+    graph  TEXT NOT NULL,
+    status TEXT NOT NULL,
+    runs   INTEGER NOT NULL,
+    PRIMARY KEY (graph, status)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (
     key         INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,

@@ -13,6 +13,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
+from graphengine.databases.sqlite.words import index
 from graphengine.errors import StoreFull, StoreLocked
 from graphengine.kernel.testing.kit import new_run
 from tests.databases.support import change, locked, opened
@@ -36,6 +37,20 @@ async def test_doctor_checks_next_to_writers_but_repairs_only_without(made: Path
             doctor.repair(made)
         assert f"process {os.getpid()}" in caught.value.message
     assert doctor.repair(made).report.is_sound
+
+
+async def test_wrong_counts_of_runs_are_counted_again(made: Path) -> None:
+    """A number that is wrong, one too many and one that is missing are found, and a repair counts the runs."""
+    async with opened(made) as store:
+        expected = sorted(await store.counts())
+        await store.write(index)
+        assert sorted(await store.counts()) == expected
+    change(made, "UPDATE run_counts SET runs = 7", "INSERT INTO run_counts VALUES ('none', 'failed', 3)")
+    change(made, "DELETE FROM run_counts WHERE status = 'finished'")
+    assert faults(made) == {"counts"}
+    assert doctor.repair(made).report.is_sound
+    async with opened(made) as store:
+        assert sorted(await store.counts()) == expected
 
 
 async def test_a_repair_needs_space(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,12 +222,21 @@ async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Pa
 # -- cost that does not depend on how much is stored
 
 
-SCANNING = {"inbox", "lineage", "spare_graph_specs", "drop_graph_specs", "counts", "counts_of_tag", "queue_counts"}
+SCANNING = {
+    "inbox",
+    "lineage",
+    "spare_graph_specs",
+    "drop_graph_specs",
+    "counts_by_time",
+    "counts_of_tag",
+    "queue_counts",
+}
 SCANNING |= {"queues_with_work", "tenants_of_queue"}
 """Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last two
 have a row for each queue or key, which they find by an index."""
-SORTING = {"driven_of", "driven_by", "running_runs", "counts_of_tenant", "stop_over"}
-"""Statements that sort the runs that are driven, or the marks above one, or group those of one tenant."""
+SORTING = {"driven_of", "driven_by", "running_runs", "counts", "counts_of_tenant", "stop_over"}
+"""Statements that sort the runs that are driven, or the marks above one, or group those of one
+tenant, or a few rows."""
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
@@ -257,6 +266,7 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
         "SCAN trash",
         "SCAN owners",  # a row for each process, for each queue with limits, and for each schedule
         "SCAN queues",
+        "SCAN run_counts",  # a row for each graph and status
         "SCAN schedules",
     )
     scanning = {

@@ -168,6 +168,9 @@ WHERE seen.seq IS DISTINCT FROM (SELECT last_seq(r.key, r.parent_seq) FROM runs 
 -- name: change_token
 SELECT pg_current_snapshot()::text;
 
+-- name: counts_of_all
+SELECT c.graph, c.status, 0::float8, sum(c.runs)::bigint FROM run_counts AS c GROUP BY 1, 2 HAVING sum(c.runs) > 0;
+
 -- name: counts
 SELECT r.graph, r.status, coalesce(floor(r.created_at / %(every)s::float8) * %(every)s::float8, 0) AS since, count(*)
 FROM runs AS r

@@ -433,7 +433,8 @@ def counts(
     if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
     values = {"tag": tag, "tenant": tenant, "query": query_of(text), "every": every_seconds or None}
-    found = connection.execute(SQL["counts"], values)
+    is_of_all = all(value is None for value in values.values())
+    found = connection.execute(SQL["counts_of_all" if is_of_all else "counts"], None if is_of_all else values)
     return [Count(*row) for row in found.fetchall()]
 
 

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from graphengine.kernel import RunInfo
 
 _ROWS_AT_ONCE: Final = 500
-_TABLES: Final = ("steps", "snapshots", "texts", "text_uses", "inbox", "tags", "runs", "trash", "graph_specs", "owners")
+_TABLES: Final = (
+    "steps",
+    "snapshots",
+    "texts",
+    "text_uses",
+    "inbox",
+    "tags",
+    "run_counts",
+    "runs",
+    "trash",
+    "graph_specs",
+    "owners",
+)
 
 
 def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: int) -> dict[str, str]:

@@ -20,6 +20,12 @@ WHERE seen.value IS NOT (SELECT f.seq FROM run_facts AS f WHERE f.id = seen.key)
 PRAGMA data_version;
 
 -- name: counts
+SELECT graph, status, 0, sum(runs) FROM (
+    SELECT graph, status, runs FROM run_counts
+    UNION ALL SELECT graph, status, 1 FROM runs WHERE key > coalesce((SELECT upto FROM words_due WHERE run = 0), 0)
+) GROUP BY 1, 2 HAVING sum(runs) > 0;
+
+-- name: counts_by_time
 -- Two indexes have every column of the runs that no process drives.
 SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM (
     SELECT graph, status, created_at FROM runs WHERE status <> 'running'
@@ -108,21 +114,6 @@ SELECT * FROM run_facts WHERE starter = :starter AND (created_at, id) < (:create
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
--- name: sorted_runs
--- It reads every run that matches. `reads.py` puts in by what they are sorted, and where they come from.
-SELECT f.* FROM (
-    SELECT r.key AS place, …value… AS value FROM …source…
-    WHERE (:before IS NULL OR (…value…, r.created_at, r.id) … (
-            SELECT …value…, r.created_at, r.id FROM runs AS r WHERE r.id = :before
-        )) AND r.created_at >= :begun_after AND r.created_at < :begun_before
-        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
-        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
-        AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
-        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter)
-    ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
-) CROSS JOIN run_facts AS f ON f.key = place
-ORDER BY value DESC, f.created_at DESC, f.id DESC;
-
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
@@ -149,11 +140,13 @@ SELECT id, mark FROM line WHERE mark <> '' ORDER BY mark LIMIT 1;
 SELECT f.* FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL;
 
 -- name: add_run
--- The key is above those of removed runs whose rows are not deleted yet. Adds no row if the id is taken.
+-- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
+-- Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
                   summary, cost_usd, ended_at, title, deploy)
 VALUES (
-    1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
+    1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0),
+            coalesce((SELECT upto FROM words_due WHERE run = 0), 0)),
     :id, :graph, :fingerprint, :began_with, :status, :created_at, :due_at, :parent, :parent_seq, 1, :driver,
     :summary, :cost_usd, :ended_at, :title, :deploy
 ) ON CONFLICT (id) DO NOTHING;

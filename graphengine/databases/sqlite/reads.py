@@ -147,7 +147,8 @@ def counts(
         statement = words.SQL["counts"].replace("…found…", search.found)
         values |= search.values
     else:
-        statement = SQL["counts_of_tag" if tag is not None else "counts" if tenant is None else "counts_of_tenant"]
+        of_all = "counts" if every_seconds is None else "counts_by_time"
+        statement = SQL["counts_of_tag" if tag is not None else of_all if tenant is None else "counts_of_tenant"]
     rows = connection.execute(statement, values).fetchall()
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
@@ -403,7 +404,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
 def _sorted(sort: Sort, found: str | None, *, ascending: bool) -> str:
     """Return the statement that lists runs in an order, of those that a statement finds."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
-    text = SQL["sorted_runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
+    text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
     return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 

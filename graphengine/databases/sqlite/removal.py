@@ -80,9 +80,9 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
         if reason:
             kept[expected.id] = reason
             continue
+        words.drop(connection, found.key)
         for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
             connection.execute(SQL[statement], (found.key,))
-        words.drop(connection, found.key)
     return kept
 
 

@@ -11,7 +11,7 @@ Where SQLite has no FTS5, no run is ever indexed: a search then reads the words 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -55,8 +55,29 @@ def added(connection: sqlite3.Connection, key: int) -> None:
         index(connection)
 
 
+def has(connection: sqlite3.Connection, key: int) -> bool:
+    """Return whether the index and the counts have a run: they have none of the newest."""
+    (upto,) = connection.execute(SQL["upto"]).fetchone()
+    return upto is not None and key <= upto
+
+
+def count(connection: sqlite3.Connection, key: int, change: Literal[1, -1]) -> None:
+    """Count a run that `has` returned, as it is now, once more or once less: around each change of its status."""
+    connection.execute(SQL["count"], (change, key))
+
+
+def changed(connection: sqlite3.Connection, key: int) -> None:
+    """Note that the words by which a run is found may have changed, of one that the index has."""
+    connection.execute(SQL["changed"], (key,))
+    (number,) = connection.execute(SQL["number_due"]).fetchone()
+    if number > EVERY:
+        index(connection)
+
+
 def drop(connection: sqlite3.Connection, key: int) -> None:
-    """Take a removed run out of the index."""
+    """Take a run that is removed out of the index and the counts."""
+    if has(connection, key):
+        count(connection, key, -1)
     connection.execute(SQL["not_due"], (key,))
     if _exists(connection):
         connection.execute(SQL["drop"], (key,))
@@ -74,6 +95,7 @@ def index(connection: sqlite3.Connection) -> bool:
     connection.executemany(SQL["add"], made)
     connection.executemany(SQL["not_due"], [(key,) for key in stale])
     if new:
+        connection.execute(SQL["count_new"], (new[0], new[-1]))
         connection.execute(SQL["keep_upto"], (new[-1],))
     return bool(stale or new)
 

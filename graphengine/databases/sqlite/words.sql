@@ -14,6 +14,14 @@ CREATE VIRTUAL TABLE run_words USING fts5 (words, tokenize = 'ascii', detail = n
 -- name: upto
 SELECT max(upto) FROM words_due WHERE run = 0;
 
+-- name: count_new
+INSERT INTO run_counts (graph, status, runs) SELECT graph, status, count(*) FROM runs WHERE key BETWEEN ? AND ? GROUP BY 1, 2
+ON CONFLICT (graph, status) DO UPDATE SET runs = runs + excluded.runs;
+
+-- name: count
+INSERT INTO run_counts (graph, status, runs) SELECT graph, status, ? FROM runs WHERE key = ?
+ON CONFLICT (graph, status) DO UPDATE SET runs = runs + excluded.runs;
+
 -- name: changed
 INSERT INTO words_due (run) VALUES (?) ON CONFLICT (run) DO NOTHING;
 
@@ -62,6 +70,21 @@ UNION ALL SELECT value FROM json_each(:others)
 
 -- name: found_without_index
 SELECT value AS rowid FROM json_each(:others)
+
+-- name: runs
+-- It reads every run that matches. `reads.py` puts in by what they are sorted, and where they come from.
+SELECT f.* FROM (
+    SELECT r.key AS place, …value… AS value FROM …source…
+    WHERE (:before IS NULL OR (…value…, r.created_at, r.id) … (
+            SELECT …value…, r.created_at, r.id FROM runs AS r WHERE r.id = :before
+        )) AND r.created_at >= :begun_after AND r.created_at < :begun_before
+        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
+        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
+        AND (:tenant IS NULL OR r.queue_key = :tenant AND r.queue_key <> '')
+        AND (:user IS NULL OR r.user_name = :user AND r.user_name <> '') AND (:starter IS NULL OR r.starter = :starter)
+    ORDER BY 2 DESC, r.created_at DESC, r.id DESC LIMIT :limit
+) CROSS JOIN run_facts AS f ON f.key = place
+ORDER BY value DESC, f.created_at DESC, f.id DESC;
 
 -- name: counts
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)

@@ -18,7 +18,6 @@ from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, stop_over
-from graphengine.databases.sqlite.words import SQL as WORDS_SQL
 from graphengine.kernel import RunIsDriven, UnknownRun
 from graphengine.kernel.stores import (
     DEFAULT_QUEUE,
@@ -130,13 +129,19 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     key = addition.key
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
+    changes = addition.status != "running" or sets_status or addition.summary is not None
+    is_counted = changes and words.has(connection, key)
+    if is_counted:
+        words.count(connection, key, -1)
     if addition.status == "waiting":
         connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_ending(addition)})
-    elif sets_status or addition.changes_status:
+    elif changes:
         driver = addition.owner if addition.status == "running" else None
         connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_ending(addition)})
-    if addition.summary is not None:
-        words_changed(connection, key)
+    if is_counted:
+        words.count(connection, key, 1)
+        if addition.summary is not None:
+            words.changed(connection, key)
     if addition.shot is not None:
         row_id = key << KEY_BITS | addition.shot.seq
         checksum = sum_of(row_id, addition.shot.body)
@@ -274,18 +279,9 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
         connection.execute(SQL["drop_tag"], (key, each))
     for each in added:
         connection.execute(SQL["add_tag"], (each, key))
-    words_changed(connection, key)
+    if words.has(connection, key):
+        words.changed(connection, key)
     return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
-
-
-def words_changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the words by which a run is found may have changed."""
-    (upto,) = connection.execute(WORDS_SQL["upto"]).fetchone()
-    if upto is not None and key <= upto:  # a run that is not in the index yet is no news
-        connection.execute(WORDS_SQL["changed"], (key,))
-        (number,) = connection.execute(WORDS_SQL["number_due"]).fetchone()
-        if number > words.EVERY:
-            words.index(connection)
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

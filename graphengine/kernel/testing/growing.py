@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -195,6 +196,48 @@ class GrowingStores(StoreSuite):
         assert sorted(await store.counts(text="R2")) == [("g", "finished", 0, 1)]
         assert sorted(await store.counts(text="r2", tag="x")) == []
         assert sorted(await store.counts(text="x g", every_seconds=60)) == [("g", "finished", 60, 1)]
+
+    @scenario
+    async def test_counts_follow_each_change_of_a_status(self, store: Store) -> None:
+        """Of old and new runs: created in any status, continued, ended, continued again and removed."""
+
+        async def counts() -> dict[tuple[str, str], int]:
+            kept, read = await store.counts(), await store.counts(every_seconds=1e6)
+            assert sorted(kept) == sorted(read)
+            return {(each.graph, each.status): each.runs for each in kept}
+
+        pending: list[Awaitable[None] | None] = []
+        for n in range(MANY):
+            fence = await new_run(store, f"r{n}", count=1, graph=f"g{n % 3}")
+            pending += [store.append(batch(f"r{n}", fence, [step(2)], "failed"))] if n % 2 else []
+        for each in pending:
+            await (each or asyncio.sleep(0))
+        assert await counts() == {("g0", "running"): 117, ("g0", "failed"): 117} | {
+            (f"g{n}", status): runs
+            for n, status, runs in ((1, "running", 116), (1, "failed", 117), (2, "running", 117))
+        } | {("g2", "failed"): 116}
+        for n in (1, 7, 13):  # all of g1, and failed
+            fence = await store.claim(f"r{n}")
+            await append(store, batch(f"r{n}", fence, [step(3)]))
+            assert (await counts())["g1", "running"] == 117
+            await append(store, batch(f"r{n}", fence, [step(4)], "waiting"))
+            assert (await counts())["g1", "waiting"] == 1
+            fence = await store.claim(f"r{n}")
+            await append(store, batch(f"r{n}", fence, [step(5)], "finished"))
+        assert (await counts())["g1", "finished"] == 3
+        assert await remove(store, "r1", "r3", *(f"r{n}" for n in range(601, 700, 2))) == {}
+        await store.sweep()
+        await ended_run(store, "last")
+        assert await counts() == {
+            ("g", "finished"): 1,
+            ("g0", "failed"): 99,
+            ("g0", "running"): 117,
+            ("g1", "failed"): 97,
+            ("g1", "finished"): 2,
+            ("g1", "running"): 116,
+            ("g2", "failed"): 100,
+            ("g2", "running"): 117,
+        }
 
     @scenario
     async def test_runs_are_listed_by_text_and_time(self, store: Store) -> None:

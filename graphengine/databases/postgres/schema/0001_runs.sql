@@ -147,6 +147,23 @@ CREATE FUNCTION as_words(p_words text) RETURNS tsvector LANGUAGE sql IMMUTABLE A
     SELECT array_to_tsvector(string_to_array(p_words, ' '))
 $$;
 
+-- How many runs of a graph have a status: the sum of the rows. Each transaction that changes a status adds rows, which
+-- no other transaction waits for; the run that is created with every 256th key puts them together.
+CREATE TABLE run_counts (
+    graph  text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    runs   bigint NOT NULL
+);
+
+CREATE FUNCTION fold_counts() RETURNS void LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM run_counts AS c WHERE c.ctid = ANY (ARRAY(SELECT x.ctid FROM run_counts AS x FOR UPDATE SKIP LOCKED))
+        RETURNING c.graph, c.status, c.runs
+    )
+    INSERT INTO run_counts (graph, status, runs)
+        SELECT g.graph, g.status, sum(g.runs) FROM gone AS g GROUP BY 1, 2 HAVING sum(g.runs) <> 0
+$$;
+
 CREATE TABLE trash (                   -- removed runs whose rows are still to go
     key   bigint PRIMARY KEY,
     id    text COLLATE "C" NOT NULL,
@@ -424,6 +441,11 @@ BEGIN
     UPDATE run_words AS w SET ended = as_words(b.words) FROM unnest(p_runs, p_words) AS b (run, words)
     WHERE w.run = b.run AND w.ended <> as_words(b.words) AND b.run = ANY (good);
     -- Few batches change more than the log.
+    INSERT INTO run_counts (graph, status, runs)
+    SELECT r.graph, c.status, sum(c.runs)
+    FROM unnest(p_runs, p_statuses) AS b (run, status) JOIN runs AS r ON r.key = b.run AND r.status <> b.status,
+         LATERAL (VALUES (r.status, -1), (b.status, 1)) AS c (status, runs)
+    WHERE b.run = ANY (good) GROUP BY 1, 2;
     UPDATE runs AS r SET
         status = b.status,
         driver = CASE b.status WHEN 'running' THEN r.driver END,
@@ -443,14 +465,17 @@ CREATE FUNCTION append_last(
     p_status text, p_due float8, p_summary text, p_cost float8, p_words text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    shared integer;
+    was record;
 BEGIN
-    SELECT r.parent_seq INTO shared FROM runs AS r
+    SELECT r.parent_seq, r.graph, r.status INTO was FROM runs AS r
     WHERE r.key = p_run AND r.fence = p_fence AND r.driver = p_owner FOR NO KEY UPDATE;
     IF NOT FOUND OR p_seq <> 1 + coalesce(
-        (SELECT s.seq FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1), shared
+        (SELECT s.seq FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1), was.parent_seq
     ) THEN
         RETURN false;
+    END IF;
+    IF was.status <> p_status THEN
+        INSERT INTO run_counts (graph, status, runs) VALUES (was.graph, was.status, -1), (was.graph, p_status, 1);
     END IF;
     INSERT INTO steps (run, seq, at, sum, body) VALUES (p_run, p_seq, p_at, p_sum, p_body);
     UPDATE runs AS r SET
@@ -549,6 +574,10 @@ BEGIN
             SELECT t.* INTO rows, row_bytes, shot_bytes FROM tail(key, last_seq(key, p_parent_seq)) AS t;
         END IF;
         RETURN;
+    END IF;
+    INSERT INTO run_counts (graph, status, runs) VALUES (p_graph, p_status, 1);
+    IF key % 256 = 0 THEN
+        PERFORM fold_counts();
     END IF;
     INSERT INTO graph_specs (fingerprint, body, sum) VALUES (p_print, p_spec, p_spec_sum) ON CONFLICT DO NOTHING;
     INSERT INTO steps (run, seq, at, sum, body)
@@ -752,6 +781,7 @@ BEGIN
     IF FOUND THEN
         RETURN 'needed by branch ' || child;
     END IF;
+    INSERT INTO run_counts (graph, status, runs) VALUES (r.graph, r.status, -1);
     INSERT INTO trash (key, id, token) VALUES (r.key, r.id, p_token);
     DELETE FROM tags AS t WHERE t.run = r.key;
     DELETE FROM run_words AS w WHERE w.run = r.key;

@@ -88,6 +88,7 @@ def all_findings(
         ("graph specs", _graph_specs),
         ("long texts", _texts),
         ("rest", _strays),
+        ("counts of runs", _counts),
     ):
         yield from _guarded(check, connection, f"the {what}")
 
@@ -314,3 +315,11 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
             what, repair = f"{count} rows of {table} belong to nothing", f"{_DOCTOR} drops them"
             statement = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - constants
             yield Finding("stray", what, repair=repair, repairable=True, statement=statement)
+
+
+def _counts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield whether runs are counted wrong."""
+    (wrong,) = connection.execute(DOCTOR_SQL["wrong_counts"]).fetchone()
+    if wrong:
+        what, repair = f"{wrong} numbers of runs by graph and status are wrong", f"{_DOCTOR} counts them again"
+        yield Finding("counts", what, repair=repair, repairable=True, statement=DOCTOR_SQL["count_again"])

@@ -38,6 +38,23 @@ UNION ALL SELECT -id, texts FROM snapshots WHERE texts IS NOT NULL;
 -- name: has_text_use
 SELECT EXISTS (SELECT * FROM text_uses WHERE text = ? AND row = ?);
 
+-- name: wrong_counts
+SELECT count(*) FROM (
+    SELECT sum(n) AS off FROM (
+        SELECT graph, status, -runs AS n FROM run_counts
+        UNION ALL SELECT graph, status, 1 FROM runs NOT INDEXED
+        WHERE key <= coalesce((SELECT upto FROM words_due WHERE run = 0), 0)
+    ) GROUP BY graph, status
+) WHERE off <> 0;
+
+-- name: count_again
+REPLACE INTO run_counts (graph, status, runs)
+SELECT graph, status, sum(n) FROM (
+    SELECT graph, status, 0 AS n FROM run_counts
+    UNION ALL SELECT graph, status, 1 FROM runs NOT INDEXED
+    WHERE key <= coalesce((SELECT upto FROM words_due WHERE run = 0), 0)
+) GROUP BY graph, status;
+
 -- name: owners
 SELECT id, host, pid, lock_file, expires_at FROM owners;
 

@@ -137,11 +137,18 @@ CREATE TABLE tags (                -- words that people mark runs with
 CREATE INDEX tags_by_tag ON tags (tag, created_at, run);
 
 -- The index of the words by which runs are found, `run_words`, is made when the first runs are indexed (`words.py`). All
--- runs up to a key are in it, but for changes of those that are listed here.
+-- runs up to a key are in it, but for changes of those that are listed here. The same runs are in `run_counts`.
 CREATE TABLE words_due (
     run  INTEGER PRIMARY KEY,
     upto INTEGER                   -- of the row 0: the last run that the index has; NULL in the others
 ) STRICT;
+
+CREATE TABLE run_counts (          -- how many of the runs that the index of words has, of a graph, have a status
+    graph  TEXT NOT NULL,
+    status TEXT NOT NULL,
+    runs   INTEGER NOT NULL,
+    PRIMARY KEY (graph, status)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE trash (               -- keys of runs that were removed and whose steps and snapshots are still to go
     key INTEGER PRIMARY KEY
