@@ -4,9 +4,9 @@ Define a typed state and a graph of nodes, run it, resume it after any crash, br
 test its nodes in isolation. Names are loaded on first use, so that importing the package stays cheap.
 """
 
-import lazy_loader
+from graphengine.doors import door
 
-_loaded, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_loaded, __dir__, __all__ = door(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:

@@ -25,7 +25,7 @@ def clone(folder: Path) -> None:
     """Copy the core, its tests and what these read into a folder."""
     core, _ = contract()
     (folder / "graphengine").mkdir(parents=True)
-    for part in ("__init__.py", "__init__.pyi", *(each.partition(".")[2] for each in core)):
+    for part in ("__init__.py", "__init__.pyi", "doors", *(each.partition(".")[2] for each in core)):
         source = ROOT / "graphengine" / part
         if source.is_dir():
             shutil.copytree(source, folder / "graphengine" / part, ignore=IGNORED)

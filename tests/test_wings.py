@@ -56,7 +56,7 @@ def test_a_wing_loads_no_other(wing: str) -> None:
     wings = (
         {name.split(".")[1] for name in loaded if name.startswith("graphengine.")}
         - core()
-        - {own, "addresses", "output_file", "wings"}
+        - {own, "addresses", "doors", "output_file", "wings"}
     )
     assert wings == LOADS.get(wing, set())
     assert not loaded & HEAVY

@@ -11,7 +11,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast, get_args, overload
 
@@ -48,7 +48,6 @@ from graphengine.kernel.definitions import (
     type_at,
     type_name,
     values_of,
-    with_our_keywords,
 )
 from graphengine.kernel.definitions import model_of as declared_model
 from graphengine.media import Media, joined
@@ -522,11 +521,6 @@ class Agent(Generic[T_co, Inputs]):
             return await runtime.blocking(functools.partial(function, **values))
 
         return answer
-
-
-if not TYPE_CHECKING:  # type checkers know what it has
-    _SETTINGS = {one.name: f"settings=Settings({one.name}=…)" for one in fields(Settings)}
-    Agent.__init__ = with_our_keywords(Agent.__init__, _SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)

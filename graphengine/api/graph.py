@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from typing_extensions import TypeVar
 
-from graphengine.kernel.definitions import GraphDefinition, check_with, with_our_keywords
+from graphengine.kernel.definitions import GraphDefinition, check_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -113,7 +113,6 @@ class Graph(GraphDefinition[S, Out_co]):
 
         return chat_of_agent(agent, cls.of(agent.but(hand_to=())))
 
-    @with_our_keywords
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.
 
@@ -141,7 +140,6 @@ class Graph(GraphDefinition[S, Out_co]):
 
         return problems_of(self)
 
-    @with_our_keywords
     async def run(  # noqa: PLR0913 - the options of a Runner and of its run
         self,
         state: S | Mapping[str, object] | None = None,
@@ -182,7 +180,6 @@ class Graph(GraphDefinition[S, Out_co]):
         async with Runner(store, models=models, resources=resources, executors=executors) as runner:
             return await runner.start(self, state, run_id=run_id, limits=limits).result()
 
-    @with_our_keywords
     def run_sync(  # noqa: PLR0913 - the same
         self,
         state: S | Mapping[str, object] | None = None,

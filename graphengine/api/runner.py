@@ -11,7 +11,7 @@ from graphengine.agents.replacements import Replacements
 from graphengine.api.places import store_at
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel import DefinitionError, OriginRecord, draw_with
-from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing, with_our_keywords
+from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -259,11 +259,6 @@ class Runner(Records):
         def __getattr__(self, name: str) -> NoReturn:
             hints = ({name: f"write runner.admin.{name}(…)"},) if hasattr(Admin, name) else ()
             missing(self, name, *hints)
-
-
-if not TYPE_CHECKING:  # type checkers know what it has
-    for _name in ("__init__", "start", "resume", "branch", "answer", "send"):
-        setattr(Runner, _name, with_our_keywords(getattr(Runner, _name)))
 
 
 def _deploy_of(given: str | None) -> str:

@@ -17,8 +17,9 @@ from typing_extensions import TypeVar
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Admin, Runner
+from graphengine.doors import refusal
 from graphengine.kernel import Run, RunnerClosed
-from graphengine.kernel.definitions import OF_A_RESULT, missing, refusal
+from graphengine.kernel.definitions import OF_A_RESULT, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +59,7 @@ def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
         try:
             signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            unfit = TypeError(f"{method.__name__}() {error}")
-            raise refusal(method, (self, *args), kwargs, unfit) from None
+            raise refusal(method, (self, *args), kwargs, error) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _given(self._portal, self._portal.call(called))

@@ -3,6 +3,6 @@
 `shared.py` has what users write and what happens in a run, `ledger.py` what is kept in the database.
 """
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,5 +1,5 @@
 """Stores of runs in databases: SQLite and PostgreSQL, and what they share."""
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

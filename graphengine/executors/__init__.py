@@ -9,6 +9,6 @@ graph.add_node("embed", embed, writes="vectors", on="gpu")
 Runner("runs.db", executors={"gpu": RayExecutor(num_gpus=1)})
 """
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -17,7 +17,7 @@ from typing_extensions import TypeVar
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition, compares_fields
-from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown, with_our_keywords
+from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
@@ -227,7 +227,6 @@ class GraphDefinition(Generic[S, Out_co]):
         origin: Where it was made; None if unknown.
     """
 
-    @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
         self,
         name: str,
@@ -290,7 +289,6 @@ class GraphDefinition(Generic[S, Out_co]):
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name)
 
-    @with_our_keywords
     def add_node(  # noqa: PLR0913 - the options of a node, given by keyword
         self,
         name: str | Runnable,
@@ -378,7 +376,6 @@ class GraphDefinition(Generic[S, Out_co]):
         )
         self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
-    @with_our_keywords
     def add_edge(
         self,
         source: str | Runnable,
@@ -424,7 +421,6 @@ class GraphDefinition(Generic[S, Out_co]):
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
-    @with_our_keywords
     def add_switch(
         self,
         source: str | Runnable,
@@ -455,7 +451,6 @@ class GraphDefinition(Generic[S, Out_co]):
         other = None if otherwise is None else named_node(otherwise, "target", left)
         self.edges.append(Switch(left, Reading.of(on), targets, other, origin_of_call()))
 
-    @with_our_keywords
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
         source: str | Runnable,
@@ -503,7 +498,6 @@ class GraphDefinition(Generic[S, Out_co]):
         condition = None if when is None else as_condition(when)
         self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
-    @with_our_keywords
     def require(
         self,
         node: str | Runnable,
@@ -642,11 +636,6 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
         repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
         raise DefinitionError(f"add_node({shown(runnable)}): {what}", repair=repair)
     return name, runnable
-
-
-if not TYPE_CHECKING:  # type checkers know what they have
-    Limits.__init__ = with_our_keywords(Limits.__init__)
-    Retry.__init__ = with_our_keywords(Retry.__init__)
 
 
 def _model(state: type[Any]) -> type[Any]:

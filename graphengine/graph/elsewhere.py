@@ -6,21 +6,12 @@ nearest of ours, and an attribute Python's own error.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import re
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError
-from graphengine.state.path import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
 
 NAMES: Final[Mapping[str, str]] = {
     "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
@@ -61,17 +52,25 @@ _SIMILAR: Final[Mapping[str, str]] = {
     **dict.fromkeys(("condition", "if_"), "when=…"),
     **dict.fromkeys(("output", "outputs"), "writes='field'"),
     **dict.fromkeys(("options", "choices"), "output=Literal['a', 'b']"),
+    **dict.fromkeys(("deps", "deps_type"), "resources={'name': factory} of the graph"),
+    "budgets": "extensions=[Budgets(Budget(…))]",
     "db": "store='runs.db'",
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
     "default": "otherwise='node'",
-    "delay": "initial_seconds=…",
+    **dict.fromkeys(("delay", "delay_seconds"), "initial_seconds=…"),
     "limits": "limits=… of the Graph, or of Runner.start",
     "steps": "visits=…",
     "max_steps": "limits=Limits(visits=…)",
     "question": "wait='node'",
 }
 """Other keywords that one tries: of the command line, and of other libraries."""
-_REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
+_CALLS: Final[Mapping[str, str]] = {
+    "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
+    "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
+    "Agent": "Agent('name', model='…', prompt='…')",
+}
+REPAIRS: Final[Mapping[str, str]] = {**KEYWORDS, **_SIMILAR, **_CALLS}
+"""What to write in place of a keyword, and of a call whose arguments do not fit."""
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 """Names of the two ends elsewhere."""
@@ -84,21 +83,20 @@ PARAMETERS: Final[Mapping[str, str]] = {
 }
 """Parameters of nodes elsewhere."""
 
-CALLS: Final[Mapping[str, str]] = {
-    "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
-    "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
-    "Agent": "Agent('name', model='…', prompt='…')",
-}
-"""How methods are called, for arguments that do not fit."""
-
 OF_A_CONTEXT: Final[Mapping[str, str]] = {
     "step": "await ctx.call(function, …)",
     "state": "a parameter of the name of each field, or one named state",
+    "run": "await ctx.start(graph, …), and await child.result()",
+    "memory": "a parameter named memory, of Graph(…, resources={'memory': lambda: Memory('runs.db')})",
     "interrupt": "await ctx.ask('…', bool)",
 }
 """Attributes that one tries of a context."""
 
 OF_RESULTS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("answer", "data", "final_output", "content"), "result.output, or result.state.field"),
+    **dict.fromkeys(("messages", "all_messages"), "the field of the state: result.state.messages"),
+    **dict.fromkeys(("cost", "tokens", "cost_usd"), "result.usage"),
+    **dict.fromkeys(("id",), "result.run_id"),
     "value": "result.output, or result.state.field",
     "steps": "await runner.history(result.run_id), or result.visits, a number",
     "stop": "result.ending",
@@ -158,51 +156,6 @@ def _repr_of(owner: object) -> str:
     """Return how it is shown; "" if only its class says what it is."""
     text = repr(owner)
     return "" if text.startswith("<") else textwrap.shorten(text, 80, placeholder=" …")
-
-
-def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
-    """Let a method refuse arguments that do not fit with what to write here: our name for a keyword, or the nearest.
-
-    Args:
-        function: The method.
-        more: What to write in place of further keywords.
-    """
-
-    @functools.wraps(function)
-    def call(*args: object, **kwargs: object) -> object:
-        try:
-            return function(*args, **kwargs)
-        except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise  # by its code; else its arguments do not fit
-            refused = refusal(function, args, kwargs, error, more)
-        raise refused
-
-    return call  # type: ignore[return-value]
-
-
-def refusal(
-    function: Callable[..., object],
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-    error: TypeError,
-    more: Mapping[str, str] | None = None,
-) -> DefinitionError:
-    """Return the error for arguments that do not fit a function or method, from Python's."""
-    repairs = {**_REPAIRS, **(more or {})}
-    names = list(inspect.signature(function).parameters)
-    own = {*names} - {"self"}
-    is_made = function.__name__ != "__init__"  # until then an object has no repr
-    called = function.__name__ if is_made else type(args[0]).__name__
-    where = _repr_of(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
-    text = f"{called}(){str(error).partition('()')[2]}"
-    repair = CALLS.get(called, f"it takes {', '.join(name for name in names if name in own)}")
-    for name in sorted(kwargs.keys() - own):
-        text, repair = f"{called} has no option {name!r}", repairs.get(name) or did_you_mean(name, own)
-        state = getattr(args[0], "state", None) if where and "state" in own else None
-        if name in getattr(state, "model_fields", ()):
-            repair = f"the state is one argument: {{{name!r}: …}}"
-    return DefinitionError(text, where=where, repair=repair)
 
 
 def name_of(runnable: object) -> str | None:

@@ -13,7 +13,6 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import DefinitionError
-from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.state.field import explain
 from graphengine.state.injection import Injected, Parameter
@@ -117,7 +116,6 @@ class Ask:
         return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
-@with_our_keywords
 def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
     question: str | AnyFunction[str],
     output: Any = str,  # noqa: ANN401 - a type

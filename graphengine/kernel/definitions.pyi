@@ -64,10 +64,10 @@ from graphengine.graph.effect import taken_by as taken_by
 from graphengine.graph.effect import wrong_effect as wrong_effect
 from graphengine.graph.elsewhere import NODES as NODES
 from graphengine.graph.elsewhere import OF_A_RESULT as OF_A_RESULT
+from graphengine.graph.elsewhere import REPAIRS as REPAIRS
 from graphengine.graph.elsewhere import RESULTS as RESULTS
 from graphengine.graph.elsewhere import missing as missing
-from graphengine.graph.elsewhere import refusal as refusal
-from graphengine.graph.elsewhere import with_our_keywords as with_our_keywords
+from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.options import DAY_SECONDS as DAY_SECONDS
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY

@@ -1,5 +1,5 @@
 """Models, which answer agents' prompts: the `Model` protocol and its implementations, each loaded on first use."""
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

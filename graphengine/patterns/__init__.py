@@ -4,6 +4,6 @@ Each is a page of graph building. Their runs stream, resume, branch, and are lim
 No file has the name of its pattern, so that `graphengine.patterns.voting` is always the function and never a module.
 """
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -1,5 +1,5 @@
 """What serves HTTP: a listening socket, a server, limits of its connections, bodies, answers, and a worker's health."""
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

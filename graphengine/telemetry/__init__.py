@@ -10,6 +10,7 @@ It needs the extra `otel`: the API of OpenTelemetry. The SDK and its exporters a
 
 from __future__ import annotations
 
+from graphengine.doors import check_arguments
 from graphengine.kernel import DefinitionError, install_command
 
 try:
@@ -22,3 +23,5 @@ except ImportError as error:
 from graphengine.telemetry.trace import Telemetry
 
 __all__ = ["Telemetry"]
+
+check_arguments(__name__)

@@ -37,7 +37,7 @@ from graphengine.kernel import (
     usage_from,
     waits_of,
 )
-from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, checked_effects, compiled, with_our_keywords
+from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, checked_effects, compiled
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import Attempt
@@ -74,7 +74,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@with_our_keywords
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,

@@ -1,5 +1,5 @@
 """Workers: they take the runs of queues, and start those of schedules. Here are the names that programs use."""
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -29,7 +29,8 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
         raise InputError(f"paused={limits.paused!r}", where=where, repair="give True or False")
     for name in ("rate", "tenant_rate") if limits is not None else ():
         rate = getattr(limits, name)
-        if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
+        is_pair = isinstance(rate, (tuple, list)) and len(rate) == 2  # noqa: PLR2004 - a pair
+        if rate is not None and not (is_pair and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):
             raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import graphengine
 from graphengine.compile.compiler import compiled, problems_of
+from graphengine.doors import checked
 from graphengine.graph.definition import GraphDefinition
 from graphengine.runner import runner as drives
 from graphengine.stores.base import Store
@@ -56,4 +57,6 @@ def names() -> list[str]:
     return found
 
 
+for _each in (GraphDefinition, drives.Runner):
+    checked(_each)
 vars(graphengine).update(Graph=Graph, Runner=Runner, __dir__=names)

@@ -83,5 +83,5 @@ def test_loading_a_plugin_loads_nothing_of_the_engine(name: str) -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = [each for each in loaded if each.startswith("graphengine")]
-    assert ours == ["graphengine", "graphengine.testing", f"graphengine.testing.{name}"]
+    assert ours == ["graphengine", "graphengine.doors", "graphengine.testing", f"graphengine.testing.{name}"]
     assert len(loaded) < 12, loaded

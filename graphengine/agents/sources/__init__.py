@@ -19,6 +19,6 @@ HTML, DOCX and PDF need the libraries of the extra `sources`, which are imported
 and `read_media` read the web.
 """
 
-import lazy_loader
+from graphengine.doors import door
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = door(__name__, __file__)

@@ -9,5 +9,8 @@ from graphengine.agents.toolbox.calculator import calculate
 from graphengine.agents.toolbox.sandbox import run_python
 from graphengine.agents.toolbox.skills import skills
 from graphengine.agents.toolbox.sql import sql_reader
+from graphengine.doors import check_arguments
 
 __all__ = ["calculate", "run_python", "skills", "sql_reader"]
+
+check_arguments(__name__)

@@ -8,6 +8,7 @@ every run, and what finished is never paid twice.
 
 from __future__ import annotations
 
+from graphengine.doors import check_arguments
 from graphengine.testing.evaluation.cases import Case, Score, check_cases, read_cases
 from graphengine.testing.evaluation.evaluating import evaluate
 from graphengine.testing.evaluation.graph import EvaluationState, Trial, evaluation, judge
@@ -31,3 +32,5 @@ __all__ = [
     "report_of",
     "what_if",
 ]
+
+check_arguments(__name__)

@@ -1,0 +1,253 @@
+"""The modules from which programs import: each loads its public names at their first use, and checks their arguments.
+
+What does not fit is a DefinitionError with what to write instead: a misspelt, missing or surplus argument, and one of
+another type for which the call fails. A call that succeeds pays for one function call more, and nothing is looked at.
+What only a run hands out, such as its events, is left as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.kernel import GraphEngineError
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_NEAR: Final = 0.8
+_HANDED_OUT: Final = ("graphengine.runner.run_events", "graphengine.agents.live_events")
+_IN_A_STEP: Final = "graphengine.reducers"
+_CALLED_BACK: Final = tuple(f"graphengine.{name}" for name in ("databases", "stores", "models", "telemetry", "serve"))
+"""The engine calls the methods of what these make, some of them at every step."""
+_CHECKED: Final[set[object]] = set()
+
+
+def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Return the `__getattr__`, the `__dir__` and the `__all__` of a module, of the names in the stub beside it."""
+    load, names, exported = lazy_loader.attach_stub(module, file)
+
+    def get(name: str) -> object:
+        value = checked(load(name))
+        setattr(sys.modules[module], name, value)
+        return value
+
+    return get, names, exported
+
+
+def check_arguments(module: str) -> None:
+    """Check the arguments of what a module that loads its names at once has in its `__all__`."""
+    names = vars(sys.modules[module])
+    for name in names["__all__"]:
+        names[name] = checked(names[name])
+
+
+def checked(value: Any) -> Any:  # noqa: ANN401 - what a module offers: a class, a function or a constant
+    """Return a public name whose arguments are checked, also where it is defined; a constant as it is."""
+    home = getattr(value, "__module__", None) or ""
+    if not home.startswith("graphengine.") or home in _HANDED_OUT:
+        return value
+    if isinstance(value, type):
+        for each in reversed(value.__mro__):  # so that one of ours inherits what is checked
+            if each not in _CHECKED and each.__module__.startswith("graphengine."):
+                _CHECKED.add(each)
+                _check_class(each)
+    elif (
+        inspect.isfunction(value) and value not in _CHECKED and home != "graphengine.reducers"
+    ):  # these act in each step
+        place, name = sys.modules[home], value.__name__
+        value = _refusing(value)
+        setattr(place, name, value)
+    return value
+
+
+def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
+    """Check the arguments of a class, and of its public methods unless the engine calls them, as those of a store."""
+    if _is_protocol(made):
+        return
+    is_called_back = made.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, made.__mro__))
+    for name, member in {**vars(made), "__init__": made.__init__}.items():  # a model's is pydantic's
+        function = getattr(member, "__func__", member)
+        if not inspect.isfunction(function) or function in _CHECKED:
+            continue
+        if name == "__init__" or not (name.startswith("_") or is_called_back):
+            wrapped = _refusing(function)
+            setattr(made, name, wrapped if function is member else type(member)(wrapped))
+
+
+def _is_protocol(made: type[Any]) -> bool:
+    return getattr(made, "_is_protocol", False)
+
+
+def _refusing(function: F) -> F:
+    """Return a function that refuses arguments that do not fit."""
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        try:
+            return function(*args, **kwargs)
+        except (TypeError, AttributeError) as error:
+            refused = _refusal_of(function, args, kwargs, error)
+            if refused is None:
+                raise
+        raise refused
+
+    @functools.wraps(function)
+    async def awaited(*args: object, **kwargs: object) -> object:
+        try:
+            return await function(*args, **kwargs)
+        except (TypeError, AttributeError) as error:
+            refused = _refusal_of(function, args, kwargs, error)
+            if refused is None:
+                raise
+        raise refused
+
+    made: Any = awaited if inspect.iscoroutinefunction(function) else call
+    _CHECKED.add(made)
+    return made  # type: ignore[no-any-return]
+
+
+def _refusal_of(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
+) -> GraphEngineError | None:
+    """Return the error for arguments that do not fit; None if the call failed for another reason."""
+    from graphengine.kernel import GraphEngineError  # noqa: PLC0415 - only a mistake needs it
+
+    if isinstance(error, GraphEngineError):
+        return None
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as unfit:
+        is_pythons = error.__traceback__ is not None and error.__traceback__.tb_next is None
+        return refusal(function, args, kwargs, error if is_pythons else unfit)
+    return _ill_typed(function, args, kwargs)
+
+
+def refusal(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
+) -> GraphEngineError:
+    """Return the error for arguments that a function or method does not have, or lacks, from Python's."""
+    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.definitions import REPAIRS, shown  # noqa: PLC0415
+
+    parameters = inspect.signature(type(args[0]) if _is_model(args) else function).parameters
+    own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
+    called, is_made = _called(function, args), function.__name__ != "__init__"  # until then an object has no repr
+    where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
+    where = "" if where.startswith("<") else where
+    text = f"{called}() {str(error).rpartition('() ')[2]}"
+    repair = REPAIRS.get(called, f"it takes {', '.join(name for name in parameters if name in own) or 'no arguments'}")
+    for name in sorted(kwargs.keys() - own):
+        text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
+        repair = REPAIRS.get(name) or _inside(function, name) or _near(name, own)
+        if "state" in own and name in getattr(state, "model_fields", ()):
+            repair = f"the state is one argument: {{{name!r}: …}}"
+    return DefinitionError(text, where=where, repair=repair)
+
+
+def _is_model(args: Sequence[object]) -> bool:
+    return bool(args) and hasattr(type(args[0]), "__pydantic_validator__")
+
+
+def _called(function: Callable[..., object], args: Sequence[object]) -> str:
+    return type(args[0]).__name__ if function.__name__ == "__init__" and args else function.__name__
+
+
+def _near(word: str, known: set[str]) -> str:
+    """Return the known word that a misspelt one resembles, or is a part of; else all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    parts = sorted(name for name in known if name.startswith(f"{word}_") or word.startswith(f"{name}_"))
+    near = (get_close_matches(word, sorted(known), n=1, cutoff=_NEAR) or parts)[:1]
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _inside(function: Callable[..., object], name: str) -> str:
+    """Return how to write an option of one of the arguments, such as a model's settings; "" if none has it."""
+    for parameter in inspect.signature(function).parameters:
+        for made in (annotation := _annotation(function, parameter), *get_args(annotation)):
+            if isinstance(made, type) and name in getattr(made, "__dataclass_fields__", ()):
+                return f"{parameter}={made.__name__}({name}=…)"
+    return ""
+
+
+def _ill_typed(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> GraphEngineError | None:
+    """Return the error for the first argument that is not of its type; None if all may be."""
+    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.definitions import shown  # noqa: PLC0415
+
+    signature = inspect.signature(function)
+    for name, given in signature.bind(*args, **kwargs).arguments.items():
+        kind = signature.parameters[name].kind
+        each = given if kind is inspect.Parameter.VAR_POSITIONAL else [given]
+        if name in ("self", "cls") or kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        for value in each:
+            if not _fits(_annotation(function, name), value):
+                text = str(signature.parameters[name].annotation).removesuffix(" | None")
+                is_list = text.startswith(("Sequence", "Iterable", "list", "tuple")) and not isinstance(value, list)
+                repair = f"give a list, {name}=[…]: {text}" if is_list else f"its type is {text}"
+                return DefinitionError(f"{_called(function, args)}({name}={shown(value)})", repair=repair)
+    return None
+
+
+def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or a form of one
+    """Return whether a value is of a type, as far as that can be known."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only a mistake needs these
+    from typing_extensions import get_protocol_members  # noqa: PLC0415
+
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType):
+        return any(_fits(each, value) for each in get_args(annotation))
+    if isinstance(value, str) and isinstance(origin, type) and issubclass(origin, Iterable):
+        return isinstance(value, origin) and get_args(annotation) == (str,)
+    try:
+        TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    except Exception:  # noqa: BLE001 - pydantic cannot hold anything against it, or against what is in it
+        made = origin or annotation
+        if isinstance(made, type) and _is_protocol(made):
+            return all(hasattr(value, name) for name in get_protocol_members(made))
+        return not isinstance(made, type) or isinstance(value, made)
+    return True
+
+
+def _annotation(function: Callable[..., object], name: str) -> object:
+    """Return the type of a parameter; a name in it that only type checkers import is imported here."""
+    text = getattr(inspect.unwrap(function), "__annotations__", {}).get(name, Any)
+    if not isinstance(text, str):
+        return text
+    try:
+        return eval(text, {}, _Names(sys.modules[function.__module__]))  # noqa: S307 - an annotation of our own
+    except Exception:  # noqa: BLE001 - a type that nothing can be held against
+        return Any
+
+
+class _Names(dict[str, Any]):
+    """The names of a module, with those that it imports for type checkers only."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__({**vars(builtins), **vars(module)})
+        self._module = module
+
+    def __missing__(self, name: str) -> Any:  # noqa: ANN401 - whatever it names
+        for node in ast.walk(ast.parse(inspect.getsource(self._module))):
+            for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                if (alias.asname or alias.name) == name:
+                    module = importlib.import_module(getattr(node, "module", None) or name)
+                    return getattr(module, alias.name) if isinstance(node, ast.ImportFrom) else module
+        return Any

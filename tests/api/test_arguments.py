@@ -1,0 +1,169 @@
+"""Arguments that do not fit: each public class, function and method refuses them with what to write instead."""
+
+import asyncio
+import contextlib
+import inspect
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Budgets, Graph, Limits, Once, Retention, Retry, Runner, Worker
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.testing import preflight
+from scripts import site_pages
+
+ELSEWHERE = ("reducers.", "kernel.", "errors.", "wings.", "cli.", "serve.Opening", "serve.PublicRoute")
+"""The engine calls reducers, the package makes errors, and the rest is for authors of stores and wings."""
+CALLED_BACK = tuple(
+    f"graphengine.{name}" for name in ("databases", "executors", "models", "serve", "stores", "telemetry")
+)
+"""Where classes are whose methods the engine calls: models, stores and extensions."""
+
+
+def is_checked(path: str, given: Any) -> bool:
+    """Whether a program calls this, and it takes arguments: no event, document, protocol or constant."""
+    if path.startswith(ELSEWHERE) or getattr(given, "__module__", "").endswith(("run_events", "live_events")):
+        return False
+    if not isinstance(given, type):
+        return inspect.isroutine(given)
+    made: Any = given
+    takes_none = made.__init__ in (object.__init__, list.__init__)
+    is_ours = not issubclass(given, msgspec.Struct | BaseException)
+    return is_ours and not takes_none and not getattr(given, "_is_protocol", False)
+
+
+PUBLIC = {path.removeprefix("graphengine."): given for path, given in site_pages.public().items()}
+CALLED = {path: given for path, given in PUBLIC.items() if is_checked(path, given)}
+
+
+def methods() -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield each public method, and its path, of the classes that are no data, model or store."""
+    for path, given in CALLED.items():
+        if not isinstance(given, type) or given.__module__.startswith(CALLED_BACK):
+            continue
+        for name, member in inspect.getmembers(given, inspect.isfunction):
+            home = getattr(member, "__module__", None) or ""
+            if not name.startswith("_") and home.startswith("graphengine"):
+                yield f"{path}.{name}", member
+
+
+METHODS = dict(methods())
+
+
+def called(function: Callable[..., Any], *args: object, **kwargs: object) -> BaseException | None:
+    """Call it, and await what it returns; return what that raises."""
+
+    async def awaited() -> None:
+        result = function(*args, **kwargs)
+        if inspect.isawaitable(result):
+            await result
+        elif inspect.isasyncgen(result):
+            async for _ in result:
+                break
+
+    try:
+        with contextlib.redirect_stdout(None):
+            asyncio.run(awaited())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
+        return error
+    return None
+
+
+def required(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters that a call needs."""
+    parameters = inspect.signature(function).parameters.values()
+    many = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [one for one in parameters if one.default is one.empty and one.kind not in many]
+
+
+def with_nothing_of_value(function: Callable[..., Any], wrong: object) -> BaseException | None:
+    """Call it with a wrong object for each argument that it needs."""
+    by_name = {one.name: wrong for one in required(function) if one.kind is one.KEYWORD_ONLY}
+    return called(function, *[wrong for one in required(function) if one.name not in by_name], **by_name)
+
+
+def is_bare(error: BaseException | None) -> bool:
+    """Return whether an error is one of Python's own, without a place and a repair."""
+    return isinstance(error, TypeError | AttributeError) and not isinstance(error, GraphEngineError)
+
+
+@pytest.mark.parametrize("path", CALLED | METHODS)
+def test_what_does_not_fit_is_no_internal_error(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt, a missing and a surplus argument, and one of another type."""
+    monkeypatch.chdir(tmp_path)
+    function = (CALLED | METHODS)[path]
+    kinds = {one.kind for one in inspect.signature(function).parameters.values()}
+    found = {"missing": called(function)}
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        found["misspelt"] = called(function, *[None for _ in range(path in METHODS)], misspelt_name=1)
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        found["surplus"] = called(function, *[None for _ in range(60)])
+    if path in CALLED:
+        found |= {repr(wrong): with_nothing_of_value(function, wrong) for wrong in (object(), 7, "text", None)}
+    assert {kind: error for kind, error in found.items() if is_bare(error)} == {}
+
+
+class State(BaseModel):
+    """A state."""
+
+    text: str = ""
+
+
+GRAPH: Any = Graph("g", State)
+SAID: dict[str, tuple[Callable[[], Any], str]] = {
+    "near": (lambda: one(Once)(reconcil=print), "repair: did you mean 'reconcile'?"),
+    "a part": (lambda: one(Limits)(cost=1), "repair: did you mean 'cost_usd'?"),
+    "not near": (
+        lambda: one(Retention)(days=7),
+        "known: keep_days, keep_failed_days, keep_last, keep_steps",
+    ),
+    "not so near": (lambda: one(Retry)(delay_secs=1), "known: afresh, attempts, initial_seconds, jitter, max_seconds"),
+    "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: initial_seconds=…"),
+    "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
+    "of settings": (lambda: one(Agent)("a", temperature=1), "repair: settings=Settings(temperature=…)"),
+    "no list": (lambda: one(Runner)(extensions=Budgets()), "repair: give a list, extensions=[…]: Sequence[Extension]"),
+    "turned round": (lambda: one(Worker)(GRAPH, Runner()), "repair: its type is CoreRunner"),
+    "awaited": (lambda: asyncio.run(one(preflight)(GRAPH, "x.db")), "repair: give a list, graphs=[…]: Iterable[Graph"),
+    "a method": (lambda: GRAPH.require("n", after="m", at_moost=1), "repair: did you mean 'at_most'?"),
+}
+
+
+def one(given: Any) -> Any:
+    """Return a public name as one that type checkers know nothing of, so that the mistakes above are accepted."""
+    return given
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_what_does_not_fit_says_what_to_write(kind: str) -> None:
+    """The nearest name only if it is near; else where the option is, or all names."""
+    call, repair = SAID[kind]
+    with pytest.raises(DefinitionError, match=re.escape(repair)):
+        call()
+
+
+def test_what_fails_for_another_reason_keeps_its_error() -> None:
+    """An error of a user's own code passes, whatever it is."""
+
+    def question() -> str:
+        raise TypeError("mine")
+
+    graph = Graph("g", State)
+    graph.add_node("n", question, writes="text")
+    graph.add_path(START, "n", END)
+    with pytest.raises(GraphEngineError, match="mine"):
+        graph.run_sync()
+
+
+def test_a_checked_function_is_the_same_everywhere() -> None:
+    """It is one object in its module and in each module that offers it, so that it can be pickled."""
+    import graphengine.testing.walks as home  # noqa: PLC0415
+    from graphengine.testing import walk  # noqa: PLC0415
+
+    assert home.walk is walk
+    assert pickle.loads(pickle.dumps(walk)) is walk  # noqa: S301 - made here
