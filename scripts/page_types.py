@@ -33,7 +33,7 @@ def types() -> str:
     names = vars(json_document) | vars(documents)
     reads: dict[str, Any] = {}
     for name, function in inspect.getmembers(Views, inspect.iscoroutinefunction):
-        if not name.startswith("_") and name != "export":
+        if not name.startswith("_") and name not in ("export", "story"):
             reads[name] = get_type_hints(function, names | {"Query": object})["return"]
     references, schemas = schemas_of([*reads.values()], "{name}")
     answers = zip(reads, references, strict=True)

@@ -1,4 +1,4 @@
-"""`graphengine render`: draw a graph, a run on it, or a chart of a run into a file."""
+"""`graphengine render`: draw a graph, a run on it, or a chart of a run into a file, or write the story of runs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ _AT_A_TIME: Final = 1000
         graphengine render review -o review.svg
         graphengine render tides -o tides.txt    # a run, on its graph
         graphengine render tides --timeline -o timeline.svg
+        graphengine render tides -o story.html   # how it came to its result, to send
+        graphengine render tides tides-2 -o story.html   # where two runs part
     """,
 )
 @click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=options.complete_runs_or_graphs)
+@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=options.complete_runs_or_graphs)
 @click.option(
     "-o",
     "--output",
@@ -80,6 +83,7 @@ _AT_A_TIME: Final = 1000
 def render(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,
+    other: str | None,
     output: Path,
     fold: tuple[str, ...],
     theme: Theme,
@@ -90,11 +94,17 @@ def render(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Draw a graph, a run on its graph, or a chart of a run.
 
-    A run is drawn from its record; its code is not needed. Charts can be .svg, .html, .png or .txt. Two runs are
-    compared by `graphengine diff`, and on their graph by `graphengine inspect`.
+    A run is drawn from its record; its code is not needed. Charts can be .svg, .html, .png or .txt. A run as .html is
+    its story: input, result, each call with its price, what was rejected and why, and losses, as one file without a
+    script that prints on two pages; with a second run, where the two part. Fields declared secret are left out.
     """
     kind = _kind_of(timeline=timeline, scores=scores, branches=branches)
-    if kind is None:
+    is_story = kind is None and output.suffix == ".html" and (other is not None or _is_run(context, reference))
+    if other is not None and not is_story:
+        raise click.UsageError("two runs are compared in a story: write it to a file .html")
+    if is_story:
+        _write_story(context, reference, other, output)
+    elif kind is None:
         _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
         raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
@@ -108,8 +118,27 @@ def render(  # noqa: PLR0913 - one for each option
 
         context.document(Drawn(file=str(output)))
     else:
-        context.err.line(f"drawn: {output}")
+        context.err.line(f"{'written' if is_story else 'drawn'}: {output}")
     return 0
+
+
+def _is_run(context: CommandContext, reference: str) -> bool:
+    from graphengine.cli.project import file_of
+
+    return file_of(reference) is None and _recorded(context, reference) is not None
+
+
+def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
+    """Write the story of a run, or of two."""
+    import time
+
+    from graphengine.output_file import write_file
+    from graphengine.render.story import story_of
+
+    ids = [_run_id(context, each) for each in (reference, other) if each is not None]
+    second = ids[1] if len(ids) > 1 else None
+    page = context.read(lambda store: story_of(store, ids[0], second, time.time()))
+    write_file(output, page.encode())
 
 
 def _folded(asked: tuple[str, ...]) -> Fold:

@@ -37,3 +37,15 @@ def test_the_steps_of_a_run_are_read_in_parts(nested: Invoke, monkeypatch: pytes
     monkeypatch.setattr("graphengine.cli.render._AT_A_TIME", 2)
     assert nested("render", "r", "-o", "parts.txt").exit_code == 0
     assert Path("parts.txt").read_text(encoding="utf-8") == Path("whole.txt").read_text(encoding="utf-8")
+
+
+def test_a_run_as_html_is_its_story(nested: Invoke) -> None:
+    """Two runs need a file of that kind; a graph as .html stays its picture."""
+    assert nested("run", "outer", "--run-id", "s").exit_code == 0
+    assert nested("render", "r", "-o", "story.html").exit_code == 0
+    assert "How it came to this" in Path("story.html").read_text(encoding="utf-8")
+    assert nested("render", "r", "s", "-o", "two.html").exit_code == 0
+    assert "Where the ways part" in Path("two.html").read_text(encoding="utf-8")
+    assert "two runs are compared in a story" in nested("render", "r", "s", "-o", "two.svg").stderr
+    assert nested("render", "outer", "-o", "graph.html").exit_code == 0
+    assert "<svg" in Path("graph.html").read_text(encoding="utf-8")

@@ -101,7 +101,7 @@ SERVICE: Mapping[str, list[Try]] = {
 }
 READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
-    *("step&seq=1",),
+    *("step&seq=1", "story"),
 )
 LISTS = ("runs", "overview", "today", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")

@@ -176,7 +176,12 @@ def application(settings: Settings) -> Starlette:
         reads += driver.reads
     routes = [Route(page, _page) for page in _PAGES]
     routes += [Route("/static/{name:path}", _static)]
-    routes += [*map(_reading, reads), *map(_writing, writes), _route("/api/export", _download(views.export), "read")]
+    routes += [
+        *map(_reading, reads),
+        *map(_writing, writes),
+        _route("/api/export", _download(views.export, "application/json"), "read"),
+    ]
+    routes += [_route("/api/story", _download(views.story, "text/html"), "read")]
     routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live), "read")]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
@@ -233,10 +238,10 @@ def _writing(act: _Write) -> Route:
     return _route(f"/api/{act.__name__}", answer, _RIGHTS[act.__name__], "POST")
 
 
-def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Awaitable[Response]]:
+def _download(view: Callable[[Query], Awaitable[str]], kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
-        return Response(await view(Query(request.query_params)), media_type="application/json", headers=headers)
+        return Response(await view(Query(request.query_params)), media_type=kind, headers=headers)
 
     return answer
 

@@ -361,6 +361,12 @@ class Views:
         found = await export_run(self.store, query.id())
         return await asyncio.to_thread(to_json_text, found, self.about.version)
 
+    async def story(self, query: Query) -> str:
+        """Return the story of a run, or of two, as the file that `graphengine render` writes."""
+        from graphengine.render.story import story_of  # noqa: PLC0415 - only this read needs it
+
+        return await story_of(self.store, query.id(), query.text("b"), time.time())
+
     async def graph(self, query: Query) -> Graph:
         """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
         name = query.id("graph")

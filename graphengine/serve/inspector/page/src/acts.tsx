@@ -214,6 +214,9 @@ export function Acts({
         <a class="btn small" href={`/api/export?${query({ id })}`} download={`${id.replace(/[^\w.-]+/g, "_")}.json`}>
           Export the run as a file
         </a>
+        <a class="btn small" href={`/api/story?${query({ id })}`} download={`${id.replace(/[^\w.-]+/g, "_")}.html`}>
+          Story to send
+        </a>
       </div>
       {!session.read_only && head.shown !== "finished" && (
         <details>

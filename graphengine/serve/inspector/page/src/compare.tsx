@@ -46,6 +46,9 @@ export function Compare({ a, b }: { a: string; b: string }) {
           {alike}, {diff.alike ? `${count(diff.alike, "step")} after that are alike` : "and part at once"}
         </span>
         <span class="grow" />
+        <a class="btn hide" href={`/api/story?${query({ id: a, b })}`} download="story.html">
+          Story to send
+        </a>
         <button class="btn" onClick={() => go(`/compare?${query({ a: b, b: a })}`)}>
           A ⇄ B
         </button>
