@@ -126,7 +126,7 @@ class _Changes:
                 try:
                     if self.loop.time() >= self._next:
                         before, token = token, await self._store.change_token()
-                        if token != before:
+                        if token != before and before:  # else all have just joined
                             ids |= await self._moved()
                         if token != before or began >= watched + _DEATH_SECONDS:
                             watched = began
@@ -206,25 +206,27 @@ async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Poll
         UnknownRun: The run was removed in the meantime.
         StoreError: It cannot be read.
     """
-    changes = _CHANGES.get(id(store))
-    if changes is None or changes.loop is not asyncio.get_running_loop():
-        changes = _CHANGES[id(store)] = _Changes(store)
-    follower = _Follower(info)
+    follower, changes = _Follower(info), None
     if info.status == "waiting":
         follower.posted = posted_in(await store.inbox([info.id]), info.id)
-    changes.join(follower)
     try:
         while True:
             before = info = follower.info
             yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), follower.posted
             after = max(after, info.seq)
+            if changes is None:  # many leave before they wait
+                changes = _CHANGES.get(id(store))
+                if changes is None or changes.loop is not asyncio.get_running_loop():
+                    changes = _CHANGES[id(store)] = _Changes(store)
+                changes.join(follower)
             await follower.woken()
             if follower.is_lost:
                 follower.is_lost, follower.info = False, await store.info(info.id)
             if follower.info.created_at != before.created_at or follower.info.seq < before.seq:
                 raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
     finally:
-        changes.leave(follower)
+        if changes is not None:
+            changes.leave(follower)
 
 
 __all__ = ["Polled", "poke", "polled"]

@@ -15,6 +15,7 @@ import os
 import re
 import string
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
 
 from pydantic import BaseModel
@@ -162,12 +163,7 @@ def struck(text: str) -> str:
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides these secrets, and those of the present environment."""
     given = forms_of(secrets)
-    names: dict[str, str] = {}
-    for name, secret in sorted(os.environ.items()):
-        if len(secret) >= LEAST and names_secret(name):
-            for form in clear_texts(secret):
-                names.setdefault(form, name)
-    known = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+    known = _named_forms(tuple(os.environ.items()))
     forms = [form for form, _ in known]
 
     def hide(text: str) -> str:
@@ -180,6 +176,17 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
         return _KEY.sub(MARK, text) if any(hint in lower for hint in _HINTS) else text
 
     return hide
+
+
+@lru_cache(maxsize=1)
+def _named_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
+    """Return what the secrets among these variables look like in texts, each with its name, the longest first."""
+    names: dict[str, str] = {}
+    for name, secret in sorted(variables):
+        if len(secret) >= LEAST and names_secret(name):
+            for form in clear_texts(secret):
+                names.setdefault(form, name)
+    return sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
 
 
 def _hidden(value: object, hide: Callable[[str], str]) -> object:

@@ -184,8 +184,10 @@ class CallersStore:
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it."""
-        await self.info(run_id)
-        return await self._store.load(run_id, upto)
+        found = await self._store.load(run_id, upto)
+        if not caller().sees(found.info.tenant):
+            raise unknown_run(run_id)
+        return found
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """Return a range of a log."""

@@ -160,10 +160,13 @@ async def test_what_was_written_before_the_follower_joined_is_seen_at_once(store
     before = await store.info("r")
     async with following(store, "other") as other:
         await other()
+        waiting = asyncio.ensure_future(other())
         await store.called("change_token", 1)
         await append(store, batch("r", fence, [step(1)]))
         async with aclosing(polled(store, before, 0)) as polls:
             found = [(await asyncio.wait_for(anext(polls), SOON))[0].seq for _ in range(2)]
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
     assert found == [0, 1]
 
 
@@ -175,7 +178,10 @@ async def test_a_turn_that_begins_and_ends_before_the_follower_waits_is_seen_at_
         await runner.start(graph, run_id="r").result()
         async with following(store) as changed:
             assert (await changed())[0].status == "waiting"
+            waiting = asyncio.ensure_future(changed())
             await store.called("change_token", 1)
+            poke(store, "r")
+            await waiting
             run = await runner.answer("r", "this", graph)
             await run.result()
             while (info := (await changed())[0]).status != "finished":
@@ -191,9 +197,10 @@ async def test_an_answer_given_here_is_shown_before_it_is_taken_up(store: Watche
         events = runner.watch("r")
         while not isinstance(await asyncio.wait_for(anext(events), SOON), StatusChanged):
             pass
+        waiting = asyncio.ensure_future(anext(events))
         await store.called("change_token", 1)
         await runner.answer("r", "this")
-        shown = await asyncio.wait_for(anext(events), SOON)
+        shown = await asyncio.wait_for(waiting, SOON)
         assert isinstance(shown, StatusChanged)
         assert [wait.answered is not None for wait in shown.waits] == [True]
         await events.aclose()
@@ -259,7 +266,6 @@ async def test_a_look_that_fails_once_is_made_up_for(store: Watched) -> None:
     fence = await new_run(store)
     async with following(store) as changed:
         await changed()
-        await store.called("change_token", 1)
         store.fails = 1
         await append(store, batch("r", fence, [step(1)]))
         while (await changed())[0].seq != 1:

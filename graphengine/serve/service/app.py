@@ -358,7 +358,7 @@ class Service:
     async def _settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
         last = info.seq
-        events = self.runner.watch(info.id, self.graphs[info.graph], after=last)
+        events = self.runner.watch(info, after=last)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, StepRecorded):
@@ -389,7 +389,7 @@ class Service:
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the events of a run until it is over."""
         yield b"retry: 1000\n\n"
-        async with aclosing(self.runner.watch(info.id, self.graphs[info.graph], after=after)) as events:
+        async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
                 yield stream_event(for_clients(line_of(event, info)), number=_number(event))
 

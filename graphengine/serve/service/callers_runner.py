@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import UnknownRun, ask_anew
+from graphengine.kernel import UnknownRun, ask_anew, lives_of, polled
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
+    from graphengine.history.changes import Polled
     from graphengine.kernel import At, Event, RunInfo, Step
+    from graphengine.kernel.stores import InboxMessage
     from graphengine.serve.callers import Right
 
 
@@ -24,7 +26,8 @@ class CallersRunner:
     """A Runner, as the caller may use it.
 
     Every call raises `NotAllowed` to a caller without the right, whether there is such a run or not, and then
-    `UnknownRun` if there is none for the caller.
+    `UnknownRun` if there is none for the caller. A call that takes a run takes its id, or its row: who has read that
+    need not read it again.
 
     Attributes:
         store: The reads of its store.
@@ -41,13 +44,14 @@ class CallersRunner:
         self._graphs = graphs
         self._drives = drives
 
-    async def info(self, run_id: str, right: Right = "read") -> RunInfo:
+    async def info(self, run: str | RunInfo, right: Right = "read") -> RunInfo:
         """Return the row of a run."""
         require(right)
         with suppress(UnknownRun):
-            info = await self._runner.info(run_id)
+            info = await self._runner.info(run) if isinstance(run, str) else run
             if info.graph in self._graphs and caller().sees(info.tenant):
                 return info
+        run_id = run if isinstance(run, str) else run.id
         message = f"this service has no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
 
@@ -67,22 +71,38 @@ class CallersRunner:
         found = await self._runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
         return [info for info in found if info.graph in self._graphs]
 
-    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+    async def history(self, run: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run."""
-        await self.info(run_id)
-        return await self._runner.history(run_id, after=after, limit=limit)
+        info = await self.info(run)
+        return await self._runner.history(info.id, after=after, limit=limit)
+
+    async def inbox(self, run: str | RunInfo) -> Sequence[InboxMessage]:
+        """Return the messages to a run that it has not taken up."""
+        info = await self.info(run)
+        return await self._runner.store.inbox([info.id])
 
     async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
         """Return the state of a run."""
         await self.info(run_id)
         return await self._runner.state_at(run_id, at)
 
-    async def watch(self, run_id: str, graph: Graph[Any], *, after: int = 0) -> AsyncGenerator[Event, None]:
+    async def watch(self, run: str | RunInfo, *, after: int = 0, wait_out: bool = True) -> AsyncGenerator[Event, None]:
         """Yield the events of a run."""
-        await self.info(run_id)
-        async with aclosing(self._runner.watch(run_id, graph, after=after)) as events:
+        info = await self.info(run)
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out)
+        async with aclosing(events):
             async for event in events:
                 yield event
+
+    def lives(self, run_id: str) -> bool:
+        """Return whether a run is alive in this process, so that it has live events."""
+        return lives_of(self._runner).of(run_id) is not None
+
+    async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[Polled, None]:
+        """Yield the row of a run and its steps after a seq, at once and then whenever it changes."""
+        async with aclosing(polled(self._runner.store, await self.info(run), after)) as found:
+            async for each in found:
+                yield each
 
     async def answer(self, run_id: str, value: object, *, wait: str | None = None, by: str = "") -> None:
         """Answer a question of a run; a user does so in their own name."""
@@ -92,10 +112,12 @@ class CallersRunner:
             await ask_anew(self._runner, run_id, self._graphs[info.graph], wait)
         await self._runner.answer(run_id, value, wait=wait, by=by, through="http")  # a worker drives it on
 
-    async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
+    async def send(
+        self, run: str | RunInfo, topic: str, payload: object, *, idempotency_key: str | None = None
+    ) -> None:
         """Send a message to a run."""
-        await self.info(run_id, "answer")
-        await self._runner.send(run_id, topic, payload, idempotency_key=idempotency_key)
+        info = await self.info(run, "answer")
+        await self._runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
     async def revive(self, run_id: str) -> None:
         """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
@@ -103,10 +125,10 @@ class CallersRunner:
         if self._drives:
             await self._runner.drive(run_id, self._graphs[info.graph])
 
-    async def tag(self, run_id: str, add: Sequence[str], remove: Sequence[str]) -> None:
+    async def tag(self, run: str | RunInfo, add: Sequence[str], remove: Sequence[str]) -> None:
         """Note in the tags of a run what was said to it."""
-        await self.info(run_id, "answer")
-        await self._runner.store.tag(run_id, add, remove)
+        info = await self.info(run, "answer")
+        await self._runner.store.tag(info.id, add, remove)
 
     async def stop(self, run_id: str, why: str, *, now: bool = False, final: bool = False) -> None:
         """Stop a run."""

@@ -18,7 +18,6 @@ from graphengine.kernel import (
     RunCancelled,
     RunEnded,
     RunFailed,
-    StatusChanged,
     StepRecorded,
     load_now,
     load_snapshot,
@@ -73,41 +72,88 @@ def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> M
     return {each.record.id: each.wait for each in open_in(snapshot, topics)}
 
 
-async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
+async def rest_of(
+    service: Service,
+    run: str | RunInfo,
+    topics: Collection[str | None] | None = None,
+    now: Snapshot | None = None,
+) -> Snapshot | None:
     """Return a run if it rests; messages of other topics than these are no rest.
 
-    What a process takes out of the inbox, it records in the same transaction. So the inbox is read between the row and
-    the steps, which must agree: what came before is in one of them.
+    1. A message is posted to a run that waits. 2. Its row is read: it waits. 3. A process takes the message out of the
+    inbox, and records it. 4. The inbox is read: it is empty. So the inbox is read before the row, which must agree with
+    the steps: what came before is in one of them.
+
+    Args:
+        service: What has the run.
+        run: Its id, or its row as it was read before.
+        topics: As above.
+        now: The run with all steps that the caller has read. If these are all of them, it is not loaded.
     """
-    store, info = service.runner.store, await service.info_of(run_id)
-    if info.status not in (*OVER, "waiting"):
+    runner = service.runner
+    seen = await runner.info(run)
+    if seen.status not in (*OVER, "waiting"):
         return None
-    inbox = await store.inbox([run_id])
-    snapshot = await load_snapshot(store, run_id, None)
-    if snapshot.seq != info.seq:
+    inbox = await runner.inbox(seen)
+    info = await runner.info(seen.id)
+    if now is None or now.seq != info.seq:
+        now = await load_snapshot(runner.store, info.id, None)
+    if now.seq != info.seq or info.status not in (*OVER, "waiting"):
         return None
-    found, posted = waits(snapshot, topics), posted_in(inbox, run_id)
+    found, posted = waits(now, topics), posted_in(inbox, info.id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
     is_quiet = not any(key in posted or (wait.topic in unread and wait.topic) for key, wait in found.items())
-    return snapshot if snapshot.status in OVER or (found and is_quiet) else None
+    return now if now.status in OVER or (found and is_quiet) else None
 
 
 async def followed(
-    service: Service, run_id: str, after: int, topics: Collection[str | None] | None = None
+    service: Service,
+    run: RunInfo,
+    after: int,
+    topics: Collection[str | None] | None = None,
+    now: Snapshot | None = None,
 ) -> AsyncGenerator[Event | Snapshot, None]:
-    """Yield all that happens after a seq, and at last the run when it rests."""
-    graph = service.graphs[(await service.info_of(run_id)).graph]
+    """Yield all that happens after a seq, and at last the run when it rests.
+
+    Where the run lives in this process, its live events are yielded, too; else what is recorded.
+
+    Args:
+        service: What has the run.
+        run: Its row.
+        after: The seq.
+        topics: As for `rest_of`.
+        now: The run after that seq, to which the caller feeds the steps that it gets; None to load it at the end.
+    """
+    runner = service.runner
     while True:
-        async with aclosing(service.runner.watch(run_id, graph, after=after)) as events:
+        if runner.lives(run.id):
+            async with aclosing(_live(service, run, after)) as events:
+                async for event in events:
+                    after = event.seq if isinstance(event, StepRecorded) else after
+                    yield event
+            run = await runner.info(run.id)
+        async with aclosing(runner.changes(run, after)) as rows:
+            async for row, steps, _ in rows:
+                for step in steps:
+                    after = step.seq
+                    yield StepRecorded(step.seq, step)
+                rest = await rest_of(service, row, topics, now)
+                if rest is not None and rest.seq <= after:
+                    if rest.status in OVER:
+                        yield RunEnded(result_of(compiled(service.graphs[row.graph]), rest))
+                    yield rest
+                    return
+                if runner.lives(run.id):
+                    break
+
+
+async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Event, None]:
+    """Yield what happens to a run as long as it lives in this process."""
+    with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
+        async with aclosing(service.runner.watch(run, after=after, wait_out=False)) as events:
             async for event in events:
-                yield event
-                if isinstance(event, StepRecorded):
-                    after = event.seq
-                elif isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
-                    rest = await rest_of(service, run_id, topics)
-                    if rest is not None and rest.seq <= after:
-                        yield rest
-                        return
+                if not isinstance(event, RunEnded):
+                    yield event
 
 
 async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
@@ -137,7 +183,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 async def say(service: Service, info: RunInfo, topic: str, payload: object, key: str) -> None:
     """Send a message to a run, once for each key of its inbox; a run that failed or was stopped takes it up, too."""
-    await service.runner.send(info.id, topic, payload, idempotency_key=key)
+    await service.runner.send(info, topic, payload, idempotency_key=key)
     service.look()
     if info.status in ("failed", "stopped"):
         await service.runner.revive(info.id)

@@ -226,11 +226,12 @@ class Thread:
         """
         service, info = self._service, await self.existing()
         store = service.runner.store
-        yield State(self.shown(await load_snapshot(store, self.run_id, info.seq)))
-        before = await load_snapshot(store, self.run_id, after) if after else Snapshot()
+        now = await load_snapshot(store, self.run_id, info.seq)
+        yield State(self.shown(now))
+        before = now if after == info.seq else await load_snapshot(store, self.run_id, after) if after else Snapshot()
         fold = self._fold(info, have, before)
         fold.stated = info.seq
-        async with aclosing(followed(service, self.run_id, after, self._topics)) as events:
+        async with aclosing(followed(service, info, after, self._topics, fold.snapshot)) as events:
             async for event in events:
                 is_over = isinstance(event, RunEnded)
                 for each in fold.of(event) if not isinstance(event, Snapshot) else ():

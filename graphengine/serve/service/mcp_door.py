@@ -204,7 +204,8 @@ class McpDoor:
 
     async def _followed(self, call: _Call) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
-        async with aclosing(followed(self._service, call.run_id, call.seen, topics=())) as events:
+        info = await self._service.info_of(call.run_id)
+        async with aclosing(followed(self._service, info, call.seen, topics=())) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event

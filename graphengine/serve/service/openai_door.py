@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from graphengine.kernel import RunInfo
+    from graphengine.kernel import Usage as Spent
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
 
@@ -373,7 +374,7 @@ class OpenAiDoor:
         if rest is None:
             await self._turns.deliver(turn, said.message, said.key)
             return turn
-        info = await self._service.info_of(turn.run_id)
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
         if said.previous is not None and said.previous != newest_turn(info):
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
@@ -413,6 +414,7 @@ class OpenAiDoor:
     async def _reply(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
         """Yield the pieces of a reply as they come live, and at last the reply."""
         reply, place = _Reply(), ""
+        spent = turn.place[1].usage if turn.place is not None else None  # before its steps are fed to the snapshot
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
                 match event:
@@ -429,12 +431,14 @@ class OpenAiDoor:
                     case Returned(key, text) if key in reply.tools:
                         reply.tools[key] |= {"output": text}
                     case Snapshot():
-                        yield await self._ended(model, turn, reply, event)
+                        if spent is None:
+                            store, at = self._runner.store, turn.after
+                            spent = (await load_snapshot(store, turn.run_id, at) if at else Snapshot()).usage
+                        yield self._ended(model, turn, reply, event, spent)
 
-    async def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot) -> _Reply:
-        """Return the reply of a run that rests."""
-        began = await load_snapshot(self._runner.store, turn.run_id, turn.after) if turn.after else Snapshot()
-        reply.usage = usage_from(spent_since(began.usage, end.usage))
+    def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
+        """Return the reply of a run that rests, of which this was spent before."""
+        reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
             return reply

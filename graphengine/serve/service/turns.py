@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic_core import to_json, to_jsonable_python
@@ -67,11 +67,14 @@ class Turn:
         after: The step of the run after which the message came; 0 if it started the run.
         run_id: The run.
         is_late: Whether the message came too late to be used: the question was answered elsewhere.
+        place: The run at that place, and its row, if they were just read for a new turn: they are not read again. What
+            shows the turn feeds its steps to this snapshot.
     """
 
     after: int
     run_id: str
     is_late: bool = False
+    place: tuple[RunInfo, Snapshot] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +178,19 @@ class Turns:
             known = next((turn for turn, other in turns(info) if other == key and is_known), None)
             if known is not None:
                 return known, None
-            found = await self._next(info)
+            found, rest = await self._next(info)
             seen, info = info, await self._service.info_of(info.id)
             if turns(seen) == turns(info):
-                return found
+                return replace(found, place=(info, rest)), rest
 
     async def _next(self, info: RunInfo) -> tuple[Turn, Snapshot]:
         newest = newest_turn(info)
-        rest = await self.rested(Turn(-1, info.id))
-        own = 0
-        if newest.after and not newest.is_late:
+        rest = await rest_of(self._service, info) or await self.rested(Turn(-1, info.id))
+        steps = await self._runner.history(info, after=newest.after)
+        answers, own = sum(getattr(step.data, "by", "") == "answer" for step in steps), 0
+        if answers and newest.after and not newest.is_late:
             before = await load_snapshot(self._runner.store, info.id, newest.after)
             own = int(any(wait.answerable for wait in waits(before).values()))
-        steps = await self._runner.history(info.id, after=newest.after)
-        answers = sum(getattr(step.data, "by", "") == "answer" for step in steps)
         return Turn(rest.seq, info.id, is_late=answers > own), rest
 
     async def say(self, turn: Turn, message: object, key: str) -> None:
@@ -202,9 +204,10 @@ class Turns:
 
     async def _note(self, turn: Turn, key: str) -> None:
         """Tag a run with a turn, and remove the tags of its oldest turns."""
-        tags = [tag for tag in (await self._service.info_of(turn.run_id)).tags if tag.startswith(_TAGS)]
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
+        tags = [tag for tag in info.tags if tag.startswith(_TAGS)]
         old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
-        await self._runner.tag(turn.run_id, [_tag(turn, key)], old)
+        await self._runner.tag(info, [_tag(turn, key)], old)
 
     async def deliver(self, turn: Turn, message: object, key: str) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.
@@ -214,11 +217,11 @@ class Turns:
         """
         if not turn.after or turn.is_late:
             return
-        run_id, store = turn.run_id, self._runner.store
-        info = await self._service.info_of(run_id)
+        run_id = turn.run_id
+        info, before = turn.place or (await self._service.info_of(run_id), None)
         check_not_cancelled(info)
         graph = self._service.graphs[info.graph]
-        found = waits(await load_snapshot(store, run_id, turn.after))
+        found = waits(before or await load_snapshot(self._runner.store, run_id, turn.after))
         if isinstance(message, Results):
             await self._give(run_id, found, message)
             return
@@ -290,11 +293,13 @@ class Turns:
 
     async def _end(self, turn: Turn) -> int | None:
         """Return the place of the turn after a turn; None: it is the newest."""
+        if turn.after < 0:
+            return None
         places = [each.after for each, _ in turns(await self._service.info_of(turn.run_id))]
-        if turn.after >= 0 and turn.after not in places:
+        if turn.after not in places:
             text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
             raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
-        return min((place for place in places if place > turn.after >= 0), default=None)
+        return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
         """Yield what is shown of a turn, and at last the run when it rests.
@@ -303,16 +308,20 @@ class Turns:
             ServiceFailed: The service stops.
         """
         run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
-        end = turn.after if turn.is_late else await self._end(turn)
-        before = await load_snapshot(store, run_id, after) if after else Snapshot()
-        fold = Fold(await self._service.info_of(run_id), NOTHING, before, lambda _: {}, is_chat=False)
+        info = await self._service.info_of(run_id)
+        before, end = None if turn.place is None else turn.place[1], None
+        if turn.is_late or before is None or before.seq != after:
+            end = turn.after if turn.is_late else await self._end(turn)
+            before = await load_snapshot(store, run_id, after) if after else Snapshot()
+        fold = Fold(info, NOTHING, before, lambda _: {}, is_chat=False)
         if end is not None:
-            for step in await self._runner.history(run_id, after=after, limit=end - after):
+            for step in await self._runner.history(info, after=after, limit=end - after):
                 for each in fold.of(StepRecorded(step.seq, step)):
                     yield each
             yield await load_snapshot(store, run_id, end)
             return
-        async with aclosing(self._service.until_stopped(followed(self._service, run_id, after))) as events:
+        following = followed(self._service, info, after, now=fold.snapshot)
+        async with aclosing(self._service.until_stopped(following)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     yield event
@@ -322,7 +331,12 @@ class Turns:
 
     async def rested(self, turn: Turn) -> Snapshot:
         """Return a run once it rests. Raises: ServiceFailed: The service stops."""
-        async with aclosing(self.shown(turn)) as events:
+        rest = await self.rest(turn)
+        if rest is not None:
+            return rest
+        info = await self._service.info_of(turn.run_id)
+        following = followed(self._service, info, max(turn.after, info.seq))
+        async with aclosing(self._service.until_stopped(following)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event
