@@ -62,8 +62,11 @@ from graphengine.graph.options import START
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from msgspec import UnsetType
+
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import LossName, Usage
+    from graphengine.state.json_values import JsonValue
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -529,19 +532,18 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         key = frame.asked[facts.wait][0]
         frame.recorded_results[key] = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by)
         return
-    over = waits[facts.wait]
-    if facts.by == "message" and over.topic is not None:
-        _take_message(snapshot, over.topic)
-    if over.key:
-        given = facts.answer
-        frame.recorded_results[over.key] = RecordedResult(
-            given.value, step.at, name=facts.wait, due=over.due, by=facts.by, timeout=given.timeout
-        )
-        for name, other in waits.items():
-            if other is not over:  # the node will ask it again: it keeps its name, id and due time
-                frame.recorded_results[f"{ASKED}{other.key}"] = RecordedResult(
-                    other.due, other.asked_at, name=name, id=other.id
-                )
+    known, given = frame.recorded_results, facts.answer
+    ended: dict[str, JsonValue | UnsetType] = {facts.wait: given.value, **facts.also}
+    for name, asked in waits.items():
+        if name in ended and facts.by == "message" and asked.topic is not None:
+            _take_message(snapshot, asked.topic)
+        if name in ended and asked.key:
+            timeout = given.timeout
+            known[asked.key] = RecordedResult(
+                ended[name], step.at, name=name, due=asked.due, by=facts.by, timeout=timeout
+            )
+        elif asked.key:  # the node will ask it again: it keeps its name, id and due time
+            known[f"{ASKED}{asked.key}"] = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id)
     wake(snapshot, frame)
 
 

@@ -147,6 +147,8 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         choice: What `choose` picked, if the wait is the node itself.
         id: A unique id, assigned when the wait is folded.
         keeps_slot: Whether an item of a map keeps its slot meanwhile, as it does for a pause and an unknown effect.
+        together: Whether it ends in one step with others of its node whose messages are there too: nothing else
+            receives its topic.
     """
 
     kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
@@ -165,6 +167,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     choice: str = ""
     id: str = ""
     keeps_slot: bool = False
+    together: bool = False
 
 
 class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -492,12 +495,17 @@ class Waiting(Spent, kw_only=True):
 
 
 class Answered(Facts, kw_only=True):
-    """A wait ended, and its answer is kept for the node's code."""
+    """A wait ended, and its answer is kept for the node's code.
+
+    Attributes:
+        also: The messages that end other waits of the node with it, by their names.
+    """
 
     kind: ClassVar[Kind] = "answered"
     wait: str
     by: Literal["answer", "message", "time", "default"]
     answer: AnswerRecord
+    also: dict[str, JsonValue] = {}
 
 
 class Refused(Facts, kw_only=True):

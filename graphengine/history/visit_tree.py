@@ -15,7 +15,7 @@ from graphengine.engine.steps import Answered, Attempt, AttemptEnded, Node, Reco
 from graphengine.errors import EffectUnknown, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, FrameKind
     from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step
@@ -346,11 +346,10 @@ def open_seconds(step: Step) -> float | None:
     return step.at - step.began if has_answer(step) and step.began else None
 
 
-def end_waits(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:
-    """End everything that a visit waits for; `ended` is the wait that was answered, and by what."""
+def end_waits(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
+    """End everything that a visit waits for; `ended` are the waits that were answered, and by what."""
     for wait in visit.waiting if visit.waits else ():
-        wait.until, wait.end = at, seq
-        wait.by = ended[1] if wait.name == ended[0] else ""
+        wait.until, wait.end, wait.by = at, seq, ended.get(wait.name, "")
 
 
 def end_nested(visit: Visit, at: float, seq: int) -> None:
@@ -360,7 +359,7 @@ def end_nested(visit: Visit, at: float, seq: int) -> None:
         nested.until, nested.end = at, seq
 
 
-def leave(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:
+def leave(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
     """End what is in progress in a visit that its frame has left."""
     end_waits(visit, at, seq, ended)
     end_nested(visit, at, seq)

@@ -69,6 +69,7 @@ _RESULTS: Final = frozenset((Node, Item, Failed))
 _BY_WAIT: Final = frozenset((Answered, Node, Item, Attempt, Failed))
 _WITH_EDGE: Final = frozenset((Started, Entered, Node, Failed, Left, Joined))
 _DONE: Final = frozenset((Leaving, Forked))
+_NONE: Final[Mapping[str, str]] = {}
 _AROUND: Final = frozenset((Collecting, Inside))
 
 
@@ -168,10 +169,11 @@ class Visits:
 
         And items that begin again because one ended or gave its slot up.
         """
-        frames, live, ended = self.snapshot.frames, self._live, ("", "")
+        frames, live, ended = self.snapshot.frames, self._live, _NONE
         kind = type(step.data)
         if kind in _BY_WAIT and isinstance(step.data, (AttemptEnded, Answered)):
-            ended = (step.data.wait, step.data.by)
+            also = step.data.also if isinstance(step.data, Answered) else ()
+            ended = dict.fromkeys((step.data.wait, *also), step.data.by or "")
         found: list[Frame] = []
         if kind in _SHIFTS or kind is Started or kind is Removed:
             live = self._live = {track.live.id: track for track in live.values() if track.live is not None}
@@ -198,8 +200,8 @@ class Visits:
         known = self._live.get(frame.id)
         return known is None or known.live is not frame
 
-    def _look(self, frame: Frame, at: float, seq: int, ended: tuple[str, str] = ("", "")) -> None:
-        """Note where a frame is. `ended` is the wait that ended, and by what."""
+    def _look(self, frame: Frame, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
+        """Note where a frame is. `ended` are the waits that ended, and by what."""
         if self._is_new(frame):
             if frame.id in self._live:
                 self._close(frame.id, at, seq)
@@ -225,7 +227,7 @@ class Visits:
         track.visits.append(visit)
         return visit
 
-    def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: tuple[str, str]) -> None:
+    def _stay(self, visit: Visit, frame: Frame, when: tuple[float, int], ended: Mapping[str, str]) -> None:
         """Note what a frame does at its visit, since this time and step."""
         (at, seq), phase = when, frame.phase
         visit.ready = max(frame.arrived, frame.due)
@@ -262,7 +264,7 @@ class Visits:
         track.live = frame
         self._live[frame.id] = track
 
-    def _close(self, key: str, at: float, seq: int, ended: tuple[str, str] = ("", "")) -> None:
+    def _close(self, key: str, at: float, seq: int, ended: Mapping[str, str] = _NONE) -> None:
         """End the track of a frame that is gone."""
         track = self._live.pop(key)
         track.live = None

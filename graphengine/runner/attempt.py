@@ -63,9 +63,6 @@ if TYPE_CHECKING:
     from graphengine.runner.recorded_work import StepJournal
 
 
-_RECENT_SECONDS: Final = 1.0
-"""Much shorter than a lease; most nodes begin within a millisecond of the step that causes them."""
-
 log = logging.getLogger("graphengine.runner")
 
 BLOCKED_SECONDS: Final = 2.0
@@ -143,8 +140,8 @@ class Attempt(AttemptFacts):
             None if its node halted, to run again when the run is resumed.
         """
         task, services, frame = self.task, self.services, self.frame
-        if services.is_shared and abs(services.wall() - services.host.wrote_at) > _RECENT_SECONDS:
-            await services.host.check_owned()  # a clock that was set counts as time that has passed
+        if services.may_be_lost:
+            await services.host.check_owned()
         self.began = services.now()
         _SET_CURRENT(self)  # never reset: each task has its own asyncio task
         for entered in services.following.entered:

@@ -226,12 +226,18 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
     return hashlib.blake2b(body, digest_size=9).hexdigest()
 
 
-def _steady(value: object) -> object:
+_ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+
+
+def _steady(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
     """Return a value with stable JSON: sets are sorted, iterators are refused.
 
     Raises:
         PydanticSerializationError: It is an iterator, or contains one.
     """
+    kind = type(value)
+    if kind in _ATOMS:  # the most common
+        return value
     if isinstance(value, Iterator):
         message = f"reading a value of type {type(value).__name__} would consume it"
         raise PydanticSerializationError(message)

@@ -17,6 +17,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import cached_property, partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, NOTHING, Durable, Failed, Idle, Late, Stop
@@ -538,18 +539,20 @@ class Driving:
         )
 
     async def _take_mail(self) -> None:
-        """Record messages."""
-        for message in list(self._mail.values()):
-            if not self._can_record(message):
-                continue
-            payload, now = message.payload, self.time.now()
-            event: Event = (
-                MessageCame(now, payload["topic"], payload["payload"])
-                if message.kind == "message"
-                else AnswerArrived(payload["wait"], payload["id"], now, answer_in(payload))
-            )
-            del self._mail[message.id]
-            await self.commit((event,), partial(self.append, consume=(message.id,)), of=MAIL)
+        """Record what has arrived, in its order: messages that follow each other together, each answer alone."""
+        for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
+            arrived = [message for message in group if self._can_record(message)]
+            now = self.time.now()
+            events: list[Event] = [
+                MessageCame(now, each.payload["topic"], each.payload["payload"])
+                if each.kind == "message"
+                else AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
+                for each in arrived
+            ]
+            for message in arrived:
+                del self._mail[message.id]
+            if events:
+                await self.commit(events, partial(self.append, consume=[each.id for each in arrived]), of=MAIL)
             if not self.claim.owned:
                 break
 

@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import weakref
-from collections import Counter
 from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
@@ -43,8 +42,8 @@ from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
 from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
-from graphengine.runner.shared import INBOX_SECONDS
-from graphengine.runner.starters import topic_of
+from graphengine.runner.shared import INBOX_SECONDS, Moving
+from graphengine.runner.starters import is_end, topic_of
 from graphengine.runner.threads import FROM_THREAD
 from graphengine.state.interrupts import reraise_interrupt
 
@@ -214,8 +213,7 @@ class Life(Generic[S]):
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:
-            self.shared.told -= Counter([self.told])
-            self.shared.wake(self.told[0])
+            self.shared.is_told(self.told)
         poke(self.shared.store, self.id)
         self._reached("begun")
         self._reached("over")
@@ -423,7 +421,8 @@ class Life(Generic[S]):
         shared, store, claim = self.shared, self.shared.store, self.claim
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
         try:
-            if not await store.inbox([self.id]):
+            inbox = await store.inbox([self.id])
+            if not inbox or (due is not None and all(map(is_end, inbox)) and shared.gathers(self.id)):
                 if due is not None:
                     await shared.until(due, alarm, self.id, seq)
                 elif not (alarm.done() or first <= shared.clock.now()):
@@ -436,14 +435,15 @@ class Life(Generic[S]):
             return do
         finally:
             shared.asleep.pop(self.id, None)
+            shared.gets_ends(self.id)
 
     def _due(self, result: Result[Any]) -> float | None:
         """Return until when what waits can sleep: only for times, or for runs that move here; None if it cannot.
 
         The end of such a run tells it, which wakes it; so does the end of that run's life here.
         """
-        waits, told = result.waits, self.shared.told
-        moves = told and any((self.id, wait.topic) in told for wait in waits)
+        waits, told = result.waits, self.shared.told.get(self.id)
+        moves = told is not None and any(wait.topic in told for wait in waits)
         if not moves and any(wait.kind != "sleep" for wait in waits):
             return None
         return _first_time(result)
@@ -452,7 +452,7 @@ class Life(Generic[S]):
         """Note the run whose node started it: if that run waits for it, it sleeps here as long as this one moves."""
         if self.told is None:
             self.told = starter.run_id, starter.topic or topic_of(self.id)
-            self.shared.told[self.told] += 1
+            self.shared.told.setdefault(self.told[0], Moving()).began(self.told[1])
 
     # --- its recorded result ----------------------------------------------------------------------------------------
 

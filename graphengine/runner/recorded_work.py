@@ -20,7 +20,6 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
@@ -160,6 +159,8 @@ class StepJournal:
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._outputs: dict[str, Outputs] = {}
         self._time = attempt.frame.arrived
+        self._names: set[str | None] | None = None  # of the waits that are recorded
+        self._number = 1  # of the next wait, at least
         self._acts = False  # the node itself is an effect, and is being done
 
     @property
@@ -585,14 +586,21 @@ class StepJournal:
             DefinitionError: It is inside a recorded call, which would never finish, or an effect that would act twice.
         """
         self._attempt.check_not_over(f"ctx.{wait.kind}")
-        return await self._wait_at(self._wait_key(wait.kind, what), wait, answers, name)
+        return await self.wait_for(wait, digest_of_call(wait.kind, (what,), {}), answers, name)
+
+    def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
+        """Return the answer to a wait as `wait` does, with the digest of what distinguishes it."""
+        return self._wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
         """Return a person's answer; None if nothing is asked: see `graphengine.runner.scope.Scope`.
 
         While the question is made, the attempt does not end, so that several questions are asked together.
         """
-        place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
+        place, recorded_results = (
+            self.key_of("ask", digest_of_call("ask", ([identity, None],), {})),
+            self._frame.recorded_results,
+        )
         was_asked = place in recorded_results or f"{ASKED}{place}" in recorded_results
         if not was_asked and self.has_begun(*record):
             return None
@@ -648,6 +656,7 @@ class StepJournal:
         finally:
             if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
                 self.in_flight.waits.pop(name, None)
+                self._number = 1
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
@@ -665,12 +674,13 @@ class StepJournal:
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
-        memos = self._frame.recorded_results.values()
-        taken = {*self.in_flight.waits, *(memo.name for memo in memos if not memo.begun)}
-        return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
-
-    def _wait_key(self, kind: str, what: object) -> str:
-        return self.key_of(kind, digest_of_call(kind, (what,), {}))
+        if self._names is None:
+            self._names = {memo.name for memo in self._frame.recorded_results.values() if not memo.begun}
+        name = path if self._number == 1 else f"{path}#{self._number}"
+        while name in self._names or name in self.in_flight.waits:
+            self._number += 1
+            name = f"{path}#{self._number}"
+        return name
 
     def _stem(self, name: str, what: str) -> str:
         here = self._here

@@ -234,6 +234,12 @@ class NodeServices(Struct, kw_only=True):
         """The limits of what is recorded."""
         return self.run.sizes or _SIZES
 
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether another process may have taken the run, because this one has not written for long."""
+        # A clock that was set counts as time that has passed.
+        return self.is_shared and abs(self.wall() - self.host.wrote_at) > _RECENT_SECONDS
+
 
 class AttemptFacts:
     """What an attempt is about and what it has; `graphengine.runner.attempt.Attempt` runs it.
@@ -371,6 +377,8 @@ class AttemptFacts:
         self.usage = add_usage(self.usage or {}, usage)
 
 
+_RECENT_SECONDS: Final = 1.0
+"""Much shorter than a lease; most nodes begin within a millisecond of the step that causes them."""
 _TURNS: Final = 4
 """Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
 
@@ -403,6 +411,7 @@ class InFlight:
         self._held: Counter[str] = Counter()
         self._parked: set[asyncio.Future[None]] = set()
         self._idle: asyncio.Future[None] | None = None
+        self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
         self.waits: dict[str, WaitRecord] = {}
         self.halts = False
         self.cut_short: Sequence[str] = ()
@@ -451,13 +460,15 @@ class InFlight:
 
     def _end_soon(self) -> None:
         """End the attempt in a few turns, unless work that will be recorded is in flight then."""
-        if (self.waits or self.halts) and not self._is_busy():
-            asyncio.get_running_loop().call_soon(self._end, _TURNS)
+        if not self._turns and (self.waits or self.halts) and not self._is_busy():
+            self._turns = _TURNS + 1
+            asyncio.get_running_loop().call_soon(self._end)
 
-    def _end(self, turns: int) -> None:
+    def _end(self) -> None:
         attempt = self._attempt
-        if turns:  # see `_TURNS`
-            asyncio.get_running_loop().call_soon(self._end, turns - 1)
+        self._turns -= 1
+        if self._turns:
+            asyncio.get_running_loop().call_soon(self._end)
         elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
             attempt.cancel_to_end()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus, StarterRecord, Step
-    from graphengine.stores.base import RunInfo, RunStore
+    from graphengine.stores.base import InboxMessage, RunInfo, RunStore
 
 STARTS: Final = "start"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
@@ -32,6 +32,11 @@ def topic_of(run_id: str) -> str:
 def child_of(topic: str | None) -> str:
     """Return the run whose end is told on a topic; "" if it is another topic."""
     return topic.removeprefix(_TOPIC) if topic is not None and topic.startswith(_TOPIC) else ""
+
+
+def is_end(message: InboxMessage) -> bool:
+    """Return whether a message tells the end of a run that nothing else but its starter waits for."""
+    return message.kind == "message" and bool(child_of(message.payload["topic"]))
 
 
 def children_in(steps: Sequence[Step]) -> list[str]:

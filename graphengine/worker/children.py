@@ -16,7 +16,7 @@ import inspect
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 import msgspec
 from msgspec import Struct
@@ -75,6 +75,8 @@ S = TypeVar("S")
 
 _TOLD: Final = Answers(Any)
 _WHERE: Final = "ctx.start"
+_PARENTS: Final[WeakKeyDictionary[AttemptFacts, RunInfo]] = WeakKeyDictionary()
+"""The rows of the runs whose attempts start others: their tenant, user and place in the tree never change."""
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
@@ -181,9 +183,11 @@ class _Start(Generic[S]):
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
             derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
-            chosen, parent = self._options["run_id"], await self.lives.shared.store.info(services.run_id)
+            chosen, parent = self._options["run_id"], _PARENTS.get(self.attempt)
+            if parent is None:
+                parent = _PARENTS[self.attempt] = await self.lives.shared.store.info(services.run_id)
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
-            if services.is_shared:
+            if services.may_be_lost:
                 await services.host.check_owned()
             await self._create(made.run_id, parent)
         return _recorded(made)
@@ -243,7 +247,9 @@ class _Start(Generic[S]):
                 if snapshot.status not in FINAL:
                     await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
                     return
-                await lives.shared.store.post(*post._replace(key=f"{post.key} for {parent.seq}"))
+                await lives.shared.store.post(
+                    *post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}")
+                )
 
     async def _is_told(self, run_id: str) -> bool:
         """Return whether this run has a message of a child's end that nothing has received."""
@@ -325,8 +331,9 @@ class StartedRun(Generic[S]):
         journal, where = journal_of(attempt), "child.result"
         journal.check_may_wait(where)
         topic, seq = topic_of(self.id), 0
+        digest = digest_of_call("receive", (topic,), {})
         while True:
-            known = journal.known("receive", digest_of_call("receive", (topic,), {}))
+            known = journal.known("receive", digest)
             if known is None:
                 journal.in_flight.began(topic, where)  # else a wait beside it could end the attempt in between
                 try:
@@ -335,7 +342,8 @@ class StartedRun(Generic[S]):
                     journal.in_flight.ended(topic)
             wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
             wait.keeps_slot = start.queue is None  # nothing else bounds how many children of a map run here
-            told = await journal.wait(wait, topic, _TOLD)
+            wait.together = True
+            told = await journal.wait_for(wait, digest, _TOLD)
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
                 continue  # a message of the same topic from another sender
             look = partial(self._look, told["seq"])

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import WaitRecord
     from graphengine.errors import NodeError
+    from graphengine.state.json_values import JsonValue
 
 
 def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
@@ -89,6 +90,8 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
         if wait.topic is None or wait.topic not in snapshot.mailbox:
             raise StaleEvent(event)
         facts.by, facts.answer.value = "message", snapshot.mailbox[wait.topic][0]
+        if wait.together:
+            facts.also = _arrived_too(snapshot, frame, wait.topic)
         return _answered(snapshot, frame, event.now, facts)
     if wait.due is None or event.now < wait.due:
         raise StaleEvent(event)
@@ -108,6 +111,15 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
     path = path_of(frame.id, frame.at)
     text = f"no answer to {wait.question!r} in time"
     return _failed(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
+
+
+def _arrived_too(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
+    """Return the messages on other topics that end waits of a frame together, by the names of the waits."""
+    found: dict[str, str] = {}
+    for name, wait in frame.waits.items():
+        if wait.together and wait.topic in snapshot.mailbox and wait.topic != topic:
+            found.setdefault(wait.topic, name)  # of two waits for one message, the first has it
+    return {name: snapshot.mailbox[each][0] for each, name in found.items()}
 
 
 def refused(snapshot: Snapshot, event: AnswerRefused) -> Decided:
