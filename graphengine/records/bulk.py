@@ -61,10 +61,10 @@ class Bulk:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An action with what it needs; see `Admin.bulk`."""
+    """An action with what it needs; see `Admin.bulk`. Without a search, the runs are chosen otherwise."""
 
     action: Action
-    search: str
+    search: str | None
     graphs: Sequence[GraphDefinition[Any]] = ()
     tag: str | None = None
     why: str = "asked"
@@ -73,9 +73,10 @@ class Order:
         if self.action not in ACTIONS:
             repair = did_you_mean(self.action, ACTIONS)
             raise InputError(f"there is no action {self.action!r}", where="bulk", repair=repair)
-        wanted = wanted_of(self.search, Wanted(sys.maxsize))
+        wanted = wanted_of(self.search or "", Wanted(sys.maxsize))
         # Words without a letter or a digit find every run.
-        if wanted == Wanted(sys.maxsize) or not (wanted.text is None or sought_words(wanted.text)):
+        is_all = wanted == Wanted(sys.maxsize) or not (wanted.text is None or sought_words(wanted.text))
+        if is_all and self.search is not None:
             repair = 'say which: "graph:review since:1d", or "since:9999d" for all'
             raise InputError("no words say which runs", where=f"bulk {self.action}", repair=repair)
         if (self.tag is not None) != (self.action in ("tag", "untag")):
@@ -85,12 +86,14 @@ class Order:
         graphs_by_name(self.graphs, "bulk(graphs=")
 
 
-async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
-    """Do what was ordered to every run that the search finds and that the action is for."""
+async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None = None, *, dry_run: bool) -> Bulk:
+    """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
     statuses, tag = _FOR.get(order.action), order.tag
+    if chosen is None:
+        chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
     found = [
         info
-        for info in await newest(runner.store, wanted_of(order.search, Wanted(sys.maxsize)))
+        for info in chosen
         if info.id != OUTBOX
         and (statuses is None or status_of(info) in statuses)
         and (tag is None or (tag in info.tags) is (order.action == "untag"))

@@ -28,7 +28,7 @@ _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\"")
 _NUMBERS: Final = re.compile(r"\d+")
 _LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
-_ONLY_SEEN: Final = ("queued", "running", "interrupted")
+ONLY_SEEN: Final = ("queued", "running", "interrupted")
 """Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
 
 
@@ -158,7 +158,7 @@ def _reason(info: RunInfo) -> str:
 
 def stored_status(shown: str | None) -> Status | None:
     """Return the status that the store has for one as shown."""
-    return cast("Status | None", "running" if shown in _ONLY_SEEN else shown)
+    return cast("Status | None", "running" if shown in ONLY_SEEN else shown)
 
 
 def is_compared(info: RunInfo) -> bool:

@@ -103,7 +103,10 @@ READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1", "story"),
 )
-LISTS = ("runs", "overview", "today", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+LISTS = (
+    *("runs", "overview", "tally", "today", "tables", "all_graphs", "session", "form&graph=desk"),
+    "problems&graph=desk",
+)
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
@@ -126,6 +129,11 @@ INSPECTOR: Mapping[str, list[Try]] = {
     "POST /api/send": [Try("/api/send", {"id": "RUN", "topic": "a", "payload": 1, "idempotency_key": "a"})],
     "POST /api/stop": [Try("/api/stop", {"id": "RUN"})],
     "POST /api/tag": [Try("/api/tag", {"id": "RUN", "add": ["seen"], "remove": []})],
+    "POST /api/bulk": [
+        plain("/api/bulk", {"action": "tag", "tag": "seen", "ids": ["RUN"]}),
+        plain("/api/bulk", {"action": "stop", "where": {}}),
+        plain("/api/bulk", {"action": "prune", "where": {"text": "RUN"}}),
+    ],
     "POST /api/start": [plain("/api/start", {"graph": "desk", "state": STARTED, "id": "RUN", "tags": []})],
     "POST /api/resume": [Try("/api/resume", {"id": "RUN"})],
     "POST /api/branch": [Try("/api/branch", {"id": "RUN", "at": 1, "update": {}, "tags": []})],

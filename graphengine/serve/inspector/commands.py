@@ -6,22 +6,32 @@ These work without a graph's code. Starting, resuming and branching need it: see
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from starlette.datastructures import QueryParams
 
 from graphengine.kernel import InputError, ask_anew, lives_of, status_of
+from graphengine.records.selection import newest
 from graphengine.serve.callers import signed_by
-from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
+from graphengine.serve.inspector.queries import Query, flag_of, text_of, texts_of
+from graphengine.serve.inspector.views import wanted_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from graphengine.api.runner import Runner
     from graphengine.kernel import Store
+    from graphengine.records.bulk import Action
     from graphengine.serve.inspector.driving import Drivable
 
 
 _STOP_SECONDS: Final = 2.0
+_MOST_TICKED: Final = 10_000
+_SHOWN: Final = 5
 
 
 class Commands:
@@ -102,6 +112,36 @@ class Commands:
         run_id, added, removed = await self._seen(body), texts_of(body, "add"), texts_of(body, "remove")
         async with self._runner() as runner:
             await runner.tag(run_id, add=added, remove=removed)
+
+    async def bulk(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do something to the runs with these ids, or to all that are found; a dry run shows to which it would be done.
+
+        What was done counts, with some titles; so do those that were left out because of what they are, and those that
+        could not be changed, by the reason. `cost_usd` is what the runs cost so far.
+        """
+        from graphengine.records.bulk import ACTIONS, Order, bulk  # noqa: PLC0415 - the page opens without it
+
+        action, dry_run, where = text_of(body, "action"), flag_of(body, "dry_run"), body.get("where")
+        if action not in ACTIONS:
+            raise InputError(f"there is no action {action!r}", where="action")
+        if isinstance(where, dict):
+            query = Query(QueryParams({name: str(each) for name, each in where.items()}))
+            chosen = await newest(self._reader, replace(wanted_by(query), limit=sys.maxsize, before=None))
+        else:
+            chosen = await self._reader.infos(texts_of(body, "ids", most=_MOST_TICKED))
+        graphs, tag = [each.graph for each in self._graphs.values()], body.get("tag")
+        order = Order(cast("Action", action), None, graphs, None if tag is None else text_of(body, "tag"))
+        async with self._runner() as runner:
+            done = await bulk(runner, order, chosen, dry_run=dry_run)
+        infos = {info.id: info for info in chosen}
+        changed = [infos[run_id] for run_id in done.runs if run_id in infos]
+        return {
+            "found": len(chosen),
+            "runs": len(done.runs),
+            "titles": [info.title or info.id for info in changed[:_SHOWN]],
+            "refused": Counter(done.refused.values()),
+            "cost_usd": sum((info.summary.cost_usd or 0.0) if info.summary else 0.0 for info in changed),
+        }
 
 
 __all__ = ["Commands"]

@@ -172,6 +172,13 @@ class Overview(Part):
     bars: Sequence[tuple[float, str, int]]
 
 
+class Tally(Part):
+    """How many runs a search finds, and how many of them lost something; null if that is not counted."""
+
+    runs: int | None
+    lossy: int | None
+
+
 class Decided(Part):
     """An answer that a person gave.
 

@@ -96,15 +96,15 @@ def flag_of(body: Mapping[str, Any], name: str) -> bool:
     return found
 
 
-def texts_of(body: Mapping[str, Any], name: str) -> list[str]:
+def texts_of(body: Mapping[str, Any], name: str, most: int = _TAGS) -> list[str]:
     """Return a list of texts of a body; empty if it has none.
 
     Raises:
         InputError: It is something else, or too long.
     """
     found = body.get(name, [])
-    if not isinstance(found, list) or len(found) > _TAGS:
-        raise InputError(f"{name} must be a list of at most {_TAGS} texts", where=name)
+    if not isinstance(found, list) or len(found) > most:
+        raise InputError(f"{name} must be a list of at most {most} texts", where=name)
     return [text_of({name: each}, name) for each in found]
 
 

@@ -51,7 +51,7 @@ _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/t
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _RIGHTS: Final[Mapping[str, Right]] = {
     **dict.fromkeys(("answer", "send"), "answer"),
-    **dict.fromkeys(("stop", "tag", "resume", "branch", "preview"), "operate"),
+    **dict.fromkeys(("stop", "tag", "bulk", "resume", "branch", "preview"), "operate"),
     "start": "start",
 }
 """What each write takes."""
@@ -169,7 +169,7 @@ def application(settings: Settings) -> Starlette:
             with suppress(asyncio.CancelledError):
                 await watching
 
-    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag]
+    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag, acts.bulk]
     reads: list[_Read] = [*views.all]
     if driver is not None:
         writes += driver.writes

@@ -6,12 +6,14 @@ Runs are named by a query parameter, since an id can be any text.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
+import msgspec
 from msgspec import structs
 from msgspec.structs import asdict
 
@@ -21,20 +23,23 @@ from graphengine.kernel import (
     Recorded,
     Snapshot,
     StoreError,
+    Summary,
     load_snapshot,
     posted_in,
     status_of,
     summary_of,
 )
+from graphengine.kernel.stores import Sort
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import STATUSES, Wanted
+from graphengine.records.selection import ONLY_SEEN, STATUSES, Wanted, is_lossy
 from graphengine.records.spending import spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
+from graphengine.records.trends import summaries
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
@@ -61,6 +66,7 @@ from graphengine.serve.inspector.documents import (
     Session,
     State,
     Tables,
+    Tally,
     Today,
     Tried,
     Unused,
@@ -73,7 +79,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel import Entry, RunInfo, Store, Summary, Visit
+    from graphengine.kernel import Entry, RunInfo, Store, Visit
+    from graphengine.kernel import Page as Words
     from graphengine.kernel.stores import InboxMessage
     from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.serve.inspector.pictures import GraphLayout
@@ -87,6 +94,9 @@ _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)
 """The least width of a chart in pixels, that of a page that names none, and the greatest."""
 _BARS: Final = 48
+_AGES: Final = 1e12
+"""Seconds of an interval that has every run."""
+_ENDED: Final = msgspec.json.Decoder(list[Summary | None])
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
@@ -127,8 +137,8 @@ class Views:
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
         """The reads, each under its name."""
-        first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
-        more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
+        first = (self.session, self.runs, self.overview, self.tally, self.lines, self.branches, self.run, self.rows)
+        more = (self.questions, self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
         return *first, *more, self.graph, self.all_graphs, self.today, self.tables
 
     async def session(self, query: Query) -> Session:
@@ -144,11 +154,13 @@ class Views:
 
     async def runs(self, query: Query) -> Page:
         """Return a page of the list of runs, each with its status as shown."""
-        wanted = _wanted(query)
+        wanted = wanted_by(query)
         following = wanted.before
         shown: list[RunInfo] = []
+        sort, is_up = cast("Sort | None", query.one_of("sort", get_args(Sort))), query.text("up") is not None
         for _ in range(_SEARCHED_PAGES if wanted.is_searched else 1):
-            found = await self.store.runs(**wanted.page(wanted.limit, following))
+            page: Words = {**wanted.page(wanted.limit, following), "sort": sort, "ascending": is_up}
+            found = await self.store.runs(**page)
             shown += [info for info in found if wanted.fits(info, time.time())]
             following = found[-1].id if len(found) == wanted.limit else None
             if following is None or len(shown) >= wanted.limit:
@@ -162,7 +174,7 @@ class Views:
 
     async def overview(self, query: Query) -> Overview:
         """Return how many runs there are by status and when they began."""
-        asked = _wanted(query)
+        asked = wanted_by(query)
         graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
         every = await self.store.counts(**wanted, every_seconds=_DAY)
         counts, statuses = [each for each in every if graph in {None, each.graph}], Counter[str]()
@@ -179,6 +191,16 @@ class Views:
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
         questions = await open_count(self.store, graph=graph, tag=asked.tag, text=asked.text)
         return Overview(statuses, questions, width, bars)
+
+    async def tally(self, query: Query) -> Tally:
+        """Return how many runs a search finds, and how many of them have losses; null if that is not counted."""
+        wanted = wanted_by(query)
+        if any((wanted.cost_above, wanted.version, wanted.error)) or wanted.status in ONLY_SEEN:
+            return Tally(None, None)
+        groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
+        found = [(status, each) for _, status, _, text in groups for each in _ENDED.decode(text)]
+        lossy = sum(is_lossy(status, each) for status, each in found)
+        return Tally(lossy if wanted.has_losses else len(found) - lossy * (wanted.has_losses is False), lossy)
 
     async def today(self, query: Query) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""
@@ -401,7 +423,7 @@ class Views:
         return dict(sorted(found.items()))
 
 
-def _wanted(query: Query) -> Wanted:
+def wanted_by(query: Query) -> Wanted:
     """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
     wanted = Wanted(
         int(min(query.number("limit") or _PAGE, 1000)),
@@ -412,6 +434,7 @@ def _wanted(query: Query) -> Wanted:
         begun_after=query.number("begun_after"),
         begun_before=query.number("begun_before"),
         cost_above=query.number("cost_above"),
+        has_losses=True if query.one_of("view", ("losses",)) else None,
     )
     return wanted_of(query.text("text") or "", wanted)
 

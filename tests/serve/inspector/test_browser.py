@@ -811,3 +811,73 @@ def test_a_run_of_ten_thousand_steps_opens(acting: str, visit: Opened) -> None:
     for _ in range(5):
         page.keyboard.press("j")
     expect(page.locator(".tr.selected")).to_have_count(1)
+
+
+def test_the_list_is_sorted_by_its_columns(url: str, visit: Opened) -> None:
+    """A click sorts by a column, the greatest first, a second one from the other end; the address keeps it."""
+    page = visit(url)
+    rows = page.locator(".list .row")
+    expect(rows).to_have_count(7)
+    page.get_by_role("button", name="how it stands").click()
+    expect(rows.first).to_contain_text("asks")
+    assert "sort=status" in page.url
+    page.get_by_role("button", name="how it stands").click()
+    expect(rows.first).to_contain_text("failed")
+    page.reload()
+    expect(rows.first).to_contain_text("failed")
+    page.get_by_role("button", name="took").click()
+    expect(page.get_by_role("button", name="took")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="begun").click()
+    page.wait_for_url(re.compile(r"/\?$"))
+
+
+def test_searches_are_saved_with_what_they_find(url: str, visit: Opened) -> None:
+    """A search is saved under a name as an address, shows how many runs it finds, and can be forgotten."""
+    page = visit(url)
+    expect(page.get_by_role("tab", name="With losses")).to_contain_text("0")
+    page.goto(f"{url.partition('/#')[0]}/?text=tag%3Anightly")
+    page.once("dialog", lambda dialog: dialog.accept("Nightly"))
+    page.get_by_role("button", name="Save this search").click()
+    saved = page.get_by_role("tab", name="Nightly")
+    expect(saved).to_contain_text("1")
+    page.get_by_role("tab", name="All").click()
+    page.goto(url.partition("/#")[0])
+    saved.click()
+    expect(page.locator(".list .row")).to_have_count(1)
+    page.get_by_role("button", name="forget Nightly").click()
+    expect(saved).to_have_count(0)
+
+
+def test_ticked_runs_are_changed_after_a_preview(database: Path, visit: Opened) -> None:
+    """What would be done is shown first: to how many of those that are ticked or found, and why not to the others."""
+    with served(database) as url:
+        page = visit(url)
+        for name in ("broken", "asks"):
+            page.get_by_label(f"tick {name}", exact=True).check()
+        page.get_by_role("button", name="Tag…").click()
+        page.locator("dialog").get_by_label("Tag").fill("looked at")
+        page.get_by_role("button", name="Tag 2", exact=True).click()
+        expect(page.get_by_text("Tag: done for 2 runs.")).to_be_visible()
+        expect(page.locator(".row", has_text="looked at")).to_have_count(2)
+        page.get_by_label("tick broken", exact=True).check()
+        page.get_by_role("button", name="take all 7 found").click()
+        expect(page.locator(".bulk")).to_contain_text("all 7 found")
+        page.get_by_role("button", name="Stop…").click()
+        expect(page.locator("dialog")).to_contain_text("2 runs of 7; 5 are left as they are.")
+        expect(page.locator("dialog code")).to_have_text("graphengine bulk stop since:9999d")
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Prune…").click()
+        prune = page.get_by_role("button", name="Prune 5, leave 2")
+        expect(prune).to_be_disabled()
+        page.locator("dialog").get_by_role("textbox").fill("prune 5")
+        prune.click()
+        expect(page.locator(".list .row")).to_have_count(2)
+        expect(page.locator(".bulk")).to_have_count(0)
+
+
+def test_who_may_only_read_is_offered_no_change(url: str, visit: Opened) -> None:
+    """Ticks of a read-only page lead to a comparison only."""
+    page = visit(url)
+    for name in ("five", "other"):
+        page.get_by_label(f"tick {name}", exact=True).check()
+    expect(page.locator(".bulk").get_by_role("button")).to_have_text(["take all 7 found a", "untick", "Compare c"])

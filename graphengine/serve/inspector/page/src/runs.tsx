@@ -21,7 +21,8 @@ import {
   useWas,
 } from "./parts";
 import { isNote } from "./acts";
-import type { Line, ListedRun, Overview, Session } from "./types";
+import { Bulk } from "./bulk";
+import type { Line, ListedRun, Overview, Session, Tally } from "./types";
 import { STATUSES, ago, count, dollars, isLossy, lost, seconds, when } from "./words";
 
 const PAGE = 200;
@@ -31,9 +32,12 @@ const COUNT_AGAIN = 2000; // milliseconds
 type Filters = Record<string, string>;
 
 /** The filters of the address; `text` has the words of the search as they were typed, which the server reads. */
-function wanted({ status, graph, tag, text, begun_after, begun_before, cost_above }: Filters): Query {
-  return { status, graph, tag, text, begun_after, begun_before, cost_above };
+function wanted({ status, graph, tag, text, begun_after, begun_before, cost_above, view }: Filters): Query {
+  return { status, graph, tag, text, begun_after, begun_before, cost_above, view };
 }
+
+/** The order of the list; none is the one in which runs began. */
+const orderOf = ({ sort, up }: Filters): Query => ({ sort, up });
 
 interface Arranged {
   run: ListedRun;
@@ -42,8 +46,9 @@ interface Arranged {
   isClosed: boolean;
 }
 
-/** The runs in order, each branch below its parent if that is loaded too. */
-function arranged(runs: ListedRun[], closed: Set<string>): Arranged[] {
+/** The runs in order, in that of time each branch below its parent if that is loaded too. */
+function arranged(runs: ListedRun[], closed: Set<string>, isSorted: boolean): Arranged[] {
+  if (isSorted) return runs.map((run) => ({ run, depth: 0, branches: 0, isClosed: false }));
   const known = new Set(runs.map((run) => run.run_id));
   const below = new Map<string | null, ListedRun[]>();
   for (const run of runs) {
@@ -76,7 +81,8 @@ function useRuns(filters: Filters) {
   const later = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const visible = useRef<string[]>([]);
   const latest = useRef<Query>({});
-  latest.current = wanted(filters);
+  latest.current = { ...wanted(filters), ...orderOf(filters) };
+  const isSorted = Boolean(filters.sort || filters.up);
   const key = query(latest.current);
   const loadLines = async (ids: string[]) => {
     if (!ids.length) return;
@@ -105,7 +111,8 @@ function useRuns(filters: Filters) {
       setRuns((was) => {
         const fresh = new Set(page.runs.map((run) => run.run_id));
         const last = page.runs.at(-1);
-        const isOlder = (run: ListedRun) => !fresh.has(run.run_id) && run.created_at <= last!.created_at;
+        const isOlder = (run: ListedRun) =>
+          !fresh.has(run.run_id) && (isSorted || run.created_at <= last!.created_at);
         const older = page.next && last ? was.filter(isOlder) : [];
         if (!older.length) setNext(page.next);
         return [...page.runs, ...older];
@@ -152,12 +159,79 @@ function useRuns(filters: Filters) {
     visible.current = ids;
     loadLines(ids.filter((id) => !lines[id])).catch(setError);
   };
-  return { runs, next, lines, overview, error, live, more, seen };
+  return { runs, next, lines, overview, error, live, more, seen, refresh };
+}
+
+/** How many runs a search finds, and how many lost something; counted again from time to time. */
+function useTally(search: Query, version: string): Tally | null {
+  const [tally, setTally] = useState<Tally | null>(null);
+  const key = query(search);
+  useEffect(() => {
+    let stale = false;
+    const load = () =>
+      document.hidden ||
+      get("tally", search).then(
+        (found) => stale || setTally(found),
+        () => {},
+      );
+    load();
+    const timer = setInterval(load, 30_000);
+    return () => {
+      stale = true;
+      clearInterval(timer);
+    };
+  }, [key, version]);
+  return tally;
+}
+
+type Saved = Record<string, string>;
+
+/** The searches that the reader saved, by name, each as an address that can be sent to others. */
+function useSaved(): [Saved, (name: string, search: string) => void] {
+  const [saved, setSaved] = useState<Saved>(() => JSON.parse(localStorage.searches || "{}"));
+  const save = (name: string, search: string) => {
+    const { [name]: _, ...rest } = saved;
+    const made = search ? { ...rest, [name]: search } : rest;
+    localStorage.searches = JSON.stringify(made);
+    setSaved(made);
+  };
+  return [saved, save];
+}
+
+/** A saved search with what it finds now; the one that is shown can be forgotten. */
+function SavedSearch({
+  name,
+  search,
+  isNow,
+  drop,
+}: {
+  name: string;
+  search: string;
+  isNow: boolean;
+  drop: () => void;
+}) {
+  const tally = useTally(Object.fromEntries(new URLSearchParams(search)), "");
+  return (
+    <>
+      <button role="tab" aria-selected={isNow} onClick={() => go(`/?${search}`)}>
+        {name}
+        {typeof tally?.runs === "number" && <b>{tally.runs.toLocaleString()}</b>}
+      </button>
+      {isNow && (
+        <button class="filter" aria-label={`forget ${name}`} onClick={drop}>
+          forget ×
+        </button>
+      )}
+    </>
+  );
 }
 
 export function Runs({ filters, session }: { filters: Filters; session: Session }) {
-  const { runs, next, lines, overview, error, live, more, seen } = useRuns(filters);
+  const { runs, next, lines, overview, error, live, more, seen, refresh } = useRuns(filters);
   const [ticked, setTicked] = useState<string[]>([]);
+  const [isWhole, setWhole] = useState(false);
+  const [done, setDone] = useState("");
+  const [saved, save] = useSaved();
   const [closed, setClosed] = useState<Set<string>>(new Set());
   const [selected, setSelected] = useState<string | null>(null);
   const [search, setSearch] = useState(filters.text || "");
@@ -170,20 +244,46 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     asked.current = text;
   }, [filters.text]);
   const isLossOnly = filters.view === "losses";
-  const fitting = useMemo(
-    () => (isLossOnly ? runs.filter((run) => lost(run.summary?.losses)) : runs),
-    [runs, isLossOnly],
-  );
-  const shown = useMemo(() => arranged(fitting, closed), [fitting, closed]);
+  const isSorted = Boolean(filters.sort || filters.up);
+  const shown = useMemo(() => arranged(runs, closed, isSorted), [runs, closed, isSorted]);
+  const found = query(wanted(filters));
+  const tally = useTally(wanted(filters), done);
+  const base = useTally({ ...wanted(filters), status: "", view: "" }, done);
+  useEffect(() => {
+    setTicked([]);
+    setWhole(false);
+  }, [found]);
   const index = shown.findIndex(({ run }) => run.run_id === selected);
   const move = (step: number) => {
     const found = shown[Math.min(Math.max(index + step, 0), shown.length - 1)];
     if (found) setSelected(found.run.run_id);
   };
-  const tick = (id: string) =>
-    setTicked((was) => (was.includes(id) ? was.filter((each) => each !== id) : [...was, id].slice(-2)));
+  const tick = (id: string) => {
+    setWhole(false);
+    setTicked((was) => (was.includes(id) ? was.filter((each) => each !== id) : [...was, id]));
+  };
+  const all = () => {
+    setWhole(true);
+    setTicked(runs.map((run) => run.run_id));
+  };
+  const clear = (words = "") => {
+    setWhole(false);
+    setTicked([]);
+    setDone(words);
+    if (words) refresh();
+  };
   const compare = () => ticked.length === 2 && go(`/compare?${query({ a: ticked[0], b: ticked[1] })}`);
-  const change = (other: Query) => go(`/?${query({ ...wanted(filters), view: filters.view, ...other })}`);
+  const change = (other: Query) => go(`/?${query({ ...wanted(filters), ...orderOf(filters), ...other })}`);
+  const column = (name: string, words: string) => {
+    const isNow = (filters.sort || "begun") === name;
+    const turn = () => change({ sort: name === "begun" ? "" : name, up: isNow && !filters.up ? "1" : "" });
+    return (
+      <button class="link plain" aria-pressed={isNow} onClick={turn}>
+        {words}
+        {isNow && (filters.up ? " ↑" : " ↓")}
+      </button>
+    );
+  };
   const down = () => move(1);
   const up = () => move(-1);
   useKeys({
@@ -194,6 +294,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     c: compare,
     Enter: () => selected && go(runAddress(selected)),
     x: () => selected && tick(selected),
+    a: all,
     "/": () => field.current?.focus(),
   });
   const total = overview ? Object.values(overview.statuses).reduce((sum, each) => sum + each, 0) : 0;
@@ -210,6 +311,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       {number !== undefined && <b>{number.toLocaleString("en")}</b>}
     </button>
   );
+  const ticks = useMemo(() => new Set(ticked), [ticked]);
   const fold = (id: string) =>
     setClosed((was) => {
       const made = new Set(was);
@@ -251,9 +353,18 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           <kbd>/</kbd>
         </label>
         {overview && <Histogram overview={overview} filters={filters} change={change} />}
-        <button type="button" class="btn main hide" disabled={ticked.length !== 2} onClick={compare}>
-          Compare{ticked.length ? ` ${ticked.length} of 2` : ""}
-        </button>
+        {found && !Object.values(saved).includes(found) && (
+          <button
+            type="button"
+            class="btn hide"
+            onClick={() => {
+              const name = prompt("Name of this search")?.trim();
+              if (name) save(name, found);
+            }}
+          >
+            Save this search
+          </button>
+        )}
       </form>
       <div class="views" role="tablist" aria-label="Status">
         {tab("", "All", total)}
@@ -261,10 +372,13 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           Needs me <b>{questions.toLocaleString()}</b>
         </button>
         {tab("failed", "Failed", overview?.statuses.failed || 0)}
-        {tab("losses", "With losses")}
+        {tab("losses", "With losses", base?.lossy ?? undefined)}
         {STATUSES.filter((name) => name !== "failed").map((name) =>
           overview?.statuses[name] || view === name ? tab(name, name, overview?.statuses[name] || 0) : null,
         )}
+        {Object.entries(saved).map(([name, search]) => (
+          <SavedSearch key={name} {...{ name, search }} isNow={search === found} drop={() => save(name, "")} />
+        ))}
         {filters.graph && (
           <button class="filter" onClick={() => change({ graph: "" })}>
             {filters.graph} ×
@@ -272,13 +386,25 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         )}
       </div>
       {error && <Failure error={error} />}
-      <div class="row heading" aria-hidden="true">
-        <span />
-        <span>run</span>
+      {done && (
+        <p role="status" class="padded">
+          {done}
+        </p>
+      )}
+      <div class="row heading" role="group" aria-label="Order">
+        <span>
+          <input
+            type="checkbox"
+            aria-label="tick all found"
+            checked={isWhole}
+            onChange={() => (isWhole ? clear() : all())}
+          />
+        </span>
+        <span>run, {column("begun", "begun")}</span>
         <span>graph</span>
-        <span>how it stands, and why</span>
-        <span>took</span>
-        <span>cost</span>
+        <span>{column("status", "how it stands")}</span>
+        <span>{column("took", "took")}</span>
+        <span>{column("cost", "cost")}</span>
         <span>last step</span>
       </div>
       {!shown.length && overview && (
@@ -305,11 +431,20 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             now={now}
             fold={fold}
             isSelected={each.run.run_id === selected}
-            isTicked={ticked.includes(each.run.run_id)}
+            isTicked={isWhole || ticks.has(each.run.run_id)}
             tick={tick}
           />
         )}
       />
+      {ticked.length > 0 && (
+        <Bulk
+          chosen={isWhole ? { where: Object.fromEntries(new URLSearchParams(found)) } : { ids: ticked }}
+          number={isWhole ? (tally?.runs ?? null) : ticked.length}
+          total={tally?.runs ?? null}
+          compare={!isWhole && ticked.length === 2 ? compare : null}
+          {...{ session, all, clear }}
+        />
+      )}
       {runs.length < total && !filters.status && runs.length >= PAGE && (
         <p class="soft small foot">
           the newest {runs.length.toLocaleString("en")} of {total.toLocaleString("en")}; scroll for more

@@ -706,6 +706,11 @@ export interface Tables {
   tables: Table[];
 }
 
+export interface Tally {
+  runs: number | null;
+  lossy: number | null;
+}
+
 export interface Today {
   /** When today began. */
   midnight: number;
@@ -823,6 +828,7 @@ export interface Answers {
   state: State;
   step: Seen;
   tables: Tables;
+  tally: Tally;
   today: Today;
   usage: SpendingOfRun;
 }
