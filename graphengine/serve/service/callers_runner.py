@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.history.changes import Polled
     from graphengine.kernel import At, Event, RunInfo, Step
     from graphengine.kernel.stores import InboxMessage
     from graphengine.serve.callers import Right
@@ -71,9 +70,9 @@ class CallersRunner:
         found = await self._runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
         return [info for info in found if info.graph in self._graphs]
 
-    async def history(self, run: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+    async def history(self, run_id: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run."""
-        info = await self.info(run)
+        info = await self.info(run_id)
         return await self._runner.history(info.id, after=after, limit=limit)
 
     async def inbox(self, run: str | RunInfo) -> Sequence[InboxMessage]:
@@ -98,11 +97,11 @@ class CallersRunner:
         """Return whether a run is alive in this process, so that it has live events."""
         return lives_of(self._runner).of(run_id) is not None
 
-    async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[Polled, None]:
+    async def changes(self, run: str | RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
         """Yield the row of a run and its steps after a seq, at once and then whenever it changes."""
         async with aclosing(polled(self._runner.store, await self.info(run), after)) as found:
-            async for each in found:
-                yield each
+            async for row, steps, _ in found:
+                yield row, steps
 
     async def answer(self, run_id: str, value: object, *, wait: str | None = None, by: str = "") -> None:
         """Answer a question of a run; a user does so in their own name."""

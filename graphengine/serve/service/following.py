@@ -133,7 +133,7 @@ async def followed(
                     yield event
             run = await runner.info(run.id)
         async with aclosing(runner.changes(run, after)) as rows:
-            async for row, steps, _ in rows:
+            async for row, steps in rows:
                 for step in steps:
                     after = step.seq
                     yield StepRecorded(step.seq, step)
