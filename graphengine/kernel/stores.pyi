@@ -4,6 +4,7 @@ from graphengine.stores.base import PAGE_LIMIT as PAGE_LIMIT
 from graphengine.stores.base import ClaimedRun as ClaimedRun
 from graphengine.stores.base import ClaimQuery as ClaimQuery
 from graphengine.stores.base import Count as Count
+from graphengine.stores.base import EndedRun as EndedRun
 from graphengine.stores.base import InboxMessage as InboxMessage
 from graphengine.stores.base import Loaded as Loaded
 from graphengine.stores.base import Post as Post

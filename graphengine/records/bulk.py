@@ -105,8 +105,8 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     if order.action == "prune":
         kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}
-        pruned = await remove(runner.store, going, kept, dry_run=dry_run)
-        return Bulk(order.action, pruned.runs, pruned.kept, dry_run)
+        gone = await remove(runner.store, going, kept, dry_run=dry_run)
+        return Bulk(order.action, tuple(gone), kept, dry_run)
     graphs = graphs_by_name(order.graphs, "bulk(graphs=")
     refused: dict[str, str] = {}
     if order.action in ("resume", "retry"):

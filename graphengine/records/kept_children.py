@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel.stores import EndedRun
 
 _AT_ONCE: Final = 1000
 
@@ -37,7 +38,7 @@ class Starters:
         self._store = store
         self._visits: dict[str, Collection[_Visit] | None] = {}
 
-    async def needing(self, runs: Iterable[RunInfo]) -> dict[str, str]:
+    async def needing(self, runs: Iterable[RunInfo | EndedRun]) -> dict[str, str]:
         """Return which of these runs are needed, by id, each with the run that started it and can still need it.
 
         A run is also needed if it cannot be seen whether it is, because a log is damaged.

@@ -11,10 +11,12 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.kernel import InputError, UnknownRun, checked_tags
 from graphengine.kernel.definitions import DAY_SECONDS, did_you_mean, is_seconds
+from graphengine.kernel.stores import EndedRun
 from graphengine.records.kept_children import Starters
 
 if TYPE_CHECKING:
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from graphengine.kernel import RunInfo, Status, Store
     from graphengine.kernel.definitions import Retention
 
+RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
+
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
 _PAGE: Final = 1000
-_BATCH: Final = 100
+_BATCH: Final = 2000
+"""How many runs a prune removes in one transaction: some hundredths of a second."""
+
 _BITE: Final = 25
 """How many runs are removed in one transaction while others work: some hundredths of a second."""
 
@@ -191,56 +197,62 @@ async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncIterat
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
     """Remove the runs that the rule allows to remove, or only report them."""
     kept: dict[str, str] = {}
-    return await remove(store, await _going(store, wanted, now, kept), kept, dry_run=dry_run)
+    found = await _going(store, wanted, now, kept)
+    gone = await remove(store, found.copy(), kept, dry_run=dry_run)
+    runs = [found[run_id] for run_id in gone]
+    steps, db_bytes = sum(info.seq - info.parent_seq for info in runs), sum(info.size for info in runs)
+    return Pruned(tuple(gone), steps, db_bytes, kept, dry_run)
 
 
-async def remove(store: Store, found: dict[str, RunInfo], kept: dict[str, str], *, dry_run: bool) -> Pruned:
+async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, dry_run: bool) -> list[str]:
     """Remove runs, branches before their parents, except those that a kept run needs; add those to `kept`.
 
     A child run that the run which started it can still need goes after that one, in a later transaction:
 
     1. Both have failed, and are to be removed. 2. Another process resumes the one that started the other. 3. The store
     keeps it, since it has changed, and so the child is kept as well.
+
+    Returns:
+        The ids of those that were removed, in order of removal.
     """
     starters = Starters(store)
     going = await _in_order(store, found, kept, starters)
     needed = await starters.needing(going)
-    runs: list[str] = []
-    steps = db_bytes = 0
+    gone: list[str] = []
     for part in _batches(going, needed):
         waits = {info.id: _needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
-        kept.update(waits)
         batch = [info for info in part if info.id not in waits]
-        weights = await store.size_of([info.id for info in batch])
         stay = {} if dry_run else await store.remove(batch)
-        kept.update(stay)
-        gone = [info for info in batch if info.id not in stay]
-        runs += [info.id for info in gone]
-        steps += sum(info.seq - info.parent_seq for info in gone)
-        db_bytes += sum(weights.get(info.id, 0) for info in gone)
+        kept |= {**waits, **stay}
+        gone += [info.id for info in batch if info.id not in stay]
     if not dry_run:
         await store.sweep()
-    return Pruned(tuple(runs), steps, db_bytes, kept, dry_run)
+    return gone
 
 
-async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, RunInfo]:
+async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
     """Return the runs that a rule allows to remove, by id; add the others to `kept`."""
-    found: dict[str, RunInfo] = {}
+    found: dict[str, EndedRun] = {}
     newest: dict[str, Collection[str]] = {}
-    async for info in _ended(store, wanted):
-        if wanted.older_than is not None and info.updated_at > now - wanted.older_than:
-            continue
-        if info.graph not in newest:
-            newest[info.graph] = await _newest(store, info.graph, wanted.keep_last)
-        reason = _reason_to_stay(info, wanted, newest[info.graph])
-        if reason:
-            kept[info.id] = reason
-        else:
-            found[info.id] = info
+    oldest = math.inf if wanted.older_than is None else now - wanted.older_than
+    for status in dict.fromkeys(wanted.statuses):
+        page = await store.ended(status, graph=wanted.graph, limit=_PAGE)
+        while page:
+            for info in page:
+                if info.updated_at > oldest:
+                    continue
+                if info.graph not in newest:
+                    newest[info.graph] = await _newest(store, info.graph, wanted.keep_last)
+                reason = _reason_to_stay(info, wanted, newest[info.graph])
+                if reason:
+                    kept[info.id] = reason
+                else:
+                    found[info.id] = info
+            page = await store.ended(status, graph=wanted.graph, after=page[-1], limit=_PAGE)
     return found
 
 
-async def _in_order(store: Store, found: dict[str, RunInfo], kept: dict[str, str], starters: Starters) -> list[RunInfo]:
+async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], starters: Starters) -> list[RunT]:
     """Return the runs in the order of their removal, except those that a kept run needs; add those to `kept`.
 
     Branches come before their parents, and runs before those that they started.
@@ -255,36 +267,30 @@ async def _in_order(store: Store, found: dict[str, RunInfo], kept: dict[str, str
                 kept[run_id] = _needed_by(starter)
     depths: dict[str, int] = {}
     for info in found.values():
-        _measure(info, found, depths)
-    return sorted(found.values(), key=lambda info: (-depths[info.id], info.depth, info.created_at, info.id))
+        if info.parent is not None:
+            _measure(info, found, depths)
+    ordered = sorted(found.values(), key=attrgetter("depth", "created_at", "id"))
+    return sorted(ordered, key=lambda info: -depths.get(info.id, 0)) if depths else ordered
 
 
 def _needed_by(starter: str) -> str:
     return f"needed by parent {starter}"
 
 
-def _batches(going: Sequence[RunInfo], needed: Mapping[str, str]) -> Iterator[list[RunInfo]]:
+def _batches(going: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[RunT]]:
     """Yield the runs in parts, of which none has a run and another one that it can still need."""
-    batch: list[RunInfo] = []
+    at = 0
     ids: set[str] = set()
-    for info in going:
-        if len(batch) == _BATCH or needed.get(info.id) in ids:
-            yield batch
-            batch, ids = [], set()
-        batch.append(info)
+    for end, info in enumerate(going if needed else ()):
+        if needed.get(info.id) in ids:
+            yield from _parts(going[at:end])
+            at, ids = end, set()
         ids.add(info.id)
-    if batch:
-        yield batch
+    yield from _parts(going[at:])
 
 
-async def _ended(store: Store, wanted: Rule) -> AsyncIterator[RunInfo]:
-    """Return all runs of the rule's graph and statuses."""
-    for status in dict.fromkeys(wanted.statuses):
-        page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph)
-        while page:
-            for info in page:
-                yield info
-            page = await _next_page(store, page, status, wanted.graph)
+def _parts(going: Sequence[RunT]) -> Iterator[list[RunT]]:
+    return (list(going[at : at + _BATCH]) for at in range(0, len(going), _BATCH))
 
 
 async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, graph: str | None) -> Sequence[RunInfo]:
@@ -299,20 +305,19 @@ async def _newest(store: Store, graph: str, count: int | None) -> Collection[str
     return {info.id for info in await store.runs(limit=count, graph=graph)} if count else ()
 
 
-def _reason_to_stay(info: RunInfo, wanted: Rule, newest: Collection[str]) -> str:
+def _reason_to_stay(info: RunInfo | EndedRun, wanted: Rule, newest: Collection[str]) -> str:
     """Return why a run itself must be kept; "" if there is no reason."""
-    tags = wanted.keep_tags.intersection(info.tags)
-    if tags:
+    if info.tags and (tags := wanted.keep_tags.intersection(info.tags)):
         return f"tag {min(tags)!r}"
     if info.id in newest:
         return f"among the newest {wanted.keep_last} of {info.graph}"
     return "" if info.driver is None else f"driven by {info.driver}"
 
 
-async def _keep_parents(store: Store, found: dict[str, RunInfo], kept: dict[str, str]) -> None:
+async def _keep_parents(store: Store, found: dict[str, RunT], kept: dict[str, str]) -> None:
     """Keep the runs whose steps a kept run needs, and the parents of those."""
-    ids = list(found)
-    stays: list[RunInfo] = []
+    ids = [info.id for info in found.values() if not isinstance(info, EndedRun) or info.branched]
+    stays: list[RunInfo | EndedRun] = []
     for at in range(0, len(ids), _PAGE):
         stays += [child for child in await store.branches(ids[at : at + _PAGE]) if child.id not in found]
     while stays:
@@ -323,7 +328,7 @@ async def _keep_parents(store: Store, found: dict[str, RunInfo], kept: dict[str,
             stays.append(parent)
 
 
-def _measure(info: RunInfo, found: Mapping[str, RunInfo], depths: dict[str, int]) -> None:
+def _measure(info: RunT, found: Mapping[str, RunT], depths: dict[str, int]) -> None:
     """Record, for a run and its ancestors, how many ancestors of each are among those found."""
     line = [info]
     while line[-1].id not in depths and line[-1].parent is not None and line[-1].parent in found:

@@ -129,6 +129,32 @@ class RunInfo:
     ended_at: float | None = None
 
 
+class EndedRun(NamedTuple):
+    """What a prune needs of a run that has ended.
+
+    Attributes:
+        size: The approximate bytes that it alone takes: its own steps, snapshots and messages. What its parents hold
+            does not count, nor what a store keeps once for several runs.
+        branched: Whether it has branches.
+        driver: As all others, what `RunInfo` has.
+    """
+
+    id: str
+    graph: str
+    status: Status
+    seq: int
+    created_at: float
+    updated_at: float
+    parent: str | None
+    parent_seq: int
+    starter: str | None
+    depth: int
+    size: int
+    branched: bool
+    tags: tuple[str, ...] = ()
+    driver: str | None = None
+
+
 def status_of(info: RunInfo) -> Status:
     """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
     if info.status == "running" and info.driver is None:
@@ -655,16 +681,20 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the approximate bytes that each run alone takes: its own steps, snapshots and messages.
+    async def ended(
+        self, status: Status, *, graph: str | None = None, after: EndedRun | None = None, limit: int = PAGE_LIMIT
+    ) -> Sequence[EndedRun]:
+        """Return what a prune needs of runs with a status that ends them, newest first by `created_at` then id.
 
-        What its parents hold does not count, nor what a store keeps once for several runs.
-
-        It reads them all. Unknown ids are left out.
+        Args:
+            status: Neither `running` nor `waiting`.
+            graph: Only runs of this graph.
+            after: The last one seen, for paging; it can be removed.
+            limit: At most how many.
         """
         ...
 
-    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+    async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store, in the given order. Return those that are kept, each with the reason.
 
         A run is removed if at that moment its status, `seq` and tags are those passed here, it is neither `running`

@@ -29,6 +29,7 @@ from graphengine.stores.base import (
     PAGE_LIMIT,
     ClaimedRun,
     Count,
+    EndedRun,
     InboxMessage,
     Loaded,
     OwnerInfo,
@@ -519,13 +520,22 @@ class MemoryStore:
         parents = set(run_ids)
         return [self._info(log) for log in self._logs.values() if log.info.parent in parents]
 
-    async def size_of(self, run_ids: Sequence[str]) -> Mapping[str, int]:
-        """Return the bytes of the steps of these runs as a store on disk would write them; see `Store.size_of`."""
+    async def ended(
+        self, status: Status, *, graph: str | None = None, after: EndedRun | None = None, limit: int = PAGE_LIMIT
+    ) -> Sequence[EndedRun]:
+        """Return what a prune needs of runs with a status; a size is that of the steps on disk. See `Store.ended`."""
         self._check_open()
-        logs = {run_id: self._logs[run_id] for run_id in run_ids if run_id in self._logs}
-        return {run_id: sum(len(encode_step(step)) for step in log.steps) for run_id, log in logs.items()}
+        end = inf if after is None else after.created_at, "" if after is None else after.id
+        logs = [log for log in self._logs.values() if log.status == status and graph in {None, log.info.graph}]
+        found = sorted((place[1:], log) for log in logs if (place := log.place(None))[1:] < end)
+        ended: list[EndedRun] = []
+        for _, log in found[::-1][: max(limit, 0)]:
+            size, info = sum(len(encode_step(step)) for step in log.steps), self._info(log)
+            facts = info.seq, info.created_at, info.updated_at, info.parent, info.parent_seq, info.starter, info.depth
+            ended.append(EndedRun(info.id, info.graph, status, *facts, size, log.branches > 0, info.tags, info.driver))
+        return ended
 
-    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+    async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
         self._check_open()
         kept: dict[str, str] = {}
@@ -536,7 +546,7 @@ class MemoryStore:
                 continue
             now = self._info(log)
             branches = (each.info.id for each in (self._logs.values() if log.branches else ()) if each.parent is log)
-            reason = reason_to_stay(now, expected, now.driver, next(branches, None))
+            reason = reason_to_stay(now.status, now.seq, now.tags, expected, now.driver, next(branches, None))
             if reason:
                 kept[expected.id] = reason
                 continue

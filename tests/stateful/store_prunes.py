@@ -99,16 +99,19 @@ class PruningMachine(StoreMachine):
         before_bytes, after_bytes = self.do(store.vacuum())
         assert 0 <= after_bytes <= before_bytes
 
-    @rule(place=places, run_ids=st.lists(ids, max_size=3))
-    def size_of(self, place: int, run_ids: Sequence[str]) -> None:
+    @rule(
+        place=places,
+        status=st.sampled_from(ENDINGS),
+        run_ids=st.lists(ids, max_size=3),
+    )
+    def ended(self, place: int, status: Status, run_ids: Sequence[str]) -> None:
         """Check that a run weighs at least its own steps, and that branches are counted separately."""
         _, store = self.at(place)
-        weights = self.do(store.size_of(run_ids))
-        assert weights.keys() == set(run_ids) & self.model.runs.keys()
-        for run_id, weight_bytes in weights.items():
-            run = self.model.runs[run_id]
+        for each in self.do(store.ended(status)):
+            run = self.model.runs[each.id]
             own = run.log[run.first.parent_seq :]
-            assert weight_bytes >= sum(len(cut(encode_step(each)).body) for each in own)  # texts can be shared
+            assert each.size >= sum(len(cut(encode_step(one)).body) for one in own)  # texts can be shared
+            assert each.branched == bool(self.model.branches([each.id]))
         found = [info.id for info in self.do(store.branches(run_ids))]
         assert sorted(found) == sorted(self.model.branches(run_ids))
 

@@ -170,12 +170,12 @@ async def test_a_child_stays_if_its_parent_is_resumed_meanwhile(
         monkeypatch.undo()
         is_broken.clear()
         await runner.resume("p", graph, wait_out=False).result()
-        return await runner.store.size_of(going)
+        return await runner.store.remove(going)
 
     is_broken = {"p"}
     graph = alone(Words, fails, "lengths", name="parents", node="node")
     await failing(runner.start(graph, run_id="p").result())
-    monkeypatch.setattr(runner.store, "size_of", resumes)
+    monkeypatch.setattr(runner.store, "remove", resumes)
     done = await runner.admin.prune(older_than=0, statuses=("finished", "failed"))
     assert (done.runs, done.kept["kid"]) == ((), "needed by parent p")
     assert await ids(runner) == ["kid", "p"]

@@ -88,7 +88,8 @@ SELECT is_known, is_new FROM post(%s::bigint, %s::text, %s::text, %s::text, %s::
 SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[], %s::text[]);
 
 -- name: remove
-SELECT remove_run(%s::text, %s::bigint, %s::text, %s::text, %s::integer, %s::text[]);
+SELECT x.id, remove_run(%s::text, %s::bigint, x.id, x.status, x.seq, string_to_array(x.tags, chr(10)))
+FROM unnest(%s::text[], %s::text[], %s::integer[], %s::text[]) AS x (id, status, seq, tags);
 
 -- name: lock
 SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%s::text[]) ORDER BY r.id FOR NO KEY UPDATE) AS locked;
@@ -226,16 +227,21 @@ SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank
 SELECT i.id, r.id, i.kind, i.payload, i.sum, i.key FROM runs AS r JOIN inbox AS i ON i.run = r.key
 WHERE r.id = ANY (%s::text[]) AND i.payload IS NOT NULL ORDER BY i.id;
 
--- name: size_of
-SELECT r.id, (
-    (SELECT coalesce(sum(octet_length(s.body)), 0) FROM steps AS s WHERE s.run = r.key)
-    + (SELECT coalesce(sum(octet_length(s.body)), 0) FROM snapshots AS s WHERE s.run = r.key)
-    + (SELECT coalesce(sum(octet_length(i.payload)), 0) FROM inbox AS i WHERE i.run = r.key)
-    + (SELECT coalesce(sum(octet_length(t.body)), 0) FROM texts AS t
-       WHERE t.digest IN (SELECT u.digest FROM text_uses AS u WHERE u.run = r.key)
-           AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest AND u.run <> r.key))
-)::bigint
-FROM runs AS r WHERE r.id = ANY (%s::text[]);
+-- name: ended
+SELECT r.id, r.graph, r.status, last_seq(r.key, r.parent_seq), r.created_at, coalesce(r.ended_at, r.created_at),
+    (SELECT p.id FROM runs AS p WHERE p.key = r.parent), r.parent_seq, r.starter, r.depth, (
+        (SELECT coalesce(sum(octet_length(s.body)), 0) FROM steps AS s WHERE s.run = r.key)
+        + (SELECT coalesce(sum(octet_length(s.body)), 0) FROM snapshots AS s WHERE s.run = r.key)
+        + (SELECT coalesce(sum(octet_length(i.payload)), 0) FROM inbox AS i WHERE i.run = r.key)
+        + (SELECT coalesce(sum(octet_length(t.body)), 0) FROM texts AS t
+           WHERE t.digest IN (SELECT u.digest FROM text_uses AS u WHERE u.run = r.key)
+               AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest AND u.run <> r.key))
+    )::bigint,
+    EXISTS (SELECT FROM runs AS c WHERE c.parent = r.key), ARRAY(SELECT t.tag FROM tags AS t WHERE t.run = r.key),
+    (SELECT o.id FROM owners AS o WHERE o.id = r.driver AND (o.id = %(owner)s::text OR is_alive(o)))
+FROM runs AS r WHERE r.status = %(status)s::text AND (%(graph)s::text IS NULL OR r.graph = %(graph)s::text)
+    AND r.created_at <= %(created_at)s::float8 AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text)
+ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
 
 -- name: has_trash
 SELECT EXISTS (SELECT FROM trash);

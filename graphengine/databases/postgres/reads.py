@@ -21,6 +21,7 @@ from graphengine.kernel import OwnerInfo, RunInfo, StoreCorrupt, StoreError, is_
 from graphengine.kernel.stores import (
     PAGE_LIMIT,
     Count,
+    EndedRun,
     InboxMessage,
     Loaded,
     StopOver,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import Page, Step
+    from graphengine.kernel import Page, Status, Step
     from graphengine.kernel.definitions import GraphSpec
     from graphengine.kernel.stores import Sort
 
@@ -502,9 +503,20 @@ def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
     ]
 
 
-def size_of(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
-    """Return the bytes of each run's own steps, snapshots, messages and texts."""
-    return dict(connection.execute(SQL["size_of"], (_ids(run_ids),)).fetchall())
+def ended(  # noqa: PLR0913 - the words of `Store.ended`
+    connection: Connection,
+    own: Own,
+    status: Status,
+    *,
+    graph: str | None = None,
+    after: EndedRun | None = None,
+    limit: int = PAGE_LIMIT,
+) -> list[EndedRun]:
+    """Return what a prune needs of runs that have ended, newest first."""
+    created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
+    values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
+    rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()
+    return [EndedRun._make((*facts, tuple(sorted(tags)), driver)) for *facts, tags, driver in rows]
 
 
 def _ids(run_ids: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.postgres.sessions import Connection
     from graphengine.kernel import RunInfo
+    from graphengine.kernel.stores import EndedRun
 
 _ROWS_AT_ONCE: Final = 500
 _TABLES: Final = (
@@ -32,16 +33,12 @@ _TABLES: Final = (
 )
 
 
-def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: int) -> dict[str, str]:
+def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: str, token: int) -> dict[str, str]:
     """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
-    kept: dict[str, str] = {}
-    with connection.transaction():
-        for info in runs:
-            values = owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags)
-            row = connection.execute(SQL["remove"], values).fetchone()
-            if row is not None and row[0]:
-                kept[info.id] = row[0]
-    return kept
+    expected = [(known(run.id), run.status, clamped(run.seq), "\n".join(run.tags)) for run in runs]
+    columns = [list(column) for column in zip(*expected, strict=True)] or [[], [], [], []]
+    rows = connection.execute(SQL["remove"], (owner, token, *columns)).fetchall()
+    return {run.id: reason for run, (_, reason) in zip(runs, rows, strict=True) if reason}
 
 
 def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:

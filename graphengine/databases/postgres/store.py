@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.kernel import Append, JsonValue, RunInfo, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import ClaimQuery, StopMark
+    from graphengine.kernel.stores import ClaimQuery, EndedRun, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -90,7 +90,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     branches = read_as_owner(reads.branches)
     stop_over = read(reads.stop_over)
     started = read_as_owner(reads.started)
-    size_of = read(reads.size_of)
+    ended = read_as_owner(reads.ended)
     owners = read_as_owner(reads.owners)
 
     def __init__(
@@ -257,7 +257,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             await self._announcement.wait()
         return self._announced
 
-    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+    async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
         owner, token = self._writing().id, writes.new_token()
         return await self._run(partial(removal.remove, runs=tuple(runs), owner=owner, token=token))

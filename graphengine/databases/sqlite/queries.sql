@@ -353,9 +353,14 @@ SELECT f.* FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent
 CROSS JOIN run_facts AS f ON f.key = child.key
 WHERE parent.id IN (SELECT value FROM json_each(?));
 
--- name: weight
--- The bytes of a run's own steps, snapshots and messages, and of the texts that no other run holds.
-SELECT (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
+-- name: ended
+-- A size is the bytes of its own steps, snapshots and messages, and of the texts that no other run holds.
+SELECT r.id, r.graph, r.status,
+    coalesce((SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
+              ORDER BY s.id DESC LIMIT 1), r.parent_seq),
+    r.created_at, coalesce(r.ended_at, r.created_at), (SELECT p.id FROM runs AS p WHERE p.key = r.parent), r.parent_seq,
+    r.starter, r.depth,
+    (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
      + (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
         WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
      + (SELECT coalesce(sum(length(CAST(payload AS BLOB))), 0) FROM inbox WHERE run = r.key)
@@ -365,30 +370,44 @@ SELECT (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id 
             UNION ALL
             SELECT json_extract(json_each.value, '$[1]') FROM snapshots AS s, json_each(iif(json_valid(s.texts), s.texts, '[]'))
             WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32 AND s.texts IS NOT NULL
-        ) AND NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key AND abs(u.row) >> 32 <> r.key))
-FROM runs AS r WHERE r.id = ?;
+        ) AND NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key AND abs(u.row) >> 32 <> r.key)),
+    EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key),
+    (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), r.driver
+FROM runs AS r WHERE r.status = :status AND r.status <> 'running' AND (:graph IS NULL OR r.graph = :graph)
+    AND (r.created_at, r.id) < (:created_at, :id)
+ORDER BY r.created_at DESC, r.id DESC LIMIT :limit;
 
--- name: a_branch
-SELECT id FROM runs WHERE parent = ? ORDER BY key LIMIT 1;
+-- name: to_remove
+SELECT r.id, r.key, r.status,
+    coalesce((SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
+              ORDER BY s.id DESC LIMIT 1), r.parent_seq),
+    (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), r.driver,
+    EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key)
+FROM json_each(?) CROSS JOIN runs AS r ON r.id = json_each.value;
 
--- name: trash_run
-INSERT INTO trash (key) VALUES (?);
+-- name: branches_of
+SELECT key, id FROM runs WHERE parent = ? ORDER BY key;
 
--- name: drop_run
-DELETE FROM runs WHERE key = ?;
+-- name: trash_runs
+INSERT INTO trash (key) SELECT value FROM json_each(?);
+
+-- name: drop_runs
+DELETE FROM runs WHERE key IN (SELECT value FROM json_each(?));
 
 -- name: drop_tags
-DELETE FROM tags WHERE run = ?;
+DELETE FROM tags WHERE run IN (SELECT value FROM json_each(?));
 
 -- name: drop_earlier_graph_specs
-DELETE FROM earlier_graph_specs WHERE run = ?;
+DELETE FROM earlier_graph_specs WHERE run IN (SELECT value FROM json_each(?));
 
 -- name: has_trash
 SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 
 -- name: some_trash
--- Never an existing run, even if a damaged row says so.
-SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT 1;
+-- The first removed run, and the key before which all rows from its own on are of removed runs: never those of an
+-- existing run, even if a damaged row says so.
+SELECT t.key, coalesce((SELECT r.key FROM runs AS r WHERE r.key > t.key ORDER BY r.key LIMIT 1), (SELECT max(key) + 1 FROM trash))
+FROM trash AS t WHERE t.key NOT IN (SELECT key FROM runs) ORDER BY t.key LIMIT 1;
 
 -- name: trim_at
 -- The newest snapshot among these rows of a run, whose steps no branch needs and none of which began one.
@@ -424,10 +443,10 @@ DELETE FROM snapshots WHERE id > :low AND id < :high AND id <= coalesce(
 ) RETURNING id, texts;
 
 -- name: sweep_inbox
-DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run = :key LIMIT :rows);
+DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run >= :key AND run < :end LIMIT :rows);
 
 -- name: swept
-DELETE FROM trash WHERE key = ?;
+DELETE FROM trash WHERE key >= ? AND key < ?;
 
 -- name: spare_graph_specs
 SELECT fingerprint FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)

@@ -10,6 +10,7 @@ can continue with the trash, so a crash between two strides loses nothing. New r
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find, from_row
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.kernel import encode_step, removed
-from graphengine.kernel.stores import reason_to_stay
+from graphengine.kernel.stores import PAGE_LIMIT, EndedRun, reason_to_stay
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.owners import Lease, Onlooker
     from graphengine.databases.sqlite.worker import Worker
-    from graphengine.kernel import RunInfo, Step
+    from graphengine.kernel import RunInfo, Status, Step
 
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""
@@ -59,30 +60,52 @@ def branches(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequen
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def size_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
-    """Return the bytes of each run's own steps, snapshots and messages."""
-    found = ((run_id, connection.execute(SQL["weight"], (run_id,)).fetchone()) for run_id in run_ids)
-    return {run_id: row[0] for run_id, row in found if row is not None}
+def ended(  # noqa: PLR0913 - the words of `Store.ended`
+    connection: sqlite3.Connection,
+    onlooker: Onlooker,
+    status: Status,
+    *,
+    graph: str | None = None,
+    after: EndedRun | None = None,
+    limit: int = PAGE_LIMIT,
+) -> list[EndedRun]:
+    """Return what a prune needs of runs that have ended, newest first."""
+    created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
+    values = {"status": status, "graph": graph, "created_at": created_at, "id": run_id, "limit": max(limit, 0)}
+    found: list[EndedRun] = []
+    for *facts, branched, tags, driver in connection.execute(SQL["ended"], values):
+        alive = None if driver is None else find(connection, facts[0], onlooker).info.driver
+        found.append(EndedRun._make((*facts, bool(branched), _tags(tags), alive)))
+    return found
 
 
-def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease) -> dict[str, str]:
+def _tags(joined: str | None) -> tuple[str, ...]:
+    return () if joined is None else tuple(sorted(joined.split("\n")))
+
+
+def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], lease: Lease) -> dict[str, str]:
     """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
+    ids = to_json([run.id for run in runs]).decode()
+    found = {run_id: facts for run_id, *facts in connection.execute(SQL["to_remove"], (ids,))}
     kept: dict[str, str] = {}
+    going: dict[int, None] = {}
     for expected in runs:
-        row = connection.execute(SQL["run_facts"], (expected.id,)).fetchone()
-        if row is None:
+        facts = found.pop(expected.id, None)
+        if facts is None:
             kept[expected.id] = "already removed"
             continue
-        found = from_row(connection, row, None)
-        owner = lease.other(connection, found.driver) if found.driver is not None else None
-        (branch,) = connection.execute(SQL["a_branch"], (found.key,)).fetchone() or (None,)
-        reason = reason_to_stay(found.info, expected, owner, branch)
+        key, status, seq, tags, driver, branched = facts
+        owner = None if driver is None else lease.other(connection, driver)
+        branches = connection.execute(SQL["branches_of"], (key,)) if branched else ()
+        branch = next((run_id for child, run_id in branches if child not in going), None)
+        reason = reason_to_stay(status, seq, _tags(tags), expected, owner, branch)
         if reason:
             kept[expected.id] = reason
-            continue
-        words.drop(connection, found.key)
-        for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
-            connection.execute(SQL[statement], (found.key,))
+        else:
+            going[key] = None
+    words.drop(connection, list(going))
+    for statement in ("trash_runs", "drop_tags", "drop_earlier_graph_specs", "drop_runs"):
+        connection.execute(SQL[statement], (to_json(list(going)).decode(),))
     return kept
 
 
@@ -118,23 +141,22 @@ def stride(connection: sqlite3.Connection) -> None:
     """Delete some rows of removed runs, inside the caller's transaction."""
     began = time.perf_counter()
     while (row := connection.execute(SQL["some_trash"]).fetchone()) is not None:
-        _free_some(connection, row[0])
+        _free_some(connection, *row)
         if time.perf_counter() - began >= STRIDE_SECONDS:
             return
 
 
-def _free_some(connection: sqlite3.Connection, key: int) -> None:
-    """Delete a few rows of one run, and its key once no row is left."""
-    low = key << KEY_BITS
-    high = low + _KEYS + 1
+def _free_some(connection: sqlite3.Connection, key: int, end: int) -> None:
+    """Delete a few rows of runs with keys from one on to before another, and their keys once no row is left."""
+    low, high = key << KEY_BITS, end << KEY_BITS
     for statement, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
         gone = connection.execute(SQL[statement], {"low": low, "high": high, "rows": rows}).fetchall()
         texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
         if len(gone) >= rows:
             return
-    deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "rows": _STEPS_AT_ONCE})
+    deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "end": end, "rows": _STEPS_AT_ONCE})
     if deleted.rowcount < _STEPS_AT_ONCE:
-        connection.execute(SQL["swept"], (key,))
+        connection.execute(SQL["swept"], (key, end))
 
 
 def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.kernel import Append, JsonValue, RunInfo, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import ClaimedRun, ClaimQuery
+    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, EndedRun
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -94,7 +94,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     branches = read_as_owner(removal.branches)
     stop_over = read(reads.stop_over)
     started = read_as_owner(reads.started)
-    size_of = read(removal.size_of)
+    ended = read_as_owner(removal.ended)
     owners = read_as_owner(taking.owners)
 
     def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
@@ -267,7 +267,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._writing()
         return await self._announcements.heard(after)
 
-    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+    async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
         lease = self._writing()
         return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))

@@ -61,9 +61,9 @@ def has(connection: sqlite3.Connection, key: int) -> bool:
     return upto is not None and key <= upto
 
 
-def count(connection: sqlite3.Connection, key: int, change: Literal[1, -1]) -> None:
-    """Count a run that `has` returned, as it is now, once more or once less: around each change of its status."""
-    connection.execute(SQL["count"], (change, key))
+def count(connection: sqlite3.Connection, keys: Sequence[int], change: Literal[1, -1]) -> None:
+    """Count runs as they are now once more or once less, those that are counted: around each change of a status."""
+    connection.execute(SQL["count"], (change, msgspec.json.encode(keys).decode()))
 
 
 def changed(connection: sqlite3.Connection, key: int) -> None:
@@ -74,13 +74,13 @@ def changed(connection: sqlite3.Connection, key: int) -> None:
         index(connection)
 
 
-def drop(connection: sqlite3.Connection, key: int) -> None:
-    """Take a run that is removed out of the index and the counts."""
-    if has(connection, key):
-        count(connection, key, -1)
-    connection.execute(SQL["not_due"], (key,))
+def drop(connection: sqlite3.Connection, keys: Sequence[int]) -> None:
+    """Take runs that are about to be removed out of the index and the counts."""
+    count(connection, keys, -1)
+    listed = (msgspec.json.encode(keys).decode(),)
+    connection.execute(SQL["not_due"], listed)
     if _exists(connection):
-        connection.execute(SQL["drop"], (key,))
+        connection.execute(SQL["drop"], listed)
 
 
 def index(connection: sqlite3.Connection) -> bool:
@@ -93,7 +93,7 @@ def index(connection: sqlite3.Connection) -> bool:
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
     made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
     connection.executemany(SQL["add"], made)
-    connection.executemany(SQL["not_due"], [(key,) for key in stale])
+    connection.execute(SQL["not_due"], (msgspec.json.encode(stale).decode(),))
     if new:
         connection.execute(SQL["count_new"], (new[0], new[-1]))
         connection.execute(SQL["keep_upto"], (new[-1],))

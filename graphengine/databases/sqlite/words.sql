@@ -19,7 +19,10 @@ INSERT INTO run_counts (graph, status, runs) SELECT graph, status, count(*) FROM
 ON CONFLICT (graph, status) DO UPDATE SET runs = runs + excluded.runs;
 
 -- name: count
-INSERT INTO run_counts (graph, status, runs) SELECT graph, status, ? FROM runs WHERE key = ?
+-- Of some runs, those that are counted, once more or once less.
+INSERT INTO run_counts (graph, status, runs)
+SELECT r.graph, r.status, ? * count(*) FROM json_each(?) CROSS JOIN runs AS r ON r.key = json_each.value
+WHERE r.key <= (SELECT upto FROM words_due WHERE run = 0) GROUP BY 1, 2
 ON CONFLICT (graph, status) DO UPDATE SET runs = runs + excluded.runs;
 
 -- name: changed
@@ -54,10 +57,10 @@ SELECT s.id, CAST(s.body AS BLOB), s.sum, s.texts FROM line JOIN steps AS s ON s
 REPLACE INTO run_words (rowid, words) VALUES (?, ?);
 
 -- name: drop
-DELETE FROM run_words WHERE rowid = ?;
+DELETE FROM run_words WHERE rowid IN (SELECT value FROM json_each(?));
 
 -- name: not_due
-DELETE FROM words_due WHERE run = ?;
+DELETE FROM words_due WHERE run IN (SELECT value FROM json_each(?));
 
 -- name: keep_upto
 INSERT INTO words_due (run, upto) VALUES (0, ?) ON CONFLICT (run) DO UPDATE SET upto = excluded.upto;

@@ -132,14 +132,14 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     changes = addition.status != "running" or sets_status or addition.summary is not None
     is_counted = changes and words.has(connection, key)
     if is_counted:
-        words.count(connection, key, -1)
+        words.count(connection, (key,), -1)
     if addition.status == "waiting":
         connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_ending(addition)})
     elif changes:
         driver = addition.owner if addition.status == "running" else None
         connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_ending(addition)})
     if is_counted:
-        words.count(connection, key, 1)
+        words.count(connection, (key,), 1)
         if addition.summary is not None:
             words.changed(connection, key)
     if addition.shot is not None:

@@ -390,15 +390,32 @@ class GrowingStores(StoreSuite):
         assert list(await store.branches([])) == []
 
     @scenario
-    async def test_a_run_weighs_its_own_data(self, store: Store) -> None:
-        """More steps weigh more, steps shared with a parent nothing; unknown runs are omitted."""
-        await new_run(store, "short", count=1)
-        await new_run(store, "long", count=50)
-        await branch(store, "child", "long", at=50)
-        found = await store.size_of(["short", "long", "child", "unknown"])
-        assert set(found) == {"short", "long", "child"}
-        assert found["child"] == 0
-        assert 30 * found["short"] < found["long"] < 70 * found["short"]
+    async def test_what_a_prune_needs_of_ended_runs(self, store: Store) -> None:
+        """The facts of `info`, newest first by page; more steps weigh more, steps shared with a parent nothing."""
+        await ended_run(store, "short", count=1)
+        await ended_run(store, "long", count=50)
+        await ended_run(store, "failed", status="failed")
+        await append(store, batch("child", await branch(store, "child", "long", at=50), [], "finished"))
+        other = replace(run_info("other", graph="h"), created_at=101.0, tags=("b", "a"), starter="long", depth=1)
+        await append(store, batch("other", await store.create(other, [], {"nodes": []}), [step(1)], "finished"))
+        found = list(await store.ended("finished"))
+        assert [run.id for run in found] == ["other", "short", "long", "child"]
+        for run in found:
+            info = await store.info(run.id)
+            for name in {*run._fields} - {"size", "branched"}:
+                assert getattr(run, name) == getattr(info, name), (run.id, name)
+        size = {run.id: run.size for run in found}
+        assert size["child"] == 0
+        assert 30 * size["short"] < size["long"] < 70 * size["short"]
+        assert [run.id for run in found if run.branched] == ["long"]
+        assert [run.id for run in await store.ended("finished", graph="g", limit=2)] == ["short", "long"]
+        assert [run.id for run in await store.ended("finished", after=found[1])] == ["long", "child"]
+        assert [run.id for run in await store.ended("failed")] == ["failed"]
+        await store.claim("failed")
+        assert (await store.ended("failed"))[0].driver is not None
+        assert await remove(store, "child") == {}
+        assert await store.remove([run for run in found if run.id in ("long", "other")]) == {}
+        assert [run.id for run in await store.ended("finished", after=found[0])] == ["short"]
 
     # -- texts
 

@@ -118,7 +118,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             store.owners,
             lambda: store.post("r", "answer", 1, "key"),
             lambda: store.inbox(["r"]),
-            lambda: store.size_of(["r"]),
+            lambda: store.ended("finished"),
         )
         for ask in asked:
             with refused(RunnerClosed):

@@ -804,26 +804,25 @@ END $$;
 -- Delete some rows of removed runs; false once none is left.
 CREATE FUNCTION sweep(p_rows integer) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    gone bigint;
+    gone bigint[] := ARRAY(SELECT t.key FROM trash AS t ORDER BY t.key LIMIT p_rows FOR UPDATE);
     count integer;
     spare bytea[];
 BEGIN
-    SELECT t.key INTO gone FROM trash AS t ORDER BY t.key LIMIT 1 FOR UPDATE;
-    IF NOT FOUND THEN
+    IF cardinality(gone) = 0 THEN
         RETURN false;
     END IF;
-    DELETE FROM steps AS s WHERE s.run = gone AND s.seq IN (
-        SELECT x.seq FROM steps AS x WHERE x.run = gone ORDER BY x.seq LIMIT p_rows);
+    DELETE FROM steps AS s WHERE (s.run, s.seq) IN (
+        SELECT x.run, x.seq FROM steps AS x WHERE x.run = ANY (gone) ORDER BY x.run, x.seq LIMIT p_rows);
     GET DIAGNOSTICS count = ROW_COUNT;
     IF count = p_rows THEN
         RETURN true;
     END IF;
-    DELETE FROM snapshots AS s WHERE s.run = gone;
-    DELETE FROM inbox AS i WHERE i.run = gone;
-    WITH dropped AS (DELETE FROM text_uses AS u WHERE u.run = gone RETURNING u.digest)
+    DELETE FROM snapshots AS s WHERE s.run = ANY (gone);
+    DELETE FROM inbox AS i WHERE i.run = ANY (gone);
+    WITH dropped AS (DELETE FROM text_uses AS u WHERE u.run = ANY (gone) RETURNING u.digest)
     SELECT array_agg(DISTINCT d.digest) INTO spare FROM dropped AS d;
     PERFORM drop_texts(spare);
-    DELETE FROM trash AS t WHERE t.key = gone;
+    DELETE FROM trash AS t WHERE t.key = ANY (gone);
     RETURN true;
 END $$;
 
