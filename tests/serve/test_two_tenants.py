@@ -48,7 +48,7 @@ class Try:
     @property
     def shows(self) -> bool:
         """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
-        blind = ("before=", "/lines", "/branches", "/usage", "/find", "/scores", "cancel")
+        blind = ("before=", "/lines", "/branches", "/children", "/usage", "/find", "/scores", "cancel")
         return self.is_about_run and self.body is None and not any(text in self.path for text in blind)
 
     def of(self, run_id: str) -> tuple[str, str, Any]:
@@ -100,7 +100,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "ANY /mcp": [],
 }
 READS = (
-    *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
+    *("branches", "children", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1", "story"),
 )
 LISTS = (

@@ -232,8 +232,9 @@ class Row(Part, omit_defaults=True):
         spots: The numbers of the nodes that it visits in the picture.
         edges: Those of the edges that it takes.
         agent: The agent that asked a model in it.
+        why: What the condition compared; why the answer before was rejected; what a tool failed with.
         count: How many items a map has that begins.
-        child: The run that the node started by it.
+        child: The run that the node started by it, or whose end it took up.
     """
 
     seq: int

@@ -186,7 +186,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         tone_of(step),
         list(outcome.to),
         outcome.edge,
-        _short(outcome.why if outcome.why and outcome.why != "otherwise" else ""),
+        _short(outcome.why if outcome.why and outcome.why != "otherwise" else _objection(step)),
         _text(step),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
@@ -194,7 +194,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         by["agent"],
         by["model"],
         facts.count if isinstance(facts, Mapped) else 0,
-        "".join(children_in([step])),
+        "".join(children_in([step])) or _ended_child(step),
     )
 
 
@@ -240,6 +240,21 @@ def _text(step: Step) -> str:
         case _:
             text = _updates(step)
     return _short(text)
+
+
+def _ended_child(step: Step) -> str:
+    """Return the child run whose end a step records; "" for other steps."""
+    facts = step.data
+    kind, _, rest = facts.key.partition("|") if isinstance(facts, Recorded) else ("", "", "")
+    return rest.rpartition("|")[0].rpartition(" ")[0] if kind == "end" and facts.name == "end" else ""  # type: ignore[union-attr]
+
+
+def _objection(step: Step) -> str:
+    """Return why the answer before a turn was rejected, or what a tool failed with; "" for other steps."""
+    facts = step.data
+    if not isinstance(facts, Recorded) or not isinstance(facts.value, dict):
+        return ""
+    return str(facts.value.get("feedback") or (facts.value.get("text") if facts.value.get("error") else "") or "")
 
 
 def _short(text: str) -> str:

@@ -139,7 +139,7 @@ class Views:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.tally, self.lines, self.branches, self.run, self.rows)
         more = (self.questions, self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs, self.today, self.tables
+        return *first, *more, self.children, self.graph, self.all_graphs, self.today, self.tables
 
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
@@ -237,6 +237,10 @@ class Views:
     async def branches(self, query: Query) -> Runs:
         """Return the direct branches of a run."""
         return runs_document(await self.store.branches([query.id()]))
+
+    async def children(self, query: Query) -> Runs:
+        """Return the runs that nodes of a run started."""
+        return runs_document(await as_answered(self.store, await self.store.started([query.id()])))
 
     async def run(self, query: Query) -> Run:
         """Return a run as of a step, with the steps just before it."""

@@ -24,6 +24,7 @@ export function Outcome({
   doing,
   now,
   tab,
+  failedChildren,
 }: {
   id: string;
   head: Found;
@@ -33,6 +34,7 @@ export function Outcome({
   doing: Doing | null;
   now: number;
   tab: (name: string) => void;
+  failedChildren: ListedRun[];
 }) {
   const isOver = !isUnderWay(head.shown);
   const end = useMemo(() => rows.findLast((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
@@ -40,7 +42,7 @@ export function Outcome({
   const hasFailed = head.error !== null && head.shown === "failed";
   const groups = useMemo(() => groupsOf(hasFailed ? wrong.slice(0, -1) : wrong), [wrong, hasFailed]);
   const place = head.ending && !head.error ? end : rows.findLast((row) => row.path);
-  const compared = useMemo(() => rows.findLast((row) => COMPARED.test(row.why)), [rows]);
+  const compared = useMemo(() => rows.findLast((row) => row.kind !== "recorded" && COMPARED.test(row.why)), [rows]);
   const key = isOver ? head.seq : 0;
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
   return (
@@ -82,20 +84,32 @@ export function Outcome({
             )}
           </p>
         </section>
-        <section hidden={hasFailed && !groups.length}>
+        <section hidden={hasFailed && !groups.length && !failedChildren.length}>
           <h3>What went wrong on the way</h3>
-          {groups.length ? (
+          {groups.length || failedChildren.length ? (
             <ul class="events">
+              {failedChildren.map((run) => (
+                <li key={run.run_id}>
+                  <Sign status="failed" />
+                  <span>
+                    the child run <Link to={runAddress(run.run_id)}>{run.title || run.run_id}</Link>{" "}
+                    {brief(run.summary?.reason || "", 140)}
+                  </span>
+                  <Chip>failed</Chip>
+                </li>
+              ))}
               {groups.slice(0, MOST).map(({ row, times }) => (
                 <li key={row.seq}>
                   <Sign status={row.tone === "failed" ? "failed" : "losses"} label={row.tone} />
                   <button class="link plain" onClick={() => select(row.seq)}>
                     <b>{times > 1 ? row.path.replace(/\[\d+\]$/, "") : row.path}</b>{" "}
-                    {row.tone === "rejected" ? `the answer of ${row.agent} was rejected` : brief(row.text, 140)}
+                    {row.tone === "rejected" && `the answer of ${row.agent} was rejected: `}
+                    {brief(["rejected", "broken"].includes(row.tone) ? row.why || row.text : row.text, 140)}
                   </button>
                   <Chip>
                     {times > 1 && `${times} × `}
                     {WORDS[row.tone]}
+                    {row.attempt > 1 && row.tone !== "retry" && ` after ${row.attempt} attempts`}
                   </Chip>
                 </li>
               ))}
@@ -133,11 +147,17 @@ const COMPARED = /(\S+) (-?\d[\d.]*) [<>]=? -?\d/;
 const ALL_COMPARED = new RegExp(COMPARED, "g");
 const MOST = 12; // kinds of problems that are listed
 
-/** Problems that differ only in the item, the attempt, a number or a name, once, with how often there were. */
+/**
+ * Problems that differ only in the item, the attempt, a number or a name, once, with how often there were. An attempt
+ * that was tried again is part of the failure or the fallback in which its visit ended.
+ */
 function groupsOf(rows: Row[]): { row: Row; times: number }[] {
   const found = new Map<string, { row: Row; times: number }>();
+  const visit = ({ path, visit: number }: Row) => `${path} ${number}`;
+  const ended = new Set(rows.filter(({ tone }) => tone === "failed" || tone === "fallback").map(visit));
   for (const row of rows) {
-    const key = likeness(`${row.path} ${row.tone} ${row.text}`);
+    if (row.tone === "retry" && ended.has(visit(row))) continue;
+    const key = likeness(`${row.path} ${row.tone} ${row.text} ${row.why}`);
     const group = found.get(key);
     if (group) group.times += 1;
     else found.set(key, { row, times: 1 });

@@ -10,14 +10,14 @@ import { Scores } from "./chart";
 import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
 import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
-import { canDrive, go, runAddress, useKeys, useNow, useWas, widthOf } from "./parts";
+import { canDrive, go, isUnderWay, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
 import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
 import { type Doing, StepView } from "./step";
 import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { Head, Row as Sent, Run as Found, Session } from "./types";
-import { ago, brief, cost, isLossy, lost, seconds, tokens } from "./words";
+import type { Head, ListedRun, Row as Sent, Run as Found, Session } from "./types";
+import { ago, brief, cost, count, dollars, isLossy, lost, seconds, tokens } from "./words";
 
 const TABS = ["run", "step", "state", "scores", "cost"];
 
@@ -125,6 +125,24 @@ function useRun(id: string) {
   return { head, rows, whole, error, live, missing, doing, setError };
 }
 
+/** The runs that nodes of a run started, by id; read again while one is under way. */
+function useChildren(id: string, rows: Row[]): Map<string, ListedRun> {
+  const number = useMemo(() => rows.filter((row) => row.child).length, [rows]);
+  const [found, setFound] = useState(new Map<string, ListedRun>());
+  const [tick, setTick] = useState(0);
+  useEffect(() => {
+    if (!number) return undefined;
+    let timer: ReturnType<typeof setTimeout>;
+    const taken = ({ runs }: { runs: ListedRun[] }) => {
+      setFound(new Map(runs.map((run) => [run.run_id, run])));
+      if (runs.some((run) => isUnderWay(run.status))) timer = setTimeout(() => setTick(tick + 1), 1000);
+    };
+    get("children", { id }).then(taken, () => {});
+    return () => clearTimeout(timer);
+  }, [id, number, tick]);
+  return found;
+}
+
 /** The line that has a step: the visit of a call, and the line itself. */
 function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: number | null } {
   let found: { line?: Line; map?: Line; item: number | null } = { item: null };
@@ -183,6 +201,8 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
   const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
   const losses = useMemo(() => lossesOf(rows, seen), [rows, seen]);
+  const children = useChildren(id, rows);
+  const failedChildren = [...children.values()].filter((run) => run.status === "failed");
   const choose = (spot: number, name: string) => {
     const visits = rows.filter((row) => row.spots.includes(spot));
     const found = visits.filter((row) => row.seq < seen).at(-1) || visits.at(-1);
@@ -192,7 +212,9 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const tab = (name: string) => to({ tab: name, at: name === "step" && !place.at ? seen : place.at, pane: "detail" });
   const drives = Boolean(head && canDrive(session, head.graph) && !session.read_only);
   const from = here.line && here.line.kind !== "event" ? Math.max(1, here.line.rows[0]!.seq - 1) : seen;
-  const branch = () => drives && to({ branch: `${place.at ? from : seen}` });
+  // Nothing is left to run where a run finished: the step before it is the last one that can be branched.
+  const most = Math.max(1, (head?.seq || 1) - Number(head?.status === "finished"));
+  const branch = () => drives && to({ branch: `${Math.min(place.at ? from : seen, most)}` });
   const relation = head?.parent ? `/compare?${query({ a: head.parent.run_id, b: id })}` : "";
   useKeys({
     " ": () => select(0),
@@ -273,15 +295,16 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
           ))}
         <span class="grow" />
         {drives && (
-          <button class="btn hide" onClick={() => to({ branch: `${seen}` })}>
-            Branch at step {seen}
+          <button class="btn hide" onClick={() => to({ branch: `${Math.min(seen, most)}` })}>
+            Branch at step {Math.min(seen, most)}
           </button>
         )}
         <Live on={live} />
         <Corner />
       </header>
       <Strip
-        {...{ head, now, lines, session, select, relation }}
+        {...{ head, now, lines, session, select, relation, failedChildren }}
+        hasChildren={children.size > 0}
         only={() => to({ only: "problems", pane: "trace" })}
       />
       {error && <Failure error={error} />}
@@ -293,7 +316,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         </section>
         <section class="t">
           <Trace
-            {...{ id, lines, rows, whole, select, notes, now, isLive }}
+            {...{ id, lines, rows, whole, select, notes, now, isLive, children, took: head.took }}
             total={head.seq}
             selected={seen}
             shown={{ only: place.only, search: place.find }}
@@ -304,7 +327,9 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         <section class="d panel" aria-label="Details">
           <Tabs names={names} now={place.tab} choose={tab} label="What to show" />
           <div class="body" role="tabpanel" aria-label={place.tab}>
-            {place.tab === "run" && <Outcome {...{ id, head, rows, session, select, doing, now }} tab={tab} />}
+            {place.tab === "run" && (
+              <Outcome {...{ id, head, rows, session, select, doing, now, failedChildren }} tab={tab} />
+            )}
             {place.tab === "step" && seen > 0 && here.map && (
               <>
                 <div class="title">
@@ -399,6 +424,8 @@ function Strip({
   session,
   relation,
   only,
+  failedChildren,
+  hasChildren,
 }: {
   head: Head;
   now: number;
@@ -407,6 +434,8 @@ function Strip({
   select: (seq: number) => void;
   relation: string;
   only: () => void;
+  failedChildren: ListedRun[];
+  hasChildren: boolean;
 }) {
   const losses = lost(head.losses);
   const was = useWas();
@@ -436,6 +465,11 @@ function Strip({
           <Sign status="losses" /> {losses}
         </Chip>
       )}
+      {failedChildren.length > 0 && !head.losses.failed_children && (
+        <Chip tone="bad">
+          <Sign status="failed" /> {count(failedChildren.length, "child run")} failed
+        </Chip>
+      )}
       {head.parent && (
         <span>
           branch of{" "}
@@ -456,10 +490,12 @@ function Strip({
           <b>{seconds(head.shown === "running" ? Math.max(head.took, now - head.began) : head.took)}</b>
         </span>
         {cost(head.usage) && (
-          <span>
-            <b>{cost(head.usage)}</b>
+          <span title="of its own steps">
+            <b>{ownCost(head)}</b>
+            {cost(head.inherited) && <small class="soft"> + {cost(head.inherited)} shared</small>}
           </span>
         )}
+        {hasChildren && <ChildrenCost id={head.run_id} seq={head.seq} />}
         {tokens(head.usage) && (
           <span>
             <b>{tokens(head.usage)}</b> tokens
@@ -471,12 +507,25 @@ function Strip({
           </span>
         )}
         <span>
-          <b>{head.seq.toLocaleString("en")}</b> {head.seq === 1 ? "step" : "steps"}
+          <b>{head.seq.toLocaleString()}</b> {head.seq === 1 ? "step" : "steps"}
         </span>
         <span title={new Date(head.updated_at * 1000).toLocaleString()}>{ago(head.updated_at, now)}</span>
       </span>
     </div>
   );
+}
+
+/** What a run's own steps cost, without what it shares with its parent. */
+function ownCost({ usage, inherited }: Head): string {
+  const [all, shared] = [usage.cost_usd, inherited.cost_usd];
+  return dollars(all === null || shared === null ? null : Math.max(0, all - shared));
+}
+
+function ChildrenCost({ id, seq }: { id: string; seq: number }) {
+  const [found] = useDocument("usage", { id, seq });
+  return found && found.children.cost_usd !== 0 ? (
+    <small class="soft">+ {dollars(found.children.cost_usd)} children</small>
+  ) : null;
 }
 
 function openMap(lines: Line[]): Line | null {

@@ -308,7 +308,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       onClick={() => change(name === "losses" ? { status: "", view: name } : { status: name, view: "" })}
     >
       {label}
-      {number !== undefined && <b>{number.toLocaleString("en")}</b>}
+      {number !== undefined && <b>{number.toLocaleString()}</b>}
     </button>
   );
   const ticks = useMemo(() => new Set(ticked), [ticked]);
@@ -447,7 +447,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
       )}
       {runs.length < total && !filters.status && runs.length >= PAGE && (
         <p class="soft small foot">
-          the newest {runs.length.toLocaleString("en")} of {total.toLocaleString("en")}; scroll for more
+          the newest {runs.length.toLocaleString()} of {total.toLocaleString()}; scroll for more
         </p>
       )}
     </main>

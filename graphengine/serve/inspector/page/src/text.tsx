@@ -213,7 +213,7 @@ export function Block({
       <summary>
         {name && <span class="tagged">{name}</span>}
         <span class="peek">{isOpen ? "" : brief(text.trim().slice(0, 400), 160)}</span>
-        <span class="end">{wordsOf(text).toLocaleString("en")} words</span>
+        <span class="end">{wordsOf(text).toLocaleString()} words</span>
       </summary>
       {isOpen && <div tabIndex={0}>{plain ? <pre>{text}</pre> : <Prompt text={text} />}</div>}
     </details>
@@ -353,7 +353,7 @@ function Alike({ text, isFirst, isLast }: { text: string; isFirst: boolean; isLa
     <>
       {head.trimEnd()}
       <button type="button" class="gap" onClick={() => setOpen(true)}>
-        {left.toLocaleString("en")} words alike
+        {left.toLocaleString()} words alike
       </button>
       {tail.trimStart()}
     </>
@@ -392,7 +392,7 @@ export function Reading({ title, text }: { title: ComponentChildren; text: strin
   return (
     <>
       <h3>
-        {title} <span class="soft">{wordsOf(text).toLocaleString("en")} words</span>
+        {title} <span class="soft">{wordsOf(text).toLocaleString()} words</span>
         <span class="end">
           <Copy text={text} />
           <button class="btn bare small" aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>

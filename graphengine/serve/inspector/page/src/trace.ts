@@ -120,6 +120,7 @@ export function linesOf(rows: Row[]): Line[] {
     return made;
   };
   for (const row of rows) {
+    if (row.kind === "message" && row.text.startsWith("ge:end:")) continue; // the end of a child, which has its line
     const last = top.at(-1);
     if (row.kind === "removed" && last?.rows[0]?.kind === "removed") {
       last.rows.push(row); // thousands, of which only numbers and times are left
@@ -169,6 +170,11 @@ function take(visit: Line, row: Row): void {
   else if (!EVENTS.includes(row.kind)) visit.isOpen = true;
   visit.tone = row.tone === "waiting" ? visit.tone : worse(visit.tone, row.tone);
   if (row.kind !== "recorded") return;
+  const begun = row.child && visit.below.find((each) => each.rows[0]!.child === row.child);
+  if (begun) {
+    begun.rows.push(row);
+    return;
+  }
   const call = line(`call ${row.seq}`, "call", row.agent || row.text, row, visit.depth + 1);
   Object.assign(call, { rows: [row], seq: row.seq, to: row.at, isOpen: false, cost: row.cost_usd });
   call.tone = row.tone === "broken" ? "broken" : "";
@@ -239,7 +245,8 @@ export interface Scale {
   x: (time: number) => number;
   /** Marks: a place, and how long the run had worked until there. */
   marks: [number, number][];
-  cuts: [number, number][];
+  /** Where nothing ran: from, to, and for how long. */
+  cuts: [number, number, number][];
 }
 
 const GAP = 0.03; // of the axis, for each cut
@@ -294,7 +301,13 @@ export function scaleOf(lines: Line[], now: number): Scale {
     return Math.min(1, Math.max(0, begins[low]! + (Math.min(Math.max(time, from), to) - from) * rate));
   };
   const marks = [0, 0.25, 0.5, 0.75, 1].map((each): [number, number] => [each, each * length]);
-  return { x, marks, cuts: begins.slice(1).map((each): [number, number] => [each - gap, each]) };
+  return {
+    x,
+    marks,
+    cuts: begins.slice(1).map((each, index): [number, number, number] => {
+      return [each - gap, each, joined[index + 1]![0] - joined[index]![1]];
+    }),
+  };
 }
 
 /** How a map goes on: how many are done, and how long the rest takes if it goes on as it did. */

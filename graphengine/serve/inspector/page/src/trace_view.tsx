@@ -3,7 +3,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get } from "./api";
-import { Icon, Link, List, Sign, runAddress, useKeys } from "./parts";
+import { Icon, Link, List, Sign, isUnderWay, runAddress, useKeys } from "./parts";
+import type { ListedRun } from "./types";
 import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf } from "./trace";
 import { brief, count, dollars, seconds } from "./words";
 
@@ -30,6 +31,8 @@ export function Trace({
   notes,
   now,
   isLive,
+  took,
+  children,
 }: {
   id: string;
   lines: Line[];
@@ -43,6 +46,8 @@ export function Trace({
   notes: Map<number, string>;
   now: number;
   isLive: boolean;
+  took: number;
+  children: Map<string, ListedRun>;
 }) {
   const [turned, setTurned] = useState<Set<string>>(new Set());
   const [within, setWithin] = useState<Set<number>>(new Set());
@@ -83,9 +88,11 @@ export function Trace({
   }, [search, shown.only, within, notes]);
   const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
   const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
-  const isShort = scale.marks.at(-1)![1] < 1;
+  const worked = isLive ? scale.marks.at(-1)![1] : took; // as the header has it
+  const isShort = worked < 1;
   const timed = (time: number) => (isShort ? `${Math.round(time * 1000)} ms` : seconds(time));
-  const marks = scale.marks.map(([at, time]) => [at, timed(time)] as const);
+  const isFree = (at: number) => scale.cuts.every(([from, to]) => at < from - 0.07 || at > to + 0.03);
+  const marks = scale.marks.map(([at]) => [at, isFree(at) ? timed(at * worked) : ""] as const);
   const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const index = indexOf(found, selected);
   const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;
@@ -162,7 +169,7 @@ export function Trace({
         <div class="soft lines">
           {whole
             ? count(found.length, "line")
-            : `reading ${total.toLocaleString("en")} steps, the last ${rows.length} are here`}
+            : `reading ${total.toLocaleString()} steps, the last ${rows.length} are here`}
         </div>
         <div>
           {marks.map(([at, words], index) =>
@@ -172,6 +179,11 @@ export function Trace({
               </span>
             ),
           )}
+          {scale.cuts.map(([from, , gap]) => (
+            <span key={`cut ${from}`} class="paused" style={{ left: `${from * 100}%` }}>
+              ‖ {seconds(gap)}
+            </span>
+          ))}
         </div>
       </div>
       <List
@@ -192,6 +204,7 @@ export function Trace({
             select={select}
             turn={turn}
             note={line.rows.map((row) => notes.get(row.seq)).find(Boolean)}
+            child={line.kind === "call" ? children.get(line.rows[0]!.child) : undefined}
           />
         )}
       />
@@ -222,6 +235,7 @@ function TraceLine({
   select,
   turn,
   note,
+  child,
 }: {
   line: Line;
   scale: Scale;
@@ -232,6 +246,7 @@ function TraceLine({
   select: (seq: number) => void;
   turn: (line: Line) => boolean;
   note: string | undefined;
+  child: ListedRun | undefined;
 }) {
   const last = line.rows.at(-1);
   const sign = { failed: "failed", retry: "losses", fallback: "losses", rejected: "losses", broken: "losses" }[
@@ -262,7 +277,7 @@ function TraceLine({
           <span class="fold" />
         )}
         <span class="l">
-          <Name line={line} />
+          {child ? <Child run={child} /> : <Name line={line} />}
           {note && (
             <span class="note">
               {" "}
@@ -277,6 +292,8 @@ function TraceLine({
           {line.isOpen && !isWaiting && isLive && <Sign status="running" />}
           {lostWords
             ? ` ${lostWords}`
+            : child
+            ? ` ${!child.summary || child.summary.cost_usd === 0 ? "" : dollars(child.summary.cost_usd)}`
             : line.kind === "call"
             ? ` ${line.cost === null ? "" : line.cost ? dollars(line.cost) : seconds(last?.took)}`
             : last?.targets.length
@@ -284,7 +301,35 @@ function TraceLine({
               : ""}
         </span>
       </div>
-      <Lane line={line} scale={scale} now={now} isLive={isLive} />
+      {child ? (
+        <ChildLane run={child} scale={scale} now={now} />
+      ) : (
+        <Lane line={line} scale={scale} now={now} isLive={isLive} />
+      )}
+    </div>
+  );
+}
+
+function Child({ run }: { run: ListedRun }) {
+  return (
+    <>
+      <Sign status={run.status} /> <Link to={runAddress(run.run_id)}>{run.title || run.run_id}</Link>{" "}
+      <span class="soft">{run.graph}</span>
+    </>
+  );
+}
+
+/** A child run from its beginning to its end. */
+function ChildLane({ run, scale, now }: { run: ListedRun; scale: Scale; now: number }) {
+  const to = isUnderWay(run.status) ? now : run.updated_at;
+  const [begin, end] = [scale.x(run.created_at), scale.x(to)];
+  return (
+    <div class="lane">
+      <i
+        class={`bar ${run.status === "failed" ? "bad" : ""}`}
+        title={`${run.status}, ${seconds(to - run.created_at)}`}
+        style={{ left: percent(begin), width: percent(end - begin) }}
+      />
     </div>
   );
 }
@@ -362,8 +407,13 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
   const title = `${seconds(ended - line.from)}`;
   return (
     <div class="lane">
-      {scale.cuts.map(([cut, end]) => (
-        <i key={cut} class="cut" style={{ left: percent(cut), width: percent(end - cut) }} />
+      {scale.cuts.map(([cut, end, gap]) => (
+        <i
+          key={cut}
+          class="cut"
+          title={`waited ${seconds(gap)}`}
+          style={{ left: percent(cut), width: percent(end - cut) }}
+        />
       ))}
       {waits.map(([begin, end]) => (
         <i

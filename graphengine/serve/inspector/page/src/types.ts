@@ -440,6 +440,7 @@ export interface Row {
   tone?: string;
   targets?: string[];
   edge?: string;
+  /** What the condition compared; why the answer before was rejected; what a tool failed with. */
   why?: string;
   text?: string;
   /** The numbers of the nodes that it visits in the picture. */
@@ -452,7 +453,7 @@ export interface Row {
   model?: string;
   /** How many items a map has that begins. */
   count?: number;
-  /** The run that the node started by it. */
+  /** The run that the node started by it, or whose end it took up. */
   child?: string;
 }
 
@@ -813,6 +814,7 @@ export interface Waypoint {
 export interface Answers {
   all_graphs: Record<string, Record<string, number>>;
   branches: Runs;
+  children: Runs;
   compare: Comparison;
   find: number[];
   graph: Graph;

@@ -5,10 +5,14 @@ import type { Usage } from "./types";
 
 export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "cancelled", "finished"];
 
+/** A number with so many decimals, as the reader's locale writes it. */
+const places = (value: number, most: number, least = most): string =>
+  value.toLocaleString(undefined, { minimumFractionDigits: least, maximumFractionDigits: most });
+
 export function seconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return "";
   if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
-  if (value < 9.95) return `${value.toFixed(1)} s`;
+  if (value < 9.95) return `${places(value, 1)} s`;
   if (value < 120) return `${Math.round(value)} s`;
   if (value < 7200) return `${Math.round(value / 60)} min`;
   return value < 172800 ? `${Math.round(value / 3600)} h` : `${Math.round(value / 86400)} d`;
@@ -43,9 +47,7 @@ export function dollars(amount: number | null | undefined): string {
   if (amount === null || amount === undefined) return "unknown cost";
   if (!amount) return "$0";
   const exponent = Number(amount.toExponential(1).split("e")[1]);
-  const places = Math.max(4, Math.min(20, 1 - exponent));
-  const text = amount.toFixed(places);
-  return `$${places > 4 ? text.replace(/0+$/, "") : text}`;
+  return `$${places(amount, Math.max(4, Math.min(20, 1 - exponent)), 4)}`;
 }
 
 /** What models cost; "" if none was asked that has a price. */
@@ -60,7 +62,7 @@ export function both(one: number | null, other: number | null): number | null {
 }
 
 export function kilo(number: number): string {
-  return number < 1000 ? `${number}` : `${(number / 1000).toFixed(1)} k`;
+  return number < 1000 ? `${number}` : `${places(number / 1000, 1)} k`;
 }
 
 export function tokens(usage: { input_tokens: number; output_tokens?: number } | null | undefined): string {
@@ -89,7 +91,7 @@ export function isLossy(losses: Record<string, number> | null | undefined): bool
 }
 
 export function count(number: number, noun: string): string {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 export function wordsOf(text: string): number {
