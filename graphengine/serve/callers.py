@@ -191,12 +191,15 @@ class CallersStore:
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """Return a range of a log."""
-        await self.info(run_id)
+        if not caller().sees_all:
+            await self.info(run_id)
         return await self._store.steps(run_id, after, upto)
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
         """Return the undelivered messages of these runs."""
-        return await self._store.inbox([info.id for info in await self.infos(run_ids)])
+        if not caller().sees_all:
+            run_ids = [info.id for info in await self.infos(run_ids)]
+        return await self._store.inbox(run_ids)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs."""

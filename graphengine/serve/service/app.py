@@ -290,7 +290,8 @@ class Service:
                 await self.in_time(following, seconds)
             finally:
                 await cancelled(following)
-        return await self._now(info.id)
+            return await self._now(info.id)
+        return await self._now(info)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question of a run."""
@@ -343,12 +344,12 @@ class Service:
         """Return the row of a run, to a caller with a right. Raises: NotAllowed, UnknownRun."""
         return await self.runner.info(run_id, right)
 
-    async def _now(self, run_id: str, status: int = 200) -> Response:
-        """Return a run as it is now; but its id to a caller who may not read it."""
+    async def _now(self, run: str | RunInfo, status: int = 200) -> Response:
+        """Return a run as it is now; but its id to a caller who may not read it. The row must just have been read."""
         if not caller().may("read"):
-            return json_answer({"run_id": run_id}, status)
-        info = await self.info_of(run_id)
-        snapshot = await load_now(self.runner.store, run_id)
+            return json_answer({"run_id": run if isinstance(run, str) else run.id}, status)
+        info = await self.runner.info(run)
+        snapshot = await load_now(self.runner.store, info.id)
         graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(compiled(graph), snapshot)

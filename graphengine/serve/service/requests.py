@@ -6,6 +6,7 @@ The structs are what requests are checked against, and what the OpenAPI descript
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert
@@ -162,7 +163,7 @@ def parameters_of(request: Request, kind: type[S]) -> S:
         InputError: One is unknown, given more than once, or invalid.
     """
     given: dict[str, Any] = {}
-    lists = [each.name for each in fields(kind) if each.default_factory is list]
+    lists = _lists_of(kind) if request.query_params else frozenset[str]()
     for name in request.query_params:
         texts = request.query_params.getlist(name)
         given[name] = texts if name in lists else texts[0]
@@ -170,6 +171,12 @@ def parameters_of(request: Request, kind: type[S]) -> S:
             repair = "give it once, with a value"
             raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
     return _checked(given, kind, "parameter ", "parameter")
+
+
+@lru_cache
+def _lists_of(kind: type[Struct]) -> frozenset[str]:
+    """Return the parameters that can be given more than once."""
+    return frozenset(each.name for each in fields(kind) if each.default_factory is list)
 
 
 def fields_of(body: object, kind: type[S]) -> S:
