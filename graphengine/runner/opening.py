@@ -158,12 +158,11 @@ async def _create(
         due_at=next_due(snapshot) if snapshot.waiting else None,
         tags=tags,
         summary=summary_of(snapshot) if snapshot.status != "running" else None,
+        tenant=None if place is None else place.tenant,
         **begun_as(snapshot),
     )
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
-    if place is not None:
-        info = replace(info, tenant=place.tenant)
     if place is not None and place.queue is not None:
         info = replace(info, queue=place.queue, priority=place.priority, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)

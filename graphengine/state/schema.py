@@ -213,9 +213,9 @@ class StateType(Generic[S]):
             what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
             text = f"the state is {what}, not {self.model.__name__} or a mapping"
             raise InputError(text, where=where, repair=f"pass {self.model.__name__}(…) or a mapping of its fields")
-        known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
-        unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
-        if unknown:
+        unknown = [key for key in given if key not in self.fields]  # type: ignore[attr-defined]
+        aliases = {field.info.alias for field in self.fields.values()} if unknown else ()
+        if unknown := [key for key in unknown if key not in aliases]:
             raise self._of_unknown(given, unknown, where)
         try:
             plain = unmarked(given)

@@ -74,13 +74,12 @@ class _Log:
     """
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
-        self.info = info
+        self.info = info if info.began_with else replace(info, began_with=info.fingerprint)
         self.parent = parent
         self.steps = list(steps)
         self.next_seq = info.parent_seq + len(steps) + 1
         self.status: Status = info.status
         self.fingerprint = info.fingerprint
-        self.info = replace(info, began_with=info.began_with or info.fingerprint)
         self.due_at = info.due_at if info.status == "waiting" else None
         self.fence = 0 if info.queued else 1
         self.driver_fence: int | None = None if info.queued else 1
