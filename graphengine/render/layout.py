@@ -169,7 +169,8 @@ class _Request:
         wide, high = block_size(arrow.lines)
         around = self._around(arrow.target)
         self.parents[arrow.id] = next(each for each in self._around(arrow.source) if each in around)
-        size = (max(wide + 8, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
+        room = 16 if arrow.source == arrow.target else 8
+        size = (max(wide + room, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
         self._node(arrow.id, size, self.parents[arrow.id])
         first = self._edge(source, arrow.id, weight, back=back)
         self.ways[arrow.id] = [first, self._edge(arrow.id, target, weight * 8 if lands else weight, back=arrow.back)]
@@ -206,7 +207,9 @@ class _Request:
             if arrow.tail:
                 route[0] = _landing(route[0][::-1], rects[arrow.tail])[::-1]
             if arrow.lines and arrow.source == arrow.target:
-                rects[arrow.id] = _shorter(route, rects[arrow.id], routes)
+                others = {name: lines for name, lines in routes.items() if name != arrow.id}
+                rects[arrow.id] = _shorter(route, rects[arrow.id], others)
+                _go_around(route, rects[arrow.id])
             elif not arrow.lines:
                 rects.pop(arrow.id, None)
                 routes[arrow.id] = [[point for line in route for point in line]]
@@ -257,6 +260,19 @@ def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
     top = min(max(ends) + _GAP, label.y)
     out[-1], back[0] = (out[-1][0], top), (back[0][0], top)
     return label._replace(y=top)
+
+
+def _go_around(loop: list[list[Point]], label: Rect) -> None:
+    """Lead the halves of a loop, which meet its label from above, around it, so that they meet below it."""
+    out, back = loop
+    (x, y), (other, _) = out[-1], back[0]
+    if round(out[-2][0] - x) or round(back[1][0] - other):  # a picture that is read from left to right
+        return
+    sides = label.x, label.x + label.wide
+    left, right = sides if x < other else sides[::-1]
+    bottom = (label.middle[0], label.y + label.high)
+    out += [(left, y), (left, bottom[1]), bottom]
+    back[:0] = [bottom, (right, bottom[1]), (right, y)]
 
 
 def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:

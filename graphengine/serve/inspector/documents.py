@@ -350,11 +350,12 @@ class Seen(Part, kw_only=True):
 
 
 class Box(Part):
-    """A node in a picture."""
+    """A node in a picture; `folded` if it stands for the graph that it is."""
 
     spot: int | None
     name: str
     shape: str
+    folded: bool
 
 
 class Arrow(Part):
@@ -365,9 +366,13 @@ class Arrow(Part):
 
 
 class Picture(Part):
-    """The picture of a graph; without `svg`, `trouble` is why it cannot be drawn."""
+    """The picture of a graph; without `svg`, `trouble` is why it cannot be drawn.
+
+    `legend` is what its signs mean; `nodes` has every node, also those in folded graphs.
+    """
 
     words: str
+    legend: Sequence[str]
     boxes: Mapping[str, Box]
     arrows: Mapping[str, Arrow]
     nodes: Mapping[int, str]

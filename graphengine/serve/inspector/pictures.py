@@ -6,6 +6,7 @@ A picture is drawn without a run. The page lights its parts as at the selected s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as copied
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from graphengine.render.scopes import path_at, scopes_of
 from graphengine.serve.inspector.documents import Arrow, Box, Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from graphengine.kernel import Place
     from graphengine.kernel.definitions import GraphSpec
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Scope, Spot
 
-_KEPT: Final = 16
+_KEPT: Final = 64
+_MOST_BOXES: Final = 12
+"""Up to so many nodes nothing is folded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,21 @@ class GraphLayout:
         found = [(place, index) for place, scope in self.scopes.items() for index in range(len(scope.edges))]
         return {edge: number for number, edge in enumerate(found)}
 
+    def folded(self, opened: Iterable[str]) -> frozenset[str]:
+        """Return the nodes that are graphs and are folded to a box, so that few boxes are shown, of readable size.
+
+        Args:
+            opened: The paths of nodes; a graph is not folded that is one of these, or has one of them inside.
+        """
+        inner = {path_at(place[:-1], place[-1][0]) for place in self.scopes if place}
+        if sum(len(scope.nodes) for scope in self.scopes.values()) <= _MOST_BOXES:
+            return frozenset()
+        return frozenset(
+            path
+            for path in inner
+            if not any(each == path or each.startswith((f"{path}/", f"{path} (")) for each in opened)
+        )
+
     @property
     def shape(self) -> list[object]:
         """The nodes and edges without their conditions: graphs with the same shape have the same numbers."""
@@ -62,24 +80,31 @@ class GraphLayout:
 
 
 @lru_cache(maxsize=_KEPT)
-def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Picture:
+def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme, folded: frozenset[str] = frozenset()) -> Picture:
     """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread.
+
+    Nodes with the paths in `folded` are a box each.
 
     Where it cannot be laid out, the graph is described in words.
     """
     from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 
-    drawing = drawing_of(atlas.graph_spec, detail=detail)
+    whole = drawing_of(atlas.graph_spec, fold=folded, detail=detail)
+    drawing = copied(whole, legend=())
     spots, edges = atlas.spots, atlas.edges
     nodes = {number: path_at(*spot) for spot, number in spots.items()}
-    found = Picture(plain_text(drawing), {}, {}, nodes)
+    found = Picture(plain_text(whole), [line.text for line in whole.legend], {}, {}, nodes)
     try:
         svg = svg_of(drawing, theme, is_part=True)
     except RenderError as error:
         return replace(found, trouble=f"{error.message}; {error.repair}")
     prefix = f"{name_in(svg)}-"
     parts: list[Part] = [*drawing.boxes, *drawing.clusters]
-    boxes = {prefix + each.id: Box(spots.get(each.spot), each.name, each.shape) for each in parts if each.spot}
+    boxes = {
+        prefix + each.id: Box(spots.get(each.spot), each.name, each.shape, path_at(*each.spot) in folded)
+        for each in parts
+        if each.spot
+    }
     arrows = {
         prefix + each.id: Arrow([edges[e] for e in each.edges if e in edges], prefix + each.target)
         for each in drawing.arrows

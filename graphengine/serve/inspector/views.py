@@ -351,14 +351,15 @@ class Views:
         return found
 
     async def picture(self, query: Query) -> Picture:
-        """Return the picture of a graph."""
+        """Return the picture of a graph, with `whole` or with its graphs folded that have no node of `open` inside."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
         theme = query.one_of("theme", get_args(Theme)) or "light"
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
         atlas = await self.books.atlas(fingerprint if is_known else "")
-        return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))
+        folded = frozenset[str]() if query.text("whole") else atlas.folded(query.texts("open"))
+        return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme), folded)
 
     async def compare(self, query: Query) -> Comparison:
         """Return where two runs part, and the rows and pictures of both."""

@@ -213,3 +213,24 @@ def write_some(path: Path) -> None:
             await record_some(runner)
 
     asyncio.run(whole())
+
+
+def halls(broken: str = "") -> Graph[State]:
+    """Return a graph of three graphs of five nodes each, of which the last one of a hall can fail."""
+
+    def step(n: int) -> int:
+        return n + 1
+
+    def breaks() -> int:
+        raise RuntimeError("it broke")
+
+    graph = Graph("halls", State)
+    for hall in ("north", "middle", "south"):
+        inner = Graph(hall, State, result="n")
+        names = [f"{hall}_{number}" for number in range(5)]
+        for name in names:
+            inner.add_node(name, breaks if (hall, name[-1]) == (broken, "4") else step, writes="n")
+        inner.add_path(START, *names, END)
+        graph.add_node(hall, inner, writes="n")
+    graph.add_path(START, "north", "middle", "south", END)
+    return graph

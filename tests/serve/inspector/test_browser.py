@@ -30,6 +30,7 @@ from tests.serve.inspector.graphs import (
     checked,
     counter,
     flaky,
+    halls,
     losing,
     mailing,
     record,
@@ -285,7 +286,7 @@ def test_two_runs_are_compared_on_one_picture(url: str, visit: Opened) -> None:
     page = visit(url, "/compare?a=five&b=other")
     expect(page.locator(".change").first).to_contain_text(re.compile("n.*2 → 3"))
     expect(page.locator(".parted").first).to_contain_text("parts here")
-    expect(page.locator(".picture svg")).to_be_visible()
+    expect(page.locator(".canvas svg")).to_be_visible()
     expect(page.locator(".vs")).to_contain_text("visits since")
 
 
@@ -779,6 +780,35 @@ def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit:
     expect(page.locator(".command")).to_contain_text("check flaky")
     page = visit(acting, "/graph?graph=essay")
     expect(page.locator("main")).to_contain_text("`check` finds none in tests/serve/inspector/driven.py")
+
+
+def test_a_large_graph_opens_where_its_run_is(database: Path, visit: Opened) -> None:
+    """Graphs inside are a box each, but the one in which the run failed; others open, and all of them when enlarged."""
+
+    async def fail() -> None:
+        async with Runner(database) as runner:
+            with suppress(RunFailed):
+                await runner.start(halls("middle"), State(), run_id="halls").result()
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(asyncio.run, fail()).result()
+    with served(database, "--read-only") as url:
+        page = opened_run(visit(url, "/run?id=halls"))
+        nodes = page.locator(".picture .node > text")
+        expect(page.locator(".picture h2")).to_have_text("18 nodes")
+        expect(page.locator(".picture .lit-failed", has_text="middle_4")).to_be_visible()
+        expect(nodes.filter(has_text="north_")).to_have_count(0)
+        page.locator(".picture .node", has_text="south").click()
+        expect(nodes.filter(has_text="south_")).to_have_count(5)
+        expect(nodes.filter(has_text="middle_")).to_have_count(0)
+        page.keyboard.press("o")
+        expect(nodes.filter(has_text="_")).to_have_count(0)
+        expect(page.locator(".picture .lit-failed", has_text="middle")).to_be_visible()
+        page.keyboard.press("e")
+        expect(nodes.filter(has_text="_")).to_have_count(15)
+        page.keyboard.press("Escape")
+        expect(nodes.filter(has_text="_")).to_have_count(0)
+        expect(page.locator(".legend")).to_contain_text("a click opens it")
 
 
 def test_a_run_of_another_process_is_seen_live(acting: str, written: Path, visit: Opened) -> None:

@@ -30,6 +30,7 @@ const KEYS = [
   ["/", "search"],
   ["g", "the list of runs"],
   ["q", "the open questions"],
+  ["e o", "enlarge the graph, fold its graphs"],
   ["Esc", "close"],
   ["?", "these keys"],
 ];

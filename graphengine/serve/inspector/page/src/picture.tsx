@@ -2,18 +2,19 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { get } from "./api";
-import { Failure, type Problem, elementOf, useDark } from "./parts";
+import { type Query, get } from "./api";
+import { Failure, Icon, type Problem, elementOf, useDark, useKeys } from "./parts";
 import type { Counts } from "./trace";
-import type { Picture as Found, PlaceState } from "./types";
+import type { Box, Picture as Found, PlaceState } from "./types";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const LEGIBLE = 0.58;
+const LEGIBLE = 0.85;
+const FEW = 12; // up to so many nodes nothing is folded
 const POINT = 4 / 3; // in pixels
 const HOWS: Record<string, string> = { waiting: "waits", failed: "failed", here: "now" };
 const pictures = new Map<string, Promise<Found>>();
 
-function load(parameters: Record<string, string>): Promise<Found> {
+function load(parameters: Query): Promise<Found> {
   const key = JSON.stringify(parameters);
   let made = pictures.get(key);
   if (!made) {
@@ -60,11 +61,22 @@ export function Picture({
   const [found, setFound] = useState<Found | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [wordy, setWordy] = useState(false);
+  const [opened, setOpened] = useState<string | null>(null); // the graph that the reader opened; "" if they folded all
+  const [large, setLarge] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const dark = useDark();
+  const now = found && currentOf(standings, found.nodes);
+  const open = opened ?? (chosen || now || "");
+  const whole = large || marks ? "1" : "";
+  useEffect(() => setOpened(null), [chosen, now]);
+  useKeys({
+    e: () => setLarge((was) => !was),
+    o: () => setOpened(""),
+    ...(large ? { Escape: () => setLarge(false) } : {}),
+  });
   useEffect(() => {
     let gone = false;
-    load({ fingerprint, detail, theme: dark ? "dark" : "light" }).then((made) => {
+    load({ fingerprint, detail, theme: dark ? "dark" : "light", open: whole ? "" : open, whole }).then((made) => {
       if (gone) return;
       setFound(made);
       setError(null);
@@ -72,7 +84,7 @@ export function Picture({
     return () => {
       gone = true;
     };
-  }, [fingerprint, detail, dark]);
+  }, [fingerprint, detail, dark, open, whole]);
   const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
@@ -87,24 +99,37 @@ export function Picture({
     svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
     if (zoom === null && svg.isConnected && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);
-  }, [svg, zoom, wordy]);
+  }, [svg, zoom, wordy, large]);
   useEffect(() => {
     const here = box.current?.querySelector(".node:is(.lit-here, .lit-waiting, .lit-failed, .chosen)");
-    if (zoom && here) centre(box.current!, here);
+    if (here) centre(box.current!, here);
+    else if (box.current) box.current.scrollLeft = (box.current.scrollWidth - box.current.clientWidth) / 2;
   }, [svg, lit, standings, zoom]);
   if (error) return <Failure error={error} />;
   if (!found) return <section class="picture" aria-busy="true" />;
   const clicked = (event: MouseEvent) => {
     const part = (event.target as Element).closest?.("g.node, g.cluster");
     const about = part && found.boxes[part.id];
-    if (about && about.spot !== null) choose?.(about.spot, about.name);
+    if (!about || about.spot === null) return;
+    if (about.folded) setOpened(found.nodes[about.spot] || "");
+    else choose?.(about.spot, about.name);
   };
   const scale = (factor: number) =>
     setZoom((was) => Math.min(4, Math.max(0.2, (was || (svg ? fitted(svg) : 1)) * factor)));
+  const names = Object.values(found.nodes).filter((name) => !/(^|[/ ])(START|END|FAIL)$/.test(name));
+  const isFolded = Object.values(found.boxes).some((each) => each.folded);
   return (
-    <section class="picture" aria-label="Picture of the graph">
+    <section class={`picture ${large ? "large" : ""}`} aria-label="Picture of the graph">
       <header class="head">
-        <h2>Graph</h2>
+        <h2>{names.length > FEW ? `${names.length} nodes` : "Graph"}</h2>
+        <button class="btn bare small" aria-pressed={large} onClick={() => setLarge(!large)}>
+          <Icon name="wide" /> {large ? "back" : "enlarge"}
+        </button>
+        {!whole && names.length > FEW && open && opened !== "" && (
+          <button class="btn bare small" onClick={() => setOpened("")}>
+            fold
+          </button>
+        )}
         <button class="btn bare small" onClick={() => setZoom(0)} aria-pressed={zoom === 0}>
           fit
         </button>
@@ -131,8 +156,32 @@ export function Picture({
       ) : (
         <div class="canvas scrolls" tabIndex={0} role="region" aria-label="the graph" ref={box} onClick={clicked} />
       )}
+      {!wordy && (found.legend.length > 0 || isFolded) && (
+        <p class="legend soft small">
+          {[found.legend.join(" "), isFolded && "folder: a graph, folded; a click opens it"].filter(Boolean).join("; ")}
+        </p>
+      )}
     </section>
   );
+}
+
+/** The path of the node where a run is: one that failed first, then one that waits. */
+function currentOf(standings: Record<string, PlaceState>, nodes: Record<string, string>): string {
+  for (const how of ["failed", "waiting", "here"]) {
+    const spot = Object.keys(standings)
+      .filter((each) => standings[each]!.how === how)
+      .sort((one, other) => nodes[other]!.length - nodes[one]!.length)[0];
+    if (spot) return nodes[spot] || "";
+  }
+  return "";
+}
+
+/** The spots that a box stands for: its own, and those inside if it is folded. */
+function spotsOf(node: Box, nodes: Record<string, string>): number[] {
+  const path = nodes[node.spot ?? -1];
+  if (!node.folded || !path) return [node.spot ?? -1];
+  const isInside = (name: string) => name.startsWith(`${path}/`) || name.startsWith(`${path} (`);
+  return [node.spot!, ...Object.keys(nodes).map(Number).filter((spot) => isInside(nodes[spot]!))];
 }
 
 /** The scale at which the whole picture is shown. */
@@ -180,7 +229,8 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
     const part = svg.querySelector(`#${CSS.escape(id)}`);
     if (!part) continue;
     const spot = node.spot ?? -1;
-    const standing = standings[spot];
+    const spots = spotsOf(node, nodes);
+    const standing = spots.map((each) => standings[each]).find((each) => each && each.how !== "ended");
     const times = lit?.spots.get(spot) || 0;
     const isEnd = node.shape === "end" || node.shape === "fail";
     const how = standing && standing.how !== "ended" ? standing.how : null;
@@ -188,14 +238,19 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
     const classes = [part.getAttribute("class")!.split(" ")[0]!];
     if (how) classes.push(`lit-${how}`);
     else if (lit) classes.push(isDone ? "lit-done" : "lit-unused");
-    if (chosen && nodes[spot] === chosen) classes.push("chosen");
+    if (chosen && spots.some((each) => nodes[each] === chosen)) classes.push("chosen");
     part.setAttribute("class", classes.join(" "));
     const words = [badge(times, spot), HOWS[how || ""]].filter(Boolean).join(" ");
     if (isEnd || node.shape === "start") continue;
     if (words) put(part, words, how || "done", "right");
-    const wrong = losses?.get(spot);
+    const wrong = spots
+      .map((each) => losses?.get(each))
+      .reduce((sum, each) => ({
+        times: (sum?.times || 0) + (each?.times || 0),
+        lost: (sum?.lost || 0) + (each?.lost || 0),
+      }));
     if (wrong?.lost && how !== "failed") put(part, `${wrong.lost} lost`, "lost", "left");
-    else if (wrong && how !== "failed") put(part, `△ ${wrong.times}`, "lossy", "left");
+    else if (wrong?.times && how !== "failed") put(part, `△ ${wrong.times}`, "lossy", "left");
   }
 }
 

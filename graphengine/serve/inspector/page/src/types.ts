@@ -18,6 +18,7 @@ export interface Box {
   spot: number | null;
   name: string;
   shape: string;
+  folded: boolean;
 }
 
 export interface Call {
@@ -387,6 +388,7 @@ export interface Parent {
 
 export interface Picture {
   words: string;
+  legend: string[];
   boxes: Record<string, Box>;
   arrows: Record<string, Arrow>;
   nodes: Record<string, string>;
