@@ -124,9 +124,9 @@ class StateType(Generic[S]):
         return in_utf8(partial(self._initial, where=where), given)
 
     def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
-        if not isinstance(given, self.model) and is_state(self.model, given):
+        if type(given) is not dict and not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
-        instance = given if isinstance(given, self.model) else self._validated(given, where)
+        instance = given if type(given) is not dict and isinstance(given, self.model) else self._validated(given, where)
         named = sorted(instance.model_fields_set & self.fields.keys())
         if self.secrets:
             return self._initial_with_secrets(instance, named, where)
@@ -209,7 +209,7 @@ class StateType(Generic[S]):
         return Initial(values, typed, named, view.update_bytes)
 
     def _validated(self, given: object, where: str) -> BaseModel:
-        if isinstance(given, (BaseModel, type)) or not hasattr(given, "keys"):
+        if type(given) is not dict and (isinstance(given, (BaseModel, type)) or not hasattr(given, "keys")):
             what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
             text = f"the state is {what}, not {self.model.__name__} or a mapping"
             raise InputError(text, where=where, repair=f"pass {self.model.__name__}(…) or a mapping of its fields")
