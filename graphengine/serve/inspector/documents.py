@@ -152,7 +152,7 @@ class Today(Part):
 
 
 class Line(Part):
-    """How a run stands now; `at` are the nodes where it is."""
+    """How a run stands now; `at` are the nodes where it is, or the last message of a conversation that waits."""
 
     shown: str
     updated_at: float
@@ -232,7 +232,7 @@ class Row(Part, omit_defaults=True):
         spots: The numbers of the nodes that it visits in the picture.
         edges: Those of the edges that it takes.
         agent: The agent that asked a model in it.
-        why: What the condition compared; why the answer before was rejected; what a tool failed with.
+        why: What the condition compared; why the answer before was rejected; what a tool failed with; a message.
         count: How many items a map has that begins.
         child: The run that the node started by it, or whose end it took up.
     """

@@ -250,8 +250,12 @@ def _ended_child(step: Step) -> str:
 
 
 def _objection(step: Step) -> str:
-    """Return why the answer before a turn was rejected, or what a tool failed with; "" for other steps."""
+    """Return why the answer before a turn was rejected, what a tool failed with, or a message; "" for other steps."""
     facts = step.data
+    if isinstance(facts, Message):
+        given: Any = facts.payload.get("given", facts.payload) if isinstance(facts.payload, dict) else facts.payload
+        values = given.values() if isinstance(given, dict) else (given,)
+        return next((each for each in values if isinstance(each, str)), "")
     if not isinstance(facts, Recorded) or not isinstance(facts.value, dict):
         return ""
     return str(facts.value.get("feedback") or (facts.value.get("text") if facts.value.get("error") else "") or "")

@@ -24,6 +24,7 @@ from graphengine.kernel import (
     Snapshot,
     StoreError,
     Summary,
+    clipped,
     load_snapshot,
     posted_in,
     status_of,
@@ -43,6 +44,7 @@ from graphengine.records.trends import summaries
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
+from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
 from graphengine.serve.callers import RIGHTS, caller
 from graphengine.serve.inspector.asked import QuestionLog, open_count
@@ -101,6 +103,8 @@ _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
 _SEARCHED_PAGES: Final = 50
+_SAYS: Final = ("user", "assistant")
+_SAID: Final = 120
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
 
@@ -218,7 +222,8 @@ class Views:
     async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.
 
-        A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot.
+        A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot,
+        and so is a conversation that waits for the next message.
         """
         found: dict[str, Line] = {}
         for info in await as_answered(self.store, await self.store.infos(query.texts("id")[:_PAGE])):
@@ -228,6 +233,9 @@ class Views:
                     snapshot = await load_snapshot(self.store, info.id, None)
                     places = dict.fromkeys(frame.at for frame in snapshot.frames.values() if frame.at)
                     self._lines[key] = summary_of(snapshot), [*places][-3:]
+                elif info.summary is not None and info.summary.kind == "receive" and key not in self._lines:
+                    snapshot = await load_snapshot(self.store, info.id, None)
+                    self._lines[key] = info.summary, [said] if (said := last_said(snapshot.root.values)) else ()
                 summary, at = self._lines.get(key, (info.summary, ()))
                 found[info.id] = Line(status_of(info), info.updated_at, summary, at)
         if len(self._lines) > _KEPT:
@@ -442,6 +450,16 @@ def wanted_by(query: Query) -> Wanted:
         has_losses=True if query.one_of("view", ("losses",)) else None,
     )
     return wanted_of(query.text("text") or "", wanted)
+
+
+def last_said(values: Mapping[str, Any]) -> str:
+    """Return the last message of a conversation in a state, in short; "" if it has none."""
+    for each in values.values():
+        said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
+        texts = [str(message["text"]) for message in said if message.get("role") in _SAYS and message.get("text")]
+        if texts:
+            return clipped(one_line(texts[-1][: 4 * _SAID]), _SAID)
+    return ""
 
 
 def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:

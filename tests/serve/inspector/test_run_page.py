@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from graphengine import END, START, Context, Graph, Retry, Runner
+from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel
+from graphengine.models.scripted import calls
 from graphengine.runner import RunFailed
 from tests.serve.inspector import driven
 from tests.serve.inspector.client import read
@@ -47,8 +48,18 @@ def falling_back() -> Graph[State]:
     return graph
 
 
+def look(place: str) -> str:
+    """Look at a place."""
+    return f"{place} is dry"
+
+
 async def record_all(path: Path) -> None:
-    """Record a run of each."""
+    """Record a run of each, and a conversation of two turns."""
+    model = ScriptedModel([calls(("look", {"place": "the bed"})), "**Water it** tonight.", "Every second day."])
+    gardener = Agent("gardener", system="You know gardens.", tools=[look])
+    async with Runner(path, models=model) as runner:
+        for said in ("Look at my bed", "How often then?"):
+            await runner.run(gardener, chat="garden", question=said)
     async with Runner(path) as runner:
         for name, graph in (("checked", checked()), ("calls", calling()), ("losses", losing())):
             await record(runner, graph, name)
@@ -133,3 +144,27 @@ def test_a_page_is_printed_without_what_is_only_for_a_screen(at: str, visit: Ope
         expect(page.locator(hidden)).to_be_hidden()
     expect(page.locator(".events li")).to_be_visible()
     page.emulate_media(media="screen")
+
+
+def test_a_conversation_is_shown_as_one(at: str, visit: Opened) -> None:
+    """What was said, with tools as a line; a turn is one line of the trace; its name is its title."""
+    page = visit(at, "/run?id=ge:chat:garden")
+    expect(page.locator("h1")).to_have_text("garden")
+    chat = page.get_by_label("Conversation")
+    expect(chat.locator(".said.user")).to_have_text(["Look at my bed", "How often then?"])
+    expect(chat.locator(".said.assistant b")).to_have_text("Water it")
+    expect(chat.locator(".did")).to_have_count(2)
+    turns = page.locator(".trace .tr", has_text="turn ")
+    expect(turns).to_have_text(["turn 1 Look at my bed", "turn 2 How often then?"])
+    replies = page.locator(".trace .tr.visit .l b", has_text="reply")
+    expect(replies).to_have_count(0)
+    turns.first.locator(".fold").click()
+    expect(replies).to_have_count(1)
+
+
+def test_the_list_has_the_last_message_of_a_conversation(at: str, visit: Opened) -> None:
+    """A run that listens asks nothing: its row has what was said last."""
+    page = visit(at, "/")
+    row = page.locator('.row[data-run="ge:chat:garden"]')
+    expect(row).to_contain_text("garden")
+    expect(row).to_contain_text("listens “Every second day.”")

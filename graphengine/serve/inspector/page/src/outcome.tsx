@@ -9,10 +9,10 @@ import { Scores } from "./chart";
 import { numberOf, writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { type Doing, Trouble } from "./step";
-import { Reading, Value } from "./text";
+import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf } from "./trace";
 import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
-import { both, brief, dollars, kilo, likeness, lost, seconds } from "./words";
+import { both, brief, count, dollars, kilo, likeness, lost, seconds } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
 export function Outcome({
@@ -37,6 +37,7 @@ export function Outcome({
   failedChildren: ListedRun[];
 }) {
   const isOver = !isUnderWay(head.shown);
+  const isChat = rows.some((row) => row.kind === "message" && row.text === "turn");
   const end = useMemo(() => rows.findLast((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
   const wrong = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const hasFailed = head.error !== null && head.shown === "failed";
@@ -62,7 +63,8 @@ export function Outcome({
           <Trouble error={head.error} />
         </>
       )}
-      {isOver && end && key > 0 && <Result id={id} head={head} end={end} />}
+      {isChat && <Conversation id={id} seq={head.seq} />}
+      {isOver && end && key > 0 && !isChat && <Result id={id} head={head} end={end} />}
       <div class={hasFailed ? "" : "two"}>
         <section hidden={hasFailed || !place}>
           <h3>{head.ending ? "Why it ended" : "Where it is"}</h3>
@@ -123,7 +125,7 @@ export function Outcome({
       {key > 0 && compared && !hasFailed && (
         <Scores id={id} steps={key} selected={head.seq} select={select} only={COMPARED.exec(compared.why)![1]} />
       )}
-      <Input id={id} />
+      {!isChat && <Input id={id} />}
       {head.usage.calls > head.usage.offline_calls && (
         <>
           <h3>
@@ -261,6 +263,67 @@ function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
         </dl>
       )}
     </>
+  );
+}
+
+interface Message {
+  role: string;
+  text?: string;
+  agent?: string;
+  calls?: { name: string; arguments: string }[];
+  is_error?: boolean;
+}
+
+const SAID = 60; // messages that are shown at first
+const WRAPPED = /^<(\w+)>\n?([\s\S]*?)\n?<\/\1>$/;
+
+/** A conversation as it was said; tools are a line each. */
+function Conversation({ id, seq }: { id: string; seq: number }) {
+  const [state] = useDocument("state", { id, at: seq });
+  const [all, setAll] = useState(false);
+  const isSaid = (each: any) => each && typeof each === "object" && ["user", "assistant"].includes(each.role);
+  const values = Object.values(state?.state || {});
+  const messages = (values.find((each) => Array.isArray(each) && each.some(isSaid)) || []) as Message[];
+  const turn = state?.state.turn as { outcome?: string; why?: string } | null | undefined;
+  const left = all ? 0 : Math.max(0, messages.length - SAID);
+  return (
+    <section class="chat" aria-label="Conversation">
+      {left > 0 && (
+        <button class="btn" onClick={() => setAll(true)}>
+          {count(left, "earlier message")}
+        </button>
+      )}
+      {messages.slice(left).map((each, index) => (
+        <Saying key={left + index} message={each} />
+      ))}
+      {turn?.outcome && turn.outcome !== "answered" && (
+        <p class="failure">
+          The last turn was not answered: {turn.outcome}
+          {turn.why && `, ${turn.why}`}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Saying({ message: { role, text = "", agent, calls, is_error: isError } }: { message: Message }) {
+  if (role === "tool" || (!text && calls)) {
+    return (
+      <details class="did">
+        <summary class="soft">
+          {calls ? calls.map((each) => `calls ${each.name}(${brief(each.arguments, 60)})`).join(", ") : brief(text, 80)}
+          {isError && " failed"}
+        </summary>
+        <Value value={calls ? calls.map((each) => each.arguments).join("\n") : text} />
+      </details>
+    );
+  }
+  const plain = WRAPPED.exec(text)?.[2] ?? text;
+  return (
+    <div class={`said ${role}`}>
+      {role !== "user" && <small class="soft">{agent || role}</small>}
+      <Markdown text={plain} />
+    </div>
   );
 }
 

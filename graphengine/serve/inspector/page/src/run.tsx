@@ -17,7 +17,7 @@ import { type Doing, StepView } from "./step";
 import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
 import type { Head, ListedRun, Row as Sent, Run as Found, Session } from "./types";
-import { ago, brief, cost, count, dollars, isLossy, lost, seconds, tokens } from "./words";
+import { ago, brief, cost, count, dollars, isLossy, lost, seconds, titleOf, tokens } from "./words";
 
 const TABS = ["run", "step", "state", "scores", "cost"];
 
@@ -176,7 +176,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const last = rows.at(-1)?.seq || 0;
   const seen = Math.min(place.at, last) || last;
   useEffect(() => {
-    document.title = `${harmless(head?.title || id)} · graphengine inspector`;
+    document.title = `${harmless(titleOf(head?.title || "", id))} · graphengine inspector`;
   }, [id, head?.title]);
   useEffect(() => {
     setThen(null);
@@ -245,7 +245,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
     );
   const shown = place.at && then ? then : head;
   const isLive = head.shown === "running";
-  const title = head.title;
+  const title = titleOf(head.title, id);
   const node =
     here.line && here.line.kind !== "event"
       ? `${here.line.name}${here.line.visit > 1 ? ` ${here.line.visit}` : ""}`
@@ -277,8 +277,8 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         <Link to="/" class="back" aria-label="to the list of runs">
           ‹ runs
         </Link>
-        <h1 title={title || id}>{title || id}</h1>
-        {title && <span class="id">{id}</span>}
+        <h1 title={title}>{title}</h1>
+        {title !== id && <span class="id">{id}</span>}
         <span class="hide">
           <Copy text={id}>
             <Icon name="copy" />

@@ -23,7 +23,7 @@ import {
 import { isNote } from "./acts";
 import { Bulk } from "./bulk";
 import type { Line, ListedRun, Overview, Session, Tally } from "./types";
-import { STATUSES, ago, count, dollars, isLossy, lost, seconds, when } from "./words";
+import { STATUSES, ago, count, dollars, isLossy, lost, seconds, titleOf, when } from "./words";
 
 const PAGE = 200;
 const HEIGHT = 58;
@@ -478,7 +478,7 @@ function RunLine({
   const summary = line?.summary || run.summary;
   const losses = lost(summary?.losses);
   const isLossyEnd = status === "finished" && isLossy(summary?.losses);
-  const title = run.title;
+  const title = titleOf(run.title, id);
   const cost = !summary || summary.cost_usd === 0 ? "" : dollars(summary.cost_usd);
   const last = line?.updated_at || run.updated_at;
   const parent =
@@ -510,10 +510,10 @@ function RunLine({
             </button>
           )}
           {depth > 0 && "↳ "}
-          <Link to={runAddress(id)}>{title || id}</Link>
+          <Link to={runAddress(id)}>{title}</Link>
         </span>
         <span class="sub">
-          {title && <span class="mono">{id}</span>}
+          {title !== id && <span class="mono">{id}</span>}
           {parent && <span>{parent}</span>}
           {run.tags
             .filter((each) => !isNote(each))
@@ -566,6 +566,13 @@ function Why({
   }
   if (!summary) return <b>{was(status)}</b>;
   const { reason, kind, waits } = summary;
+  if (kind === "receive" && line?.at.length) {
+    return (
+      <>
+        <b>listens</b> {children} <span class="soft">“{line.at[0]}”</span>
+      </>
+    );
+  }
   const words: Record<string, string> = { ask: "asks", answered: "answered" };
   const word = status === "waiting" ? words[kind] || "waits" : status;
   const plain = kind === "answered" ? reason.replace(/^answered,? ?/, "") : reason;

@@ -150,7 +150,38 @@ export function linesOf(rows: Row[]): Line[] {
     }
   }
   settle(top);
-  return top;
+  return turnsOf(top);
+}
+
+/** The lines of a conversation: what follows a message until the next one is a turn, which is one line. */
+function turnsOf(lines: Line[]): Line[] {
+  const found: Line[] = [];
+  let number = 0;
+  let turn: Line | undefined;
+  for (const each of lines) {
+    const row = each.rows[0];
+    if (row?.kind === "message" && row.text === "turn" && row.why) {
+      number += 1;
+      turn = { ...each, key: `turn ${number}`, name: `turn ${number}`, rows: [{ ...row, text: row.why }], below: [] };
+      found.push(turn);
+    } else if (turn && !each.rows.some((one) => one.kind === "waiting")) {
+      deepen(each);
+      turn.below.push(each);
+      turn.tone = worse(turn.tone, TROUBLES.includes(each.tone) ? each.tone : "");
+      turn.cost = both(turn.cost, each.cost);
+      turn.to = Math.max(turn.to, each.to);
+    } else if (!number) found.push(each);
+    else if (turn && each.rows.some((one) => one.kind === "waiting")) {
+      deepen(each);
+      turn.below.push(each);
+    }
+  }
+  return found;
+}
+
+function deepen(line: Line): void {
+  line.depth += 1;
+  line.below.forEach(deepen);
 }
 
 function eventName(row: Row): string {

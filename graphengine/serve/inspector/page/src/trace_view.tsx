@@ -74,7 +74,8 @@ export function Trace({
   }, [id, search, rows.length]);
   const isLong = rows.length > MANY;
   const isFolded = (line: Line) => {
-    const folded = line.kind === "map" || (isLong && line.kind === "visit" && line.below[0]?.kind === "call");
+    const isCalls = line.kind === "visit" && line.below[0]?.kind === "call";
+    const folded = line.kind === "map" || line.kind === "event" || (isLong && isCalls);
     return !line.below.length || folded !== turned.has(line.key);
   };
   const fits = useMemo(() => {
@@ -386,7 +387,7 @@ function mapWords(line: Line, isLive: boolean, now: number): string {
 const percent = (part: number) => `${(part * 100).toFixed(3)}%`;
 
 function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: number; isLive: boolean }) {
-  if (line.kind === "event")
+  if (line.kind === "event" && !line.below.length)
     return (
       <div class="lane">
         <i class="tick" style={{ left: percent(scale.x(line.to)) }} />

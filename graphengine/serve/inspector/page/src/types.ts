@@ -442,7 +442,7 @@ export interface Row {
   tone?: string;
   targets?: string[];
   edge?: string;
-  /** What the condition compared; why the answer before was rejected; what a tool failed with. */
+  /** What the condition compared; why the answer before was rejected; what a tool failed with; a message. */
   why?: string;
   text?: string;
   /** The numbers of the nodes that it visits in the picture. */

@@ -42,6 +42,9 @@ export function moment(at: number): string {
 /** A name as words: `approve_refund` of a path is `approve refund`. */
 export const nodeWords = (name: string): string => name.slice(name.lastIndexOf("/") + 1).replace(/[_-]+/g, " ");
 
+/** What a run is called: what it is about, else a conversation's name, else its id. */
+export const titleOf = (title: string, id: string): string => title || id.replace(/^ge:chat:/, "");
+
 /** US dollars, with at least four places: `$0.0123`. */
 export function dollars(amount: number | null | undefined): string {
   if (amount === null || amount === undefined) return "unknown cost";
