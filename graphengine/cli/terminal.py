@@ -28,7 +28,8 @@ Part: TypeAlias = "str | tuple[str, str]"
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes except tab and newline
-    "\u2028-\u202e\u2066-\u2069"  # line separators, and controls of the writing direction
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and controls of the writing direction
+    "\u00ad\u180e\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"  # what is not seen at all
     "\ud800-\udfff]"  # lone surrogates, which no encoding can represent
 )
 _PIPE_COLUMNS: Final = 10_000
@@ -62,17 +63,17 @@ class OutputFailed(GraphEngineError):
 
 
 def clean(text: str) -> str:
-    r"""Return the text with every control code except newline and tab as an escape.
+    r"""Return the text with every control code except newline and tab, and what is not seen, as an escape.
 
-    >>> clean("\x1b[2Jhello")
-    '\\x1b[2Jhello'
+    >>> clean("\x1b[2Jhel\u200blo")
+    '\\x1b[2Jhel\\u200blo'
     """
     return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
 
 
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - fits two digits
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - digits
 
 
 def one_line(text: str, limit: int = 200) -> str:

@@ -300,6 +300,9 @@ def for_clients(part: T) -> T:
 
     That is where an exception came from: its traceback, which has paths, and the module in its code.
     """
+    if isinstance(part, Detail) and isinstance(part.value, dict) and "traceback" in part.value:  # of a tool that failed
+        value = {name: each for name, each in part.value.items() if name != "traceback"}
+        return msgspec.structs.replace(part, value=value)
     if isinstance(part, Failure):
         return msgspec.structs.replace(part, code=part.code.rpartition(".")[2], traceback=UNSET)
     if isinstance(part, Part):

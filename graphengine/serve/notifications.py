@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import urlencode
 from weakref import WeakSet
 
@@ -161,6 +161,18 @@ class News(BaseModel):
     is_open: int = 0
 
 
+class Posting(NamedTuple):
+    """A request to send.
+
+    Attributes:
+        post: Sends it, and returns the status of the answer.
+        shares: For whom it is, such as a webhook, a tenant or a host: none of them has all places at once.
+    """
+
+    post: Callable[[], int]
+    shares: Collection[str]
+
+
 class _Told(msgspec.Struct):
     """News as it is in the outbox; `wait_id` if it is of this question alone."""
 
@@ -226,7 +238,7 @@ class Notifications(Extension):
         self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
         self._known: WeakSet[Store] = WeakSet()  # stores that have an outbox
         self._has_news = asyncio.Event()
-        self._posting: dict[str, str] = {}  # the webhooks whose answers are awaited, by run
+        self._posting: dict[str, Collection[str]] = {}  # for whom answers are awaited, by run
         self._store: Store
 
     async def opened(self, run: OpenRun) -> None:
@@ -357,13 +369,13 @@ class Notifications(Extension):
         if posting is None:
             return 0
         pause = _LOOK_SECONDS
-        while self._has_no_place(state.webhook):
+        while any(map(self._has_no_place, posting.shares)):
             await ctx.sleep(pause)  # which gives up this run's own place in the worker
             pause = min(2 * pause, _LONGEST_PAUSE)
-        self._posting[ctx.run_id] = state.webhook
+        self._posting[ctx.run_id] = posting.shares
         try:  # in a daemon thread, for which nothing waits when this process ends
             thread = CallThread(threads_of(where))
-            status = await asyncio.get_running_loop().run_in_executor(thread, posting)
+            status = await asyncio.get_running_loop().run_in_executor(thread, posting.post)
         finally:
             del self._posting[ctx.run_id]
         if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004 - of HTTP
@@ -374,16 +386,17 @@ class Notifications(Extension):
         is_reminded = state.kind == "asked" and self._webhook(state.webhook).remind_seconds is not None
         return _REMINDERS - ctx.visit if is_reminded else 0
 
-    def _has_no_place(self, webhook: str) -> bool:
-        """Return whether a webhook has as many requests in progress as are left for the others: one that is slow."""
-        return list(self._posting.values()).count(webhook) >= _AT_ONCE - len(self._posting)
+    def _has_no_place(self, share: str) -> bool:
+        """Return whether as many requests are in progress for one share as are left for the others: it is slow."""
+        return sum(share in each for each in self._posting.values()) >= _AT_ONCE - len(self._posting)
 
-    async def post_of(self, news: News, number: str) -> Callable[[], int] | None:
+    async def post_of(self, news: News, number: str) -> Posting | None:
         """Return what posts news under an id; None if there is no news any more."""
         webhook = self._webhook(news.webhook)
         body = to_json(await self._body(webhook, news))
         headers = signed(key_of(webhook.secret), number, time.time(), body)
-        return partial(post, webhook.url, headers, body, seconds=webhook.timeout_seconds, is_own=True)
+        posting = partial(post, webhook.url, headers, body, seconds=webhook.timeout_seconds, is_own=True)
+        return Posting(posting, [news.webhook])
 
     async def _remind(self, ctx: Context, state: News) -> int:
         """Wait, and return whether the question is still open."""

@@ -16,7 +16,7 @@ from graphengine.cli.project import extensions_of
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError, StoreError
-from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
+from graphengine.serve.notifications import OUTBOX, Notifications, Posting, Webhook, delegate
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.wings import ProjectBroken
@@ -133,6 +133,27 @@ async def test_a_webhook_that_does_not_answer_leaves_places_to_others(place: str
             runs = [runner.start(graph, run_id=f"p{number}") for number in range(24)]
             await asyncio.gather(*(run.result() for run in runs))
             await until(lambda: len(set(receiver.ids)) == 24)
+            assert 0 < len(set(slow.ids)) <= 8
+
+
+async def test_requests_for_one_tenant_leave_places_to_others(place: str, receiver: Receiver) -> None:
+    """Also if they go to several places, of which each has few."""
+
+    class OfTenants(Notifications):
+        async def post_of(self, news: Any, number: str) -> Posting | None:
+            found = await super().post_of(news, number)
+            return found and Posting(found.post, [f"tenant {news.webhook[0]}", f"host {news.webhook}"])
+
+    with receiving() as slow:
+        slow.may_answer.clear()
+        urls = {"a1": slow.url, "a2": slow.url, "a3": slow.url, "b1": receiver.url}
+        notifications = OfTenants(
+            *(Webhook(name, url, SECRET, timeout_seconds=600.0) for name, url in urls.items()), retry=AT_ONCE
+        )
+        async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+            runs = [runner.start(graph, run_id=f"p{number}") for number in range(12)]
+            await asyncio.gather(*(run.result() for run in runs))
+            await until(lambda: len(set(receiver.ids)) == 12)
             assert 0 < len(set(slow.ids)) <= 8
 
 

@@ -96,3 +96,14 @@ async def test_no_route_does_anything_for_a_user_without_a_right(tmp_path: Path)
         assert not wrong, "\n".join(wrong)
         assert await here.runner.history(RUN) == steps
         assert [info.id for info in await here.runner.runs()] == [RUN]
+
+
+async def test_who_may_only_read_names_no_place_to_push_to(tmp_path: Path) -> None:
+    """What is said goes to a place without being asked for, so that naming one is more than reading."""
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        reader = User("eve", ["read"], "acme", hash_of(token_of("eve")))
+        write_users(here.users, UsersFile([user("ada", tenant="acme"), reader]))
+        await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
+        for method in ("CreateTaskPushNotificationConfig", "DeleteTaskPushNotificationConfig"):
+            assert "no right to answer" in await about_task(here, "eve", method, RUN)
+        assert "address" in await about_task(here, "ada", "CreateTaskPushNotificationConfig", RUN)

@@ -16,10 +16,12 @@ from urllib.parse import quote
 
 import pytest
 
+from graphengine import END, START, Context, Graph
 from graphengine.budgets.ledger import Ledger, window_of
 from graphengine.budgets.ledger import Place as Account
+from graphengine.serve.users import UsersFile, write_users
 from tests.serve.exchanges import Answer
-from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Place, desk, place, request, token_of
+from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Place, Post, desk, place, request, token_of, user
 
 KEY = "k1"
 """What both tenants call their runs, threads, chats and conversations."""
@@ -265,6 +267,32 @@ async def test_the_own_tenant_finds_it_by_the_same_requests(tmp_path: Path, data
             got = await request(here.of(path), token_of("acme"), method, path, body, until=lambda text: MARK in text)
             wrong += [] if got.status == 200 and MARK in got.text else [each.path, f"{got.status} {got.text}"]
         assert not wrong, "\n".join(wrong)
+
+
+async def test_a_user_of_a_tenant_sees_no_traceback(tmp_path: Path, database: Path | str) -> None:
+    """Neither of a node nor of a tool: they have paths of the server. Who sees all tenants sees them."""
+
+    def failed_tool() -> dict[str, str]:
+        return {"text": "no", "traceback": f"File {MARK}.py"}
+
+    async def breaks(ctx: Context) -> str:
+        await ctx.call(failed_tool)
+        raise ValueError(MARK)
+
+    graph = Graph("desk", Post)
+    graph.add_node("break", breaks, writes="text")
+    graph.add_path(START, "break", END)
+    async with place(tmp_path, database, {"desk": graph}) as here:
+        write_users(here.users, UsersFile([user("acme", tenant="acme"), user("chief", tenant=None)]))
+        run = (await here.send("acme", "POST", "/graphs/desk/runs", {"text": "a"})).json["run_id"]
+        await here.send("acme", "GET", f"/runs/{run}?wait=30")
+        for who, is_shown in (("acme", False), ("chief", True)):
+            texts = ""
+            for seq in range(1, 5):
+                path = f"/api/step?id={run}&seq={seq}"
+                texts += (await request(here.inspector, token_of(who), "GET", path, origin="http://localhost")).text
+            assert MARK in texts
+            assert ('"traceback":' in texts, f"{MARK}.py" in texts) == (is_shown, is_shown)
 
 
 PUSH = {"url": "http://127.0.0.1:9/", "id": "p"}

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
 from graphengine.kernel import GraphEngineError, InputError, status_of
+from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import CallersStore, caller, require
 from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.commands import Commands
@@ -220,7 +221,8 @@ def _route(path: str, answer: Callable[[Request], Awaitable[Response]], right: R
 
 def _reading(view: _Read) -> Route:
     async def answer(request: Request) -> Response:
-        return json_answer(await view(Query(request.query_params)))
+        found = await view(Query(request.query_params))
+        return json_answer(found if caller().sees_all else for_clients(found))
 
     return _route(f"/api/{view.__name__}", answer, "read")
 

@@ -19,7 +19,7 @@ from contextlib import aclosing, contextmanager, suppress
 from functools import partial, wraps
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from a2a import types as a2a
 from a2a.helpers.proto_helpers import get_data_parts, new_data_part, new_text_part
@@ -49,9 +49,9 @@ from graphengine.kernel import (
 )
 from graphengine.kernel.definitions import END, START, compiled, is_tag
 from graphengine.records.step_document import plain
-from graphengine.serve.callers import Caller, acting, caller
+from graphengine.serve.callers import Caller, acting, caller, require
 from graphengine.serve.messages import json_answer, shown_error
-from graphengine.serve.notifications import News, Notifications, post, rest
+from graphengine.serve.notifications import News, Notifications, Posting, post, rest
 from graphengine.serve.service.app import FAILED, answering
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.public import PublicRoute
@@ -390,6 +390,8 @@ class _Agent(RequestHandler):
         if len(data) + len(texts) != len(message.parts) or len(data) > 1 or not message.parts:
             raise errors.ContentTypeNotSupportedError("send text parts and at most one data part: files are not read")
         _check_numbers(data)
+        if params.configuration.HasField("task_push_notification_config"):
+            require("answer")  # before anything is started
         key, text = digest(message.message_id), "\n".join(texts)
         if message.task_id:
             turn = await self._next(message, key, data[0] if data else text)
@@ -561,7 +563,8 @@ class _Pushes(Notifications):
         self._told: dict[str, int] = {}  # the last steps that were news, likewise
 
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
-        """Send notifications to a place from now on. Raises: InputError, RunExists."""
+        """Send notifications to a place from now on. Raises: InputError, NotAllowed, RunExists."""
+        require("answer")
         task_id = task.id
         if not is_http(given.url):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
@@ -607,7 +610,8 @@ class _Pushes(Notifications):
         return [await self._read(info) for info in own]
 
     async def end(self, task_id: str, name: str) -> None:
-        """Send no more notifications to a place."""
+        """Send no more notifications to a place. Raises: NotAllowed."""
+        require("answer")
         await self._runner.stop(_push_id(task_id, name), "it was deleted", final=True)
 
     @override
@@ -640,7 +644,7 @@ class _Pushes(Notifications):
         return is_new
 
     @override
-    async def post_of(self, news: News, number: str) -> Callable[[], int] | None:
+    async def post_of(self, news: News, number: str) -> Posting | None:
         places, tasks = [await self._runner.store.infos([each]) for each in (news.webhook, news.run_id)]
         if not places or places[0].status == "cancelled" or not tasks or tasks[0].seq != news.seq:
             return None  # it was deleted, or a newer notification takes the place of this one
@@ -655,7 +659,9 @@ class _Pushes(Notifications):
         headers = {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
         if token:
             headers |= {"X-A2A-Notification-Token": token, **signed(token.encode(), number, time.time(), body)}
-        return partial(post, given.url, headers, body, seconds=_POST_SECONDS, is_own=not state["is_of_user"])
+        posting = partial(post, given.url, headers, body, seconds=_POST_SECONDS, is_own=not state["is_of_user"])
+        shares = [f"host {urlsplit(given.url).hostname}", *([f"tenant {tasks[0].tenant}"] if tasks[0].tenant else [])]
+        return Posting(posting, shares)
 
 
 def _push_id(task_id: str, name: str) -> str:
