@@ -287,6 +287,7 @@ class Shared(Generic[L]):
         seen = 0
         try:
             while self.driven:
+                held: set[str] = set()
                 with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the appends
                     arrived = await self.store.inbox(list(self.driven))
                     held = {each.run_id for each in arrived if is_end(each) and self.gathers(each.run_id)}
@@ -298,6 +299,8 @@ class Shared(Generic[L]):
                         self.gets_ends(run_id)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(INBOX_SECONDS):
+                        if held:  # each end would let all those before it be read once more
+                            await asyncio.sleep(INBOX_SECONDS)
                         seen = await self.store.notifications(seen)
         finally:
             self._inbox_task = None
