@@ -23,6 +23,7 @@ from benchmarks import (
     peers,
     research,
     searching,
+    served,
     short,
     startup,
     stored,
@@ -83,6 +84,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "inspector": inspecting.inspecting,
     "search": searching.searching,
     "watched": watching.watching,
+    "served": served.served,
 }
 
 

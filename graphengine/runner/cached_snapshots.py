@@ -1,8 +1,9 @@
-"""Snapshots of runs that wait for many answers, so that an answer or a resume in the same process reads only news.
+"""Snapshots of runs that take long to load, so that an answer or a resume in the same process reads only news.
 
-A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them. A Runner therefore keeps the
-last snapshot of such a run, and reads the steps since from the log, beginning with the snapshot's own last step. If
-that is another step, the run was removed and recorded again, and is loaded as a whole.
+A run with 3,000 open questions takes 50 ms to load, and an answer changes one of them; of a conversation up to 250
+steps are folded for each turn, which adds seven. A Runner therefore keeps the last snapshot of such a run, and reads
+the steps since from the log, beginning with the snapshot's own last step. If that is another step, the run was removed
+and recorded again, and is loaded as a whole.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 _MANY: Final = 64
 """How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
-_RUNS: Final = 4
+_LONG: Final = 32
+"""How many steps make a run that waits worth keeping, if it is small."""
+_SMALL_BYTES: Final = 1024 * 1024
+_RUNS: Final = 16
 """Of how many runs to keep the snapshots: those used last."""
 
 
@@ -48,7 +52,8 @@ class CachedSnapshots:
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
-        if snapshot.status == "waiting" and snapshot.open_waits.count >= _MANY:
+        is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _SMALL_BYTES
+        if snapshot.status == "waiting" and (is_long or snapshot.open_waits.count >= _MANY):
             self.hand_over(CachedSnapshot(snapshot, size_bytes))
 
     def hand_over(self, loaded: CachedSnapshot) -> None:

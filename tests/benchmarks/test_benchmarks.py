@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from benchmarks import big, inspecting
+from benchmarks import big, inspecting, served
 from benchmarks.__main__ import main
 from benchmarks.measure import Figure, Outcome, Settings, alternate
 from benchmarks.programs import PROGRAMS
@@ -66,7 +66,7 @@ def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return ended
 
     monkeypatch.setattr(subprocess, "run", run)
-    for module in (big, inspecting):  # not in `subprocess` itself, which asyncio uses
+    for module in (big, inspecting, served):  # not in `subprocess` itself, which asyncio uses
         monkeypatch.setattr(module, "subprocess", SimpleNamespace(Popen=Popen, PIPE=subprocess.PIPE))
 
 

@@ -1,4 +1,4 @@
-"""A run with many open questions is loaded once: then an answer and a resume read only the steps since."""
+"""A run that takes long to load is loaded once: then an answer and a resume read only the steps since."""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
+from graphengine.stores.memory import MemoryStore
 
 COUNT = 80
 
@@ -69,3 +70,17 @@ async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
             await mine.read(name)
             await mine.read("a")
     assert mine.ids == {"a", "c"}
+
+
+def test_a_small_run_of_many_steps_is_kept_while_it_waits() -> None:
+    """As a conversation, which is continued again and again; not one whose size is unknown, or large."""
+    mine = CachedSnapshots(MemoryStore())
+    for name, status, seq, size in (
+        ("chat", "waiting", 32, 100_000),
+        ("short", "waiting", 31, 100),
+        ("over", "finished", 32, 100),
+        ("unknown", "waiting", 32, -1),
+        ("large", "waiting", 32, 2_000_000),
+    ):
+        mine.keep(Snapshot(run_id=name, status=status, seq=seq), size)  # type: ignore[arg-type]
+    assert mine.ids == {"chat"}
