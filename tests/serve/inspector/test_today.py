@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from graphengine import Runner
 from graphengine.kernel import RunInfo, Summary
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
+from graphengine.runner import RunFailed
 from graphengine.serve.inspector.today import TodayBook
 from graphengine.stores.memory import MemoryStore
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
-from tests.serve.inspector.graphs import counter
+from tests.serve.inspector.graphs import counter, flaky
 
 DAY = 86_400.0
 
@@ -116,6 +118,30 @@ async def test_a_version_is_compared_with_the_one_before_it(monkeypatch: pytest.
     assert (error.like, error.runs, error.versions) == ("look: ValueError: no … for #", 40, ["triage v2"])
     by_version = (await today(old + new, midnight, "version")).groups.groups
     assert [each.name for each in by_version] == ["triage v2"]
+
+
+@pytest.mark.parametrize("kept", ["memory", "sqlite", "postgres"])
+async def test_each_store_has_the_runs_by_version(kept: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """With the tenant, the cost and the message of those that failed."""
+    path: Path | str | None = tmp_path / "runs.db" if kept == "sqlite" else None
+    if kept == "postgres":
+        path = str(request.getfixturevalue("postgres"))
+    async with Runner(path, deploy="v1") as runner:
+        await runner.start(counter(1), tenant="acme").result()
+        with suppress(RunFailed):
+            await runner.start(flaky(), tenant="acme").result()
+        book = TodayBook(runner.store)
+        midnight = time.time() - 3600
+        found = await book.today(None, midnight, "version")
+        assert sorted(each.name for each in found.groups.groups) == ["counter v1", "flaky v1"]
+        (error,) = found.errors
+        assert (error.example, error.versions, error.tenants) == (
+            "boom: RuntimeError: it broke",
+            ["flaky v1"],
+            ["acme"],
+        )
+        assert (await book.today("acme", midnight, "tenant")).today.runs == 2
+        assert (await book.today("other", midnight, "tenant")).today.runs == 0
 
 
 async def count_of(app: ASGIApp, address: str) -> int:

@@ -1,7 +1,7 @@
 // One run: its graph, its trace, and what is selected: the run, a step, the state, scores, cost, branches.
 
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Refused, follow, get, query } from "./api";
 import { Standings, isNote, notesOf } from "./acts";
@@ -19,6 +19,7 @@ import { type Shown, Trace } from "./trace_view";
 import type { Head, ListedRun, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, count, dollars, isLossy, lost, seconds, titleOf, tokens } from "./words";
 
+const LONGEST_PAUSE = 400; // milliseconds
 const TABS = ["run", "step", "state", "scores", "cost"];
 
 /** What the address says of a run: `at` is the selected step, `tab` and `sub` what is shown of it. */
@@ -67,11 +68,19 @@ function useRun(id: string) {
   const [doing, setDoing] = useState<Doing | null>(null);
   const seq = useRef(0);
   const pending = useRef<Row[]>([]);
+  const began = useRef(0);
+  const pause = useRef(0);
   const flush = useCallback(() => {
+    began.current = performance.now();
     const fresh = pending.current;
     pending.current = [];
     if (fresh.length) setRows((was) => [...was, ...fresh.filter((row) => row.seq > (was.at(-1)?.seq || 0))]);
   }, []);
+  // A long run takes longer to draw, and then waits longer for the next steps: they take a fifth of the time at most.
+  useLayoutEffect(() => {
+    if (began.current) pause.current = Math.min(LONGEST_PAUSE, 4 * (performance.now() - began.current));
+    began.current = 0;
+  }, [rows]);
   const load = async () => {
     const first = await get("run", { id });
     seq.current = first.at;
@@ -94,7 +103,7 @@ function useRun(id: string) {
         stop = follow(() => ({ id, after: seq.current }), {
           step: (row: Sent) => {
             seq.current = row.seq;
-            if (!pending.current.length) requestAnimationFrame(flush);
+            if (!pending.current.length) setTimeout(() => requestAnimationFrame(flush), pause.current);
             pending.current.push(wholeRow(row));
           },
           stands: (found: Head) => {
