@@ -73,7 +73,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "agents.toolbox.calculate agents.toolbox.sql_reader agents.toolbox.run_python agents.toolbox.skills",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
-            "Memory": "Memory MemoryEntry",
+            "Memory": "Memory MemoryEntry memory.erase memory.Erased",
             "Budgets": "Budget Budgets BudgetSpent",
             "Window": "Window agents.effective agents.without_tools",
             "Live text": "TextDelta ThinkingDelta PartialAnswer ToolCalled ToolReturned AnswerReset",

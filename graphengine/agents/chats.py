@@ -380,7 +380,8 @@ class Turn(Asked[T]):
                 tags=self.options.get("tags", ()),
             )
         elif known is None:
-            raise InputError(f"there is no conversation {self.options['chat']!r}", where=f"agent {self.agent.name}")
+            text, repair = f"there is no conversation {self.options['chat']!r}", "give the first message too"
+            raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
         else:
             run = await self.runner.drive(run_id, graph)
         is_this = not turn or (begun is not None and begun.key == turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
@@ -10,7 +11,7 @@ from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 _ALIKE: Final = 0.8
 """How similar a parameter's name and a resource's are if one is taken for the other misspelt; 1 for equal names."""
@@ -80,6 +81,7 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
         yield Finding("bad_tool", error.message, error.repair, is_warning=False)
         return
     asked = [name for name in tool.parameters if name not in {*resources, *tool.inputs, "ctx"}]
+    yield from _of_description(tool, asked)
     for name in asked:
         text = f"the model fills in {name!r} of the tool {tool.name}, "
         near = difflib.get_close_matches(name, sorted(resources), n=1, cutoff=_ALIKE)
@@ -89,6 +91,19 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
         elif name in fields:
             repair = f"tool({tool.name}, inputs=[{name!r}]) reads it from the state; else give it another name"
             yield Finding("model_fills_field", f"{text}which is a field of the state too", repair, is_warning=True)
+
+
+def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
+    """Yield what a model is not told of a tool that is a function."""
+    if tool.schema is None and not tool.description:
+        repair = f"give {tool.name} a docstring, or tool({tool.name}, description='…')"
+        text = f"the tool {tool.name} has no description: a model has to guess from its name what it does"
+        yield Finding("undescribed_tool", text, repair, is_warning=True)
+    parameters = inspect.signature(tool.function).parameters if tool.schema is None else {}
+    bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
+    if bare:
+        text = f"models are told no type of {', '.join(map(repr, bare))} of the tool {tool.name}, and may send anything"
+        yield Finding("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
 
 
 def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:

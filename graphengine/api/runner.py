@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, overload
 
 from graphengine import __version__
@@ -10,7 +11,7 @@ from graphengine.agents.model_routing import Models
 from graphengine.agents.replacements import Replacements
 from graphengine.api.places import store_at
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.kernel import DefinitionError, OriginRecord, draw_with
+from graphengine.kernel import CURRENT, DefinitionError, OriginRecord, draw_with
 from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
@@ -88,6 +89,10 @@ class Runner(Records):
         extensions: Sequence[Extension] = (),
         deploy: str | None = None,
     ) -> None:
+        if CURRENT.get() is not None:
+            text = "a Runner is made in a node: its runs are no children of the node's run, which may begin them twice"
+            repair = "child = await ctx.start(graph, …); result = await child.result()"
+            warnings.warn(f"{text}\n  repair: {repair}", UserWarning, stacklevel=3)
         self._given, children = frozenset(resources or ()), ChildRuns()
         has_executors = any(each.executors is not None for each in extensions)
         wings = [type(each).__name__ for each in (*([] if telemetry is None else [telemetry]), *extensions)]

@@ -13,6 +13,7 @@ from graphengine.kernel.definitions import (
     HasBody,
     Limits,
     Migration,
+    Retention,
     Retry,
     did_you_mean,
     is_async,
@@ -111,6 +112,8 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
     """Yield the problems of a graph's own options by themselves, as (message, repair)."""
     if not isinstance(graph.limits, Limits):
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
+    if not isinstance(graph.retention, Retention | None):
+        yield f"retention={graph.retention!r} is not a Retention", "write retention=Retention(keep_days=…)"
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"

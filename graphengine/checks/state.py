@@ -74,7 +74,7 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     """Yield the parts of a field's type that JSON cannot represent, or from which they cannot be read back."""
-    if field.constrained or "Annotated[" in str(field.info.annotation):
+    if field.constrained or not field.scalar:
         for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
             text = f"its validator {name} reads info.context, which is None here"
             yield Problem("bad_function", where, text, "check it in a node, which can use a resource of the graph")

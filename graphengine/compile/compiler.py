@@ -44,13 +44,15 @@ from graphengine.graph.definition import (
     Switch,
 )
 from graphengine.graph.effect import kind_of, once_of
-from graphengine.graph.elsewhere import NODES
+from graphengine.graph.elsewhere import NODES, shown
 from graphengine.graph.endings import EndedWith
 from graphengine.graph.options import Limits, Migration
 from graphengine.graph.question import bad_braces, holes
+from graphengine.graph.runnable import HasBody
 from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
+from graphengine.state.json_values import clipped
 from graphengine.state.path import did_you_mean, is_path, members, nearest, type_at
 from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
 
@@ -85,7 +87,9 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
     given: object = graph
     if not isinstance(given, GraphDefinition):
         repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
-        raise DefinitionError(f"{given!r} is not a Graph", repair=repair)
+        if isinstance(given, HasBody):
+            repair = "give a Graph: Graph.of(agent), or await runner.run(agent, …)"
+        raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
     is_same = known is not None and known.limits is graph.limits
     for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change

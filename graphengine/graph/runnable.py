@@ -132,9 +132,16 @@ class FunctionBody:
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return the parameters that cannot be injected."""
         return [
-            ("bad_parameter", f"{self.name} has {text}, which names no field", "name each field it reads")
+            ("bad_parameter", f"{self.name} has {text}, which names no field", _repair_of(text))
             for text in self.variadic
         ]
+
+
+def _repair_of(text: str) -> str:
+    """Return how a parameter that cannot be filled in by name is written."""
+    if "singledispatch" in text:
+        return "call it in a function whose parameters name the fields"
+    return "remove the /" if text.endswith(" before a /") else "name each field it reads"
 
 
 def is_async(function: object) -> bool:

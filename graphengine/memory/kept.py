@@ -97,10 +97,10 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
         signature = inspect.signature(method)
 
         @wraps(method)
-        async def recorded(memory: Memory, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        def recorded(memory: Memory, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
             here = CURRENT.get()
             if here is None:
-                return await method(memory, *args, **kwargs)
+                return method(memory, *args, **kwargs)
             if not isinstance(here, Attempt):
                 raise DefinitionError(
                     "a memory was used where nothing can be recorded: in a node that runs elsewhere",
@@ -111,7 +111,7 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
                 here.refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
             # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
             key = digest_of_call(method.__qualname__, given, bound.kwargs)
-            return await Context(here).call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
+            return Context(here).call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
 
         return recorded
 

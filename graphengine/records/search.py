@@ -70,6 +70,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
     given: dict[str, str] = {}
     for name, cost, quoted, plain, word in _PART.findall(search):
         if word:
+            _check_word(word)
             words.append(word)
             continue
         kind, value = name or f"{cost}>", quoted or plain
@@ -110,6 +111,18 @@ def _flag(value: str, given: Mapping[str, str]) -> bool:
     if value not in ("yes", "no"):
         raise _wrong("lost", given["lost"])
     return value == "yes"
+
+
+def _check_word(word: str) -> None:
+    """Check that a word is no misspelt filter. Raises: InputError."""
+    from difflib import get_close_matches  # noqa: PLC0415 - a list without a search needs it not
+
+    name, mark, value = word.replace(">", ":", 1).partition(":")
+    near = get_close_matches(name, [each.rstrip(">") for each in FILTERS], n=1, cutoff=0.75) if mark and value else []
+    if near:
+        kept = next(each for each in FILTERS if each.rstrip(">") == near[0])
+        repair = f"did you mean {kept if kept.endswith('>') else kept + ':'}{value}?"
+        raise InputError(f"{word!r} is no filter", where="search", repair=repair)
 
 
 def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:

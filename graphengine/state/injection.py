@@ -82,7 +82,10 @@ class Injected:
                 hint = hints.get(parameter.name, Any)
                 named.append(Parameter(parameter.name, hint, parameter.default))
             elif parameter.default is NO_DEFAULT or getattr(function, "__module__", "") != "builtins":
-                variadic.append(str(parameter))
+                is_plain = parameter.kind is parameter.POSITIONAL_ONLY
+                variadic.append(f"{parameter.name} before a /" if is_plain else str(parameter))
+        if hasattr(function, "dispatch"):
+            variadic = ["functools.singledispatch, which decides by an argument that has no name"]
         returns = hints.get("return", Any)
         if name == "<lambda>":
             name = f"function of {', '.join(p.name for p in named)}" if named else "function"

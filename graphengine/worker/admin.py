@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from graphengine.kernel import At, InputError, lives_of
-from graphengine.kernel.definitions import compiled, missing
+from graphengine.kernel.definitions import compiled, missing, shown
 from graphengine.records import retention as pruning
 from graphengine.records.trends import Trends
 from graphengine.records.trends import trends as trends_of
@@ -70,6 +70,10 @@ class Admin:
         """
         self._lives.check_usable()
         plan = compiled(graph)
+        if schedule.graph != plan.graph:
+            text = f"it names the graph {shown(schedule.graph)}, and is given {plan.graph!r}"
+            repair = f"Schedule({schedule.name!r}, {schedule.cron!r}, {plan.graph!r}, …)"
+            raise InputError(text, where=f"schedule {schedule.name!r}", repair=repair)
         found = checked(replace(schedule, graph=plan.graph), plan, state, self._lives.shared.clock.now())
         await self._store.open()
         await self._store.keep_schedule(as_kept(found))

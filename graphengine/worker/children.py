@@ -15,7 +15,7 @@ import hashlib
 import inspect
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import msgspec
@@ -56,7 +56,7 @@ from graphengine.kernel import (
     status_of,
     tenants_id,
 )
-from graphengine.kernel.definitions import DEPTH, Answers, compiled
+from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled, missing
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
 from graphengine.runner.life import Lives
@@ -310,6 +310,11 @@ class StartedRun(Generic[S]):
 
     def __repr__(self) -> str:
         return f"ChildRun({self.id!r})"
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name, dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}"))
 
     async def result(self) -> Result[S, Any]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""

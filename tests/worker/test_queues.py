@@ -46,7 +46,7 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
 
 async def test_the_health_of_a_worker(runner: Runner) -> None:
     """200 while it works; 503 once it stops."""
-    worker = Worker(runner)
+    worker = Worker(runner, counting())
     working = asyncio.create_task(worker.run())
     while worker.state.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
         await asyncio.sleep(0.01)
@@ -65,7 +65,7 @@ async def test_clients_that_send_no_request_keep_nobody_from_the_health(
     """The one that has waited longest is closed, so they take few file descriptors from the runs."""
     monkeypatch.setattr(health, "_REQUEST_SECONDS", 3600.0)
     async with AsyncExitStack() as stack, asyncio.timeout(SOON):
-        port = await stack.enter_async_context(serving_health(Worker(runner), "127.0.0.1", 0))
+        port = await stack.enter_async_context(serving_health(Worker(runner, counting()), "127.0.0.1", 0))
         clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         for _, writer in clients:
             stack.callback(writer.close)

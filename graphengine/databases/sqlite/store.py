@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from graphengine.databases.addresses import path_of
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
-from graphengine.databases.sqlite import files, reads, removal, taking, trends, writes
+from graphengine.databases.sqlite import erasure, files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
@@ -308,6 +308,21 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
+
+    async def rewrite(self) -> None:
+        """Rewrite the whole file, so that no byte of what was removed is left in it or its write-ahead log.
+
+        Other processes that write wait until that is done.
+
+        Raises: StoreLocked, StoreFull; nothing has changed then but the indexes of words.
+        """
+        self._writing()
+        await self._commits.submit(erasure.merge_words)
+        try:
+            await self._writer.run(removal.rewrite)
+            await removal.empty_log(self._writer, self.path, self._checkpoints)
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
 
     def _own(self) -> Onlooker:
         lease = self.lease

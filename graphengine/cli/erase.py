@@ -1,0 +1,89 @@
+"""`graphengine erase`: erase a person from a database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from graphengine.cli import options
+from graphengine.cli.prune import is_person
+
+if TYPE_CHECKING:
+    from graphengine.cli.context import CommandContext
+    from graphengine.memory import Erased
+
+_SOME_KEPT = 1
+
+
+@options.command(
+    "erase",
+    options.DATABASE,
+    examples="""
+        graphengine erase user:ada --dry-run
+        graphengine erase user:ada --yes
+        graphengine erase user:ada --also bobs-branch --yes
+    """,
+)
+@click.argument("person")
+@click.option(
+    "--also", multiple=True, metavar="RUN", help="A run of another user that may be erased too. May be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be erased, and change nothing.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry_run: bool, yes: bool) -> int:
+    """Erase a user, PERSON as `user:NAME`, with all that came of the user's runs, and show what that is.
+
+    Erased are the runs that the user started and the conversation of this key, their branches, children, later turns
+    and notices, and the memories in a namespace with the user's name. Runs that have not ended are cancelled. If
+    something belongs to another user, nothing is erased, unless --also names it. A SQLite file is rewritten at last,
+    so that no byte is left; other processes that write wait until then.
+    """
+    from graphengine.api.runner import Runner
+    from graphengine.memory import erase as erased
+
+    kind, _, user = person.partition(":")
+    if kind != "user" or not user:
+        raise click.UsageError(f"{person!r} is no person: write user:NAME")
+    if not (dry_run or yes) and (context.json or not is_person()):
+        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+    context.use(writes=True)
+    context.place.check_exists()
+    if dry_run or not yes:
+        found = context.run(erased(Runner(context.store), user, also=also, dry_run=True))
+        if not dry_run:
+            _show(context, found)
+        if dry_run or not click.confirm(f"erase {user} for good?", err=True):
+            return _report(context, found) if dry_run else 0
+    return _report(context, context.run(erased(Runner(context.store), user, also=also)))
+
+
+def _report(context: CommandContext, found: Erased) -> int:
+    """Show what was erased; return the exit code."""
+    if context.json:
+        from graphengine.cli import documents
+
+        context.document(
+            documents.Erased(
+                dry_run=found.dry_run,
+                runs=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.runs.items()],
+                memories=[documents.ErasedMemory(namespace=name, key=key) for name, key in found.memories],
+                kept=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.kept.items()],
+            )
+        )
+    else:
+        _show(context, found)
+    return _SOME_KEPT if found.kept and not found.dry_run else 0
+
+
+def _show(context: CommandContext, found: Erased) -> None:
+    from graphengine.cli.steps import counted
+
+    for run_id, reason in found.runs.items():
+        context.out.line((run_id, "bold"), f": {reason}")
+    for namespace, key in found.memories:
+        context.out.line((f"{namespace} {key}", "bold"), ": memory")
+    for run_id, reason in found.kept.items():
+        context.err.line((run_id, "bold"), f" is kept: {reason}")
+    runs, memories = counted(len(found.runs), "run"), counted(len(found.memories), "kept value")
+    context.err.line(f"{runs} and {memories} {'would be erased' if found.dry_run else 'erased'}")

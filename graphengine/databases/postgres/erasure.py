@@ -1,0 +1,10 @@
+"""What erasing a person deletes in PostgreSQL besides runs and memories."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.databases.postgres.queries import rows_of
+from graphengine.databases.statements import Statements, named
+
+STATEMENTS: Final = Statements(rows_of, named(__name__, "erasure.sql"))

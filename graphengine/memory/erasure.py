@@ -1,0 +1,201 @@
+"""Erasing a person: the runs of a user with all that came of them, memories, notices, accounts and words of searches.
+
+Runs refer to each other: a branch reads the steps of its parent, a child was started by a node, a later turn begins
+with an earlier run's end, and a notice tells of a run. All of these are followed. What belongs to another user is
+erased only if it is named, else nothing is. What has been removed is found by no second call, so memories and notices
+go first: a call that was interrupted is repeated.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.databases.sql import SQLStore
+from graphengine.databases.sqlite.in_process import InProcess
+from graphengine.kernel import InputError, Started, derived_id
+from graphengine.memory.kept import statements_for, table_of
+from graphengine.records.retention import ENDED, remove
+from graphengine.records.selection import Wanted, newest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from graphengine.kernel import RunInfo, Store
+    from graphengine.records.records import Records
+
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased, or would be.
+
+    Attributes:
+        runs: The ids of the runs, each with how it was found, such as `branch of r`.
+        memories: The namespaces and keys of the memories.
+        kept: The runs that could not be removed, by id, each with the reason: call it again when that is over.
+        dry_run: Whether nothing was erased.
+    """
+
+    runs: Mapping[str, str] = field(default_factory=dict)
+    memories: Sequence[tuple[str, str]] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_run: bool = False) -> Erased:
+    """Erase a user from the store of a Runner: this cannot be undone.
+
+    Erased are the runs that the user started and the conversation of this key, what came of these (branches, children,
+    later turns, notices), the memories below a namespace with the user's name in it, and the user's accounts of
+    budgets. Runs that have not ended are cancelled. Then a SQLite file is rewritten, so that no byte of them is left
+    in it; other processes that write wait until that is done. A PostgreSQL database keeps removed rows until it is
+    vacuumed: see the page on operating one.
+
+    Args:
+        runner: A Runner over the store.
+        user: The user's name, as `Runner.start(user=…)` took it.
+        also: Runs of other users that may be erased too; see `InputError`.
+        dry_run: Only report what would be erased.
+
+    Raises:
+        InputError: Runs of other users came of those of this user, as by a branch, and `also` does not name them.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         await runner.start(count, run_id="first", user="ada").result()
+        ...         await runner.branch("first", count, at=1, run_id="second").result()
+        ...         print((await erase(runner, "ada")).runs)
+        ...         print(len(await runner.runs()))
+        >>> asyncio.run(main())
+        {'first': 'of ada', 'second': 'branch of first'}
+        0
+    """
+    store = runner.store
+    await store.open()
+    found, whys = await _followed(store, user)
+    others = sorted(i.id for i in found.values() if i.user not in (None, "", user) and i.id not in also)
+    if others and not dry_run:
+        named = ", ".join(f"{each} ({whys[each]}, of {found[each].user})" for each in others)
+        repair = f"erase these too, also={others!r}, or leave the user's runs"
+        raise InputError(f"runs of other users came of those of {user}: {named}", where=f"erase {user}", repair=repair)
+    kept = {each: f"of {found[each].user}: name it in also" for each in others}
+    memories = await _memories(store, user)
+    if dry_run:
+        return Erased({each: why for each, why in whys.items() if each not in kept}, memories, kept, dry_run)
+    if memories:
+        await _forget(store, memories)
+    for info in found.values():
+        if info.status not in ENDED and info.driver is None:
+            await runner.stop(info.id, "erased", final=True)
+    now = {info.id: info for info in await store.infos([*found])}
+    kept |= {info.id: f"driven by {info.driver}: stop it first" for info in now.values() if info.driver is not None}
+    going = {each: info for each, info in now.items() if each not in kept}
+    notices = {each: info for each, info in going.items() if whys[each].startswith("notice of")}
+    for part in (notices, {each: info for each, info in going.items() if each not in notices}):
+        await remove(store, part, kept, dry_run=False)
+    await _scrub(store, user, [each for each in going if each not in kept])
+    return Erased({each: whys[each] for each in going if each not in kept}, memories, kept)
+
+
+async def _followed(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
+    """Return the runs of a user and all that came of them, by id, and how each was found."""
+    own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derived_id("chat", user)])]
+    found = {info.id: info for info in sorted(own, key=lambda info: (info.created_at, info.id))}
+    whys = dict.fromkeys(found, f"of {user}")
+    later = await _later(store, found)
+    new = [*found.values()]
+    while new:
+        reached = [(info, f"branch of {info.parent}") for info in await store.branches([each.id for each in new])]
+        for each in new:
+            reached += [(info, f"child of {each.id}") for info in await _all(store, starter=each.id)]
+            reached += [(info, f"notice of {each.id}") for info in await _all(store, tag=f"about:{each.id}"[:100])]
+            reached += [(info, f"later turn of {each.id}") for info in later.get(each.id, ())]
+        new = [info for info, _ in {info.id: (info, why) for info, why in reached}.values() if info.id not in found]
+        whys |= {info.id: why for info, why in reached if info.id not in found}
+        found |= {info.id: info for info in new}
+    return found, whys
+
+
+async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
+    return await newest(store, Wanted(sys.maxsize, **criteria))  # type: ignore[arg-type]  # of texts
+
+
+async def _later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
+    """Return the runs that begin with the end of another one, by its id, of those that began since the first found."""
+    later: dict[str, list[RunInfo]] = {}
+    if not found:
+        return later
+    since = min(info.created_at for info in found.values())
+    for info in await newest(store, Wanted(sys.maxsize, begun_after=since)):
+        for step in await store.steps(info.id, info.parent_seq, info.parent_seq + 1):
+            if isinstance(step.data, Started) and step.data.after:
+                later.setdefault(step.data.after, []).append(info)
+    return later
+
+
+async def _memories(store: Store, user: str) -> Sequence[tuple[str, str]]:
+    """Return the namespaces and keys of a user's memories; none if the database has no table of them."""
+    if not isinstance(store, SQLStore | InProcess):
+        return ()
+    statements = statements_for(store)
+    if not await store.read(lambda connection, _: statements.exist(connection)):
+        return ()
+    found: list[tuple[str, str]] = []
+    last, scope = ("", ""), {"namespace": "", "low": "", "high": "\U0010ffff"}
+    while True:
+        rows = await store.read(partial(_page, statements, scope, last))
+        found += [(row[0], row[1]) for row in rows if user in row[0].split("/")]
+        if len(rows) < _PAGE:
+            return found
+        last = rows[-1][0], rows[-1][1]
+
+
+def _page(
+    statements: Any,  # noqa: ANN401 - of either dialect
+    scope: Mapping[str, str],
+    last: tuple[str, str],
+    connection: Any,  # noqa: ANN401 - the same
+    _: object,
+) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = statements.page(connection, scope, last, _PAGE)
+    return found
+
+
+async def _forget(store: Any, memories: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401 - of either dialect
+    opened, statements = await table_of(store)
+
+    def delete(connection: Any) -> None:  # noqa: ANN401 - the same
+        for namespace, key in memories:
+            statements.delete(connection, namespace, key)
+
+    await opened.write(delete)
+
+
+async def _scrub(store: Store, user: str, runs: Sequence[str]) -> None:
+    """Delete what else names the user or the runs, and rewrite the files if they are ours."""
+    if not isinstance(store, SQLStore):
+        return
+    if store.__class__.__module__.startswith("graphengine.databases.sqlite."):
+        from graphengine.databases.sqlite.erasure import STATEMENTS as OF_SQLITE  # noqa: PLC0415 - of one dialect
+
+        statements: Any = OF_SQLITE
+    else:
+        from graphengine.databases.postgres.erasure import STATEMENTS as OF_POSTGRES  # noqa: PLC0415 - the same
+
+        statements = OF_POSTGRES
+
+    def delete(connection: Any) -> None:  # noqa: ANN401 - of either dialect
+        statements.do(connection, "accounts", {"user": user})
+        for run_id in runs:
+            statements.do(connection, "notice", {"start": f"news {run_id} "})
+
+    await store.write(delete)
+    await getattr(store, "rewrite", store.vacuum)()
+
+
+__all__ = ["Erased", "erase"]

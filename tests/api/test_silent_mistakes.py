@@ -1,0 +1,154 @@
+"""Mistakes that a program would not notice: each is a problem with its place and what to write."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationInfo, field_validator
+
+from graphengine import END, START, Agent, Context, Graph, Memory, QueueLimits, Runner, Schedule, ScriptedModel, Worker
+from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.runner import RunFailed
+
+
+class State(BaseModel):
+    """A state."""
+
+    text: str = ""
+    count: int = 0
+
+
+def graph_of(node: Any, state: type[BaseModel] = State, name: str = "g", **options: Any) -> Any:
+    """Return a graph of one node."""
+    graph: Any = Graph(name, state, **options)
+    graph.add_node("n", node, writes="text")
+    graph.add_path(START, "n", END)
+    return graph
+
+
+def word() -> str:
+    """A node."""
+    return "x"
+
+
+def by_position(count: int, /) -> str:
+    """A node that cannot be called by name."""
+    return str(count)
+
+
+@functools.singledispatch
+def by_type(count: object) -> str:
+    """A node that is chosen by the type of what it gets."""
+    return str(count)
+
+
+class Inner(BaseModel):
+    """A model whose validator needs a context."""
+
+    text: str = "x"
+
+    @field_validator("text")
+    @classmethod
+    def with_context(cls, value: str, info: ValidationInfo) -> str:
+        """Read the context."""
+        return value + str((info.context or {})["suffix"])
+
+
+class Outer(BaseModel):
+    """A state with such a model in it."""
+
+    text: str = ""
+    many: list[Inner] = []
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
+    "retention": (lambda: graph_of(word, retention=7), "retention=7 is not a Retention", "Retention(keep_days=…)"),
+    "position": (lambda: graph_of(by_position), "by_position has count before a /", "remove the /"),
+    "dispatch": (lambda: graph_of(by_type), "by_type has functools.singledispatch", "call it in a function"),
+    "context": (lambda: graph_of(word, Outer), "validator with_context reads info.context", "check it in a node"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_graph_names_it(kind: str) -> None:
+    """When it is compiled, not when a run comes to it."""
+    make, text, repair = REFUSED[kind]
+    with pytest.raises(CompileError) as caught:
+        make().compile()
+    (problem, *_) = caught.value.problems
+    assert text in problem.message
+    assert repair in problem.repair
+
+
+def test_a_tool_that_models_are_told_nothing_of_is_a_warning() -> None:
+    """It has no docstring, or a parameter without a type."""
+
+    def weather(city) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        return f"rain in {city}"
+
+    problems = graph_of(Agent("a", model=ScriptedModel(["x"]), prompt="{text}", tools=[weather])).check()
+    assert {"undescribed_tool", "untyped_tool"} <= {problem.code for problem in problems}
+
+
+async def test_a_memory_that_is_not_awaited_fails_the_node() -> None:
+    """As a call of the context does."""
+    memory = Memory()
+
+    async def node(memory: Memory) -> str:
+        memory.put("users", "ada", 1)  # type: ignore[unused-coroutine]
+        return "x"
+
+    with pytest.raises(RunFailed, match="not_awaited"):
+        await graph_of(node, resources={"memory": lambda: memory}).run()
+
+
+async def test_a_worker_needs_graphs() -> None:
+    """It would run for ever, and drive nothing."""
+    async with Runner() as runner:
+        with pytest.raises(DefinitionError, match="would leave all runs alone"):
+            Worker(runner)
+
+
+async def test_a_schedule_is_of_its_graph() -> None:
+    """The graph that it names is not replaced by another one."""
+    other: Any = graph_of(word, name="other")
+    async with Runner() as runner:
+        with pytest.raises(InputError, match=re.escape("it names the graph 'g', and is given 'other'")):
+            await runner.admin.schedule(Schedule("daily", "0 7 * * *", "g"), other)
+        with pytest.raises(InputError, match=re.escape("rate=100")):
+            await runner.admin.limit_queue("mail", QueueLimits(rate=100))  # type: ignore[arg-type]
+
+
+async def test_a_misspelt_filter_is_no_word() -> None:
+    """A search for it would find nothing; in quotes, or of another name, it is one."""
+    async with Runner() as runner:
+        with pytest.raises(InputError, match=re.escape("did you mean status:failed?")):
+            await runner.runs("statsu:failed")
+        assert list(await runner.runs("order:17")) == []
+
+
+async def test_a_runner_in_a_node_is_a_warning() -> None:
+    """Its runs are not linked to that of the node."""
+
+    async def node(ctx: Context) -> str:
+        async with Runner() as runner:
+            result = await runner.start(graph_of(word), run_id=f"{ctx.run_id}-inner").result()
+            return str(result.state.text)
+
+    with pytest.warns(UserWarning, match=re.escape("ctx.start(graph, …)")):
+        await graph_of(node, name="outer").run()
+
+
+async def test_what_a_child_lacks_its_result_has() -> None:
+    """A child is a handle, as a run is."""
+    child = graph_of(word, name="child")
+
+    async def node(ctx: Context) -> str:
+        started: Any = await ctx.start(child, {"text": "a"})
+        return str(started.state.text)
+
+    async with Runner() as runner:
+        with pytest.raises(RunFailed, match=re.escape("(await child.result()).state")):
+            await runner.start(graph_of(node, name="outer")).result()
