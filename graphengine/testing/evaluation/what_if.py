@@ -276,7 +276,9 @@ class _Job:
         if info.graph != self.graph.name:
             return f"it is a run of {info.graph}"
         if info.status not in _OVER:
-            return f"it has not ended: {status_of(info)}"
+            status = status_of(info)
+            repair = "answer or stop it first" if status == "waiting" else "compare it when it has ended"
+            return f"it has not ended: {status}; {repair}"
         steps = await store.steps(run_id)
         where = await self._where(info.fingerprint, steps)
         if where is None:
