@@ -212,7 +212,7 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
         return
     one, other = values
     if isinstance(one, str) and isinstance(other, str) and (parts := word_diff(one, other)):
-        out.line((difference.path, "bold"), ": ", *parts)
+        out.prose((difference.path, "bold"), ": ", *parts)
         return
     out.line((difference.path, "bold"), ":")
     room = max(map(len, names)) + 2

@@ -24,6 +24,7 @@ _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "run
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
 _WAIT_CHARACTERS: Final = 200
 _TITLE_CHARACTERS: Final = 40
+_NAME_COLUMNS: Final = 24
 _INDENT: Final = 4
 
 
@@ -142,7 +143,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     """Show a line for each interval and graph or tag."""
     from datetime import UTC, datetime
 
-    from graphengine.cli.terminal import padded, seconds
+    from graphengine.cli.terminal import fitted, padded, seconds
     from graphengine.kernel import dollars
     from graphengine.records.trends import DAY, trends
 
@@ -157,7 +158,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     rows = [
         (
             datetime.fromtimestamp(each.since, UTC).isoformat(" ")[:characters],
-            each.name,
+            each.name if context.out.columns is None else fitted(each.name, _NAME_COLUMNS),
             str(each.runs),
             *(str(each.statuses.get(status, "")) for status in _COUNTED),
             str(each.with_losses or ""),
@@ -167,7 +168,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
         for each in found.trends[: wanted.limit]
     ]
     headings = ("since (UTC)", by, "runs", *_COUNTED, "losses", "cost", "median", "95 %")
-    spare = "running", "cancelled", "stopped", "95 %", "waiting", "losses"
+    spare = "running", "cancelled", "stopped", "95 %", "waiting", "losses", "median"
     heading, *lines = padded(headings, rows, context.out.columns, spare)
     context.out.line(("".join(heading), "bold"))
     for line in lines:
