@@ -279,11 +279,21 @@ class DryBranch(Document):
     Attributes:
         run_id: The run.
         at: The step from which it would branch.
+        steps: How many steps the run has.
+        kept_calls: How many calls of models up to that step are kept, and not made again.
+        kept_usd: What these cost, US dollars; null if that is not known.
+        left_out_calls: How many calls were made after it.
+        left_out_usd: What these cost, US dollars; null if that is not known.
         effects: The effects that must not be repeated and began after that step.
     """
 
     run_id: str
     at: int
+    steps: int
+    kept_calls: int
+    kept_usd: float | None
+    left_out_calls: int
+    left_out_usd: float | None
     effects: Sequence[RepeatedEffect]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import DryBranch
+    from graphengine.cli.documents import RepeatedEffect
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
@@ -197,7 +197,7 @@ def resume(
 )
 @options.instructions
 @click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
-@click.option("--dry-run", is_flag=True, help="List the effects that it would repeat, and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what it would keep, leave out and repeat, and start nothing.")
 @options.tags
 @options.graph
 def branch(  # noqa: PLR0913 - one for each option
@@ -221,7 +221,7 @@ def branch(  # noqa: PLR0913 - one for each option
     forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
     if dry_run:
-        return _show_repeated(context, _repeated(context, job.run_id, at))
+        return _show_dry(context, job.run_id, at)
     job.notes.extend(_note_of_repeated(context, job.run_id, at))
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
@@ -233,13 +233,12 @@ def branch(  # noqa: PLR0913 - one for each option
     return drive(job, begin)
 
 
-def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
+def _repeated(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
     """Return the effects that a branch from a step can repeat: those that began after it."""
-    from graphengine.cli.documents import DryBranch, RepeatedEffect
-    from graphengine.kernel import Begun, load_snapshot
+    from graphengine.cli.documents import RepeatedEffect
+    from graphengine.kernel import Begun
 
-    seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
-    found = [
+    return [
         RepeatedEffect(
             seq=step.seq,
             node=step.path,
@@ -250,13 +249,15 @@ def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
         for step in context.read(lambda store: store.steps(run_id, seq))
         if isinstance(step.data, Begun) and not step.data.not_done
     ]
-    return DryBranch(run_id=run_id, at=seq, effects=found)
 
 
 def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
     """Return a note about the effects that a branch can repeat; a log damaged after that step does not prevent it."""
+    from graphengine.kernel import load_snapshot
+
     try:
-        effects = [f"{each.name} in {each.node}" for each in _repeated(context, run_id, at).effects]
+        seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
+        effects = [f"{each.name} in {each.node}" for each in _repeated(context, run_id, seq)]
     except StoreCorrupt as error:
         return [f"the effects that this branch can repeat cannot be listed: {error.message}"]
     if not effects:
@@ -265,12 +266,31 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
     return [f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them"]
 
 
-def _show_repeated(context: CommandContext, repeated: DryBranch) -> int:
-    from graphengine.cli.steps import counted
+def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
+    """Show what a branch would keep, leave out and repeat."""
+    from graphengine.cli.documents import DryBranch
+    from graphengine.cli.steps import counted, usage_line
+    from graphengine.kernel import load_snapshot, spent_since
 
+    shared = context.read(lambda store: load_snapshot(store, run_id, at))
+    whole = context.read(lambda store: load_snapshot(store, run_id, None))
+    seq, kept, left_out = shared.seq, shared.usage, spent_since(shared.usage, whole.usage)
+    repeated = DryBranch(
+        run_id=run_id,
+        at=seq,
+        steps=whole.seq,
+        kept_calls=kept.get("calls", 0),
+        kept_usd=kept.get("cost_usd", 0.0),
+        left_out_calls=left_out.get("calls", 0),
+        left_out_usd=left_out.get("cost_usd", 0.0),
+        effects=_repeated(context, run_id, seq),
+    )
     if context.json:
         context.document(repeated)
         return 0
+    context.out.line(f"kept, not made again: {counted(seq, 'step')}, {usage_line(kept)}")
+    if whole.seq > seq:
+        context.out.line(f"left out: {counted(whole.seq - seq, 'step')}, {usage_line(left_out)}")
     for each in repeated.effects:
         arguments = "" if each.arguments is None else f" {json.dumps(each.arguments, ensure_ascii=False)}"
         context.out.line(f"step {each.seq}: {each.name} in {each.node}{arguments}")

@@ -169,8 +169,7 @@ class _Request:
         wide, high = block_size(arrow.lines)
         around = self._around(arrow.target)
         self.parents[arrow.id] = next(each for each in self._around(arrow.source) if each in around)
-        room = 16 if arrow.source == arrow.target else 8
-        size = (max(wide + room, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
+        size = (max(wide + 8, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
         self._node(arrow.id, size, self.parents[arrow.id])
         first = self._edge(source, arrow.id, weight, back=back)
         self.ways[arrow.id] = [first, self._edge(arrow.id, target, weight * 8 if lands else weight, back=arrow.back)]
