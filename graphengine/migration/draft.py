@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def draft_of(graph: Walked, mismatches: Sequence[Mismatch]) -> str:
 
 
 def _function(graph: Walked, fields: Sequence[str]) -> Iterator[str]:
-    """Yield the function that changes fields; a new field takes the value of the only one of its type that is gone."""
+    """Yield the function that changes fields.
+
+    A new field takes the value of the one of its type that is gone; of several, of the one with a similar name.
+    """
     recorded, today = graph.graph_spec.get("state", {}), graph.plan.graph_spec.get("state", {})
     gone = [name for name in recorded if name not in today]
     yield f"def from_{graph.version}(old: dict[str, Any]) -> dict[str, Any]:"
@@ -51,9 +55,9 @@ def _function(graph: Walked, fields: Sequence[str]) -> Iterator[str]:
         same = [each for each in gone if recorded[each] == today.get(name)]
         if name in recorded:
             yield f"    old[{name!r}] = ...  # was {recorded[name]}, is {today.get(name)}"
-        elif len(same) == 1:
-            gone.remove(same[0])
-            yield f"    old[{name!r}] = old.pop({same[0]!r})  # is this the same field?"
+        elif meant := same[0] if len(same) == 1 else next(iter(get_close_matches(name, same, n=1)), ""):
+            gone.remove(meant)
+            yield f"    old[{name!r}] = old.pop({meant!r})  # is this the same field?"
         else:
             yield f"    old[{name!r}] = ...  # new: {today.get(name)}"
     for name in gone:
