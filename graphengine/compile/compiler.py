@@ -187,11 +187,9 @@ class _Compiler:
             nodes[declared.name] = self._node(declared, edges[declared.name])
             place(self.problems, begin, declared.origin)
         start = self._only_success(edges[START], "START")
-        found = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear)
-        self.problems += self.checks.whole(found)
+        self.problems += self.checks.whole(Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear))
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
-        self._title()
         self._rules(nodes)
         self._choices(nodes)
         self._cases_of_none(nodes)
@@ -613,6 +611,7 @@ class _Compiler:
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
+        self._title()
         for name in graph.resources:
             if name in state.fields or name in ("ctx", "state", "error", "result"):
                 self.report(
