@@ -13,14 +13,14 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType, UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
 
 import lazy_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from graphengine.kernel import GraphEngineError
 
@@ -77,13 +77,25 @@ def _check_class(made: Any) -> None:  # noqa: ANN401 - any class
     if _is_protocol(made):
         return
     is_called_back = made.__module__.startswith(_CALLED_BACK) or any(map(_is_protocol, made.__mro__))
-    for name, member in {**vars(made), "__init__": made.__init__}.items():  # a model's is pydantic's
+    for name, member in {**_inherited(made), **vars(made)}.items():
         function = getattr(member, "__func__", member)
         if not inspect.isfunction(function) or function in _CHECKED:
             continue
         if name == "__init__" or not (name.startswith("_") or is_called_back):
             wrapped = _refusing(function)
             setattr(made, name, wrapped if function is member else type(member)(wrapped))
+
+
+def _inherited(made: Any) -> Mapping[str, Callable[..., None]]:  # noqa: ANN401 - any class
+    """Return how a class calls the next `__init__`, such as pydantic's: a mixin of a user may stand between."""
+    if not inspect.isfunction(made.__init__) or made.__init__ in _CHECKED:
+        return {}
+
+    @functools.wraps(made.__init__)
+    def init(self: object, *args: object, **kwargs: object) -> None:
+        super(made, self).__init__(*args, **kwargs)
+
+    return {"__init__": init}
 
 
 def _is_protocol(made: type[Any]) -> bool:
@@ -101,7 +113,7 @@ def _refusing(function: F) -> F:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
-        raise refused
+            raise refused from error
 
     @functools.wraps(function)
     async def awaited(*args: object, **kwargs: object) -> object:
@@ -111,7 +123,7 @@ def _refusing(function: F) -> F:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
-        raise refused
+            raise refused from error
 
     made: Any = awaited if inspect.iscoroutinefunction(function) else call
     _CHECKED.add(made)
@@ -214,6 +226,8 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
         return any(_fits(each, value) for each in get_args(annotation))
     if isinstance(value, str) and isinstance(origin, type) and issubclass(origin, Iterable):
         return isinstance(value, origin) and get_args(annotation) == (str,)
+    if origin is Mapping and isinstance(value, Mapping):
+        return True  # pydantic's strict mode wants a dict
     try:
         TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(value, strict=True)
     except ValidationError:

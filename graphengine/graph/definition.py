@@ -592,6 +592,7 @@ class GraphDefinition(Generic[S, Out_co]):
             resources=self.resources,
             collect_errors=self.collect_errors,
             carry_over=self.carry_over,
+            title=self.title,
             limits=self.own_limits if limits is None else limits,
             retention=self.retention,
             version=self.version,

@@ -89,6 +89,9 @@ class _Changes:
         self._poked.add(follower.info.id)
         self._wake.set()
         if self._task is None or self._task.done():
+            # 1. An earlier loop looked a moment ago, and ended. 2. This one looks before it may read the token. 3. Another
+            # process writes. 4. The token of that would be the first known one. So one is read before the first look.
+            self._next = 0.0
             # Not in the context of the follower that happens to be the first one.
             self._task = self.loop.create_task(self._look_on(), name="graphengine followers", context=Context())
 
@@ -197,6 +200,11 @@ def poke(store: Store, run_id: str) -> None:
         found.poke(run_id)
 
 
+async def _posted_now(store: Store, info: RunInfo) -> Posted:
+    """Return the answers to a run that waits for them."""
+    return posted_in(await store.inbox([info.id]), info.id) if info.status == "waiting" else {}
+
+
 async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Polled, None]:
     """Yield a run's row and its steps after seq `after`, at once and then whenever it changes; often there are none.
 
@@ -207,8 +215,7 @@ async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Poll
         StoreError: It cannot be read.
     """
     follower, changes = _Follower(info), None
-    if info.status == "waiting":
-        follower.posted = posted_in(await store.inbox([info.id]), info.id)
+    follower.posted = await _posted_now(store, info)
     try:
         while True:
             before = info = follower.info
@@ -222,6 +229,7 @@ async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Poll
             await follower.woken()
             if follower.is_lost:
                 follower.is_lost, follower.info = False, await store.info(info.id)
+                follower.posted = await _posted_now(store, follower.info)
             if follower.info.created_at != before.created_at or follower.info.seq < before.seq:
                 raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
     finally:

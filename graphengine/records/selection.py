@@ -24,7 +24,7 @@ COMPARED: Final = "whatif:"
 """How the tag of a branch begins that a comparison made, see `graphengine.testing.evaluation.what_if`."""
 
 _PREFIX: Final = 8
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\"")
+_QUOTED: Final = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\"")
 _NUMBERS: Final = re.compile(r"\d+")
 _LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
@@ -143,6 +143,8 @@ def likeness(text: str) -> str:
 
     >>> likeness("ValueError: cannot double 'x7' at 20")
     'ValueError: cannot double … at #'
+    >>> likeness("the customer's card isn't accepted")
+    "the customer's card isn't accepted"
     """
     return _NUMBERS.sub("#", _QUOTED.sub("…", text))
 

@@ -190,7 +190,7 @@ def _compared(
         yield f"{_facts(side.snapshot, own, side.snapshot.seq, '')}</section>"
     yield f'</div><h2>Where the ways part</h2><p>{_text(apart)}</p><div class="two">'
     for letter, side, _ in sides:
-        began = ", ".join(f"{each.path} = {_brief(each.after)}" for each in side.changed[:_DIFFERENCES])
+        began = ", ".join(f"{_text(each.path)} = {_brief(each.after)}" for each in side.changed[:_DIFFERENCES])
         path = "".join(_steps([*_lines(side.path)], title=""))
         yield f"<section><p><b>{letter}</b>{' began with ' + began if began else ''}</p>{path}</section>"
     yield "</div>"
@@ -253,18 +253,7 @@ def _lines(steps: Iterable[Step]) -> Iterator[tuple[bool, _Line]]:
         used = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
         tokens = f"{used[0]:,} → {used[1]:,}" if any(used) else ""
         if isinstance(facts, Recorded):
-            value: Any = facts.value if isinstance(facts.value, dict) else {"text": facts.value}
-            if value.get("feedback"):
-                yield True, (place, "", f"Rejected and sent back: {value['feedback']}", "", "")
-            name = f"{facts.by['agent']}: " if facts.by else f"{facts.name.rpartition('.')[2]}: "
-            wanted = ", ".join(str(call.get("name")) for call in value.get("calls") or ())
-            text = value.get("text") if isinstance(value.get("text"), str) else to_json(value.get("text")).decode()
-            what = f"{name}{text or (f'calls {wanted}' if wanted else 'nothing')}"
-            model = facts.by["model"] if facts.by else ""
-            yield (
-                bool(value.get("error")),
-                (place, model, f"failed: {what}" if value.get("error") else what, tokens, price),
-            )
+            yield from _recorded(facts, place, tokens, price)
         elif isinstance(facts, Attempt) or (facts.error is not None):
             error = facts.error
             how = "fell back" if falls_back(step) else "tried again" if isinstance(facts, Attempt) else "failed"
@@ -282,6 +271,22 @@ def _lines(steps: Iterable[Step]) -> Iterator[tuple[bool, _Line]]:
             yield False, (place, "", f"{chosen} → {', '.join(outcome.to)}".strip(), tokens, price)
         for child in children_in([step]):
             yield False, (place, "", f"started run {child}", "", "")
+
+
+def _recorded(facts: Recorded, place: str, tokens: str, price: str) -> Iterator[tuple[bool, _Line]]:
+    """Yield a line for a call, and one for why the answer before it was rejected."""
+    value: Any = facts.value if isinstance(facts.value, dict) else {"text": facts.value}
+    if value.get("feedback"):
+        yield True, (place, "", f"Rejected and sent back: {value['feedback']}", "", "")
+    name = f"{facts.by['agent']}: " if facts.by else f"{facts.name.rpartition('.')[2]}: "
+    wanted = ", ".join(str(call.get("name")) for call in value.get("calls") or ())
+    text = value.get("text") if isinstance(value.get("text"), str) else to_json(value.get("text")).decode()
+    what = f"{name}{text or (f'calls {wanted}' if wanted else 'nothing')}"
+    model = facts.by["model"] if facts.by else ""
+    yield (
+        bool(value.get("error")),
+        (place, model, f"failed: {what}" if value.get("error") else what, tokens, price),
+    )
 
 
 def _steps(found: Sequence[tuple[bool, _Line]], title: str = "How it came to this") -> Iterator[str]:

@@ -5,15 +5,16 @@ import contextlib
 import inspect
 import pickle
 import re
+from collections import UserDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Agent, Budgets, Graph, Limits, Once, Retention, Retry, Runner, Worker
+from graphengine import END, START, Agent, Budgets, Graph, Limits, Once, Retention, Retry, Runner, TextFile, Worker
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.testing import preflight
 from scripts import site_pages
@@ -158,6 +159,44 @@ def test_what_fails_for_another_reason_keeps_its_error() -> None:
     graph.add_path(START, "n", END)
     with pytest.raises(GraphEngineError, match="mine"):
         graph.run_sync()
+
+
+def test_another_error_than_the_checks_is_kept() -> None:
+    """An argument that could be better never hides the traceback of a mistake in a user's own code."""
+
+    class Broken(BaseModel):
+        count: int = 0
+
+        @field_validator("count")
+        @classmethod
+        def longer(cls, value: int) -> int:
+            return value + "s"  # type: ignore[operator]
+
+    graph = Graph("broken", Broken)
+    graph.add_node("a", lambda: None)
+    graph.add_path(START, "a", END)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        graph.run_sync({"count": 7}, resources=UserDict())
+    with pytest.raises(DefinitionError) as raised:
+        graph.run_sync({"count": 7}, tags=7)  # type: ignore[arg-type]
+    assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_a_mixin_of_a_users_model_is_made_too() -> None:
+    """The check stands in the place of the `__init__` that a class inherits, and calls the next one."""
+
+    class Stamped(BaseModel):
+        made: ClassVar[int] = 0
+
+        def __init__(self, **values: Any) -> None:
+            super().__init__(**values)
+            Stamped.made += 1
+
+    class File(TextFile, Stamped):
+        pass
+
+    File(path="a", text="b")
+    assert Stamped.made == 1
 
 
 def test_a_checked_function_is_the_same_everywhere() -> None:

@@ -75,6 +75,7 @@ def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:
     begin = line(inspect.currentframe()) - 1
     graph.add_path(START, "a", END)
     assert found(graph.but(name="h"), "unknown_parameter").line == begin
+    assert Graph("g", State, title="n of {n}").but(name="h").title == "n of {n}"
 
 
 def test_the_text_of_a_problem_names_file_and_line() -> None:

@@ -276,6 +276,48 @@ async def test_a_look_that_fails_once_is_made_up_for(store: Watched) -> None:
             pass
 
 
+async def test_a_look_that_fails_as_an_answer_is_posted_is_made_up_for(
+    store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. Another process posts it. 2. The look that finds it fails, and its token is known. 3. The inbox is read again."""
+    monkeypatch.setattr(changes, "_LOOK_SECONDS", 0.001)
+    graph = alone(State, ask("Which?", str), "text")
+    async with Runner(store) as runner:
+        await runner.start(graph, run_id="r").result()
+        async with following(store) as changed:
+            assert not (await changed())[2]
+            waiting = asyncio.ensure_future(changed())
+            await store.called("change_token", 1)
+            store.fails = 1
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(changes, "_CHANGES", {})
+                await runner.answer("r", "this")
+            while not (await waiting)[2]:
+                waiting = asyncio.ensure_future(changed())
+
+
+async def test_a_follower_that_joins_as_the_last_one_leaves_misses_nothing(
+    store: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1. A loop has just looked, and ends. 2. The next one begins. 3. Another process writes: its token is new."""
+    monkeypatch.setattr(changes, "_LOOK_SECONDS", 0.2)
+    await waiting_run(store, "other")
+    await waiting_run(store)
+    other = polled(store, await store.info("other"), 0)
+    await anext(other)
+    first = asyncio.ensure_future(anext(other))
+    await store.called("infos", 1)
+    async with following(store) as changed:
+        await changed()
+        first.cancel()
+        second = asyncio.ensure_future(changed())
+        await store.called("infos", 2)
+        fence = await store.claim("r")
+        await append(store, batch("r", fence, [step(2)], "finished"))
+        assert (await second)[0].status == "finished"
+    await asyncio.gather(first, return_exceptions=True)
+
+
 @pytest.mark.usefixtures("often")
 async def test_a_follower_that_is_cancelled_takes_no_other_with_it(store: Watched) -> None:
     """The loop ends with the last one, and begins again with the next."""

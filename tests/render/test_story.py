@@ -96,6 +96,24 @@ async def test_two_runs_show_where_they_part() -> None:
     assert "text The moon pulls. The full moon pulls more." in words
 
 
+class Notes(BaseModel):
+    by_name: dict[str, str] = {}
+    text: str = ""
+
+
+async def test_names_in_the_state_are_text() -> None:
+    """A key is the user's, and the file is made to be sent."""
+    graph = Graph("notes", Notes)
+    graph.add_node("write", lambda: "done", writes="text")
+    graph.add_path(START, "write", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="one").result()
+        await runner.branch("one", graph, at=1, update={"by_name": {"<img src=x>": "z"}}, run_id="two").result()
+        page = await story_of(runner.store, "one", "two", time.time())
+    assert "by_name.&lt;img src=x&gt;" in page
+    assert "<img" not in page
+
+
 async def test_secrets_stay_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fields that are declared secret are named only, also where the run failed."""
     async with Runner() as runner:
