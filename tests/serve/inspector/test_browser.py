@@ -666,7 +666,7 @@ def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit:
     expect(page.locator(".outcome")).to_contain_text("branch of storms at 1")
     expect(page.locator(".outcome .ends")).to_contain_text("waiting")  # what a run shows while it runs moves the link
     page.get_by_role("link", name="storms at 1").click()
-    expect(page.locator("header .id")).to_have_text("storms")
+    expect(page.locator("header h1")).to_have_text("storms")
     page.get_by_role("button", name="Retry").click()
     expect(page.locator(".outcome .ends")).to_contain_text("waiting")
 
