@@ -226,10 +226,9 @@ def _fits(annotation: Any, value: object) -> bool:  # noqa: ANN401 - a type, or 
         return any(_fits(each, value) for each in get_args(annotation))
     if isinstance(value, str) and isinstance(origin, type) and issubclass(origin, Iterable):
         return isinstance(value, origin) and get_args(annotation) == (str,)
-    if origin is Mapping and isinstance(value, Mapping):
-        return True  # pydantic's strict mode wants a dict
+    given = dict(value) if origin is Mapping and isinstance(value, Mapping) else value  # strictly, only a dict is one
     try:
-        TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(value, strict=True)
+        TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(given, strict=True)
     except ValidationError:
         return False
     except Exception:  # noqa: BLE001 - pydantic cannot hold anything against it, or against what is in it

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="The port on this machine; 0 finds a free one.  [default: 8765, or the next one that is free]",
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser; only print the URL.")
-@click.option("--read-only", is_flag=True, help="Show everything, but answer, send, stop and tag nothing.")
+@click.option("--read-only", is_flag=True, help="Show everything, but answer, send, stop, tag and prune nothing.")
 @click.option(
     "--drive",
     is_flag=True,
@@ -71,9 +71,9 @@ def inspect(  # noqa: PLR0913 - one for each option
     """Show the runs of a database live in a browser, until Ctrl-C.
 
     The page lists the runs, shows each run on its graph with every step, decision, state, model call and error, and
-    follows runs that other processes drive. It answers questions, sends messages, stops and tags. Only this machine can
-    open it, and only with the printed URL, which contains a token. The token is kept in `inspect.token` beside the
-    database, so that links and tabs go on after a restart.
+    follows runs that other processes drive. It answers questions, sends messages, stops, tags and prunes. Only this
+    machine can open it, and only with the printed URL, which contains a token. The token is kept in `inspect.token`
+    beside the database, so that links and tabs go on after a restart.
 
     Without --drive it runs no graph's code. With --drive, the page also starts, resumes and branches runs of the
     project's graphs; Ctrl-C releases those that are driven, so that `resume` or a worker can continue them.

@@ -89,8 +89,8 @@ class _Changes:
         self._poked.add(follower.info.id)
         self._wake.set()
         if self._task is None or self._task.done():
-            # 1. An earlier loop looked a moment ago, and ended. 2. This one looks before it may read the token. 3. Another
-            # process writes. 4. The token of that would be the first known one. So one is read before the first look.
+            # 1. An earlier loop looked a moment ago, and ended. 2. This one looks before it may read the token.
+            # 3. Another process writes. 4. The token of that would be the first known one. So one is read at once.
             self._next = 0.0
             # Not in the context of the follower that happens to be the first one.
             self._task = self.loop.create_task(self._look_on(), name="graphengine followers", context=Context())

@@ -279,7 +279,7 @@ async def test_a_look_that_fails_once_is_made_up_for(store: Watched) -> None:
 async def test_a_look_that_fails_as_an_answer_is_posted_is_made_up_for(
     store: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1. Another process posts it. 2. The look that finds it fails, and its token is known. 3. The inbox is read again."""
+    """1. Another process posts it. 2. The look that finds it fails; its token is known. 3. The inbox is read."""
     monkeypatch.setattr(changes, "_LOOK_SECONDS", 0.001)
     graph = alone(State, ask("Which?", str), "text")
     async with Runner(store) as runner:

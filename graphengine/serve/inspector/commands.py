@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _STOP_SECONDS: Final = 2.0
 _MOST_TICKED: Final = 10_000
 _SHOWN: Final = 5
+_FILTERS: Final = {"text", "status", "graph", "tag", "view", "begun_after", "begun_before", "cost_above"}
+"""What selects runs to change: a misspelt name would leave no filter, and so mean all of them."""
 
 
 class Commands:
@@ -125,6 +127,9 @@ class Commands:
         if action not in ACTIONS:
             raise InputError(f"there is no action {action!r}", where="action")
         if isinstance(where, dict):
+            if (unknown := sorted(where.keys() - _FILTERS)) or body.get("ids"):
+                repair = f"where has some of {', '.join(sorted(_FILTERS))}; or give ids alone"
+                raise InputError(f"where has {', '.join(unknown) or 'ids beside it'}", where="where", repair=repair)
             query = Query(QueryParams({name: str(each) for name, each in where.items()}))
             chosen = await newest(self._reader, replace(wanted_by(query), limit=sys.maxsize, before=None))
         else:

@@ -188,6 +188,22 @@ def test_nothing_is_sent_while_it_can_be_taken_back(at: str, asking: Path, visit
     expect(page.locator(".way", has_text="sign answered send").locator("li").last).to_have_text("finished")
 
 
+@pytest.mark.parametrize("way", ["a link", "another address"])
+def test_what_was_answered_is_sent_by_who_leaves(at: str, visit: Opened, way: str) -> None:
+    """Within the seconds for undoing: by a link of the page, or as a tab that goes elsewhere."""
+    page = visit(at, "/questions")
+    page.clock.install()
+    card = page.locator(".asking", has_text="Refund 4711")
+    card.get_by_role("button", name="Yes").click()
+    expect(card).to_contain_text("is sent in 10 s")
+    if way == "a link":
+        page.get_by_role("link", name="runs").first.click()
+    else:
+        page.goto("about:blank")
+    page = visit(at, "/questions")
+    expect(page.get_by_label("Done")).to_contain_text("the answer is kept")
+
+
 def test_those_without_the_right_see_no_button(at: str, visit: Opened) -> None:
     """They read the facts, and who may answer."""
     page = visit(at, "/")

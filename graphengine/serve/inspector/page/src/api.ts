@@ -89,9 +89,9 @@ export async function read<Shape>(name: string, parameters: Query): Promise<Shap
   return answer(await reached(fetch(`/api/${name}?${query(parameters)}`)));
 }
 
-export async function post(name: string, body: object): Promise<any> {
+export async function post(name: string, body: object, keepalive = false): Promise<any> {
   const headers = { "Content-Type": "application/json", "X-Graphengine": "1" };
-  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: writeJson(body) })));
+  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: writeJson(body), keepalive })));
 }
 
 export function query(parameters: Query): string {

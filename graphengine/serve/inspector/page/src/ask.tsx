@@ -75,13 +75,18 @@ function Question({
   const [held, setHeld] = useState<Held | null>(null);
   const undo = useRef<HTMLButtonElement>(null);
   const drives = canDrive(session, run.graph);
-  const send = async ({ value: given, reason: why }: Held) => {
+  const bodyOf = ({ value: given, reason: why }: Held) => ({
+    id: run.run_id,
+    wait: wait.name,
+    value: given,
+    reason: why,
+  });
+  const send = async (now: Held) => {
     setHeld(null);
     const done = drives
       ? "the answer is recorded, and the run is continued"
       : "the answer is recorded; a worker or `resume` continues the run";
-    const body = { id: run.run_id, wait: wait.name, value: given, reason: why };
-    if (!(await act("answer", body, done))) return;
+    if (!(await act("answer", bodyOf(now), done))) return;
     setSent(true);
     answered?.();
     if (drives) post("resume", { id: run.run_id }).catch(() => {}); // it is driven already, here or elsewhere
@@ -92,6 +97,21 @@ function Question({
     return () => clearTimeout(timer);
   }, [held]);
   useEffect(() => undo.current?.focus(), [held !== null]);
+  const leave = useRef<() => void>(() => {});
+  leave.current = () => {
+    if (!held) return;
+    leave.current = () => {};
+    const then = () => (drives ? post("resume", { id: run.run_id }, true) : undefined);
+    post("answer", bodyOf(held), true).then(then, () => {}); // what was given is not taken back by leaving
+  };
+  useEffect(() => {
+    const left = () => leave.current();
+    addEventListener("pagehide", left);
+    return () => {
+      removeEventListener("pagehide", left);
+      left();
+    };
+  }, []);
   const node = nodeWords(wait.name);
   const since = (
     <span class="soft small">
