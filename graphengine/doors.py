@@ -113,7 +113,7 @@ def _refusing(function: F) -> F:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
-            raise refused from error
+        raise refused
 
     @functools.wraps(function)
     async def awaited(*args: object, **kwargs: object) -> object:
@@ -123,7 +123,7 @@ def _refusing(function: F) -> F:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
-            raise refused from error
+        raise refused
 
     made: Any = awaited if inspect.iscoroutinefunction(function) else call
     _CHECKED.add(made)
@@ -143,7 +143,10 @@ def _refusal_of(
     except TypeError as unfit:
         is_pythons = error.__traceback__ is not None and error.__traceback__.tb_next is None
         return refusal(function, args, kwargs, error if is_pythons else unfit)
-    return _ill_typed(function, args, kwargs)
+    found = _ill_typed(function, args, kwargs)
+    if found is not None:
+        found.__cause__ = error  # which may be a mistake of the user's own, further in
+    return found
 
 
 def refusal(
