@@ -178,7 +178,7 @@ def test_another_error_than_the_checks_is_kept() -> None:
     with pytest.raises(TypeError, match="unsupported operand"):
         graph.run_sync({"count": 7}, resources=UserDict())
     with pytest.raises(DefinitionError) as raised:
-        graph.run_sync({"count": 7}, tags=7)  # type: ignore[call-arg]
+        graph.run_sync({"count": 7}, resources=5)  # type: ignore[arg-type]
     assert isinstance(raised.value.__cause__, TypeError)
 
 
