@@ -9,7 +9,9 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ SKIPPED: set[str] = set()
 """The tests and files that this session has skipped."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - each session makes a folder of its own in it
 MEMORY_BYTES = 4 * 1024**3
+HOUR = 3600.0
 """How much must be free to keep the files of tests in memory."""
 IN_MEMORY = pytest.StashKey[Path]()
 BARE_PATH = pytest.StashKey[Path]()
@@ -66,6 +69,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--skipped", action="store_true", help="run only what the last `BARE=1` session skipped")
 
 
+def free_memory() -> None:
+    """Remove the files of sessions that were killed, or failed an hour ago: they would fill the memory."""
+    for folder in MEMORY.glob("tests-*-*"):
+        process = folder.name.split("-")[1]
+        with suppress(OSError):  # it is gone, or another user's
+            if not Path("/proc", process).exists() and folder.stat().st_mtime < time.time() - HOUR:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let hypothesis draw the same cases each time, unless a seed is given as by `make soak`.
 
@@ -83,7 +95,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
-        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=MEMORY)
+        free_memory()
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"tests-{os.getpid()}-", dir=MEMORY)
         config.stash[IN_MEMORY] = folder = Path(tempfile.tempdir)
         folder.chmod(0o711)  # other users run PostgreSQL, and try what they may not do
     same = config.getoption("hypothesis_seed", None) is None
