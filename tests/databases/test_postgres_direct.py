@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -216,3 +217,32 @@ async def test_a_text_that_the_server_cannot_store_fails_alone(store: PostgresSt
     )
     assert [type(each) for each in results] == [int, StoreError, int]
     assert list(await store.ids("")) == ["a", "c", "r"]
+
+
+async def test_the_rows_that_count_runs_stay_few(store: PostgresStore, postgres: str) -> None:
+    """The turns of a chat, which begin no run, put together the rows that they add."""
+    fence = await new_run(store, "chat", count=1)
+    for n in range(150):
+        await append(store, batch("chat", fence, [step(2 + 2 * n)], "waiting"))
+        fence = await store.claim("chat")
+        await append(store, batch("chat", fence, [step(3 + 2 * n)], "running"))
+    ((rows,),) = execute(postgres, "SELECT count(*) < 400 FROM run_counts")
+    assert rows is True
+    assert [(each.status, each.runs) for each in await store.counts()] == [("running", 1)]
+
+
+async def test_rows_that_gathered_are_put_together_bit_by_bit(store: PostgresStore, postgres: str) -> None:
+    """No one statement pays for all of them, and their sums stay."""
+    gathered = (
+        "INSERT INTO run_counts SELECT g, 'waiting', 1 FROM unnest('{a,b}'::text[]) AS g, generate_series(1, 2000)"
+    )
+    execute(postgres, "SET session_replication_role = replica", gathered)
+    noted = "CREATE TEMPORARY TABLE noted (n bigint GENERATED ALWAYS AS IDENTITY, rows bigint)"
+    added = (
+        "INSERT INTO run_counts VALUES ('a', 'waiting', 1)",
+        "INSERT INTO noted (rows) SELECT count(*) FROM run_counts",
+    )
+    found = execute(postgres, noted, *added * 400, "SELECT rows FROM noted ORDER BY n")
+    rows = [4000, *(int(str(row)) for (row,) in found)]
+    assert max(before - after for before, after in pairwise(rows)) in range(1, 512)
+    assert {each.graph: each.runs for each in await store.counts()} == {"a": 2400, "b": 2000}

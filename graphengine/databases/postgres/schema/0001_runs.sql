@@ -148,21 +148,32 @@ CREATE FUNCTION as_words(p_words text) RETURNS tsvector LANGUAGE sql IMMUTABLE A
 $$;
 
 -- How many runs of a graph have a status: the sum of the rows. Each transaction that changes a status adds rows, which
--- no other transaction waits for; the run that is created with every 256th key puts them together.
+-- no other transaction waits for; about one row in 32 that is added puts those of its graph together, at most 512 of
+-- them, which are then one for each status.
 CREATE TABLE run_counts (
     graph  text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,
     runs   bigint NOT NULL
 );
 
-CREATE FUNCTION fold_counts() RETURNS void LANGUAGE sql AS $$
-    WITH gone AS (
-        DELETE FROM run_counts AS c WHERE c.ctid = ANY (ARRAY(SELECT x.ctid FROM run_counts AS x FOR UPDATE SKIP LOCKED))
-        RETURNING c.graph, c.status, c.runs
-    )
-    INSERT INTO run_counts (graph, status, runs)
-        SELECT g.graph, g.status, sum(g.runs) FROM gone AS g GROUP BY 1, 2 HAVING sum(g.runs) <> 0
-$$;
+-- A restore adds rows while no schema is on the search path, so the table is named in full.
+CREATE FUNCTION fold_counts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('
+        WITH gone AS (
+            DELETE FROM %1$I.run_counts AS c WHERE c.ctid = ANY (ARRAY(
+                SELECT x.ctid FROM %1$I.run_counts AS x WHERE x.graph = $1 LIMIT 512 FOR UPDATE SKIP LOCKED
+            ))
+            RETURNING c.status, c.runs
+        )
+        INSERT INTO %1$I.run_counts (graph, status, runs)
+            SELECT $1, g.status, sum(g.runs) FROM gone AS g GROUP BY g.status HAVING sum(g.runs) <> 0
+    ', TG_TABLE_SCHEMA) USING NEW.graph;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER fold_counts AFTER INSERT ON run_counts FOR EACH ROW
+WHEN (pg_trigger_depth() = 0 AND random() < 1.0 / 32) EXECUTE FUNCTION fold_counts();
 
 CREATE TABLE trash (                   -- removed runs whose rows are still to go
     key   bigint PRIMARY KEY,
@@ -576,9 +587,6 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO run_counts (graph, status, runs) VALUES (p_graph, p_status, 1);
-    IF key % 256 = 0 THEN
-        PERFORM fold_counts();
-    END IF;
     INSERT INTO graph_specs (fingerprint, body, sum) VALUES (p_print, p_spec, p_spec_sum) ON CONFLICT DO NOTHING;
     INSERT INTO steps (run, seq, at, sum, body)
         SELECT key, x.* FROM unnest(p_seqs, p_ats, p_sums, p_bodies) AS x (seq, at, sum, body);
