@@ -103,14 +103,14 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- name: runs_of_user
 SELECT * FROM run_facts WHERE user_name = :user AND user_name <> '' AND (created_at, id) < (:created_at, :id)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
-    AND (:tenant IS NULL OR queue_key = :tenant) AND (:starter IS NULL OR starter = :starter)
+    AND (:tenant IS NULL OR queue_key = :tenant)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_starter
 SELECT * FROM run_facts WHERE starter = :starter AND (created_at, id) < (:created_at, :id)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
-    AND (:tenant IS NULL OR queue_key = :tenant)
+    AND (:tenant IS NULL OR queue_key = :tenant) AND (:user IS NULL OR user_name = :user)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
