@@ -20,6 +20,8 @@ WHERE r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)
     AND (%(graph)s::text IS NULL OR r.graph = %(graph)s::text)
     AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
+    AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS w WHERE w.run = r.key AND w.tag = %(tag)s::text))
     AND (%(query)s::text IS NULL OR r.key IN (
         SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
@@ -39,7 +41,8 @@ def summaries(
     connection: Connection, page: Mapping[str, Any], by: Literal["graph", "tag", "version"], every_seconds: float
 ) -> list[tuple[str, str, float, str]]:
     """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
-    values = {"graph": None, "status": None, "tag": None, "tenant": None, **page, "every": every_seconds}
+    names = dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter"))
+    values = {**names, **page, "every": every_seconds}
     values["query"] = query_of(page.get("text"))
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SELECTED: Final = """
 WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph IS NULL OR r.graph = :graph)
     AND (:status IS NULL OR r.status = :status) AND (:tenant IS NULL OR r.queue_key = :tenant)
+    AND (:user IS NULL OR r.user_name = :user) AND (:starter IS NULL OR r.starter = :starter)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
 """
 _NAMES: Final = {
@@ -35,7 +36,7 @@ def summaries(
     every_seconds: float,
 ) -> list[tuple[str, str, float, str]]:
     """Return the summaries of runs, as a JSON array, by what `by` names, status, and when they began."""
-    values = {"graph": None, "status": None, "tag": None, "tenant": None, **page}
+    values = {**dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")), **page}
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
     search = Search.of(connection, page.get("text") or "")
