@@ -20,7 +20,7 @@ from graphengine.serve.inspector.documents import Decided, Questions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import RunInfo, Snapshot, Step, Store, Wait
+    from graphengine.kernel import RunInfo, Snapshot, Status, Step, Store, Wait
 
 ASKS: Final = ("ask", "pause", "unknown")
 """The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
@@ -28,10 +28,10 @@ _PAGE: Final = 200
 _PAGES: Final = 10
 """How many pages of waiting runs are read: of more, the newest count."""
 _NEWEST: Final = 400
-"""In how many of the newest runs answers are looked for."""
+"""In how many of the newest runs answers are looked for, and of the newest that wait and that are driven."""
 _STEPS: Final = 300
 """How many of its last steps are read when a run is first looked at."""
-_KEPT: Final = 4 * _NEWEST
+_KEPT: Final = _PAGE * _PAGES + 8 * _NEWEST
 _DAYS: Final = 7 * 86_400.0
 
 
@@ -114,11 +114,20 @@ class QuestionLog:
         for run in runs:
             run.waits = _open(snapshots[run.run_id])
         begun = time.time() - _DAYS
-        for info in found if only else await store.runs(limit=_NEWEST):
-            if info.updated_at > begun:
-                done += await self._decided(info)
+        for info in found if only else await self._looked_at(found):
+            if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
+                done += [each for each in await self._decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
         return Questions(runs=[run for run in runs if run.waits], done=done, answerers=answerers)
+
+    async def _looked_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
+        """Return the runs in which answers are looked for: also those that were seen to ask, whenever they began."""
+        found = {info.id: info for info in open_now}
+        statuses: tuple[Status | None, ...] = ("waiting", "running", None)
+        for status in statuses:
+            found |= {info.id: info for info in await self._store.runs(limit=_NEWEST, status=status)}
+        asked = [run_id for (run_id, _), log in self._logs.items() if log.questions and run_id not in found]
+        return [*found.values(), *await self._store.infos(asked)]
 
     async def _decided(self, info: RunInfo) -> list[Decided]:
         """Return the answers that a run took up."""

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.serve.users import User, Users, UsersFile, write_users
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
+from tests.serve.inspector.graphs import counter
 
 
 class To(BaseModel):
@@ -108,6 +111,28 @@ async def test_open_questions_and_answers_are_apart(asking: Path) -> None:
             "waiting",
         )
         assert (await read(app, "overview"))["questions"] == 2
+
+
+async def test_an_answer_stays_done_behind_many_newer_runs(asking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the run waits again, or ended since the page showed what it asked, also if that was long before."""
+    with closing(sqlite3.connect(asking)) as connection, connection:
+        connection.execute("UPDATE steps SET at = at - 864000")
+    monkeypatch.setattr("graphengine.serve.inspector.asked._NEWEST", 3)
+    async with opened(asking) as app, Runner(asking) as runner:
+        assert len((await read(app, "questions"))["runs"]) == 2
+        for n in range(8):
+            await runner.start(counter(1), run_id=f"newer-{n}").result()
+        for run_id in ("refund-4711", "refund-4712"):
+            await runner.answer(run_id, value=True, wait="approve_refund")
+            await runner.resume(run_id, refunds()).result()
+        await runner.answer("refund-4711", value="send", wait="sign")
+        assert (await runner.resume("refund-4711", refunds()).result()).status == "finished"
+        found = [(each["run_id"], each["wait"], each["is_taken"]) for each in (await read(app, "questions"))["done"]]
+        assert sorted(found) == [
+            ("refund-4711", "approve_refund", True),
+            ("refund-4711", "sign", True),
+            ("refund-4712", "approve_refund", True),
+        ]
 
 
 async def test_the_facts_are_recorded_with_the_question(asking: Path) -> None:
