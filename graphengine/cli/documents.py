@@ -227,34 +227,6 @@ class Pruned(Document):
     vacuumed: Vacuumed | None
 
 
-class ErasedMemory(Part):
-    """A memory that was erased.
-
-    Attributes:
-        namespace: Its namespace.
-        key: Its key there.
-    """
-
-    namespace: str
-    key: str
-
-
-class Erased(Document):
-    """What was erased of a user.
-
-    Attributes:
-        dry_run: Whether nothing was erased.
-        runs: The runs, each with how it was found.
-        memories: The memories.
-        kept: Runs that could not be erased.
-    """
-
-    dry_run: bool
-    runs: Sequence[Kept]
-    memories: Sequence[ErasedMemory]
-    kept: Sequence[Kept]
-
-
 class RepeatedEffect(Part):
     """An effect of a run that a branch would do again.
 

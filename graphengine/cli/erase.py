@@ -61,14 +61,14 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
 def _report(context: CommandContext, found: Erased) -> int:
     """Show what was erased; return the exit code."""
     if context.json:
-        from graphengine.cli import documents
+        from graphengine.memory import documents
 
         context.document(
-            documents.Erased(
+            documents.ErasedPerson(
                 dry_run=found.dry_run,
-                runs=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.runs.items()],
+                runs=[documents.ErasedRun(run_id=run_id, reason=reason) for run_id, reason in found.runs.items()],
                 memories=[documents.ErasedMemory(namespace=name, key=key) for name, key in found.memories],
-                kept=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.kept.items()],
+                kept=[documents.ErasedRun(run_id=run_id, reason=reason) for run_id, reason in found.kept.items()],
             )
         )
     else:

@@ -57,7 +57,6 @@ SECTIONS: Final = {
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
         "prune": ("prune", "Remove old runs, and free disk space."),
-        "erase": ("erase", "Erase a person: a user's runs, memories and notices, and all that came of them."),
         "doctor": ("doctor", "Check a database for faults, and repair it."),
         "schema": ("completion", "Print the JSON Schema of a command's --json output."),
         "completion": ("completion", "Print a shell completion script."),

@@ -72,7 +72,6 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "import": [Kind(own.Imported)],
     "bulk": [Kind(own.BulkDone)],
     "prune": [Kind(own.Pruned)],
-    "erase": [Kind(own.Erased)],
     "diff": [Kind(Compared)],
     "completion": [Kind(own.Script)],
 }

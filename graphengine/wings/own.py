@@ -33,6 +33,8 @@ _SERVE: Final = {
     "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
     "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
 }
+_ABOUT_ERASE: Final = "Erase a person: a user's runs, memories and notices, and all that came of them."
+_MEMORY: Final = {"erase": ("erase", _ABOUT_ERASE, "DOCUMENTS")}
 _BUDGETS: Final = {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")}
 _USERS: Final = {
     "users list": ("users", "List the users of a server.", "USERS"),
@@ -73,6 +75,7 @@ BUILT_IN: Final = (
     Wing(name="executors", settings="graphengine.executors.settings:executors_in"),
     Wing(name="retention", settings="graphengine.worker.retention:retention_in"),
     Wing(name="notify", extension="graphengine.serve.notifications:extension"),
+    Wing(name="memory", commands=_commands("Operate", "prune", "graphengine.memory.documents", _MEMORY)),
     Wing(
         name="budgets",
         commands=_commands("Operate", "queues set", "graphengine.budgets.left", _BUDGETS),

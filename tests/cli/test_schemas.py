@@ -60,7 +60,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
     "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],
     "bulk": [("bulk stop status:waiting --dry-run", "BulkDone"), ("bulk tag review --tag seen --yes", "BulkDone")],
-    "erase": [("erase user:ada --dry-run", "Erased")],
+    "erase": [("erase user:ada --dry-run", "ErasedPerson")],
     "prune": [
         ("prune --keep-last 0 --dry-run", "Pruned"),
         ("prune --keep-last 100 --yes --vacuum", "Pruned"),
