@@ -25,8 +25,10 @@ MANY_PARAMETERS = {
     "agents/mcp_servers.py mcp",
     "api/runner.py __init__",
     "cli/whatif.py whatif",
+    "graph/definition.py __init__",
     "graph/definition.py add_node",
     "runner/runner.py start",
+    "stores/base.py runs",
     "testing/evaluation/what_if.py what_if",
 }
 """Options that users give by name."""

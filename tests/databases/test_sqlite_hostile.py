@@ -137,6 +137,7 @@ BUILT = {
     "PRAGMA integrity_check({_MOST_MESSAGES})": "a constant number",
     "PRAGMA incremental_vacuum({_PAGES_AT_ONCE})": "a constant number",
     "PRAGMA user_version = {latest_format()}": "a constant number",
+    "INSERT INTO {name} ({name}) VALUES ('optimize')": "the name of one of two tables of ours",
     "PRAGMA {name}": "one of two words",
     "SELECT count(*) FROM {table} WHERE {condition}": "constant tables and conditions",
     "PRAGMA page_size = {PAGE_BYTES}": "a constant number; pragmas take no parameters",

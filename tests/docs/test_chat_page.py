@@ -42,7 +42,7 @@ async def test_an_exchange_reads_as_many_steps_late_as_early(
             read.clear()
             assert await exchange(runner, "ada", "Hello") == "Hello."
             costs.append(sum(read))
-    assert max(costs[20:]) <= max(costs[:5])
+    assert max(costs[20:]) <= max(*costs[:5], 1)
 
 
 class Slow:

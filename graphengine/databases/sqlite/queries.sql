@@ -406,8 +406,9 @@ SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 -- name: some_trash
 -- The first removed run, and the key before which all rows from its own on are of removed runs: never those of an
 -- existing run, even if a damaged row says so.
-SELECT t.key, coalesce((SELECT r.key FROM runs AS r WHERE r.key > t.key ORDER BY r.key LIMIT 1), (SELECT max(key) + 1 FROM trash))
-FROM trash AS t WHERE t.key NOT IN (SELECT key FROM runs) ORDER BY t.key LIMIT 1;
+SELECT trash.key,
+    coalesce((SELECT r.key FROM runs AS r WHERE r.key > trash.key ORDER BY r.key LIMIT 1), (SELECT max(key) + 1 FROM trash))
+FROM trash WHERE trash.key NOT IN (SELECT key FROM runs) ORDER BY trash.key LIMIT 1;
 
 -- name: trim_at
 -- The newest snapshot among these rows of a run, whose steps no branch needs and none of which began one.
