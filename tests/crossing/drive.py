@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -176,7 +177,9 @@ class Play:
             process.store = self.medium.store(process)
             process.door = Door(self.world, process.store, process)
             extensions = [Budgets(*budgets)] if budgets or self.program.quarters else []
-            process.runner = Runner(cast("Store", process.door), clock=LoopClock(), extensions=extensions)
+            # A node may be what happens meanwhile; a process is none of its children.
+            made = partial(Runner, cast("Store", process.door), clock=LoopClock(), extensions=extensions)
+            process.runner = Context().run(made)
         return self.slots[slot]
 
     def aside(self, work: Coroutine[Any, Any, None], slot: int = 0) -> None:
