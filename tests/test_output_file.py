@@ -127,7 +127,7 @@ DATABASES = "databases/sqlite/"
 """Writes databases, which are not files of a user."""
 
 
-TOKEN = "serve/inspector/token.py"
+MADE_ONCE = "serve/inspector/token.py"
 """Makes a file that must not be there yet, for its owner alone."""
 
 
@@ -150,4 +150,4 @@ def test_one_function_writes_all_files() -> None:
         if (lines := [*writes(path.read_text("utf-8"))])
     }
     others = {name: lines for name, lines in found.items() if not name.startswith(DATABASES)}
-    assert [*others] == ["output_file.py", TOKEN]
+    assert [*others] == ["output_file.py", MADE_ONCE]
