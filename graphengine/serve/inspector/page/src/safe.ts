@@ -4,8 +4,8 @@ import { options } from "preact";
 
 /** Control codes, line separators, controls of the writing direction, and what is not seen, as
  * `graphengine.cli.terminal` knows them. */
-const UNSAFE =
-  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\u00ad\u180e\u200b\u2060-\u2064\ufeff\u{e0000}-\u{e007f}\ud800-\udfff]/gu;
+const UNSEEN = "\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\u00ad\\u180e\\u200b\\u2060-\\u2064\\ufeff";
+const UNSAFE = new RegExp(`[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f${UNSEEN}\\u{e0000}-\\u{e007f}\\ud800-\\udfff]`, "gu");
 
 function escaped(found: string): string {
   const code = (found.codePointAt(0) as number).toString(16);
