@@ -94,7 +94,7 @@ def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str
 
 
 def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
-    """Yield what a model is not told of a tool that is a function."""
+    """Yield what is missing in the description of a tool that is a function."""
     if tool.schema is None and not tool.description:
         repair = f"give {tool.name} a docstring, or tool({tool.name}, description='…')"
         text = f"the tool {tool.name} has no description: a model has to guess from its name what it does"
@@ -102,7 +102,7 @@ def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
     parameters = inspect.signature(tool.function).parameters if tool.schema is None else {}
     bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
     if bare:
-        text = f"models are told no type of {', '.join(map(repr, bare))} of the tool {tool.name}, and may send anything"
+        text = f"the tool {tool.name} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"
         yield Finding("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
 
 

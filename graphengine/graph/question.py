@@ -194,7 +194,10 @@ def _asked(question: str | Callable[..., object], known: Collection[str], /, **v
 
 def _value_at(values: Mapping[str, object], name: str) -> object:
     path = parse(name)
-    return values[name] if name in values else walk(values.get(path.root), path.parts)
+    if name not in values and path.root not in values:
+        message = f"a question shows {name!r} beside it, which is no field"
+        raise DefinitionError(message, repair="name fields of the state, as facts=['customer']")
+    return values[name] if name in values else walk(values[path.root], path.parts)
 
 
 @functools.lru_cache(256)  # an agent has one or two prompts, and asks for the paths of each several times a call

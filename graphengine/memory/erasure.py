@@ -1,7 +1,7 @@
 """Erasing a person: the runs of a user with all that came of them, memories, notices, accounts and words of searches.
 
 Runs refer to each other: a branch reads the steps of its parent, a child was started by a node, a later turn begins
-with an earlier run's end, and a notice tells of a run. All of these are followed. What belongs to another user is
+with an earlier run's end, and a notice is about a run. All of these are followed. What belongs to another user is
 erased only if it is named, else nothing is. What has been removed is found by no second call, so memories and notices
 go first: a call that was interrupted is repeated.
 """

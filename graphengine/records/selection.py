@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from graphengine.kernel import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
-    from graphengine.kernel import Page, RunInfo, Status, Store, Summary
+    from graphengine.kernel import Page, RunInfo, Status, Store
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -108,7 +108,10 @@ class Wanted:
             )
             and (self.version is None or is_version(info.began_with, info.deploy, self.version))
             and (self.error is None or (info.status == "failed" and self.error in likeness(_reason(info))))
-            and (self.has_losses is None or self.has_losses == is_lossy(info.status, info.summary))
+            and (
+                self.has_losses is None
+                or self.has_losses == is_lossy(info.status, info.summary.losses if info.summary else ())
+            )
         )
 
     def page(self, limit: int, before: str | None) -> Page:
@@ -149,9 +152,9 @@ def likeness(text: str) -> str:
     return _NUMBERS.sub("#", _QUOTED.sub("…", text))
 
 
-def is_lossy(status: str, summary: Summary | None) -> bool:
+def is_lossy(status: str, losses: Collection[str]) -> bool:
     """Return whether a run finished without a part of its result, or with a fallback in its place."""
-    return status == "finished" and summary is not None and not _LOST.isdisjoint(summary.losses)
+    return status == "finished" and not _LOST.isdisjoint(losses)
 
 
 def _reason(info: RunInfo) -> str:

@@ -213,7 +213,7 @@ class Life(Generic[S]):
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:
-            self.shared.is_told(self.told)
+            self.shared.has_come_to_rest(self.told)
         poke(self.shared.store, self.id)
         self._reached("begun")
         self._reached("over")

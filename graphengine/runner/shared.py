@@ -52,13 +52,13 @@ class Moving:
 
     Attributes:
         started: How many there were since some move.
-        until: When the run gets the ends that it was told, by the event loop's time; None if it was told none.
+        until: When the run gets the ends that were sent to it, by the event loop's time; None if there are none.
     """
 
     __slots__ = ("_left", "started", "until")
 
     def __init__(self) -> None:
-        self._left: Counter[str] = Counter()  # by the topic on which their end is told
+        self._left: Counter[str] = Counter()  # by the topic to which their end is sent
         self.started = 0
         self.until: float | None = None
 
@@ -189,11 +189,11 @@ class Shared(Generic[L]):
         if alarm is not None and not alarm.done():
             alarm.set_result(None)
 
-    def is_told(self, told: tuple[str, str]) -> None:
+    def has_come_to_rest(self, told: tuple[str, str]) -> None:
         """Note that a run does not move here any more, and wake the one that started it, now or soon.
 
         Args:
-            told: The run that started it, and the topic on which that one is told its end.
+            told: The run that started it, and the topic to which its end is sent.
         """
         starter, topic = told
         if not self.told[starter].ended(topic):
@@ -202,10 +202,10 @@ class Shared(Generic[L]):
             self.wake(starter)
 
     def gathers(self, run_id: str) -> bool:
-        """Return whether ends that a run was told wait for others, and if it sleeps here, let it be woken for them.
+        """Return whether ends that were sent to a run wait for others, and if it sleeps here, let it be woken for them.
 
-        A node that was told ends runs again from its beginning, which takes some 20 µs for each run that it has
-        started, and many often end together. So it is told when none of them moves here any more, and at the latest
+        A node that gets an end runs again from its beginning, which takes some 20 µs for each run that it has
+        started, and many often end together. So it gets them when none of them moves here any more, and at the latest
         five milliseconds for each of them after the first end.
 
         An end that comes meanwhile is not lost:
@@ -225,7 +225,7 @@ class Shared(Generic[L]):
         return loop.time() < moving.until
 
     def gets_ends(self, run_id: str) -> None:
-        """Note that a run gets all ends that it was told."""
+        """Note that a run gets all ends that were sent to it."""
         moving, timer = self.told.get(run_id), self._soon.pop(run_id, None)
         if moving is not None:
             moving.until = None

@@ -160,7 +160,7 @@ class Wing:
         checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
         questions: What answers `graphengine doctor --production`,
             `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
-        tables: What the page of `graphengine inspect` shows above the trends, `async (store: Store, settings: Settings,
+        tables: What *Today* of `graphengine inspect` shows besides, `async (store: Store, settings: Settings,
             tenant: str | None) -> Iterable[Table]`; a tenant may see only its own.
         doors: Its doors of `graphengine serve`.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from graphengine.records.selection import likeness, version_of
+from graphengine.records.selection import is_lossy, likeness, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
 from graphengine.serve.inspector.documents import Group, Groups, NewError, Numbers, Rate, Today
 
@@ -51,7 +51,6 @@ class _Ended(Struct, gc=False):
 
 
 _DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
-_LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ class _Cell:
                 self.runs[day] += 1
             if each is None:
                 continue
-            is_lost = status == "finished" and not _LOST.isdisjoint(each.losses)
+            is_lost = is_lossy(status, each.losses)
             for day in days:
                 self.failed[day] += status == "failed"
                 self.lost[day] += is_lost

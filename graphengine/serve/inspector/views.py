@@ -203,7 +203,7 @@ class Views:
             return Tally(None, None)
         groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
         found = [(status, each) for _, status, _, text in groups for each in _ENDED.decode(text)]
-        lossy = sum(is_lossy(status, each) for status, each in found)
+        lossy = sum(is_lossy(status, each.losses if each else ()) for status, each in found)
         return Tally(lossy if wanted.has_losses else len(found) - lossy * (wanted.has_losses is False), lossy)
 
     async def today(self, query: Query) -> Today:

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from graphengine import Context, Runner, ask
+import pytest
+
+from graphengine import Context, RunFailed, Runner, ask
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import Posted
 from graphengine.runner.run_events import StepRecorded
@@ -19,6 +21,14 @@ async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
     (taken,) = [word for word, outcome in zip(words, outcomes, strict=True) if isinstance(outcome, Posted)]
     assert all("was answered already" in str(error) for error in outcomes if isinstance(error, BaseException))
     assert (await resume_run(runner, graph, run_id)).state.word == taken
+
+
+@pytest.mark.parametrize("name", ["error", "state", "ctx"])
+async def test_what_is_shown_beside_a_question_is_a_field(runner: Runner, name: str) -> None:
+    """What the engine passes under a name is no fact: without an error the question would show none in its place."""
+    graph = path(("q", ask("Well?", str, facts=[name]), "word"))
+    with pytest.raises(RunFailed, match=f"a question shows '{name}' beside it, which is no field"):
+        await runner.start(graph).result()
 
 
 async def test_work_recorded_in_parallel_with_a_question_is_finished_first(runner: Runner) -> None:

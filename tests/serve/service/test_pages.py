@@ -81,8 +81,9 @@ def opened(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Callabl
 
 
 def say(page: Page, text: str) -> None:
-    """Say something."""
+    """Say something, once the turn before is over: until then the page keeps what is typed."""
     page.locator("input[name=text]").fill(text)
+    expect(page.locator("form button:disabled", has_text="Send")).to_have_count(0)
     page.locator("input[name=text]").press("Enter")
 
 
@@ -156,6 +157,25 @@ def test_a_second_tab_of_a_chat_is_live(
             expect(tab.locator("section.user")).to_have_text([f"tide {each}?" for each in range(1, number + 1)])
     assert one.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
     context.close()
+
+
+def test_what_is_typed_during_a_turn_is_kept(
+    serve: Callable[..., Service], opened: Callable[[Service], Page], tmp_path: Path
+) -> None:
+    """Enter sends it only once the turn is over, so that no word is lost and no turn meets another one."""
+    page = opened(serve())
+    if "ag_ui" in page.url:
+        pytest.skip("its page has no button to send")
+    say(page, "tide?")
+    expect(texts(page)).to_have_text(["The tide"])
+    page.get_by_label("Message").fill("and now?")
+    page.get_by_label("Message").press("Enter")
+    expect(page.get_by_label("Message")).to_have_value("and now?")
+    expect(page.locator("section.user")).to_have_text(["tide?"])
+    (tmp_path / "gate").touch()
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    page.get_by_label("Message").press("Enter")
+    expect(texts(page)).to_have_text(["The tide is high."] * 2)
 
 
 def test_pages_are_read_without_the_token_and_nothing_else(serve: Callable[..., Service]) -> None:
