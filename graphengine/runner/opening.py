@@ -556,8 +556,7 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     takes there it stops, and a stop that is repeated completes it. One that is damaged goes on, which the log names.
     """
     store = shared.store
-    await store.info(run_id)
-    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
     await _stop_one(shared, run_id, asked)
     asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
     level, seen = [run_id], {run_id}
