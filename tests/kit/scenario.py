@@ -45,6 +45,7 @@ _WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
 _LATE = re.compile(r"(.*?) (returns|records) (.*)")
 _AT = re.compile(r"at ([\d.]+): ")
+_OTHERWISE = "otherwise"
 
 
 @dataclass(frozen=True)
@@ -342,7 +343,7 @@ def _fact_lines(name: str, what: object) -> list[str]:
     if what is None or what in ({}, ""):
         return []
     if name == "why":
-        return [f"  because {clause}" for clause in str(what).split("; ")]
+        return [f"  because {clause}" for clause in str(what).split("; ") if what != _OTHERWISE]
     if name == "ending" and isinstance(what, Mapping):
         return _stop(what)
     return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]
@@ -352,7 +353,7 @@ def _stop(stop: Mapping[str, str]) -> list[str]:
     lines = [f"  stop {stop['reason']}"]
     if stop["label"] or stop["condition"]:
         lines[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
-    return [*lines, *(f"    {line}" for line in stop["why"].splitlines())]
+    return [*lines, *(f"    {line}" for line in stop["why"].splitlines() if line != _OTHERWISE)]
 
 
 def _failure(failure: Mapping[str, Any] | None) -> list[str]:
@@ -382,7 +383,7 @@ def _ready(session: Session) -> list[str]:
         + (f", due {t.due:g}" if t.due else "")
         for t in session.tasks()
     ]
-    lines = [f"ready: {'; '.join(tasks) or 'nothing'}"]
+    lines = [f"ready: {'; '.join(tasks)}"] if tasks else []
     maps = [(frame, frame.phase) for frame in session.snapshot.frames.values()]
     turns = [item_id(frame, index) for frame, map_ in maps if isinstance(map_, Collecting) for index in map_.woken]
     lines += [f"need a slot: {', '.join(turns)}"] if turns else []
@@ -421,6 +422,8 @@ def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
         record |= {name: record.pop(name) for name in _AFTER_FAILURES if name in record}
     for name in ("error", "cause", "failure"):
         lines += [line.replace("error", name, 1) for line in _failure(record.pop(name, None))]
+    if not frame.id:
+        del record["kind"]
     lines += [f"  {name} {_json(value)}" for name, value in record.items() if value and name != "samples"]
     lines += [f"  sample {_mark(*sample)}" for sample in record.get("samples", ())]
     lines += [f"  mark {_mark(key, mark)}" for key, mark in sorted(marks.items())]
