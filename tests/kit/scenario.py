@@ -197,6 +197,24 @@ class _Player:
         return eval(text, self.names)  # noqa: S307 - our own pages
 
 
+class Text(pydantic.BaseModel):
+    """The state of pages on a node's result."""
+
+    text: str = ""
+
+
+class Number(pydantic.BaseModel):
+    """The state of pages on loops and conditions."""
+
+    n: int = 0
+
+
+class Log(pydantic.BaseModel):
+    """The state of pages on the order of nodes."""
+
+    log: Annotated[list[str], reducers.append] = []
+
+
 def work() -> Any:
     """Stand in for a node's function that no page calls."""
     raise AssertionError
@@ -205,7 +223,7 @@ def work() -> Any:
 def namespace(graph: str, name: str, **more: Any) -> dict[str, Any]:
     """Return the names that the Python of a page defines, in addition to the public API and these."""
     names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
-    names |= {"asyncio": asyncio, "Any": Any}
+    names |= {"asyncio": asyncio, "Any": Any, "Text": Text, "Number": Number, "Log": Log}
     names |= {public: getattr(graphengine, public) for public in dir(graphengine)}
     names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
     of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
