@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from graphengine.kernel import UnknownRun, ask_anew, lives_of, polled
+from graphengine.records.retention import remove
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
 if TYPE_CHECKING:
@@ -133,6 +134,12 @@ class CallersRunner:
         """Stop a run."""
         await self.info(run_id, "operate")
         await self._runner.stop(run_id, why, now=now, final=final)
+
+    async def remove(self, run_id: str) -> str:
+        """Remove a run with everything that is recorded of it; return why it is kept, or "" if it is removed."""
+        info, kept = await self.info(run_id, "operate"), dict[str, str]()
+        await remove(self._runner.store, {info.id: info}, kept, dry_run=False)
+        return kept.get(info.id, "")
 
 
 __all__ = ["CallersRunner"]

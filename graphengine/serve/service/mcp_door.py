@@ -28,10 +28,12 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
+from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, load_now, result_of
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
     from mcp.server.context import ServerRequestContext
     from starlette.routing import BaseRoute
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
     from graphengine.kernel import Step, Wait
@@ -72,6 +74,10 @@ _FIRST_SECONDS: Final = 5.0
 """How long the first request of a call is held: from its answer on, a client has the run's `request_state`."""
 _HOLD_SECONDS: Final = 45.0
 """How long further ones are held. Clients ask 10 times by default, and some give up on a request after a minute."""
+_IDLE_SECONDS: Final = 1800.0
+"""How long a session of an older revision is kept after its last request."""
+_MOST_SESSIONS: Final = 1_000
+"""How many of them one user keeps, of about 35 KB each: then the longest idle ends, and its client begins another."""
 _SEAL_SECONDS: Final = 10 * 365 * 86400.0
 """A run may wait for years. What is sealed is no permission: each request needs the token as well."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
@@ -123,7 +129,9 @@ class McpDoor:
     @asynccontextmanager
     async def over_http(self, body_bytes: int) -> AsyncIterator[ASGIApp]:
         """Provide the application for `PATH`, without its guard."""
-        manager = StreamableHTTPSessionManager(self.server, max_request_body_size=body_bytes)
+        manager = StreamableHTTPSessionManager(
+            self.server, session_idle_timeout=_IDLE_SECONDS, max_request_body_size=body_bytes
+        )
         async with manager.run():
             yield _OverHttp(manager, self._service)
 
@@ -239,16 +247,44 @@ class McpDoor:
 class _OverHttp(StreamableHTTPASGIApp):
     """The SDK's application, whose streams end with the service: an old client keeps one open by a GET.
 
-    It serves a session only to the user who began it.
+    It serves a session only to the user who began it. Of a user with too many it ends the longest idle: the SDK has room
+    for 10,000 in all, and would refuse other users.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
         super().__init__(manager)
         self._service = service
+        self._sessions: dict[str, dict[str, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         who = json.dumps([caller().name, caller().tenant])
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=who, scopes=[]))
+        known = self._sessions.setdefault(who, {})  # their requests in flight, by their ids, the longest idle first
+        session = Headers(scope=scope).get(MCP_SESSION_ID_HEADER, "")
+        if session in known:
+            known[session] += 1
+
+        async def sending(message: Message) -> None:
+            nonlocal session
+            if not session and message["type"] == "http.response.start":
+                session = Headers(raw=message["headers"]).get(MCP_SESSION_ID_HEADER, "")
+                known.update({session: 1} if session else {})
+            await send(message)
+
+        try:
+            await self._served(scope, receive, sending)
+        finally:
+            if scope["method"] == "DELETE":
+                known.pop(session, None)
+            elif session in known:
+                known[session] = known.pop(session) - 1
+        idle = next((each for each, count in known.items() if not count), "")
+        if idle and len(known) > _MOST_SESSIONS:
+            del known[idle]
+            ending = {**scope, "method": "DELETE", "headers": [(MCP_SESSION_ID_HEADER.encode(), idle.encode())]}
+            await super().__call__(ending, receive, _unsent)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
             await super().__call__(scope, receive, send)
             return
@@ -257,6 +293,11 @@ class _OverHttp(StreamableHTTPASGIApp):
             await self._service.in_time(stream, None)
         finally:
             await cancelled(stream)
+
+
+async def _unsent(message: Message) -> None:
+    """Send nothing: nobody has asked."""
+    del message
 
 
 @dataclass(slots=True)

@@ -64,6 +64,7 @@ from graphengine.serve.service.turns import (
     newest_turn,
     output,
     text_graphs,
+    turns,
 )
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ class OpenAiDoor:
             ("chat/completions", self.complete, "POST"),
             ("responses", self.respond, "POST"),
             ("responses/{id}", self.response, "GET"),
+            ("responses/{id}", self.delete, "DELETE"),
             ("responses/{id}/input_items", self.input_items, "GET"),
             ("responses/{id}/cancel", self.cancel, "POST"),
         )
@@ -311,6 +313,21 @@ class OpenAiDoor:
         if await self._turns.rest(turn) is None:
             await self._runner.stop(turn.run_id, "the response was cancelled", now=True)
         return await self._response(model, turn)
+
+    async def delete(self, request: Request) -> Response:
+        """Remove the run of a response that is over, with everything that is recorded of it.
+
+        Raises:
+            InputError: It goes on, is needed, or has the turns of other responses too.
+        """
+        _, turn = await self._response_named(request)
+        found = turns(await self._service.info_of(turn.run_id))
+        why = "it has other responses too" if any(each != turn for each, _ in found) else ""
+        why = why or await self._runner.remove(turn.run_id)
+        if why:
+            repair = "cancel what is at work; `graphengine prune` removes whole conversations"
+            raise InputError(f"run {turn.run_id} is kept: {why}", where="response id", repair=repair)
+        return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
         """Return the model and the turn of a response. Raises: UnknownRun."""

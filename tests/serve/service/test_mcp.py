@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema
 import mcp_types as types
 import pytest
@@ -381,7 +382,8 @@ async def test_foreign_state_is_refused() -> None:
         other = McpDoor(tools.service, "1", SECRET + "!")
         async with Client(other.server, elicitation_callback=lambda *_: None) as stranger:  # type: ignore[arg-type]
             foreign = (await asked(stranger, "both", {})).request_state or ""
-        calls = [("both", state[:-2] + "AA"), ("both", foreign), ("both", "b1093eb8"), ("nested", state)]
+        changed = f"{state[:-9]}{'B' if state[-9] == 'A' else 'A'}{state[-8:]}"  # the last has bits that mean nothing
+        calls = [("both", changed), ("both", foreign), ("both", "b1093eb8"), ("nested", state)]
         for name, given in calls:
             with pytest.raises(MCPError, match="Invalid or expired requestState"):
                 await client.session.call_tool(name, {}, request_state=given, allow_input_required=True)
@@ -397,3 +399,27 @@ async def test_a_run_that_was_removed_is_unknown() -> None:
             "both", {}, request_state=first.request_state, allow_input_required=True
         )
     assert code_of(result) == "unknown_run"
+
+
+async def test_sessions_of_clients_that_went_away_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each half an hour after its last request, and the longest idle of a user at once when they begin too many."""
+    monkeypatch.setattr(mcp_door, "_MOST_SESSIONS", 2)
+    client: Any = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    async with serving(flows.both) as tools, tools.door.over_http(1 << 20) as app:
+        place: Any = {"transport": httpx2.ASGITransport(app), "base_url": "http://here"}
+        async with httpx2.AsyncClient(**place, headers={"accept": "application/json, text/event-stream"}) as http:
+
+            async def asked(method: str, session: str = "", **params: Any) -> httpx2.Response:
+                body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+                return await http.post("/mcp", json=body, headers={"mcp-session-id": session} if session else {})
+
+            first, second = [(await asked("initialize", **client)).headers["mcp-session-id"] for _ in range(2)]
+            assert (await asked("ping", first)).status_code == 200
+            third = (await asked("initialize", **client)).headers["mcp-session-id"]
+            assert [(await asked("ping", each)).status_code for each in (first, second, third)] == [200, 404, 200]
+            loop = asyncio.get_running_loop()
+            now = loop.time
+            monkeypatch.setattr(loop, "time", lambda: now() + 1800)
+            for _ in range(100):  # turns of the event loop, in which the time-out is noticed
+                await asyncio.sleep(0)
+            assert [(await asked("ping", each)).status_code for each in (first, third)] == [404, 404]

@@ -115,6 +115,8 @@ def test_responses_continue_each_other(serve: Callable[..., Service], database: 
     assert client.responses.retrieve(second.id).output_text == second.output_text
     with pytest.raises(openai.BadRequestError, match="the conversation went on"):
         client.responses.create(model="assistant-chat", input="Other", previous_response_id=first.id)
+    with pytest.raises(openai.BadRequestError, match="has other responses too"):
+        client.responses.delete(first.id)
     words: Any = {"model": "own", "input": "next", "conversation": "c"}
     assert [client.responses.create(**words).output_text for _ in range(2)] == ["1", "2"]  # said twice
     once = {"Idempotency-Key": "k"}
@@ -248,14 +250,19 @@ def test_a_thread_without_a_key_is_a_run_of_its_own(serve: Callable[..., Service
 
 
 def test_background_responses_are_followed_and_cancelled(serve: Callable[..., Service], tmp_path: Path) -> None:
-    """A response can be read while its run is at work, and stop it."""
+    """A response can be read while its run is at work, and stop it; once over it can be removed with its run."""
     client = client_of(serve(tmp_path / "runs.db"))
     file = tmp_path / "go"
     found = client.responses.create(model="slow", input=str(file), background=True)
     asyncio.run(exists(f"{file}.began"))
     assert client.responses.retrieve(found.id).status == "in_progress"
+    with pytest.raises(openai.BadRequestError, match="is kept: "):
+        client.responses.delete(found.id)
     assert client.responses.cancel(found.id).status == "cancelled"
     assert client.responses.retrieve(found.id).status == "cancelled"
+    client.responses.delete(found.id)
+    with pytest.raises(openai.NotFoundError, match="has no run"):
+        client.responses.retrieve(found.id)
 
 
 def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -> None:
