@@ -247,8 +247,8 @@ class McpDoor:
 class _OverHttp(StreamableHTTPASGIApp):
     """The SDK's application, whose streams end with the service: an old client keeps one open by a GET.
 
-    It serves a session only to the user who began it. Of a user with too many it ends the longest idle: the SDK has room
-    for 10,000 in all, and would refuse other users.
+    It serves a session only to the user who began it. Of a user with too many it ends the longest idle: the SDK has
+    room for 10,000 in all, and would refuse other users.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
