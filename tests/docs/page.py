@@ -19,6 +19,12 @@ def blocks(page: Path, *languages: str) -> list[str]:
     return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
 
 
+def files(page: Path) -> dict[str, str]:
+    """Return the Python files that a page shows, by the name that stands before each."""
+    named = re.compile(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return dict(named.findall(page.read_text(encoding="utf-8")))
+
+
 def names_of(code: str, module: str = "page") -> dict[str, Any]:
     """Run a block, and return what it defines."""
     names: dict[str, Any] = {"__name__": module}

@@ -14,10 +14,10 @@ from scripts import site_pages
 from tests.docs.page import ROOT, blocks
 from tests.docs.test_docstrings import FILES
 from tests.docs.test_documentation import PAGES, named
-from tests.docs.test_skill import SKILL
+from tests.docs.test_skill import FOLDER, SKILLS
 
 PUBLIC = site_pages.public()
-TEMPLATES = sorted((SKILL.parents[3] / "cli" / "new_project").rglob("*.py.in"))
+TEMPLATES = sorted((FOLDER / "cli" / "new_project").rglob("*.py.in"))
 PACKAGES = re.findall(r"\| `(graphengine(?:\.\w+)*)` \|", (ROOT / "docs" / "use" / "imports.md").read_text("utf-8"))
 """The modules from which programs import; a name that is in several has its place in the first of them."""
 KERNEL = [f"graphengine.{page}" for page in site_pages.KERNEL]
@@ -39,7 +39,7 @@ def used(program: str) -> Iterator[str]:
 
 def documented() -> Iterator[tuple[str, str]]:
     """Yield each name that a page for users, a template or the example of a public name uses, and where."""
-    for page in (*(each for each in PAGES if each.parent.name != "maintain"), SKILL):
+    for page in (*(each for each in PAGES if each.parent.name != "maintain"), *SKILLS):
         yield from ((name, named(page)) for program in blocks(page, "python") for name in used(program))
     for template in TEMPLATES:
         yield from ((name, named(template)) for name in used(re.sub(r"\{\{(\w+)\}\}", r"\1", template.read_text())))
@@ -50,7 +50,7 @@ def documented() -> Iterator[tuple[str, str]]:
 
 def named_in_text() -> Iterator[tuple[str, str]]:
     """Yield each class and function that a page for users names by its path, and where."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "use").rglob("*.md")), SKILL):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "use").rglob("*.md")), *SKILLS):
         for path in re.findall(r"`(graphengine(?:\.\w+)+)", page.read_text(encoding="utf-8")):
             module, _, name = path.rpartition(".")
             if callable(found(module, name)):

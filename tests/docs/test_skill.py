@@ -1,4 +1,4 @@
-"""The skill for coding assistants that the wheel holds: its code runs, and what it says of mistakes is true."""
+"""The skills for coding assistants that the wheel holds: their code runs, and what one says of mistakes is true."""
 
 import asyncio
 import re
@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from graphengine import END, START, Graph, RunFailed, value
 from graphengine.errors import DefinitionError
 from graphengine.reducers import append
-from tests.docs.page import blocks
+from tests.docs.page import blocks, files, printed
 from tests.docs.test_documentation import run_blocks
 
 FOLDER = Path(__file__).resolve().parents[2] / "graphengine"
-SKILL = FOLDER / ".agents" / "skills" / "building-with-graphengine" / "SKILL.md"
+SKILLS = sorted((FOLDER / ".agents" / "skills").glob("*/SKILL.md"))
+SKILL = next(skill for skill in SKILLS if skill.parent.name == "building-with-graphengine")
+MIGRATING = [skill for skill in SKILLS if skill != SKILL]
 TEXT = SKILL.read_text(encoding="utf-8")
 
 
@@ -138,8 +140,21 @@ def test_a_list_without_a_reducer_is_replaced() -> None:
     assert visited_twice("reduced") == ["x", "x"]
 
 
-def test_the_wheel_names_the_skill() -> None:
-    """AGENTS.md beside the package leads to it, and the skill names its folder, as assistants look for it."""
-    assert SKILL.relative_to(FOLDER).as_posix() in (FOLDER / "AGENTS.md").read_text(encoding="utf-8")
-    assert f"\nname: {SKILL.parent.name}\n" in TEXT
-    assert blocks(SKILL, "python")
+@pytest.mark.parametrize("skill", MIGRATING, ids=lambda skill: skill.parent.name)
+def test_a_program_that_was_migrated_passes_its_tests(skill: Path, tmp_path: Path) -> None:
+    """The files of the skill, as pytest of a reader runs them: one test kills the program in the middle."""
+    for name, text in files(skill).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (summary,) = printed(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")[-1:]
+    assert re.fullmatch(r"[2-9] passed in .*", summary)
+
+
+@pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.parent.name)
+def test_assistants_find_the_skill(skill: Path) -> None:
+    """AGENTS.md beside the package and docs/README.md name it, and its front matter names its folder."""
+    name, text = skill.parent.name, skill.read_text(encoding="utf-8")
+    assert f"`.agents/skills/{name}/SKILL.md`" in (FOLDER / "AGENTS.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in (FOLDER.parent / "docs" / "README.md").read_text(encoding="utf-8")
+    assert re.match(rf"---\nname: {name}\ndescription: [^\n]{{1,1024}}\n---\n", text)
+    assert len(text.splitlines()) <= 250
+    assert blocks(skill, "python")

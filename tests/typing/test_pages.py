@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from tests.docs.page import ROOT, blocks
-from tests.docs.test_skill import SKILL
+from tests.docs.page import ROOT, blocks, files
+from tests.docs.test_skill import MIGRATING, SKILL
 
 OTHERS: Final = ("a2a", "from_langgraph", "mcp_server", "openai_endpoint", "web")
 """Pages whose programs are half those of another package, with its types or without."""
@@ -47,6 +47,10 @@ def test_the_programs_of_pages_are_typed(tmp_path: Path) -> None:
     for page in (page for page in pages if page.stem not in OTHERS):
         name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix(""))).rpartition("docs_use_")[2]
         (tmp_path / f"{name}.py").write_text("\n\n".join(blocks(page, "python")), encoding="utf-8")
+    for skill in MIGRATING:
+        (tmp_path / skill.parent.name).mkdir()
+        for name, text in files(skill).items():
+            (tmp_path / skill.parent.name / name).write_text(text, encoding="utf-8")
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     checker = [
         sys.executable,
