@@ -36,6 +36,8 @@ WORDINGS: Final = {
     r"(Try '.*) -h'": r"\1 --help'",
 }
 """What click has said otherwise since 8.2, and how it is on a page."""
+USAGE: Final = re.compile(r"Usage: graphengine .*\nTry 'graphengine .*--help' for help\.\n\n(?=Error: )")
+"""What click writes before each mistake, which a page leaves out."""
 
 
 @dataclass
@@ -160,7 +162,7 @@ def graphengine(words: Sequence[str], given: str) -> Printed:
 def shown(printed: Printed, folder: Path) -> list[str]:
     """Return the lines of a page: stdout, then stderr after `! `, then the exit code if it is not 0."""
     lines = [f"  {line}" for line in plain(printed.stdout, folder).splitlines()]
-    lines += [f"! {line}" for line in plain(printed.stderr, folder).splitlines()]
+    lines += [f"! {line}" for line in USAGE.sub("", plain(printed.stderr, folder)).splitlines()]
     return [line.rstrip() for line in (*lines, *([f"[exit {printed.code}]"] if printed.code else []))]
 
 

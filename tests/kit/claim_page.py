@@ -1,7 +1,8 @@
 """Golden pages of the claim: what happens to a run in one process, and what the pure machine says about it.
 
 A page is a title (lines with `#`), and under `== life` inputs, each a line that begins with `>`, followed by the state
-after it and what is to be done, in order. What the claim is for comes with its first line: `> begin follows`.
+after it and what is to be done, in order. What the claim is for comes with a first line, `> begin follows`; without one
+it opens now.
 `tests/claims/README.md` lists the inputs.
 """
 
@@ -30,6 +31,8 @@ def play(page: str) -> tuple[str, list[Taken]]:
     title, events = page.split("== life\n", 1)
     claim = Claim()
     lines, taken = list[str](), list[Taken]()
+    if not any(line.startswith("> begin") for line in events.splitlines()):
+        taken.append(_begun(claim))
     for line in events.splitlines():
         if line.startswith("#"):
             lines += [*([""] if lines else []), line]
@@ -49,6 +52,15 @@ def play(page: str) -> tuple[str, list[Taken]]:
         if row is not None:
             taken.append(Taken(row, before, claim.state))
     return "\n".join([f"{title}== life", *lines, ""]), taken
+
+
+def _begun(claim: Claim) -> Taken:
+    """Begin a claim as all begin: it opens now."""
+    before = claim.state
+    row = row_of(before, Begin())
+    assert row is not None
+    assert claim.step(Begin()) == Do(open="now")
+    return Taken(row, before, claim.state)
 
 
 def row_of(state: State, given: Input) -> Row | None:

@@ -44,7 +44,7 @@ def read(page: str, name: str) -> str:
         elif kind == ">":
             is_named = lines and lines[-1].startswith("#")
             said = outcome("\n".join(line[2:] for line in given), name, dict(names), code)
-            lines += [*([] if is_named else [""]), *given, indent(said, "  ")]
+            lines += [*([] if is_named else [""]), *given, *([indent(said, "  ")] if said else [])]
     parts = PART.finditer(page)
     return "\n".join([f"{title}{next(parts)[0]}{graph}{next(parts)[0].rstrip()}", *lines, ""])
 
@@ -64,7 +64,7 @@ def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> 
     if not isinstance(made, Graph):
         return without_places(str(made).rstrip("\n").split("\n"))
     wanted = [problem for problem in made.check() if code in (None, problem.code)]
-    return "\n".join(shown(problem) for problem in wanted) or "no problem"
+    return "\n".join(shown(problem) for problem in wanted)
 
 
 def program(source: str, name: str) -> CodeType:

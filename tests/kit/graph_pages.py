@@ -171,7 +171,7 @@ class _Played:
 def ended(
     result: Result[Any], steps: Sequence[Step], given: Mapping[str, Any] = NOTHING, asked: set[str] | None = None
 ) -> list[str]:
-    """Return the steps of a run, its edges, what it asks, what it used, and how it ended."""
+    """Return the steps of a run, its edges, what it asks, what it used if that cost something, and how it ended."""
     found = _wrapped("steps", ", ".join(map(_step, steps)))
     if edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
         found += _wrapped("edges", ", ".join(edges))
@@ -179,8 +179,8 @@ def ended(
         found += _named("asks", f"{wait.name}: {wait.question}", asked)
     usage = result.usage
     known = usage.priced_usd if usage.cost_usd is None else usage.cost_usd
-    used = f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"
-    return [*found, used, *_ending(given, result, asked)]
+    used = [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"]
+    return [*found, *(used if known or usage.unknown_calls else []), *_ending(given, result, asked)]
 
 
 def _step(step: Step) -> str:
