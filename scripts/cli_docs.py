@@ -72,9 +72,7 @@ does the same in Python.
 
 The graph's file defines sets of models: `MODELS = {"default": {"*": "placeholder"}}` is what every command
 uses where neither `--model` nor the run names another.
-`run --estimate` rehearses the run with the set "default", whose agents answer by rules or placeholders, and counts
-their questions and answers as tokens of the models that `--model` names; of a placeholder's answer, the most that it
-may cost. A rehearsal calls the graph's functions, so without such a set, or without a price, the cost is unknown.
+`check --bounds` shows the most that a run can cost before it begins, and `check --forecast` what recorded runs cost.
 """
 
 EXITS = {

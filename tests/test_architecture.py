@@ -110,7 +110,6 @@ NAMED = {
     "api.graph": ("agents checks render", "its methods of(), chat(), compile() and render() do what these packages do"),
     "api.runner": ("agents executors migration render telemetry worker", "its arguments say what it makes of them"),
     "cli.driving": ("agents telemetry", "`--model`: agents without a model are named before a worker begins; `--otel`"),
-    "cli.estimate": ("models", "`run --estimate` counts calls of models"),
     "cli.inputs": ("agents media", "an input can be a file or a page, which become sources of agents"),
     "cli.models": ("agents models", "`--model`"),
     "cli.observing": ("telemetry", "`--otel`"),

@@ -34,7 +34,6 @@ _LISTED: Final = 5
     examples="""
         graphengine run review --input task=Tides
         graphengine run flows/review.py --input task=@task.txt -o draft.md
-        graphengine run review --estimate
         graphengine run review --limit visits=50 --run-id moon --tag nightly
         graphengine run publish --pause-before approve     # exits with 3, waiting
     """,
@@ -57,12 +56,6 @@ _LISTED: Final = 5
     shell_complete=options.complete_runs,
     help="Start with the final state of this earlier run.",
 )
-@click.option(
-    "--estimate",
-    is_flag=True,
-    help="Show the expected cost and run nothing: agents are rehearsed by rules or placeholders, if the graph's file "
-    'has MODELS["default"] of these.',
-)
 @options.tags
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
 @click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
@@ -83,7 +76,6 @@ def run(  # noqa: PLR0913 - one for each option
     priority: int,
     tenant: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
-    estimate: bool,  # noqa: FBT001
 ) -> int:
     """Run a graph and record every step.
 
@@ -113,10 +105,6 @@ def run(  # noqa: PLR0913 - one for each option
     if after is None:
         _check_needs(job, state)
     limits = options.limits_from(context.limits, graph.limits)
-    if estimate:
-        from graphengine.cli.estimate import show_estimate
-
-        return show_estimate(job, state, limits)
     if after is not None and context.place.exists:
         after = context.find(after).id
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}

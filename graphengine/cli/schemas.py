@@ -38,8 +38,7 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(own.Made)],
     "graphs": [Kind(own.Graphs)],
     "run": [
-        Kind(Run, "without the options below"),
-        Kind(own.Estimated, "with `--estimate`"),
+        Kind(Run, "without `--queue`"),
         Kind(own.Queued, "with `--queue`"),
     ],
     "resume": [Kind(Run)],

@@ -17,7 +17,6 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "run": [
         ("run review --pause-before review", "Run"),
         ("run review --after tides --run-id p", "Run"),
-        ("run review --estimate", "Estimated"),
         ("run review --queue mail --tenant ann", "Queued"),
     ],
     "eval": [
