@@ -28,6 +28,7 @@ SUITES = {
     "mcp-typescript 1": ("node", "mcp.mjs", "1", "mcp"),
     "mcp-typescript 2": ("node", "mcp.mjs", "2", "mcp"),
     "openai and ai-sdk": ("node", "openai.mjs", "openai"),
+    "mcp-servers": ("servers", ""),
     **{each: ("python", each) for each in ("fastmcp", "litellm", "schemathesis", "openapi_client")},
 }
 
@@ -78,6 +79,10 @@ def outcome(kind: str, *words: str) -> str:
             )
             lines = re.findall(r"^([✓✗]) ([\w-]+): \d+ passed, \d+ failed$", done.stdout, re.MULTILINE)
             return "\n".join(f"{'PASS' if mark == '✓' else 'FAIL'} {name}" for mark, name in lines) or done.stderr
+    if kind == "servers":
+        command = [sys.executable, "-m", "tests.suites.clients.mcp_servers", str(NODE), str(HERE / "node_modules")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
     with served("flows.py", "mcp", "openai") as doors:
         command = [str(OTHERS), str(HERE / "clients" / "python_clients.py"), words[0], doors["http"]]
         if kind == "node":
