@@ -24,6 +24,7 @@ from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from graphengine.agents.asked import turn_of
+from graphengine.agents.model_routing import agents_in
 from graphengine.kernel import (
     OVER,
     Attempt,
@@ -56,7 +57,7 @@ from graphengine.kernel import (
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, key_around, see_resumes
-from graphengine.telemetry.work import described, described_around, model_attributes, spent_attributes
+from graphengine.telemetry.work import definitions, described, described_around, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
     import contextvars
@@ -129,12 +130,15 @@ class Telemetry(Extension):
         self._provider = tracer_provider
         self.metrics = Metrics(meter_provider)
         self.specs: dict[str, GraphSpec] = {}
+        self.tools: dict[tuple[str, str], str] = {}
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:  # noqa: ARG002 - of the extension
-        """Keep the graph spec, which has the agents' prompts."""
+        """Keep the graph spec, which has the agents' prompts, and their tools."""
         if self.content:
             self.specs[plan.fingerprint] = plan.graph_spec
+            found = ((agent.name, definitions(agent.tools)) for agent in agents_in(plan))
+            self.tools |= {(plan.fingerprint, name): tools for name, tools in found if tools}
 
     async def opened(self, run: OpenRun) -> RunTrace:
         """Return the trace of a run, to be fed with the steps after its snapshot, which is copied."""
@@ -402,6 +406,9 @@ class RunTrace(Follower):
         telemetry, snapshot = self._telemetry, self._visits.snapshot
         turn = turn_of(step, snapshot, telemetry.specs.get(snapshot.fingerprint)) if telemetry.content else None
         piece = described(facts, place.recorded_results, content=telemetry.content, turn=turn)
+        tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))
+        if facts.by is not None and tools is not None:
+            piece.attributes[names.TOOLS] = tools
         if piece.attributes.get(names.OPERATION) is not None:
             of: dict[str, AttributeValue] = {
                 name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes

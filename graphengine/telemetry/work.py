@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
+from graphengine.agents.tools import Tool, split_tools
 from graphengine.kernel import own_name
 from graphengine.models.hiding import hidden
 from graphengine.telemetry import names
 from graphengine.telemetry.place import key_around, name_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from opentelemetry.util.types import AttributeValue
 
@@ -113,6 +114,16 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
         answer = {**_message(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
     return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
+
+
+def definitions(tools: Iterable[object]) -> str:
+    """Return the tools of an agent as JSON; "" if it has none. Those of a source are known only once it is open."""
+    found = [
+        {"type": "function", "name": each.name, "description": each.description}
+        for each in split_tools(tools)[0]
+        if isinstance(each, Tool)
+    ]
+    return to_json(hidden(found)).decode() if found else ""
 
 
 def _answered(record: Mapping[str, Any]) -> dict[str, AttributeValue]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.kit.given import process
 
 SPANS = Spans()
-MESSAGES = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
+MESSAGES = ("gen_ai.tool.definitions", "gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
 
 
 class Desk(BaseModel):
