@@ -56,4 +56,4 @@ async def main(node: str, modules: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        asyncio.run(main(*sys.argv[1:3], Path(made).resolve()))
+        asyncio.run(main(sys.argv[1], sys.argv[2], Path(made).resolve()))
