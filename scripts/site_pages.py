@@ -120,7 +120,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Telemetry": "telemetry.Telemetry",
             "Signatures": "serve.is_signed serve.key_of",
             "Notifications": "serve.Notifications serve.Webhook serve.delegate",
-            "MemoryStore": "kernel.stores.MemoryStore",
+            "InMemoryStore": "kernel.stores.InMemoryStore",
             "SQLiteStore": "databases.SQLiteStore",
             "PostgresStore": "databases.PostgresStore",
             "Store": "kernel.Store kernel.RunStore kernel.QueueStore",
@@ -191,7 +191,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 These names are public, and so are their members with a docstring; no other name is. `errors.*` are all of a module.
 """
 
-BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
+BRIEF: Final = ("InMemoryStore", "SQLiteStore", "PostgresStore", "All errors")
 """Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
 
 

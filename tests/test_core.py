@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, GraphDefinition, Limits
 from graphengine.runner.runner import Runner
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 class Count(BaseModel):
     n: int = 0
@@ -42,7 +42,7 @@ graph.add_edge("more", END, when=value("n") >= 3)
 graph.add_edge("more", "more")
 
 async def main():
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store) as runner:
         cut = await runner.start(graph, run_id="first", limits=Limits(visits=1)).result()
     async with Runner(store) as runner:

@@ -53,9 +53,9 @@ def store_of(given: Store | None) -> Store:
         DefinitionError: It is the name of a database, which `graphengine.Runner` opens.
     """
     if given is None:
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - imported when it is used
+        from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - imported when it is used
 
-        return MemoryStore()
+        return InMemoryStore()
     if isinstance(given, (str, os.PathLike)):
         raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
     return given

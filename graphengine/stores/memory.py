@@ -1,4 +1,4 @@
-"""`MemoryStore`: runs that end with the process.
+"""`InMemoryStore`: runs that end with the process.
 
 Steps are kept as objects, so a step costs a look-up, a check and an append to a list. A snapshot is made only when a
 run is released, since it is read only when the run is loaded again. There is no lease and no second process; otherwise
@@ -166,7 +166,7 @@ class _Log:
         return since
 
 
-class MemoryStore:
+class InMemoryStore:
     """A store in this process's memory.
 
     Args:

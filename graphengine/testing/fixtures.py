@@ -46,9 +46,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
     """Provide an empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
     made: Store
     if request.param == "memory":
-        from graphengine.kernel.stores import MemoryStore  # noqa: PLC0415
+        from graphengine.kernel.stores import InMemoryStore  # noqa: PLC0415
 
-        made = MemoryStore()
+        made = InMemoryStore()
     else:
         from graphengine.databases.sqlite import SQLiteStore  # noqa: PLC0415
 
@@ -67,13 +67,13 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
     test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
     first run is started. Nodes with `on=` run in place, unless `runner.use(executors=…)` names their executors.
     """
-    from graphengine.kernel.stores import MemoryStore  # noqa: PLC0415
+    from graphengine.kernel.stores import InMemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
     from graphengine.testing.open_runner import OpenRunner  # noqa: PLC0415
 
     store = _asked_for(request, "store", "claim")
     clock = _asked_for(request, "clock", "sleep_until")
-    made = OpenRunner(store or MemoryStore(), clock or FakeClock())
+    made = OpenRunner(store or InMemoryStore(), clock or FakeClock())
     request.node.stash[_RUNNER] = made
     yield made
     made.abandon()

@@ -1,4 +1,4 @@
-"""The agents of the review loop with what stands in without a model.
+"""The agents of the review loop, with rule-based answers in place of a model.
 
 That is extraction, the quotations in order, and measured shares. The score says which share of what the sources hold on
 the points of the task is in the brief, by words. It is no judgement, and says so wherever it is shown. With a

@@ -10,7 +10,7 @@ from graphengine import Agent, Runner, ScriptedModel, tool
 from graphengine.agents import Approval, file_diff, mcp
 from graphengine.models.scripted import calls
 from graphengine.runner.call_records import digest_of_call
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import one, within
 
 
@@ -33,7 +33,7 @@ async def test_what_a_person_sees_is_a_table_or_what_the_tool_shows(tmp_path: Pa
     )
     tools: list[Any] = [tool(write, approve=Approval(show=file_diff)), tool(mail, approve=True)]
     model = ScriptedModel([calls(*wanted), "done"])
-    store = MemoryStore()
+    store = InMemoryStore()
     graph = one(Agent("writer", prompt="{task}", tools=tools))
     async with Runner(store, models={"writer": model}) as runner:
         run = runner.start(graph)
@@ -61,7 +61,7 @@ async def test_answers_of_earlier_versions_are_read() -> None:
         return f"paid {amount} to {to}"
 
     model = ScriptedModel([calls(("pay", {"to": "Ada\nBob", "amount": 5})), "done"])
-    store = MemoryStore()
+    store = InMemoryStore()
     graph = one(Agent("writer", prompt="{task}", tools=[tool(pay, approve=True)]))
     async with Runner(store, models={"writer": model}) as runner:
         run = runner.start(graph)

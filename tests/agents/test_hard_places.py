@@ -22,7 +22,7 @@ from graphengine import (
 )
 from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import ADD, AGAIN, Stuck, add, forked, one, paid, time_is_up, within
 from tests.kit.runs import SOON, WEEK
 
@@ -90,7 +90,7 @@ async def test_a_timeout_while_a_record_is_written_keeps_it(at: int) -> None:
     """A store may take long to write a turn or a call; the next attempt continues after it."""
     written = 0
 
-    class Slow(MemoryStore):
+    class Slow(InMemoryStore):
         def append(self, batch: Any) -> Any:
             nonlocal written
             super().append(batch)
@@ -148,7 +148,7 @@ async def test_an_arm_that_is_called_off_has_its_turns_counted() -> None:
 
 async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> None:
     """Its late answer is recorded, and the run is released after it."""
-    store = MemoryStore()
+    store = InMemoryStore()
     reached = asyncio.Event()
     asked = 0
 
@@ -180,7 +180,7 @@ async def test_a_model_that_swallows_its_cancellation_is_not_called_again() -> N
 async def test_a_failing_store_ends_the_conversation(error: StoreError, fails_at: int) -> None:
     """Nothing continues after a turn or a call that could not be recorded; only that one is repeated."""
 
-    class Failing(MemoryStore):
+    class Failing(InMemoryStore):
         count = 0
 
         def append(self, batch: Any) -> Any:
@@ -209,7 +209,7 @@ async def test_a_failing_store_ends_the_conversation(error: StoreError, fails_at
 async def test_nothing_is_called_after_a_failure_to_record() -> None:
     """After a failure to record nothing is called, not even by a node that retries repeatedly."""
 
-    class Failing(MemoryStore):
+    class Failing(InMemoryStore):
         def append(self, batch: Any) -> Any:
             if any(step.kind == "recorded" for step in batch.steps):
                 raise StoreFull("the disk is full")

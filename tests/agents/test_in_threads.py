@@ -15,7 +15,7 @@ import pytest
 
 from graphengine import Agent, Limits, Runner, ScriptedModel, tool
 from graphengine.models import Request, Response
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import ADD, AGAIN, Stuck, Work, add, forked, names, one, paid, within
 from tests.kit.runs import SOON, WEEK
 
@@ -101,7 +101,7 @@ async def test_a_stop_takes_effect_between_two_turns(node_of: Any) -> None:
 @pytest.mark.parametrize("at", [1, 2])
 async def test_a_runner_that_closes_cancels_the_call(node_of: Any, at: int) -> None:
     """It does not wait for a model that never answers; the run is released, with all recorded turns."""
-    store = MemoryStore()
+    store = InMemoryStore()
     model = Stuck([paid("", ADD), paid("3")], at=at)
     graph = one(node_of(Agent("writer", prompt="{task}", tools=[add], model=model)))
     async with asyncio.timeout(SOON):

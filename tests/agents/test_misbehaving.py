@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel, tool
 from graphengine.models import Request, Response, ToolCall
 from graphengine.models.errors import ModelTransient
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import ADD, Work, add, names, one, paid, within
 from tests.kit.facts import said
 from tests.kit.runs import SOON
@@ -222,7 +222,7 @@ async def test_an_agent_that_asks_for_approval_after_its_node_has_ended_ends_no_
     graph.add_node("begin", begin, writes="draft")
     graph.add_node("after", after, writes="other")
     graph.add_path(START, "begin", "after", END)
-    async with Runner(MemoryStore()) as runner:
+    async with Runner(InMemoryStore()) as runner:
         result = await within(runner.start(graph))
     assert (result.status, result.state.other) == ("finished", "after")
     (error,) = await asyncio.gather(*late, return_exceptions=True)

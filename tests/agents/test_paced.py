@@ -13,7 +13,7 @@ from graphengine.models import RateLimiter, Response
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.errors import ModelTransient, ModelUnreachable, RateLimited
 from graphengine.models.limiter import PlainWaits
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import failing, names, one, paid, within
 from tests.conformance.model_scenes import Fails, Received, Says, Scene
@@ -102,7 +102,7 @@ async def test_a_stop_during_a_wait_ends_the_run_at_once() -> None:
 
 async def test_a_runner_that_closes_during_a_wait_releases_the_run() -> None:
     """If a Runner closes during a wait, another one continues the run."""
-    clock, model, store = FakeClock(1000.0, jumps=False), closed(paid("fine")), MemoryStore()
+    clock, model, store = FakeClock(1000.0, jumps=False), closed(paid("fine")), InMemoryStore()
     graph = one(Agent("writer", prompt="{task}"))
     async with asyncio.timeout(SOON), Runner(store, models={"writer": model}, clock=clock) as runner:
         run = runner.start(graph)

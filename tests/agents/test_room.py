@@ -26,7 +26,7 @@ from graphengine.models import Model, Request, Response
 from graphengine.models.errors import ModelUnreachable
 from graphengine.runner.extensions import Extension, OpenRun
 from graphengine.stores.base import Append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import Work
 
 COST_USD = 0.25
@@ -66,7 +66,7 @@ class Gates:
             assert not self.are_open or done.done(), "nothing that it waits for can come"
 
 
-class GatedStore(MemoryStore):
+class GatedStore(InMemoryStore):
     """A store whose steps are durable once a gate opens."""
 
     def __init__(self, gates: Gates) -> None:

@@ -18,7 +18,7 @@ from graphengine.api.places import store_at
 from graphengine.budgets.ledger import AMOUNTS, AmountName, Budget, Ledger, Place
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.databases.sqlite.queries import migration
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 CALLS, COST_USD, TOKENS = 5, 1.0, 100
 NAMES = count()
@@ -98,7 +98,7 @@ CHANGES = st.lists(
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> object:
     """Return a store."""
     if request.param == "process":
-        return MemoryStore()
+        return InMemoryStore()
     return store_at(request.getfixturevalue("postgres") if request.param == "postgres" else str(tmp_path / "runs.db"))
 
 

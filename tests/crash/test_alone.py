@@ -14,7 +14,7 @@ from graphengine.engine.session import Session
 from graphengine.errors import GraphChanged
 from graphengine.history.load import load_snapshot
 from graphengine.stores.base import Append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.worker.worker import RunOutcome, Worker, WorkerEvent
 from tests.crash.deadly import State, graph_of
 from tests.kit import forks
@@ -183,7 +183,7 @@ async def test_the_crash_that_is_found_while_it_gives_way_counts(database: str) 
 async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Runner]:
     """A Runner over each store."""
     places: dict[str, Callable[[], Any]] = {
-        "memory": MemoryStore,
+        "memory": InMemoryStore,
         "sqlite": lambda: tmp_path / "runs.db",
         "postgres": lambda: request.getfixturevalue("postgres"),
     }

@@ -24,7 +24,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import RunIsDriven
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import RunInfo, Store
-from graphengine.stores.memory import MemoryStore, _Log
+from graphengine.stores.memory import InMemoryStore, _Log
 from tests.crossing.program import Program
 from tests.crossing.world import LATEST, Loop, Process
 from tests.stateful.media import kill
@@ -80,7 +80,7 @@ async def infos(store: Store) -> list[RunInfo]:
 # --- In memory --------------------------------------------------------------------------------------------------------
 
 
-class Common(MemoryStore):
+class Common(InMemoryStore):
     """A store in memory that several processes share, of which each can die.
 
     Attributes:

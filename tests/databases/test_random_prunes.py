@@ -20,7 +20,7 @@ from graphengine.engine.steps import Step
 from graphengine.kernel.testing.kit import append, batch, run_info, step, steps
 from graphengine.records.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import altered
 
 TAGS = ("a", "b")
@@ -147,7 +147,7 @@ def test_a_prune_removes_exactly_the_runs_of_the_model(
 ) -> None:
     """Kept runs are unchanged, step for step, through any number of prunes and new runs between them."""
     with tempfile.TemporaryDirectory() as folder:
-        store = MemoryStore() if kind == "memory" else SQLiteStore(Path(folder) / "runs.db", synchronous="NORMAL")
+        store = InMemoryStore() if kind == "memory" else SQLiteStore(Path(folder) / "runs.db", synchronous="NORMAL")
         asked: list[Ask] = []
         for made, rule in chapters:
             asked += [*made, rule]

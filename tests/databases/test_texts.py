@@ -29,7 +29,7 @@ from graphengine.kernel.testing.kit import append as write
 from graphengine.kernel.testing.kit import batch, new_run, refused, same, step
 from graphengine.records.export import export_run, import_run
 from graphengine.reducers import append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.databases.recorded import small_snapshots
 from tests.databases.support import OpenStore, change, opened, rows, together
 
@@ -197,7 +197,7 @@ async def test_exports_hold_the_texts_and_imports_share_them(path: Path, tmp_pat
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:
         await runner.start(drafts(), State(source=LONG), run_id="r").result()
         exported = await export_run(runner.store, "r")
-    memory = MemoryStore()
+    memory = InMemoryStore()
     await memory.open()
     await import_run(memory, exported)
     async with opened(tmp_path / "other.db") as other:

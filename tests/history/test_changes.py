@@ -19,7 +19,7 @@ from graphengine.kernel.testing.kit import append, batch, new_run, step, waiting
 from graphengine.runner import NodeBegan, StatusChanged, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import InboxMessage, RunInfo
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, alone
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class State(BaseModel):
     text: str = ""
 
 
-class Watched(MemoryStore):
+class Watched(InMemoryStore):
     """A store that counts its calls, and can say that nothing was written, that a driver died, or that it fails."""
 
     def __init__(self) -> None:

@@ -14,17 +14,17 @@ from graphengine.doors import checked
 from graphengine.graph.definition import GraphDefinition
 from graphengine.runner import runner as drives
 from graphengine.stores.base import Store
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 S = TypeVar("S")
-STORES: Final[dict[Path, MemoryStore]] = {}
+STORES: Final[dict[Path, InMemoryStore]] = {}
 
 
 class Runner(drives.Runner):
     """The Runner of the core, over a store, or the store in memory that has the name of a path."""
 
     def __init__(self, store: Store | Path | None = None, **options: Any) -> None:
-        super().__init__(STORES.setdefault(store, MemoryStore()) if isinstance(store, Path) else store, **options)
+        super().__init__(STORES.setdefault(store, InMemoryStore()) if isinstance(store, Path) else store, **options)
 
 
 class Graph(GraphDefinition[S]):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from graphengine.errors import StoreError
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 
-class Dying(MemoryStore):
+class Dying(InMemoryStore):
     """A store that fails after some number of appends, as if the process had died there."""
 
     left = 10**9

@@ -25,7 +25,7 @@ from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models.base import Request, Response, RulesModel
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.records.export import Exported, export_run, to_json_text
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 
@@ -119,7 +119,7 @@ async def recorded(name: str) -> Exported:
     graph = graph_of(name)
     module = importlib.import_module(f"graphs.{name}")
     state = recipe.state(shortened(module.example(), recipe.texts, recipe.characters))
-    store, clock = MemoryStore(), FakeClock(BEGAN)
+    store, clock = InMemoryStore(), FakeClock(BEGAN)
     run_id = name
     models = {who: Unhurried(clock, MODELS[model]()) for who, model in module.MODELS["default"].items()}
     async with Runner(store, clock=clock, models=models) as runner:

@@ -22,7 +22,7 @@ from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import Exported, export_run, import_run, to_json_text
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphs.review_loop import example, review_loop
 from tests.kit.dying import Dying
 from tests.kit.facts import resaid, said
@@ -36,14 +36,14 @@ _TRACE = re.compile(r'File "[^"]*/([^/"]+)", line \d+')
 Recording = Callable[[], Awaitable[Exported]]
 
 
-def runner(store: MemoryStore) -> Runner:
+def runner(store: InMemoryStore) -> Runner:
     """Return a runner whose time passes by itself."""
     return Runner(store, clock=FakeClock(BEGAN))
 
 
 async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None = None) -> Exported:
     """Record a run from its beginning to its end or its first wait."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with runner(store) as made:
         with suppress(RunFailed):
             await made.start(GRAPHS[name], state or Text(), run_id=as_ or name).result()
@@ -52,7 +52,7 @@ async def ended(name: str, *, as_: str | None = None, state: Text | Talk | None 
 
 async def reviewed() -> Exported:
     """Record the bundled workflow on its example."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with runner(store) as made:
         await made.start(review_loop(), example(), run_id="review_loop").result()
         return await export_run(store, "review_loop")
@@ -60,7 +60,7 @@ async def reviewed() -> Exported:
 
 async def answered() -> Exported:
     """Record a question that was answered twice: no, then yes."""
-    store, graph = MemoryStore(), GRAPHS["question"]
+    store, graph = InMemoryStore(), GRAPHS["question"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="answered").result()
         for answer in (False, True):
@@ -71,7 +71,7 @@ async def answered() -> Exported:
 
 async def waiting() -> Exported:
     """Record a question whose answer is in the inbox."""
-    store, graph = MemoryStore(), GRAPHS["question"]
+    store, graph = InMemoryStore(), GRAPHS["question"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="waiting").result()
         await made.answer("waiting", value=True)
@@ -80,7 +80,7 @@ async def waiting() -> Exported:
 
 async def worked() -> Exported:
     """Record work, a sleep, a message, and another message that waits."""
-    store, graph = MemoryStore(), GRAPHS["work"]
+    store, graph = InMemoryStore(), GRAPHS["work"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="work").result()
         await made.send("work", "tips", "look closer", idempotency_key="1")
@@ -90,7 +90,7 @@ async def worked() -> Exported:
 
 async def failed_and_resumed() -> Exported:
     """Record a run that failed, was repaired, and resumed."""
-    store, graph = MemoryStore(), GRAPHS["failing"]
+    store, graph = InMemoryStore(), GRAPHS["failing"]
     async with runner(store) as made:
         with suppress(RunFailed):
             await made.start(graph, Text(), run_id="failed_resumed").result()
@@ -104,7 +104,7 @@ async def failed_and_resumed() -> Exported:
 
 async def branched() -> Exported:
     """Record a branch of a loop, with another title."""
-    store, graph = MemoryStore(), GRAPHS["loop"]
+    store, graph = InMemoryStore(), GRAPHS["loop"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="loop").result()
         await made.branch("loop", graph, 2, update={"title": "Bees"}, run_id="branch").result()
@@ -113,7 +113,7 @@ async def branched() -> Exported:
 
 async def limited_and_resumed() -> Exported:
     """Record a run that its limit stopped and that was resumed with a higher one."""
-    store, graph = MemoryStore(), GRAPHS["limited"]
+    store, graph = InMemoryStore(), GRAPHS["limited"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="limited").result()
         await made.resume("limited", graph, limits=Limits(visits=10)).result()
@@ -143,7 +143,7 @@ async def died(name: str, run_id: str, left: int, *answers: Any) -> Exported:
 
 async def refused() -> Exported:
     """Record answers that match the schema and not the type, to a question node and to a question inside a node."""
-    store, graph = MemoryStore(), GRAPHS["odd"]
+    store, graph = InMemoryStore(), GRAPHS["odd"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="refused").result()
         for n in (2, 3, 4, 5):
@@ -154,7 +154,7 @@ async def refused() -> Exported:
 
 async def stuck() -> Exported:
     """Record a run without an outgoing edge, also on resume."""
-    store, graph = MemoryStore(), GRAPHS["stuck"]
+    store, graph = InMemoryStore(), GRAPHS["stuck"]
     async with runner(store) as made:
         with suppress(RunFailed):
             await made.start(graph, Text(), run_id="stuck").result()

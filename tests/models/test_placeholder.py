@@ -13,7 +13,7 @@ from graphengine import Agent, Runner, web_search
 from graphengine.cli.main import main
 from graphengine.models import PlaceholderModel
 from graphengine.models.errors import ModelUnavailable
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing import run_node
 from tests.kit.runs import alone
 
@@ -116,7 +116,7 @@ async def test_each_tool_is_called_once_on_demand() -> None:
         made.append(number)
 
     agent = Agent("buyer", prompt="Buy {what}.", output=list[str], tools=[order, cancel, web_search()])
-    async with Runner(MemoryStore(), models={"*": PlaceholderModel(call_tools=True)}) as runner:
+    async with Runner(InMemoryStore(), models={"*": PlaceholderModel(call_tools=True)}) as runner:
         for calls in (1, 2):
             answer = await runner.run(agent, {"what": f"bread {calls}"})
             assert answer == [f"[placeholder: buyer, call {calls}]"]

@@ -11,7 +11,7 @@ import graphengine.patterns
 from graphengine import RunFailed, Runner, ScriptedModel
 from graphengine.models import Request
 from graphengine.models.errors import ModelUnavailable
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.graph_pages import check_page
 from tests.patterns import kits, scripted
 from tests.patterns.kits import around
@@ -72,7 +72,7 @@ async def test_without_a_key_a_pattern_fails_and_continues_when_there_is_one(nam
     scene = SCENES[name]()
     keyless = ScriptedModel(dict.fromkeys(scene.answers, refuse))
     answering = ScriptedModel(scene.answers)
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store, models={"*": keyless}) as runner:
         with pytest.raises(RunFailed, match="has no key"):
             await runner.start(scene.graph, scene.given, run_id="r").result()

@@ -2,7 +2,7 @@
 
 from graphengine import Runner
 from graphengine.records.export import export_run, import_run
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.runner.test_after import TOKEN, talk, talking, text_of
 
 
@@ -15,7 +15,7 @@ async def test_runs_that_others_began_after_can_be_removed(runner: Runner) -> No
     assert [entry.text for entry in result.state.entries] == [*map(text_of, range(30)), "last"]
     assert result.state.token == TOKEN
     exported = await export_run(runner.store, "r29")
-    other = MemoryStore()
+    other = InMemoryStore()
     await other.open()
     assert await import_run(other, exported)
     assert await other.steps("r29") == await runner.store.steps("r29")

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from graphengine import Context, Graph, Runner
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import Run, StepRecorded
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, alone
 from tests.kit.turns import Turns
 from tests.runner.waits.test_in_maps import State, mapped
@@ -101,7 +101,7 @@ async def test_items_that_wait_take_turns_over_restarts(
         random = Random(f"{part} {number}")  # noqa: S311 - no secret
         programs = Programs(f"turns {part} {number}", 9)
         with fresh() as place:
-            store: Any = place if place is not None else MemoryStore()
+            store: Any = place if place is not None else InMemoryStore()
             clock = FakeClock(start=1000.0)
             async with Runner(store, clock=clock) as runner, asyncio.timeout(SOON):
                 run = runner.start(programs.graph(), {"numbers": list(range(9))}, run_id="r")

@@ -20,7 +20,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.stores.base import Store
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing import replay
 from tests.kit.facts import said
 from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded
@@ -146,7 +146,7 @@ async def test_runs_of_a_kept_database_can_be_continued(dump: Path, tmp_path: Pa
 @asynccontextmanager
 async def store_of(kind: str, folder: Path) -> AsyncIterator[Store]:
     """Return an open store of a kind."""
-    store: Store = MemoryStore() if kind == "memory" else SQLiteStore(folder / "other.db")
+    store: Store = InMemoryStore() if kind == "memory" else SQLiteStore(folder / "other.db")
     await store.open()
     try:
         yield store

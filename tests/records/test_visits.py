@@ -14,7 +14,7 @@ from graphengine.history.load import load_visits
 from graphengine.history.visits import Visits
 from graphengine.records.export import import_run, read_file
 from graphengine.records.states import States
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.record import FOLDER
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def test_visits_agree_on_every_recorded_run(file: Path) -> None:
 
 async def test_visits_are_loaded_from_a_store() -> None:
     """They can be loaded up to a step; a log that does not fold is reported as damaged."""
-    store = MemoryStore()
+    store = InMemoryStore()
     await store.open()
     await import_run(store, read_file(FOLDER / "format_1" / "loop.json"))
     assert len((await load_visits(store, "loop", 3)).visits) == 3
     run = await load_visits(store, "loop")
     assert run.snapshot.status == "finished"
 
-    class Damaged(MemoryStore):
+    class Damaged(InMemoryStore):
         async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
             return [entry.step for entry in run.entries[1:]]
 

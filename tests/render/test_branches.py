@@ -3,7 +3,7 @@
 from graphengine.errors import StoreCorrupt, UnknownRun
 from graphengine.render.charts import branches, family_of
 from graphengine.stores.base import Loaded, RunInfo
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.render.relatives import relatives
 from tests.render.samples import read_xml
 
@@ -20,7 +20,7 @@ async def test_a_lane_starts_at_the_step_of_its_branch() -> None:
     assert signs == ["‖", "‖", "‖", "✓", "■"]
 
 
-class Pruned(MemoryStore):
+class Pruned(InMemoryStore):
     """A store that lost one run and cannot read another."""
 
     async def info(self, run_id: str) -> RunInfo:

@@ -12,7 +12,7 @@ from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 COUNT = 80
 
@@ -74,7 +74,7 @@ async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_small_run_of_many_steps_is_kept_while_it_waits() -> None:
     """As a conversation, which is continued again and again; not one whose size is unknown, or large."""
-    mine = CachedSnapshots(MemoryStore())
+    mine = CachedSnapshots(InMemoryStore())
     for name, status, seq, size in (
         ("chat", "waiting", 32, 100_000),
         ("short", "waiting", 31, 100),

@@ -13,7 +13,7 @@ from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, fa
 from graphengine.engine.steps import FailureRecord
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
@@ -164,7 +164,7 @@ async def test_no_store_keeps_exceptions_alive() -> None:
     graph.add_edge("a", "b")
     graph.add_edge("a", "b", when=failed(Odd))
     graph.add_edge("b", END)
-    async with Runner(MemoryStore()) as runner:
+    async with Runner(InMemoryStore()) as runner:
         await runner.start(graph).result()
         gc.collect()
         assert not [each for each in gc.get_objects() if isinstance(each, Big)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import Context, Limits, Retry, Runner, value
 from graphengine.runner.clock import SteadyClock, SystemClock
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, repeated
 
 MOST = 60  # seconds that a test can hang before it fails
@@ -37,13 +37,13 @@ def machine() -> Machine:
 
 
 @pytest.fixture
-def store() -> MemoryStore:
+def store() -> InMemoryStore:
     """Return a store that several Runners share, one after another."""
-    return MemoryStore()
+    return InMemoryStore()
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR])
-async def test_a_retry_waits_its_time_if_the_clock_is_set(machine: Machine, store: MemoryStore, jump: float) -> None:
+async def test_a_retry_waits_its_time_if_the_clock_is_set(machine: Machine, store: InMemoryStore, jump: float) -> None:
     """It waits neither an hour too long nor too briefly, and the times of the log still increase."""
     calls: list[float] = []
 
@@ -78,7 +78,7 @@ async def test_setting_the_clock_forward_uses_up_no_limit(machine: Machine) -> N
     assert result.elapsed_seconds < HOUR / 2
 
 
-async def test_the_times_of_a_log_never_go_back(machine: Machine, store: MemoryStore) -> None:
+async def test_the_times_of_a_log_never_go_back(machine: Machine, store: InMemoryStore) -> None:
     """A process whose clock is earlier than the last step of a run continues from that step's time."""
 
     async def asks(ctx: Context) -> int:

@@ -12,7 +12,7 @@ from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import said
 from tests.kit.runs import over
 from tests.runner.gates import State, asking, chat, one
@@ -45,11 +45,11 @@ class Between:
             await call()
 
 
-class Memory(MemoryStore, Between):
+class Memory(InMemoryStore, Between):
     """A store in memory in the middle of whose methods something happens."""
 
     def __init__(self) -> None:
-        MemoryStore.__init__(self)
+        InMemoryStore.__init__(self)
         Between.__init__(self)
 
     async def open(self) -> None:
@@ -226,7 +226,7 @@ async def test_a_crash_is_counted_while_another_process_claims_the_run() -> None
     """1. A run is found that a crash left. 2. Another process resumes it, and dies too. 3. It is claimed."""
     graph = one("graph", lambda: 1)
 
-    class Left(MemoryStore):
+    class Left(InMemoryStore):
         """A store that shows the run as left by a crash, until it was claimed, and lets another process come first."""
 
         found = 0

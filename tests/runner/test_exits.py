@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, failed
 from graphengine.state.interrupts import is_interrupt
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone, failing
 
@@ -121,7 +121,7 @@ async def test_a_node_that_cancels_its_own_task_fails(runner: Runner, *, is_alon
 
 def test_an_event_loop_that_ends_fails_no_node() -> None:
     """It cancels all its tasks; the run stays as a process that died would leave it."""
-    store = MemoryStore()
+    store = InMemoryStore()
 
     async def main() -> None:
         begun = asyncio.Event()

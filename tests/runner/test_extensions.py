@@ -15,7 +15,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, InputError
 from graphengine.runner import Extension, Follower, OpenRun
 from graphengine.runner import runner as core
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, row
 
 
@@ -150,7 +150,7 @@ async def test_what_fails_as_a_run_is_left_is_logged(caplog: pytest.LogCaptureFi
 
 async def test_without_an_extension_that_fits_it_no_run_continues_under_a_changed_graph() -> None:
     """The core alone migrates nothing: it refuses, and the run is as it was."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with core.Runner(store) as runner:
         cut = await runner.start(two(), run_id="r", limits=Limits(visits=1)).result()
         changed = two()

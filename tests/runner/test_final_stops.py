@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.errors import GraphEngineError, RunCancelled, RunExists
 from graphengine.runner import RunFailed
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import said
 from tests.kit.runs import alone
 
@@ -139,7 +139,7 @@ async def test_a_stop_that_is_asked_twice_stays_final() -> None:
     graph.add_node("a", wait, writes="n")
     graph.add_node("b", wait, writes="n")
     graph.add_path(START, "a", "b", END)
-    async with Runner(MemoryStore()) as runner:
+    async with Runner(InMemoryStore()) as runner:
         run = runner.start(graph, run_id="r")
         await begun.wait()
         stops = [asyncio.create_task(runner.stop("r", "for good", final=True))]

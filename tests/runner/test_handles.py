@@ -15,7 +15,7 @@ from graphengine import Context, Runner
 from graphengine.errors import DefinitionError, RunIsDriven, StoreError, UnknownRun
 from graphengine.runner import Emitted, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.run_events import Event
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
 from tests.runner.gates import Gate, State, asking, kinds_of, one
 
@@ -148,7 +148,7 @@ async def test_an_unknown_run_is_reported_by_every_method_of_its_handle(runner: 
 async def test_events_raise_the_error_because_of_which_there_is_no_result() -> None:
     """If a step cannot be recorded, the stream does not end as if the run had."""
 
-    class Full(MemoryStore):
+    class Full(InMemoryStore):
         """A store that records only the first step."""
 
         def append(self, batch: Any) -> None:

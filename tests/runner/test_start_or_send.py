@@ -10,7 +10,7 @@ import pytest
 from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner
 from graphengine.errors import UnknownRun
 from graphengine.runner.runner import lives_of
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import repeated
 from tests.runner.gates import Gate, State, chat, kinds_of, one
 
@@ -120,7 +120,7 @@ async def test_start_or_send_does_not_retry_what_fails_in_another_process(databa
 async def test_a_message_that_arrives_while_a_run_is_being_parked_is_received() -> None:
     """1. The run waits, and reads its inbox: empty. 2. A message is posted. 3. The run notices, and does not park."""
 
-    class Late(MemoryStore):
+    class Late(InMemoryStore):
         """A store that posts a message while the inbox is read."""
 
         runner: Runner

@@ -20,7 +20,7 @@ from graphengine import (
 )
 from graphengine.errors import DefinitionError, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.dying import Dying
 from tests.kit.runs import SOON, alone, over, pass_time, repeated
 
@@ -91,7 +91,7 @@ async def test_each_graph_has_its_own_resource_of_a_name() -> None:
             assert (await runner.start(graph_with(number)).result()).state.n == number
 
 
-class Full(MemoryStore):
+class Full(InMemoryStore):
     """A store that cannot record steps of a kind while it is failing."""
 
     def __init__(self, kind: str) -> None:
@@ -230,7 +230,7 @@ async def test_a_state_read_from_the_log_is_a_copy(runner: Runner) -> None:
 async def test_a_claimed_run_is_released_if_it_cannot_be_read_then() -> None:
     """Another resume can take it at once."""
 
-    class Failing(MemoryStore):
+    class Failing(InMemoryStore):
         reads = 0
         fails_at = 0
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import Emitted, StepRecorded
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, over
 
 
@@ -88,7 +88,7 @@ async def test_the_events_of_a_run_that_was_never_recorded_raise() -> None:
 async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
     """Cancelled at each await of the store while it begins to sleep, and while it sleeps, it ends all its tasks."""
 
-    class Slow(MemoryStore):
+    class Slow(InMemoryStore):
         """A shared store whose reads each take a turn of the event loop, and can be cancelled there."""
 
         shared = True

@@ -16,7 +16,7 @@ from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import NodeBegan
 from graphengine.runner.run import life_of
 from graphengine.stores.base import Loaded
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, arms
 
 
@@ -66,7 +66,7 @@ async def test_a_closed_runner_is_freed_without_garbage_collection() -> None:
 
 async def test_steps_in_memory_do_not_keep_the_values_of_nodes() -> None:
     """The store has the records; the typed value belongs to the run alone."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store) as runner:
         run = runner.start(plain())
         await run.result()
@@ -74,7 +74,7 @@ async def test_steps_in_memory_do_not_keep_the_values_of_nodes() -> None:
         assert [step.typed for step in kept if isinstance(step, Decided)] == [None, None]
 
 
-class CountsLoads(MemoryStore):
+class CountsLoads(InMemoryStore):
     """A store that counts what is loaded from it."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError, StoreError
 from graphengine.serve.notifications import OUTBOX, Notifications, Posting, Webhook, delegate
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.wings import ProjectBroken
 from tests.kit import forks
 from tests.serve import notified
@@ -223,7 +223,7 @@ async def until_empty(runner: Runner) -> None:
             await asyncio.sleep(0.02)
 
 
-class Full(MemoryStore):
+class Full(InMemoryStore):
     """A store that is full until it is freed."""
 
     is_full = True

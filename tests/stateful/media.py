@@ -22,7 +22,7 @@ from unittest.mock import patch
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.stores.base import Store
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.stateful.threads import lose
 
 LEASE_SECONDS = 30.0
@@ -132,7 +132,7 @@ class Memory:
     shows_death = False
 
     def __init__(self, clock: FakeClock) -> None:
-        self._store = MemoryStore(clock=clock.now)
+        self._store = InMemoryStore(clock=clock.now)
 
     async def open(self) -> Store:
         """Open the store again."""

@@ -8,18 +8,18 @@ import pytest
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.testing import StoreConformance
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 
-class TestMemoryStore(StoreConformance):
+class TestInMemoryStore(StoreConformance):
     """Runs that end with the process."""
 
     async def make_store(self) -> Store:
         """Return a new store."""
-        return MemoryStore()
+        return InMemoryStore()
 
 
 def test_a_suite_that_makes_no_store_is_refused() -> None:

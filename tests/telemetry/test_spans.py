@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
 from graphengine.models import Response, ToolCall
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.telemetry import Telemetry
 from graphengine.worker import Worker
 from tests.kit.runs import alone
@@ -245,7 +245,7 @@ async def test_a_fault_of_a_sampler_does_not_reach_a_run_that_is_resumed(caplog:
     graph.add_node("a", lambda: "x", writes="text")
     graph.add_node("b", lambda: "y", writes="text")
     graph.add_path(START, "a", "b", END)
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store) as runner:
         assert (await runner.start(graph, run_id="r8").result()).status == "stopped"
     provider = TracerProvider(sampler=Broken(Decision.RECORD_AND_SAMPLE))

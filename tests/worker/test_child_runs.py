@@ -25,7 +25,7 @@ from graphengine import (
     ask,
     value,
 )
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone, arms, failing
 
 
@@ -85,7 +85,7 @@ async def test_a_parent_waits_for_a_failed_child_only_once_it_is_resumed() -> No
     """Else a process that dies in between leaves a parent that waits for a child that nobody resumes."""
     statuses = []
 
-    class Slow(MemoryStore):
+    class Slow(InMemoryStore):
         async def claim(self, run_id: str) -> int:
             for _ in range(20):
                 await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import pytest
 from graphengine import Context, Graph, Runner
 from graphengine.runner import shared
 from graphengine.stores.base import InboxMessage
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
 from tests.worker.test_child_runs import Word, Words
 
@@ -106,7 +106,7 @@ async def test_an_end_wakes_a_node_after_a_time_although_others_move(monkeypatch
         assert (await run.result()).state.lengths == [5, 6]
 
 
-class EndsLate(MemoryStore):
+class EndsLate(InMemoryStore):
     """Lets a child of run `p` end between each read of its inbox and the return of that, while it falls asleep."""
 
     def __init__(self, words: Sequence[str]) -> None:

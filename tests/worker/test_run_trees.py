@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import ChildFailed, Context, Limits, Runner
 from graphengine.runner import RunFailed
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, alone
 
 
@@ -57,7 +57,7 @@ async def grown(runner: Runner, count: int) -> None:
 
 async def test_a_long_chain_of_child_runs_is_stopped_and_resumed(runner: Runner) -> None:
     """A stop of the first reaches them all, and a resume of the first resumes them all: 500 in memory."""
-    levels = 500 if isinstance(runner.store, MemoryStore) else 60
+    levels = 500 if isinstance(runner.store, InMemoryStore) else 60
     runner.start(deep, {"last": levels}, run_id="top", wait_out=False)
     await grown(runner, levels + 1)
     await runner.stop("top", "enough")
@@ -72,7 +72,7 @@ async def test_a_long_chain_of_child_runs_is_stopped_and_resumed(runner: Runner)
 
 async def test_many_children_of_one_run_are_stopped(runner: Runner) -> None:
     """A wide tree is stopped as a deep one is: 1,000 in memory."""
-    count = 1000 if isinstance(runner.store, MemoryStore) else 150
+    count = 1000 if isinstance(runner.store, InMemoryStore) else 150
 
     async def many(ctx: Context) -> int:
         kids = [await ctx.start(deep, {"n": number, "last": number}) for number in range(count)]
@@ -132,7 +132,7 @@ async def test_a_failed_child_is_a_loss_of_the_run_that_waits_for_it() -> None:
                 continue
         return found
 
-    async with Runner(MemoryStore()) as runner:
+    async with Runner(InMemoryStore()) as runner:
         result = await runner.start(alone(Level, bear, "n", name="bears"), run_id="p").result()
         info = await runner.info("p")
     assert (result.state.n, result.losses) == (1, {"failed_children": 2})

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 from graphengine import Runner, Worker
 from graphengine.stores.base import Append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.runner.gates import chat
 
 
@@ -17,7 +17,7 @@ async def test_what_is_sent_while_a_worker_lays_a_run_down_is_handled_before_its
         waits.set()
         await go.wait()
 
-    class Slow(MemoryStore):
+    class Slow(InMemoryStore):
         def append(self, batch: Append) -> Awaitable[None] | None:  # type: ignore[override]
             super().append(batch)
             return held() if batch.status == "waiting" else None

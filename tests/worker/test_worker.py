@@ -14,7 +14,7 @@ from graphengine.kernel.fake_clock import FakeClock
 from graphengine.reducers import append
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, InboxMessage
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
 from tests.kit.runs import SOON, alone
 
@@ -107,7 +107,7 @@ async def orphan(runner: Runner, graph: Graph[Log], run_id: str) -> None:
 async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> None:
     """The run is taken again, since the limits of its queue may have given its place to another one."""
 
-    class Late(MemoryStore):
+    class Late(InMemoryStore):
         async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
             await self._late()
             return await super().inbox(run_ids)
@@ -266,7 +266,7 @@ async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> No
 async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) -> None:
     """An error of the first poll ends the worker; later errors are reported, and the worker continues."""
 
-    class Failing(MemoryStore):
+    class Failing(InMemoryStore):
         polls = 0
 
         async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:

@@ -9,7 +9,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.models import Response
 from graphengine.records.json_document import spending_of_run
 from graphengine.records.spending import SpentBelow, spent_below
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 
 
 class State(BaseModel):
@@ -52,7 +52,7 @@ async def test_what_a_branch_shares_is_counted_once(database: Path | str) -> Non
 async def test_a_limit_of_a_branch_counts_what_it_shares() -> None:
     """A branch ends at its limit with what its parent had spent before."""
     graph = two_calls()
-    async with Runner(MemoryStore(), models=answers(0.5, 0.25, 0.125)) as runner:
+    async with Runner(InMemoryStore(), models=answers(0.5, 0.25, 0.125)) as runner:
         await runner.start(graph, run_id="parent").result()
         limits = Limits(cost_usd=0.5)
         branch = await runner.branch("parent", graph, at=("plan", 1), run_id="branch", limits=limits).result()
@@ -97,6 +97,6 @@ async def test_an_unknown_cost_of_a_child_is_unknown_at_its_parent() -> None:
     outer = Graph("outer", State)
     outer.add_node("call", start, writes="plan")
     outer.add_path(START, "call", END)
-    async with Runner(MemoryStore(), models=answers(0.5, None)) as runner:
+    async with Runner(InMemoryStore(), models=answers(0.5, None)) as runner:
         await runner.start(outer, run_id="outer").result()
         assert await spent_below(runner.store, "outer") == SpentBelow(1, None)

@@ -5,7 +5,7 @@ from graphengine.engine.frame_tree import add_usage, spent_since
 from graphengine.models.base import Response
 from graphengine.records.run_diff import diff
 from graphengine.records.spending import Spent, spending, summed
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import made_step
 
 KNOWN = {"calls": 1, "cost_usd": 0.25}

@@ -11,14 +11,14 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Append
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, WEEK, repeated
 from tests.kit.waiting import State, forked, path, waiting
 
 # -- restarts, other runners, stops, branches
 
 
-class Slow(MemoryStore):
+class Slow(InMemoryStore):
     """A store in which it takes a while until a run waits."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ async def test_a_stop_reaches_a_run_that_is_just_being_released() -> None:
         assert (result.status, result.ending and result.ending.why) == ("stopped", "enough")
 
 
-class Late(MemoryStore):
+class Late(InMemoryStore):
     """A store in which every append takes some turns of the event loop."""
 
     def append(self, batch: Append) -> Awaitable[None]:  # type: ignore[override]

@@ -9,7 +9,7 @@ from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.context import Context
 from graphengine.runner.runner import Runner
 from graphengine.stores.base import InboxMessage
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, alone
 
 
@@ -22,7 +22,7 @@ async def read(ctx: Context) -> str:
     return await ctx.receive("texts", str, timeout_seconds=60, default="none came")
 
 
-class Slow(MemoryStore):
+class Slow(InMemoryStore):
     """A store whose inbox, read when the run waits, is given back when the test says so."""
 
     def __init__(self) -> None:

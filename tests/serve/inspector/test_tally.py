@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.kernel import Summary
-from graphengine.kernel.stores import MemoryStore
+from graphengine.kernel.stores import InMemoryStore
 from graphengine.kernel.testing.kit import append, batch, run_info, step
 from graphengine.records.search import FILTERS
 from graphengine.serve.inspector.documents import Session
@@ -44,7 +44,7 @@ NOT_COUNTED = {"version", "error", "cost>"}
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An open store of each kind."""
-    opened: Store = MemoryStore()
+    opened: Store = InMemoryStore()
     if request.param == "sqlite":
         opened = SQLiteStore(tmp_path / "runs.db")
     elif request.param == "postgres":

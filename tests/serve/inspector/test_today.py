@@ -20,7 +20,7 @@ from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.runner import RunFailed
 from graphengine.serve.inspector.today import TodayBook
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
 from tests.serve.inspector.graphs import counter, flaky
@@ -28,7 +28,7 @@ from tests.serve.inspector.graphs import counter, flaky
 DAY = 86_400.0
 
 
-class Many(MemoryStore):
+class Many(InMemoryStore):
     """A store that has these rows."""
 
     rows: list[RunInfo]

@@ -2,7 +2,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Retry, Runner, iterations, value
 from graphengine.models import Settings
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing import bounds, forecast
 
 PRICED = "anthropic:claude-haiku-5-5"
@@ -50,7 +50,7 @@ async def most(graph, *models):
 
 async def recorded(scores, **options):
     """Return a store with a run for each score."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store) as runner:
         for score in scores:
             await runner.start(judging(END), {"score": score}).result()

@@ -5,7 +5,7 @@ from tempfile import mkdtemp
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, RunFailed, Runner, failed, value
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing.suites import suite
 
 
@@ -61,7 +61,7 @@ def files(folder):
 
 async def chosen(graph, *looked_at, **runs):
     """Return the suite of runs with these inputs."""
-    store = MemoryStore()
+    store = InMemoryStore()
     async with Runner(store) as runner:
         for name, (n, kind) in runs.items():
             with suppress(RunFailed):

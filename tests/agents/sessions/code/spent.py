@@ -3,7 +3,7 @@ import asyncio
 from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, tool
 from graphengine.models import Response, Router, calls
 from graphengine.models.errors import ModelTimeout, ModelUnreachable, RateLimited
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from tests.agents.run_kits import Work, forked, one, paid
 
 MANY = [str(number) for number in range(20)]
@@ -44,7 +44,7 @@ def told(result):
     return f"{result.status}: {usage.calls} calls, {usage.input_tokens + usage.output_tokens} tokens, {cost}"
 
 
-STORE = MemoryStore()  # which takes no turns of the event loop
+STORE = InMemoryStore()  # which takes no turns of the event loop
 USED = []
 
 

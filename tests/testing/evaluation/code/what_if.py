@@ -5,7 +5,7 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, ask, tool, value
 from graphengine.models import Response
 from graphengine.models.scripted import calls
-from graphengine.stores.memory import MemoryStore
+from graphengine.stores.memory import InMemoryStore
 from graphengine.testing.evaluation.report import difference_of, student_t
 from graphengine.testing.evaluation.what_if import what_if
 
@@ -108,7 +108,7 @@ def twice():
 
 async def recorded(names, graph=None):
     """Record runs, each answered by a person; then forget what was called."""
-    store, graph = MemoryStore(), graph or desk()
+    store, graph = InMemoryStore(), graph or desk()
     async with Runner(store) as runner:
         for name in names:
             result = await runner.start(graph, {"task": name}, run_id=name).result()
