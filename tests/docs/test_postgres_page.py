@@ -1,7 +1,6 @@
 """docs/use/postgres.md: its Python runs over a server of the tests, and its GRANTs are enough."""
 
 import asyncio
-import textwrap
 
 import psycopg
 
@@ -16,9 +15,9 @@ ADDRESS = "postgresql://me@db.example/runs"
 
 async def test_its_python_runs(postgres: str) -> None:
     """A Runner at an address, and a store with other options."""
-    code = "\n".join(blocks(PAGE, "python")).replace(ADDRESS, postgres)
-    source = f"from graphengine import Runner\nasync def main():\n{textwrap.indent(code, '    ')}    return store\n"
-    store = await names_of(source)["main"]()
+    names = names_of("\n".join(blocks(PAGE, "python")).replace(ADDRESS, postgres))
+    async with names["runner"]:
+        store = names["store"]
     assert isinstance(store, PostgresStore)
     await store.open()
     await store.close()
