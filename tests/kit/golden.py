@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,9 @@ import pytest
 
 MOST: Final = 60
 """How many lines of a page `UPDATE_PAGES=1` replaces: what is more is rarely meant, and nobody reads it in a review."""
+
+LIKE: Final = 4
+"""How many lines an outcome has in common with the one before, for a page to leave them out."""
 
 
 def check(path: Path, played: str) -> None:
@@ -31,3 +35,11 @@ def check(path: Path, played: str) -> None:
     else:
         said = "UPDATE_PAGES=1 rewrites it"
     pytest.fail("\n".join([f"{path.name} ({said}):", *lines]), pytrace=False)
+
+
+def but(before: Sequence[str], found: list[str]) -> list[str]:
+    """Return an outcome; if most of its lines, four or more, are those of the one before, only what differs."""
+    other = [line for line, old in zip(found, before, strict=False) if line != old]
+    if len(found) != len(before) or len(found) - len(other) < max(LIKE, 2 * len(other)):
+        return found
+    return ["as before, but:", *other] if other else ["as before"]

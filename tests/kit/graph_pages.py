@@ -8,7 +8,8 @@ compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGEN
 order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several; `> answers None`
 leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
 `> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
-the agent's last answer; another `> graph` may come before a resume. `> show EXPRESSION` is a text, whose lines are
+the agent's last answer; another `> graph` may come before a resume. Of an outcome that is much like that of the case
+before, only the lines that differ are shown, after `as before, but`. `> show EXPRESSION` is a text, whose lines are
 shown, `> wait SECONDS` lets time pass. A line that begins with `> ` continues the one before. `UPDATE_PAGES=1`
 rewrites the pages.
 """
@@ -58,7 +59,7 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
     names: dict[str, Any] = {"Annotated": Annotated, "Literal": Literal, "Enum": Enum, "append": append}
     for module in (pydantic, models, graphengine, patterns, *modules):
         names |= {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
-    shown, asked = [title], set[str]()
+    shown, asked, before = [title], set[str](), list[str]()
     for case in cases:
         head, _, body = case.partition("\n")
         if head == "== kit":
@@ -67,7 +68,9 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
             continue
         given = [line for line in body.splitlines() if line.startswith(">")]
         lines = re.sub(r"\n>  +", " ", "\n".join(given)).splitlines()
-        shown.append("\n".join([head, *given, *(f"  {line}" for line in await _outcome(lines, names, asked)), "\n"]))
+        found = await _outcome(lines, names, asked)
+        shown.append("\n".join([head, *given, *(f"  {line}" for line in golden.but(before, found)), "\n"]))
+        before = found
     return "".join(shown).rstrip("\n") + "\n"
 
 

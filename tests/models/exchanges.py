@@ -8,7 +8,7 @@ with `>`, and after each what happened. `UPDATE_PAGES=1` rewrites the pages.
     > streams ARGUMENTS     the same, streamed
     > continues MESSAGES    the last request with its answer and these messages
     > gets SCENES           the call, which the server answers with these; a body that the page has shown is left out,
-                          and so is the answer `yes`
+                          of another the fields that it has shown are only named; the answer `yes` is left out
     > fails SCENES          the same; an error is shown with what its call used
 
 A line that begins with `>  ` continues the one before.
@@ -75,6 +75,7 @@ class _Exchange:
         self.request = Request("writer", "", [])
         self.answer = BLANK
         self.bodies: set[tuple[str, str]] = set()
+        self.fields: set[tuple[str, str]] = set()
 
     async def page(self, page: str) -> str:
         """Return a page as it should read."""
@@ -139,11 +140,17 @@ class _Exchange:
                 found += self.wrapped("used", json.dumps(usage_of_failure(error)))
         sent = list[str]()
         for call in self.edge.calls[before:]:
-            body = json.dumps({key: value for key, value in call.body.items() if key != "model"}, ensure_ascii=False)
-            beta = call.headers.get("anthropic-beta", "")
+            parts = {key: json.dumps(part, ensure_ascii=False) for key, part in call.body.items() if key != "model"}
+            beta, body = call.headers.get("anthropic-beta", ""), json.dumps(parts)
             if (beta, body) not in self.bodies:
-                sent += self.wrapped(f"sends, for {beta}:" if beta else "sends", body)
+                known = [key for key, part in parts.items() if (key, part) in self.fields]
+                new = {key: call.body[key] for key in parts if key not in known}
+                head = f"sends, for {beta}:" if beta else "sends"
+                as_above = f"{', '.join(known)} as above" if known else ""
+                written = json.dumps(new, ensure_ascii=False) if new else ""
+                sent += self.wrapped(head, "; ".join(filter(None, [as_above, written])))
             self.bodies.add((beta, body))
+            self.fields |= set(parts.items())
         return [*sent, *found]
 
     def wrapped(self, head: str, text: str) -> list[str]:
