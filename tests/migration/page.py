@@ -2,7 +2,8 @@
 
 A page is a title (lines with `#`), a graph as Python under `== graph`, and cases, and perhaps more of both. A case is
 its truth after `==`, and what happens to a run of the graph: lines that begin with `-` and `+` change the graph as a
-diff does, `> start`, `> answer VALUE, wait=NAME` and `> resume` act. A resume has below it how the run stands, the
+diff does, `> start`, `> answer VALUE, wait=NAME` and `> resume` act. A case without a `> start` goes on after the case
+`== begin` of its graph. A resume has below it how the run stands, the
 fields of the state that are no defaults, its steps, and what it recorded of the change; or the error, after which the
 run is as it was. `preflight` must say the same of it. In the end the run is resumed in the graph that it last fit, and
 answered, until it finishes.
@@ -35,14 +36,20 @@ CHANGES: Final = ("field_changes", "renamed", "moved", "marks_of")
 async def check_page(path: Path, runner: Runner) -> None:
     """Fail unless runs take changes of their graph as a page says; with `UPDATE_PAGES=1`, write what they do."""
     title, *cases = re.split(r"^(?=== )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    shown, source = [title], ""
+    shown, source, begin = [title], "", ""
     for number, case in enumerate(cases):
         truth, _, lines = case.partition("\n")
         if truth == "== graph":
-            source = lines.rstrip() + "\n"
+            source, begin = lines.rstrip() + "\n", ""
             shown.append(case)
-        else:
-            shown.append("\n".join([truth, *await Case(runner, f"r{number}", source).played(lines), "\n"]))
+            continue
+        played = Case(runner, f"r{number}", source)
+        if "> start" not in lines:
+            await played.played(begin)
+        elif truth == "== begin":
+            begin = lines
+        shown.append("\n".join([truth, *await played.played(lines), "\n"]))
+        await played.finish()
     golden.check(path, "".join(shown).rstrip("\n") + "\n")
 
 
@@ -70,7 +77,6 @@ class Case:
                 self.edit(block)
             elif block[0] == ">":
                 shown += await self.act(*block.rstrip().partition(" ")[2].partition(" ")[::2])
-        await self.finish()
         return shown
 
     def edit(self, diff: str) -> None:
