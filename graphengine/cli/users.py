@@ -105,7 +105,7 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
     "oidc",
     examples="""
         graphengine users oidc https://a.org --audience b --tenant c --rights read
-        graphengine users oidc https://a.org --audience b --all-tenants --rights all
+        graphengine users oidc https://a.org --audience b --client-id b --all-tenants --rights all
     """,
 )
 @click.argument("issuer", metavar="ISSUER")
@@ -116,12 +116,16 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 @click.option("--all-tenants", is_flag=True, help="Its users see the runs of all tenants.")
 @click.option("--rights-claim", metavar="CLAIM", default="", help="The claim with the user's rights.")
 @click.option("--rights", metavar="RIGHTS", default="", help=f"The rights of all its users: {_RIGHTS}.")
+@click.option("--client-id", metavar="ID", default="", help="The client as which the page signs users in.")
+@click.option("--secret-variable", metavar="NAME", default="", help="The environment variable with its secret.")
+@click.option("--scope", metavar="WORDS", default="openid", show_default=True, help="What the page asks for.")
 @_FILE
 def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rights: str, **given: Any) -> int:  # noqa: ANN401 - fields of Oidc
     """Take the tokens of an OpenID provider, such as Keycloak, Entra ID, Auth0 or Okta, as those of users.
 
     A token must be a JSON web token of this issuer for this audience that has not expired. Their names begin with
-    `oidc:`. What `users add oidc:NAME` says of a user holds in place of the token's claims. Needs the extra `oidc`.
+    `oidc:`. What `users add oidc:NAME` says of a user holds in place of the token's claims. With `--client-id`,
+    `inspect --shared` signs users in there. Needs the extra `oidc`.
     """
     from graphengine.serve.users import Oidc, UsersFile, read_users, rights_of
 

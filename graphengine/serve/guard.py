@@ -29,7 +29,7 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -51,7 +51,7 @@ from graphengine.serve.messages import (
 from graphengine.serve.signatures import has_signature, is_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -66,6 +66,8 @@ SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
 SIGN_OUT: Final = "/api/sign_out"
 """Where a page gives the cookie back."""
+SIGNED_IN: Final = "/signed_in"
+"""Where an OpenID provider leads the browser back to."""
 
 PAGES: Final = "/pages/"
 """Where a service has the files of a front end."""
@@ -76,6 +78,9 @@ _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _STAY_SECONDS: Final = 14 * 86_400
 """How long a browser keeps the cookie that it was asked to keep."""
+_KEPT: Final = "graphengine-way-in"
+_KEPT_SECONDS: Final = 900
+"""The cookie of a browser that is at an OpenID provider, and how long it may stay there."""
 _LOCAL: Final = ("127.0.0.1", "::1")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -334,7 +339,7 @@ class PageAccess(Access):
                 raise RequestInvalid(why, status=status)
         if not is_data:
             return NOBODY
-        found = await self._caller_of(self._cookie_of(given.get("cookie", "")))
+        found = await self._caller_of(_cookie_of(given.get("cookie", ""), self._cookie))
         if found is None:
             message, repair = self._way_in
             raise RequestInvalid(message, status=401, repair=repair)
@@ -355,14 +360,6 @@ class PageAccess(Access):
         """Return the cookie for a token; None if it is not valid."""
         return self._secret if is_same(token, self._token) else None
 
-    def _cookie_of(self, text: str) -> str:
-        """Return this server's cookie of a Cookie header; "" if there is none. It is never quoted."""
-        for each in text.split(";"):
-            name, _, value = each.strip().partition("=")
-            if name == self._cookie and _IN_COOKIES.fullmatch(value):
-                return value
-        return ""
-
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Swap the token for the cookie, or take the cookie back."""
         if scope["path"] == SIGN_OUT:
@@ -373,7 +370,11 @@ class PageAccess(Access):
             given = json.loads(body)
         except (ValueError, RecursionError):
             given = None
-        token, stays = (given.get("token"), given.get("stay") is True) if isinstance(given, dict) else (None, False)
+        return await self._signed_in(given if isinstance(given, dict) else {}, headers)
+
+    async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
+        """Answer who signs in."""
+        token, stays = given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
             raise NotAuthorized(self._unknown)
@@ -382,18 +383,32 @@ class PageAccess(Access):
     def _keeping(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
         """Return an answer that sets the cookie for some seconds, or until the browser is closed if that is None."""
         answer = json_answer({})
-        secure = "; Secure" if headers.get("origin", "").startswith("https:") else ""
-        age = "" if seconds is None else f"; Max-Age={seconds}"
-        answer.headers["Set-Cookie"] = f"{self._cookie}={cookie}; HttpOnly; SameSite=Strict; Path=/{age}{secure}"
+        _set_cookie(answer, headers, f"{self._cookie}={cookie}", seconds)
         return answer
+
+
+def _cookie_of(text: str, wanted: str) -> str:
+    """Return the value of a cookie of a Cookie header; "" if there is none. It is never quoted."""
+    for each in text.split(";"):
+        name, _, value = each.strip().partition("=")
+        if name == wanted and _IN_COOKIES.fullmatch(value):
+            return value
+    return ""
+
+
+def _set_cookie(answer: Response, headers: Headers, cookie: str, seconds: int | None, path: str = "/") -> None:
+    secure = "; Secure" if headers.get("origin", "").startswith("https:") else ""
+    age = "" if seconds is None else f"; Max-Age={seconds}"
+    answer.headers.append("Set-Cookie", f"{cookie}; HttpOnly; SameSite=Strict; Path={path}{age}{secure}")
 
 
 class SharedPageAccess(PageAccess):
     """A page for users elsewhere, behind a proxy that adds TLS; each opens it with their own token.
 
     The cookie is the token, so that any process knows it, and it is void as soon as the token is. A proxy that signs
-    users in can send `Authorization` in its place. The name of the host is the proxy's: a page of another site has no
-    cookie for it, whatever it resolves to.
+    users in can send `Authorization` in its place, or an OpenID provider signs them in: the page asks here for its
+    address, which leads the browser back to `SIGNED_IN`, and swaps what it then has in its address for the cookie. The
+    name of the host is the proxy's: a page of another site has no cookie for it, whatever it resolves to.
 
     Args:
         port: The port of the server.
@@ -407,7 +422,7 @@ class SharedPageAccess(PageAccess):
     def __init__(self, port: int, users: Users) -> None:
         super().__init__(port, "")
         self._cookie = "graphengine"  # the proxy's name has one for all processes
-        self.users = users
+        self.users = self._users = users
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the token of a request, and where it comes from if a browser sent it."""
@@ -415,18 +430,34 @@ class SharedPageAccess(PageAccess):
             return await super().check(scope, headers)
         if (scope["method"] not in _READS) and headers.get("x-graphengine") != "1":
             raise RequestInvalid("the header X-Graphengine is missing", status=403)
-        return await caller_of(headers, "", self.users)
+        return await caller_of(headers, "", self._users)
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
         del client, host
         return ()
 
     async def _caller_of(self, cookie: str) -> Caller | None:
-        return await known(cookie, "", self.users) if cookie else None
+        return await known(cookie, "", self._users) if cookie else None
+
+    async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
+        provider, back = self._users.signs_in, f"{headers.get('origin', '')}{SIGNED_IN}"
+        if provider is None or "token" in given:
+            return await super()._signed_in(given, headers)
+        if "state" not in given:
+            address, kept = await provider.way_in(back)
+            answer = json_answer({"address": address})
+            _set_cookie(answer, headers, f"{_KEPT}={kept}", _KEPT_SECONDS, SESSION)
+            return answer
+        token, until = await provider.signed_in(given, _cookie_of(headers.get("cookie", ""), _KEPT), back)
+        if _IN_COOKIES.fullmatch(token) is None:
+            raise NotAuthorized(self._unknown)
+        answer = self._keeping(token, headers, max(int(until - time.time()), 0))
+        _set_cookie(answer, headers, f"{_KEPT}=", 0, SESSION)
+        return answer
 
     async def _cookie_for(self, token: str) -> str | None:
         is_fit = _IN_COOKIES.fullmatch(token) is not None
-        return token if is_fit and await known(token, "", self.users) is not None else None
+        return token if is_fit and await known(token, "", self._users) is not None else None
 
 
 __all__ = [

@@ -1,24 +1,33 @@
-"""The tokens of an OpenID provider: JSON web tokens, checked with the keys that it publishes.
+"""The tokens of an OpenID provider: JSON web tokens, checked with the keys that it publishes; and the way to one.
 
 PyJWT checks signature, issuer, audience and times. Only signatures by keys of the provider are known (RSA, EC, EdDSA),
 so that nobody can sign with a public key, or not at all. The keys are read again once they are old, and when a token
 names an unknown one, but some seconds after the last time at the soonest: no stranger makes us ask the provider often.
 
-Source: https://openid.net/specs/openid-connect-discovery-1_0.html, https://www.rfc-editor.org/rfc/rfc8725.
+A page signs users in by the authorization code flow. What binds an answer of the provider to a browser (`state`), a
+token to the sign-in (`nonce`) and a code to who asked for it (PKCE) is kept in that browser, in a cookie that scripts
+cannot read: so any process can complete what another has begun.
+
+Source: https://openid.net/specs/openid-connect-core-1_0.html, https://openid.net/specs/openid-connect-discovery-1_0.html,
+https://www.rfc-editor.org/rfc/rfc7636, https://www.rfc-editor.org/rfc/rfc8725.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import math
+import os
+import secrets
 import time
+from base64 import b64encode, urlsafe_b64encode
 from contextlib import closing, suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import jwt
 from jwt import PyJWK
@@ -27,7 +36,7 @@ from graphengine.addresses import request
 from graphengine.kernel import GraphEngineError, InputError
 from graphengine.kernel.definitions import is_tag
 from graphengine.serve.callers import ALL, RIGHTS, Caller
-from graphengine.serve.messages import NotAuthorized
+from graphengine.serve.messages import NotAuthorized, is_same
 from graphengine.serve.users import OIDC, rights_of
 
 if TYPE_CHECKING:
@@ -43,6 +52,8 @@ _AGAIN_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 1 << 20
 _LEEWAY_SECONDS: Final = 30.0
+_LONGEST_COOKIE: Final = 3_800
+"""Browsers leave out cookies of more than 4,096 bytes, with their names and attributes."""
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _WHERE: Final = "header Authorization"
 
@@ -66,6 +77,11 @@ class Provider:
     def __init__(self, settings: Oidc) -> None:
         _check_address(settings.issuer)
         self.settings = settings
+        if settings.secret_variable and settings.secret_variable not in os.environ:
+            repair = "set it, or write the settings again: graphengine users oidc"
+            text = f"the environment variable {settings.secret_variable} is not set"
+            raise InputError(text, where="users, oidc", repair=repair)
+        self._about: Mapping[str, Any] = {}
         self._keys: Mapping[str, PyJWK] = {}
         self._read_at = -math.inf
         self._trouble = ""
@@ -78,25 +94,117 @@ class Provider:
             NotAuthorized: It is not valid here.
             ProviderUnreachable: The keys cannot be read.
         """
-        settings, repair = self.settings, "get a new token from the provider"
-        try:
-            key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=_ALGORITHMS,
-                audience=settings.audience,
-                issuer=settings.issuer,
-                leeway=_LEEWAY_SECONDS,
-                options={"require": ["exp", "iss", "aud"]},
-            )
-        except jwt.InvalidTokenError as error:
-            text = f"the token of {settings.issuer} is not valid here: {error}"
-            raise NotAuthorized(text, where=_WHERE, repair=repair) from None
+        settings, claims = self.settings, await self._claims(token, self.settings.audience)
         name = _text(claims, settings.name_claim)
         tenant = _text(claims, settings.tenant_claim) if settings.tenant_claim else settings.tenant
         rights = _rights(claims, settings.rights_claim) if settings.rights_claim else settings.rights
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
+
+    async def way_in(self, back: str) -> tuple[str, str]:
+        """Return the address at which the provider signs a user in, and what the browser keeps until they come back.
+
+        Args:
+            back: The address to which they come back.
+
+        Raises:
+            ProviderUnreachable: What the provider says of itself cannot be read.
+        """
+        await self._key("")
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        asked = {
+            "response_type": "code",
+            "client_id": self.settings.client_id,
+            "redirect_uri": back,
+            "scope": self.settings.scope,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        address = self._endpoint("authorization_endpoint")
+        return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}", f"{state}.{nonce}.{verifier}"
+
+    async def signed_in(self, given: Mapping[str, Any], kept: str, back: str) -> tuple[str, float]:
+        """Return the token of a user who comes back from the provider, and until when it holds.
+
+        Args:
+            given: The parameters of the address at which they came back.
+            kept: What `way_in` returned for the browser; "" if it has nothing.
+            back: The address to which they came back.
+
+        Raises:
+            NotAuthorized: This browser has not begun this, the provider let nobody in, or its tokens are not valid.
+            ProviderUnreachable: It does not answer.
+        """
+        state, _, rest = kept.partition(".")
+        nonce, _, verifier = rest.partition(".")
+        if not (state and verifier and is_same(str(given.get("state", "")), state)):
+            raise NotAuthorized("this sign-in was not begun in this browser, or is over", repair="begin it again")
+        code = given.get("code")
+        if not isinstance(code, str) or not code:
+            text = f"{self.settings.issuer} let nobody in: {str(given.get('error', 'it sent no code'))[:100]}"
+            raise NotAuthorized(text, repair="begin it again")
+        await self._key("")
+        found = await asyncio.to_thread(self._exchanged, code, verifier, back)
+        own, other = (found.get(name) for name in ("id_token", "access_token"))
+        claims = await self._claims(str(own), self.settings.client_id)
+        if not is_same(str(claims.get("nonce", "")), nonce):
+            raise NotAuthorized("the token was made for another sign-in", repair="begin it again")
+        token = str(own if self.settings.audience == self.settings.client_id else other)
+        if len(token) > _LONGEST_COOKIE:
+            repair = "let it have fewer claims, such as groups"
+            raise NotAuthorized(f"the token has {len(token)} characters, more than a cookie", repair=repair)
+        return token, (await self.caller_of(token)).until
+
+    def _exchanged(self, code: str, verifier: str, back: str) -> Mapping[str, Any]:
+        """Return what the provider gives for a code. Raises: NotAuthorized, ProviderUnreachable."""
+        own = self.settings
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        secret = os.environ.get(own.secret_variable, "") if own.secret_variable else ""
+        known = self._about.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        if secret and "client_secret_basic" in known:
+            pair = f"{quote_plus(own.client_id)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        else:
+            form |= {"client_id": own.client_id} | ({"client_secret": secret} if secret else {})
+        try:
+            return _document(self._endpoint("token_endpoint"), urlencode(form).encode(), headers)
+        except _Answered as error:
+            text = f"{own.issuer} gives no token for this sign-in: it answered {error.status}"
+            raise NotAuthorized(text, repair="begin it again; a code holds once, and not for long") from error
+        except (OSError, ValueError) as error:
+            text = f"{own.issuer} gives no token: {error}"
+            raise ProviderUnreachable(text, where="users, oidc", repair="try again") from error
+
+    def _endpoint(self, name: str) -> str:
+        """Return an address that the provider publishes. Raises: ProviderUnreachable."""
+        found = self._about.get(name)
+        try:
+            _check_address(str(found))
+        except InputError as error:
+            text = f"{self.settings.issuer} has no {name} that can be used: {found}"
+            raise ProviderUnreachable(text, where="users, oidc", repair=error.repair) from error
+        return str(found)
+
+    async def _claims(self, token: str, audience: str) -> Mapping[str, Any]:
+        """Return what a valid token for an audience says. Raises: NotAuthorized, ProviderUnreachable."""
+        try:
+            key = await self._key(str(jwt.get_unverified_header(token).get("kid", "")))
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=_ALGORITHMS,
+                audience=audience,
+                issuer=self.settings.issuer,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except jwt.InvalidTokenError as error:
+            text = f"the token of {self.settings.issuer} is not valid here: {error}"
+            raise NotAuthorized(text, where=_WHERE, repair="get a new token from the provider") from None
+        return claims
 
     async def _key(self, kid: str) -> PyJWK:
         """Return the key of this id; the only one, if the token names none."""
@@ -121,7 +229,7 @@ class Provider:
         """Read the keys; if they cannot be read, those of the last time hold."""
         self._read_at = time.monotonic()
         try:
-            self._keys = await asyncio.to_thread(_keys_of, self.settings.issuer)
+            self._about, self._keys = await asyncio.to_thread(_published, self.settings.issuer)
         except (OSError, ValueError, InputError, jwt.PyJWTError) as error:
             self._trouble = f"the keys of {self.settings.issuer} cannot be read: {error}"
             _LOG.warning("%s; what was read before holds", self._trouble)
@@ -135,8 +243,8 @@ def _check_address(address: str) -> None:
         raise InputError(f"{address!r} cannot be the address of a provider", where="users, oidc", repair=repair)
 
 
-def _keys_of(issuer: str) -> Mapping[str, PyJWK]:
-    """Return the keys that a provider publishes for signatures."""
+def _published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
+    """Return what a provider says of itself, and the keys that it publishes for signatures."""
     about = _document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:
         message = f"its configuration is of the issuer {about.get('issuer')!r}"
@@ -151,17 +259,25 @@ def _keys_of(issuer: str) -> Mapping[str, PyJWK]:
     if not known:
         message = "it publishes no key for signatures that is known here"
         raise ValueError(message)
-    return known
+    return about, known
 
 
-def _document(address: str) -> Mapping[str, Any]:
+class _Answered(OSError):
+    """An answer with another status than 200."""
+
+    def __init__(self, address: str, status: int) -> None:
+        super().__init__(f"{address} answered {status}")
+        self.status = status
+
+
+def _document(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Return the JSON object at an address. A redirect is refused: it could lead to one that is not encrypted."""
     _check_address(address)
+    method = "POST" if form else "GET"
     try:
-        with closing(request("GET", address, {}, seconds=_READ_SECONDS, is_own=True)) as answer:
+        with closing(request(method, address, headers or {}, form, seconds=_READ_SECONDS, is_own=True)) as answer:
             if answer.status != HTTPStatus.OK:
-                message = f"{address} answered {answer.status}"
-                raise OSError(message)
+                raise _Answered(address, answer.status)
             found = json.loads(answer.read(_MOST_BYTES))
     except HTTPException as error:
         message = f"{address} does not answer as HTTP does: {error}"

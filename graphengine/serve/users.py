@@ -65,6 +65,9 @@ class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
             `rights` hold.
         tenant: The tenant of all its users; all runs if there is none.
         rights: The rights of all its users.
+        client_id: The client as which the page signs users in; "" if it does not.
+        secret_variable: The environment variable with that client's secret; "" if it has none.
+        scope: What the page asks the provider for.
     """
 
     issuer: str
@@ -74,6 +77,9 @@ class Oidc(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     rights_claim: str = ""
     tenant: str | None = None
     rights: list[str] = []
+    client_id: str = ""
+    secret_variable: str = ""
+    scope: str = "openid"
 
 
 class UsersFile(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -175,6 +181,13 @@ class Users:
             else:
                 self._file = file
         return self._file
+
+    @property
+    def signs_in(self) -> Provider | None:
+        """The provider that signs users of a page in; None if none does."""
+        self._now()
+        found = self._provider
+        return found if found is not None and found.settings.client_id else None
 
     async def caller_of(self, token: str) -> Caller | None:
         """Return whose token it is; None if nobody's.

@@ -4,20 +4,20 @@ import asyncio
 import json
 import logging
 import signal
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.applications import Starlette
 
 from graphengine import Agent, Runner, ScriptedModel, addresses, tool
 from graphengine.cli.main import main
@@ -32,11 +32,11 @@ from graphengine.serve.service import a2a_door, app
 from graphengine.serve.users import Oidc, Users, UsersFile, read_users, write_users
 from tests.agents.run_kits import one, within
 from tests.kit.runs import SOON
+from tests.serve.exchanges import Answer, request
+from tests.serve.openid_provider import KEY, SECRET, provided
 from tests.serve.service.client import Service
 from tests.serve.service.test_a2a import Receiver
 from tests.serve.two_tenants import desk, place, token_of, user
-
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
@@ -243,28 +243,8 @@ def test_a_fault_of_the_file_is_one_error(tmp_path: Path, fault: Any, why: str) 
 @pytest.fixture
 def issuer() -> Iterator[str]:
     """Return the address of an OpenID provider."""
-    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-    found: dict[str, Any] = {"/keys": {"keys": [public | {"kid": "one", "use": "sig"}]}}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(found[self.path]).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Be quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    address = f"http://127.0.0.1:{server.server_port}"
-    found["/.well-known/openid-configuration"] = {"issuer": address, "jwks_uri": f"{address}/keys"}
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield address
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with provided() as provider:
+        yield provider.issuer
 
 
 async def test_the_tokens_of_a_provider(tmp_path: Path, issuer: str) -> None:
@@ -296,6 +276,52 @@ async def test_the_tokens_of_a_provider(tmp_path: Path, issuer: str) -> None:
     listed.sha256 = ""
     write_users(path, UsersFile([listed], oidc))
     assert await users.caller_of(token()) == Caller("oidc:ada", "globex", frozenset(["read"]))
+
+
+async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong state, another browser, a code that was used, and tokens that are not valid let nobody in."""
+    monkeypatch.setenv("PAGE_SECRET", SECRET)
+    path = tmp_path / "users.json"
+    with provided(path) as provider:
+        access = guard.AccessMiddleware(Starlette(), guard.SharedPageAccess(1, Users(path)))
+        origin = {"host": "a.example", "origin": "https://a.example", "x-graphengine": "1"}
+
+        async def sent(cookie: str, **body: str) -> Answer:
+            given = {**origin, "content-type": "application/json", "cookie": cookie}
+            return await request(access, "POST", "/api/session", json.dumps(body).encode(), given)
+
+        async def begun() -> tuple[str, dict[str, str]]:
+            answer = await sent("")
+            kept = answer.headers["set-cookie"]
+            assert kept.endswith("; HttpOnly; SameSite=Strict; Path=/api/session; Max-Age=900; Secure")
+            back = urlsplit(provider.back(answer.json["address"]))
+            assert (back.netloc, back.path) == ("a.example", "/signed_in")
+            return kept.partition(";")[0], dict(parse_qsl(back.query))
+
+        kept, given = await begun()
+        other, _ = await begun()
+        for cookie, body in (
+            (kept, given | {"state": "guessed"}),
+            (other, given),
+            ("", given),
+            ("graphengine-way-in=", given),
+        ):
+            answer = await sent(cookie, **body)
+            assert (answer.status, "set-cookie" in answer.headers) == (401, False)
+            assert "was not begun in this browser" in answer.text
+        answer = await sent(kept, state=given["state"], error="access_denied")
+        assert "let nobody in: access_denied" in answer.text
+        answer = await sent(kept, **given)
+        assert (answer.status, answer.json) == (200, {})
+        answer = await sent(kept, **given)
+        assert (answer.status, "gives no token for this sign-in: it answered 400" in answer.text) == (401, True)
+        for wrong in ({"exp": 1}, {"aud": "api"}, {"iss": "https://a.org"}, {"nonce": "n"}, {"groups": ["g"] * 1000}):
+            provider.claims = {"sub": "ada", **wrong}
+            kept, given = await begun()
+            answer = await sent(kept, **given)
+            assert (answer.status, "set-cookie" in answer.headers) == (401, False), wrong
+        elsewhere = origin | {"origin": "https://evil.example", "content-type": "application/json"}
+        assert (await request(access, "POST", "/api/session", b"{}", elsewhere)).status == 403
 
 
 @pytest.mark.parametrize("kept", [False, True])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from graphengine.databases.addresses import shown
 from graphengine.kernel import GraphEngineError, InputError, status_of
 from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import CallersStore, caller, require
-from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
+from graphengine.serve.guard import SIGNED_IN, AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.documents import Drivable, Session
 from graphengine.serve.inspector.feed import Feed
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today", SIGNED_IN)
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _RIGHTS: Final[Mapping[str, Right]] = {
     **dict.fromkeys(("answer", "send"), "answer"),
@@ -176,7 +177,7 @@ def application(settings: Settings) -> Starlette:
         writes += driver.writes
         reads += driver.reads
     routes = [Route(page, _page) for page in _PAGES]
-    routes += [Route("/static/{name:path}", _static)]
+    routes += [Route("/static/{name:path}", _static), Route("/provider", _provider(settings.users))]
     routes += [
         *map(_reading, reads),
         *map(_writing, writes),
@@ -191,6 +192,16 @@ def application(settings: Settings) -> Starlette:
 
 async def _page(_: Request) -> Response:
     return _file("index.html")
+
+
+def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint with the name of the OpenID provider that signs users in, which the sign-in page shows."""
+
+    async def answer(_: Request) -> Response:
+        found = None if users is None else users.signs_in
+        return json_answer({"name": None if found is None else urlsplit(found.settings.issuer).netloc})
+
+    return answer
 
 
 async def _static(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from graphengine.serve.listening import listen, listen_near
 from graphengine.serve.users import User, UsersFile, hash_of, write_users
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.test_browser import AXE, RUN_AXE
+from tests.serve.openid_provider import SECRET, provided
 
 TOKEN = "ge_of-ada"  # noqa: S105 - of no real user
 
@@ -67,6 +69,36 @@ def test_a_link_asks_for_the_token_and_then_leads_on(shared: str, stranger: Page
     expect(stranger.locator("h1")).to_have_text("Sign in")
     assert stranger.context.cookies() == []
     assert stranger.url == link
+
+
+def test_a_provider_signs_in(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: Page) -> None:
+    """One comes back to where one was going, whatever a script has kept instead, until the token is over."""
+    monkeypatch.setenv("PAGE_SECRET", SECRET)
+    users = tmp_path / "users.json"
+    with provided(users) as provider, served(recorded, "--shared", "--users", str(users)) as found:
+        link = f"{found.partition('/#')[0]}/run?id=five"
+        stranger.goto(link)
+        button = stranger.get_by_role("button", name=f"Sign in with {provider.issuer.partition('//')[2]}")
+        if AXE.is_file():
+            button.wait_for()
+            stranger.evaluate(AXE.read_text(encoding="utf-8"))
+            assert stranger.evaluate(RUN_AXE) == []
+        button.click()
+        expect(stranger.locator("h1").first).to_contain_text("five")
+        assert stranger.url == link
+        (cookie,) = stranger.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert 0 < cookie["expires"] - time.time() <= 100
+        stranger.get_by_label("account of oidc:ada").click()
+        stranger.get_by_role("button", name="Sign out").click()
+        provider.claims["nonce"] = "of another sign-in"
+        button.click()
+        expect(stranger.get_by_role("alert")).to_contain_text("the token was made for another sign-in")
+        assert (stranger.url, [each["name"] for each in stranger.context.cookies()]) == (link, ["graphengine-way-in"])
+        stranger.evaluate("sessionStorage.setItem('/signed_in', '//evil.example/run?id=five')")
+        stranger.goto(link.replace("/run?id=five", "/signed_in?state=guessed&code=stolen"))
+        expect(stranger.get_by_role("alert")).to_contain_text("this sign-in was not begun in this browser")
+        assert stranger.url == link
 
 
 def test_no_address_leads_elsewhere(shared: str, stranger: Page) -> None:

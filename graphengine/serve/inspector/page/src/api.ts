@@ -144,8 +144,24 @@ export function follow(where: () => Query, handlers: Record<string, (data: any) 
   };
 }
 
-/** Swap the token in the URL's fragment for a cookie, and take it out of the address bar. */
+const SIGNED_IN = "/signed_in";
+
+/** Let an OpenID provider sign the user in, who then comes back to the address where they are now. */
+export async function leaveFor(): Promise<void> {
+  const { address } = await post("session", {});
+  sessionStorage.setItem(SIGNED_IN, location.pathname + location.search);
+  location.assign(address);
+}
+
+/** Swap the token in the URL's fragment, or a provider's code, for a cookie, and take it out of the address bar. */
 export async function openSession(): Promise<Session> {
+  if (location.pathname === SIGNED_IN) {
+    const given = Object.fromEntries(new URLSearchParams(location.search));
+    const { pathname, search } = new URL(sessionStorage.getItem(SIGNED_IN) || "/", location.origin);
+    history.replaceState(null, "", pathname + search); // a path of this page, whatever was kept
+    dispatchEvent(new PopStateEvent("popstate"));
+    await post("session", { state: "", ...given });
+  }
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) {
     history.replaceState(null, "", location.pathname + location.search);

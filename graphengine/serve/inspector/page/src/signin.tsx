@@ -1,13 +1,15 @@
 // The way in: at the address where one was going, which opens once one is signed in; nothing leads elsewhere.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 
-import { signIn } from "./api";
+import { leaveFor, signIn } from "./api";
 import { Corner, Failure, type Problem } from "./parts";
 
 export function SignIn({ why, done }: { why: Problem; done: () => void }) {
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
+  const [provider, setProvider] = useState<string | null>(null);
+  useEffect(() => void fetch("/provider").then((found) => found.json()).then(({ name }) => setProvider(name), () => {}), []);
   const { pathname, searchParams } = new URL(location.href);
   const question = pathname === "/questions" && (searchParams.get("wait") || searchParams.get("id"));
   const submit = async (event: SubmitEvent) => {
@@ -34,6 +36,11 @@ export function SignIn({ why, done }: { why: Problem; done: () => void }) {
             Then you come back to the question <b class="mono">{question}</b>.
           </p>
         )}
+        {provider && (
+          <button class="btn main" type="button" disabled={busy} onClick={() => leaveFor().catch(setError)}>
+            Sign in with {provider}
+          </button>
+        )}
         <form onSubmit={submit}>
           <label for="token" class="soft">
             Token
@@ -43,7 +50,7 @@ export function SignIn({ why, done }: { why: Problem; done: () => void }) {
           <label class="stay">
             <input type="checkbox" name="stay" checked /> Stay signed in on this device for 14 days
           </label>
-          <button class="btn main" disabled={busy}>
+          <button class={provider ? "btn" : "btn main"} disabled={busy}>
             Sign in with the token
           </button>
         </form>
