@@ -26,17 +26,19 @@ class Account:
         seconds: Driven time; None if nothing was timed, as for a node that has not ended.
         usage: Calls, tokens and cost as steps record them; an unknown cost is None.
         waited: Seconds for which answered questions were open.
+        failures: How many attempts failed, also those that were tried again or that a fallback replaced.
     """
 
     seconds: float | None = None
     usage: Usage = field(default_factory=Usage)
     waited: float = 0.0
+    failures: int = 0
 
     def plus(self, other: Account) -> Account:
         """Return both together."""
         seconds = self.seconds if other.seconds is None else other.seconds + (self.seconds or 0.0)
         usage = add_usage(self.usage, other.usage) if other.usage else self.usage
-        return Account(seconds, usage, self.waited + other.waited)
+        return Account(seconds, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
         """Return it as a picture shows it, with a cost only if models were called.

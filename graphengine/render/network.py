@@ -34,9 +34,9 @@ def to_networkx(graph_spec: GraphSpec, steps: Sequence[Step] | None = None) -> n
     `leave` from its END.
 
     A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes`, and on a run `visits`,
-    `seconds` and `cost_usd` (None if unknown). An edge has `kind` (`edge`, `failure`, `fork`, `enter`, `leave`),
-    `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a loop), and on a run,
-    except for `enter` and `leave`, `taken` and `why`. The graph has `name`.
+    `seconds`, `cost_usd` (None if unknown) and `failures` (of attempts). An edge has `kind` (`edge`, `failure`, `fork`,
+    `enter`, `leave`), `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a
+    loop), and on a run, except for `enter` and `leave`, `taken` and `why`. The graph has `name`.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
@@ -75,6 +75,7 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
                 "visits": trace.visits.get((place, name), 0),
                 "seconds": account.seconds or 0.0,
                 "cost_usd": cost_usd,
+                "failures": account.failures,
             }
         found.add_node(path_at(place, name), **said)
 

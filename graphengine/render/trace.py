@@ -241,9 +241,10 @@ class Tally:
         kind, facts = step.kind, step.data
         is_timed = kind in _TIMED or (kind == "waiting" and not self._asks(spot))
         took, usage = entry.took if is_timed else None, usage_of(step)
-        if took is not None or usage or entry.waited:
+        failures = int(facts.error is not None)
+        if took is not None or usage or entry.waited or failures:
             at = self._at(spot)
-            at.account = at.account.plus(Account(took, usage, entry.waited))
+            at.account = at.account.plus(Account(took, usage, entry.waited, failures))
         if isinstance(facts, Node) and facts.choice:
             self._at(spot).picked[facts.choice] += 1
         for what in _what(step):

@@ -33,7 +33,7 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
     """What was never taken has 0."""
     found = to_networkx(review_loop(), LOOP)
     assert found.nodes["write"]["visits"] == 2
-    assert found.nodes["write"]["cost_usd"] == 0.0
+    assert (found.nodes["write"]["cost_usd"], found.nodes["write"]["failures"]) == (0.0, 0)
     taken = [(edge["taken"], edge["why"]) for edge in found.get_edge_data("review", "END").values()]
     assert taken == [(0, ""), (1, "history[-1].score 8 >= 7: yes"), (0, ""), (0, "")]
 
