@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
 
-_Kind: TypeAlias = Literal["timeline", "scores", "branches"]
+_Kind: TypeAlias = Literal["timeline", "scores"]
 
-_KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores", "branches")
+_KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores")
 
 
 _AT_A_TIME: Final = 1000
@@ -79,7 +79,6 @@ _AT_A_TIME: Final = 1000
     help="Draw how a number of the state changed, e.g. history[-1].score, step by step; without PATH, those that the "
     "graph's conditions compare or watch. Put it after the run.",
 )
-@click.option("--branches", is_flag=True, help="Draw the run's family: every branch, where it branches off, its cost.")
 def render(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,
@@ -90,7 +89,6 @@ def render(  # noqa: PLR0913 - one for each option
     detail: Detail,
     timeline: bool,  # noqa: FBT001 - as click gives it
     scores: str | None,
-    branches: bool,  # noqa: FBT001 - as click gives it
 ) -> int:
     """Draw a graph, a run on its graph, or a chart of a run.
 
@@ -98,7 +96,7 @@ def render(  # noqa: PLR0913 - one for each option
     its story: input, result, each call with its price, what was rejected and why, and losses, as one file without a
     script that prints on two pages; with a second run, where the two part. Fields declared secret are left out.
     """
-    kind = _kind_of(timeline=timeline, scores=scores, branches=branches)
+    kind = _kind_of(timeline=timeline, scores=scores)
     is_story = kind is None and output.suffix == ".html" and (other is not None or _is_run(context, reference))
     if other is not None and not is_story:
         raise click.UsageError("two runs are compared in a story: write it to a file .html")
@@ -248,10 +246,8 @@ def _run_id(context: CommandContext, given: str) -> str:
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
     """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
     from graphengine.kernel import graph_spec_of
-    from graphengine.render.charts import branches, family_of, scores, timeline
+    from graphengine.render.charts import scores, timeline
 
-    if kind == "branches":
-        return branches(await family_of(store, run_id))
     info, steps = await store.info(run_id), await store.steps(run_id)
     if kind == "timeline":
         return timeline(steps)

@@ -6,7 +6,7 @@
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,9 @@ from click.testing import CliRunner
 from graphengine.cli.main import main
 from graphengine.records.export import read_file
 from graphengine.render import render_graph_spec
-from graphengine.render.charts import Chart, branches, family_of, scores, timeline
+from graphengine.render.charts import Chart, scores, timeline
 from graphengine.render.parts import Detail
 from tests.kit.gallery import GALLERY, NAMES, graph_of
-from tests.render.relatives import relatives
 from tests.render.timed import paper_run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -55,18 +54,13 @@ def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) ->
 
 
 @pytest.fixture
-async def charts() -> AsyncIterator[Mapping[str, Chart]]:
+async def charts() -> Mapping[str, Chart]:
     """The charts of one run, as they would be drawn now."""
     graph, steps = await paper_run()
-    async with relatives() as runner:
-        yield {
-            "timeline": timeline(steps),
-            "scores": scores(graph.compile().graph_spec, steps),
-            "branches": branches(await family_of(runner.store, "mine")),
-        }
+    return {"timeline": timeline(steps), "scores": scores(graph.compile().graph_spec, steps)}
 
 
-@pytest.mark.parametrize("name", ["timeline", "scores", "branches"])
+@pytest.mark.parametrize("name", ["timeline", "scores"])
 def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart], tmp_path: Path) -> None:
     """It does not depend on fonts or on the painter."""
     now = tmp_path / "now.svg"
@@ -85,6 +79,6 @@ def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPat
         assert about in text, name
         assert f"## {name} " in text
     pictures = re.findall(r"\]\(../pictures/gallery/(\w+)\.svg\)", page())
-    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches"]
+    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores"]
     assert sorted(pictures) == sorted(wanted)
     assert sorted(path.stem for path in PICTURES.iterdir()) == sorted(wanted)

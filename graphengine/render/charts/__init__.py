@@ -1,8 +1,7 @@
-"""Charts of runs: a timeline, scores over iterations, the tree of branches.
+"""Charts of runs: a timeline, and scores over iterations.
 
-    steps → timeline   ┐
-    steps → scores     ├→ Chart → write_chart: .svg, .html, .png, .txt
-    family → branches  ┘
+    steps → timeline   ┬→ Chart → write_chart: .svg, .html, .png, .txt
+    steps → scores     ┘
 
 Each is computed from the record, without the graph's code, and drawn directly as SVG, so that no painter is needed.
 Colours follow the reader's light or dark theme, and nothing is expressed by colour alone. The inspector shows the
@@ -11,7 +10,6 @@ scores.
 
 from __future__ import annotations
 
-from graphengine.render.charts.branches import Family, branches, family_of
 from graphengine.render.charts.canvas import CHART_ENDINGS, Chart, write_chart
 from graphengine.render.charts.scores import scores
 from graphengine.render.charts.timeline import timeline
@@ -20,10 +18,7 @@ from graphengine.render.files import RenderError
 __all__ = [
     "CHART_ENDINGS",
     "Chart",
-    "Family",
     "RenderError",
-    "branches",
-    "family_of",
     "scores",
     "timeline",
     "write_chart",

@@ -1,6 +1,6 @@
 import asyncio
 
-from graphengine.render.charts import branches, family_of, timeline
+from graphengine.render.charts import timeline
 from graphengine.render.charts.spans import laid_out
 from graphengine.render.trace import visits_of
 from tests.kit.facts import altered, made_step
@@ -35,11 +35,6 @@ def paper(upto=""):
 async def related(name):
     async with relatives() as runner:
         return await runner.history(name)
-
-
-async def family(name):
-    async with relatives() as runner:
-        return await family_of(runner.store, name)
 
 
 def worked(seq, name, to, began, at, **data):
