@@ -28,6 +28,11 @@ class Query:
     def __init__(self, given: QueryParams) -> None:
         self._given = given
 
+    @property
+    def key(self) -> str:
+        """All parameters as one text."""
+        return str(self._given)
+
     def text(self, name: str) -> str | None:
         """Return a text; None if there is none."""
         found = self.texts(name)

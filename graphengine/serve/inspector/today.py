@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -20,9 +21,10 @@ from msgspec import Struct
 from graphengine.records.selection import is_lossy, likeness, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
 from graphengine.serve.inspector.documents import Group, Groups, NewError, Numbers, Rate, Today
+from graphengine.serve.inspector.held import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from graphengine.kernel import Page, Store
 
@@ -37,8 +39,6 @@ _ERRORS: Final = 3.0
 """Beyond how many standard errors a difference is none of chance."""
 _NEW: Final = 20
 """How many new errors are shown."""
-_REST: Final = 20.0
-"""How many times as long as it took to read it holds, so that open pages cost a twentieth of a processor at most."""
 
 
 class _Ended(Struct, gc=False):
@@ -137,7 +137,7 @@ class _Cell:
 
 
 class TodayBook:
-    """Today, as a store has it, read again only after a while: see `_REST`.
+    """Today, as a store has it, read once for all pages, and again only after a while.
 
     Args:
         store: The store, as the caller can read it.
@@ -145,19 +145,12 @@ class TodayBook:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._held: dict[tuple[str | None, float], tuple[float, Sequence[_Cell], bool]] = {}
+        self._held = Held[tuple[Sequence[_Cell], bool]](1.0)
 
     async def today(self, tenant: str | None, midnight: float, by: By) -> Today:
         """Return today, which began at midnight, epoch seconds."""
         now = time.time()
-        key = (tenant, midnight)
-        until, cells, is_cut = self._held.get(key, (0.0, (), False))
-        if now >= until:
-            began = time.monotonic()
-            cells, is_cut = await self._read(tenant, midnight, now)
-            until = now + 1.0 + _REST * (time.monotonic() - began)
-            self._held = {each: held for each, held in self._held.items() if held[0] > now}
-            self._held[key] = until, cells, is_cut
+        cells, is_cut = await self._held.of((tenant, midnight), lambda: self._read(tenant, midnight, now))
         return await asyncio.to_thread(_today, cells, midnight, now, by, is_cut=is_cut)
 
     async def _read(self, tenant: str | None, midnight: float, now: float) -> tuple[Sequence[_Cell], bool]:

@@ -73,6 +73,7 @@ from graphengine.serve.inspector.documents import (
     Tried,
     Unused,
 )
+from graphengine.serve.inspector.held import Held
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
 from graphengine.serve.inspector.today import TodayBook
@@ -133,6 +134,7 @@ class Views:
     _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
     _asked: QuestionLog = field(init=False)
     _today: TodayBook = field(init=False)
+    _tallies: Held[Tally] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         self._asked = QuestionLog(self.store)
@@ -197,14 +199,19 @@ class Views:
         return Overview(statuses, questions, width, bars)
 
     async def tally(self, query: Query) -> Tally:
-        """Return how many runs a search finds, and how many of them have losses; null if that is not counted."""
+        """Return how many runs a search finds, and how many of them have losses; null if that is not counted.
+
+        Pages with the same parameters share a count; one that has changed runs sends another `change`.
+        """
         wanted = wanted_by(query)
         if any((wanted.cost_above, wanted.version, wanted.error)) or wanted.status in ONLY_SEEN:
             return Tally(None, None)
-        groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
-        found = [(status, each) for _, status, _, text in groups for each in _ENDED.decode(text)]
-        lossy = sum(is_lossy(status, each.losses if each else ()) for status, each in found)
-        return Tally(lossy if wanted.has_losses else len(found) - lossy * (wanted.has_losses is False), lossy)
+
+        async def counted() -> Tally:
+            groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
+            return await asyncio.to_thread(_tally, groups, wanted.has_losses)
+
+        return await self._tallies.of((caller().tenant, query.key), counted)
 
     async def today(self, query: Query) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""
@@ -450,6 +457,12 @@ def wanted_by(query: Query) -> Wanted:
         has_losses=True if query.one_of("view", ("losses",)) else None,
     )
     return wanted_of(query.text("text") or "", wanted)
+
+
+def _tally(groups: Iterable[tuple[str, str, float, str]], has_losses: bool | None) -> Tally:  # noqa: FBT001 - as searched
+    found = [(status, each) for _, status, _, text in groups for each in _ENDED.decode(text)]
+    lossy = sum(is_lossy(status, each.losses if each else ()) for status, each in found)
+    return Tally(lossy if has_losses else len(found) - lossy * (has_losses is False), lossy)
 
 
 def last_said(values: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """The number above the list of runs, over each store: it is that of the runs that the list has."""
 
+import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,7 +17,7 @@ from graphengine.kernel import Summary
 from graphengine.kernel.stores import InMemoryStore
 from graphengine.kernel.testing.kit import append, batch, run_info, step
 from graphengine.records.search import FILTERS
-from graphengine.serve.inspector.documents import Session
+from graphengine.serve.inspector.documents import Session, Tally
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
@@ -88,3 +90,31 @@ async def test_each_filter_counts_the_runs_that_it_lists(store: Store) -> None:
             if counted != (listed if is_counted else None):
                 wrong[text] = counted, listed
     assert wrong == {}
+
+
+async def test_pages_share_a_count_that_keeps_no_other_request_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that ask at the same time, or soon after, share one; it is made in a thread, and an error is not kept."""
+    store = InMemoryStore()
+    await store.open()
+    await fill(store)
+    views = Views(store, RunCache(store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
+    threads: list[str] = []
+
+    def counted(*_: object) -> Tally:
+        threads.append(threading.current_thread().name)
+        if len(threads) == 1:
+            raise KeyError
+        time.sleep(0.005)
+        return Tally(12, 3)
+
+    monkeypatch.setattr("graphengine.serve.inspector.views._tally", counted)
+    monkeypatch.setattr("graphengine.serve.inspector.held._REST", 1e9)
+    query = Query(QueryParams({"text": "run"}))
+    with pytest.raises(KeyError):
+        await views.tally(query)
+    assert await asyncio.gather(*(views.tally(query) for _ in range(3)), views.tally(query)) == [Tally(12, 3)] * 4
+    assert await views.tally(query) == Tally(12, 3)
+    assert len(threads) == 2
+    assert threading.current_thread().name not in threads
+    await views.tally(Query(QueryParams({"text": "run", "change": "stopped 2 runs"})))
+    assert len(threads) == 3

@@ -170,7 +170,7 @@ function useTally(search: Query, version: string): Tally | null {
     let stale = false;
     const load = () =>
       document.hidden ||
-      get("tally", search).then(
+      get("tally", { ...search, change: version }).then(
         (found) => stale || setTally(found),
         () => {},
       );

@@ -1,0 +1,48 @@
+"""Results that many pages ask for and that take long: computed once for all, and again only after a while."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+T = TypeVar("T")
+
+_REST: Final = 20.0
+"""How many times as long as it took a result holds, so that open pages cost a twentieth of a processor at most."""
+
+
+class Held(Generic[T]):
+    """Results by what they are of.
+
+    Args:
+        least_seconds: How long each holds at least.
+    """
+
+    def __init__(self, least_seconds: float = 0.0) -> None:
+        self._least = least_seconds
+        self._held: dict[Hashable, tuple[float, asyncio.Task[T]]] = {}
+
+    async def of(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        """Return the result under a key, which includes who may see it; raise what the work raises."""
+        now = time.monotonic()
+        self._held = {each: held for each, held in self._held.items() if held[0] > now}
+        if key not in self._held:
+            self._held[key] = math.inf, asyncio.create_task(self._made(key, work))
+        return await asyncio.shield(self._held[key][1])  # whoever asked first can go away
+
+    async def _made(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        began, lasts = time.monotonic(), 0.0
+        try:
+            made = await work()
+            lasts = self._least + _REST * (time.monotonic() - began)
+        finally:
+            self._held[key] = time.monotonic() + lasts, self._held[key][1]
+        return made
+
+
+__all__ = ["Held"]
