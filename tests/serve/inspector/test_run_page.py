@@ -1,6 +1,7 @@
 """A run's page: what went wrong in words, children as rows, the cost of its own steps, and the step to branch at."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -147,13 +148,13 @@ def test_a_page_is_printed_without_what_is_only_for_a_screen(at: str, visit: Ope
 
 
 def test_a_conversation_is_shown_as_one(at: str, visit: Opened) -> None:
-    """What was said, with tools as a line; a turn is one line of the trace; its name is its title."""
+    """Tools are a line with their result; a turn is one line of the trace; its name is its title."""
     page = visit(at, "/run?id=ge:chat:garden")
     expect(page.locator("h1")).to_have_text("garden")
     chat = page.get_by_label("Conversation")
     expect(chat.locator(".said.user")).to_have_text(["Look at my bed", "How often then?"])
     expect(chat.locator(".said.assistant b")).to_have_text("Water it")
-    expect(chat.locator(".did")).to_have_count(2)
+    expect(chat.locator(".did summary")).to_have_text(re.compile(r"^\w+\(.*\) → \w"))
     turns = page.locator(".trace .tr", has_text="turn ")
     expect(turns).to_have_text(["turn 1 Look at my bed", "turn 2 How often then?"])
     replies = page.locator(".trace .tr.visit .l b", has_text="reply")

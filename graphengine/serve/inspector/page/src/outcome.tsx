@@ -270,14 +270,15 @@ interface Message {
   role: string;
   text?: string;
   agent?: string;
-  calls?: { name: string; arguments: string }[];
+  calls?: { id: string; name: string; arguments: string }[];
+  call_id?: string;
   is_error?: boolean;
 }
 
 const SAID = 60; // messages that are shown at first
 const WRAPPED = /^<(\w+)>\n?([\s\S]*?)\n?<\/\1>$/;
 
-/** A conversation as it was said; tools are a line each. */
+/** A conversation as it was said; a call of a tool is a line with its result. */
 function Conversation({ id, seq }: { id: string; seq: number }) {
   const [state] = useDocument("state", { id, at: seq });
   const [all, setAll] = useState(false);
@@ -285,6 +286,7 @@ function Conversation({ id, seq }: { id: string; seq: number }) {
   const values = Object.values(state?.state || {});
   const messages = (values.find((each) => Array.isArray(each) && each.some(isSaid)) || []) as Message[];
   const turn = state?.state.turn as { outcome?: string; why?: string } | null | undefined;
+  const results = new Map(messages.filter((each) => each.role === "tool").map((each) => [each.call_id, each]));
   const left = all ? 0 : Math.max(0, messages.length - SAID);
   return (
     <section class="chat" aria-label="Conversation">
@@ -294,7 +296,7 @@ function Conversation({ id, seq }: { id: string; seq: number }) {
         </button>
       )}
       {messages.slice(left).map((each, index) => (
-        <Saying key={left + index} message={each} />
+        <Saying key={left + index} message={each} results={results} />
       ))}
       {turn?.outcome && turn.outcome !== "answered" && (
         <p class="failure">
@@ -306,24 +308,32 @@ function Conversation({ id, seq }: { id: string; seq: number }) {
   );
 }
 
-function Saying({ message: { role, text = "", agent, calls, is_error: isError } }: { message: Message }) {
-  if (role === "tool" || (!text && calls)) {
-    return (
-      <details class="did">
-        <summary class="soft">
-          {calls ? calls.map((each) => `calls ${each.name}(${brief(each.arguments, 60)})`).join(", ") : brief(text, 80)}
-          {isError && " failed"}
-        </summary>
-        <Value value={calls ? calls.map((each) => each.arguments).join("\n") : text} />
-      </details>
-    );
-  }
+function Saying({ message, results }: { message: Message; results: Map<string | undefined, Message> }) {
+  const { role, text = "", agent, calls = [] } = message;
+  if (role === "tool") return null;
   const plain = WRAPPED.exec(text)?.[2] ?? text;
   return (
-    <div class={`said ${role}`}>
-      {role !== "user" && <small class="soft">{agent || role}</small>}
-      <Markdown text={plain} />
-    </div>
+    <>
+      {plain && (
+        <div class={`said ${role}`}>
+          {role !== "user" && <small class="soft">{agent || role}</small>}
+          <Markdown text={plain} />
+        </div>
+      )}
+      {calls.map((call) => {
+        const result = results.get(call.id);
+        return (
+          <details class="did" key={call.id}>
+            <summary class="soft">
+              {call.name}({brief(call.arguments, 60)}){" "}
+              {result && `${result.is_error ? "failed:" : "→"} ${brief(result.text, 80)}`}
+            </summary>
+            <Value value={call.arguments} />
+            {result && <Value value={result.text} />}
+          </details>
+        );
+      })}
+    </>
   );
 }
 

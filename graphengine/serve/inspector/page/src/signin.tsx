@@ -9,7 +9,11 @@ export function SignIn({ why, done }: { why: Problem; done: () => void }) {
   const [error, setError] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const [provider, setProvider] = useState<string | null>(null);
-  useEffect(() => void fetch("/provider").then((found) => found.json()).then(({ name }) => setProvider(name), () => {}), []);
+  useEffect(() => {
+    fetch("/provider")
+      .then((found) => found.json())
+      .then(({ name }) => setProvider(name), () => {});
+  }, []);
   const { pathname, searchParams } = new URL(location.href);
   const question = pathname === "/questions" && (searchParams.get("wait") || searchParams.get("id"));
   const submit = async (event: SubmitEvent) => {
