@@ -1,9 +1,10 @@
 """Golden pages of Python: declarations, calls or pictures, each with what is said of it.
 
 A page is a title (lines with `#`), Python that all of it shares under `== graph`, and a part of any other name: Python
-in lines that begin with `>`, which may await, and whose last line is an expression. What follows is what check says of
-a graph, the error that is raised with its notes, or any other value as text. After `== mistakes of unbounded_loop`,
-only problems of this code count. A line with `#` between them is a comment.
+in lines that begin with `>`, which may await, and whose last line is an expression; after `&` is another expression of
+which the same is said. What follows is what check says of a graph, nothing if it finds no problem, the error that is
+raised with its notes, or any other value as text. After `== mistakes of unbounded_loop`, only problems of this code
+count. A line with `#` between them is a comment.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def read(page: str, name: str) -> str:
     """Return a page as it should read."""
     title, _, graph, code, shared = PART.split(page)
     names = namespace(graph, name)
-    lines = list[str]()
+    lines, said = list[str](), ""
     for kind, group in groupby(shared.splitlines(), key=lambda line: line[:1]):
         given = [line.rstrip() for line in group]
         if kind == "#":
@@ -45,6 +46,13 @@ def read(page: str, name: str) -> str:
             is_named = lines and lines[-1].startswith("#")
             said = outcome("\n".join(line[2:] for line in given), name, dict(names), code)
             lines += [*([] if is_named else [""]), *given, *([indent(said, "  ")] if said else [])]
+        elif kind == "&":
+            for each in given:
+                other = outcome(each[2:], name, dict(names), code)
+                place = len(lines) - bool(said)
+                lines[place:place] = [each] if other == said else []
+                lines += [] if other == said else ["", f"> {each[2:]}", *([indent(other, "  ")] if other else [])]
+                said = other
     parts = PART.finditer(page)
     return "\n".join([f"{title}{next(parts)[0]}{graph}{next(parts)[0].rstrip()}", *lines, ""])
 
