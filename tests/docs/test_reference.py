@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
-from scripts import site_pages
+from scripts import reference_docs, site_pages
 from tests.docs.page import ROOT, blocks
 from tests.docs.test_docstrings import FILES
 from tests.docs.test_documentation import PAGES, named
@@ -50,7 +50,8 @@ def documented() -> Iterator[tuple[str, str]]:
 
 def named_in_text() -> Iterator[tuple[str, str]]:
     """Yield each class and function that a page for users names by its path, and where."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs" / "use").rglob("*.md")), *SKILLS):
+    made = reference_docs.PAGE  # of docstrings, which also name what is not public
+    for page in (ROOT / "README.md", *sorted({*(ROOT / "docs" / "use").rglob("*.md")} - {made}), *SKILLS):
         for path in re.findall(r"`(graphengine(?:\.\w+)+)", page.read_text(encoding="utf-8")):
             module, _, name = path.rpartition(".")
             if callable(found(module, name)):
@@ -116,6 +117,12 @@ def test_every_exported_name_has_an_entry() -> None:
     modules = {each: importlib.import_module(each) for each in PACKAGES if each != "graphengine.wings"}
     exported = {f"{each}.{name}" for each, module in modules.items() for name in getattr(module, "__all__", ())}
     assert sorted(name for name in exported if not has_entry(name)) == []
+
+
+def test_the_reference_can_be_read_without_the_site() -> None:
+    """Its page has each public name with its signature and its docstring."""
+    page = reference_docs.PAGE.read_text(encoding="utf-8")
+    assert page == reference_docs.written(), "run python -m scripts.reference_docs"
 
 
 def test_a_name_has_one_entry() -> None:
