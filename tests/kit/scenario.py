@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 from msgspec import to_builtins
+from pydantic_core import to_jsonable_python
 
 import graphengine
 from graphengine import Graph, reducers
@@ -118,7 +119,8 @@ class _Player:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
             return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
         steps = self.session.log[known if self.session is session else -1 :]
-        return [*(entry for step in steps for entry in _step(step)), *_ready(self.session)]
+        begun = _defaults(self.session.graph)
+        return [*(entry for step in steps for entry in _step(step, begun)), *_ready(self.session)]
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
@@ -253,15 +255,28 @@ def _raised(error: BaseException) -> BaseException:
     return error
 
 
-def _step(step: Step) -> list[str]:
-    """Return a step in readable form, complete except for the traceback's text and the fingerprint."""
+def _defaults(graph: Graph[Any]) -> Mapping[str, object]:
+    """Return the defaults that the fields of a graph's state declare, as JSON has them."""
+    fields = getattr(graph.state, "model_fields", {})
+    return {
+        name: to_jsonable_python(field.get_default(call_default_factory=True))
+        for name, field in fields.items()
+        if not field.is_required()
+    }
+
+
+def _step(step: Step, begun: Mapping[str, object]) -> list[str]:
+    """Return a step in readable form, without a traceback's text, the fingerprint, and the defaults a run begins with."""
     data = dict(said(step))
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
     worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
     lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
-    lines += [f"  {_op(op)}" for op in step.update]
+    update = step.update
+    if step.kind == "started":
+        update = [op for op in update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]]
+    lines += [f"  {_op(op)}" for op in update]
     lines += _fact_lines("why", data.pop("why", None))
     for name in ("fingerprint", "graph", "version"):
         data.pop(name, None)
