@@ -10,9 +10,7 @@ from typing import Final
 
 import pytest
 
-from graphengine.models.base import KnowsPrices
-from graphengine.models.names import model_of
-from graphs.review_loop import MODELS, example
+from graphs.review_loop import example
 from nodes.citing import Passage, Quotations
 from tests.cli.programs import ROOT, Invoke, call, document, launch, start
 from tests.conformance.model_scenes import Babbles, Counted, Fails, Says
@@ -332,16 +330,6 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     alone = invoke("run", "asking", "--model", "answerer=rules", "--model", "cheap")
     assert alone.stdout == "so\n"
     assert "no model wrote this: rules or placeholders answered" in alone.stderr
-
-
-async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limit on costs refuses none of them."""
-    monkeypatch.delenv("ANTHROPIC_BASE_URL")
-    monkeypatch.delenv("OPENAI_BASE_URL")
-    for name in {name for models in MODELS.values() for name in models.values()}:
-        model = model_of(name)
-        assert isinstance(model, KnowsPrices)
-        assert await model.knows_price(), name
 
 
 @pytest.mark.usefixtures("at_home")

@@ -25,7 +25,7 @@ import graphengine
 from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, WorkDone
 from graphengine.engine.frame_tree import place_of
-from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot, item_id
 from graphengine.engine.steps import Step, path_of
@@ -119,8 +119,7 @@ class _Player:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
             return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
         steps = self.session.log[known if self.session is session else -1 :]
-        begun = _defaults(self.session.graph)
-        return [*(entry for step in steps for entry in _step(step, begun)), *_ready(self.session)]
+        return [*(entry for step in steps for entry in _step(step, _begun(self.session, step))), *_ready(self.session)]
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
@@ -255,28 +254,28 @@ def _raised(error: BaseException) -> BaseException:
     return error
 
 
-def _defaults(graph: Graph[Any]) -> Mapping[str, object]:
-    """Return the defaults that the fields of a graph's state declare, as JSON has them."""
-    fields = getattr(graph.state, "model_fields", {})
-    return {
-        name: to_jsonable_python(field.get_default(call_default_factory=True))
-        for name, field in fields.items()
-        if not field.is_required()
-    }
+def _begun(session: Session, step: Step) -> Mapping[str, object]:
+    """Return the defaults, as JSON, of the state that a step begins: that of the run, or of a graph that it enters."""
+    if step.kind not in ("started", "entered"):
+        return {}
+    inside = f"{path_of(step.frame, step.node)}/" if step.kind == "entered" else ROOT
+    frame = session.snapshot.frames.get(inside) or session.snapshot.frames.get(f"{step.frame}/")
+    fields = plan_of(session.plan, frame).state.model.model_fields if frame else {}
+    declared = {name: field for name, field in fields.items() if not field.is_required()}
+    return {name: to_jsonable_python(field.get_default(call_default_factory=True)) for name, field in declared.items()}
 
 
 def _step(step: Step, begun: Mapping[str, object]) -> list[str]:
-    """Return a step in readable form, without a traceback's text, the fingerprint, and the defaults a run begins with."""
+    """Return a step as text, without a traceback's lines, the fingerprint, and the defaults that a run begins with."""
     data = dict(said(step))
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
     worked = f", began {step.began:g}" if step.began != step.at and step.kind in _WORK else ""
     lines = [f"{step.seq} {step.kind}{place}{target}  [at {step.at:g}{worked}]"]
-    update = step.update
-    if step.kind == "started":
-        update = [op for op in update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]]
-    lines += [f"  {_op(op)}" for op in update]
+    lines += [
+        f"  {_op(op)}" for op in step.update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]
+    ]
     lines += _fact_lines("why", data.pop("why", None))
     for name in ("fingerprint", "graph", "version"):
         data.pop(name, None)
