@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pytest import MonkeyPatch  # noqa: PT013 - its type
 
-from tests.kit.golden import MOST, check
+from tests.kit.golden import MOST, but, check
 
 
 def said(page: Path, played: str) -> str:
@@ -37,3 +37,12 @@ def test_a_page_that_would_be_another_is_rewritten_by_all_only(tmp_path: Path, m
     monkeypatch.setenv("UPDATE_PAGES", "all")
     said(page, "new\n")
     check(page, "new\n")
+
+
+def test_of_an_outcome_only_what_differs_from_the_one_before_is_shown() -> None:
+    """If most lines are the same, and there are as many; nothing that differs is left out."""
+    before = ["a", "b", "c", "d", "e"]
+    assert but(before, [*before]) == ["as before"]
+    assert but(before, ["a", "b", "x", "d", "e"]) == ["as before, but:", "x"]
+    for other in (["a", "x", "y", "z", "e"], before[:4], [*before, "f"], ["a", "b", "c"]):
+        assert but(before, other) == other

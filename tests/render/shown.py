@@ -19,6 +19,8 @@ def _parts(drawing: Drawing, cluster: str, names: tuple[str, ...]) -> Iterator[s
             around = f" in {name_of[part.cluster]}" if part.cluster else ""
             many = ", many" if part.many else ""
             words = " | ".join(line.text for line in part.lines)
+            if words == part.name and part.shape in ("end", "fail") and part.tone == "plain":
+                continue  # as every picture has it
             yield f"{part.shape} {part.name}{around} [{part.tone}{many}]" + (f": {words}" if words else "")
             for arrow in drawing.arrows:
                 if part.id in (arrow.source, arrow.tail):
@@ -33,5 +35,5 @@ def _arrow(arrow: Arrow, name_of: dict[str, str]) -> Iterator[str]:
     facts = ", ".join([arrow.tone, *(["back"] if arrow.back else []), *ends])
     words = " | ".join(f"({line.text})" if line.is_pale else line.text for line in arrow.lines)
     yield f"  {'-x' if arrow.failure else '->'} {name_of[arrow.target]} [{facts}]" + (f": {words}" if words else "")
-    if [words] != [*arrow.words]:
+    if words != " | ".join(arrow.words).replace("; ", " | "):  # else the label says it all
         yield from (f"       {each}" for each in arrow.words)
