@@ -105,7 +105,7 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
     "oidc",
     examples="""
         graphengine users oidc https://a.org --audience b --tenant c --rights read
-        graphengine users oidc https://a.org --audience b --client-id b --all-tenants --rights all
+        graphengine users oidc https://a.org --audience b --all-tenants --rights all
     """,
 )
 @click.argument("issuer", metavar="ISSUER")
