@@ -19,7 +19,7 @@ import { type Shown, Trace } from "./trace_view";
 import type { Head, ListedRun, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, count, dollars, isLossy, lost, seconds, titleOf, tokens } from "./words";
 
-const LONGEST_PAUSE = 400; // milliseconds
+const LONGEST_PAUSE = 1000; // milliseconds
 const TABS = ["run", "step", "state", "scores", "cost"];
 
 /** What the address says of a run: `at` is the selected step, `tab` and `sub` what is shown of it. */
@@ -68,18 +68,29 @@ function useRun(id: string) {
   const [doing, setDoing] = useState<Doing | null>(null);
   const seq = useRef(0);
   const pending = useRef<Row[]>([]);
+  const standing = useRef<Head | null>(null);
+  const isDue = useRef(false);
   const began = useRef(0);
   const pause = useRef(0);
   const flush = useCallback(() => {
     began.current = performance.now();
     const fresh = pending.current;
     pending.current = [];
+    isDue.current = false;
     if (fresh.length) setRows((was) => [...was, ...fresh.filter((row) => row.seq > (was.at(-1)?.seq || 0))]);
+    const found = standing.current;
+    standing.current = null;
+    if (found) setHead((was) => ({ ...was!, ...found }));
   }, []);
+  const plan = () => {
+    if (!isDue.current) setTimeout(() => requestAnimationFrame(flush), pause.current);
+    isDue.current = true;
+  };
   // A long run takes longer to draw, and then waits longer for the next steps: they take a fifth of the time at most.
   useLayoutEffect(() => {
-    if (began.current) pause.current = Math.min(LONGEST_PAUSE, 4 * (performance.now() - began.current));
-    began.current = 0;
+    const since = began.current;
+    began.current = 0; // the time is taken once this is also laid out and painted
+    if (since) setTimeout(() => (pause.current = Math.min(LONGEST_PAUSE, 4 * (performance.now() - since))));
   }, [rows]);
   const load = async () => {
     const first = await get("run", { id });
@@ -103,13 +114,13 @@ function useRun(id: string) {
         stop = follow(() => ({ id, after: seq.current }), {
           step: (row: Sent) => {
             seq.current = row.seq;
-            if (!pending.current.length) setTimeout(() => requestAnimationFrame(flush), pause.current);
             pending.current.push(wholeRow(row));
+            plan();
           },
           stands: (found: Head) => {
-            flush();
             setError(null);
-            setHead((was) => ({ ...was!, ...found }));
+            standing.current = found; // each step has one: drawn with it, not before its turn
+            plan();
           },
           reset: () => load().catch(setError),
           gone: () => setMissing("this run is no longer in the database"),
