@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -59,6 +60,9 @@ class BudgetsLeft(Document):
     budgets: Sequence[BudgetLeft]
 
 
+_EARLY: Final = 0.05
+"""Before this part of a window is over nothing is said of its end."""
+
 DOCUMENTS: Final = (Kind(BudgetsLeft),)
 """What `graphengine budgets` writes."""
 
@@ -86,7 +90,20 @@ async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequen
     if tenant is not None:
         for each in left.budgets:
             each.accounts = [account for account in each.accounts if account.key == tenant]
-    return [table_of(left)] if given else ()
+    return [replace(table_of(left), spent=headline_of(left, time.time()))] if given else ()
+
+
+def headline_of(left: BudgetsLeft, now: float) -> str:
+    """Return how the first budget of money for all stands, and where it is at its end at the same rate; "" if none."""
+    for each in left.budgets:
+        limit = each.budget.limits.get("cost_usd")
+        for account in each.accounts if each.budget.by == "all" and limit is not None else ():
+            whole = account.end - account.begin
+            spent, share = account.spent["cost_usd"], (now - account.begin) / whole
+            text = f"{words_of('cost_usd', spent, limit or 0.0)} of the budget {each.budget.name}"
+            rate = f", about {words_of('cost_usd', spent / share)} by the end of the {each.budget.window}"
+            return text + (rate if share >= _EARLY else "")
+    return ""
 
 
 def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
@@ -129,4 +146,4 @@ def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     return found
 
 
-__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "left_of", "table_of", "tables"]
+__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "headline_of", "left_of", "table_of", "tables"]

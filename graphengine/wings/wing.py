@@ -137,11 +137,13 @@ class Table:
         title: What it shows.
         columns: What its columns are.
         rows: A text for each column.
+        spent: What *Today* says of it below what was spent; "" for nothing.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    spent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

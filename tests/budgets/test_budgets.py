@@ -23,6 +23,7 @@ from graphengine import Agent, Context, Retry, Runner
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget, Budgets
 from graphengine.budgets.ledger import Account, Ledger, Place, Window, window_of
+from graphengine.budgets.left import AccountLeft, BudgetLeft, BudgetsLeft, headline_of
 from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.memory import Memory
@@ -219,6 +220,26 @@ def test_windows_follow_one_another(now: float, window: Window) -> None:
     assert begin <= now < end
     assert window_of(window, end)[0] == end
     assert window_of(window, begin) == (begin, end)
+
+
+def test_todays_card_has_the_budget_for_all() -> None:
+    """What was spent of it, and by the end of its window at the same rate once a twentieth of that is over."""
+    whole, begin = 86_400.0, MIDNIGHT
+    left = [
+        BudgetLeft(
+            budget=Budget(name=by, cost_usd=2, by=by),
+            accounts=[
+                AccountLeft(
+                    key="", begin=begin, end=begin + whole, spent={"cost_usd": 0.5}, in_flight={}, calls_in_flight=0
+                )
+            ],
+        )
+        for by in ("agent", "all")
+    ]
+    early, later = (headline_of(BudgetsLeft(budgets=left), begin + part * whole) for part in (0.01, 0.25))
+    assert early == "$0.5000 of $2.0000 of the budget all"
+    assert later == f"{early}, about $2.0000 by the end of the day"
+    assert headline_of(BudgetsLeft(budgets=left[:1]), begin) == ""
 
 
 async def test_an_agent_in_a_call_waits_for_a_call_in_flight(model: Noting, monkeypatch: pytest.MonkeyPatch) -> None:

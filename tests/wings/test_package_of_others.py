@@ -122,7 +122,7 @@ def test_its_table_is_in_the_page_of_the_inspector(theirs: Environment, project:
             cookie = answer.headers["Set-Cookie"].partition(";")[0]
         with urlopen(Request(f"{url}/api/tables", headers={"Cookie": cookie})) as answer:  # noqa: S310
             assert json.load(answer)["tables"] == [
-                {"title": "Audited runs", "columns": ["run", "steps"], "rows": [["one", "2"]]}
+                {"title": "Audited runs", "columns": ["run", "steps"], "rows": [["one", "2"]], "spent": ""}
             ]
         serving.send_signal(signal.SIGINT)
     assert serving.returncode == 0

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 
 import { query } from "./api";
 import { Copy, Corner, Failure, Link, Tabs, go, useDocument, useNow } from "./parts";
-import type { Group, NewError, Numbers, Rate, Today } from "./types";
+import type { Answers, Group, NewError, Numbers, Rate, Today } from "./types";
 import { count, dollars, moment, seconds } from "./words";
 
 const DAY = 86_400;
@@ -26,6 +26,7 @@ export function TodayPage({ parameters }: { parameters: Record<string, string> }
   const tick = Math.floor(useNow(30) / 30);
   const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
   const [found, error] = useDocument("today", { by, midnight, tick });
+  const [tables, unread] = useDocument("tables", { tick });
   useEffect(() => {
     document.title = "today · graphengine inspector";
   }, []);
@@ -47,14 +48,15 @@ export function TodayPage({ parameters }: { parameters: Record<string, string> }
       </header>
       <div class="in">
         {error && <Failure error={error} />}
-        {found && <Shown found={found} by={by} />}
-        <Tables />
+        {found && <Shown found={found} by={by} budget={tables?.tables.find(({ spent }) => spent)?.spent || ""} />}
+        {unread && <Failure error={unread} />}
+        <Tables tables={tables?.tables || []} />
       </div>
     </main>
   );
 }
 
-function Shown({ found, by }: { found: Today; by: string }) {
+function Shown({ found, by, budget }: { found: Today; by: string; budget: string }) {
   const { today, yesterday, midnight: begun_after } = found;
   const groups = found.groups.groups;
   const few = groups.filter((each) => each.verdict === "few");
@@ -87,7 +89,9 @@ function Shown({ found, by }: { found: Today; by: string }) {
         <Card
           name="Spent"
           was={spent(yesterday)}
-          more={found.forecast_usd !== null && `about ${money(found.forecast_usd)} by midnight`}
+          more={[found.forecast_usd !== null && `about ${money(found.forecast_usd)} by midnight`, budget]
+            .filter(Boolean)
+            .join("; ")}
         >
           <Link to={runsOf({ text: "cost>0", begun_after })}>{spent(today)}</Link>
         </Card>
@@ -312,12 +316,10 @@ function Fault({ each, begun_after }: { each: NewError; begun_after: number }) {
 }
 
 /** What wings show, such as what is left of budgets. */
-function Tables() {
-  const [found, error] = useDocument("tables", {});
-  if (error) return <Failure error={error} />;
+function Tables({ tables }: { tables: Answers["tables"]["tables"] }) {
   return (
     <>
-      {found?.tables
+      {tables
         .filter((table) => table.rows.length)
         .map(({ title, columns, rows }) => (
           <table class="sums" key={title}>

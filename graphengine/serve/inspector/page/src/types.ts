@@ -703,6 +703,8 @@ export interface Table {
   columns: string[];
   /** A text for each column. */
   rows: string[][];
+  /** What *Today* says of it below what was spent; "" for nothing. */
+  spent: string;
 }
 
 export interface Tables {
