@@ -569,7 +569,7 @@ def test_a_run_leads_to_those_that_it_started_and_back(database: Path, visit: Op
         page.locator(".tr.call").get_by_role("link", name="below").click()
         expect(page.locator(".outcome")).to_contain_text("started by parent")
         page.locator(".outcome").get_by_role("link", name="parent").click()
-        expect(page.locator(".tr.call").first).to_contain_text("start below")
+        expect(page.locator(".tr.call").first).to_contain_text("below counter")
 
 
 def test_removed_steps_are_one_line(database: Path, visit: Opened) -> None:
