@@ -55,7 +55,7 @@ export function Scores({
     return () => clearTimeout(timer);
   }, [id, wanted, steps, width]);
   const svg = useMemo(() => (found.svg ? elementOf(found.svg) : null), [found]);
-  useEffect(() => box.current!.replaceChildren(...(svg ? [svg] : [])), [svg]);
+  useEffect(() => box.current?.replaceChildren(...(svg ? [svg] : [])), [svg]);
   const parts = useMemo(() => [...(svg?.querySelectorAll("[data-seq]") || [])], [svg]);
   useEffect(() => {
     const last = Math.max(...parts.map(seqOf).filter((seq) => seq <= selected));
