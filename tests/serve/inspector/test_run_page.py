@@ -130,10 +130,9 @@ def test_the_cells_of_a_map_can_be_hit(at: str, visit: Opened) -> None:
     """Each is 24 pixels wide and high."""
     page = visit(at, "/run?id=losses")
     page.locator(".tr.map").first.click()
-    expect(page.locator(".cells .cell").first).to_be_visible()
-    box = page.locator(".cells .cell").first.bounding_box()
-    assert box is not None
-    assert (box["width"], box["height"]) == (24, 24)
+    cell = page.locator(".cells .cell").first
+    expect(cell).to_have_css("width", "24px")
+    expect(cell).to_have_css("height", "24px")
 
 
 def test_a_page_is_printed_without_what_is_only_for_a_screen(at: str, visit: Opened) -> None:
