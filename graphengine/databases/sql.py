@@ -12,7 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from msgspec import Struct
 from pydantic_core import from_json, to_json
@@ -20,7 +20,15 @@ from pydantic_core import from_json, to_json
 from graphengine.databases.closing import finish
 from graphengine.databases.refusals import forked
 from graphengine.databases.row_json import limits_text, read_limits
-from graphengine.kernel import GraphEngineError, QueueCount, StoreReadOnly, encode_step
+from graphengine.kernel import (
+    GraphEngineError,
+    QueueCount,
+    StoreAltered,
+    StoreCorrupt,
+    StoreError,
+    StoreReadOnly,
+    encode_step,
+)
 from graphengine.kernel.stores import (
     StoredSchedule,
     check_page,
@@ -216,6 +224,10 @@ def read_page(
     return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
 
 
+_UNREADABLE: Final = (StoreCorrupt, StoreAltered, StoreError)
+"""The very types of errors for what cannot be read: a row, a definition, a statement."""
+
+
 class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     """A store of runs in a database; see `Store` for its methods.
 
@@ -254,6 +266,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     @abstractmethod
     def _own(self) -> OwnT: ...
+
+    @abstractmethod
+    def _refuse_newer(self, connection: ConnectionT) -> None:
+        """Raise StoreTooNew if a newer version has migrated the database."""
 
     @abstractmethod
     async def _run(self, read: Callable[[ConnectionT], T]) -> T:
@@ -511,7 +527,14 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Call a function of a connection, and of what this store knows of its own runs, on another thread."""
         self._check_open()
         own = self._own()
-        return await self._run(lambda connection: function(connection, own))
+        try:
+            return await self._run(lambda connection: function(connection, own))
+        except StoreError as error:
+            # 1. This process opens a database of its format. 2. A newer version migrates it, and writes a row with a
+            # field that is not known here. 3. The row is read here: it is not damaged.
+            if type(error) in _UNREADABLE:
+                await self._run(self._refuse_newer)
+            raise
 
     async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
         return await self.read(lambda connection, _: self._rows_of(connection, statement))

@@ -38,6 +38,7 @@ from graphengine.engine.steps import (
     StarterRecord,
     WaitRecord,
 )
+from graphengine.errors import StoreTooNew
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue
@@ -142,7 +143,8 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
     """Return the snapshot that `encode_snapshot` wrote.
 
     Raises:
-        ValueError: It has another format, or is not a valid snapshot.
+        ValueError: It is not a valid snapshot.
+        StoreTooNew: A newer version wrote it.
     """
     try:
         row = _decoder.decode(body)
@@ -163,7 +165,8 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
     """Return the snapshot of a record that `to_record` made. The snapshot shares the record's objects.
 
     Raises:
-        ValueError: It has another format, or is not a valid snapshot.
+        ValueError: It is not a valid snapshot.
+        StoreTooNew: A newer version wrote it.
     """
     _check_format(record.get("format"))
     return _from_row(msgspec.convert(record, _Snapshot))
@@ -209,8 +212,10 @@ def _frame_row(frame: Frame) -> _Frame:
 
 
 def _check_format(found: object) -> None:
+    message = f"snapshot of format {found!r}; this version reads {FORMAT}"
+    if isinstance(found, int) and found > FORMAT:
+        raise StoreTooNew(message, where="a snapshot", repair="update graphengine")
     if found != FORMAT:
-        message = f"snapshot of format {found!r}; this version reads {FORMAT}"
         raise ValueError(message)
 
 

@@ -19,7 +19,7 @@ from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import AnswerRecord, is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
-from graphengine.errors import InputError, StoreCorrupt, UnknownStep
+from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
 from graphengine.history.visits import Visits
 from graphengine.stores.refusals import step_removed
 
@@ -230,6 +230,8 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         start = decode_snapshot(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
         found = fold(loaded.steps, start)
         check_sound(found)
+    except StoreTooNew:
+        raise
     except Exception as error:
         raise _unfoldable(run_id, error) from error
     _check(found, loaded.info)

@@ -92,16 +92,30 @@ def format_of(connection: Connection, address: Address) -> int:
             message = f"the schema {address.schema} of the database belongs to another application"
             raise StoreNotADatabase(message, where=address.shown, repair="name another schema: ?schema=NAME")
         return 0
-    found = connection.execute(SQL["format"]).fetchone()
-    version, oldest = (0, 0) if found is None else found
+    version, oldest = _formats(connection)
     if min(version, oldest) > latest_format():
-        message = (
-            f"the schema has format {version}; this version of graphengine works with formats up to {latest_format()}"
-        )
-        raise StoreTooNew(
-            message, where=address.shown, repair="update graphengine, or use another schema: ?schema=NAME"
-        )
-    return int(version)
+        raise _too_new(version, address)
+    return version
+
+
+def refuse_newer(connection: Connection, address: Address) -> None:
+    """Refuse a schema that a newer version has migrated, also one with which this version could work.
+
+    Raises: StoreTooNew.
+    """
+    version, _ = _formats(connection)
+    if version > latest_format():
+        raise _too_new(version, address)
+
+
+def _formats(connection: Connection) -> tuple[int, int]:
+    version, oldest = connection.execute(SQL["format"]).fetchone() or (0, 0)
+    return int(version), int(oldest)
+
+
+def _too_new(version: int, address: Address) -> StoreTooNew:
+    message = f"the schema has format {version}; this version of graphengine works with formats up to {latest_format()}"
+    return StoreTooNew(message, where=address.shown, repair="update graphengine, or use another schema: ?schema=NAME")
 
 
 def _count(connection: Connection, statement: str, schema: str) -> int:

@@ -284,6 +284,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         lease = self.lease
         return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
 
+    def _refuse_newer(self, connection: Connection) -> None:
+        opening.refuse_newer(connection, self.address)
+
     async def _run(self, read: Callable[[Connection], T]) -> T:
         return await self._readers.run(read)
 

@@ -328,6 +328,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         lease = self.lease
         return Onlooker(self._options, None) if lease is None else Onlooker(self._options, lease.id, lease.owed.copy())
 
+    def _refuse_newer(self, connection: sqlite3.Connection) -> None:
+        files.check_format(connection, self.path)
+
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         return await self._reader.run(read)
 
