@@ -130,6 +130,8 @@ _SAME: Final = tuple(
 """Fields of a frame that are recorded unchanged."""
 _OWN: Final = ("format", "frames", "shared_process", "starter")
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
+RECORDS: Final = (_Snapshot, _Frame)
+"""The records of snapshots. A new field of one that an older version must not miss raises `FORMAT`."""
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
 

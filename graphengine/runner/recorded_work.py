@@ -282,11 +282,15 @@ class StepJournal:
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
+        A branch finds what began before it under the key of the run that began it.
+
         Raises:
             EffectUnknown: It is not known how it ended. Also raises what its function raises.
         """
-        memos = self._frame.recorded_results.values()
-        known = next((memo for memo in memos if memo.begun and memo.id == effect.key), None)
+        memos, at = self._frame.recorded_results.values(), effect.key.removeprefix(self._services.run_id)
+        known = next((memo for memo in memos if memo.begun and str(memo.id).endswith(at)), None)
+        if known is not None:
+            effect = replace(effect, key=str(known.id))
         if known is not None and self._begun(effect) is None:  # kept when an attempt began afresh
             return effect.reread(known.value)
         if known is not None:
