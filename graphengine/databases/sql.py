@@ -28,6 +28,7 @@ from graphengine.kernel import (
     StoreError,
     StoreReadOnly,
     encode_step,
+    is_name,
 )
 from graphengine.kernel.stores import (
     StoredSchedule,
@@ -503,7 +504,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Set or remove the mark of a run; see `Store.mark_stop`."""
-        await self._change("mark_stop", (mark, run_id))
+        if is_name(run_id):  # no other run is there
+            await self._change("mark_stop", (mark, run_id))
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""

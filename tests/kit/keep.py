@@ -139,7 +139,7 @@ def documents() -> dict[str, Any]:
 def main(folder: Path) -> Iterator[str]:
     """Write the missing files, and yield their names."""
     setattr(batches, "QUIET_SECONDS", 0.01)  # noqa: B010 - it is Final for other code
-    wanted = {
+    wanted: dict[str, str | bytes] = {
         **asyncio.run(in_sqlite()),
         **asyncio.run(in_postgres()),
         "model.jsonl": asyncio.run(of_a_model()),

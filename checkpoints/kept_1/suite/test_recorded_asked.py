@@ -6,8 +6,8 @@
 from pathlib import Path
 
 import pytest
-
 from graphengine.testing import replay
+
 from tests.kit.unfinished import ASKED
 
 RUNS = sorted(Path(__file__).parent.glob("*.json"))
