@@ -182,7 +182,7 @@ async def test_what_was_driven_when_a_database_went(lone_server: PostgresServer)
     graph = Graph("slow", Counter)
     graph.add_node("increase", increase, writes="count")
     graph.add_path(START, "increase", END)
-    async with Runner(PostgresStore(lone_server.new_address(), patience_seconds=0.2)) as runner:
+    async with Runner(PostgresStore(lone_server.new_address(), patience_seconds=0.2, lease_seconds=3)) as runner:
         worker = Worker(runner, graph, poll_seconds=0.05, on_event=events.append)
         working = asyncio.create_task(worker.run())
         await runner.start(graph, Counter(), run_id="r", queue="jobs").result()
