@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready real-model real-model-ready page bench pin docs dist clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready real-model real-model-ready page bench pin docs dist pythons clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -171,6 +171,9 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(call check,twine check --strict dist/*)
 	$(call check,check-wheel-contents dist/*.whl)
 	$(BIN)/python -m scripts.sbom dist
+
+pythons: dist ## the wheel and the README's code on several versions of Python: make pythons PYTHONS="python3.11 python3.14"
+	$(BIN)/python -m scripts.pythons dist/*.whl README.md $(PYTHONS)
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*
