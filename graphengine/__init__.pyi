@@ -37,16 +37,18 @@ from .graph.conditions import (
     value as value,
 )
 from .graph.definition import (
+    Node as Node,
+    Runnable as Runnable,
+    Writes as Writes,
+    choose as choose,
+)
+from .graph.options import (
     END as END,
     FAIL as FAIL,
     START as START,
     Limits as Limits,
     Migration as Migration,
-    Node as Node,
     Retry as Retry,
-    Runnable as Runnable,
-    Writes as Writes,
-    choose as choose,
 )
 from .graph.effect import Once as Once
 from .graph.endings import ended_with as ended_with
@@ -66,6 +68,8 @@ from .models import (
     web_fetch as web_fetch,
     web_search as web_search,
 )
+from .history.load import Wait as Wait
+from .history.usage import Usage as Usage
 from .output_file import write_file as write_file
 from .patterns.debounce import debounced as debounced
 from .records import (
@@ -92,8 +96,6 @@ from .runner import (
     RunFailed as RunFailed,
     StatusChanged as StatusChanged,
     StepRecorded as StepRecorded,
-    Usage as Usage,
-    Wait as Wait,
 )
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure

@@ -25,7 +25,8 @@ for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
 
 from pydantic import BaseModel
 from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, START, GraphDefinition, Limits
+from graphengine.graph.definition import GraphDefinition
+from graphengine.graph.options import END, START, Limits
 from graphengine.runner.runner import Runner
 from graphengine.stores.memory import InMemoryStore
 

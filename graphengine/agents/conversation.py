@@ -101,7 +101,7 @@ class Conversation(Generic[T]):
 
     Attributes:
         messages: The messages of this call, the question first.
-        usage: What its models used, named as in `graphengine.runner.Usage`.
+        usage: What its models used, named as in `graphengine.Usage`.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a call

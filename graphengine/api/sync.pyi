@@ -14,9 +14,9 @@ from graphengine.agents.model_routing import GivenModels
 from graphengine.agents.runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
-from graphengine.graph.definition import GraphDefinition, Limits
+from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.effect import Effects
-from graphengine.graph.options import Sizes
+from graphengine.graph.options import Limits, Sizes
 from graphengine.kernel import (
     At,
     Clock,

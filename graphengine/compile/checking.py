@@ -82,6 +82,3 @@ def check_with(makes: Makes) -> None:
 def checks() -> Checks:
     """Return what checks graphs."""
     return _GIVEN[0]()
-
-
-__all__ = ["Checks", "Compiling", "check_with", "checks"]

@@ -31,22 +31,11 @@ from graphengine.graph.conditions import (
     is_on_failure,
     mentions_failure,
 )
-from graphengine.graph.definition import (
-    END,
-    FAIL,
-    START,
-    Choose,
-    Compiled,
-    Edge,
-    Fork,
-    GraphDefinition,
-    Options,
-    Switch,
-)
+from graphengine.graph.definition import Choose, Compiled, Edge, Fork, GraphDefinition, Options, Switch
 from graphengine.graph.effect import kind_of, once_of
 from graphengine.graph.elsewhere import NODES, shown
 from graphengine.graph.endings import EndedWith
-from graphengine.graph.options import Limits, Migration
+from graphengine.graph.options import END, FAIL, START, Limits, Migration
 from graphengine.graph.question import bad_braces, holes
 from graphengine.graph.runnable import HasBody
 from graphengine.graph.source_location import join_places, place, place_rest

@@ -91,6 +91,3 @@ def has_failed(frame: Frame) -> bool:
     while around is not None and around.failing is None:
         around = around.up
     return around is not None
-
-
-__all__ = ["OpenWaits", "has_failed"]

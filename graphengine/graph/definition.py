@@ -18,7 +18,7 @@ from typing_extensions import TypeVar
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition, compares_fields
 from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown
-from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retention, Retry, none_for_ever
+from graphengine.graph.options import Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -649,24 +649,3 @@ def _model(state: type[Any]) -> type[Any]:
 
 def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
     return NO_DEFAULT if info.is_required() else info.default
-
-
-__all__ = [
-    "END",
-    "FAIL",
-    "START",
-    "AnyEdge",
-    "Choose",
-    "Declared",
-    "Edge",
-    "Fork",
-    "GraphDefinition",
-    "Limits",
-    "Migration",
-    "Node",
-    "Options",
-    "Retry",
-    "Runnable",
-    "Switch",
-    "choose",
-]

@@ -163,22 +163,3 @@ def checked_effects(effects: Effects, where: str) -> Effects:
         return effects
     repair = 'give "act", or a mapping of what is called in place of each: effects={"pay": function}'
     raise DefinitionError(f"effects={given!r} does not say what happens", where=where, repair=repair)
-
-
-__all__ = [
-    "KEY_NAME",
-    "ONCE",
-    "WAIT_ELSEWHERE",
-    "Effect",
-    "EffectKind",
-    "Effects",
-    "KnowsResults",
-    "OnUnknown",
-    "Once",
-    "checked_effect",
-    "checked_effects",
-    "kind_of",
-    "known_result",
-    "once_of",
-    "taken_by",
-]

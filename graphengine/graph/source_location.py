@@ -128,6 +128,3 @@ def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
     if where.startswith(("field ", "state ")) and isinstance(graph.state, type):
         return origin_of_field(graph.state, where.rpartition(".")[2]) or graph.origin
     return graph.origin
-
-
-__all__ = ["Origin", "join_places", "origin_of_call", "origin_of_field", "place", "place_rest", "source_of"]

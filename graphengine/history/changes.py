@@ -235,6 +235,3 @@ async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Poll
     finally:
         if changes is not None:
             changes.leave(follower)
-
-
-__all__ = ["Polled", "poke", "polled"]

@@ -54,6 +54,3 @@ def usage_from(recorded: amounts.Usage) -> Usage:
 
 
 NO_USAGE: Final = Usage()
-
-
-__all__ = ["NO_USAGE", "Usage", "figures_of", "usage_from"]

@@ -365,19 +365,3 @@ def leave(visit: Visit, at: float, seq: int, ended: Mapping[str, str]) -> None:
     end_nested(visit, at, seq)
     if visit.status == "open":
         visit.status, visit.ended = "dropped", at
-
-
-__all__ = [
-    "DrivenTime",
-    "Entry",
-    "Milestone",
-    "Nested",
-    "Place",
-    "TakenEdge",
-    "Track",
-    "Tried",
-    "Visit",
-    "WaitTime",
-    "is_by_answer",
-    "open_seconds",
-]

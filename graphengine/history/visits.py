@@ -302,6 +302,3 @@ class Visits:
             edge.to = [names.get(target, target) for target in edge.to]
         for visit, names in visits:
             visit.node = names.get(visit.node, visit.node)
-
-
-__all__ = ["Visits"]

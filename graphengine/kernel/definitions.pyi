@@ -32,8 +32,6 @@ from graphengine.graph.conditions import failed as failed
 from graphengine.graph.conditions import iterations as iterations
 from graphengine.graph.conditions import plateau as plateau
 from graphengine.graph.conditions import value as value
-from graphengine.graph.definition import END as END
-from graphengine.graph.definition import START as START
 from graphengine.graph.definition import UNSET as UNSET
 from graphengine.graph.definition import AnyEdge as AnyEdge
 from graphengine.graph.definition import Choose as Choose
@@ -42,7 +40,6 @@ from graphengine.graph.definition import Declared as Declared
 from graphengine.graph.definition import Edge as Edge
 from graphengine.graph.definition import Fork as Fork
 from graphengine.graph.definition import GraphDefinition as GraphDefinition
-from graphengine.graph.definition import Limits as Limits
 from graphengine.graph.definition import Node as Node
 from graphengine.graph.definition import Options as Options
 from graphengine.graph.definition import Runnable as Runnable
@@ -72,9 +69,12 @@ from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.options import DAY_SECONDS as DAY_SECONDS
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import DEPTH as DEPTH
+from graphengine.graph.options import END as END
 from graphengine.graph.options import FAIL as FAIL
 from graphengine.graph.options import LONGEST_SECONDS as LONGEST_SECONDS
 from graphengine.graph.options import LONGEST_TAG as LONGEST_TAG
+from graphengine.graph.options import START as START
+from graphengine.graph.options import Limits as Limits
 from graphengine.graph.options import Migration as Migration
 from graphengine.graph.options import Retention as Retention
 from graphengine.graph.options import Retry as Retry

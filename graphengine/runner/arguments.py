@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.definition import GraphDefinition, Limits
-from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
+from graphengine.graph.definition import GraphDefinition
+from graphengine.graph.options import LONGEST_TAG, Limits, Sizes, is_tag
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_unreserved
 from graphengine.runner.opening import InQueue

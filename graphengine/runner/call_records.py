@@ -252,15 +252,3 @@ def _steady(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _steady({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
     return value
-
-
-__all__ = [
-    "Returned",
-    "arguments_of",
-    "digest_of_call",
-    "identity_of",
-    "recordable",
-    "returned",
-    "shortened",
-    "takes_key",
-]

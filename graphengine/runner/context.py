@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from graphengine.graph.definition import GraphDefinition, Limits, Out_co, S
+    from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effect
+    from graphengine.graph.options import Limits
     from graphengine.runner.recorded_work import Effecting, StepJournal
     from graphengine.runner.scope import AsksPerson, AttemptFacts, ChildRun, StepResult
     from graphengine.state.amounts import Usage

@@ -630,6 +630,3 @@ def stop_in(message: InboxMessage) -> Stop:
     asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
     now, final = bool(asked.get("now")), bool(asked.get("final"))
     return Stop(str(asked["why"]) or "asked", (message.id,), now=now, final=final)
-
-
-__all__ = ["Driving", "stop_in"]

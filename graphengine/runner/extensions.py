@@ -23,9 +23,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphengine.runner.followers import Follower
-from graphengine.runner.scope import Children, Executors
-
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Mapping
@@ -34,6 +31,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus, Shift
+    from graphengine.runner.followers import Follower
+    from graphengine.runner.scope import Children, Executors
     from graphengine.stores.base import Post, RunInfo, Store
 
 
@@ -153,6 +152,3 @@ class Extension:
 
     async def closed(self) -> None:
         """The Runner closes."""
-
-
-__all__ = ["Children", "Executors", "Extension", "Follower", "OpenRun"]

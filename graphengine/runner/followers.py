@@ -149,6 +149,3 @@ def log_failure(snapshot: Snapshot, following: Following, step: Step, failure: F
 
 def _facts(snapshot: Snapshot, following: Following) -> dict[str, object]:
     return {"run": snapshot.run_id, "graph": snapshot.graph, "seq": snapshot.seq, "trace_id": "", **following.labels}
-
-
-__all__ = ["NOBODY", "Audience", "Follower", "Following", "log_failure", "log_run"]

@@ -104,6 +104,3 @@ def derived_id(kind: str, *parts: str, tenant: str | None = None) -> str:
 
 def _of(tenant: str | None) -> str:
     return "" if tenant is None else f"{quote(tenant, safe='')}/"
-
-
-__all__ = ["RESERVED", "OwnId", "check_unreserved", "checked_id", "chosen_id", "derived_id", "new_id", "tenants_id"]

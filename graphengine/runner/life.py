@@ -544,6 +544,3 @@ class Lives:
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
         """Let a run live here, from its opening to its result."""
         return Life(self.shared, run_id, plan, open_, claim or Claim())
-
-
-__all__ = ["Life", "Lives", "Opening"]

@@ -39,7 +39,6 @@ from graphengine.errors import (
     WaitTimeout,
 )
 from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, checked_effect, known_result, once_of
-from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import (
     arguments_of,
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect
+    from graphengine.graph.question import Answers
     from graphengine.runner.scope import AsksPerson, AttemptFacts, Question
     from graphengine.state.json_values import JsonValue
 
@@ -720,6 +720,3 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
         left += [here.__cause__, None if here.__suppress_context__ else here.__context__]
         left += here.exceptions if isinstance(here, BaseExceptionGroup) else ()
     return False
-
-
-__all__ = ["NO_ANSWER", "StepJournal", "journal_of"]

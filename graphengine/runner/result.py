@@ -304,20 +304,3 @@ async def past_runs(
         state = ended if fields is None else {name: ended[name] for name in fields if name in ended}
         found.append(PastRun(run_id=info.id, created_at=info.created_at, state=state))
     return found
-
-
-__all__ = [
-    "Draws",
-    "FailedPart",
-    "Past",
-    "PastRun",
-    "RecordedState",
-    "Result",
-    "RunFailed",
-    "Usage",
-    "Wait",
-    "draw_with",
-    "html_of",
-    "past_runs",
-    "result_of",
-]

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
-    from graphengine.graph.definition import Limits
+    from graphengine.graph.options import Limits
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life, Lives
@@ -498,6 +498,3 @@ async def _live_events(life: Life[Any], queue: Watcher, last: int) -> AsyncGener
 
 async def _steps(life: Life[Any], after: int, upto: int) -> Sequence[Step]:
     return await life.shared.store.steps(life.id, after, upto) if upto > after else ()
-
-
-__all__ = ["Run", "handle_on", "is_inside", "life_of"]

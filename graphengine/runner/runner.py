@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.engine.steps import OriginRecord, Step
-    from graphengine.graph.definition import GraphDefinition, Limits, Out_co, S
+    from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effects
-    from graphengine.graph.options import Sizes
+    from graphengine.graph.options import Limits, Sizes
     from graphengine.history.load import At
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life

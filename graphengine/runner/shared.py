@@ -304,6 +304,3 @@ class Shared(Generic[L]):
                         seen = await self.store.notifications(seen)
         finally:
             self._inbox_task = None
-
-
-__all__ = ["INBOX_SECONDS", "LOOK_SECONDS", "Shared"]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     class Usage(TypedDict, total=False):
-        """What was spent on models, by the names of `graphengine.runner.Usage`, and what was lost.
+        """What was spent on models, by the names of `graphengine.Usage`, and what was lost.
 
         Attributes:
             calls: Answers of models, and failed calls that used tokens, or may have.
@@ -158,17 +158,3 @@ def dollars(amount: float) -> str:
     places = max(4, 1 - exponent)
     text = f"{amount:.{places}f}"
     return text.rstrip("0") if places > 4 else text  # noqa: PLR2004 - 0.0008, not 0.00080
-
-
-__all__ = [
-    "CountName",
-    "LimitsRecord",
-    "Number",
-    "TokensName",
-    "Usage",
-    "allows_unknown_cost",
-    "amounts_by_name",
-    "are_offline",
-    "dollars",
-    "is_cost_unknown",
-]

@@ -252,6 +252,3 @@ def _zone_of(key: str) -> ZoneInfo | None:
         return ZoneInfo(key)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, a name that is no file's
         return None
-
-
-__all__ = ["FIELDS_SET", "bare", "has_marks", "keeps_set_fields", "marked", "read_json", "restored", "unmarked"]

@@ -263,6 +263,3 @@ def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
         if strict.same(back, ways.again(value, each)) and not (strict.converted or strict.shaped):
             return True
     return not plain
-
-
-__all__ = ["Changed", "Comparison", "Ways", "is_same", "kept"]

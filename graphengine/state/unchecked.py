@@ -48,6 +48,3 @@ def has_made_fields(schema: object) -> bool:
         is_made = schema.get("type") == "dataclass-field" and schema.get("init") is False
         return is_made or any(map(has_made_fields, schema.values()))
     return isinstance(schema, (list, tuple)) and any(map(has_made_fields, schema))
-
-
-__all__ = ["has_made_fields", "unchecked"]

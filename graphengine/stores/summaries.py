@@ -118,12 +118,3 @@ def _one_line(text: str, characters: int) -> str:
     """Return a text on one line of at most this many characters."""
     line = " ".join(text[: 4 * characters].split())
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
-
-
-__all__ = [
-    "BegunAs",
-    "begun_as",
-    "summary_of",
-    "summary_text",
-    "wait_words",
-]

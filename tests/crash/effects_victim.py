@@ -24,9 +24,10 @@ from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import RunExists, RunIsDriven, StoreFull
+from graphengine.history.load import Wait
 from graphengine.models.base import Request, Response
 from graphengine.models.scripted import calls
-from graphengine.runner.result import Result, Wait
+from graphengine.runner.result import Result
 from graphengine.stores.base import Append, Store
 from tests.kit.crash_points import CrashPoints, Point
 

@@ -10,10 +10,11 @@ from pydantic import BaseModel, SecretStr
 from graphengine import Agent, Runner, ScriptedModel
 from graphengine.agents import TextDelta
 from graphengine.history.load import load_snapshot
+from graphengine.history.usage import Usage
 from graphengine.records import event_document
 from graphengine.records.json_document import ended_document
 from graphengine.records.step_document import plain
-from graphengine.runner import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged, Usage
+from graphengine.runner import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged
 from graphengine.runner.run_events import Event
 from tests.kit.documents import check_document
 from tests.kit.runs import alone, over
