@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.live_events import Live
+from graphengine.agents.node_scope import NodeScope
 from graphengine.agents.tool_writes import ToolContext
 from graphengine.kernel import (
     CURRENT,
@@ -26,7 +27,6 @@ from graphengine.kernel import (
     DefinitionError,
     EffectUnknown,
     Follower,
-    NodeScope,
     NotDone,
     StepResult,
     WaitRecord,

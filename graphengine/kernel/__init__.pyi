@@ -218,7 +218,7 @@ from graphengine.runner.call_records import digest_of_call as digest_of_call
 from graphengine.runner.clock import Clock as Clock
 from graphengine.runner.clock import SystemClock as SystemClock
 from graphengine.runner.context import Context as Context
-from graphengine.runner.context import NodeScope as NodeScope
+from graphengine.runner.context import TOOL_CALL as TOOL_CALL
 from graphengine.runner.extensions import Extension as Extension
 from graphengine.runner.extensions import OpenRun as OpenRun
 from graphengine.kernel.fake_clock import FakeClock as FakeClock
@@ -233,6 +233,8 @@ from graphengine.runner.import_guard import RunAtImport as RunAtImport
 from graphengine.runner.import_guard import importing as importing
 from graphengine.runner.opening import asks_anew as asks_anew
 from graphengine.runner.recorded_work import Effecting as Effecting
+from graphengine.runner.recorded_work import StepJournal as StepJournal
+from graphengine.runner.recorded_work import journal_of as journal_of
 from graphengine.runner.result import Result as Result
 from graphengine.runner.result import draw_with as draw_with
 from graphengine.runner.result import result_of as result_of

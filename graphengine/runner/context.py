@@ -6,7 +6,6 @@ import asyncio
 import functools
 import math
 import random
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, ParamSpec, TypeVar, overload
 
@@ -18,24 +17,20 @@ from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
-from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.given import as_record, in_utf8
 from graphengine.state.json_values import checked_name
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from typing_extensions import TypeForm
 
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effect
     from graphengine.graph.options import Limits
-    from graphengine.runner.recorded_work import Effecting, StepJournal
-    from graphengine.runner.scope import AsksPerson, AttemptFacts, ChildRun, StepResult
-    from graphengine.state.amounts import Usage
+    from graphengine.runner.recorded_work import StepJournal
+    from graphengine.runner.scope import AttemptFacts, ChildRun
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
@@ -455,109 +450,6 @@ class Context:
             wait.due = self._attempt.services.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait.default = in_utf8(answers.record, default)
-
-
-class NodeScope:
-    """The scope of a node.
-
-    Args:
-        attempt: The attempt whose code runs.
-    """
-
-    def __init__(self, attempt: AttemptFacts) -> None:
-        self.attempt = attempt
-        self.around, self.frame = attempt.services, attempt.frame
-
-    @property
-    def work(self) -> StepJournal:
-        """The attempt's recorded work."""
-        return journal_of(self.attempt)
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the run."""
-        return self.around.loop
-
-    def given(self) -> Mapping[str, object]:
-        """Return what tools can take by name: `ctx`, and the resources of the graph."""
-        return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
-
-    def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self.work.key_of(name, what())
-
-    def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return what was recorded directly below this key."""
-        return self.work.recorded(place)
-
-    def group(self, place: str) -> AbstractContextManager[None]:
-        """Put the keys of all work that is recorded inside this block below this key."""
-        return self.work.group(place)
-
-    def may_record(self, text: str) -> bool:
-        """Return whether a text contains no secret."""
-        guard = self.around.guard
-        return guard is None or guard.hide(text) == text
-
-    @contextmanager
-    def call(self, key: str) -> Iterator[None]:
-        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
-        before = TOOL_CALL.set((self.attempt, key))
-        try:
-            yield
-        finally:
-            TOOL_CALL.reset(before)
-
-    def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
-        """Return the record of a piece of work: the existing one, or a new one after doing the work."""
-        return self.work.step_result(name, what, make)
-
-    @property
-    def below(self) -> str:
-        """The key below which work recorded here has its keys."""
-        return self.work.below
-
-    def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a call of a tool."""
-        return f"{self.attempt.visit_key}/{key}"
-
-    def once(self, effect: Effecting[T]) -> Awaitable[T]:
-        """Do an effect that must not be repeated, or find out how it ended if it began before."""
-        return self.work.once(effect)
-
-    def paid(self, usage: Usage) -> None:
-        """Count what was used and is not recorded as a piece of work."""
-        self.attempt.count(usage)
-
-    def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception says that the record of a piece of work cannot be used."""
-        self.work.refuse(error, name, what)
-
-    def answered(self, name: str, what: str, value: object) -> None:
-        """Note the piece of work that an answer is from, which is refused with the node's update."""
-        self.work.answered(name, what, value)
-
-    def may_sleep(self) -> bool:
-        """Return whether the run can be stored as waiting here."""
-        return self.work.may_wait
-
-    def has_slept(self, what: str) -> bool:
-        """Return whether the next such sleep is recorded, and is over."""
-        return self.work.is_over("sleep", what)
-
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
-        return await self.work.approved(identity, record, ask)
-
-    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in the given threads, else in the runner's thread pool.
-
-        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
-        such threads, which would wait for each other.
-        """
-        calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls.threads()
-        return await in_thread(threads or own, function)
 
 
 def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type

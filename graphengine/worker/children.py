@@ -49,6 +49,7 @@ from graphengine.kernel import (
     derived_id,
     digest_of_call,
     encode,
+    journal_of,
     lives_of,
     load_snapshot,
     opened,
@@ -60,7 +61,6 @@ from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
 from graphengine.runner.life import Lives
-from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.starters import STARTS, told_end, topic_of
 
 if TYPE_CHECKING:

@@ -1,0 +1,129 @@
+"""The scope of a node, for agents: the recorded work, the resources and the threads of the attempt that calls them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from graphengine.kernel import FROM_THREAD, TOOL_CALL, Context, in_thread, journal_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from graphengine.kernel import (
+        AsksPerson,
+        AttemptFacts,
+        Effecting,
+        JsonValue,
+        StepJournal,
+        StepResult,
+        Usage,
+    )
+
+T = TypeVar("T")
+
+
+class NodeScope:
+    """The scope of a node.
+
+    Args:
+        attempt: The attempt whose code runs.
+    """
+
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self.attempt = attempt
+        self.around, self.frame = attempt.services, attempt.frame
+
+    @property
+    def work(self) -> StepJournal:
+        """The attempt's recorded work."""
+        return journal_of(self.attempt)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the run."""
+        return self.around.loop
+
+    def given(self) -> Mapping[str, object]:
+        """Return what tools can take by name: `ctx`, and the resources of the graph."""
+        return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
+
+    def place(self, name: str, what: Callable[[], str]) -> str:
+        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
+        return self.work.key_of(name, what())
+
+    def recorded(self, place: str) -> Sequence[JsonValue]:
+        """Return what was recorded directly below this key."""
+        return self.work.recorded(place)
+
+    def group(self, place: str) -> AbstractContextManager[None]:
+        """Put the keys of all work that is recorded inside this block below this key."""
+        return self.work.group(place)
+
+    def may_record(self, text: str) -> bool:
+        """Return whether a text contains no secret."""
+        guard = self.around.guard
+        return guard is None or guard.hide(text) == text
+
+    @contextmanager
+    def call(self, key: str) -> Iterator[None]:
+        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
+        before = TOOL_CALL.set((self.attempt, key))
+        try:
+            yield
+        finally:
+            TOOL_CALL.reset(before)
+
+    def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
+        """Return the record of a piece of work: the existing one, or a new one after doing the work."""
+        return self.work.step_result(name, what, make)
+
+    @property
+    def below(self) -> str:
+        """The key below which work recorded here has its keys."""
+        return self.work.below
+
+    def idempotency_key(self, key: str) -> str:
+        """Return the idempotency key of a call of a tool."""
+        return f"{self.attempt.visit_key}/{key}"
+
+    def once(self, effect: Effecting[T]) -> Awaitable[T]:
+        """Do an effect that must not be repeated, or find out how it ended if it began before."""
+        return self.work.once(effect)
+
+    def paid(self, usage: Usage) -> None:
+        """Count what was used and is not recorded as a piece of work."""
+        self.attempt.count(usage)
+
+    def refuse(self, error: BaseException, name: str, what: str) -> None:
+        """Note that an exception says that the record of a piece of work cannot be used."""
+        self.work.refuse(error, name, what)
+
+    def answered(self, name: str, what: str, value: object) -> None:
+        """Note the piece of work that an answer is from, which is refused with the node's update."""
+        self.work.answered(name, what, value)
+
+    def may_sleep(self) -> bool:
+        """Return whether the run can be stored as waiting here."""
+        return self.work.may_wait
+
+    def has_slept(self, what: str) -> bool:
+        """Return whether the next such sleep is recorded, and is over."""
+        return self.work.is_over("sleep", what)
+
+    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
+        return await self.work.approved(identity, record, ask)
+
+    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
+        """Call a blocking function in the given threads, else in the runner's thread pool.
+
+        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
+        such threads, which would wait for each other.
+        """
+        calls = FROM_THREAD.get()
+        own = self.around.threads if calls is None else calls.threads()
+        return await in_thread(threads or own, function)
