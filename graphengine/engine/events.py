@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from msgspec import Struct, UnsetType
+from msgspec import Struct
 
 from graphengine.engine.steps import AttemptEnded, Node, Shift
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import AttemptId
     from graphengine.engine.steps import (
         AnswerRecord,
+        Begun,
+        Branched,
         Cause,
         Decided,
         FailureRecord,
-        ModelCaller,
-        OriginRecord,
-        Outputs,
-        StarterRecord,
-        WaitRecord,
+        Recorded,
+        Refused,
+        Resumed,
+        Started,
+        Waiting,
     )
-    from graphengine.state.amounts import LimitsRecord, Usage
+    from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 
@@ -36,22 +38,16 @@ NO_SHIFT: Final = Shift()
 
 
 class RunStarted(NamedTuple):
-    """A run begins with this state (records and typed values of every field).
+    """A run begins with this state (records and typed values of every field), and with these facts.
 
     `given` names the fields that the caller set: a default value is not a sample of a plateau.
     """
 
     now: float
-    run_id: str
+    facts: Started
     values: Mapping[str, JsonValue]
     typed: Mapping[str, object]
-    limits: LimitsRecord
     given: Collection[str] = ()
-    after: str = ""
-    pause: Sequence[str] = ()
-    starter: StarterRecord | None = None
-    origin: OriginRecord | None = None
-    title: str = ""
 
 
 class Attempted(Struct, gc=False):
@@ -115,38 +111,14 @@ class NodeEntered(Attempted):
     chance: float = 0.5
 
 
-class WorkBegun(Attempted):
-    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.RunStarted`."""
+class Noted(Worked):
+    """An attempt records something: an effect begins, a piece of work is done, it waits, or an answer does not fit.
 
-    now: float
-    key: str
-    name: str
-    arguments: JsonValue | UnsetType
-    idempotency_key: str
-    not_done: bool = False
-
-
-class WorkDone(Worked):
-    """A piece of a node's work is done; its result is recorded under this key.
-
-    `usage` is what it spent, and `by` what for (see `ModelCaller`). `outputs` is what it sent and emitted for the
-    node's step: an attempt that uses the record instead of doing the work sends and emits the same.
+    `began` is 0 for what takes no time. `size_bytes` is what the value takes that is kept, if one is.
     """
 
-    key: str
-    name: str
-    value: JsonValue
-    size_bytes: int = 0
-    usage: Usage | None = None
-    by: ModelCaller | None = None
-    outputs: Outputs | None = None
-
-
-class NodeWaits(Worked):
-    """A node cannot continue until one of these waits is over. They are keyed by name, as in `Frame.waits`."""
-
-    waits: Mapping[str, WaitRecord]
-    usage: Usage | None = None
+    facts: Begun | Recorded | Waiting | Refused
+    size_bytes: int | None = None
 
 
 class AnswerArrived(NamedTuple):
@@ -156,14 +128,6 @@ class AnswerArrived(NamedTuple):
     id: str
     now: float
     answer: AnswerRecord
-
-
-class AnswerRefused(Attempted):
-    """A node could not validate an answer or message as the type it expects."""
-
-    now: float
-    key: str
-    message: str
 
 
 class MessageCame(NamedTuple):
@@ -212,23 +176,18 @@ class Settled(NamedTuple):
 class RunResumed(NamedTuple):
     """A run is resumed: after a crash (`crashed`), a stop, a failure, a wait, or with other limits.
 
-    `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
-    None to keep them. `shared_process` means that the process also drives other runs; `asked` that a caller asked to
-    resume this run when nothing else was to do (no part could move, no answer, message or time had come), so that its
-    failed parts are retried although other parts wait; `retry_failed` that a caller asked for that in any case, and
-    also for the failed items of maps that keep what succeeded.
+    `facts` has what is known before: `crashed`, and `shared_process` if the process also drives other runs. `change`
+    lists the changes if the graph was changed since. `asked` means that a caller asked to resume this run when nothing
+    else was to do (no part could move, no answer, message or time had come), so that its failed parts are retried
+    although other parts wait; `retry_failed` that a caller asked for that in any case, and also for the failed items of
+    maps that keep what succeeded.
     """
 
     now: float
-    crashed: bool
-    limits: LimitsRecord
-    fingerprint: str
-    pause: Sequence[str] | None = None
+    facts: Resumed
     change: Shift = NO_SHIFT
-    shared_process: bool = False
     asked: bool = False
     retry_failed: bool = False
-    origin: OriginRecord | None = None
 
 
 class StopAsked(NamedTuple):
@@ -246,26 +205,19 @@ class StopAsked(NamedTuple):
 
 
 class BranchedOff(NamedTuple):
-    """A child run begins after the parent's step `seq`, with these updates to the state of a frame.
+    """A child run begins after the parent's last step, with these updates to the state of a frame.
 
-    `change` is as in `RunResumed`; `frame` is the frame's id after those changes; `instructions` are as in `Branched`.
+    `change` is as in `RunResumed`; `frame` is the frame's id after those changes.
     """
 
     now: float
-    run_id: str
-    parent: str
-    seq: int
+    facts: Branched
     updates: Sequence[tuple[str, object]]
-    fingerprint: str
-    limits: LimitsRecord
     frame: str = ""
-    pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT
-    instructions: Mapping[str, str] = {}
-    origin: OriginRecord | None = None
 
 
-AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | WorkDone | NodeWaits | AnswerRefused
+AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | Noted
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""

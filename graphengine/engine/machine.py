@@ -48,8 +48,8 @@ from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
 from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
-from graphengine.engine.rules.visit import node_failed, node_finished, node_left, work_begun, work_done
-from graphengine.engine.rules.wait import answered, message_came, node_waits, refused, wait_over
+from graphengine.engine.rules.visit import node_failed, node_finished, node_left, noted
+from graphengine.engine.rules.wait import answered, message_came, wait_over
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event
@@ -77,10 +77,7 @@ TABLE: Final = (
     Row(events.NodeFinished, _RUNNING, _ATTEMPT),
     Row(events.NodeFailed, _RUNNING, _ATTEMPT),
     Row(events.NodeEntered, (Ready,), (steps.Mapped, steps.Entered, *_ATTEMPT)),
-    Row(events.WorkBegun, _RUNNING, (steps.Begun,)),
-    Row(events.WorkDone, _RUNNING, (steps.Recorded,)),
-    Row(events.NodeWaits, _RUNNING, (steps.Waiting,)),
-    Row(events.AnswerRefused, _RUNNING, (steps.Refused,)),
+    Row(events.Noted, _RUNNING, (steps.Begun, steps.Recorded, steps.Waiting, steps.Refused)),
     Row(events.NodeLeft, (Leaving,), (steps.Left,)),
     Row(events.Settled, (Forked,), (steps.Joined,)),
     Row(events.Settled, (Collecting, Inside), _ATTEMPT),
@@ -145,18 +142,9 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             frame = _frame(snapshot, event)
             is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.id.node].each is not None
             return (map_entered if is_map else sub_entered)(run, frame, event)
-        case events.WorkBegun():
+        case events.Noted():
             _frame(snapshot, event)
-            return work_begun(run, event)
-        case events.WorkDone():
-            _frame(snapshot, event)
-            return work_done(run, event)
-        case events.NodeWaits():
-            _frame(snapshot, event)
-            return node_waits(snapshot, event)
-        case events.AnswerRefused():
-            _frame(snapshot, event)
-            return refused(snapshot, event)
+            return noted(run, event)
         case events.NodeLeft():
             return node_left(run, _frame(snapshot, event), event)
         case events.Settled():

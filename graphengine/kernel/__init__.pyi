@@ -1,6 +1,5 @@
 from graphengine.engine.claim import Claim as Claim
 from graphengine.engine.events import AnswerArrived as AnswerArrived
-from graphengine.engine.events import AnswerRefused as AnswerRefused
 from graphengine.engine.events import BranchedOff as BranchedOff
 from graphengine.engine.events import LimitMet as LimitMet
 from graphengine.engine.events import MessageCame as MessageCame
@@ -8,14 +7,12 @@ from graphengine.engine.events import NodeEntered as NodeEntered
 from graphengine.engine.events import NodeFailed as NodeFailed
 from graphengine.engine.events import NodeFinished as NodeFinished
 from graphengine.engine.events import NodeLeft as NodeLeft
-from graphengine.engine.events import NodeWaits as NodeWaits
 from graphengine.engine.events import RunResumed as RunResumed
 from graphengine.engine.events import RunStarted as RunStarted
 from graphengine.engine.events import Settled as Settled
 from graphengine.engine.events import StopAsked as StopAsked
 from graphengine.engine.events import WaitOver as WaitOver
-from graphengine.engine.events import WorkBegun as WorkBegun
-from graphengine.engine.events import WorkDone as WorkDone
+from graphengine.engine.events import Noted as Noted
 from graphengine.engine.events import Written as Written
 from graphengine.engine.failures import FailedElsewhere as FailedElsewhere
 from graphengine.engine.failures import failure_record as failure_record

@@ -27,14 +27,14 @@ from graphengine.engine.events import (
     NodeFailed,
     NodeFinished,
     NodeLeft,
-    NodeWaits,
+    Noted,
     Settled,
     WaitOver,
 )
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
-from graphengine.engine.steps import Node, WaitRecord
+from graphengine.engine.steps import Node, Waiting, WaitRecord
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
@@ -219,7 +219,7 @@ class Attempt(AttemptFacts):
     def _entered(self) -> NodeEntered:
         return NodeEntered(self.task, self.services.now(), random.random())  # noqa: S311 - jitter
 
-    def _asks(self, call: Call, body: AskBody, question: object) -> NodeWaits:
+    def _asks(self, call: Call, body: AskBody, question: object) -> Noted:
         ask, now = body.ask, self.services.now()
         shown: Any = as_record(ask.facts_in(call.values(self.view)), "what the question shows")
         text = utf8_text(str(question))
@@ -229,11 +229,12 @@ class Attempt(AttemptFacts):
         if ask.default is not NO_ANSWER:
             wait.default = in_utf8(ask.answers.record, ask.default)
         self.refuse_secrets([wait.question, wait.schema, wait.default, shown], "the question")
-        return NodeWaits(self.task, self.began, now, {self.path: wait})
+        return Noted(self.task, self.began, now, Waiting(waits={self.path: wait}))
 
-    def _waits(self) -> NodeWaits | None:
+    def _waits(self) -> Noted | None:
         waits = journal_of(self).in_flight.waits
-        return NodeWaits(self.task, self.began, self.services.now(), waits, self.usage) if waits else None
+        facts = Waiting(waits=waits, usage=self.usage or {})
+        return Noted(self.task, self.began, self.services.now(), facts) if waits else None
 
     def _failed(self, error: BaseException) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter

@@ -25,7 +25,7 @@ from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
-from graphengine.engine.steps import FINAL, Branched, Shift
+from graphengine.engine.steps import FINAL, Branched, Resumed, Shift
 from graphengine.errors import (
     GraphChanged,
     GraphEngineError,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Decided, OriginRecord, StarterRecord
+    from graphengine.engine.steps import Decided, OriginRecord, Started
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life
@@ -97,12 +97,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     *,
     initial: Initial | None,
     given: object,
-    limits: LimitsRecord,
-    after: str | None,
-    pause: Sequence[str],
+    facts: Started,
     tags: tuple[str, ...],
     place: InQueue | None,
-    starter: StarterRecord | None = None,
     above: OriginRecord | None = None,
 ) -> Driving | Result[S, Any]:
     """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
@@ -115,7 +112,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     shared, plan = life.shared, life.plan
     await shared.store.open()
     if initial is None:
-        initial = await _continued(shared, plan, str(after), given)
+        initial = await _continued(shared, plan, facts.after, given)
     most = shared.sizes.state_bytes
     if most is not None and initial.size_bytes > most:
         text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
@@ -124,19 +121,8 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     is_queued = place is not None and place.queue is not None
     origin = shared.origin(plan.graph, None if place is None else place.user, above)
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
-    event = RunStarted(
-        now=driving.time.now(),
-        run_id=life.id,
-        values=initial.values,
-        typed=initial.typed,
-        limits=limits,
-        given=initial.given,
-        after=after or "",
-        pause=pause,
-        starter=starter,
-        origin=origin,
-        title=filled(plan.title, initial.typed)[:_TITLE_CHARACTERS],
-    )
+    facts.origin, facts.title = origin, filled(plan.title, initial.typed)[:_TITLE_CHARACTERS]
+    event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving
 
@@ -248,20 +234,16 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     where = f"branch of {parent} at step {seq}"
     frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
-    event = BranchedOff(
-        now=driving.time.now(),
+    facts = Branched(
         run_id=life.id,
         parent=parent,
-        seq=seq,
-        updates=list(utf8_value(update).items()),
         fingerprint=plan.fingerprint,
         limits=limits if limits is not None else await _limits_of(store, parent, snapshot),
-        frame=frame.id,
         pause=pause,
-        change=shift,
         instructions=instructions,
         origin=life.shared.origin(plan.graph, user, snapshot.origin),
     )
+    event = BranchedOff(driving.time.now(), facts, list(utf8_value(update).items()), frame.id, shift)
     try:
         if plan.secret:
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
@@ -430,18 +412,15 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    event = RunResumed(
-        now=driving.time.now(),
+    facts = Resumed(
         crashed=crashed,
         limits=limits if limits is not None else snapshot.limits,
         fingerprint=plan.fingerprint,
         pause=pause,
-        change=shift,
         shared_process=shared_process,
-        asked=is_idle and life.claim.asked,
-        retry_failed=retry_failed,
         origin=shared.origin(plan.graph, user, snapshot.origin),
     )
+    event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
     return driving

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 from msgspec import UNSET
 from pydantic_core import to_json
 
-from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
+from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
-from graphengine.engine.steps import WaitRecord, own_name, path_of
+from graphengine.engine.size_limits import bytes_of
+from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -332,9 +333,11 @@ class StepJournal:
         shown = UNSET if not_done else recordable(effect.arguments)
         if self._guard is not None:
             shown = self._guard.hide(shown)
-        begun = WorkBegun(self._task, self._services.now(), effect.place, effect.name, shortened(shown), effect.key)
+        shown = shortened(shown)
+        begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
-        await self._services.host.note(begun)
+        size_bytes = None if shown is UNSET else bytes_of(shown)
+        await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _inside(self, effect: Effecting[T]) -> T:
         """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
@@ -497,7 +500,8 @@ class StepJournal:
         """Record what was used apart from recorded work: an attempt that halts ends without a step."""
         if usage := self._attempt.usage:
             self._attempt.usage, now = None, self._services.now()
-            await self._services.host.note(WorkDone(self._task, now, now, "", "failed calls", None, usage=usage))
+            failed = Recorded(key="", name="failed calls", value=None, usage=usage)
+            await self._services.host.note(Noted(self._task, now, now, failed, 0))
 
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
@@ -538,11 +542,10 @@ class StepJournal:
                 if piece.usage:
                     self._attempt.count(piece.usage)
                 raise
-            done = WorkDone(self._task, began, self._services.now(), place, name, piece.record, piece.size_bytes)
-            done.usage = piece.usage
+            done = Recorded(key=place, name=name, value=piece.record, usage=piece.usage or {})
             done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
-            done.outputs = self._outputs.get(place)
-            await self._services.host.note(done)
+            done.outputs = self._outputs.get(place, {})
+            await self._services.host.note(Noted(self._task, began, self._services.now(), done, piece.size_bytes))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
@@ -641,7 +644,8 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
-                await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, why))
+                refused = Refused(key=place, message=why)
+                await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
+from graphengine.engine.steps import Started
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.effect import checked_effects
 from graphengine.graph.options import is_seconds
@@ -230,17 +231,23 @@ class Runner:
         is_placed = queue is not None or priority or tenant is not None or user is not None
         place = place_in(queue, priority, tenant, user) if is_placed else None
         plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
+        run_id = chosen_id(run_id, tenant) if run_id else new_id(self._shared.clock.now())
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
             given={} if state is None else state,
-            limits=plan.limits.copy() if limits is None else as_limits(limits),
-            after=after,
-            pause=pauses_of(plan, pause_before) if pause_before != () else (),
+            facts=Started(
+                run_id=run_id,
+                graph=plan.graph,
+                version=plan.version,
+                fingerprint=plan.fingerprint,
+                limits=plan.limits.copy() if limits is None else as_limits(limits),
+                after=after or "",
+                pause=pauses_of(plan, pause_before) if pause_before != () else (),
+            ),
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        run_id = chosen_id(run_id, tenant) if run_id else new_id(self._shared.clock.now())
         return handle_on(self._lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), self._lives)
 
     def resume(  # noqa: PLR0913 - options of a resume

@@ -29,10 +29,11 @@ from graphengine.kernel import (
     Node,
     NodeFailed,
     NodeFinished,
+    Noted,
+    Recorded,
     Redactor,
     Refused,
     Session,
-    WorkDone,
     as_record,
     usage_from,
     waits_of,
@@ -201,7 +202,7 @@ class _Alone:
         frame = stage.frame
         for key, value in self.known.items():
             now, name = self._clock.now(), key.partition("|")[0]
-            self._decide(WorkDone(frame.attempt_id, now, now, key, name, value))
+            self._decide(Noted(frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
         outer = CURRENT.set(CURRENT.get())
         try:
             step = await self._to_the_end(services)
@@ -389,9 +390,10 @@ class _Alone:
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""
         self._decide(event)
-        if isinstance(event, WorkDone):
-            agent, model = (event.by["agent"], event.by["model"]) if event.by is not None else ("", "")
-            self.work.append(RecordedCall(event.name, event.value, agent, model))
+        if isinstance(event, Noted) and isinstance(event.facts, Recorded):
+            done = event.facts
+            agent, model = (done.by["agent"], done.by["model"]) if done.by is not None else ("", "")
+            self.work.append(RecordedCall(done.name, done.value, agent, model))
 
 
 _NO_ANSWERS: Final = object()

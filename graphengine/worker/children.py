@@ -37,6 +37,7 @@ from graphengine.kernel import (
     Number,
     RunExists,
     Snapshot,
+    Started,
     StarterRecord,
     StepResult,
     TooDeep,
@@ -210,12 +211,16 @@ class _Start(Generic[S]):
             opening.begin,
             initial=self._initial,
             given=self._given,
-            limits=limits,
-            after=None,
-            pause=(),
+            facts=Started(
+                run_id=run_id,
+                graph=self.plan.graph,
+                version=self.plan.version,
+                fingerprint=self.plan.fingerprint,
+                limits=limits,
+                starter=self._starter,
+            ),
             tags=checked_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
-            starter=self._starter,
             above=above,
         )
         life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)

@@ -11,6 +11,7 @@ from graphengine import Graph, RunFailed, Runner
 from graphengine.compile.compiler import compiled
 from graphengine.engine.events import RunResumed
 from graphengine.engine.session import Session
+from graphengine.engine.steps import Resumed
 from graphengine.errors import GraphChanged
 from graphengine.history.load import load_snapshot
 from graphengine.stores.base import Append
@@ -196,7 +197,8 @@ async def crash(runner: Runner, graph: Graph[State], run_id: str) -> None:
     store, plan = runner.store, compiled(graph)
     fence = await store.claim(run_id)
     snapshot = await load_snapshot(store, run_id, None)
-    event = RunResumed(now=snapshot.now, crashed=True, limits=snapshot.limits, fingerprint=plan.fingerprint)
+    facts = Resumed(crashed=True, limits=snapshot.limits, fingerprint=plan.fingerprint)
+    event = RunResumed(snapshot.now, facts)
     done = Session(plan, snapshot).commit([event], lambda steps: store.append(Append(run_id, fence, steps, "running")))
     if done.durable is not None:
         await done.durable

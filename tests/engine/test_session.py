@@ -15,13 +15,14 @@ from graphengine.engine.fold import fold
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.snapshot import AttemptId, Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.engine.steps import Step
+from graphengine.engine.steps import Branched, Step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_record
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge
 from graphengine.state.encoded import opened
 from tests.kit.runs import alone
 from tests.kit.session import Session as Driven
+from tests.kit.session import first_facts
 
 
 class State(BaseModel):
@@ -69,7 +70,7 @@ def begun(graph: Graph[Any], log: Log, **options: Any) -> Session:
     plan = graph.compile()
     session = log.session = Session(plan, Snapshot(), **options)
     state = plan.state.initial({}, "the test")
-    session.commit([RunStarted(0.0, "r", state.values, state.typed, {}, state.given)], log.append)
+    session.commit([RunStarted(0.0, first_facts(plan, "r", {}), state.values, state.typed, state.given)], log.append)
     return session
 
 
@@ -142,7 +143,8 @@ def test_a_refused_event_changes_nothing() -> None:
     child = driven.at(1)
     before, log = encode_snapshot(child.snapshot), Log()
     session = log.session = Session(child.plan, child.snapshot)
-    event = BranchedOff(1.0, "child", "run", 1, [("word", 3)], child.plan.fingerprint, {}, "")
+    facts = Branched(run_id="child", parent="run", limits={}, fingerprint=child.plan.fingerprint)
+    event = BranchedOff(1.0, facts, [("word", 3)])
     with pytest.raises(InvalidUpdate):
         session.commit([event], log.append)
     assert (encode_snapshot(child.snapshot), log.batches) == (before, [])

@@ -23,12 +23,12 @@ from pydantic_core import to_jsonable_python
 
 import graphengine
 from graphengine import Graph, reducers
-from graphengine.engine.events import NodeFinished, WorkDone
+from graphengine.engine.events import NodeFinished, Noted
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot, item_id
-from graphengine.engine.steps import Step, path_of
+from graphengine.engine.steps import Recorded, Step, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.state.encoded import opened
@@ -183,7 +183,7 @@ class _Player:
         now, at = self.session.now, AttemptId(frame[0] if frame else ROOT, node, visit, attempt)
         if verb == "records":
             key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
-            return self.session.send(WorkDone(at, now, now, key, key, self._value(value)))
+            return self.session.send(Noted(at, now, now, Recorded(key=key, name=key, value=self._value(value)), 0))
         return self.session.send(NodeFinished(at, now, now, self._value(what), **options))
 
     def _branch(self, seq: int, options: dict[str, Any]) -> Step:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from graphengine import Graph
+from graphengine.engine import steps
 from graphengine.engine.events import (
     AnswerArrived,
     Event,
@@ -23,7 +24,7 @@ from graphengine.engine.events import (
     NodeFailed,
     NodeFinished,
     NodeLeft,
-    NodeWaits,
+    Noted,
     Settled,
     WaitOver,
 )
@@ -238,7 +239,7 @@ class Schedule:
         outcome = self.outcomes(spot(task.frame, task.node, self.entries), task.visit, task.attempt)
         waits = waits_of(task, frame, outcome, now)
         if waits:
-            return NodeWaits(task, now, now, waits)
+            return Noted(task, now, now, steps.Waiting(waits=waits))
         self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
         if outcome.kind in ("boom", "slow"):
             error = Boom("boom") if outcome.kind == "boom" else Slow("slow")

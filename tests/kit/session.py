@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
-from msgspec import UNSET, convert
+from msgspec import convert
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
 from graphengine.engine import session as engine
+from graphengine.engine import steps
 from graphengine.engine.events import (
     AnswerArrived,
     Attempted,
@@ -36,14 +37,12 @@ from graphengine.engine.events import (
     NodeFailed,
     NodeFinished,
     NodeLeft,
-    NodeWaits,
+    Noted,
     RunResumed,
     RunStarted,
     Settled,
     StopAsked,
     WaitOver,
-    WorkBegun,
-    WorkDone,
 )
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve, fold
@@ -54,7 +53,19 @@ from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import AnswerRecord, Decided, Shift, Step, WaitRecord, path_of
+from graphengine.engine.steps import (
+    AnswerRecord,
+    Begun,
+    Branched,
+    Decided,
+    Recorded,
+    Resumed,
+    Shift,
+    Started,
+    Step,
+    WaitRecord,
+    path_of,
+)
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.kernel.fake_clock import FakeClock
@@ -269,8 +280,9 @@ class Session:
     ) -> Step:
         """Begin with a state, waiting before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
-        given = (begun.values, begun.typed, cast("LimitsRecord", limits or {}), begun.given)
-        return self.send(RunStarted(self.now, self.run_id, *given, pause=pause))
+        facts = first_facts(self.plan, self.run_id, cast("LimitsRecord", limits or {}))
+        facts.pause = pause
+        return self.send(RunStarted(self.now, facts, begun.values, begun.typed, begun.given))
 
     def finish(
         self,
@@ -350,19 +362,19 @@ class Session:
     def begin(self, of: str | None = None) -> Step:
         """Record that a node begins which is an effect that must not be repeated."""
         task, _ = self._begin(0.0, of)
-        return self.send(WorkBegun(task, self.now, "", task.node, UNSET, f"{task.frame}/{task.node}"))
+        return self.send(Noted(task, 0.0, self.now, Begun(name=task.node, idempotency_key=f"{task.frame}/{task.node}")))
 
     def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
         """Record a finished piece of a node's work."""
         task, began = self._begin(0.0, of)
         name = key.split("|", maxsplit=1)[0]
-        return self.send(WorkDone(task, began, self.now, key, name, value))
+        return self.send(Noted(task, began, self.now, Recorded(key=key, name=name, value=value), 0))
 
     def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
         """Let a node wait until one of these is over."""
         task, began = self._begin(0.0, of)
         asked = convert(waits, dict[str, WaitRecord])
-        return self.send(NodeWaits(task, began, self.now, asked))
+        return self.send(Noted(task, began, self.now, steps.Waiting(waits=asked)))
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
@@ -442,8 +454,9 @@ class Session:
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, pause, shift, shared_process, asked, retry_failed)
-        return self.send(RunResumed(self.now, crashed, wanted.copy(), *changed))
+        facts = Resumed(crashed=crashed, limits=wanted.copy(), fingerprint=self.plan.fingerprint, pause=pause)
+        facts.shared_process = shared_process
+        return self.send(RunResumed(self.now, facts, shift, asked, retry_failed))
 
     def followers(self) -> list[Follower]:
         """Return who follows the run: the agents, unless the tests run with the core alone."""
@@ -495,8 +508,10 @@ class Session:
         child.now = self.now if now is None else now
         wanted = child.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
-        off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, wanted.copy())
-        child.send(BranchedOff(child.now, *off, frame, None, shift))
+        facts = Branched(
+            run_id=child.run_id, parent=self.run_id, limits=wanted.copy(), fingerprint=child.plan.fingerprint
+        )
+        child.send(BranchedOff(child.now, facts, updates, frame, shift))
         return child
 
     def _fold(self, seq: int) -> Snapshot:
@@ -516,6 +531,13 @@ class Died(Interrupt):
 async def no_past(run_id: str, graph: str, last: int, fields: Collection[str] | None) -> Sequence[PastRun]:
     """Return no previous runs."""
     return []
+
+
+def first_facts(plan: Plan[Any], run_id: str, limits: LimitsRecord) -> Started:
+    """Return what is known of a run's first step before it is decided."""
+    facts = Started(run_id=run_id, graph=plan.graph, fingerprint=plan.fingerprint, limits=limits)
+    facts.version = plan.version
+    return facts
 
 
 def places(task: Task) -> Sequence[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, cast
 
-from graphengine.engine import steps
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.map_items import is_settled
@@ -14,7 +14,7 @@ from graphengine.engine.routing import take_edge
 from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.size_limits import added, bytes_of, size_of
 from graphengine.engine.snapshot import CRASHES, Frame, child_id
-from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped, own_name, path_of
+from graphengine.engine.steps import Decided, Shift, Stopped, own_name, path_of
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Outcome
+    from graphengine.engine.steps import Continued, Outcome
     from graphengine.state.ending import EndReason
 
 
@@ -35,19 +35,9 @@ def begun(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
     frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
-    facts = Started(
-        run_id=event.run_id,
-        graph=plan.graph,
-        version=plan.version,
-        fingerprint=plan.fingerprint,
-        limits=event.limits,
-        after=event.after,
-        pause=event.pause,
-        given=[name for name in event.given if name in plan.samples] or () if plan.samples else (),
-        starter=event.starter,
-        origin=event.origin,
-        title=event.title,
-    )
+    facts = copy(event.facts)
+    if plan.samples:
+        facts.given = [name for name in event.given if name in plan.samples] or ()
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
     return Decided(1, event.now, facts, update=update, typed=list(map(event.typed.__getitem__, event.values)))
@@ -74,9 +64,9 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
 def resumed(run: RunState, event: RunResumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
-    facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause, origin=event.origin)
-    facts.crashed = event.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
-    facts.shared_process = event.shared_process and wants_alone(snapshot, crashed=event.crashed)
+    facts = copy(event.facts)
+    facts.crashed = facts.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
+    facts.shared_process = facts.shared_process and wants_alone(snapshot, crashed=event.facts.crashed)
     there = _under_changes(plan, snapshot, event, facts)
     settled = () if event.retry_failed else settled_maps(plan, there)
     retries = event.asked or event.retry_failed
@@ -118,9 +108,7 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
     return any(frame.crashes + crashed >= CRASHES - 1 for frame in in_flight)
 
 
-def _under_changes(
-    plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: steps.Continued
-) -> Snapshot:
+def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
     """Record what a changed graph requires, and return the snapshot under that graph."""
     for name in Shift.__struct_fields__:
         setattr(facts, name, getattr(event.change, name))
@@ -156,15 +144,7 @@ def _unended(snapshot: Snapshot) -> list[str]:
 def branched_off(run: RunState, event: BranchedOff) -> Decided:
     """Return the step that begins a child run after a step of its parent, with updates to the state of one frame."""
     plan, snapshot = run.plan, run.snapshot
-    facts = Branched(
-        run_id=event.run_id,
-        parent=event.parent,
-        limits=event.limits,
-        fingerprint=event.fingerprint,
-        pause=event.pause,
-        instructions=event.instructions,
-        origin=event.origin,
-    )
+    facts = copy(event.facts)
     there = _under_changes(plan, snapshot, event, facts)
     if snapshot.status == "failed":
         facts.settled = settled_maps(plan, there)
@@ -173,7 +153,7 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
     view = View(inner.state, frame)
     view.checks = run.checks
     ops = inner.state.apply(view, event.updates).ops
-    state_bytes = size_of(run, view.update_bytes, ops, f"branch {event.run_id}")
+    state_bytes = size_of(run, view.update_bytes, ops, f"branch {facts.run_id}")
     if state_bytes and facts.field_changes:
         state_bytes += bytes_of(facts.field_changes)
     if facts.changes:

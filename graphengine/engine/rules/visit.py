@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
@@ -17,19 +16,17 @@ from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, vi
 from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, bytes_of, size_of
+from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     Attempt,
     AttemptEnded,
-    Begun,
     Decided,
     Failed,
     FailureRecord,
     Item,
     Left,
     Node,
-    Recorded,
     path_of,
 )
 from graphengine.engine.trackers import note_changes, sample_again, track
@@ -45,7 +42,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import AttemptEvent, NodeEntered, NodeLeft, WorkBegun, WorkDone
+    from graphengine.engine.events import AttemptEvent, NodeEntered, NodeLeft, Noted
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
@@ -258,28 +255,11 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
-def work_begun(run: RunState, event: WorkBegun) -> Decided:
-    """Return the step that records the beginning of an effect, before it begins; or that it did nothing."""
-    facts = Begun(key=event.key, name=event.name, arguments=event.arguments, idempotency_key=event.idempotency_key)
-    facts.not_done = event.not_done
-    step = step_of(run.snapshot, event, facts)
-    if run.sizes is not None and event.arguments is not UNSET:
-        step.state_bytes = added(run, bytes_of(event.arguments))
-    return step
-
-
-def work_done(run: RunState, event: WorkDone) -> Decided:
-    """Return the step that records a piece of work, which the node gets back if it runs again."""
-    facts = Recorded(
-        key=event.key,
-        name=event.name,
-        value=event.value,
-        usage=event.usage or {},
-        by=event.by,
-        outputs=event.outputs or {},
-    )
-    step = step_of(run.snapshot, event, facts)
-    step.state_bytes = added(run, event.size_bytes)
+def noted(run: RunState, event: Noted) -> Decided:
+    """Return the step of what an attempt records while it goes on, or because it waits."""
+    step = step_of(run.snapshot, event, event.facts)
+    if event.size_bytes is not None:
+        step.state_bytes = added(run, event.size_bytes)
     return step
 
 

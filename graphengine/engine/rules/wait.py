@@ -17,7 +17,7 @@ from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record, why_refused
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Fallback, Ready
-from graphengine.engine.rules.visit import node_failed, node_finished, step_of
+from graphengine.engine.rules.visit import node_failed, node_finished
 from graphengine.engine.size_limits import added, bytes_of
 from graphengine.engine.steps import (
     AnswerRecord,
@@ -25,7 +25,6 @@ from graphengine.engine.steps import (
     Message,
     Node,
     Refused,
-    Waiting,
     path_of,
 )
 from graphengine.errors import WaitTimeout
@@ -39,9 +38,7 @@ _NOT_OPEN: Final = (
 if TYPE_CHECKING:
     from graphengine.engine.events import (
         AnswerArrived,
-        AnswerRefused,
         MessageCame,
-        NodeWaits,
         WaitOver,
     )
     from graphengine.engine.lookup import RunState
@@ -50,12 +47,6 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import WaitRecord
     from graphengine.errors import NodeError
     from graphengine.state.json_values import JsonValue
-
-
-def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
-    """Return the step that parks a frame until one of its waits is over."""
-    facts = Waiting(waits=event.waits, usage=event.usage or {})
-    return step_of(snapshot, event, facts)
 
 
 def answered(run: RunState, event: AnswerArrived) -> Decided:
@@ -120,11 +111,6 @@ def _arrived_too(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, Json
         if wait.together and wait.topic in snapshot.mailbox and wait.topic != topic:
             found.setdefault(wait.topic, name)  # of two waits for one message, the first has it
     return {name: snapshot.mailbox[each][0] for each, name in found.items()}
-
-
-def refused(snapshot: Snapshot, event: AnswerRefused) -> Decided:
-    """Return the step of an answer or message that a node found to have the wrong type; the node waits again."""
-    return step_of(snapshot, event, Refused(key=event.key, message=event.message))
 
 
 def message_came(run: RunState, event: MessageCame) -> Decided:

@@ -15,7 +15,6 @@ from graphengine.engine import steps
 from graphengine.kernel import (
     AnswerArrived,
     AnswerRecord,
-    AnswerRefused,
     AttemptEnded,
     AttemptId,
     BranchedOff,
@@ -31,7 +30,7 @@ from graphengine.kernel import (
     NodeFailed,
     NodeFinished,
     NodeLeft,
-    NodeWaits,
+    Noted,
     RunResumed,
     RunStarted,
     Settled,
@@ -39,8 +38,6 @@ from graphengine.kernel import (
     Started,
     StopAsked,
     WaitOver,
-    WorkBegun,
-    WorkDone,
     Written,
     falls_back,
     ops_of,
@@ -105,23 +102,24 @@ def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent
     return found if isinstance(found, SourceEvent) else SourceEvent(found)
 
 
-def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a case each
+def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912 - a case each
     facts, at = step.data, step.at
     of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     match facts:
         case Started():
-            begun, first = (at, facts.run_id), _first_state(plan.state, step)
-            return RunStarted(
-                *begun,
-                *first,
-                facts.limits,
-                facts.given,
-                facts.after,
-                facts.pause,
-                facts.starter,
-                facts.origin,
-                facts.title,
+            begins = Started(
+                run_id=facts.run_id,
+                graph=plan.graph,
+                version=plan.version,
+                fingerprint=plan.fingerprint,
+                limits=facts.limits,
+                after=facts.after,
+                pause=facts.pause,
+                starter=facts.starter,
+                origin=facts.origin,
+                title=facts.title,
             )
+            return RunStarted(at, begins, *_first_state(plan.state, step), facts.given)
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)
         case steps.Left():
@@ -133,18 +131,9 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Mapped() | steps.Entered():
             _node_at(plan, snapshot, step)
             return NodeEntered(of, at)
-        case steps.Begun():
+        case steps.Begun() | steps.Recorded() | steps.Waiting():
             _node_at(plan, snapshot, step)
-            return WorkBegun(of, at, facts.key, facts.name, facts.arguments, facts.idempotency_key, facts.not_done)
-        case steps.Recorded():
-            _node_at(plan, snapshot, step)
-            done = WorkDone(of, step.began, at, facts.key, facts.name, facts.value)
-            done.usage = facts.usage or None
-            done.by, done.outputs = facts.by, facts.outputs
-            return done
-        case steps.Waiting():
-            _node_at(plan, snapshot, step)
-            return NodeWaits(of, step.began, at, facts.waits, facts.usage or None)
+            return Noted(of, step.began, at, facts)
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
@@ -154,7 +143,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Refused():
             if facts.key:
                 _node_at(plan, snapshot, step)
-                return AnswerRefused(of, at, facts.key, facts.message)
+                return Noted(of, 0.0, at, steps.Refused(key=facts.key, message=facts.message))
             waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
             return AnswerArrived(
                 facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, AnswerRecord(facts.answer)
@@ -162,10 +151,17 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Message():
             return MessageCame(at, facts.topic, facts.payload)
         case steps.Resumed():
-            rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
             retries = facts.retries or snapshot.status == "failed"
             settled_too = retries and not facts.settled
-            return RunResumed(at, facts.crashed, *rest, retry_failed=settled_too, origin=facts.origin)
+            resumed = steps.Resumed(
+                crashed=facts.crashed,
+                limits=facts.limits,
+                fingerprint=facts.fingerprint,
+                pause=facts.pause,
+                shared_process=facts.shared_process,
+                origin=facts.origin,
+            )
+            return RunResumed(at, resumed, _shift(facts), facts.retries, settled_too)
         case steps.Stopped():
             is_final = facts.status == "cancelled"
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error, facts.usage or None, is_final)
@@ -173,8 +169,16 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             frame, inner = walked(plan, shifted(snapshot, facts), step)
             view = View(inner.state, frame)
             updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
-            run = (at, facts.run_id, facts.parent, step.seq - 1, updates, facts.fingerprint, facts.limits)
-            return BranchedOff(*run, step.frame, facts.pause, _shift(facts), facts.instructions, facts.origin)
+            branched = steps.Branched(
+                run_id=facts.run_id,
+                parent=facts.parent,
+                limits=facts.limits,
+                fingerprint=facts.fingerprint,
+                pause=facts.pause,
+                instructions=facts.instructions,
+                origin=facts.origin,
+            )
+            return BranchedOff(at, branched, updates, step.frame, _shift(facts))
         case steps.Removed():
             return SourceEvent(None, (REMOVED,))
         case _:
