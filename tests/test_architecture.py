@@ -59,7 +59,7 @@ ONE_DOOR = {
         "serve/inspector/driving.py",  # to show what a branch would change, which is not recorded
         "testing/stage.py",  # puts a run that was never recorded before a node
     },
-    "fold": {"runner/cached_snapshots.py"},  # the steps that another process recorded since
+    "fold": {"runner/cached_snapshots.py", "runner/run.py"},  # the steps that another process recorded since
 }
 """The modules that can import these. Packages that read logs fold freely."""
 READERS = ("databases", "engine", "history", "records", "stores")

@@ -16,7 +16,7 @@ BRANCHED = {
     "compile/binding.py call",
     "compile/compiler.py _node",
     "databases/postgres/writes.py many_steps",
-    "history/visits.py feed",
+    "records/visits.py feed",
     "records/bulk.py bulk",
     "runner/attempt.py run",
     "state/field_from_model.py field_type",

@@ -27,7 +27,6 @@ from graphengine.kernel import (
     RunFailed,
     StepRecorded,
     StoreCorrupt,
-    Visits,
     allows_unknown_cost,
     copy_of,
     life_of,
@@ -37,6 +36,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import DEPTH, Limits
 from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
+from graphengine.records.visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence

@@ -42,20 +42,21 @@ from graphengine.kernel import (
     Mapped,
     Node,
     NodeBegan,
-    Visits,
     Waiting,
     child_id,
     falls_back,
-    is_by_answer,
     path_of,
     without_items,
 )
+from graphengine.records.visit_tree import is_by_answer
+from graphengine.records.visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.kernel import Entry, Event, Result, Run, Step
+    from graphengine.kernel import Event, Result, Run, Step
+    from graphengine.records.visit_tree import Entry
 
 S = TypeVar("S")
 Out_co = TypeVar("Out_co", covariant=True, default=object)

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel import At, CountName, DrivenTime, Entry, RunInfo, Snapshot, Step, Store, Usage
+    from graphengine.kernel import At, CountName, RunInfo, Snapshot, Step, Store, Usage
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
+    from graphengine.records.visit_tree import DrivenTime, Entry
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
@@ -272,7 +273,7 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], St
     """Yield a row and its step, from a step on; for many consecutive items of a map, one row without a step."""
     from itertools import groupby
 
-    from graphengine.kernel import Visits
+    from graphengine.records.visits import Visits
 
     run = Visits.of(recorded.steps, recorded.start)
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
@@ -361,7 +362,8 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.terminal import when
-    from graphengine.kernel import Visits, falls_back, ops_of
+    from graphengine.kernel import falls_back, ops_of
+    from graphengine.records.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")

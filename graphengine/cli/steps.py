@@ -33,7 +33,6 @@ from graphengine.kernel import (
     are_offline,
     choices,
     dollars,
-    open_seconds,
     ops_of,
     outcome_of,
     own_name,
@@ -43,6 +42,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
+from graphengine.records.visit_tree import open_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

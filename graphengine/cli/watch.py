@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import Entry, NodeBegan, RunInfo, Snapshot, Store, Visits
+    from graphengine.kernel import NodeBegan, RunInfo, Snapshot, Store
     from graphengine.records.spending import SpentBelow
+    from graphengine.records.visit_tree import Entry
+    from graphengine.records.visits import Visits
 
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
@@ -98,7 +100,8 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.kernel import OVER, Visits, load_start, polled, status_of
+    from graphengine.kernel import OVER, load_start, polled, status_of
+    from graphengine.records.visits import Visits
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)

@@ -17,17 +17,16 @@ from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import AnswerRecord, is_removed
+from graphengine.engine.steps import AnswerRecord, Failed, Left, Node, is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
-from graphengine.history.visits import Visits
 from graphengine.stores.refusals import step_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import WaitRecord
+    from graphengine.engine.steps import Step, WaitRecord
     from graphengine.stores.base import InboxMessage, Loaded, RunInfo, RunStore
 
 At: TypeAlias = "int | str | tuple[str, int]"
@@ -203,8 +202,8 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
         UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
             node was entered again.
     """
-    done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
-    here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
+    done = _completed(await store.steps(run_id))
+    here = [(number, seq) for path, number, seq in done if path == node]
     found = [seq for number, seq in here if number == visit]
     if len(found) == 1:
         return found[0]
@@ -214,8 +213,22 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     if not here:
         from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
 
-        repair = did_you_mean(node, sorted({each.path for each in done}))
+        repair = did_you_mean(node, sorted({path for path, _, _ in done}))
     raise UnknownStep(text, where=f"run {run_id}", repair=repair)
+
+
+def _completed(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
+    """Return the path and number of each visit that has completed, and the seq of its last step."""
+    done: list[tuple[str, int, int]] = []
+    left: dict[tuple[str, str, int], int] = {}
+    for step in steps:
+        place = step.frame, step.node, step.visit
+        if isinstance(step.data, Node) or (isinstance(step.data, Failed) and not step.data.has_failed):
+            left[place] = len(done)
+            done.append((step.path, step.visit, step.seq))
+        elif isinstance(step.data, Left) and place in left:  # its edge was chosen later
+            done[left[place]] = (step.path, step.visit, step.seq)
+    return done
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
@@ -233,29 +246,13 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     except StoreTooNew:
         raise
     except Exception as error:
-        raise _unfoldable(run_id, error) from error
+        raise unfoldable(run_id, error) from error
     _check(found, loaded.info)
     return found
 
 
-async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
-    """Load the visits of a run up to a step, by default the last one.
-
-    Raises:
-        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
-    """
-    steps = await store.steps(run_id, 0, seq)
-    if steps and is_removed(steps[-1]):
-        raise step_removed(run_id, steps[-1].seq)
-    try:
-        found = Visits.of(steps)
-        check_sound(found.snapshot)
-    except Exception as error:
-        raise _unfoldable(run_id, error) from error
-    return found
-
-
-def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
+def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
+    """Return the error of a log that does not fold."""
     return StoreCorrupt(
         f"the log of run {run_id} does not fold: {type(error).__name__}: {error}",
         where=f"run {run_id}",

@@ -10,7 +10,8 @@ from graphengine.kernel import Snapshot, copy_of, evolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Entry, JsonValue, Step
+    from graphengine.kernel import JsonValue, Step
+    from graphengine.records.visit_tree import Entry
 
 
 class States:

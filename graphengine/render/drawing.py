@@ -36,8 +36,9 @@ from graphengine.render.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel import Place, Step
+    from graphengine.kernel import Step
     from graphengine.kernel.definitions import GraphSpec, NodeSpec
+    from graphengine.records.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.parts import Detail, Tone
     from graphengine.render.scopes import Fold, Scope, Spot

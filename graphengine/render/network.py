@@ -18,8 +18,9 @@ from graphengine.render.trace import trace_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Place, Step
+    from graphengine.kernel import Step
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.records.visit_tree import Place
     from graphengine.render.scopes import Scope
     from graphengine.render.trace import Trace
 

@@ -16,7 +16,8 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, Place, Snapshot, WaitRecord
+    from graphengine.kernel import Frame, Snapshot, WaitRecord
+    from graphengine.records.visit_tree import Place
     from graphengine.render.scopes import Spot
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.kernel import Place
 from graphengine.kernel.definitions import END, START
+from graphengine.records.visit_tree import Place
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import SEVEREST

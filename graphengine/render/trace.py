@@ -1,6 +1,6 @@
 """What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it is.
 
-Visits are read by `graphengine.history.visits`. Visits in a nested graph count at its place, regardless of the visit,
+Visits are read by `graphengine.records.visits`. Visits in a nested graph count at its place, regardless of the visit,
 arm or item to which they belong. The edge that a step took is identified by its source, target and label. If several
 edges share these, the number of conditions checked before one held distinguishes them.
 """
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import Attempt, Failed, Node, Shift, Visits, falls_back, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Shift, falls_back, usage_of
 from graphengine.kernel.definitions import START
+from graphengine.records.visits import Visits
 from graphengine.render.amounts import Account
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import states_of
@@ -25,7 +26,8 @@ from graphengine.render.words import counted, times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Entry, Place, Snapshot, Step, TakenEdge
+    from graphengine.kernel import Snapshot, Step
+    from graphengine.records.visit_tree import Entry, Place, TakenEdge
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState
     from graphengine.render.scopes import Scope, Spot

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn
 import msgspec
 
 from graphengine.engine.claim import Stop
+from graphengine.engine.fold import fold
 from graphengine.engine.steps import OVER, AnswerRecord
 from graphengine.errors import (
     DefinitionError,
@@ -29,7 +30,6 @@ from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.changes import poke, polled
 from graphengine.history.load import load_snapshot, posted_in, waits_of
-from graphengine.history.visits import Visits
 from graphengine.runner import opening
 from graphengine.runner.answers import answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
@@ -399,14 +399,13 @@ class Run(Generic[S, Out_co]):
         """Yield what another process records after a seq, until the run is over, or lives here."""
         store = self._lives.shared.store
         info = await store.info(self.id)
-        visits = Visits(await load_snapshot(store, self.id, info.seq), keeps=False)  # not at a later step
-        snapshot = visits.snapshot
+        snapshot = await load_snapshot(store, self.id, info.seq)  # not at a later step
         reported: tuple[object, ...] = ()
         async with aclosing(polled(store, info, after)) as polls:
             async for row, steps, snapshot.posted in polls:
                 for step in steps:
                     if step.seq > snapshot.seq:
-                        visits.feed(step)
+                        fold((step,), snapshot)
                     yield StepRecorded(step.seq, step)
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):

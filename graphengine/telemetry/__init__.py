@@ -1,7 +1,7 @@
 """OpenTelemetry: one trace a run, metrics, made from the steps that a process records.
 
 `Runner(telemetry=Telemetry())` switches it on. `trace` folds the steps of one run into spans, with the read model of
-`graphengine.history.visits`; `place` names the span of an attempt by its position in the run, so that every process
+`graphengine.records.visits`; `place` names the span of an attempt by its position in the run, so that every process
 gives it the same id; `spans` creates spans with those ids; `metrics` has the instruments; `names` the names of
 attributes.
 

@@ -43,17 +43,16 @@ from graphengine.kernel import (
     Resumed,
     Started,
     StoreError,
-    Visits,
     Waiting,
     children,
     decode_snapshot,
     encode_snapshot,
     is_settled,
-    load_visits,
     spent_since,
     usage_of,
     without_items,
 )
+from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, key_around, see_resumes
@@ -67,20 +66,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.kernel import (
-        Entry,
-        FailureRecord,
-        Frame,
-        Milestone,
-        OpenRun,
-        RunInfo,
-        Snapshot,
-        Step,
-        Store,
-        Visit,
-        WaitTime,
-    )
+    from graphengine.kernel import FailureRecord, Frame, OpenRun, RunInfo, Snapshot, Step, Store
     from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.records.visit_tree import Entry, Milestone, Visit, WaitTime
     from graphengine.telemetry.work import Described
 
 log = logging.getLogger("graphengine.telemetry")

@@ -20,7 +20,9 @@ from graphengine.kernel.definitions import END, FAIL
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.kernel import RunStatus, TakenEdge, Track, Visit, Visits
+    from graphengine.kernel import RunStatus
+    from graphengine.records.visit_tree import TakenEdge, Track, Visit
+    from graphengine.records.visits import Visits
 
 _WORD: Final = re.compile(r"[^\s\[\]()|]+|[\[\]()|]")
 _ENDS: Final[dict[RunStatus, str]] = {

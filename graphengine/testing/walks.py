@@ -13,10 +13,10 @@ from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.kernel import CompileError, Failed, InputError, Node, RunFailed, RunStatus, without_items
-from graphengine.kernel import Visits as Run
 from graphengine.kernel.definitions import Compiled, compiled, given_in
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
+from graphengine.records.visits import Visits as Run
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
 from graphengine.testing.done import EdgeTaken
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.kernel import Ending, Failure, Result, Step
-    from graphengine.kernel import Visit as Visited
     from graphengine.kernel.definitions import Limits, Plan
     from graphengine.models.base import Request, Response
+    from graphengine.records.visit_tree import Visit as Visited
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S")

@@ -20,7 +20,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import UnknownRun
 from graphengine.history.changes import Polled
 from graphengine.history.load import load_snapshot
-from graphengine.history.visits import Visits
+from graphengine.records.visits import Visits
 from graphengine.stores.base import RunInfo
 from tests.cli.programs import GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain

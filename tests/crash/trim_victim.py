@@ -19,7 +19,7 @@ from graphengine.databases.postgres import doctor as postgres_doctor
 from graphengine.databases.postgres import removal as postgres_removal
 from graphengine.databases.sqlite import doctor as sqlite_doctor
 from graphengine.databases.sqlite import removal as sqlite_removal
-from graphengine.history.load import load_visits
+from graphengine.records.visits import load_visits
 from tests.crash.in_turn import dies
 
 PLACE = sys.argv[1]

@@ -10,10 +10,9 @@ import pytest
 
 from graphengine.engine.fold import fold
 from graphengine.errors import StoreCorrupt
-from graphengine.history.load import load_visits
-from graphengine.history.visits import Visits
 from graphengine.records.export import import_run, read_file
 from graphengine.records.states import States
+from graphengine.records.visits import Visits, load_visits
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.record import FOLDER
 
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.steps import Step
-from tests.history.test_visits import agree, log_of
 from tests.kit.scenario import pages
+from tests.records.test_visit_trees import agree, log_of
 
 FILES = sorted(FOLDER.glob("format_1/*.json"))
 

@@ -15,10 +15,10 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import removed
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import DefinitionError, UnknownStep
-from graphengine.history.load import load_visits
 from graphengine.records.export import export_run, import_run
 from graphengine.records.replay.replay import replay
 from graphengine.records.spending import Spent, spending
+from graphengine.records.visits import load_visits
 from graphengine.worker.retention import Removed, Remover
 from tests.kit.facts import made_step
 

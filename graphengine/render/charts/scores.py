@@ -24,8 +24,10 @@ from graphengine.render.trace import standing, visits_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Entry, Place, Snapshot, Step, Track, Visits
+    from graphengine.kernel import Snapshot, Step
     from graphengine.kernel.definitions import GraphSpec, Path
+    from graphengine.records.visit_tree import Entry, Place, Track
+    from graphengine.records.visits import Visits
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.scopes import Scope
 

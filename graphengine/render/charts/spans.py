@@ -1,6 +1,6 @@
 """The times of a run's visits, as spans in rows, one row per path.
 
-`graphengine.history.visits` reads the visits, their waits, and the maps and graphs inside them.
+`graphengine.records.visits` reads the visits, their waits, and the maps and graphs inside them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from graphengine.kernel import Entry, Milestone, Nested, Snapshot, Visit, Visits, WaitTime
+    from graphengine.kernel import Snapshot
+    from graphengine.records.visit_tree import Entry, Milestone, Nested, Visit, WaitTime
+    from graphengine.records.visits import Visits
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
 """Successful `work`, a `failed` attempt, the result of a `fallback`, a `wait` for a person, a message or a time, the

@@ -22,8 +22,8 @@ from graphengine.serve.inspector.documents import Arrow, Box, Picture
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from graphengine.kernel import Place
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.records.visit_tree import Place
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Box as Part
     from graphengine.render.parts import Detail

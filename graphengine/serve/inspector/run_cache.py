@@ -28,7 +28,6 @@ from graphengine.kernel import (
     Stopped,
     StoreError,
     UnknownRun,
-    Visits,
     Waiting,
     children_in,
     clipped,
@@ -40,6 +39,7 @@ from graphengine.kernel import (
     outcome_of,
     usage_of,
 )
+from graphengine.records.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.serve.inspector.documents import Chart, Row
@@ -48,8 +48,9 @@ from graphengine.serve.inspector.pictures import GraphLayout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Entry, JsonValue, RunInfo, Step, Store
+    from graphengine.kernel import JsonValue, RunInfo, Step, Store
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.records.visit_tree import Entry
     from graphengine.render.place_states import PlaceState
     from graphengine.render.trace import Counted
 

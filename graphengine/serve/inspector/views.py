@@ -82,10 +82,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel import Entry, RunInfo, Store, Visit
     from graphengine.kernel import Page as Words
+    from graphengine.kernel import RunInfo, Store
     from graphengine.kernel.stores import InboxMessage
     from graphengine.records.json_document import Runs, SpendingOfRun
+    from graphengine.records.visit_tree import Entry, Visit
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache

@@ -25,7 +25,6 @@ from graphengine.kernel import (
     Snapshot,
     StepRecorded,
     UnknownRun,
-    Visits,
     load_now,
     load_snapshot,
     opened,
@@ -34,6 +33,7 @@ from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
+from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
 from graphengine.serve.service.following import answer, followed, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in

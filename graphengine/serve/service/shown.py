@@ -33,7 +33,6 @@ from graphengine.kernel import (
     Recorded,
     Snapshot,
     StepRecorded,
-    Visits,
     digest_of_call,
     opened,
     path_of,
@@ -41,6 +40,7 @@ from graphengine.kernel import (
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
+from graphengine.records.visits import Visits
 from graphengine.serve.service.following import open_in
 
 if TYPE_CHECKING:

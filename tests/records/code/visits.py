@@ -1,7 +1,7 @@
 from graphengine.engine.fold import fold
-from graphengine.history.visits import Visits
 from graphengine.records.export import read_file
 from graphengine.records.states import States
+from graphengine.records.visits import Visits
 from tests.kit.facts import altered, made_step
 from tests.kit.record import FOLDER
 from tests.kit.scenario import Scenario, pages, played

@@ -13,30 +13,41 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.engine.fold import evolve
-from graphengine.engine.phases import Collecting, Ended, Forked, GivenUp, Inside, Leaving
-from graphengine.engine.snapshot import ROOT, Snapshot, sub_id
-from graphengine.engine.steps import (
+from graphengine.kernel import (
+    ROOT,
     Answered,
     Attempt,
     AttemptEnded,
     Branched,
+    Collecting,
     Decided,
+    Ended,
     Entered,
     Failed,
+    Forked,
+    GivenUp,
+    Inside,
     Item,
     Joined,
+    Leaving,
     Left,
     Node,
     Removed,
     Resumed,
     Shift,
+    Snapshot,
     Started,
     Stopped,
+    check_sound,
+    evolve,
+    is_removed,
     outcome_of,
+    sub_id,
+    unfoldable,
 )
-from graphengine.graph.options import END, FAIL, START
-from graphengine.history.visit_tree import (
+from graphengine.kernel.definitions import END, FAIL, START
+from graphengine.kernel.stores import step_removed
+from graphengine.records.visit_tree import (
     DrivenTime,
     Entry,
     Milestone,
@@ -55,8 +66,7 @@ from graphengine.history.visit_tree import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import Frame, RunStore, Step
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "unknown")
@@ -302,3 +312,20 @@ class Visits:
             edge.to = [names.get(target, target) for target in edge.to]
         for visit, names in visits:
             visit.node = names.get(visit.node, visit.node)
+
+
+async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
+    """Load the visits of a run up to a step, by default the last one.
+
+    Raises:
+        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+    """
+    steps = await store.steps(run_id, 0, seq)
+    if steps and is_removed(steps[-1]):
+        raise step_removed(run_id, steps[-1].seq)
+    try:
+        found = Visits.of(steps)
+        check_sound(found.snapshot)
+    except Exception as error:
+        raise unfoldable(run_id, error) from error
+    return found

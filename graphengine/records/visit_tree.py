@@ -1,6 +1,6 @@
 """The parts of a run's read model: tracks, visits, edges, waits, driven time, what is known about each step.
 
-`graphengine.history.visits` builds them from recorded steps, and updates them with each further step.
+`graphengine.records.visits` builds them from recorded steps, and updates them with each further step.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.engine.steps import Answered, Attempt, AttemptEnded, Node, Recorded
-from graphengine.errors import EffectUnknown, WaitTimeout
+from graphengine.kernel import Answered, Attempt, AttemptEnded, EffectUnknown, Node, Recorded, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.snapshot import Frame, FrameKind
-    from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step
+    from graphengine.kernel import FailureRecord, Frame, FrameKind, Kind, RunStatus, Step
 
 _UNANSWERED: Final = (WaitTimeout.code, EffectUnknown.code)
 Place: TypeAlias = tuple[tuple[str, str], ...]

@@ -16,7 +16,7 @@ from graphengine.engine.phases import Collecting, Inside
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
-from graphengine.history.visits import Visits
+from graphengine.records.visits import Visits
 from tests.kit.drive import Drive
 from tests.kit.fork_graphs import outcome
 from tests.kit.graphs import cases
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Visit
+    from graphengine.records.visit_tree import Visit
 
 
 def log_of(path: Path) -> Sequence[Step]:
