@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
+from graphengine.agents.node_scope import Question
 from graphengine.agents.prompts import as_text
-from graphengine.kernel import DefinitionError, Question, utf8_text
+from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
 
 if TYPE_CHECKING:

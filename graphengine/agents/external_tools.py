@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from pydantic_core import to_json
 
 from graphengine.agents.arguments import Signature, misfits
+from graphengine.agents.node_scope import Question
 from graphengine.agents.records import ToolOutcome, outcome_of
 from graphengine.agents.runtime import runtime_here
 from graphengine.agents.tools import Tool
-from graphengine.kernel import DefinitionError, Question, clipped
+from graphengine.kernel import DefinitionError, clipped
 from graphengine.kernel.definitions import Answers, none_for_ever
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.node_scope import Question
 from graphengine.agents.runtime import runtime_here
-from graphengine.kernel import GraphEngineError, Question, StepResult
+from graphengine.kernel import GraphEngineError, StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

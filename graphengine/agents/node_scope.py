@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from graphengine.kernel import FROM_THREAD, TOOL_CALL, Context, in_thread, journal_of
+from graphengine.kernel import (
+    ASKED,
+    FROM_THREAD,
+    TOOL_CALL,
+    Context,
+    Noted,
+    Recorded,
+    WaitRecord,
+    digest_of_call,
+    in_thread,
+    journal_of,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -14,9 +26,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.kernel import (
-        AsksPerson,
         AttemptFacts,
         Effecting,
+        JsonObject,
         JsonValue,
         StepJournal,
         StepResult,
@@ -24,6 +36,35 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to a person, or the call of a tool that another program executes.
+
+    Attributes:
+        text: Its text.
+        schema: The JSON Schema of the answer.
+        read: Returns the answer of a record, or raises a `ValidationError`.
+        timeout_seconds: How long to wait for the answer; None to wait for ever.
+        default: The record of the answer after that time.
+        call: For a tool: its name as `tool`, its `arguments`, and `parameters`, the JSON Schema of these.
+    """
+
+    text: str
+    schema: Mapping[str, JsonValue]
+    read: Callable[[object], object]
+    timeout_seconds: float | None
+    default: JsonValue
+    call: JsonObject | None = None
+
+
+class AsksPerson(Protocol):
+    """Makes a question."""
+
+    def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
+        """Return the question; None if none is to be asked, which cannot be if it was asked already."""
+        ...
 
 
 class NodeScope:
@@ -114,9 +155,37 @@ class NodeScope:
         """Return whether the next such sleep is recorded, and is over."""
         return self.work.is_over("sleep", what)
 
+    async def record_usage(self) -> None:
+        """Record what was used apart from recorded work: an attempt that halts ends without a step."""
+        if usage := self.attempt.usage:
+            self.attempt.usage, now = None, self.around.now()
+            failed = Recorded(key="", name="failed calls", value=None, usage=usage)
+            await self.around.host.note(Noted(self.attempt.task, now, now, failed, 0))
+
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
-        return await self.work.approved(identity, record, ask)
+        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded.
+
+        While the question is made, the attempt does not end, so that several questions are asked together.
+        """
+        work, guard = self.work, self.around.guard
+        place = work.key_of("ask", digest_of_call("ask", ([identity, None],), {}))
+        was_asked = place in self.frame.recorded_results or f"{ASKED}{place}" in self.frame.recorded_results
+        if not was_asked and work.has_begun(*record):
+            return None
+        work.in_flight.began(place, "a question")
+        try:
+            question = await ask(was_asked=was_asked)
+        finally:
+            work.in_flight.ended(place)
+        if question is None:
+            return None
+        text, schema, call = question.text, question.schema, question.call or {}
+        if guard is not None:
+            text, schema, call = guard.hide(text), guard.hide(schema), guard.hide(call)
+        wait = WaitRecord(kind="tool" if call else "ask", question=text, facts=call, schema=schema)
+        if question.timeout_seconds is not None:
+            wait.due, wait.default = self.around.wall() + question.timeout_seconds, question.default
+        return await work.wait_at(place, wait, question)
 
     async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
         """Call a blocking function in the given threads, else in the runner's thread pool.

@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens, Settle
-    from graphengine.kernel import AsksPerson, Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
+    from graphengine.agents.node_scope import AsksPerson
+    from graphengine.kernel import Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
     from graphengine.kernel.definitions import Effect, Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -173,7 +174,7 @@ class RunRuntime(NodeScope):
 
     async def halt(self) -> None:
         """Record what failed calls used, and end the attempt. Never returns; recorded work is kept."""
-        await self.work.record_usage()
+        await self.record_usage()
         await self.work.halt()
 
     async def sleep_for(self, seconds: float, what: str, *, keeps_slot: bool = False) -> None:

@@ -135,8 +135,9 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.kernel import load_now, load_snapshot, load_start
+    from graphengine.kernel import load_now, load_snapshot
     from graphengine.records.spending import spent_below
+    from graphengine.records.visits import load_start
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await (load_now(store, run_id) if at is None else load_snapshot(store, run_id, at))

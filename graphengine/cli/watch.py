@@ -100,8 +100,8 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.kernel import OVER, load_start, polled, status_of
-    from graphengine.records.visits import Visits
+    from graphengine.kernel import OVER, polled, status_of
+    from graphengine.records.visits import Visits, load_start
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)

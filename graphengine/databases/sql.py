@@ -47,9 +47,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.leases import LeaseThread
+    from graphengine.databases.snapshots import Tail
     from graphengine.kernel import Append, JsonValue, Page, QueueLimits, RunInfo, Status, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, StopMark, Tail
+    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, StopMark
 
 P = ParamSpec("P")
 T = TypeVar("T")

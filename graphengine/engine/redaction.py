@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 from pydantic_core import from_json
 
 from graphengine.engine.graph_migration import shifted
@@ -140,27 +139,7 @@ def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:
     return scrubbed(record, worth_scrubbing(_texts(plan, snapshot, step)))
 
 
-def encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
-    """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
-
-    Raises:
-        SecretKeyWrong: The graph has another key.
-    """
-    state = _written_state(plan, snapshot, step)
-    if state is None or not any(op[1] in state.secrets for op in step.update):
-        return step
-    return replace(step, update=[_encrypted(state, op) for op in step.update])
-
-
-def _encrypted(state: StateType[Any], op: Op) -> Op:
-    """Return an operation, encrypted again if it sets a secret field. Secret fields have no other operations."""
-    cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
-    if cipher is None or op[0] != "set":
-        return op
-    return ("set", op[1], cipher.seal(op[1], cipher.unseal(op[1], op[2])))
-
-
-def _written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
+def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
     """Return the state type that a step's update belongs to; None if today's graph has no such graph or node."""
     facts = step.data
     if isinstance(facts, Started):
@@ -200,7 +179,7 @@ def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[A
 def _texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
     """Return the clear texts of all secrets: those that the run holds, and those that the step writes."""
     yield from _held(plan, snapshot)
-    state = _written_state(plan, snapshot, step)
+    state = written_state(plan, snapshot, step)
     if state is not None:
         yield from _texts_in(state, Frame(values={op[1]: op[2] for op in step.update if op[0] == "set"}))
 

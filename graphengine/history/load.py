@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -173,20 +172,6 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
         return snapshot_of(await store.load(run_id, at), run_id)
     repair = "give the seq of a step, or a node's path and visit, as ('review', 2) or 'review:2'"
     raise InputError(f"a step is given as {at!r}", where=f"run {run_id}", repair=repair)
-
-
-async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
-    """Load the snapshot after the step behind which a reader begins; None if it begins with the first step.
-
-    It does so too if retention has removed that step: what is left of those before the next snapshot is little.
-
-    Raises:
-        UnknownRun; StoreCorrupt: The log does not fold.
-    """
-    if seq > 0:
-        with suppress(UnknownStep):
-            return await load_snapshot(store, run_id, seq)
-    return None
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:

@@ -29,6 +29,7 @@ from graphengine.engine.lookup import plan_of as plan_of
 from graphengine.engine.lookup import view_of as view_of
 from graphengine.engine.map_items import is_settled as is_settled
 from graphengine.engine.map_items import lost_parts as lost_parts
+from graphengine.engine.phases import ASKED as ASKED
 from graphengine.engine.phases import BEGUN as BEGUN
 from graphengine.engine.phases import Collecting as Collecting
 from graphengine.engine.phases import Ended as Ended
@@ -49,7 +50,7 @@ from graphengine.engine.ready import of_limit as of_limit
 from graphengine.engine.ready import ready as ready
 from graphengine.engine.ready import spent as spent
 from graphengine.engine.redaction import Redactor as Redactor
-from graphengine.engine.redaction import encrypted_today as encrypted_today
+from graphengine.engine.redaction import written_state as written_state
 from graphengine.engine.redaction import hidden as hidden
 from graphengine.engine.session import Session as Session
 from graphengine.engine.snapshot import AttemptId as AttemptId
@@ -179,7 +180,6 @@ from graphengine.history.load import Wait as Wait
 from graphengine.history.load import graph_spec_of as graph_spec_of
 from graphengine.history.load import load_now as load_now
 from graphengine.history.load import load_snapshot as load_snapshot
-from graphengine.history.load import load_start as load_start
 from graphengine.history.load import posted_in as posted_in
 from graphengine.history.load import unfoldable as unfoldable
 from graphengine.history.load import wait_of as wait_of
@@ -238,10 +238,8 @@ from graphengine.runner.runner import Runner as Runner
 from graphengine.runner.runner import as_shown as as_shown
 from graphengine.runner.runner import ask_anew as ask_anew
 from graphengine.runner.runner import lives_of as lives_of
-from graphengine.runner.scope import AsksPerson as AsksPerson
 from graphengine.runner.scope import AttemptFacts as AttemptFacts
 from graphengine.runner.scope import CURRENT as CURRENT
-from graphengine.runner.scope import Question as Question
 from graphengine.runner.scope import StepResult as StepResult
 from graphengine.runner.starters import children_in as children_in
 from graphengine.runner.threads import CallOutcome as CallOutcome

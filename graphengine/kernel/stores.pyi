@@ -1,5 +1,6 @@
 from graphengine.stores.base import DEFAULT_QUEUE as DEFAULT_QUEUE
 from graphengine.stores.base import LARGEST_PRIORITY as LARGEST_PRIORITY
+from graphengine.stores.base import MIN_ROWS as MIN_ROWS
 from graphengine.stores.base import PAGE_LIMIT as PAGE_LIMIT
 from graphengine.stores.base import ClaimedRun as ClaimedRun
 from graphengine.stores.base import ClaimQuery as ClaimQuery
@@ -29,7 +30,6 @@ from graphengine.stores.refusals import tree_stopped as tree_stopped
 from graphengine.stores.refusals import unknown_run as unknown_run
 from graphengine.stores.refusals import unknown_step as unknown_step
 from graphengine.stores.senders import SENDERS as SENDERS
-from graphengine.stores.snapshots import Tail as Tail
 from graphengine.stores.summaries import begun_as as begun_as
 from graphengine.stores.summaries import summary_text as summary_text
 from graphengine.stores.summaries import wait_words as wait_words

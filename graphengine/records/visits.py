@@ -9,6 +9,7 @@ Nodes have their present names: where a step renames some, earlier visits and ed
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -38,9 +39,11 @@ from graphengine.kernel import (
     Snapshot,
     Started,
     Stopped,
+    UnknownStep,
     check_sound,
     evolve,
     is_removed,
+    load_snapshot,
     outcome_of,
     sub_id,
     unfoldable,
@@ -329,3 +332,17 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
     except Exception as error:
         raise unfoldable(run_id, error) from error
     return found
+
+
+async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
+    """Load the snapshot after the step behind which a reader begins; None if it begins with the first step.
+
+    It does so too if retention has removed that step: what is left of those before the next snapshot is little.
+
+    Raises:
+        UnknownRun; StoreCorrupt: The log does not fold.
+    """
+    if seq > 0:
+        with suppress(UnknownStep):
+            return await load_snapshot(store, run_id, seq)
+    return None

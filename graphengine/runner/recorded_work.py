@@ -20,7 +20,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from msgspec import UNSET
 from pydantic_core import to_json
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect
     from graphengine.graph.question import Answers
-    from graphengine.runner.scope import AsksPerson, AttemptFacts, Question
+    from graphengine.runner.scope import AttemptFacts
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
@@ -116,6 +116,13 @@ class Effecting(Generic[T]):
     reread: Callable[[Any], T]
     given: Mapping[str, object] = field(default_factory=dict)
     cut_off: Callable[[T], BaseException | None] | None = None
+
+
+class ReadsAnswer(Protocol):
+    """The type of an answer."""
+
+    def read(self, record: Any, /) -> Any:  # noqa: ANN401 - JSON, and of that type
+        """Return the answer of a record, or raise a `ValidationError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +400,7 @@ class StepJournal:
         question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
         wait = WaitRecord(kind="unknown", question=question, schema=_DECISION)
         try:
-            decision = await self._wait_at(key, wait, Decisions(effect.read))
+            decision = await self.wait_at(key, wait, Decisions(effect.read))
         except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
             raise unknown from why
         if decision == "fail":
@@ -496,13 +503,6 @@ class StepJournal:
             repair = WAIT_ELSEWHERE
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
-    async def record_usage(self) -> None:
-        """Record what was used apart from recorded work: an attempt that halts ends without a step."""
-        if usage := self._attempt.usage:
-            self._attempt.usage, now = None, self._services.now()
-            failed = Recorded(key="", name="failed calls", value=None, usage=usage)
-            await self._services.host.note(Noted(self._task, now, now, failed, 0))
-
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
         self._attempt.check_not_over("an agent")
@@ -597,38 +597,9 @@ class StepJournal:
 
     def wait_for(self, wait: WaitRecord, digest: str, answers: Answers | None, name: str | None = None) -> Any:  # noqa: ANN401 - as `wait`
         """Return the answer to a wait as `wait` does, with the digest of what distinguishes it."""
-        return self._wait_at(self.key_of(wait.kind, digest), wait, answers, name)
+        return self.wait_at(self.key_of(wait.kind, digest), wait, answers, name)
 
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Return a person's answer; None if nothing is asked: see `graphengine.runner.scope.Scope`.
-
-        While the question is made, the attempt does not end, so that several questions are asked together.
-        """
-        place, recorded_results = (
-            self.key_of("ask", digest_of_call("ask", ([identity, None],), {})),
-            self._frame.recorded_results,
-        )
-        was_asked = place in recorded_results or f"{ASKED}{place}" in recorded_results
-        if not was_asked and self.has_begun(*record):
-            return None
-        self.in_flight.began(place, "a question")
-        try:
-            question = await ask(was_asked=was_asked)
-        finally:
-            self.in_flight.ended(place)
-        if question is None:
-            return None
-        text, schema, call = question.text, question.schema, question.call or {}
-        if self._guard is not None:
-            text, schema, call = self._guard.hide(text), self._guard.hide(schema), self._guard.hide(call)
-        wait = WaitRecord(kind="tool" if call else "ask", question=text, facts=call, schema=schema)
-        if question.timeout_seconds is not None:
-            wait.due, wait.default = self._services.wall() + question.timeout_seconds, question.default
-        return await self._wait_at(place, wait, question)
-
-    async def _wait_at(
-        self, place: str, wait: WaitRecord, answers: Answers | Question | Decisions | None, name: str | None = None
-    ) -> Any:  # noqa: ANN401 - of the type of the answer
+    async def wait_at(self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None = None) -> Any:  # noqa: ANN401 - of the type of the answer
         """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
         self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past, Result
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonObject, JsonValue
+    from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
 
 
@@ -55,35 +55,6 @@ class StepResult:
     size_bytes: int
     usage: Usage | None = None
     by: ModelCaller | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question to a person, or the call of a tool that another program executes.
-
-    Attributes:
-        text: Its text.
-        schema: The JSON Schema of the answer.
-        read: Returns the answer of a record, or raises a `ValidationError`.
-        timeout_seconds: How long to wait for the answer; None to wait for ever.
-        default: The record of the answer after that time.
-        call: For a tool: its name as `tool`, its `arguments`, and `parameters`, the JSON Schema of these.
-    """
-
-    text: str
-    schema: Mapping[str, JsonValue]
-    read: Callable[[object], object]
-    timeout_seconds: float | None
-    default: JsonValue
-    call: JsonObject | None = None
-
-
-class AsksPerson(Protocol):
-    """Makes a question."""
-
-    def __call__(self, *, was_asked: bool) -> Awaitable[Question | None]:
-        """Return the question; None if none is to be asked, which cannot be if it was asked already."""
-        ...
 
 
 _SIZES: Final = Sizes()

@@ -29,6 +29,8 @@ Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
 """How many runs a page has unless its limit is given."""
+MIN_ROWS: Final = 256
+"""How many steps after a snapshot the next one is made at the earliest."""
 DEFAULT_QUEUE: Final = "default"
 """The queue of runs that were started without one."""
 LARGEST_PRIORITY: Final = 1_000_000

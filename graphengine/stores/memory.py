@@ -26,6 +26,7 @@ from graphengine.engine.steps import Branched, Started, is_removed, removed
 from graphengine.errors import RunIsDriven
 from graphengine.state.encoded import encode, items_of
 from graphengine.stores.base import (
+    MIN_ROWS,
     PAGE_LIMIT,
     ClaimedRun,
     Count,
@@ -50,7 +51,6 @@ from graphengine.stores.refusals import (
     unknown_run,
     unknown_step,
 )
-from graphengine.stores.snapshots import MIN_ROWS
 from graphengine.stores.words import has_all, input_text, sought_words
 
 if TYPE_CHECKING:

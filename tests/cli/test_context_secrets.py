@@ -17,9 +17,10 @@ from pydantic import BaseModel, SecretStr
 pytest.importorskip("cryptography")
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
+from graphengine.agents.node_scope import Question
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.records import event_document
-from graphengine.runner.scope import Question, StepResult
+from graphengine.runner.scope import StepResult
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY
 from tests.cli.test_secrets_never_seen import files_of, seen_in

@@ -26,11 +26,10 @@ import jsonschema  # noqa: F401 - here, so that no child has to import it
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, Run, Runner, ask, value
-from graphengine.databases import long_texts
+from graphengine.databases import long_texts, snapshots
 from graphengine.databases.sqlite import SQLiteStore, direct
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import add
-from graphengine.stores import snapshots
 from graphengine.stores.base import ClaimQuery, QueueLimits, StoredSchedule
 from tests.kit.crash_points import CrashPoints, Point
 from tests.kit.runs import alone

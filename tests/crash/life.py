@@ -26,10 +26,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
-from graphengine.databases import long_texts
+from graphengine.databases import long_texts, snapshots
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.reducers import add, extend
-from graphengine.stores import snapshots
 from graphengine.stores.base import Append
 
 RUN = "life"

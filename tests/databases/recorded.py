@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner, ask
-from graphengine.databases import long_texts
+from graphengine.databases import long_texts, snapshots
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
@@ -24,7 +24,6 @@ from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import add, append
-from graphengine.stores import snapshots
 from graphengine.stores.base import RunInfo
 from tests.kit.facts import resaid
 

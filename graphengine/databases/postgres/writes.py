@@ -15,10 +15,10 @@ from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.row_json import read_summary
+from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed, folded
 from graphengine.kernel import RunIsDriven, encode_step
 from graphengine.kernel.stores import (
-    Tail,
     input_text,
     lease_lost,
     not_dense,

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import MET_BYTES
+from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
@@ -21,7 +22,6 @@ from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 from graphengine.kernel import RunIsDriven, UnknownRun
 from graphengine.kernel.stores import (
     DEFAULT_QUEUE,
-    Tail,
     lease_lost,
     not_dense,
     run_exists,

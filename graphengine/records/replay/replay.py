@@ -25,13 +25,13 @@ from graphengine.kernel import (
     StaleEvent,
     Started,
     StoreCorrupt,
-    encrypted_today,
     evolve,
     fingerprint_of,
     hidden,
     marks_in,
     outcome_of,
     sub_id,
+    written_state,
 )
 from graphengine.kernel.definitions import compiled
 from graphengine.records.export import Exported
@@ -48,8 +48,8 @@ from graphengine.records.replay.step_diff import REASON, StepDifference, plain, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Decided, Frame, JsonValue, Step
-    from graphengine.kernel.definitions import GraphDefinition, GraphSpec, NodeSpec, Plan
+    from graphengine.kernel import Decided, Frame, JsonValue, Op, Step
+    from graphengine.kernel.definitions import GraphDefinition, GraphSpec, NodeSpec, Plan, StateType
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"
@@ -156,7 +156,7 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
     marked = frozenset(key for step in steps for key in marks_in(step))
     replayer = _Replayer(plan, graph_specs, marked, marked & frozenset(_keys(plan)))
     for recorded in steps:
-        step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
+        step = _encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if isinstance(step.data, Started) and step.data.graph != plan.graph:
             message = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
             raise GraphChanged(message, where="step 1", repair=f"pass the graph named {step.data.graph!r}")
@@ -341,3 +341,23 @@ def _shared(step: Step, fields: set[str] | None) -> Step:
     if isinstance(facts, Started):
         facts = replace(facts, version=0, fingerprint="", limits={})
     return replace(step, data=facts, update=[op for op in step.update if op[1] in fields])
+
+
+def _encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
+    """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
+
+    Raises:
+        SecretKeyWrong: The graph has another key.
+    """
+    state = written_state(plan, snapshot, step)
+    if state is None or not any(op[1] in state.secrets for op in step.update):
+        return step
+    return replace(step, update=[_encrypted(state, op) for op in step.update])
+
+
+def _encrypted(state: StateType[Any], op: Op) -> Op:
+    """Return an operation, encrypted again if it sets a secret field. Secret fields have no other operations."""
+    cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
+    if cipher is None or op[0] != "set":
+        return op
+    return ("set", op[1], cipher.seal(op[1], cipher.unseal(op[1], op[2])))

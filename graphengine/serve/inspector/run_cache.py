@@ -34,12 +34,11 @@ from graphengine.kernel import (
     encode_step,
     falls_back,
     graph_spec_of,
-    load_start,
     ops_of,
     outcome_of,
     usage_of,
 )
-from graphengine.records.visits import Visits
+from graphengine.records.visits import Visits, load_start
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.serve.inspector.documents import Chart, Row

@@ -14,7 +14,8 @@ from typing import Final
 
 from msgspec import Struct
 
-MIN_ROWS: Final = 256
+from graphengine.kernel.stores import MIN_ROWS
+
 MIN_RATIO: Final = 2
 _RETRY_GROWTH: Final = 1.5
 

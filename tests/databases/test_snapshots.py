@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from graphengine.stores.snapshots import MIN_ROWS, Tail
+from graphengine.databases.snapshots import Tail
+from graphengine.stores.base import MIN_ROWS
 
 
 def drive(
