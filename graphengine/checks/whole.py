@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.checks.cases import choice_problems, none_problems
 from graphengine.checks.forks import fork_problems
 from graphengine.checks.loops import unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
@@ -59,6 +60,8 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the problems of a graph as a whole."""
     graph, nodes, state = found.graph, found.nodes, found.state
     yield from wait_problems(nodes)
+    yield from choice_problems(found)
+    yield from none_problems(found)
     shape = MeantShape.of(graph)
     undeclared = {d.name for d in graph.nodes if d.options.writes is None and d.runnable is not None}
     forks = list(fork_problems(shape, nodes, state.fields, undeclared.difference(found.unsound)))

@@ -31,7 +31,7 @@ from graphengine.graph.conditions import (
     is_on_failure,
     mentions_failure,
 )
-from graphengine.graph.definition import Choose, Compiled, Edge, Fork, GraphDefinition, Options, Switch
+from graphengine.graph.definition import Compiled, Edge, Fork, GraphDefinition, Options, Switch
 from graphengine.graph.effect import kind_of, once_of
 from graphengine.graph.elsewhere import NODES, shown
 from graphengine.graph.endings import EndedWith
@@ -180,8 +180,6 @@ class _Compiler:
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
         self._rules(nodes)
-        self._choices(nodes)
-        self._cases_of_none(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
         join_places(self.problems, self.binder.unknowns.values())
@@ -541,46 +539,6 @@ class _Compiler:
             if _on_failure(edge):
                 self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
         return self._ordered([edge for edge in edges if not _on_failure(edge)], where)
-
-    def _choices(self, nodes: Mapping[str, NodePlan]) -> None:
-        """Warn of choices without a case for some value of a closed type."""
-        for declared in self.graph.nodes:
-            if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
-                continue
-            where = f"node {declared.name}"
-            reading = nodes[declared.name].selector
-            values = closed_values(self._types(reading)) if reading is not None else None
-            missing = [value for value in values or () if value not in declared.runnable.cases]
-            if missing:
-                text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
-                self.report("missing_choice", where, text, "add a case", warning=True)
-
-    def _cases_of_none(self, nodes: Mapping[str, NodePlan]) -> None:
-        """Warn of switches on a value that can be None, if neither a case nor a later edge takes None."""
-        for declared in self.graph.edges:
-            if not isinstance(declared, Switch) or type(None) not in self._types(declared.reading):
-                continue
-            last = [edge for edge in self.graph.edges if edge.source == declared.source and not _on_failure(edge)][-1]
-            takes = None in declared.cases or declared.otherwise is not None or declared is not last
-            if takes or self._sets(nodes.get(declared.source), declared.reading):
-                continue
-            begin, where = len(self.problems), f"edge from {declared.source}"
-            text = f"no case for {declared.reading.text} == None: the run would fail with no_way_out"
-            self.report("missing_case", where, text, "add otherwise=…, or a case None", warning=True)
-            place(self.problems, begin, declared.origin)
-
-    def _sets(self, node: NodePlan | None, reading: Reading) -> bool:
-        """Return whether each visit of a node gives a field a value other than None."""
-        written = [] if node is None else [each.field for each in node.writer.whole if each.key is None]
-        if node is None or node.each is not None or reading.text not in written:
-            return False
-        fallback = node.fallback
-        calls = [*node.calls, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
-        kinds = [kind for call in calls for kind in members(call.body.returns)]
-        if fallback is not None and fallback.call is None:
-            kinds.append(type(fallback.value))
-        may_be_none = {Any, object, None, type(None)}.intersection(kinds) or None in (closed_values(kinds) or ())
-        return not may_be_none and self.binder.state.fields[reading.text].reducer is None
 
     def _rules(self, nodes: Mapping[str, NodePlan]) -> None:
         for rule in self.graph.rules:

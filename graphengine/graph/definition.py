@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -243,9 +244,7 @@ class GraphDefinition(Generic[S, Out_co]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
-        if not is_name(name) or not name:
-            raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
-        self.name = name
+        self.name = _checked_name(name)
         self.state: type[Any] = _model(state)
         self.title = title
         self.result = result
@@ -585,22 +584,21 @@ class GraphDefinition(Generic[S, Out_co]):
             >>> Graph("count", Count, result="n").but(name="counted", result=None)
             Graph('counted', Count, 0 nodes)
         """
-        other = type(self)(
-            self.name if name is None else name,
-            self.state,
-            result=self.result if isinstance(result, EllipsisType) else result,
-            resources=self.resources,
-            collect_errors=self.collect_errors,
-            carry_over=self.carry_over,
-            title=self.title,
-            limits=self.own_limits if limits is None else limits,
-            retention=self.retention,
-            version=self.version,
-            migrate=self.migrate,
-            secret_key=self.secret_key,
-        )
+        other = copy(self)
+        other.name = self.name if name is None else _checked_name(name)
+        other.result = self.result if isinstance(result, EllipsisType) else result
+        if limits is not None:
+            other.limits = other.own_limits = limits
+        other.origin, other._compiled = origin_of_call(), None  # noqa: SLF001 - of this class
         other.nodes, other.edges, other.rules = [*self.nodes], [*self.edges], [*self.rules]
         return other
+
+
+def _checked_name(name: str) -> str:
+    """Return the name of a graph. Raises: DefinitionError: It cannot be one."""
+    if not is_name(name) or not name:
+        raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
+    return name
 
 
 def _not_called(**_: object) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar, cast
 
 from graphengine.errors import DefinitionError, Transient
 
@@ -170,6 +170,7 @@ class Sizes:
                 raise DefinitionError(f"Sizes({name}={size!r})", repair="give bytes, 1 or more, or None for no limit")
 
 
+_AMOUNTS: Final = ("visits", "tokens", "cost_usd", "seconds")
 DEPTH: Final = 1000
 """How many runs may be above a child run by default; Python limits calls to as many."""
 
@@ -205,15 +206,8 @@ class Limits:
 
     def given(self) -> LimitsRecord:
         """Return the limits that are set, by name."""
-        given: LimitsRecord = {}
-        if self.visits is not None:
-            given["visits"] = self.visits
-        if self.tokens is not None:
-            given["tokens"] = self.tokens
-        if self.cost_usd is not None:
-            given["cost_usd"] = self.cost_usd
-        if self.seconds is not None:
-            given["seconds"] = self.seconds
+        amounts = {name: getattr(self, name) for name in _AMOUNTS}
+        given = cast("LimitsRecord", {name: limit for name, limit in amounts.items() if limit is not None})
         if self.unknown_cost:
             given["unknown_cost"] = 1
         if self.depth != DEPTH:
@@ -221,7 +215,7 @@ class Limits:
         return given
 
     def __post_init__(self) -> None:
-        for name in ("visits", "tokens", "cost_usd", "seconds", "depth"):
+        for name in (*_AMOUNTS, "depth"):
             limit = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, limit)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too

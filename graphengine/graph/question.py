@@ -116,6 +116,18 @@ class Ask:
         return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
+def checked_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
+    """Return how long to wait for an answer in seconds, None for ever. Raises: DefinitionError: It is not valid."""
+    if timeout_seconds is None and default is not NO_ANSWER:
+        repair = "set the time after which it applies: timeout_seconds=…"
+        raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
+    timeout_seconds = none_for_ever(timeout_seconds)
+    if timeout_seconds is not None and not is_seconds(timeout_seconds):
+        repair = "give seconds above 0, or None for no limit"
+        raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
+    return timeout_seconds
+
+
 def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
     question: str | AnyFunction[str],
     output: Any = str,  # noqa: ANN401 - a type
@@ -143,14 +155,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
         >>> refund = ask("Refund {amount} EUR?", bool, facts=["customer", "reason"], proposed="amount", was="asked_for")
     """
-    if default is not NO_ANSWER and timeout_seconds is None:
-        raise DefinitionError(
-            "ask(default=…) has no timeout_seconds, so the default is never used", repair="add timeout_seconds=…"
-        )
-    timeout_seconds = none_for_ever(timeout_seconds)
-    if timeout_seconds is not None and not is_seconds(timeout_seconds):
-        repair = "give seconds above 0, or None for no limit"
-        raise DefinitionError(f"ask(timeout_seconds={timeout_seconds!r})", repair=repair)
+    timeout_seconds = checked_limit(timeout_seconds, default, "ask(…)")
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)

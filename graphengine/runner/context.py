@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, ParamSpec, Type
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
-from graphengine.graph.options import LONGEST_SECONDS, is_seconds, none_for_ever
-from graphengine.graph.question import NO_ANSWER, Answers
+from graphengine.graph.options import LONGEST_SECONDS
+from graphengine.graph.question import NO_ANSWER, Answers, checked_limit
 from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
@@ -438,14 +438,7 @@ class Context:
         return journal_of(self._attempt)
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
-        where = self._attempt.where
-        if timeout_seconds is None and default is not NO_ANSWER:
-            repair = "set the time after which it applies: timeout_seconds=…"
-            raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
-        timeout_seconds = none_for_ever(timeout_seconds)
-        if timeout_seconds is not None and not is_seconds(timeout_seconds):
-            repair = "give seconds above 0, or None for no limit"
-            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
+        timeout_seconds = checked_limit(timeout_seconds, default, self._attempt.where)
         if timeout_seconds is not None:
             wait.due = self._attempt.services.wall() + timeout_seconds
         if default is not NO_ANSWER:

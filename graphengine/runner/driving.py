@@ -361,7 +361,9 @@ class Driving:
 
     # --- recording ------------------------------------------------------------------------------------------------
 
-    async def commit(self, events: Iterable[Event], append: Appender | None = None, *, of: Input = ENDED) -> Do:
+    async def commit(
+        self, events: Sequence[Event], append: Appender | None = None, *, of: Input = ENDED, is_note: bool = False
+    ) -> Do:
         """Commit events, show their steps once they are durable, and return what the claim says about that.
 
         Raises:
@@ -371,6 +373,8 @@ class Driving:
         if not claim.step(of).append:
             self.check()
         done = self.session.commit(events, append or self.append)
+        if is_note and not done.steps:
+            raise StaleEvent(events)
         status = self._recorded  # read before the await, in which other events may be appended
         if done.durable is not None:
             await done.durable
@@ -386,20 +390,12 @@ class Driving:
         Raises:
             StoreError: It could not be recorded, and the run ends here.
         """
-        if not self.claim.step(ENDED).append:
-            self.check()
         try:
-            done = self.session.commit((event,), partial(self.append, status="running"))
-            if not done.steps:
-                raise StaleEvent(event)
-            if done.durable is not None:
-                await done.durable
+            await self.commit((event,), partial(self.append, status="running"), is_note=True)
         except StoreError as error:
             self._broken = error
             self.claim.step(Failed())  # the loop meets it at its next step, and cancels what is in flight
             raise
-        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
-            self._show(done.steps)
 
     def append(
         self,

@@ -34,7 +34,7 @@ from graphengine.runner import opening
 from graphengine.runner.answers import answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.ids import check_unreserved, chosen_id, new_id
+from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_id
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -280,6 +280,7 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
         """
         shared = self._lives.shared
+        checked_id(self.id)
         await self._known()
         life = shared.driven.get(self.id)
         await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now, final=final))
