@@ -7,14 +7,14 @@ continues in the same phase.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.steps import MAX_OPEN, FailureRecord, ForkRecord, Outputs, WaitRecord
-from graphengine.state.amounts import Number
+from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
-from graphengine.state.json_values import JsonValue, Op
+from graphengine.state.json_values import JsonValue, Mark, Op
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -171,3 +171,28 @@ class Ended(Struct, frozen=True):
 Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | Waiting | GivenUp | Ended
 
 """What a frame is doing."""
+
+
+class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What of a frame is recorded as it is; `graphengine.engine.snapshot.Frame` explains each."""
+
+    until: str = ""
+    named: str = ""
+    visit: int = 1
+    attempt: int = 1
+    tries: int = 0
+    crashes: int = 0
+    due: Number = 0.0
+    error: FailureRecord | None = None
+    counts: dict[str, int] = {}
+    marks: dict[str, Mark] = {}
+    usage: Usage = {}
+    journal: list[Op] = []
+    samples: list[Sequence[Any]] = []
+    since: Number = 0.0
+    arrived: Number = 0.0
+    recorded_results: dict[str, RecordedResult] = {}
+    limits: LimitsRecord = {}
+    steps: int = 0
+    entered: Number = 0.0
+    spent: Usage = {}

@@ -18,6 +18,7 @@ from graphengine.engine.phases import (
     Ended,
     Fallback,
     Forked,
+    FrameRecord,
     Inside,
     LostItem,
     Phase,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import AnswerRecord, FailureRecord, OriginRecord, RunStatus, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
-    from graphengine.state.json_values import JsonValue, Mark, Op
+    from graphengine.state.json_values import JsonValue
 
 FrameKind: TypeAlias = Literal["root", "arm", "item", "sub"]
 Mode: TypeAlias = Literal[
@@ -52,7 +53,7 @@ READY: Final = Ready()
 _NO_WAITS: Final[Mapping[str, WaitRecord]] = {}
 
 
-class Frame(Struct, eq=False):
+class Frame(FrameRecord, eq=False):
     """A token that walks a graph.
 
     Attributes:
@@ -104,35 +105,15 @@ class Frame(Struct, eq=False):
     base: Frame | None = None
     sub: Frame | None = None
     plan: tuple[Plan[Any], Plan[Any]] | None = None
-    until: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
     owned_lists: dict[str, set[str]] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     at: str = ""
-    named: str = ""
     phase: Phase = READY
     failing: Failing | None = None
-    visit: int = 1
-    attempt: int = 1
-    tries: int = 0
-    crashes: int = 0
-    due: Number = 0.0
-    error: FailureRecord | None = None
-    arrived: Number = 0.0
-    recorded_results: dict[str, RecordedResult] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    usage: Usage = {}
-    limits: LimitsRecord = {}
-    steps: int = 0
-    since: Number = 0.0
-    entered: Number = 0.0
-    spent: Usage = {}
-    journal: list[Op] = field(default_factory=list)
     added: dict[int, object] = field(default_factory=dict)
-    samples: list[Sequence[Any]] = field(default_factory=list)
 
     @property
     def failure(self) -> FailureRecord | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 from pydantic_core import from_json
 
 from graphengine.engine.phases import (
@@ -20,12 +20,12 @@ from graphengine.engine.phases import (
     Failing,
     Fallback,
     Forked,
+    FrameRecord,
     GivenUp,
     Inside,
     Leaving,
     LostItem,
     Ready,
-    RecordedResult,
     Waiting,
 )
 from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
@@ -56,40 +56,20 @@ class _Fork(ForkRecord, kw_only=True):
     arms: Sequence[str]
 
 
-class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class _Frame(FrameRecord, kw_only=True):
     kind: FrameKind
     parent: str
-    until: str = ""
     values: dict[str, Any]
     at: str
-    named: str = ""
     phase: _PhaseName
-    visit: int = 1
-    attempt: int = 1
-    tries: int = 0
-    crashes: int = 0
-    due: Number = 0.0
-    error: FailureRecord | None = None
     cause: FailureRecord | None = None
     failure: FailureRecord | None = None
-    counts: dict[str, int] = {}
-    marks: dict[str, Any] = {}
-    usage: Usage = {}
     fork: _Fork | None = None
     map: Collecting | None = None
-    journal: list[Sequence[Any]] = []
-    samples: list[Any] = []
     ending: Ending | None = None
-    since: Number = 0.0
-    arrived: Number = 0.0
     choice: str = ""
     ended: str = ""
-    waits: dict[str, WaitRecord] = {}
-    recorded_results: dict[str, RecordedResult] = {}
-    limits: LimitsRecord = {}
-    steps: int = 0
-    entered: Number = 0.0
-    spent: Usage = {}
+    waits: dict[str, WaitRecord] = field(default_factory=dict)
 
 
 class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -122,11 +102,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     frames: dict[str, _Frame]
 
 
-_SAME: Final = tuple(
-    name
-    for name in _Frame.__struct_fields__
-    if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "ending")
-)
+_SAME: Final = ("kind", "parent", "values", "at", *FrameRecord.__struct_fields__)
 """Fields of a frame that are recorded unchanged."""
 _OWN: Final = ("format", "frames", "shared_process", "starter")
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
