@@ -9,15 +9,25 @@ from __future__ import annotations
 import ast
 import inspect
 from types import FunctionType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from graphengine.kernel import Problem
-from graphengine.kernel.definitions import WAIT_ELSEWHERE, KnowsWaits, source_of
+from graphengine.kernel.definitions import WAIT_ELSEWHERE, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from graphengine.kernel.definitions import NodePlan
+
+
+@runtime_checkable
+class KnowsWaits(Protocol):
+    """A body of which it is known what it waits for, such as an agent whose tools need approval."""
+
+    def waits(self) -> tuple[str, str] | None:
+        """Return what it waits for, as one writes it, and the repair for an effect; None if nothing is known."""
+        ...
+
 
 _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from graphengine.cli import options
-from graphengine.kernel import are_offline
+from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

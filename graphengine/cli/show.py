@@ -189,7 +189,8 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
-    from graphengine.kernel import children_in, status_of
+    from graphengine.kernel import status_of
+    from graphengine.records.kept_children import children_in
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq

@@ -30,7 +30,6 @@ from graphengine.kernel import (
     Started,
     Stopped,
     Waiting,
-    are_offline,
     choices,
     dollars,
     ops_of,
@@ -42,6 +41,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
+from graphengine.records.offline import are_offline
 from graphengine.records.visit_tree import open_seconds
 
 if TYPE_CHECKING:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 FORMAT: Final = 1
-"""The version of graph specs."""
 
 
 def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) -> GraphSpec:

@@ -220,9 +220,7 @@ class BranchedOff(NamedTuple):
 AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | Noted
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
-"""An event of one frame."""
 Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | RunResumed | StopAsked | BranchedOff
-"""Any event that `decide` turns into a step."""
 
 CAUSES: Final[Mapping[type[Event], Cause]] = {
     NodeFailed: "failed",

@@ -170,8 +170,6 @@ class Ended(Struct, frozen=True):
 
 Phase: TypeAlias = Ready | Fallback | Leaving | Forked | Collecting | Inside | Waiting | GivenUp | Ended
 
-"""What a frame is doing."""
-
 
 class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """What of a frame is recorded as it is; `graphengine.engine.snapshot.Frame` explains each."""

@@ -83,11 +83,6 @@ class Call:
         read = {root for argument in self.arguments for root in argument.reading.roots}
         return frozenset((*read, *(field for _, field in self.fields), *self.extras))
 
-    @property
-    def bindings(self) -> dict[str, str]:
-        """The source of each parameter that is read from the state: a path, or a function's name."""
-        return dict(self.fields) | {argument.name: argument.reading.text for argument in self.arguments}
-
     def values(self, view: View) -> dict[str, object]:
         """Return the arguments of this visit that are read from the state.
 

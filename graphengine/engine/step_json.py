@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `_Row`
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 from msgspec import Raw, Struct
-from pydantic_core import from_json
 
-from graphengine.engine.steps import AnyFacts, Continued, Count, Facts, Item, Mapped, Step, Time
+from graphengine.engine.steps import AnyFacts, Continued, Count, Item, Mapped, Step, Time
 from graphengine.state.json_values import Op  # noqa: TC001 - msgspec reads it too
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ class _Row(Struct, forbid_unknown_fields=True):
 _encode: Final = msgspec.json.Encoder().encode
 _rows: Final = msgspec.json.Decoder(_Row)
 FACTS: Final[Mapping[str, type[AnyFacts]]] = {facts.kind: facts for facts in get_args(AnyFacts)}
-"""The record of each kind of step."""
 _facts: Final = {kind: msgspec.json.Decoder(facts) for kind, facts in FACTS.items()}
 _EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__struct_fields__)
 
@@ -93,9 +91,3 @@ def _check_ops(ops: Sequence[Op]) -> None:
         if len(op) < least or type(op[0]) is not str or type(op[1]) is not str:
             message = f"{op!r} is not an operation on a field"
             raise ValueError(message)
-
-
-def facts_record(facts: Facts) -> dict[str, Any]:
-    """Return the facts of a step as JSON values, without empty ones."""
-    record: dict[str, Any] = from_json(_encode(facts))
-    return record

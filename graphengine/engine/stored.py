@@ -103,7 +103,6 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 _SAME: Final = ("kind", "parent", "values", "at", *FrameRecord.__struct_fields__)
-"""Fields of a frame that are recorded unchanged."""
 _OWN: Final = ("format", "frames", "shared_process", "starter")
 _RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
 RECORDS: Final = (_Snapshot, _Frame)

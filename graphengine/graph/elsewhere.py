@@ -27,7 +27,6 @@ NAMES: Final[Mapping[str, str]] = {
     "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
     **dict.fromkeys(("get_graph", "draw_mermaid"), "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"),
 }
-"""Attributes of graphs elsewhere."""
 
 KEYWORDS: Final[Mapping[str, str]] = {
     "checkpointer": "the runner records runs: Runner('runs.db').start(graph, state)",
@@ -44,7 +43,6 @@ KEYWORDS: Final[Mapping[str, str]] = {
     "state_schema": "Graph('name', State)",
     "context_schema": "resources={'name': factory} of the graph",
 }
-"""Keywords of calls elsewhere."""
 
 _SIMILAR: Final[Mapping[str, str]] = {
     **dict.fromkeys(("instructions", "system_prompt"), "system='…'"),
@@ -73,7 +71,6 @@ REPAIRS: Final[Mapping[str, str]] = {**KEYWORDS, **_SIMILAR, **_CALLS}
 """What to write in place of a keyword, and of a call whose arguments do not fit."""
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
-"""Names of the two ends elsewhere."""
 
 PARAMETERS: Final[Mapping[str, str]] = {
     "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
@@ -81,7 +78,6 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "writer": "ctx: Context, and ctx.emit(…)",
     "store": "a Memory as a resource: Graph(…, resources={'memory': lambda: Memory('runs.db')})",
 }
-"""Parameters of nodes elsewhere."""
 
 OF_A_CONTEXT: Final[Mapping[str, str]] = {
     "step": "await ctx.call(function, …)",
@@ -90,7 +86,6 @@ OF_A_CONTEXT: Final[Mapping[str, str]] = {
     "memory": "a parameter named memory, of Graph(…, resources={'memory': lambda: Memory('runs.db')})",
     "interrupt": "await ctx.ask('…', bool)",
 }
-"""Attributes that one tries of a context."""
 
 OF_RESULTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("answer", "data", "final_output", "content"), "result.output, or result.state.field"),
@@ -101,7 +96,6 @@ OF_RESULTS: Final[Mapping[str, str]] = {
     "steps": "await runner.history(result.run_id), or result.visits, a number",
     "stop": "result.ending",
 }
-"""Attributes that one tries of a result."""
 
 RESULTS: Final[Mapping[str, str]] = {
     "Command": "return the update alone; edges choose the next node: add_edge(…, when=…) or add_switch(…)",
@@ -205,7 +199,5 @@ def check_cases(given: object, where: str, target: str) -> None:
 
 
 OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")
-"""Methods of graphs, which plans do not have."""
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
-"""Attributes of results, which runs do not have."""

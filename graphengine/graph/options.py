@@ -45,8 +45,7 @@ def none_for_ever(given: T) -> T | None:
     return None if given == math.inf else given
 
 
-LONGEST_TAG: Final = 100
-"""The maximum number of characters in a tag."""
+LONGEST_TAG: Final = 100  # characters
 
 
 def is_tag(given: object) -> bool:

@@ -84,15 +84,6 @@ class HasScope(Protocol):
 
 
 @runtime_checkable
-class KnowsWaits(Protocol):
-    """A body of which it is known what it waits for, such as an agent whose tools need approval."""
-
-    def waits(self) -> tuple[str, str] | None:
-        """Return what it waits for, as one writes it, and the repair for an effect; None if nothing is known."""
-        ...
-
-
-@runtime_checkable
 class HasDetails(Protocol):
     """A body of which graph specs say more than its kind, such as an agent with its instructions."""
 

@@ -34,7 +34,6 @@ that visit."""
 _VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
 
 _LISTED: Final = 20
-"""How many visits an error lists."""
 
 ANSWERABLE: Final = ("ask", "pause", "tool", "unknown")
 """The kinds of waits that an answer ends."""

@@ -65,7 +65,6 @@ from graphengine.engine.snapshot import item_id as item_id
 from graphengine.engine.snapshot import sub_id as sub_id
 from graphengine.engine.step_json import decode_step as decode_step
 from graphengine.engine.step_json import encode_step as encode_step
-from graphengine.engine.step_json import facts_record as facts_record
 from graphengine.engine.steps import ALL as ALL
 from graphengine.engine.steps import AnswerRecord as AnswerRecord
 from graphengine.engine.steps import Answered as Answered
@@ -241,7 +240,7 @@ from graphengine.runner.runner import lives_of as lives_of
 from graphengine.runner.scope import AttemptFacts as AttemptFacts
 from graphengine.runner.scope import CURRENT as CURRENT
 from graphengine.runner.scope import StepResult as StepResult
-from graphengine.runner.starters import children_in as children_in
+from graphengine.runner.starters import STARTS as STARTS
 from graphengine.runner.threads import CallOutcome as CallOutcome
 from graphengine.runner.threads import FROM_THREAD as FROM_THREAD
 from graphengine.runner.threads import TimeLimit as TimeLimit
@@ -256,7 +255,6 @@ from graphengine.state.amounts import TokensName as TokensName
 from graphengine.state.amounts import Usage as Usage
 from graphengine.state.amounts import allows_unknown_cost as allows_unknown_cost
 from graphengine.state.amounts import amounts_by_name as amounts_by_name
-from graphengine.state.amounts import are_offline as are_offline
 from graphengine.state.amounts import dollars as dollars
 from graphengine.state.amounts import is_cost_unknown as is_cost_unknown
 from graphengine.state.amounts import loss_words as loss_words

@@ -93,7 +93,6 @@ from graphengine.graph.rules import Rule as Rule
 from graphengine.graph.runnable import AnyFunction as AnyFunction
 from graphengine.graph.runnable import FunctionBody as FunctionBody
 from graphengine.graph.runnable import HasBody as HasBody
-from graphengine.graph.runnable import KnowsWaits as KnowsWaits
 from graphengine.graph.runnable import is_async as is_async
 from graphengine.graph.source_location import source_of as source_of
 from graphengine.reducers import OPERATIONS as OPERATIONS

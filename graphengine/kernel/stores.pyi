@@ -18,6 +18,7 @@ from graphengine.stores.dispatch import NO_LOAD as NO_LOAD
 from graphengine.stores.dispatch import Candidate as Candidate
 from graphengine.stores.dispatch import Load as Load
 from graphengine.stores.dispatch import choose as choose
+from graphengine.stores.dispatch import left_of as left_of
 from graphengine.stores.memory import InMemoryStore as InMemoryStore
 from graphengine.stores.refusals import check_not_cancelled as check_not_cancelled
 from graphengine.stores.refusals import lease_lost as lease_lost

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.kernel import FINAL, Started, StoreCorrupt, UnknownRun, load_snapshot
+from graphengine.kernel import FINAL, STARTS, Recorded, Started, StoreCorrupt, UnknownRun, load_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel import RunInfo, Step, Store
     from graphengine.kernel.stores import EndedRun
 
 _AT_ONCE: Final = 1000
@@ -93,3 +93,9 @@ class Starters:
 
 
 __all__ = ["Starters"]
+
+
+def children_in(steps: Sequence[Step]) -> list[str]:
+    """Return the runs that nodes started in these steps."""
+    works = [step.data for step in steps if isinstance(step.data, Recorded) and step.data.name == STARTS]
+    return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]

@@ -17,7 +17,6 @@ from graphengine.kernel import (
     Removed,
     UnknownRun,
     add_usage,
-    are_offline,
     decode_snapshot,
     is_cost_unknown,
     is_removed,
@@ -27,6 +26,7 @@ from graphengine.kernel import (
     usage_of,
     without_items,
 )
+from graphengine.records.offline import are_offline
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:

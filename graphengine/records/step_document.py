@@ -15,7 +15,6 @@ from graphengine.kernel import (
     Problem,
     Wait,
     Waiting,
-    facts_record,
     outcome_of,
     usage_from,
     usage_of,
@@ -343,3 +342,9 @@ def _detail(facts: AnyFacts) -> Detail:
     if "by" in found and "answer" in found:  # recorded so that None is an answer too
         found["answer"] = found["answer"].get("value")
     return Detail(**found)
+
+
+def facts_record(facts: AnyFacts) -> dict[str, Any]:
+    """Return the facts of a step as JSON values, without empty ones."""
+    record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
+    return record

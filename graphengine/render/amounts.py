@@ -8,7 +8,8 @@ from itertools import pairwise
 from math import floor, log10
 from typing import Final
 
-from graphengine.kernel import Usage, add_usage, are_offline, dollars
+from graphengine.kernel import Usage, add_usage, dollars
+from graphengine.records.offline import are_offline
 from graphengine.render.words import counted
 
 _MILLISECONDS_BELOW: Final = 0.0995

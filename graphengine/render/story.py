@@ -17,7 +17,6 @@ from graphengine.kernel import (
     AttemptEnded,
     Recorded,
     add_usage,
-    children_in,
     clipped,
     falls_back,
     load_snapshot,
@@ -30,6 +29,7 @@ from graphengine.kernel import (
     usage_of,
 )
 from graphengine.models.hiding import hidden
+from graphengine.records.kept_children import children_in
 from graphengine.records.run_diff import diff
 from graphengine.records.spending import own_usage, spending, spent_below, summed
 from graphengine.render.amounts import cost, moment, paid, took

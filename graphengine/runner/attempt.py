@@ -41,6 +41,7 @@ from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
 from graphengine.runner.context import Context
 from graphengine.runner.recorded_work import Effecting, journal_of
+from graphengine.runner.result import itself
 from graphengine.runner.scope import CURRENT, AttemptFacts
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
@@ -281,7 +282,7 @@ class Attempt(AttemptFacts):
             return await result if inspect.isawaitable(result) else result
 
         values = call.values(self.view) if once.reconcile is not None else {}
-        effect = Effecting(once, "", self.visit_key, call.body.name, values, made, _as_it_is, _as_it_is)
+        effect = Effecting(once, "", self.visit_key, call.body.name, values, made, itself, itself)
         return await journal_of(self).once(effect)
 
     def _begin(self, call: Call) -> object:
@@ -385,10 +386,6 @@ class Attempt(AttemptFacts):
         if name == "state":
             return self.view.instance()
         return self.services.resources[id(self.plan)][name]
-
-
-def _as_it_is(record: object) -> object:
-    return record
 
 
 _SET_CURRENT: Final = CURRENT.set

@@ -72,7 +72,6 @@ class Following:
 
 
 NOBODY: Final = Following()
-"""Nobody follows."""
 
 
 @dataclass(slots=True, eq=False)

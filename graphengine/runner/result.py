@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
-"""Draws a result as HTML for a notebook."""
 _DRAWS: Final[list[Draws]] = []
 
 
@@ -133,7 +132,7 @@ class Result(Generic[S, Out_co]):
 
     def __getstate__(self) -> list[object]:
         """Return the fields of a copy, also in another process: all that is made is made now, without the graph."""
-        later = {name: partial(_itself, getattr(self, name)) for name in _MADE}
+        later = {name: partial(itself, getattr(self, name)) for name in _MADE}
         return [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
 
     def _repr_html_(self) -> str | None:
@@ -249,7 +248,8 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
     )
 
 
-def _itself(made: object) -> object:
+def itself(made: object) -> object:
+    """Return what it is given."""
     return made
 
 

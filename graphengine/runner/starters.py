@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.steps import OVER, Recorded
+from graphengine.engine.steps import OVER
 from graphengine.runner.ids import RESERVED
 from graphengine.state.encoded import opened
 from graphengine.stores.base import Post, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import RunStatus, StarterRecord, Step
+    from graphengine.engine.steps import RunStatus, StarterRecord
     from graphengine.stores.base import InboxMessage, RunInfo, RunStore
 
 STARTS: Final = "start"
@@ -37,12 +35,6 @@ def child_of(topic: str | None) -> str:
 def is_end(message: InboxMessage) -> bool:
     """Return whether a message tells the end of a run that nothing else but its starter waits for."""
     return message.kind == "message" and bool(child_of(message.payload["topic"]))
-
-
-def children_in(steps: Sequence[Step]) -> list[str]:
-    """Return the runs that nodes started in these steps."""
-    works = [step.data for step in steps if isinstance(step.data, Recorded) and step.data.name == STARTS]
-    return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]
 
 
 def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> Post | None:

@@ -247,4 +247,3 @@ def _limit_here() -> TimeLimit | None:
 
 
 _LIMIT: Final[ContextVar[TimeLimit | None]] = ContextVar("graphengine_time_limit", default=None)
-"""The limit of the running code."""

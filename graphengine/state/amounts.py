@@ -135,17 +135,6 @@ def allows_unknown_cost(limits: LimitsRecord) -> bool:
     return bool(allowed)
 
 
-def are_offline(usage: Usage) -> bool:
-    """Return whether no language model was called: rules or a script gave all answers, if any.
-
-    >>> are_offline({"calls": 2, "offline_calls": 2}), are_offline({"calls": 2})
-    (True, False)
-    """
-    calls: int = usage.get("calls") or 0
-    offline: int = usage.get("offline_calls") or 0
-    return calls == offline
-
-
 def dollars(amount: float) -> str:
     """Return an amount of US dollars with four decimals, or with up to two significant digits if it is smaller.
 

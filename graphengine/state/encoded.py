@@ -34,7 +34,7 @@ import msgspec
 from msgspec import Raw
 from pydantic_core import from_json
 
-from graphengine.state.json_values import DEEPEST, check_depth
+from graphengine.state.json_values import DEEPEST, check_depth, raw_items, raw_members
 from graphengine.state.update import Unread
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ T = TypeVar("T")
 
 encode: Final = msgspec.json.Encoder().encode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
-_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_keys: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 LARGE: Final = 1 << 16
 """The bytes of JSON from which it matters how a value is made."""
@@ -101,12 +99,12 @@ def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
         return record or []
     body = bytes(record)
     is_flat = body[1:2] not in _OPENING and body.count(b"[") + body.count(b"{") == 1
-    return _plain(body) if is_flat else _items(body)
+    return _plain(body) if is_flat else raw_items(body)
 
 
 def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
     """Return the records of a dict's values; an empty dict for None."""
-    return _keys(record) if isinstance(record, Raw) else (record or {})
+    return raw_members(record) if isinstance(record, Raw) else (record or {})
 
 
 def opened(record: Any) -> Any:  # noqa: ANN401 - a record

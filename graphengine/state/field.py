@@ -30,7 +30,7 @@ from graphengine.errors import InvalidUpdate, NotRecordable, RecordUnreadable
 from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import clipped, parsed
+from graphengine.state.json_values import clipped, parsed, utf8_text
 from graphengine.state.marks import bare, has_marks, marked, read_json, restored, unmarked
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.secret import HIDDEN
@@ -629,7 +629,7 @@ def is_plain(value: object) -> bool:
     """Return whether JSON carries this value and reads back the same: int, bool, finite float, UTF-8 text, None."""
     kind = type(value)
     if kind is str:
-        return value.isascii() or _is_utf8(value)  # type: ignore[attr-defined,arg-type]
+        return value.isascii() or utf8_text(value) is value  # type: ignore[attr-defined,arg-type]
     if kind is float:
         return math.isfinite(value)  # type: ignore[arg-type]
     if kind is int:
@@ -640,14 +640,6 @@ def is_plain(value: object) -> bool:
 def most_bytes(text: str) -> int:
     """Return an upper bound on the bytes of a text as JSON."""
     return _MOST_BYTES * len(text) + _AROUND
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def explain(error: ValidationError, *, hide: bool = False, without: Collection[str] = ()) -> str:

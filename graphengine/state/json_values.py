@@ -18,12 +18,11 @@ snapshot holds a value up to ten levels deep: every recorded value must stay rea
 LONGEST_NAME: Final = 1000
 """The most bytes of a name. PostgreSQL indexes up to 2,704 bytes; a message is found by its topic and its key."""
 WITHOUT_NUL: Final = f"give a text of at most {LONGEST_NAME:,} bytes, without NUL and lone surrogates"
-"""The repair for a name that a store cannot carry."""
 _SHOWN: Final = 100  # characters of it
 
 _OPENING: Final = (b"[", b"{")
-_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+raw_items: Final = msgspec.json.Decoder(list[Raw]).decode
+raw_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 JsonValue: TypeAlias = object
 """A JSON value as Python objects. Narrow it before use."""
@@ -66,7 +65,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
         message = f"it is nested deeper than {DEEPEST} lists and objects"
         raise ValueError(message)
     try:
-        parts = _items(held) if held[:1] == b"[" else _members(held).values()
+        parts = raw_items(held) if held[:1] == b"[" else raw_members(held).values()
     except msgspec.DecodeError:
         from_json(held)  # raises, and describes the place
         raise

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from msgspec import Raw
 from pydantic import BaseModel, RootModel
 from pydantic_core import from_json, to_json
+
+from graphengine.state.json_values import raw_items, raw_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,11 +42,8 @@ _ZONED: Final = re.compile(
 _FOLD: Final = "[_fold=1]"
 _MINUTE: Final = datetime.timedelta(minutes=1)
 _BARE: Final = frozenset((str, int, bool, float, NoneType, bytes))
-"""Types of values without parts."""
 
 _LISTS: Final = (list, tuple, deque, set, frozenset)
-_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 @lru_cache
@@ -78,7 +76,7 @@ def _marked_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     is_set = isinstance(value, AbstractSet)
     if _BARE.issuperset(map(type, value)) and not is_set:
         return body
-    parts = list(map(bytes, _items(body)))
+    parts = list(map(bytes, raw_items(body)))
     if len(parts) == len(value):
         parts = list(map(marked, value, parts))
     return b"[" + b",".join(sorted(parts) if is_set else parts) + b"]"
@@ -97,7 +95,7 @@ def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     else:
         held = value if isinstance(value, dict) else _fields(value)
     if not _BARE.issuperset(map(type, held.values())):
-        parts = _members(body)
+        parts = raw_members(body)
         if isinstance(value, dict):  # whose keys JSON has as texts, in the same order
             held = dict(zip(parts, held.values(), strict=len(held) == len(parts)))
         names_of = _names_of(type(value)) if isinstance(value, BaseModel) else {}

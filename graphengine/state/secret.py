@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 HIDDEN: Final = "**********"
-"""The text shown in place of a secret."""
 MAKES_ONE: Final = "secrets.token_urlsafe(32) returns one"
-"""How to make a key, for repairs."""
 
 Key: TypeAlias = "str | bytes"
 Keys: TypeAlias = "Key | Sequence[Key] | Callable[[], Key | Sequence[Key]]"

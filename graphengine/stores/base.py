@@ -24,15 +24,12 @@ Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed
 """A run's status. Stores record all but the last two, which are how a Runner shows a `running` run without a driver."""
 
 StopMark: TypeAlias = Literal["", "stop", "cancel"]
-Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
+Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
-"""How many runs a page has unless its limit is given."""
-MIN_ROWS: Final = 256
-"""How many steps after a snapshot the next one is made at the earliest."""
+MIN_ROWS: Final = 256  # steps between two snapshots of a run, at least
 DEFAULT_QUEUE: Final = "default"
-"""The queue of runs that were started without one."""
 LARGEST_PRIORITY: Final = 1_000_000
 """What a queue sorts by is at most this, or minus this."""
 

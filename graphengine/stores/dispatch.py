@@ -55,35 +55,12 @@ class Load(NamedTuple):
     Attributes:
         limits: The limits by queue.
         driven: How many runs are driven, by queue and tenant.
-        rates: When a whole rate is free again, by queue and tenant, epoch seconds; see `_left`.
+        rates: When a whole rate is free again, by queue and tenant, epoch seconds; see `left_of`.
     """
 
     limits: Mapping[str, QueueLimits]
     driven: Mapping[tuple[str, str], int]
     rates: Mapping[tuple[str, str], float]
-
-    def is_full(self, queue: str) -> bool:
-        """Return whether a queue is paused, or has as many driven runs as it may have."""
-        limits = self.limits.get(queue)
-        if limits is None or limits.paused or limits.concurrency is None:
-            return limits is not None and limits.paused
-        return sum(count for (name, _), count in self.driven.items() if name == queue) >= limits.concurrency
-
-    def full_tenants(self, queue: str) -> list[str]:
-        """Return the tenants of a queue that have as many driven runs as they may have."""
-        limits = self.limits.get(queue)
-        if limits is None or limits.tenant_concurrency is None:
-            return []
-        driven = ((tenant, count) for (name, tenant), count in self.driven.items() if name == queue and tenant)
-        return sorted(tenant for tenant, count in driven if count >= limits.tenant_concurrency)
-
-    def spent_tenants(self, queue: str, now: float) -> list[str]:
-        """Return the tenants of a queue whose runs may not begin now."""
-        limits = self.limits.get(queue)
-        if limits is None or limits.tenant_rate is None:
-            return []
-        rates = ((tenant, until) for (name, tenant), until in self.rates.items() if name == queue and tenant)
-        return sorted(tenant for tenant, until in rates if _left(until, limits.tenant_rate, now) < 1)
 
 
 _SKEW_SECONDS: Final = 60.0
@@ -139,7 +116,7 @@ def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> 
             continue
         rates = _rates(each, limits)
         for tenant, rate in rates:
-            left.setdefault(tenant, _left(load.rates.get((queue, tenant), 0.0), rate, now))
+            left.setdefault(tenant, left_of(load.rates.get((queue, tenant), 0.0), rate, now))
         if any(left[tenant] < 1 for tenant, _ in rates):
             continue
         for tenant, _ in rates:
@@ -158,7 +135,7 @@ def _rates(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[
     return found + ([(run.tenant, limits.tenant_rate)] if limits.tenant_rate is not None and run.tenant else [])
 
 
-def _left(whole_at: float, rate: tuple[int, float], now: float) -> int:
+def left_of(whole_at: float, rate: tuple[int, float], now: float) -> int:
     """Return how many runs may begin now, so that no span of the rate's length has more than its count.
 
     When k runs begin at once, none begins in the next k slots of `seconds / count`. A slot in which one may begin, and

@@ -19,12 +19,9 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
-
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.engine.steps import Branched, Started, is_removed, removed
+from graphengine.engine.steps import Branched, is_removed, removed
 from graphengine.errors import RunIsDriven
-from graphengine.state.encoded import encode, items_of
 from graphengine.stores.base import (
     MIN_ROWS,
     PAGE_LIMIT,
@@ -54,13 +51,13 @@ from graphengine.stores.refusals import (
 from graphengine.stores.words import has_all, input_text, sought_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Sort, Status, StopMark, StoredSchedule
 
 
@@ -224,10 +221,6 @@ class InMemoryStore:
             raise step_removed(parent.info.id, info.parent_seq)
         _check_dense(info.id, steps, info.parent_seq + 1)
         self._writes += 1
-        facts = steps[0].data if steps else None
-        earlier = self._logs.get(facts.after) if isinstance(facts, Started) else None
-        if earlier is not None:
-            _share(steps[0], earlier.steps)
         self._logs[info.id] = log = _Log(info, parent, steps)
         if info.queued:
             log.turn = self._next_turn(info)
@@ -652,20 +645,3 @@ def _check_dense(run_id: str, steps: Sequence[Step], expected: int) -> None:
     for seq, step in enumerate(steps, expected):
         if step.seq != seq:
             raise not_dense(run_id, step.seq, seq)
-
-
-def _share(first: Step, earlier: Sequence[Step]) -> None:
-    """Let the lists that a run begins with hold the items that steps of the run hold that it begins after."""
-    known = {bytes(item): item for step in earlier for op in step.update for item in _encoded_items(op[-1])}
-    update: list[Op] = []
-    for op in first.update:
-        record = op[-1]
-        if type(record) is list and record and type(record[0]) in (list, dict, Raw):
-            record = [known.get(body) or Raw(body) for body in map(encode, record)]
-        update.append(("set", op[1], record))
-    first.update = update
-
-
-def _encoded_items(record: JsonValue) -> Iterable[Raw]:
-    is_list = type(record) is list or (isinstance(record, Raw) and bytes(memoryview(record)[:1]) == b"[")
-    return (item for item in items_of(record) if isinstance(item, Raw)) if is_list else ()

@@ -27,7 +27,6 @@ INPUT_CHARACTERS: Final = 2_000
 INPUT_WORDS: Final = 64
 """By how many different words of these first characters of its input a run is found: an index has a row for each."""
 SOUGHT_WORDS: Final = 64
-"""The most words of one search."""
 
 
 def words_of(text: str) -> list[str]:

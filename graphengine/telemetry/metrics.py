@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 
-from graphengine.kernel import are_offline, is_cost_unknown, priced
+from graphengine.kernel import is_cost_unknown, priced
+from graphengine.records.offline import are_offline
 from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from graphengine.kernel import (
     FINAL,
     OVER,
     ROOT,
+    STARTS,
     ChildFailed,
     Claim,
     DefinitionError,
@@ -62,7 +63,7 @@ from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
 from graphengine.runner.life import Lives
-from graphengine.runner.starters import STARTS, told_end, topic_of
+from graphengine.runner.starters import told_end, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

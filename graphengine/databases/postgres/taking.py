@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.databases.postgres import reads
 from graphengine.databases.postgres.queries import SQL, clamped
 from graphengine.databases.postgres.writes import tail_of
+from graphengine.databases.queue_limits import full_tenants, is_full, spent_tenants
 from graphengine.databases.row_json import read_limits
 from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
 from graphengine.kernel import is_name
@@ -92,9 +93,9 @@ def _taken(
     free = [name for name, _ in work if name not in load.limits and not pick.paused_tenants]
     found = _candidates(connection, {**values, "names": free}) if free else []
     for queue in sorted({name for name, _ in work}.difference(free)):
-        if load.is_full(queue):
+        if is_full(load, queue):
             continue
-        full = [*load.full_tenants(queue), *values["paused"]]
+        full = [*full_tenants(load, queue), *values["paused"]]
         each = each_tenant(load.limits.get(queue), values["limit"]) or (values["limit"] if values["paused"] else None)
         asked = {
             **values,
@@ -105,7 +106,7 @@ def _taken(
         }
         found += _candidates(connection, asked)
         if each is not None:
-            asked |= {"each": each, "blocked": [*full, *load.spent_tenants(queue, pick.now)]}
+            asked |= {"each": each, "blocked": [*full, *spent_tenants(load, queue, pick.now)]}
             found += [
                 Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_tenant"], asked)
             ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
+from graphengine.databases.queue_limits import full_tenants, is_full, spent_tenants
 from graphengine.databases.row_json import read_limits
 from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
 from graphengine.databases.sqlite import reads
@@ -114,7 +115,7 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
     load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
     found: list[Candidate] = []
     for name, _ in work:
-        if not load.is_full(name):
+        if not is_full(load, name):
             found += _candidates(connection, pick, name, load, room)
     chosen = choose(found, room, load, pick.now)
     for queue in load.limits if chosen.rates else ():
@@ -185,7 +186,7 @@ def _candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
     """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
-    full = [*load.full_tenants(queue), *pick.paused_tenants]
+    full = [*full_tenants(load, queue), *pick.paused_tenants]
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
         fit = (
@@ -204,7 +205,7 @@ def _candidates(
     if each is None:
         yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
         return
-    blocked = {*full, *load.spent_tenants(queue, pick.now)}
+    blocked = {*full, *spent_tenants(load, queue, pick.now)}
     for (tenant,) in connection.execute(SQL["tenants_of_queue"], {"queue": queue}).fetchall():
         if tenant not in blocked:
             yield from fitting(connection.execute(SQL["queued_of_tenant"], (queue, tenant)), each if tenant else room)

@@ -90,7 +90,7 @@ def node_differences(
         yield StepDifference("work", is_begun, node.once is not None, message, _RESTORE)
     if isinstance(step.data, Waiting) and isinstance(call.body, AskBody):
         yield from _question(call, call.body, view, step, *step.data.waits.values())
-    yield from _inputs(call, view, step, _reads(graph_spec, call.bindings))
+    yield from _inputs(call, view, step, _reads(graph_spec, _sources(call)))
 
 
 def _failed(step: Step) -> bool:
@@ -172,7 +172,7 @@ def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | No
         message = f"{step.path} failed because an input was None; today it would be run"
         yield StepDifference("inputs", failure.message, None, message, _RESTORE)
     elif recorded is not None:
-        yield from _bindings(recorded, call.bindings, view, step)
+        yield from _bindings(recorded, _sources(call), view, step)
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
@@ -210,3 +210,8 @@ def _place_value(place: str | None, view: View) -> JsonValue:
         return place if reading.roots & view.secrets else f"{place} = {short(plain(reading.read(view)))}"
     except (GraphEngineError, KeyError, TypeError, ValueError):
         return f"{place}, which is not a path of today's state"
+
+
+def _sources(call: Call) -> dict[str, str]:
+    """Return what each parameter reads, by its name."""
+    return dict(call.fields) | {argument.name: argument.reading.text for argument in call.arguments}

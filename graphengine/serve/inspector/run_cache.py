@@ -29,7 +29,6 @@ from graphengine.kernel import (
     StoreError,
     UnknownRun,
     Waiting,
-    children_in,
     clipped,
     encode_step,
     falls_back,
@@ -38,6 +37,7 @@ from graphengine.kernel import (
     outcome_of,
     usage_of,
 )
+from graphengine.records.kept_children import children_in
 from graphengine.records.visits import Visits, load_start
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally

@@ -1,0 +1,19 @@
+"""Whether calls cost nothing because no model answered them; imported by commands that must be quick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphengine.kernel import Usage
+
+
+def are_offline(usage: Usage) -> bool:
+    """Return whether no language model was called: rules or a script gave all answers, if any.
+
+    >>> are_offline({"calls": 2, "offline_calls": 2}), are_offline({"calls": 2})
+    (True, False)
+    """
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
+    return calls == offline
