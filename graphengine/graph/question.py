@@ -35,6 +35,7 @@ _SHOWN: Final = 20  # characters around a single brace
 _PATH: Final = "name a field, as customer, or a part of it, as order.amount"
 
 NO_ANSWER: Final = object()
+"""The marker for no default answer."""
 
 
 class Answers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 from msgspec import Struct
 
@@ -604,7 +604,23 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
+    async def runs(  # noqa: PLR0913 - each selects runs
+        self,
+        *,
+        limit: int = PAGE_LIMIT,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        starter: str | None = None,
+        sort: Sort | None = None,
+        ascending: bool = False,
+    ) -> Sequence[RunInfo]:
         """Return a page of the list of runs, newest first by `created_at` then id.
 
         Args:
