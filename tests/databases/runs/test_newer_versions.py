@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from graphengine import Context, Runner
-from graphengine.databases import sql
+from graphengine.databases import snapshots, sql
 from graphengine.databases.postgres import queries as postgres_queries
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
 from graphengine.engine.stored import encode_snapshot, to_record
 from graphengine.errors import StoreCorrupt, StoreTooNew
-from graphengine.history.load import load_snapshot, load_visits
+from graphengine.history.load import load_snapshot
 from graphengine.records.export import export_run
+from graphengine.records.visits import load_visits
 from graphengine.runner import driving
-from graphengine.stores import snapshots
 from tests.databases import made_up
 from tests.runner.waits.test_elsewhere import one
 
