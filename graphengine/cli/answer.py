@@ -145,7 +145,7 @@ def _found(context: CommandContext, run_id: str, reference: str | None, *, resum
     """
     from graphengine.cli.project import file_of
     from graphengine.cli.report import check_output
-    from graphengine.kernel import load_now
+    from graphengine.records.now import load_now
 
     if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
         message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"

@@ -44,10 +44,10 @@ from graphengine.kernel import (
     NodeBegan,
     Waiting,
     child_id,
-    falls_back,
     path_of,
     without_items,
 )
+from graphengine.records.step_queries import falls_back
 from graphengine.records.visit_tree import is_by_answer
 from graphengine.records.visits import Visits
 

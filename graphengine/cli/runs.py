@@ -180,7 +180,8 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
-    from graphengine.kernel import StoreError, load_now
+    from graphengine.kernel import StoreError
+    from graphengine.records.now import load_now
 
     waiting: dict[str, Snapshot] = {}
     for info in found:

@@ -135,7 +135,8 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.kernel import load_now, load_snapshot
+    from graphengine.kernel import load_snapshot
+    from graphengine.records.now import load_now
     from graphengine.records.spending import spent_below
     from graphengine.records.visits import load_start
 
@@ -302,7 +303,7 @@ def _is_news(step: Step) -> bool:
 
 
 def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
-    from graphengine.kernel import falls_back
+    from graphengine.records.step_queries import falls_back
 
     first, last = entries[0].step, entries[-1].step
     began = min(entry.began or entry.step.at for entry in entries)
@@ -322,7 +323,8 @@ def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[s
 
 def _row(entry: Entry) -> tuple[str, ...]:
     from graphengine.cli.steps import kind_in_words
-    from graphengine.kernel import falls_back, outcome_of
+    from graphengine.kernel import outcome_of
+    from graphengine.records.step_queries import falls_back
 
     step = entry.step
     outcome, is_fallback = outcome_of(step), falls_back(step)
@@ -364,7 +366,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.terminal import when
-    from graphengine.kernel import falls_back, ops_of
+    from graphengine.records.step_queries import falls_back, ops_of
     from graphengine.records.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info

@@ -32,7 +32,6 @@ from graphengine.kernel import (
     Waiting,
     choices,
     dollars,
-    ops_of,
     outcome_of,
     own_name,
     path_of,
@@ -42,6 +41,7 @@ from graphengine.kernel import (
 from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
 from graphengine.records.offline import are_offline
+from graphengine.records.step_queries import ops_of
 from graphengine.records.visit_tree import open_seconds
 
 if TYPE_CHECKING:

@@ -323,7 +323,7 @@ class _Compiler:
 
     def _cases(self, declared: Switch, where: str) -> None:
         reading = declared.reading
-        types = self._types(reading)
+        types = types_read(reading, self.binder.state)
         values = closed_values(types)
         if values is None:
             return
@@ -336,9 +336,6 @@ class _Compiler:
         if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
             self.report("missing_case", where, f"no case for {reading.text} == {text}", "add a case, or otherwise=…")
-
-    def _types(self, reading: Reading) -> Sequence[object]:
-        return types_read(reading, self.binder.state)
 
     def _condition(self, condition: Condition, source: str, where: str) -> None:
         if mentions_failure(condition) and not is_on_failure(condition):
@@ -393,10 +390,10 @@ class _Compiler:
         if leaf.operator != "is none" or quantity.measure:
             self.binder.open(reading, where, "test .is_none(), or use a function: when=lambda token: …")
         if self.binder.checked(reading, where) is not None and not quantity.measure:
-            self._comparable(leaf, self._types(reading), where)
+            self._comparable(leaf, types_read(reading, self.binder.state), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
-        types = self._types(reading) if reading.path is not None else members(returns_of(reading))
+        types = types_read(reading, self.binder.state) if reading.path is not None else members(returns_of(reading))
         if types and not any(is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
             text = f"plateau({reading.text!r}) needs a number, but gets {have}"

@@ -791,26 +791,6 @@ def usage_of(step: Step) -> Usage:
     return step.data.usage if isinstance(step.data, Spent) else {}
 
 
-def ops_of(step: Step) -> Sequence[Op]:
-    """Return the operations of a step: on the state, or, for an item, the map's updates."""
-    return step.data.writes if isinstance(step.data, Item) else step.update
-
-
-def falls_back(step: Step) -> bool:
-    """Return whether the result is a fallback's."""
-    return isinstance(step.data, Node) and step.data.fallback
-
-
-def marks_in(step: Step) -> Marks:
-    """Return the marks that a step sets in its own frame."""
-    return step.data.marks if isinstance(step.data, (Outcome, Continued)) else {}
-
-
 def is_removed(step: Step) -> bool:
     """Return whether only its number and time are left of a step, so that nothing can begin after it."""
     return isinstance(step.data, Removed) and not bytes(step.data.snapshot)
-
-
-def fingerprint_of(step: Step) -> str:
-    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not record one."""
-    return step.data.fingerprint if isinstance(step.data, (Started, Continued)) else ""

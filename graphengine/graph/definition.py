@@ -558,7 +558,10 @@ class GraphDefinition(Generic[S, Out_co]):
     def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
-        parameters = [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
+        parameters = [
+            Parameter(name, info.annotation, NO_DEFAULT if info.is_required() else info.default)
+            for name, info in fields.items()
+        ]
         returns: object = declared_of(self.state) if fields else Any
         if self.result is not None and fields:
             path = parse(self.result)
@@ -643,7 +646,3 @@ def _model(state: type[Any]) -> type[Any]:
         return model_of(state)
     except ValueError:
         return state
-
-
-def _default(info: Any) -> object:  # noqa: ANN401 - a field of any type
-    return NO_DEFAULT if info.is_required() else info.default

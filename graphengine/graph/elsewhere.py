@@ -142,14 +142,9 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     if repair := hints.get(name) or hints.get(name.removeprefix("a")):  # also of `ainvoke`
-        raise NotCalledSo(text, where=_repr_of(owner), repair=repair)
+        where = "" if repr(owner).startswith("<") else textwrap.shorten(repr(owner), 80, placeholder=" …")
+        raise NotCalledSo(text, where=where, repair=repair)
     raise AttributeError(text, name=name, obj=owner)
-
-
-def _repr_of(owner: object) -> str:
-    """Return how it is shown; "" if only its class says what it is."""
-    text = repr(owner)
-    return "" if text.startswith("<") else textwrap.shorten(text, 80, placeholder=" …")
 
 
 def name_of(runnable: object) -> str | None:

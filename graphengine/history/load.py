@@ -126,18 +126,6 @@ def posted_in(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, Answer
     return {payload["id"]: answer_in(payload) for payload in found}
 
 
-async def load_now(store: RunStore, run_id: str) -> Snapshot:
-    """Load a run's last snapshot, with the answers that it has not taken up: what readers show.
-
-    Raises:
-        UnknownRun; StoreCorrupt: The log does not fold.
-    """
-    inbox = await store.inbox([run_id])  # first: what is taken out of it is in the log
-    snapshot = await load_snapshot(store, run_id, None)
-    snapshot.posted = posted_in(inbox, run_id)
-    return snapshot
-
-
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
     """Return the graph spec recorded under this fingerprint, or None.
 

@@ -101,12 +101,8 @@ from graphengine.engine.steps import Step as Step
 from graphengine.engine.steps import Stopped as Stopped
 from graphengine.engine.steps import WaitRecord as WaitRecord
 from graphengine.engine.steps import Waiting as Waiting
-from graphengine.engine.steps import falls_back as falls_back
-from graphengine.engine.steps import fingerprint_of as fingerprint_of
 from graphengine.engine.steps import given_over as given_over
 from graphengine.engine.steps import is_removed as is_removed
-from graphengine.engine.steps import marks_in as marks_in
-from graphengine.engine.steps import ops_of as ops_of
 from graphengine.engine.steps import outcome_of as outcome_of
 from graphengine.engine.steps import own_name as own_name
 from graphengine.engine.steps import path_of as path_of
@@ -177,7 +173,6 @@ from graphengine.history.changes import polled as polled
 from graphengine.history.load import At as At
 from graphengine.history.load import Wait as Wait
 from graphengine.history.load import graph_spec_of as graph_spec_of
-from graphengine.history.load import load_now as load_now
 from graphengine.history.load import load_snapshot as load_snapshot
 from graphengine.history.load import posted_in as posted_in
 from graphengine.history.load import unfoldable as unfoldable

@@ -31,7 +31,6 @@ from graphengine.kernel import (
     decode_step,
     encode_step,
     evolve,
-    fingerprint_of,
     fold,
     next_due,
     ready,
@@ -39,6 +38,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel.definitions import check_graph_spec, is_tag
 from graphengine.kernel.stores import DEFAULT_QUEUE, LARGEST_PRIORITY, begun_as
+from graphengine.records.step_queries import fingerprint_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.kernel import InputError, UnknownRun, as_shown, checked_tags, load_now
+from graphengine.kernel import InputError, UnknownRun, as_shown, checked_tags
 from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import did_you_mean
+from graphengine.records.now import load_now
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted, newest

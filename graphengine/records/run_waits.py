@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import StoreCorrupt, UnknownRun, Wait, load_now, posted_in, summary_of
+from graphengine.kernel import StoreCorrupt, UnknownRun, Wait, posted_in, summary_of
+from graphengine.records.now import load_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,11 +18,9 @@ from graphengine.kernel import (
     Recorded,
     add_usage,
     clipped,
-    falls_back,
     load_snapshot,
     loss_words,
     losses_of,
-    ops_of,
     outcome_of,
     path_of,
     status_of,
@@ -32,6 +30,7 @@ from graphengine.models.hiding import hidden
 from graphengine.records.kept_children import children_in
 from graphengine.records.run_diff import diff
 from graphengine.records.spending import own_usage, spending, spent_below, summed
+from graphengine.records.step_queries import falls_back, ops_of
 from graphengine.render.amounts import cost, moment, paid, took
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
 from graphengine.render.text import clean, one_line

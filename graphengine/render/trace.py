@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import Attempt, Failed, Node, Shift, falls_back, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Shift, usage_of
 from graphengine.kernel.definitions import START
+from graphengine.records.step_queries import falls_back
 from graphengine.records.visits import Visits
 from graphengine.render.amounts import Account
 from graphengine.render.files import RenderError

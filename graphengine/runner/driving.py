@@ -27,7 +27,6 @@ from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
 from graphengine.engine.redaction import Redactor
-from graphengine.engine.rules.wait import waiting_for
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, outcome_of, path_of
@@ -531,7 +530,7 @@ class Driving:
         return (
             message.kind == "message"
             or self.snapshot.status == "waiting"
-            or waiting_for(self.snapshot, message.payload["wait"], message.payload["id"]) is not None
+            or self.snapshot.open_waits.holder(message.payload["wait"], message.payload["id"]) is not None
         )
 
     async def _take_mail(self) -> None:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 IS_IMPORTING: Final = ContextVar("graphengine is importing a file for its graphs", default=False)
-"""Whether a file is being imported for its graphs, so that no run may start."""
 
 
 class RunAtImport(GraphEngineError):

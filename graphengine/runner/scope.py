@@ -312,11 +312,6 @@ class AttemptFacts:
             repair=f'give what replaces it, effects={{"{name}": function}}, or let effects happen: effects="act"',
         )
 
-    def cancel_to_end(self) -> None:
-        """End it, because it waits or halts: cancel its asyncio task."""
-        self.state = "ending"
-        self.within.cancel()
-
     def refuse_secrets(self, record: JsonValue, what: str) -> None:
         """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
         if self.services.guard is not None:
@@ -441,7 +436,8 @@ class InFlight:
         if self._turns:
             asyncio.get_running_loop().call_soon(self._end)
         elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
-            attempt.cancel_to_end()
+            attempt.state = "ending"
+            attempt.within.cancel()
 
     def _is_busy(self) -> bool:
         """Return whether any work in flight can finish before the attempt ends."""

@@ -53,7 +53,6 @@ from graphengine.kernel import (
     UnknownRun,
     UnknownStep,
     derived_id,
-    load_now,
     load_snapshot,
     losses_of,
     wait_of,
@@ -62,6 +61,7 @@ from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import END, START, Retry, did_you_mean, is_seconds, value
 from graphengine.kernel.stores import Post
 from graphengine.records.bulk import OUTBOX
+from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
 from graphengine.wings import ProjectBroken

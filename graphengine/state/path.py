@@ -28,7 +28,6 @@ _TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]{}]+)\]")
 _ROOT: Final = re.compile(r"[A-Za-z_]\w*")
 ANY: Final = (Any,)
 LISTED: Final = 12
-"""How many names a message lists; more are noise."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import AnswerRecord, RunStatus, WaitRecord
+    from graphengine.engine.steps import RunStatus, WaitRecord
 
 _CHARACTERS: Final = 200
 
@@ -43,7 +43,8 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
             waits = 1 + sum(1 for _ in still) if snapshot.posted else snapshot.open_waits.count
             reason, kind = wait_words(*first, characters=_CHARACTERS), first[1].kind
         elif snapshot.posted:
-            reason, kind = _answered_words([*snapshot.posted.values()][-1]), "answered"
+            by = [*snapshot.posted.values()][-1].by
+            reason, kind = f"answered{by and f' by {by}'}, waits for a worker or a resume", "answered"
     elif status != "running":
         stop, failure = snapshot.ending, snapshot.failure
         kind = stop.reason if stop is not None else status
@@ -106,12 +107,6 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
         "pause": "waits for approval to continue",
     }.get(wait.kind, _one_line(wait.question, characters))
     return f"{named}{text}"
-
-
-def _answered_words(answer: AnswerRecord) -> str:
-    """Return what a wait waits for that has an answer."""
-    by = f" by {answer.by}" if answer.by else ""
-    return f"answered{by}, waits for a worker or a resume"
 
 
 def _one_line(text: str, characters: int) -> str:

@@ -6,9 +6,10 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, falls_back, opened_ops, outcome_of
+from graphengine.kernel import Attempt, NodeError, opened_ops, outcome_of
 from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
+from graphengine.records.step_queries import falls_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

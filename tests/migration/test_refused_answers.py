@@ -3,7 +3,8 @@
 import asyncio
 
 from graphengine import Runner, ask
-from graphengine.history.load import load_now, waits_of
+from graphengine.history.load import waits_of
+from graphengine.records.now import load_now
 from tests.kit.runs import SOON
 from tests.kit.waiting import path, waiting
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def answered(run: RunState, event: AnswerArrived) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
-    frame, answer = waiting_for(snapshot, event.wait, event.id), event.answer
+    frame, answer = snapshot.open_waits.holder(event.wait, event.id), event.answer
     if frame is None:
         again = _asking_again(snapshot, event)
         if again is None:
@@ -118,11 +118,6 @@ def message_came(run: RunState, event: MessageCame) -> Decided:
     state_bytes = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
     message = Message(topic=event.topic, payload=event.payload)
     return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
-
-
-def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
-    """Return the frame that has this wait; None if no frame has it."""
-    return snapshot.open_waits.holder(name, identity)
 
 
 def _asking_again(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:

@@ -39,13 +39,12 @@ from graphengine.kernel import (
     StopAsked,
     WaitOver,
     Written,
-    falls_back,
-    ops_of,
     plan_of,
     shifted,
     view_of,
 )
 from graphengine.kernel.definitions import START, RecordsAlone, View, maximum, why
+from graphengine.records.step_queries import falls_back, ops_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

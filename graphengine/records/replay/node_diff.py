@@ -25,13 +25,13 @@ from graphengine.kernel import (
     Ready,
     Waiting,
     WaitRecord,
-    falls_back,
     outcome_of,
     reraise_interrupt,
     view_of,
 )
 from graphengine.kernel.definitions import NO_ANSWER, AskBody, Reading, why
 from graphengine.records.replay.step_diff import StepDifference, plain, short
+from graphengine.records.step_queries import falls_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

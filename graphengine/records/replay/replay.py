@@ -26,9 +26,7 @@ from graphengine.kernel import (
     Started,
     StoreCorrupt,
     evolve,
-    fingerprint_of,
     hidden,
-    marks_in,
     outcome_of,
     sub_id,
     written_state,
@@ -44,6 +42,7 @@ from graphengine.records.replay.event_of_step import (
 )
 from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
 from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
+from graphengine.records.step_queries import fingerprint_of, marks_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

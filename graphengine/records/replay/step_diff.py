@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Node, Outcome, Stopped, clipped, marks_in, opened, outcome_of
+from graphengine.kernel import Node, Outcome, Stopped, clipped, opened, outcome_of
 from graphengine.records.step_document import facts_record
+from graphengine.records.step_queries import marks_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

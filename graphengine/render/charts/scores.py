@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.kernel import ROOT, DefinitionError, marks_in
+from graphengine.kernel import ROOT, DefinitionError
 from graphengine.kernel.definitions import did_you_mean, held, parse
+from graphengine.records.step_queries import marks_in
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
 from graphengine.render.files import RenderError

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, falls_back, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, usage_of
+from graphengine.records.step_queries import falls_back
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:

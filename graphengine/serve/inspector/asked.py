@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, load_now, posted_in, waits_of
+from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, waits_of
 from graphengine.records.json_document import ListedRun, runs_document
+from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
 from graphengine.serve.inspector.documents import Decided, Questions
 

@@ -31,13 +31,12 @@ from graphengine.kernel import (
     Waiting,
     clipped,
     encode_step,
-    falls_back,
     graph_spec_of,
-    ops_of,
     outcome_of,
     usage_of,
 )
 from graphengine.records.kept_children import children_in
+from graphengine.records.step_queries import falls_back, ops_of
 from graphengine.records.visits import Visits, load_start
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally

@@ -28,13 +28,13 @@ from graphengine.kernel import (
     StoreCorrupt,
     StoreError,
     UnknownRun,
-    load_now,
     opened,
     result_of,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document, runs_document
+from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
 from graphengine.serve.callers import caller, starting
 from graphengine.serve.connections import until_gone

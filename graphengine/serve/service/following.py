@@ -19,13 +19,13 @@ from graphengine.kernel import (
     RunEnded,
     RunFailed,
     StepRecorded,
-    load_now,
     load_snapshot,
     posted_in,
     result_of,
     wait_of,
 )
 from graphengine.kernel.definitions import compiled
+from graphengine.records.now import load_now
 from graphengine.serve.service.requests import RunStopped
 
 if TYPE_CHECKING:

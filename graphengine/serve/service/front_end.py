@@ -25,13 +25,13 @@ from graphengine.kernel import (
     Snapshot,
     StepRecorded,
     UnknownRun,
-    load_now,
     load_snapshot,
     opened,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
+from graphengine.records.now import load_now
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller

@@ -36,8 +36,9 @@ from pydantic_core import to_json, to_jsonable_python
 from starlette.datastructures import Headers
 from starlette.routing import Route
 
-from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, load_now, result_of
+from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, result_of
 from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
+from graphengine.records.now import load_now
 from graphengine.records.step_document import error_document, plain
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from graphengine import Runner
-from graphengine.history.load import load_now, waits_of
+from graphengine.history.load import waits_of
+from graphengine.records.now import load_now
 from tests.kit.waiting import waiting
 from tests.runner.waits.test_answers_not_taken_up import ONE
 

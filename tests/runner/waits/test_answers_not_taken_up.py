@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Runner, ask
 from graphengine.errors import AnsweredAlready
-from graphengine.history.load import load_now, waits_of
+from graphengine.history.load import Wait, load_snapshot, posted_in, waits_of
 from graphengine.runner import Posted
 from tests.kit.runs import SOON
 from tests.kit.waiting import path, waiting
@@ -16,20 +16,28 @@ from tests.kit.waiting import path, waiting
 ONE = path(("q", ask("Well?", str), "word"))
 
 
+async def open_waits(runner: Runner, run_id: str) -> Sequence[Wait]:
+    """Return what a run waits for, with the answers that it has not taken up."""
+    inbox = await runner.store.inbox([run_id])
+    snapshot = await load_snapshot(runner.store, run_id, None)
+    snapshot.posted = posted_in(inbox, run_id)
+    return waits_of(snapshot)
+
+
 async def test_a_wait_says_who_answered_it_when_and_with_what(runner: Runner) -> None:
     """Until the run takes the answer up."""
     run_id = await waiting(runner, ONE)
-    (before,) = waits_of(await load_now(runner.store, run_id))
+    (before,) = await open_waits(runner, run_id)
     assert before.answered is None
     await runner.answer(run_id, "good", by="ada", reason="it is", through="page")
-    (wait,) = waits_of(await load_now(runner.store, run_id))
+    (wait,) = await open_waits(runner, run_id)
     answer = wait.answered
     assert answer is not None
     assert (answer.value, answer.by, answer.reason, answer.through) == ("good", "ada", "it is", "page")
     assert answer.at > 0
     async with asyncio.timeout(SOON):
         await runner.resume(run_id, ONE).result()
-    assert waits_of(await load_now(runner.store, run_id)) == []
+    assert await open_waits(runner, run_id) == []
 
 
 async def test_a_second_answer_names_who_was_first(runner: Runner) -> None:

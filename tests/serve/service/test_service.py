@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.engine.snapshot import Snapshot
-from graphengine.history.load import load_now
+from graphengine.records.now import load_now
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.documents import Serving
 from graphengine.serve.service import app
