@@ -186,7 +186,7 @@ class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     marks: dict[str, Mark] = {}
     usage: Usage = {}
     journal: list[Op] = []
-    samples: list[Sequence[Any]] = []
+    samples: list[Any] = []
     since: Number = 0.0
     arrived: Number = 0.0
     recorded_results: dict[str, RecordedResult] = {}
