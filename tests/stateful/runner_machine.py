@@ -60,7 +60,7 @@ class RunnerMachine(RuleBasedStateMachine):
             *self.threads.patches(),
             patch("graphengine.runner.shared.INBOX_SECONDS", NEVER_SECONDS),
             patch("graphengine.runner.shared.LOOK_SECONDS", NEVER_SECONDS),
-            *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
+            *(patch(f"graphengine.{name}.MIN_ROWS", 4) for name in ("databases.snapshots", "stores.memory")),
             patch("graphengine.databases.long_texts.LEAST_BYTES", 6),
         ]
         for each in self.patches:

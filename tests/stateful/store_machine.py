@@ -94,7 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.patches = [
             no_sign_of_life(),
-            *(patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")),
+            *(patch(f"graphengine.{name}.MIN_ROWS", MIN_ROWS) for name in ("databases.snapshots", "stores.memory")),
             patch("graphengine.databases.long_texts.LEAST_BYTES", TEXT_BYTES),
         ]
         for each in self.patches:
