@@ -434,12 +434,11 @@ class Agent(Generic[T_co, Inputs]):
         before = _remembered(inputs.get(self.memory)) if self.memory else ()
         if self.history is not None:
             before = _chosen_history(self, before)
-        given = {name: value for name, value in inputs.items() if name != self.memory}
-        by_rules = self._by_rules_given(runtime, given) if self.by_rules is not None else None
+        by_rules = self._by_rules_given(runtime, inputs) if self.by_rules is not None else None
         try:
-            system = await self._instructions(runtime, given)
-            talk = Conversation(self, self._parts, runtime, system, before, given, by_rules)
-            question, media = await self._question(runtime, given)
+            system = await self._instructions(runtime, inputs)
+            talk = Conversation(self, self._parts, runtime, system, before, inputs, by_rules)
+            question, media = await self._question(runtime, inputs)
             value = await talk.hold(question, media)
         except ModelError as error:
             if not error.where:
@@ -491,8 +490,8 @@ class Agent(Generic[T_co, Inputs]):
         return with_note(system, is_data=is_data, has_data=has_data)
 
     def _asked(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that become the question if there is no prompt: all but resources and what a tool reads."""
-        read = {parameter.name for parameter in _of_tools(self)}
+        """Return the inputs that become the question without a prompt: no resources, memory, nor what a tool reads."""
+        read = {self.memory, *(parameter.name for parameter in _of_tools(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
         return {name: value for name, value in inputs.items() if name not in read}
 

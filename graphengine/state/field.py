@@ -662,10 +662,10 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
 
 
 def type_name(annotation: object) -> str:
-    """Return the source text of an annotation, without module names."""
+    """Return the source text of an annotation, the same in each process: without module names and addresses."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(annotation))
+    return re.sub(r" at 0x\w+|\b(?:\w+\.)+(?=\w)", "", str(annotation))
 
 
 def _short(value: object) -> str:
