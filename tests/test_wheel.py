@@ -73,6 +73,18 @@ from graphengine.agents.toolbox import run_python
 asyncio.run(run_python("1"))
 """
 
+WORKER = """
+import json, subprocess, sys
+words = [sys.executable, "-m", "graphengine", "worker", "--json", "--health", "0"]
+worker = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+for line in worker.stdout:
+    if (found := json.loads(line)).get("status"):
+        print(found["status"])
+        break
+worker.terminate()
+print(worker.wait())
+"""
+
 RAY = """
 from graphengine.executors import ProcessExecutor, RayExecutor
 if __name__ == "__main__":
@@ -252,6 +264,14 @@ def test_a_chart_as_png_names_the_extra_that_it_needs(clean: Environment, tmp_pa
     drawn = clean.run("graphengine", "render", "one", "--timeline", "-o", "one.png", where=flows)
     assert (drawn.returncode, install_command("render") in drawn.stderr) == (2, True), drawn.stderr
     assert clean.run("graphengine", "render", "one", "--timeline", "-o", "one.svg", where=flows).returncode == 0
+
+
+def test_a_worker_and_its_health_need_no_extra(clean: Environment, tmp_path: Path) -> None:
+    """A worker takes a queued run, and answers whether it works."""
+    clean.run("graphengine", "new", "flows", where=tmp_path)
+    clean.run("graphengine", "run", "review_loop", "--queue", "jobs", where=tmp_path / "flows")
+    ended = clean.execute("python", "-c", WORKER, where=tmp_path / "flows")
+    assert (ended.returncode, ended.stdout.split()) == (0, ["finished", "0"]), ended.stdout + ended.stderr
 
 
 def test_the_inspector_names_the_extra_that_it_needs(clean: Environment, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Runner(Records):
                 done again, and if it is over, its answer is returned.
             limits: As for `start`.
             after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
-            chat: The key of a conversation, such as a user's id. All its turns are one run, `<agent>-<key>`, which
+            chat: The key of a conversation, such as a user's id. All its turns are one run, `ge:chat:<key>`, which
                 remembers them and waits for the next one, of any process. Without inputs the newest turn is continued,
                 or the one of `idempotency_key`, after a crash or an answer of a person.
             idempotency_key: The key of a turn of a conversation: the same turn sent again is not answered again.

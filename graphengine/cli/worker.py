@@ -131,7 +131,6 @@ async def _work(  # noqa: PLR0913 - how a worker works
     **of_runner: Any,  # noqa: ANN401 - those of a Runner
 ) -> None:
     from graphengine.api.runner import Runner
-    from graphengine.serve.health import serving_health
     from graphengine.wings.delivery import deliver
     from graphengine.worker.worker import Worker
 
@@ -153,6 +152,8 @@ async def _work(  # noqa: PLR0913 - how a worker works
         async with AsyncExitStack() as stack:
             await deliver(of_runner["extensions"], runner, stack)
             if health is not None:
+                from graphengine.serve.health import serving_health
+
                 host, port = health
                 port = await stack.enter_async_context(serving_health(worker, host, port))
                 context.err.line(f"health: http://{f'[{host}]' if ':' in host else host}:{port}/")

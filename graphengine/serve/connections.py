@@ -17,7 +17,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from graphengine.serve.callers import NOBODY
-from graphengine.serve.messages import RequestInvalid, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +107,8 @@ class Shares:
         if is_over:
             repair = f"end some, such as streams of events, or try again in {RETRY_SECONDS} seconds"
             text = f"{who.name or 'this caller'} has {own} requests in progress, and all have {total}"
+            from graphengine.serve.messages import RequestInvalid  # noqa: PLC0415 - an extra; health needs none
+
             raise RequestInvalid(text, status=HTTPStatus.TOO_MANY_REQUESTS, repair=repair)
 
     @contextmanager
@@ -158,6 +159,8 @@ def watched(body: bytes, receive: Receive) -> Iterator[Receive]:
 
     watching, token = asyncio.create_task(watch()), _GONE.set(gone)
     try:
+        from graphengine.serve.messages import replayed  # noqa: PLC0415 - an extra, as above
+
         yield replayed(body, after)
     finally:
         _GONE.reset(token)

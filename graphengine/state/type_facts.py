@@ -25,11 +25,11 @@ def is_number(kind: object) -> bool:
 
 
 def closed_values(types: Sequence[object]) -> list[object] | None:
-    """Return all values that Literal and Enum types allow; None if the types allow others."""
+    """Return all values that Literal, Enum and bool types allow; None if the types allow others."""
     values: list[object] = []
     for kind in types:
-        if get_origin(kind) is Literal:
-            values.extend(get_args(kind))
+        if get_origin(kind) is Literal or kind is bool:
+            values.extend(get_args(kind) or (True, False))
         elif isinstance(kind, type) and issubclass(kind, enum.Enum):
             values.extend(kind)
         elif kind not in (type(None), None):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import Models
 from graphengine.models.base import KnowsPrices, RulesModel
+from graphengine.models.hosted import HOSTS, HostsTools
 from graphengine.testing.done import Asked
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.models.base import Model, Request, Response
+    from graphengine.models.hosted import HostedTool
 
 
 class WatchedModels(Models):
@@ -43,6 +45,10 @@ class _Watched:
     def __init__(self, model: Model, asked: list[Asked]) -> None:
         self._model, self._asked = model, asked
         self.name = model.name
+        self.most_tools: int | None = getattr(model, "most_tools", None)
+
+    def lacks_tool(self, tool: HostedTool) -> str:
+        return self._model.lacks_tool(tool) if isinstance(self._model, HostsTools) else HOSTS[tool.name]
 
     async def answer(self, request: Request) -> Response:
         at = len(self._asked)

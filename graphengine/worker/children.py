@@ -320,7 +320,8 @@ class StartedRun(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name, dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}"))
+            known = dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}")
+            missing(self, name, {**known, "run_id": "its id is child.id"})
 
     async def result(self) -> Result[S, Any]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
