@@ -27,6 +27,7 @@ from pydantic_core import to_json
 
 from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
+from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
@@ -290,18 +291,17 @@ class StepJournal:
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
-        A branch finds what began before it under the key of the run that began it.
+        A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
+        not happen, it begins under a key of the branch.
 
         Raises:
             EffectUnknown: It is not known how it ended. Also raises what its function raises.
         """
-        memos, at = self._frame.recorded_results.values(), effect.key.removeprefix(self._services.run_id)
-        known = next((memo for memo in memos if memo.begun and str(memo.id).endswith(at)), None)
-        if known is not None:
-            effect = replace(effect, key=str(known.id))
-        if known is not None and self._begun(effect) is None:  # kept when an attempt began afresh
-            return effect.reread(known.value)
-        if known is not None:
+        begun, at = self._begun(effect), self._at(effect.key)
+        done = [memo for memo in self._frame.recorded_results.values() if memo.begun and self._at(memo.id) == at]
+        if done and begun is None:  # kept when an attempt began afresh
+            return effect.reread(done[-1].value)
+        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect)):
             return await self._found_out(effect, None)
         try:
             result = await self._begin(effect)
@@ -320,11 +320,19 @@ class StepJournal:
         return await self._found_out(effect, why)
 
     def _begun(self, effect: Effecting[Any]) -> RecordedResult | None:
-        """Return the beginning of an effect whose end is not recorded; None if there is none."""
-        at, found = BEGUN + effect.place, self._frame.recorded_results
-        if at in found and found[at].id == effect.key:
-            return found[at]
-        return next((memo for key, memo in found.items() if memo.id == effect.key and key.startswith(BEGUN)), None)
+        """Return the last beginning of an effect whose end is not recorded; None if there is none."""
+        found, at = self._frame.recorded_results, self._at(effect.key)
+        each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
+        return next(each, None)
+
+    def _at(self, key: object) -> tuple[str, ...]:
+        """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
+        return str(key).partition(f"/{place_of(self._frame)}")[1:]
+
+    def _shown(self, effect: Effecting[Any]) -> object:
+        """Return the arguments of an effect as they are recorded."""
+        shown = recordable(effect.arguments)
+        return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def _begin(self, effect: Effecting[T]) -> T:
         """Record that an effect begins, and do it."""
@@ -337,10 +345,7 @@ class StepJournal:
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
         """Record that an effect begins, or that it has said that it did nothing."""
-        shown = UNSET if not_done else recordable(effect.arguments)
-        if self._guard is not None:
-            shown = self._guard.hide(shown)
-        shown = shortened(shown)
+        shown = UNSET if not_done else self._shown(effect)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
         size_bytes = None if shown is UNSET else bytes_of(shown)
@@ -366,7 +371,8 @@ class StepJournal:
         if why is not None:
             log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
         if once.reconcile is not None:
-            given = once.arguments({**effect.given, **effect.arguments, KEY_NAME: effect.key})
+            key = getattr(self._begun(effect), "id", effect.key)
+            given = once.arguments({**effect.given, **effect.arguments, KEY_NAME: key})
             try:
                 return cast("T", await self._run(functools.partial(once.reconcile, **given)))
             except NotDone:

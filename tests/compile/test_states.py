@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 import pytest
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -253,3 +254,37 @@ def test_a_function_may_be_declared_to_return_a_replacement() -> None:
     graph.add_node("four", clears_somehow, writes="words")
     graph.add_path(START, "one", "two", "three", "four", END)
     assert graph.run_sync().state == Lines(lines=[], words=[])
+
+
+def test_a_graph_is_the_same_in_each_process() -> None:
+    """What is recorded of a type with a validator has no address: another process would find a changed graph."""
+
+    class Checked(BaseModel):
+        """A state with validators inside its types."""
+
+        text: Annotated[str, AfterValidator(str.strip)] | None = None
+        texts: list[Annotated[str, AfterValidator(lambda text: text)]] = []
+
+    graph = Graph("checked", Checked)
+    graph.add_node("strip", lambda text: text, writes="text")
+    graph.add_path(START, "strip", END)
+    assert " at 0x" not in str(graph.compile().graph_spec)
+
+
+def test_a_switch_with_both_cases_of_a_bool_needs_no_otherwise() -> None:
+    """A case that is missing is named."""
+
+    class Judged(BaseModel):
+        """A state with a field of two values."""
+
+        is_good: bool = False
+
+    def problems(**cases: str) -> list[str]:
+        graph = Graph("judged", Judged)
+        graph.add_node("judge", lambda: True, writes="is_good")
+        graph.add_edge(START, "judge")
+        graph.add_switch("judge", "is_good", {name == "yes": target for name, target in cases.items()})
+        return [f"{problem.code}: {problem.message}" for problem in graph.check()]
+
+    assert not problems(yes=END, no=END)
+    assert problems(yes=END) == ["missing_case: no case for is_good == False"]
