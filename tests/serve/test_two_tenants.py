@@ -40,23 +40,28 @@ class Try:
         body: The body; None for a GET.
         is_about_run: Whether it is about a run: to another tenant it is answered as for a run that does not exist.
         waits: Whether the answer to the run's own tenant is a stream that does not end.
+        method: The method, if it is not GET or POST.
     """
 
     path: str
     body: Any = None
     is_about_run: bool = True
     waits: bool = False
+    method: str = ""
 
     @property
     def shows(self) -> bool:
         """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
         blind = ("before=", "/lines", "/branches", "/children", "/usage", "/find", "/scores", "cancel")
-        return self.is_about_run and self.body is None and not any(text in self.path for text in blind)
+        return (
+            self.is_about_run and self.body is None and not self.method and not any(text in self.path for text in blind)
+        )
 
     def of(self, run_id: str) -> tuple[str, str, Any]:
         """Return the method, path and body of a request about a run."""
         body = json.loads(json.dumps(self.body).replace("RUN", run_id)) if self.body is not None else None
-        return "GET" if self.body is None else "POST", self.path.replace("RUN", quote(run_id, safe="")), body
+        method = self.method or ("GET" if self.body is None else "POST")
+        return method, self.path.replace("RUN", quote(run_id, safe="")), body
 
 
 def plain(path: str, body: Any = None) -> Try:
@@ -96,6 +101,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "GET /v1/responses/{id}": [Try("/v1/responses/TURN"), Try("/v1/responses/TURN?stream=true", waits=True)],
     "GET /v1/responses/{id}/input_items": [plain("/v1/responses/TURN/input_items")],
     "POST /v1/responses/{id}/cancel": [Try("/v1/responses/TURN/cancel", {})],
+    "DELETE /v1/responses/{id}": [Try("/v1/responses/TURN", method="DELETE")],
     "GET /a2a/{graph}/.well-known/agent-card.json": [plain("/a2a/desk/.well-known/agent-card.json")],
     "GET /.well-known/agent-card.json": [plain("/.well-known/agent-card.json")],
     "POST /a2a/desk": [],  # each method of the protocol: see below
@@ -113,6 +119,8 @@ PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
     "GET /static/{name:path}": [plain("/static/app.js")],
+    "GET /signed_in": [plain("/signed_in")],
+    "GET /provider": [plain("/provider")],
     **{
         f"GET /api/{name.partition('&')[0]}": [Try(f"/api/{name.partition('&')[0]}?id=RUN&{name.partition('&')[2]}")]
         for name in READS
