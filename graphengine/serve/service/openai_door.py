@@ -64,7 +64,7 @@ from graphengine.serve.service.turns import (
     newest_turn,
     output,
     text_graphs,
-    turns,
+    turns_with,
 )
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONVERSATION: Final = "conversation:"
+_UNNAMED: Final = "unnamed-"
+"""What the names of conversations begin with to which their clients gave none: no client can name them."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 """What names the conversation of a client that sends the whole thread."""
 _TASK: Final = "### Task:"
@@ -318,21 +320,28 @@ class OpenAiDoor:
         """Remove the run of a response that is over, with everything that is recorded of it.
 
         Raises:
-            InputError: It goes on, is needed, or has the turns of other responses too.
+            InputError: It goes on, is needed, has the turns of other responses too, or its id could come again.
         """
-        _, turn = await self._response_named(request)
-        found = turns(await self._service.info_of(turn.run_id))
-        why = "it has other responses too" if any(each != turn for each, _ in found) else ""
-        why = why or await self._runner.remove(turn.run_id)
+        model, turn = await self._response_named(request)
+        info = await self._service.info_of(turn.run_id)
+        names = [each.removeprefix(_CONVERSATION) for each in info.tags if each.startswith(_CONVERSATION + _UNNAMED)]
+        repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
+        why = "" if all(each == turn for each in turns_with(turn, info)) else "it has other responses too"
+        if not why and info.id not in [caller().derived_id("thread", model.name, each) for each in names]:
+            why = "another response could have its id, since its client names it"
         if why:
-            repair = "cancel what is at work; `graphengine prune` removes whole conversations"
-            raise InputError(f"run {turn.run_id} is kept: {why}", where="response id", repair=repair)
+            repair = "`graphengine prune` removes whole conversations"
+        why = why or await self._runner.remove(info.id)
+        if why:
+            raise InputError(f"run {info.id} is kept: {why}", where="response id", repair=repair)
         return json_answer({"id": request.path_params["id"], "object": "response", "deleted": True})
 
     async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
         """Return the model and the turn of a response. Raises: UnknownRun."""
         turn = _turn_named(request.path_params["id"])
-        return self._named((await self._service.info_of(turn.run_id)).graph), turn
+        info = await self._service.info_of(turn.run_id)
+        turns_with(turn, info)
+        return self._named(info.graph), turn
 
     def _named(self, name: str) -> TextGraph:
         """Return a model. Raises: RequestInvalid."""
@@ -366,17 +375,16 @@ class OpenAiDoor:
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
         texts = [*(each.text for each in messages if each.role == "user"), *map(str, results.items())]
         key = digest(once or [conversation, previous and _name_of(previous), *texts])
+        name = _BLANKS.sub("-", conversation or once or "")
+        if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_UNNAMED)):
+            name = digest(name)
         if previous is not None:
-            conversation = _conversation_of(await self._service.info_of(previous.run_id))
-        elif not conversation and once is not None:
-            conversation = once
-        elif not conversation and is_retry:  # of a request whose answer was lost
-            conversation = next(map(_conversation_of, await self._runner.runs(tag=f"request:{key}", limit=1)), "")
-        conversation = _BLANKS.sub("-", conversation) or uuid4().hex
-        if len(conversation) > _LONGEST_KEY or not is_tag(conversation):
-            conversation = digest(conversation)
+            name = _conversation_of(await self._service.info_of(previous.run_id))
+        elif not name and is_retry:  # of a request whose answer was lost
+            name = next(map(_conversation_of, await self._runner.runs(tag=f"request:{key}", limit=1)), "")
+        name = name or _UNNAMED + uuid4().hex
         is_known = once is not None or previous is not None or is_thread or is_retry
-        return _Said(last.text, before, key, is_known, conversation, is_kept, previous, results)
+        return _Said(last.text, before, key, is_known, name, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
         """Return the turn of what a client says; deliver it, unless that was done before."""

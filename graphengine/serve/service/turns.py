@@ -295,10 +295,7 @@ class Turns:
         """Return the place of the turn after a turn; None: it is the newest."""
         if turn.after < 0:
             return None
-        places = [each.after for each, _ in turns(await self._service.info_of(turn.run_id))]
-        if turn.after not in places:
-            text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
-            raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
+        places = [each.after for each in turns_with(turn, await self._service.info_of(turn.run_id))]
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
@@ -347,6 +344,15 @@ def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
     """Return the turns of a run that its tags have, with their keys."""
     found = [tag.split(":") for tag in info.tags if tag.startswith(_TAGS)]
     return [(Turn(int(after), info.id, word == "late"), key) for word, after, key in found]
+
+
+def turns_with(turn: Turn, info: RunInfo) -> Sequence[Turn]:
+    """Return the turns of a run, if this is one of them. Raises: UnknownRun."""
+    found = [each for each, _ in turns(info)]
+    if turn not in found:
+        text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
+        raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
+    return found
 
 
 def newest_turn(info: RunInfo) -> Turn:
@@ -408,4 +414,5 @@ __all__ = [
     "output",
     "text_graphs",
     "turns",
+    "turns_with",
 ]

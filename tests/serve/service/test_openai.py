@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import http.client
 import json
 import signal
@@ -121,6 +122,43 @@ def test_responses_continue_each_other(serve: Callable[..., Service], database: 
     assert [client.responses.create(**words).output_text for _ in range(2)] == ["1", "2"]  # said twice
     once = {"Idempotency-Key": "k"}
     assert [client.responses.create(**words, extra_headers=once).output_text for _ in range(2)] == ["3", "3"]
+
+
+def test_a_response_is_removed_only_if_its_id_cannot_come_again(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """It is kept if a client named its conversation, or it followed another; and so is the run of an unknown one."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    words: Any = {"model": "slow", "input": str(tmp_path)}  # there already, so it ends at once
+    first = client.responses.create(**words)
+    run_id = str((first.metadata or {})["run_id"])
+    kept = [
+        client.responses.create(**words, previous_response_id=first.id),
+        client.responses.create(**words, conversation="c"),
+        client.responses.create(**words, conversation=run_id.rpartition(":")[2]),
+        client.responses.create(**words, extra_headers={"Idempotency-Key": "k"}),
+    ]
+    for each in kept:
+        with pytest.raises(openai.BadRequestError, match="another response could have its id"):
+            client.responses.delete(each.id)
+    unknown = base64.b64encode(f"7:0:{run_id}".encode()).decode().rstrip("=")
+    for call in (client.responses.retrieve, client.responses.input_items.list, client.responses.delete):
+        with pytest.raises(openai.NotFoundError, match="this turn is not known"):
+            call(f"resp_{unknown}")
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError, match="has no run"):
+        client.responses.create(**words, previous_response_id=first.id)
+    assert len({each.id for each in [*kept, first]}) == 5
+
+
+def test_a_chat_that_waits_is_removed_once_it_is_stopped(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """As the error says: cancelling ends only what is at work."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    found = client.responses.create(model="assistant-chat", input="Hi")
+    client.responses.cancel(found.id)
+    with pytest.raises(openai.BadRequestError, match=r"it is waiting; .*`graphengine stop RUN` if it waits; then"):
+        client.responses.delete(found.id)
+    run_id, place = str((found.metadata or {})["run_id"]), str(tmp_path / "runs.db")
+    assert CliRunner().invoke(main, ["stop", run_id, "--store", place]).exit_code == 0
+    client.responses.delete(found.id)
 
 
 def test_a_question_is_answered_by_the_next_message(
