@@ -21,6 +21,7 @@ import logging
 import re
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
@@ -265,17 +266,21 @@ class _OverHttp(StreamableHTTPASGIApp):
         if session in known:
             known[session] += 1
 
+        has_ended = False
+
         async def sending(message: Message) -> None:
-            nonlocal session
-            if not session and message["type"] == "http.response.start":
-                session = Headers(raw=message["headers"]).get(MCP_SESSION_ID_HEADER, "")
-                known.update({session: 1} if session else {})
+            nonlocal session, has_ended
+            if message["type"] == "http.response.start":
+                has_ended = scope["method"] == "DELETE" and message["status"] < HTTPStatus.MULTIPLE_CHOICES
+                if not session:
+                    session = Headers(raw=message["headers"]).get(MCP_SESSION_ID_HEADER, "")
+                    known.update({session: 1} if session else {})
             await send(message)
 
         try:
             await self._served(scope, receive, sending)
         finally:
-            if scope["method"] == "DELETE":
+            if has_ended:
                 known.pop(session, None)
             elif session in known:
                 known[session] = known.pop(session) - 1

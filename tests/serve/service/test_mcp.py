@@ -414,6 +414,8 @@ async def test_sessions_of_clients_that_went_away_end(monkeypatch: pytest.Monkey
                 return await http.post("/mcp", json=body, headers={"mcp-session-id": session} if session else {})
 
             first, second = [(await asked("initialize", **client)).headers["mcp-session-id"] for _ in range(2)]
+            refused = {"mcp-session-id": second, "mcp-protocol-version": "2026-07-28"}
+            assert (await http.delete("/mcp", headers=refused)).status_code == 405
             assert (await asked("ping", first)).status_code == 200
             third = (await asked("initialize", **client)).headers["mcp-session-id"]
             assert [(await asked("ping", each)).status_code for each in (first, second, third)] == [200, 404, 200]
