@@ -71,13 +71,14 @@ def test_no_text_of_a_database_reaches_the_terminal_unescaped(
         ("render", "mine", "-o", "drawn.dot"),
         ("render", "mine", "-o", "drawn.svg", "--timeline"),
         ("render", "mine", "-o", "drawn.svg", "--scores"),
-        ("render", "mine", "-o", "drawn.svg", "--branches"),
+        ("runs", "--tree"),
         ("export", "mine"),
         ("diff", "mine", "othe"),
     ):
         for more in ((), ("--json",), ("--debug",)):
             found = invoke(*words, *more)
             assert found.exit_code in (0, 1, 2, 3, 4, 5), (words, found.output)
+            assert "Usage: " not in found.output, (words, found.output)
             assert not set(found.stdout + found.stderr) & set("\x1b\x07\u009b"), words
             if not more:
                 assert "\u202e" not in found.stdout + found.stderr

@@ -125,11 +125,12 @@ def test_no_command_shows_a_secret(project: Path, invoke: Invoke, caplog: pytest
         ("render", "r", "-o", "drawn.dot"),
         ("render", "r", "-o", "drawn.mmd"),
         ("render", "r", "-o", "timeline.svg", "--timeline"),
-        ("render", "r", "-o", "branches.svg", "--branches"),
+        ("runs", "--tree"),
         ("render", "vault", "-o", "graph.dot"),
     ):
         found = invoke(*words)
         assert "unexpected" not in found.stderr, (words, found.stderr)
+        assert "Usage: " not in found.stderr, (words, found.stderr)
         assert seen_in((found.stdout + found.stderr).encode()) == [], words
         shown += found.stdout.encode()
     assert b"$secret" in shown
