@@ -237,14 +237,15 @@ class Tally:
     def _note(self, spot: Spot, entry: Entry) -> None:
         """Count what a step did at its node, how long it took, and what it spent.
 
-        The time of items is in the time of their map. Asking a question is not work: its node reports how long it was
+        The time of items is in the time of their map. A map or graph that fails is no attempt: what failed in it is
+        counted there. Asking a question is not work: its node reports how long it was
         open, once it is answered.
         """
         step = entry.step
         kind, facts = step.kind, step.data
         is_timed = kind in _TIMED or (kind == "waiting" and not self._asks(spot))
         took, usage = entry.took if is_timed else None, usage_of(step)
-        failures = int(facts.error is not None)
+        failures = int(facts.error is not None and not (entry.visit is not None and entry.visit.insides))
         if took is not None or usage or entry.waited or failures:
             at = self._at(spot)
             at.account = at.account.plus(Account(took, usage, entry.waited, failures))

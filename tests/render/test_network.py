@@ -4,12 +4,20 @@ import subprocess
 import sys
 
 import networkx as nx
+import pytest
+from pydantic import BaseModel
 
+from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.records.export import read_file
 from graphengine.render.network import to_networkx
 from tests.kit.gallery import GALLERY, graph_of
 from tests.render.nested import newsroom
 from tests.render.samples import LOOP, review_loop
+
+
+class Parts(BaseModel):
+    parts: list[int] = [1, 2]
+    found: list[str] = []
 
 
 def test_nodes_and_edges_keep_their_facts() -> None:
@@ -36,6 +44,25 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
     assert (found.nodes["write"]["cost_usd"], found.nodes["write"]["failures"]) == (0.0, 0)
     taken = [(edge["taken"], edge["why"]) for edge in found.get_edge_data("review", "END").values()]
     assert taken == [(0, ""), (1, "history[-1].score 8 >= 7: yes"), (0, ""), (0, "")]
+
+
+async def test_an_attempt_that_failed_counts_once() -> None:
+    """The failure of a map or a graph is that of what is in it."""
+
+    def check(part: int) -> str:
+        raise ConnectionError
+
+    graph = Graph("parts", Parts)
+    graph.add_node("check", check, each={"part": "parts"}, writes="found", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_path(START, "check", END)
+    around = Graph("around", Parts)
+    around.add_node("inner", graph, writes={"found": "found"})
+    around.add_path(START, "inner", END)
+    async with Runner() as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(around, run_id="a").result()
+        found = around.to_networkx(await runner.history("a"))
+    assert [found.nodes[name]["failures"] for name in ("inner", "inner/check")] == [0, 4]
 
 
 def test_the_critical_path_of_a_run() -> None:
