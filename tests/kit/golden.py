@@ -38,8 +38,9 @@ def check(path: Path, played: str) -> None:
 
 
 def but(before: Sequence[str], found: list[str]) -> list[str]:
-    """Return an outcome; if most of its lines, four or more, are those of the one before, only what differs."""
-    other = [line for line, old in zip(found, before, strict=False) if line != old]
+    """Return an outcome; if most of its lines, four or more, are those before, only what differs, by its place."""
+    pairs = enumerate(zip(found, before, strict=False), 1)
+    other = [f"line {number}: {line}" for number, (line, old) in pairs if line != old]
     if len(found) != len(before) or len(found) - len(other) < max(LIKE, 2 * len(other)):
         return found
     return ["as before, but:", *other] if other else ["as before"]

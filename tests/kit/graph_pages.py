@@ -9,9 +9,9 @@ order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` 
 leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
 `> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
 the agent's last answer; another `> graph` may come before a resume. Of an outcome that is much like that of the case
-before, only the lines that differ are shown, after `as before, but`. `> show EXPRESSION` is a text, whose lines are
-shown, `> wait SECONDS` lets time pass. A line that begins with `> ` continues the one before. `UPDATE_PAGES=1`
-rewrites the pages.
+before, only the lines that differ are shown, by their numbers, after `as before, but`. `> show EXPRESSION` is a text,
+whose lines are shown, `> wait SECONDS` lets time pass. A line that begins with `> ` continues the one before.
+`UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations

@@ -43,6 +43,6 @@ def test_of_an_outcome_only_what_differs_from_the_one_before_is_shown() -> None:
     """If most lines are the same, and there are as many; nothing that differs is left out."""
     before = ["a", "b", "c", "d", "e"]
     assert but(before, [*before]) == ["as before"]
-    assert but(before, ["a", "b", "x", "d", "e"]) == ["as before, but:", "x"]
+    assert but(before, ["a", "b", "x", "d", "e"]) == ["as before, but:", "line 3: x"]
     for other in (["a", "x", "y", "z", "e"], before[:4], [*before, "f"], ["a", "b", "c"]):
         assert but(before, other) == other
