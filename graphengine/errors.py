@@ -333,9 +333,13 @@ class StoreCorrupt(StoreError):
 
 
 class StoreTooNew(StoreError):
-    """The database was written by a newer version of graphengine."""
+    """The database, or a run in it, was written by a newer version of graphengine."""
 
     code = "store_too_new"
+
+
+UNREADABLE: Final = (StoreCorrupt, StoreTooNew)
+"""What reading a run raises if it cannot be read here: what is done with several runs goes on with the others."""
 
 
 class LeaseLost(StoreError):

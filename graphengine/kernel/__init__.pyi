@@ -163,6 +163,7 @@ from graphengine.errors import StoreUnreachable as StoreUnreachable
 from graphengine.errors import SubgraphLimit as SubgraphLimit
 from graphengine.errors import TooDeep as TooDeep
 from graphengine.errors import Transient as Transient
+from graphengine.errors import UNREADABLE as UNREADABLE
 from graphengine.errors import TreeStopped as TreeStopped
 from graphengine.errors import UnknownRun as UnknownRun
 from graphengine.errors import UnknownStep as UnknownStep

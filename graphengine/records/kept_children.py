@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.kernel import FINAL, STARTS, Recorded, Started, StoreCorrupt, UnknownRun, load_snapshot
+from graphengine.kernel import FINAL, STARTS, UNREADABLE, Recorded, Started, UnknownRun, load_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -57,7 +57,7 @@ class Starters:
                     self._visits[info.id] = await self._going_on(info.id)
 
     async def _going_on(self, run_id: str) -> Collection[_Visit] | None:
-        """Return the visits that go on in a run's own graph; None if its log is damaged.
+        """Return the visits that go on in a run's own graph; None if its log cannot be read here.
 
         Visits of nodes in a graph inside are parts of those.
         """
@@ -65,7 +65,7 @@ class Starters:
             snapshot = await load_snapshot(self._store, run_id, None)
         except UnknownRun:  # another process has removed it
             return ()
-        except StoreCorrupt:
+        except UNREADABLE:
             return None
         own = [frame for frame in snapshot.frames.values() if frame.sub is None and frame.kind in ("root", "arm")]
         return [_Visit((frame.at, frame.named), frame.visit) for frame in own]
@@ -83,7 +83,7 @@ class Starters:
             first = (await self._store.steps(child, 0, 1))[0].data
         except UnknownRun:  # another process has removed it
             return False
-        except StoreCorrupt:
+        except UNREADABLE:
             return True
         if not isinstance(first, Started) or first.starter is None:
             return False

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import StoreCorrupt, UnknownRun, Wait, posted_in, summary_of
+from graphengine.kernel import UNREADABLE, UnknownRun, Wait, posted_in, summary_of
 from graphengine.records.now import load_now
 
 if TYPE_CHECKING:
@@ -49,6 +49,6 @@ async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]
     found: dict[str, RunInfo] = {}
     for info in runs if inbox else ():
         if info.status == "waiting" and posted_in(inbox, info.id):
-            with suppress(UnknownRun, StoreCorrupt):  # it was removed meanwhile, or is for `graphengine doctor`
+            with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
                 found[info.id] = replace(info, summary=summary_of(await load_now(store, info.id), info.status))
     return [found.get(info.id, info) for info in runs]

@@ -27,6 +27,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
 from graphengine.engine.steps import FINAL, Branched, Resumed, Shift
 from graphengine.errors import (
+    UNREADABLE,
     GraphChanged,
     GraphEngineError,
     InputError,
@@ -34,7 +35,6 @@ from graphengine.errors import (
     NotRecordable,
     RunIsDriven,
     RunNotResumable,
-    StoreCorrupt,
     StoreError,
     TooLarge,
     UnknownRun,
@@ -532,21 +532,19 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 
     1. The run is marked: from then on no run below it is created, in any process. 2. It is stopped, then those that its
     nodes started, level by level. A process that dies in between leaves the mark: nothing begins there, what a worker
-    takes there it stops, and a stop that is repeated completes it. One that is damaged goes on, which the log names.
+    takes there it stops, and a stop that is repeated completes it. One that cannot be read goes on, as the log says.
     """
     store = shared.store
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
     await _stop_one(shared, run_id, asked)
     asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
     level, seen = [run_id], {run_id}
-    while level:
-        below = [info for info in await store.started(level) if info.id not in seen]
-        level = [info.id for info in below]
-        seen.update(level)
+    while below := [info for info in await store.started(level) if info.id not in seen]:
+        seen.update(level := [info.id for info in below])
         for info in below:
             try:
                 await _stop_one(shared, info.id, asked)
-            except StoreCorrupt as error:
+            except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
 
 

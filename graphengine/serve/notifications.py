@@ -37,6 +37,7 @@ from graphengine.agents.tool_threads import CallThread, threads_of
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
+    UNREADABLE,
     Append,
     Context,
     DefinitionError,
@@ -47,7 +48,6 @@ from graphengine.kernel import (
     RunExists,
     RunIsDriven,
     Started,
-    StoreCorrupt,
     StoreError,
     Transient,
     UnknownRun,
@@ -308,7 +308,7 @@ class Notifications(Extension):
         for message in inbox:
             try:
                 await self._start(runner, msgspec.convert(message.payload, _Message).payload)
-            except (UnknownRun, UnknownStep, StoreCorrupt) as error:  # removed since, or for `graphengine doctor`
+            except (UnknownRun, UnknownStep, *UNREADABLE) as error:  # removed since, or not to be read here
                 _LOG.warning("news is not sent: %s", error)
             except msgspec.ValidationError as error:  # another message to this run, such as a stop
                 _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)

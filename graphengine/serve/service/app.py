@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from graphengine.kernel import (
     OVER,
+    UNREADABLE,
     GraphEngineError,
     GraphNotFound,
     InputError,
@@ -25,7 +26,6 @@ from graphengine.kernel import (
     RunExists,
     StatusChanged,
     StepRecorded,
-    StoreCorrupt,
     StoreError,
     UnknownRun,
     opened,
@@ -275,7 +275,7 @@ class Service:
         waiting = {}
         for info in found:
             if info.status == "waiting":
-                with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
+                with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
                     waiting[info.id] = await load_now(self.runner.store, info.id)
         return json_answer(runs_document(found, waiting))
 
