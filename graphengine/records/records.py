@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.kernel import InputError, UnknownRun, as_shown, checked_tags
+from graphengine.kernel import UNREADABLE, InputError, UnknownRun, as_shown, checked_tags
 from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.now import load_now
@@ -93,8 +93,8 @@ class Records(CoreRunner):
         """Return what a run waits for, or what all waiting runs wait for, those of the newest run first.
 
         A question whose answer is recorded is left out, also if no process has continued the run yet. A run that still
-        does something else is not among the waiting runs. The last step of each is read, which takes
-        about a millisecond.
+        does something else is not among the waiting runs, nor one that cannot be read here, since it is damaged or
+        of a newer version. The last step of each is read, which takes about a millisecond.
 
         Args:
             run_id: The run; all waiting runs if not given.
@@ -126,7 +126,7 @@ class Records(CoreRunner):
         found = Page[RunWait]()
         found.more = runs.more
         for info in runs:
-            with suppress(UnknownRun):  # it was removed meanwhile
+            with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
                 found += run_waits_of(await load_now(self.store, info.id))
         return found
 
