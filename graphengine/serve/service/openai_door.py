@@ -328,7 +328,7 @@ class OpenAiDoor:
         repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
         why = "" if all(each == turn for each in turns_with(turn, info)) else "it has other responses too"
         if not why and info.id not in [caller().derived_id("thread", model.name, each) for each in names]:
-            why = "another response could have its id, since its client names it"
+            why = "another response could have its id, as its conversation has a name, or it continues one"
         if why:
             repair = "`graphengine prune` removes whole conversations"
         why = why or await self._runner.remove(info.id)
