@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.kernel import RunInfo, Store
     from graphengine.serve.inspector.driving import Drivable, Drives
+    from graphengine.serve.users import Users
     from graphengine.wings import Settings, Table, Wing
 
 
@@ -93,14 +94,13 @@ def inspect(  # noqa: PLR0913 - one for each option
     try:
         from graphengine.serve.approvers import Approvers
         from graphengine.serve.inspector.server import HOST, PORT, Settings, serve
-        from graphengine.serve.users import Users
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
     _check_options(context, references, is_driving=drive, is_read_only=read_only)
     if shared != (users_file is not None) or (host is not None and not shared):
         raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
-    users = None if users_file is None else Users(users_file)
+    users = None if users_file is None else _users(users_file)
     drives, place = _drives(context, references) if drive else None, context.place
 
     def opened(url: str) -> None:
@@ -130,6 +130,17 @@ def inspect(  # noqa: PLR0913 - one for each option
         for info in serve(what, opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
+
+
+def _users(path: Path) -> Users:
+    """Return the users of a shared page. Raises: InputError: Their file has a fault, or the provider has no secret."""
+    from graphengine.serve.users import Users
+
+    found = Users(path)
+    provider = found.signs_in
+    if provider is not None:
+        provider.secret()
+    return found
 
 
 def _notes(url: str, drives: Drives | None, *, is_port_free: bool) -> Iterable[str]:

@@ -373,8 +373,8 @@ class PageAccess(Access):
         return await self._signed_in(given if isinstance(given, dict) else {}, headers)
 
     async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
-        """Answer who signs in."""
-        token, stays = given.get("token"), given.get("stay") is True
+        """Answer who signs in; what has a state comes from a provider, and is no token."""
+        token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
             raise NotAuthorized(self._unknown)
@@ -441,9 +441,10 @@ class SharedPageAccess(PageAccess):
 
     async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
         provider, back = self._users.signs_in, f"{headers.get('origin', '')}{SIGNED_IN}"
-        if provider is None or "token" in given:
+        is_begun = "state" in given
+        if provider is None or (not is_begun and "token" in given):
             return await super()._signed_in(given, headers)
-        if "state" not in given:
+        if not is_begun:
             address, kept = await provider.way_in(back)
             answer = json_answer({"address": address})
             _set_cookie(answer, headers, f"{_KEPT}={kept}", _KEPT_SECONDS, SESSION)

@@ -2,7 +2,8 @@
 
 PyJWT checks signature, issuer, audience and times. Only signatures by keys of the provider are known (RSA, EC, EdDSA),
 so that nobody can sign with a public key, or not at all. The keys are read again once they are old, and when a token
-names an unknown one, but some seconds after the last time at the soonest: no stranger makes us ask the provider often.
+names an unknown one, but some seconds after the last time at the soonest, and only some codes that it refuses are
+exchanged in that time: no stranger makes us ask the provider often.
 
 A page signs users in by the authorization code flow. What binds an answer of the provider to a browser (`state`), a
 token to the sign-in (`nonce`) and a code to who asked for it (PKCE) is kept in that browser, in a cookie that scripts
@@ -33,10 +34,10 @@ import jwt
 from jwt import PyJWK
 
 from graphengine.addresses import request
-from graphengine.kernel import GraphEngineError, InputError
+from graphengine.kernel import GraphEngineError, InputError, utf8_text
 from graphengine.kernel.definitions import is_tag
 from graphengine.serve.callers import ALL, RIGHTS, Caller
-from graphengine.serve.messages import NotAuthorized, is_same
+from graphengine.serve.messages import NotAuthorized, RequestInvalid, is_same
 from graphengine.serve.users import OIDC, rights_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ _KINDS: Final = ("RSA", "EC", "OKP")
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _KEPT_SECONDS: Final = 3600.0
 _AGAIN_SECONDS: Final = 10.0
+_MOST_REFUSED: Final = 20
 _READ_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 1 << 20
 _LEEWAY_SECONDS: Final = 30.0
@@ -77,15 +79,22 @@ class Provider:
     def __init__(self, settings: Oidc) -> None:
         _check_address(settings.issuer)
         self.settings = settings
-        if settings.secret_variable and settings.secret_variable not in os.environ:
-            repair = "set it, or write the settings again: graphengine users oidc"
-            text = f"the environment variable {settings.secret_variable} is not set"
-            raise InputError(text, where="users, oidc", repair=repair)
         self._about: Mapping[str, Any] = {}
         self._keys: Mapping[str, PyJWK] = {}
         self._read_at = -math.inf
         self._trouble = ""
         self._reading = asyncio.Lock()
+        self._counted_from = -math.inf
+        self._refused = 0
+
+    def secret(self) -> str:
+        """Return the secret of the page's client; "" if it has none. Raises: InputError: Its variable is not set."""
+        name = self.settings.secret_variable
+        found = os.environ.get(name) if name else ""
+        if found is None:
+            repair = "set it, or write the settings again: graphengine users oidc"
+            raise InputError(f"the environment variable {name} is not set", where="users, oidc", repair=repair)
+        return found
 
     async def caller_of(self, token: str) -> Caller:
         """Return whose token it is.
@@ -109,7 +118,7 @@ class Provider:
         Raises:
             ProviderUnreachable: What the provider says of itself cannot be read.
         """
-        await self._key("")
+        await self._refresh(is_known=bool(self._keys))
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {
@@ -136,6 +145,8 @@ class Provider:
         Raises:
             NotAuthorized: This browser has not begun this, the provider let nobody in, or its tokens are not valid.
             ProviderUnreachable: It does not answer.
+            RequestInvalid: It has refused too many codes in the last seconds.
+            InputError: The secret of the page's client is missing.
         """
         state, _, rest = kept.partition(".")
         nonce, _, verifier = rest.partition(".")
@@ -143,10 +154,14 @@ class Provider:
             raise NotAuthorized("this sign-in was not begun in this browser, or is over", repair="begin it again")
         code = given.get("code")
         if not isinstance(code, str) or not code:
-            text = f"{self.settings.issuer} let nobody in: {str(given.get('error', 'it sent no code'))[:100]}"
+            why = utf8_text(str(given.get("error") or "it sent no code"))
+            text = f"{self.settings.issuer} let nobody in: {why[:100]}"
             raise NotAuthorized(text, repair="begin it again")
-        await self._key("")
-        found = await asyncio.to_thread(self._exchanged, code, verifier, back)
+        await self._refresh(is_known=bool(self._keys))
+        secret = self.secret()
+        self._count()
+        found = await asyncio.to_thread(self._exchanged, code, verifier, back, secret)
+        self._refused -= 1
         own, other = (found.get(name) for name in ("id_token", "access_token"))
         claims = await self._claims(str(own), self.settings.client_id)
         if not is_same(str(claims.get("nonce", "")), nonce):
@@ -157,12 +172,21 @@ class Provider:
             raise NotAuthorized(f"the token has {len(token)} characters, more than a cookie", repair=repair)
         return token, (await self.caller_of(token)).until
 
-    def _exchanged(self, code: str, verifier: str, back: str) -> Mapping[str, Any]:
+    def _count(self) -> None:
+        """Count a code as refused, until it is not: those in progress are of the most. Raises: RequestInvalid."""
+        now = time.monotonic()
+        if now - self._counted_from > _AGAIN_SECONDS:
+            self._counted_from, self._refused = now, 0
+        if self._refused >= _MOST_REFUSED:
+            text = f"{self.settings.issuer} has refused {self._refused} codes in {_AGAIN_SECONDS:g} seconds"
+            raise RequestInvalid(text, status=429, repair="begin to sign in again in some seconds")
+        self._refused += 1
+
+    def _exchanged(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
         """Return what the provider gives for a code. Raises: NotAuthorized, ProviderUnreachable."""
         own = self.settings
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        secret = os.environ.get(own.secret_variable, "") if own.secret_variable else ""
         known = self._about.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         if secret and "client_secret_basic" in known:
             pair = f"{quote_plus(own.client_id)}:{quote_plus(secret)}"
@@ -208,18 +232,22 @@ class Provider:
 
     async def _key(self, kid: str) -> PyJWK:
         """Return the key of this id; the only one, if the token names none."""
-        asked = time.monotonic()
-        if asked - self._read_at > (_AGAIN_SECONDS if self._found(kid) is None else _KEPT_SECONDS):
-            async with self._reading:
-                if self._read_at < asked:
-                    await self._read()
+        await self._refresh(is_known=self._found(kid) is not None)
         key = self._found(kid)
-        if not self._keys:
-            repair = "try again; compare the issuer of the file of users with that of the provider"
-            raise ProviderUnreachable(self._trouble, where="users, oidc", repair=repair)
         if key is None:
             raise jwt.InvalidTokenError(f"the provider has no key {kid!r}")
         return key
+
+    async def _refresh(self, *, is_known: bool) -> None:
+        """Read what the provider publishes if it is old, or lacks what is looked for. Raises: ProviderUnreachable."""
+        asked = time.monotonic()
+        if asked - self._read_at > (_KEPT_SECONDS if is_known else _AGAIN_SECONDS):
+            async with self._reading:
+                if self._read_at < asked:
+                    await self._read()
+        if not self._keys:
+            repair = "try again; compare the issuer of the file of users with that of the provider"
+            raise ProviderUnreachable(self._trouble, where="users, oidc", repair=repair)
 
     def _found(self, kid: str) -> PyJWK | None:
         only = next(iter(self._keys.values())) if not kid and len(self._keys) == 1 else None

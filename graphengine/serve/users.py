@@ -1,7 +1,8 @@
 """The users of a server: a file with the hashes of their tokens, and whose tokens of an OpenID provider it takes.
 
 `graphengine users` writes it. It is read again when it has changed, also by other processes. If it cannot be read then,
-the last one that could is kept, and the log says so: a slip must not lock everybody out, nor let anybody in.
+the last one that could is kept, and the log says so: a slip must not lock everybody out, nor let anybody in. If only
+its provider cannot be used, its users hold, and no tokens of a provider are taken.
 """
 
 from __future__ import annotations
@@ -174,12 +175,15 @@ class Users:
         if stamp != self._seen:
             self._seen = stamp
             try:
-                file = read_users(self._path)
-                self._provider = _provider_of(file, self._provider)
+                self._file = read_users(self._path)
             except InputError as error:
                 _LOG.warning("the users that were read before still hold: %s", error)
-            else:
-                self._file = file
+                return self._file
+            try:
+                self._provider = _provider_of(self._file, self._provider)
+            except InputError as error:
+                self._provider = None
+                _LOG.warning("the users of the file hold, but no tokens of a provider are taken: %s", error)
         return self._file
 
     @property
@@ -215,9 +219,10 @@ class Users:
         """
         if time.time() > who.until:
             return False
-        user = next((user for user in self._now().users if user.name == who.name), None)
+        file = self._now()
+        user = next((user for user in file.users if user.name == who.name), None)
         if user is None:
-            return who.name.startswith(OIDC) and self._provider is not None
+            return who.name.startswith(OIDC) and file.oidc is not None
         return _caller(user) == who
 
     def who_may(self, right: Right, tenant: str | None) -> Sequence[str]:
@@ -230,9 +235,10 @@ class Users:
 
         What the token of an OpenID provider allowed when it was used holds, unless the file names its user.
         """
-        user = next((user for user in self._now().users if user.name == name), None)
+        file = self._now()
+        user = next((user for user in file.users if user.name == name), None)
         if user is None:
-            has_gone = bool(name) and not (name.startswith(OIDC) and self._provider is not None)
+            has_gone = bool(name) and not (name.startswith(OIDC) and file.oidc is not None)
             return f"{name} is no user any more" if has_gone else ""
         caller = _caller(user)
         if not caller.may(right):

@@ -1,4 +1,7 @@
-"""An OpenID provider on this machine: it signs in whoever comes, at once, and its tokens are signed."""
+"""An OpenID provider on this machine: it signs in whoever comes, at once, and its tokens are signed.
+
+It publishes the key that it signs with, and the next one.
+"""
 
 import base64
 import hashlib
@@ -18,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from graphengine.serve.users import Oidc, UsersFile, write_users
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+NEXT_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 SECRET = "the secret of the page"  # noqa: S105 - of no real client
 
 
@@ -28,15 +32,16 @@ class Provider:
         issuer: Its address.
         claims: What its tokens say besides the usual.
         codes: The requests by the codes that were given for them; a code holds once.
+        logins: How clients who brought a code said who they are.
     """
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.claims: dict[str, Any] = {"sub": "ada"}
         self.codes: dict[str, dict[str, str]] = {}
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+        self.logins: list[str] = []
         self.pages: dict[str, Any] = {
-            "/keys": {"keys": [public | {"kid": "one", "use": "sig"}]},
+            "/keys": {"keys": [_published(NEXT_KEY, "two"), _published(KEY, "one")]},
             "/.well-known/openid-configuration": {
                 "issuer": issuer,
                 "jwks_uri": f"{issuer}/keys",
@@ -60,6 +65,7 @@ class Provider:
 
     def given_for(self, form: dict[str, str], login: str) -> dict[str, Any] | None:
         """Return the tokens for a code; None if it does not hold, or another client has it."""
+        self.logins.append(login)
         asked = self.codes.pop(form["code"], None)
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -70,6 +76,11 @@ class Provider:
             return None
         nonce = self.claims.get("nonce", asked["nonce"])
         return {"id_token": self.token(nonce=nonce), "access_token": self.token(aud="api"), "token_type": "Bearer"}
+
+
+def _published(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
+    public: dict[str, Any] = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    return public | {"kid": kid, "use": "sig"}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,13 +18,14 @@ import jwt
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import structs
 from starlette.applications import Starlette
 
 from graphengine import Agent, Runner, ScriptedModel, addresses, tool
 from graphengine.cli.main import main
 from graphengine.errors import InputError
 from graphengine.models.scripted import calls
-from graphengine.serve import guard
+from graphengine.serve import guard, oidc
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.callers import Caller
 from graphengine.serve.inspector import server as inspector
@@ -221,6 +223,27 @@ async def test_a_broken_file_keeps_the_last_users(tmp_path: Path, caplog: pytest
     assert await users.caller_of(token_of("bob")) == Caller("bob")
 
 
+async def test_a_provider_that_cannot_be_used_keeps_no_user(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who was removed is refused, whatever the file says of the provider; only a page needs its client's secret."""
+    path, guest = tmp_path / "users.json", Caller("oidc:eve")
+    write_users(path, UsersFile([user("ada")]))
+    users = Users(path)
+    page = Oidc("https://login.example.org", "page", client_id="page", secret_variable="UNSET")  # noqa: S106
+    write_users(path, UsersFile([user("bob")], page))
+    for each in (users, Users(path)):
+        assert await each.caller_of(token_of("ada")) is None
+        assert await each.caller_of(token_of("bob")) == Caller("bob")
+        assert each.signs_in is not None
+    shown = CliRunner().invoke(main, ["inspect", "--shared", "--users", str(path)])
+    assert (shown.exit_code, "the environment variable UNSET is not set" in shown.stderr) == (2, True)
+    write_users(path, UsersFile([user("carol")], structs.replace(page, issuer="http://login.example.org")))
+    assert await users.caller_of(token_of("bob")) is None
+    assert await users.caller_of(token_of("carol")) == Caller("carol")
+    assert users.signs_in is None
+    assert (users.still_has(guest), users.objection("oidc:eve", "answer", None)) == (True, "")
+    assert "no tokens of a provider are taken: 'http://login.example.org' cannot be" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -267,7 +290,14 @@ async def test_the_tokens_of_a_provider(tmp_path: Path, issuer: str) -> None:
     assert 30 < caller.until - time.time() < 150
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of no service
-    wrong = [token(key=stranger), token(kid="two"), token(aud="other"), token(iss="https://a.org"), token(org=None)]
+    wrong = [
+        token(key=stranger),
+        token(kid="two"),
+        token(kid="three"),
+        token(aud="other"),
+        token(iss="https://a.org"),
+        token(org=None),
+    ]
     wrong += [token(exp=1), token(exp=None), token(secret, "HS256"), token("", "none"), "a.b.c"]
     for each in wrong:
         with pytest.raises(NotAuthorized):
@@ -283,6 +313,8 @@ async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkey
     monkeypatch.setenv("PAGE_SECRET", SECRET)
     path = tmp_path / "users.json"
     with provided(path) as provider:
+        file = read_users(path)
+        write_users(path, UsersFile([user("bob")], file.oidc))
         access = guard.AccessMiddleware(Starlette(), guard.SharedPageAccess(1, Users(path)))
         origin = {"host": "a.example", "origin": "https://a.example", "x-graphengine": "1"}
 
@@ -305,12 +337,13 @@ async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkey
             (other, given),
             ("", given),
             ("graphengine-way-in=", given),
+            ("", {"state": "", "token": token_of("bob")}),
         ):
             answer = await sent(cookie, **body)
             assert (answer.status, "set-cookie" in answer.headers) == (401, False)
             assert "was not begun in this browser" in answer.text
-        answer = await sent(kept, state=given["state"], error="access_denied")
-        assert "let nobody in: access_denied" in answer.text
+        answer = await sent(kept, state=given["state"], error="access_denied \ud800")
+        assert "let nobody in: access_denied \ufffd" in answer.text
         answer = await sent(kept, **given)
         assert (answer.status, answer.json) == (200, {})
         answer = await sent(kept, **given)
@@ -322,6 +355,26 @@ async def test_what_comes_back_from_a_provider_is_checked(tmp_path: Path, monkey
             assert (answer.status, "set-cookie" in answer.headers) == (401, False), wrong
         elsewhere = origin | {"origin": "https://evil.example", "content-type": "application/json"}
         assert (await request(access, "POST", "/api/session", b"{}", elsewhere)).status == 403
+
+
+async def test_a_stranger_has_few_codes_exchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cookie and codes of their own, at once; the provider is asked again after some seconds."""
+    monkeypatch.setenv("PAGE_SECRET", SECRET)
+    monkeypatch.setattr(oidc, "_AGAIN_SECONDS", 1e9)
+    path = tmp_path / "users.json"
+    with provided(path) as provider:
+        access = guard.AccessMiddleware(Starlette(), guard.SharedPageAccess(1, Users(path)))
+        given = {"host": "a.example", "origin": "https://a.example", "x-graphengine": "1"}
+        given |= {"content-type": "application/json", "cookie": "graphengine-way-in=x.n.v"}
+
+        async def sent() -> Answer:
+            return await request(access, "POST", "/api/session", b'{"state": "x", "code": "guessed"}', given)
+
+        statuses = Counter(answer.status for answer in await asyncio.gather(*(sent() for _ in range(30))))
+        assert (statuses, len(provider.logins)) == ({401: 20, 429: 10}, 20)
+        assert (await sent()).headers["retry-after"] == "5"
+        monkeypatch.setattr(oidc, "_AGAIN_SECONDS", -1)
+        assert ((await sent()).status, len(provider.logins)) == (401, 21)
 
 
 @pytest.mark.parametrize("kept", [False, True])

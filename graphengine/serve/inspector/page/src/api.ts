@@ -156,11 +156,12 @@ export async function leaveFor(): Promise<void> {
 /** Swap the token in the URL's fragment, or a provider's code, for a cookie, and take it out of the address bar. */
 export async function openSession(): Promise<Session> {
   if (location.pathname === SIGNED_IN) {
-    const given = Object.fromEntries(new URLSearchParams(location.search));
+    const given = new URLSearchParams(location.search);
+    const [state, code, error] = ["state", "code", "error"].map((name) => given.get(name) ?? "");
     const { pathname, search } = new URL(sessionStorage.getItem(SIGNED_IN) || "/", location.origin);
     history.replaceState(null, "", pathname + search); // a path of this page, whatever was kept
     dispatchEvent(new PopStateEvent("popstate"));
-    await post("session", { state: "", ...given });
+    await post("session", { state, code, error });
   }
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) {
