@@ -241,9 +241,9 @@ class Provider:
     async def _refresh(self, *, is_known: bool) -> None:
         """Read what the provider publishes if it is old, or lacks what is looked for. Raises: ProviderUnreachable."""
         asked = time.monotonic()
-        if asked - self._read_at > (_KEPT_SECONDS if is_known else _AGAIN_SECONDS):
-            async with self._reading:
-                if self._read_at < asked:
+        if not is_known or asked - self._read_at > _KEPT_SECONDS:
+            async with self._reading:  # who lacks something waits for the first read, which another may have begun
+                if asked - self._read_at > (_KEPT_SECONDS if is_known else _AGAIN_SECONDS):
                     await self._read()
         if not self._keys:
             repair = "try again; compare the issuer of the file of users with that of the provider"
