@@ -313,7 +313,8 @@ class Tool(Generic[P, R_co]):
     def form(self, given: Collection[str]) -> Form:
         """Return what a model fills in, if the run provides these names."""
         signature = cast("Signature", self._signature)
-        provided = {*given, *self.inputs, *([KEY_NAME] if self.effect not in (None, "read") else [])}
+        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
+        provided = {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
         injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:

@@ -3,10 +3,11 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel
+from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel, tool
 from graphengine.agents.conversation import CALLS_AT_ONCE
 from graphengine.errors import EffectUnknown
 from graphengine.models.scripted import calls
@@ -115,3 +116,28 @@ async def test_a_call_that_is_made_again_has_its_key_again(tmp_path: Path) -> No
         await within(runner.resume(run.id, graph))
     assert len(keys) == 3
     assert len(set(keys)) == 1
+
+
+@pytest.mark.parametrize("effect", [None, "read"])
+@pytest.mark.parametrize("more", [{}, {"idempotency_key": "k"}])
+async def test_a_key_that_the_model_gives_makes_no_call_without_approval(
+    effect: Literal["read"] | None, more: dict[str, str]
+) -> None:
+    """Without an effect the model gives it: a call that lacks it is not made, another one is approved first."""
+    paid: list[tuple[int, str]] = []
+
+    def pay(amount: int, idempotency_key: str) -> str:
+        """Pay."""
+        paid.append((amount, idempotency_key))
+        return "paid"
+
+    agent = writer(tool(pay, approve=True, effect=effect))
+    model = ScriptedModel([calls(("pay", {"amount": 1, **more})), "done"])
+    async with Runner(models={"writer": model}) as runner:
+        graph = one(agent)
+        run = await runner.start(graph, run_id="r").result()
+        assert (run.status, paid) == ("waiting" if more else "finished", [])
+        if more:
+            await runner.answer("r", value=True)
+            await runner.resume("r", graph).result()
+            assert paid == [(1, "k")]
