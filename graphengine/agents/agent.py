@@ -746,7 +746,9 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
         elif function is not None and name != "by_rules" and not Injected.of(function).parameters:
             found.append((f"{name}=…", "make what it gets its first parameter"))
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.memory):
-        found.append((f"history={agent.history!r}", "give a function of the messages in memory=…"))
+        what = f"history={getattr(agent.history, '__name__', repr(agent.history))}"
+        lacks = "" if agent.memory else " without memory="
+        found.append((what + lacks, 'give memory="messages", and a function of those messages: history=without_tools'))
     if is_async(agent.history):
         found.append(("history=…", "give a sync function: it only chooses messages"))
     if agent.history is not None and agent.window is not None:

@@ -38,9 +38,9 @@ def speakers_of(first: Agent[Any, Any]) -> dict[str, Agent[Any, Any]]:
                 text = (
                     f"{agent.name} hands over to {name!r}, which is {'itself' if name in found else 'no agent there'}"
                 )
-                raise DefinitionError(
-                    text, where=f"agent {agent.name}", repair=did_you_mean(name, {*found} - {agent.name})
-                )
+                repair = did_you_mean(name, {*found} - {agent.name})
+                others = "give the agent itself; a name is that of one that the first agent leads to"
+                raise DefinitionError(text, where=f"agent {agent.name}", repair=repair or others)
     return found
 
 

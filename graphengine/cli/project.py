@@ -163,7 +163,9 @@ def list_graphs() -> list[Listed]:
         repair = 'list folders in pyproject.toml: [tool.graphengine] graphs = ["folder"]'
         if root is None:
             repair += "; or create a project: graphengine new PATH"
-        elif folders := setting(root, "graphs"):
+        elif not (folders := setting(root, "graphs")):
+            repair += "; or name the file: graphengine run FILE.py, graphengine check FILE.py"
+        else:
             message, repair = f"the folders of graphs={folders} have no file *.py", "name folders that have graph files"
         raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
