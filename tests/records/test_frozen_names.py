@@ -4,22 +4,141 @@ A value that changes here makes a version that repeats recorded work, starts a c
 place of a trace. So none is changed; what must be computed in another way gets another name and stands beside it.
 """
 
-from collections.abc import Callable
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, tool
+from graphengine.agents import Edit
+from graphengine.agents.a2a import _Remote
 from graphengine.agents.conversation import _digest as digest_of_request
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.sqlite.texts import digest_of as digest_of_text
+from graphengine.models import calls
+from graphengine.models.base import ToolSpec
 from graphengine.models.dialects import _short as short_call_id
-from graphengine.models.openai_parts import call_id
+from graphengine.models.openai_parts import cache_key, call_id
 from graphengine.models.recorded import _digest as digest_of_media
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.ids import derived_id, tenants_id
+from graphengine.serve.notifications import News, Notifications, Webhook
+from graphengine.serve.service.a2a_door import _push_id
 from graphengine.serve.service.turns import digest as digest_of_turn
 from graphengine.serve.signatures import signed
+from graphengine.serve.users import UsersFile, write_users
 from graphengine.state.immutable import digest_of
 from graphengine.telemetry.place import Ids
+from tests.serve.two_tenants import desk, place, user
+from tests.serve.webhook_receiver import SECRET
+
+
+class Work(BaseModel):
+    """What is done, by name."""
+
+    items: list[str] = ["a", "b"]
+    done: str = ""
+    each: list[str] = []
+
+
+async def keys_of_a_run() -> Sequence[str]:
+    """Return the keys of an inner node, items, calls of a tool and a changed one, with random numbers, and a child."""
+    keys: list[str] = []
+
+    def note(ctx: Context) -> str:
+        keys.append(f"{ctx.idempotency_key} {ctx.random.random():.6f}")
+        return "noted"
+
+    def of_item(item: str, ctx: Context) -> str:
+        return note(ctx) + item
+
+    async def pay(amount: int, idempotency_key: str, ctx: Context) -> str:
+        """Pay."""
+        keys.append(f"{amount} {idempotency_key}")
+        assert ctx.idempotency_key == idempotency_key
+        return "paid"
+
+    async def write(ctx: Context) -> str:
+        child = await ctx.start(inner)
+        await child.result()
+        keys.append(child.id)
+        return await agent.run(task="pay")
+
+    again, more = ("pay", {"amount": 1}), ("pay", {"amount": 2})
+    model = ScriptedModel([calls(again, again, more), "done"])
+    tools = [tool(pay, approve=lambda amount: amount > 1, effect="idempotent")]
+    agent = Agent("writer", prompt="{task}", tools=tools, model=model)
+    graph, inner = Graph("all", Work), Graph("inner", Work)
+    inner.add_node("work", note, writes="done")
+    inner.add_path(START, "work", END)
+    graph.add_node("inner", inner, writes={"done": "done"})
+    graph.add_node("item", of_item, each={"item": "items"}, concurrency=1, writes="each")
+    graph.add_node("write", write, writes="done")
+    graph.add_path(START, "inner", "item", "write", END)
+    async with Runner() as runner:
+        run = runner.start(graph, run_id="r")
+        await run.result()
+        await runner.answer("r", Edit({"amount": 3}))
+        await runner.resume("r", graph).result()
+    return keys
+
+
+async def ids_of_news() -> Sequence[str]:
+    """Return the ids of the runs that deliver news."""
+    news = Notifications(Webhook("hook", "http://localhost:1/", SECRET))
+    async with Runner() as runner:
+        for number in ("", "ask@3"):
+            told = News(webhook="hook", kind="asked", run_id="r", seq=3, wait_id=number, to="ada")
+            await news.deliver(runner, told, None)
+        return sorted(info.id for info in await runner.store.runs())
+
+
+async def ids_of_doors() -> Sequence[str]:
+    """Return the ids of the runs that each door of a service starts."""
+    said = {"role": "user", "content": "hello"}
+    message = {"messageId": "a2a", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    sent: Sequence[tuple[str, Any]] = (
+        (
+            "/agui/desk",
+            {"threadId": "ag-ui", "runId": "1", "messages": [], "tools": [], "context": [], "state": {"text": "a"}},
+        ),
+        ("/ai-sdk/desk", {"id": "ai-sdk", "messages": [], "state": {"text": "a"}}),
+        ("/v1/chat/completions", {"model": "desk", "messages": [said], "metadata": {"conversation_id": "openai"}}),
+        ("/a2a/desk", {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        async with place(Path(folder), Path(folder) / "runs.db", {"desk": desk()}) as here:
+            write_users(here.users, UsersFile([user("acme", tenant="acme")]))
+            await here.send("acme", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="key")
+            for path, body in sent:
+                answer = await here.send("acme", "POST", path, body, a2a_version="1.0")
+                assert answer.status == 200, answer.text
+            return sorted(info.id for info in await here.runner.runs())
+
+
+async def id_of_a_message() -> str:
+    """Return the id of a message to a remote agent."""
+
+    class Remote(_Remote):
+        @asynccontextmanager
+        async def _connected(self) -> AsyncIterator[Any]:
+            async def sent(request: Any) -> AsyncIterator[Any]:
+                yield SimpleNamespace(HasField=lambda _: True, task=request.message.message_id)
+
+            yield SimpleNamespace(send_message=sent)
+
+        def _recorded(self, task: Any) -> dict[str, Any]:
+            return {"id": task}
+
+    found = await Remote("http://localhost:1/", {}).send("hello", idempotency_key="r/work:1")
+    return str(found["id"])
+
 
 NAMES: dict[str, tuple[Callable[[], object], object]] = {
     "a call": (
@@ -49,6 +168,40 @@ NAMES: dict[str, tuple[Callable[[], object], object]] = {
     "a webhook's signature": (
         lambda: signed(b"key", "msg_1", 1000.0, b"{}")["webhook-signature"],
         "v1,Wa83KvVw5CCkKgwz6XgcvWo/fPiV2rrXdTkgHJ1Ll5g=",
+    ),
+    "keys of a run": (
+        lambda: asyncio.run(keys_of_a_run()),
+        [
+            "r/inner:1/work:1 0.548929",
+            "r/item:1[0] 0.403391",
+            "r/item:1[1] 0.641926",
+            "ge:child:inner-5dd79ee8490e07b2/work:1 0.866027",
+            "ge:child:inner-5dd79ee8490e07b2",
+            "1 r/write:1/pay:1e79f6bc39bb6d0113",
+            "1 r/write:1/pay:543a9b90f3c319d68b",
+            "ge:child:inner-5dd79ee8490e07b2",
+            "3 r/write:1/pay:8008a0d4c72276ca87:7685f897eafa78f59d",
+        ],
+    ),
+    "runs of notifications": (
+        lambda: asyncio.run(ids_of_news()),
+        ["ge:notice:61505f3569ecec4aa5e3", "ge:notice:ffe11f3b215e7e2fbac4"],
+    ),
+    "a run of a push": (lambda: _push_id("r", "name"), "ge:push:2659efe5502f101c13c3:name"),
+    "runs of doors": (
+        lambda: asyncio.run(ids_of_doors()),
+        [
+            "acme/ge:key:desk:key",
+            "acme/ge:thread:desk:a2a",
+            "acme/ge:thread:desk:ag-ui",
+            "acme/ge:thread:desk:ai-sdk",
+            "acme/ge:thread:desk:openai",
+        ],
+    ),
+    "a message to a remote agent": (lambda: asyncio.run(id_of_a_message()), "8175052d-f7e6-5d4c-a8a7-f228761c0825"),
+    "a key of a cache at OpenAI": (
+        lambda: cache_key("s", [ToolSpec("pay", "Pay.", {"type": "object"})]),
+        "graphengine-4573ef58081cc982f390fcd117e1cd25",
     ),
     "a trace": (
         lambda: f"{(ids := Ids.of('r', 1000.5)).trace:032x} {ids.span('attempt', 'work', 1):016x}",
