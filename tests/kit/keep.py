@@ -40,14 +40,16 @@ SCHEMA: Final = "kept_1"
 
 
 def forms() -> dict[str, dict[str, str]]:
-    """Return the fields of all that is recorded, by record: of snapshots, steps and exports, with their types."""
+    """Return the fields of all that is recorded, by record: of snapshots, steps, exports, with types and defaults."""
     found: dict[str, dict[str, str]] = {}
 
     def form(kind: Any) -> str:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             if kind.__name__ not in found:
                 fields = found[kind.__name__] = {}
-                fields.update((each.encode_name, form(each.type)) for each in msgspec.structs.fields(kind))
+                fields.update(
+                    (each.encode_name, form(each.type) + default(each)) for each in msgspec.structs.fields(kind)
+                )
             return kind.__name__
         origin, args = get_origin(kind), get_args(kind)
         if origin is Annotated:
@@ -58,9 +60,18 @@ def forms() -> dict[str, dict[str, str]]:
         name = getattr(origin or kind, "__name__", repr(kind))
         return f"{name}[{', '.join(parts)}]" if parts else name
 
+    found["kinds of steps"] = {kind: facts.__name__ for kind, facts in FACTS.items()}
     for record in (*RECORDS, *FACTS.values(), *FilePart.__subclasses__()):
         form(record)
     return found
+
+
+def default(field: msgspec.structs.FieldInfo) -> str:
+    """Return what a field is if a record has none."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return f" = {getattr(field.default_factory, '__name__', repr(field.default_factory))}()"
+    found: object = bytes(field.default) if isinstance(field.default, msgspec.Raw) else field.default
+    return "" if found is msgspec.NODEFAULT else f" = {found!r}"
 
 
 def undescribed(value: Any) -> Any:

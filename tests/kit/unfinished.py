@@ -146,10 +146,10 @@ def look_up(text: str) -> str:
     return act(f"look up {text}")
 
 
-@tool(approve=True)
-def publish(text: str) -> str:
+@tool(approve=True, effect="idempotent")
+def publish(text: str, idempotency_key: str) -> str:
     """Publish a text."""
-    return act(f"publish {text}")
+    return act(f"publish {text} as {idempotency_key}")
 
 
 clerk: Final = Agent("clerk", prompt="Look up {topic}.", tools=[look_up])
@@ -211,13 +211,23 @@ async def pay(idempotency_key: str) -> str:
 
 async def found(idempotency_key: str) -> str:
     """Return what the bank knows of a payment."""
-    del idempotency_key
-    return "paid, says the bank"
+    return f"paid, says the bank of {idempotency_key}"
 
 
 async def paid(ctx: Context) -> str:
     """Pay; the process ends meanwhile."""
     return await ctx.call(pay, effect=Once(reconcile=found))
+
+
+async def deliver(item: str, idempotency_key: str) -> str:
+    """Deliver an item."""
+    return act(f"deliver {item} as {idempotency_key}")
+
+
+async def delivered(ctx: Context, item: str) -> str:
+    """Pack an item, and deliver it once a person has said so."""
+    packed = await go_on(ctx, await ctx.call(act, f"pack {item}"))
+    return f"{packed}, {await ctx.call(deliver, item, effect='idempotent')} by {ctx.idempotency_key}"
 
 
 async def unclear() -> str:
@@ -274,21 +284,28 @@ GRAPHS: Final[Mapping[str, Graph[Kept]]] = {
     "effect_begun": one("effect_begun", paid),
     "effect_asked": one("effect_asked", bought, retry=Retry(attempts=2, initial_seconds=0, on=(ConnectionError,))),
     "retry": one("retry", flaky, retry=Retry(attempts=2, initial_seconds=60, on=(ConnectionError,))),
+    "items": one("items", delivered, each={"item": "items"}, writes="results"),
     "batch": one("batch", counter, each={"item": "items"}, writes="results"),
 }
 """The graph of each run, by the run's id."""
+_ONE: Final = "deliver one as items/work:1[0]/deliver|36f9a6d344fc87a4cc|1"
+_TWO: Final = "deliver two as items/work:1[1]/deliver|17cc514d09d45e35dc|1"
 AFTER: Final[Mapping[str, tuple[str, list[str]]]] = {
     "call": ("second done", []),
     "turn": ("clerk has 1 results", []),
-    "tool": ("editor has 1 results", ["publish editor", "editor 3"]),
+    "tool": ("editor has 1 results", ["publish editor as tool/work:1/publish:72d81d296fb91c98a2", "editor 3"]),
     "chat": ("friend has 0 results", ["friend 3"]),
     "message": ("one two", []),
     "sleep": ("before the sleep done", []),
     "child": ("child short done second done", []),
     "memory": ("rice", []),
-    "effect_begun": ("paid, says the bank", []),
+    "effect_begun": ("paid, says the bank of effect_begun/work:1/pay|15b33c85c6cc8cd903|1", []),
     "effect_asked": ("a person saw it", []),
     "retry": ("before the failure done", []),
+    "items": (
+        f"pack one done, {_ONE} done by items/work:1[0] pack two done, {_TWO} done by items/work:1[1]",
+        [_ONE, _TWO],
+    ),
     "batch": ("answer 0 answer 1", []),
 }
 """What each run ends with, and what it asks outside until then: only what it has not recorded."""
@@ -328,7 +345,10 @@ async def _left(runner: Runner, run: Run[Kept, Any]) -> None:
 
 
 async def finish(runner: Runner, name: str, as_: str = "") -> tuple[str, list[str]]:
-    """Continue a run, or a branch of it, to its end. Return what it ends with, and what it asked outside."""
+    """Continue a run, or a branch of it, to its end. Return what it ends with, and what it asked outside.
+
+    The keys that a branch gives begin with its own id, and are returned as those of the run.
+    """
     OUTSIDE.is_up = True
     graph, run_id = GRAPHS[name], as_ or name
     with OUTSIDE.noted() as asked:
@@ -342,5 +362,8 @@ async def finish(runner: Runner, name: str, as_: str = "") -> tuple[str, list[st
         answers["effect_asked"] = {"result": "a person saw it"}
         if name in answers:
             await runner.answer(run_id, answers[name])
+        for wait in ("work[0]", "work[1]") if name == "items" else ():
+            await runner.answer(run_id, value=True, wait=wait)
         result = await runner.resume(run_id, graph).result()
-        return result.state.done or " ".join(result.state.results), list(asked)
+        done = result.state.done or " ".join(result.state.results)
+        return done.replace(f"{run_id}/", f"{name}/"), [each.replace(f"{run_id}/", f"{name}/") for each in asked]
