@@ -21,6 +21,7 @@ from graphengine.agents.a2a import _Remote
 from graphengine.agents.conversation import _digest as digest_of_request
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.sqlite.texts import digest_of as digest_of_text
+from graphengine.engine.phases import BEGUN, UNKNOWN
 from graphengine.models import calls
 from graphengine.models.base import ToolSpec
 from graphengine.models.dialects import _short as short_call_id
@@ -102,6 +103,7 @@ async def ids_of_news() -> Sequence[str]:
 async def ids_of_doors() -> Sequence[str]:
     """Return the ids of the runs that each door of a service starts."""
     said = {"role": "user", "content": "hello"}
+    yes, talk = {"role": "user", "content": "yes"}, {"model": "desk", "metadata": {"conversation_id": "openai"}}
     message = {"messageId": "a2a", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
     sent: Sequence[tuple[str, Any]] = (
         (
@@ -109,7 +111,9 @@ async def ids_of_doors() -> Sequence[str]:
             {"threadId": "ag-ui", "runId": "1", "messages": [], "tools": [], "context": [], "state": {"text": "a"}},
         ),
         ("/ai-sdk/desk", {"id": "ai-sdk", "messages": [], "state": {"text": "a"}}),
-        ("/v1/chat/completions", {"model": "desk", "messages": [said], "metadata": {"conversation_id": "openai"}}),
+        ("/v1/chat/completions", {**talk, "messages": [said]}),
+        ("/v1/chat/completions", {**talk, "messages": [said, yes]}),
+        ("/v1/chat/completions", {**talk, "messages": [said, yes, said]}),
         ("/a2a/desk", {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -196,6 +200,7 @@ NAMES: dict[str, tuple[Callable[[], object], object]] = {
             "acme/ge:thread:desk:ag-ui",
             "acme/ge:thread:desk:ai-sdk",
             "acme/ge:thread:desk:openai",
+            "acme/ge:thread:desk:openai:128f045521080ff468ca",
         ],
     ),
     "a message to a remote agent": (lambda: asyncio.run(id_of_a_message()), "8175052d-f7e6-5d4c-a8a7-f228761c0825"),
@@ -203,6 +208,7 @@ NAMES: dict[str, tuple[Callable[[], object], object]] = {
         lambda: cache_key("s", [ToolSpec("pay", "Pay.", {"type": "object"})]),
         "graphengine-4573ef58081cc982f390fcd117e1cd25",
     ),
+    "effects in snapshots": (lambda: (BEGUN, UNKNOWN), ("begun ", "unknown ")),
     "a trace": (
         lambda: f"{(ids := Ids.of('r', 1000.5)).trace:032x} {ids.span('attempt', 'work', 1):016x}",
         "572c15a95f4e2211a70ac4d5d1765eaa f8f945ddef8a2397",
