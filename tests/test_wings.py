@@ -14,8 +14,8 @@ LOADS = {
     "agents": {"models", "media"},
     "models": {"media"},
     "memory": {"api", "agents", "models", "media", "databases"},
-    "render": {"agents", "models"},  # their errors, to name them in pictures
-    "telemetry": {"agents", "models", "media"},  # what their steps record
+    "render": {"agents", "models", "records"},  # their errors, to name them in pictures; the visits that it draws
+    "telemetry": {"agents", "models", "media", "records"},  # what their steps record; visits
     "worker": {"records"},  # which runs retention removes
 }
 """The other wings that a wing imports."""

@@ -31,6 +31,8 @@ OPEN: Final = {
     ),
     *(f"GET {path}" for path in ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")),
     "GET /static/{name:path}",
+    "GET /signed_in",  # where a provider sends users back: the page, without data
+    "GET /provider",  # its name, for a button
 }
 """The routes that need no right: they name graphs, or have the files of the page."""
 
