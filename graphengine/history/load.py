@@ -16,7 +16,7 @@ from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import AnswerRecord, Failed, Left, Node, is_removed
+from graphengine.engine.steps import AnswerRecord, Failed, Left, Node, Shift, is_removed, path_of
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
 from graphengine.stores.refusals import step_removed
@@ -190,7 +190,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
 
 
 def _completed(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
-    """Return the path and number of each visit that has completed, and the seq of its last step."""
+    """Return the present path and the number of each visit that has completed, and the seq of its last step."""
     done: list[tuple[str, int, int]] = []
     left: dict[tuple[str, str, int], int] = {}
     for step in steps:
@@ -200,7 +200,20 @@ def _completed(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
             done.append((step.path, step.visit, step.seq))
         elif isinstance(step.data, Left) and place in left:  # its edge was chosen later
             done[left[place]] = (step.path, step.visit, step.seq)
+        elif isinstance(step.data, Shift):
+            names = {
+                path_of(at, was): path_of(at, new)
+                for at, all_ in step.data.renamed.items()
+                for was, new in all_.items()
+            }
+            done = [(_renamed(path, names), number, seq) for path, number, seq in done]
     return done
+
+
+def _renamed(path: str, names: Mapping[str, str]) -> str:
+    """Return the present path of a visit, given the new paths of nodes by the old ones."""
+    was = next((each for each in names if re.match(rf"{re.escape(each)}([/\[]|$)", path)), "")
+    return names.get(was, "") + path[len(was) :]
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
