@@ -461,7 +461,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         pending = self._take(pick, self._writing())
         try:
             found = await asyncio.shield(pending)
-            taken = await self._load_taken(found, pick)
+            taken = await self._load_taken(found, pick) if found.taken else ()
         except (asyncio.CancelledError, GraphEngineError):
             pending.add_done_callback(partial(self._give_back, lambda: pending.result().claimed))
             raise

@@ -40,12 +40,14 @@ class _Follower:
 
     Attributes:
         info: The run's row, as it was last read.
-        posted: The answers that a waiting run has not taken up, then.
+        posted: The answers that a waiting run has not taken up, then; none if it does not look for them.
+        wants_posted: Whether it looks for these.
         is_lost: Whether the row could not be read.
     """
 
-    def __init__(self, info: RunInfo) -> None:
+    def __init__(self, info: RunInfo, *, wants_posted: bool) -> None:
         self.info = info
+        self.wants_posted = wants_posted
         self.posted: Posted = {}
         self.is_lost = False
         self._woken = asyncio.Event()
@@ -167,9 +169,10 @@ class _Changes:
         return moved | posted.keys() | (known & waiting)
 
     async def _posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
-        """Return the answers to runs that wait, of those that have any."""
+        """Return the answers to runs that wait, of those that have any and whose followers look for them."""
         messages: dict[str, list[InboxMessage]] = {}
-        for each in await self._store.inbox(list(run_ids)) if run_ids else ():
+        wanted = [each for each in run_ids if any(one.wants_posted for one in self._followers.get(each, ()))]
+        for each in await self._store.inbox(wanted) if wanted else ():
             messages.setdefault(each.run_id, []).append(each)
         return {run_id: found for run_id, sent in messages.items() if (found := posted_in(sent, run_id))}
 
@@ -180,7 +183,7 @@ class _Changes:
         posted = await self._posted([run_id for run_id, info in rows.items() if info.status == "waiting"])
         for run_id in run_ids:
             for each in self._followers.get(run_id, ()):
-                each.see(rows.get(run_id), posted.get(run_id, {}))
+                each.see(rows.get(run_id), posted.get(run_id, {}) if each.wants_posted else {})
 
     def _lose(self) -> None:
         for found in self._followers.values():
@@ -200,22 +203,23 @@ def poke(store: Store, run_id: str) -> None:
         found.poke(run_id)
 
 
-async def _posted_now(store: Store, info: RunInfo) -> Posted:
+async def _posted_now(store: Store, follower: _Follower) -> Posted:
     """Return the answers to a run that waits for them."""
-    return posted_in(await store.inbox([info.id]), info.id) if info.status == "waiting" else {}
+    info, wanted = follower.info, follower.wants_posted
+    return posted_in(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
 
 
-async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Polled, None]:
+async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool = True) -> AsyncGenerator[Polled, None]:
     """Yield a run's row and its steps after seq `after`, at once and then whenever it changes; often there are none.
 
-    While it waits also the answers that it has not taken up.
+    While it waits also the answers that it has not taken up, unless these are not wanted.
 
     Raises:
         UnknownRun: The run was removed in the meantime.
         StoreError: It cannot be read.
     """
-    follower, changes = _Follower(info), None
-    follower.posted = await _posted_now(store, info)
+    follower, changes = _Follower(info, wants_posted=wants_posted), None
+    follower.posted = await _posted_now(store, follower)
     try:
         while True:
             before = info = follower.info
@@ -229,7 +233,7 @@ async def polled(store: Store, info: RunInfo, after: int) -> AsyncGenerator[Poll
             await follower.woken()
             if follower.is_lost:
                 follower.is_lost, follower.info = False, await store.info(info.id)
-                follower.posted = await _posted_now(store, follower.info)
+                follower.posted = await _posted_now(store, follower)
             if follower.info.created_at != before.created_at or follower.info.seq < before.seq:
                 raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")
     finally:

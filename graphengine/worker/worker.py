@@ -161,6 +161,7 @@ class Worker:
         self._suspects: dict[str, RunInfo] = {}  # runs that should be driven alone: no others are taken before them
         self._is_alone = False  # one of them is driven
         self._ticker = Ticker(runner, self._graphs)
+        self._ticked_at = -math.inf
         kept = {name: graph.retention or retention for name, graph in self._graphs.items()}
         self._remover = Remover(runner.store, {name: keep for name, keep in kept.items() if keep is not None})
         self._paused: list[str] = []  # queues, `graph:NAME` and `tenant:NAME`, as of `_paused_at`
@@ -190,9 +191,7 @@ class Worker:
                 removing = asyncio.create_task(self._remove(), name="graphengine worker retention")
             while not self._stopping.is_set():
                 try:
-                    trouble = await self._ticker.tick()
-                    if trouble is not None:
-                        self._on_event(Refused(None, trouble))
+                    await self._tick()
                     await self._take()
                     await self._measure()
                     self._polled_at, self._trouble = self._clock.now(), None
@@ -208,6 +207,15 @@ class Worker:
                 removing.cancel()
                 await asyncio.wait([removing])
             await self._drain()
+
+    async def _tick(self) -> None:
+        """Start what is due by schedules, once a poll: what wakes this worker earlier is no schedule."""
+        now = self._clock.now()
+        if not self._ticked_at <= now < self._ticked_at + self._poll_seconds:  # also if the clock was set back
+            self._ticked_at = now
+            trouble = await self._ticker.tick()
+            if trouble is not None:
+                self._on_event(Refused(None, trouble))
 
     @property
     def state(self) -> WorkerState:

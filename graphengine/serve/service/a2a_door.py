@@ -436,7 +436,7 @@ class _Agent(RequestHandler):
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         yield task
         speakers, is_more = self._text.speakers if self._text is not None else frozenset[str](), False
-        async with aclosing(self._turns.shown(turn)) as events:
+        async with aclosing(self._service.until_stopped(self._turns.shown(turn))) as events:
             async for event in events:
                 if isinstance(event, Text) and not event.is_thinking and _TOP.split(event.id)[0] in speakers:
                     piece = a2a.Artifact(artifact_id="result", parts=[new_text_part(event.piece)])

@@ -50,6 +50,7 @@ from graphengine.serve.messages import (
     stream_event,
 )
 from graphengine.serve.service.callers_runner import CallersRunner
+from graphengine.serve.service.following import Rests
 from graphengine.serve.service.openapi import ENDPOINTS, START, description
 from graphengine.serve.service.requests import (
     Answer,
@@ -69,7 +70,7 @@ from graphengine.serve.service.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -99,6 +100,7 @@ class Service:
     Attributes:
         runner: The Runner, as the caller may use it.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
+        rests: The runs at rest that were shown last.
         unguarded: The Runner, for what the service does by itself.
 
     Args:
@@ -121,6 +123,7 @@ class Service:
         takes_webhooks: bool,
     ) -> None:
         self.runner = CallersRunner(runner, graphs, drives=worker is not None)
+        self.rests = Rests()
         self.graphs = graphs
         self.unguarded = runner
         self._queue = queue
@@ -427,6 +430,17 @@ class Service:
 
         return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
 
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what something returns. Raises: ServiceFailed: The service stops before."""
+        working = asyncio.create_task(work)
+        try:
+            await self.in_time(working, None)
+            if not working.done():
+                raise _stops()
+            return working.result()
+        finally:
+            await cancelled(working)
+
     async def until_stopped(
         self, events: AsyncGenerator[T, None], seconds: float | None = None
     ) -> AsyncGenerator[T | None, None]:
@@ -440,7 +454,7 @@ class Service:
             while True:
                 await asyncio.wait((following, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
-                    raise ServiceFailed("the service stops", where="the service", repair="send the same request again")
+                    raise _stops()
                 event = following.result() if following.done() else None
                 if event is not None:
                     following = asyncio.create_task(_next(events))
@@ -455,6 +469,10 @@ class Service:
 def _trouble(error: GraphEngineError) -> bytes:
     """Return what a stream sends in place of further events."""
     return stream_event(Trouble(error=refusal_of(error)))
+
+
+def _stops() -> ServiceFailed:
+    return ServiceFailed("the service stops", where="the service", repair="send the same request again")
 
 
 async def _next(events: AsyncGenerator[T, None]) -> T | None:

@@ -6,7 +6,7 @@ A run rests once it is over, or waits for a person or a message and has got noth
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.chats import TurnFailed, is_chat, turn_in
 from graphengine.kernel import (
@@ -19,7 +19,6 @@ from graphengine.kernel import (
     RunEnded,
     RunFailed,
     StepRecorded,
-    load_snapshot,
     posted_in,
     result_of,
     wait_of,
@@ -29,12 +28,17 @@ from graphengine.records.now import load_now
 from graphengine.serve.service.requests import RunStopped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
     from graphengine.api.graph import Graph
     from graphengine.kernel import Event, Frame, RunInfo, Snapshot, Wait, WaitRecord
+    from graphengine.kernel.stores import InboxMessage
     from graphengine.serve.service.app import Service
+
+
+_RESTS: Final = 16
+"""Of how many runs to keep the snapshots: those that were shown last."""
 
 
 class Open(NamedTuple):
@@ -72,38 +76,94 @@ def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> M
     return {each.record.id: each.wait for each in open_in(snapshot, topics)}
 
 
-async def rest_of(
+class Rest(NamedTuple):
+    """A run at rest, as a door has shown it.
+
+    Attributes:
+        created_at: When the run was begun: another run can have its id later.
+        run: The run.
+        after: The seq after which it was shown.
+        answers: How many answers to questions it has taken up since.
+    """
+
+    created_at: float
+    run: Snapshot
+    after: int
+    answers: int
+
+
+class Rests:
+    """The snapshots of runs at rest that doors have just shown: the next turn begins with one, and loads nothing.
+
+    A snapshot is fed with the steps of the turn that gets it, so it is handed to one caller only.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Rest] = {}
+
+    def keep(self, run_id: str, rest: Rest) -> None:
+        """Keep a run at rest, which its caller does not use any more."""
+        self._kept.pop(run_id, None)
+        self._kept[run_id] = rest
+        if len(self._kept) > _RESTS:
+            del self._kept[next(iter(self._kept))]
+
+    def of(self, run_id: str) -> Rest | None:
+        """Return what is kept of a run."""
+        return self._kept.get(run_id)
+
+    def take(self, info: RunInfo) -> Snapshot | None:
+        """Return the run of a row that was just read, if it is kept as it is now."""
+        kept = self._kept.pop(info.id, None)
+        is_now = kept is not None and (kept.created_at, kept.run.seq) == (info.created_at, info.seq)
+        return kept.run if kept is not None and is_now else None
+
+
+async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
+    """Return a run if it rests; messages of other topics than these are no rest."""
+    return (await look_at(service, run_id, topics))[1]
+
+
+async def look_at(
     service: Service,
     run: str | RunInfo,
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
-) -> Snapshot | None:
-    """Return a run if it rests; messages of other topics than these are no rest.
+) -> tuple[RunInfo, Snapshot | None]:
+    """Return the row of a run, and the run if it rests: as they are at one moment then.
 
     1. A message is posted to a run that waits. 2. Its row is read: it waits. 3. A process takes the message out of the
     inbox, and records it. 4. The inbox is read: it is empty. So the inbox is read before the row, which must agree with
-    the steps: what came before is in one of them.
+    the steps: what came before is in one of them. For the same reason a message that is in the inbox is enough.
 
     Args:
         service: What has the run.
         run: Its id, or its row as it was read before.
-        topics: As above.
-        now: The run with all steps that the caller has read. If these are all of them, it is not loaded.
+        topics: As for `rest_of`.
+        now: The run with all steps that the caller has read; if there are more, it does not rest yet. None to load it.
     """
-    runner = service.runner
-    seen = await runner.info(run)
-    if seen.status not in (*OVER, "waiting"):
-        return None
-    inbox = await runner.inbox(seen)
-    info = await runner.info(seen.id)
-    if now is None or now.seq != info.seq:
-        now = await load_snapshot(runner.store, info.id, None)
-    if now.seq != info.seq or info.status not in (*OVER, "waiting"):
-        return None
-    found, posted = waits(now, topics), posted_in(inbox, info.id)
+    runner, run_id = service.runner, run if isinstance(run, str) else run.id
+    if not isinstance(run, str) and run.status not in (*OVER, "waiting"):
+        return run, None
+    inbox = await runner.store.inbox([run_id])
+    if not isinstance(run, str) and now is not None and now.seq == run.seq and _gets(now, inbox, topics):
+        return run, None
+    info = await runner.info(run_id)
+    if now is None and info.status in (*OVER, "waiting"):
+        now = service.rests.take(info)
+        if now is None:
+            info, now = await runner.load(run_id)
+    if now is None or now.seq != info.seq or info.status not in (*OVER, "waiting"):
+        return info, None
+    is_rest = now.status in OVER or (waits(now, topics) and not _gets(now, inbox, topics))
+    return info, now if is_rest else None
+
+
+def _gets(now: Snapshot, inbox: Sequence[InboxMessage], topics: Collection[str | None] | None) -> bool:
+    """Return whether an inbox has something for a run that waits."""
+    posted = posted_in(inbox, now.run_id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
-    is_quiet = not any(key in posted or (wait.topic in unread and wait.topic) for key, wait in found.items())
-    return now if now.status in OVER or (found and is_quiet) else None
+    return any(key in posted or (wait.topic in unread and wait.topic) for key, wait in waits(now, topics).items())
 
 
 async def followed(
@@ -125,26 +185,28 @@ async def followed(
         now: The run after that seq, to which the caller feeds the steps that it gets; None to load it at the end.
     """
     runner = service.runner
+    rest: Snapshot | None = None
     while True:
         if runner.lives(run.id):
             async with aclosing(_live(service, run, after)) as events:
                 async for event in events:
                     after = event.seq if isinstance(event, StepRecorded) else after
                     yield event
-            run = await runner.info(run.id)
-        async with aclosing(runner.changes(run, after)) as rows:
-            async for row, steps in rows:
-                for step in steps:
-                    after = step.seq
-                    yield StepRecorded(step.seq, step)
-                rest = await rest_of(service, row, topics, now)
-                if rest is not None and rest.seq <= after:
-                    if rest.status in OVER:
-                        yield RunEnded(result_of(compiled(service.graphs[row.graph]), rest))
-                    yield rest
-                    return
-                if runner.lives(run.id):
-                    break
+            run, rest = await look_at(service, run.id, topics, now)
+        if rest is None or rest.seq > after:
+            async with aclosing(runner.changes(run, after)) as rows:
+                async for row, steps in rows:
+                    for step in steps:
+                        after = step.seq
+                        yield StepRecorded(step.seq, step)
+                    run, rest = await look_at(service, row, topics, now)
+                    if (rest is not None and rest.seq <= after) or runner.lives(run.id):
+                        break
+        if rest is not None and rest.seq <= after:
+            if rest.status in OVER:
+                yield RunEnded(result_of(compiled(service.graphs[run.graph]), rest))
+            yield rest
+            return
 
 
 async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Event, None]:
@@ -204,4 +266,4 @@ def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
 
 
-__all__ = ["Open", "answer", "failure_of", "followed", "open_in", "rest_of", "say", "waits"]
+__all__ = ["Open", "Rest", "Rests", "answer", "failure_of", "followed", "look_at", "open_in", "rest_of", "say", "waits"]

@@ -388,14 +388,14 @@ class OpenAiDoor:
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
         """Return the turn of what a client says; deliver it, unless that was done before."""
-        found = await self._runner.runs(graph=model.name, tag=_CONVERSATION + said.conversation, limit=1)
-        if not found:
+        found = await self._runner.newest(model.name, _CONVERSATION + said.conversation)
+        if found is None:
             if said.results:
                 raise InputError(
                     "this conversation waits for no tool", where="tool results", repair="continue the one that does"
                 )
             return await self._begun(model, said, None)
-        turn, rest = await self._turns.find(found[0], said.key, is_known=said.is_known)
+        turn, rest = await self._turns.find(found, said.key, is_known=said.is_known)
         if rest is None:
             await self._turns.deliver(turn, said.message, said.key)
             return turn
@@ -483,7 +483,10 @@ class OpenAiDoor:
         return reply
 
     async def _replied(self, model: TextGraph, turn: Turn) -> _Reply:
-        """Return the reply once the run rests."""
+        """Return the reply once the run rests. Raises: ServiceFailed: The service stops."""
+        return await self._service.unless_stopped(self._whole(model, turn))
+
+    async def _whole(self, model: TextGraph, turn: Turn) -> _Reply:
         async with aclosing(self._reply(model, turn)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, _Reply):

@@ -43,14 +43,14 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
-from graphengine.serve.service.following import answer, followed, rest_of, say, waits
+from graphengine.serve.service.following import Rest, answer, followed, look_at, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import RunInfo
+    from graphengine.kernel import RunInfo, Step
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
 
@@ -178,20 +178,24 @@ class Turns:
             known = next((turn for turn, other in turns(info) if other == key and is_known), None)
             if known is not None:
                 return known, None
-            found, rest = await self._next(info)
-            seen, info = info, await self._service.info_of(info.id)
+            seen, (found, info, rest) = info, await self._next(info)
             if turns(seen) == turns(info):
                 return replace(found, place=(info, rest)), rest
 
-    async def _next(self, info: RunInfo) -> tuple[Turn, Snapshot]:
-        newest = newest_turn(info)
-        rest = await rest_of(self._service, info) or await self.rested(Turn(-1, info.id))
-        steps = await self._runner.history(info, after=newest.after)
-        answers, own = sum(getattr(step.data, "by", "") == "answer" for step in steps), 0
+    async def _next(self, info: RunInfo) -> tuple[Turn, RunInfo, Snapshot]:
+        newest, shown = newest_turn(info), self._service.rests.of(info.id)
+        row, rest = await look_at(self._service, info.id)
+        if rest is None:
+            rest, row = await self.rested(Turn(-1, info.id)), await self._service.info_of(info.id)
+        if shown is not None and shown.run is rest and shown.after == newest.after:
+            answers = shown.answers
+        else:
+            answers = sum(map(_is_answer, await self._runner.history(info, after=newest.after)))
+        own = 0
         if answers and newest.after and not newest.is_late:
             before = await load_snapshot(self._runner.store, info.id, newest.after)
             own = int(any(wait.answerable for wait in waits(before).values()))
-        return Turn(rest.seq, info.id, is_late=answers > own), rest
+        return Turn(rest.seq, info.id, is_late=answers > own), row, rest
 
     async def say(self, turn: Turn, message: object, key: str) -> None:
         """Deliver a message in a new turn. Raises: InputError: It does not fit, and there is no such turn."""
@@ -299,13 +303,9 @@ class Turns:
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
-        """Yield what is shown of a turn, and at last the run when it rests.
-
-        Raises:
-            ServiceFailed: The service stops.
-        """
+        """Yield what is shown of a turn, and at last the run when it rests, which is the caller's until it asks on."""
         run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
-        info = await self._service.info_of(run_id)
+        info = turn.place[0] if turn.place is not None else await self._service.info_of(run_id)
         before, end = None if turn.place is None else turn.place[1], None
         if turn.is_late or before is None or before.seq != after:
             end = turn.after if turn.is_late else await self._end(turn)
@@ -317,27 +317,39 @@ class Turns:
                     yield each
             yield await load_snapshot(store, run_id, end)
             return
-        following = followed(self._service, info, after, now=fold.snapshot)
-        async with aclosing(self._service.until_stopped(following)) as events:
-            async for event in events:
-                if isinstance(event, Snapshot):
-                    yield event
-                elif event is not None:
+        rest, answers = None, 0
+        try:
+            async with aclosing(followed(self._service, info, after, now=fold.snapshot)) as events:
+                async for event in events:
+                    if isinstance(event, Snapshot):
+                        rest = event
+                        yield event
+                        continue
+                    answers += isinstance(event, StepRecorded) and _is_answer(event.step)
                     for each in fold.of(event):
                         yield each
+        finally:
+            if rest is not None:
+                self._service.rests.keep(run_id, Rest(info.created_at, rest, after, answers))
 
     async def rested(self, turn: Turn) -> Snapshot:
         """Return a run once it rests. Raises: ServiceFailed: The service stops."""
         rest = await self.rest(turn)
         if rest is not None:
             return rest
+        return await self._service.unless_stopped(self._resting(turn))
+
+    async def _resting(self, turn: Turn) -> Snapshot:
         info = await self._service.info_of(turn.run_id)
-        following = followed(self._service, info, max(turn.after, info.seq))
-        async with aclosing(self._service.until_stopped(following)) as events:
+        async with aclosing(followed(self._service, info, max(turn.after, info.seq))) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
+
+
+def _is_answer(step: Step) -> bool:
+    return getattr(step.data, "by", "") == "answer"
 
 
 def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
