@@ -301,7 +301,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id, snapshot.starter = facts.run_id, None
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
-    snapshot.inherited = snapshot.usage.copy()
+    snapshot.inherited, snapshot.agents = snapshot.usage.copy(), {}
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}
     _continue(snapshot, facts)
     frame = snapshot.frames[step.frame]
@@ -342,6 +342,8 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
         _count_in_graphs(frame.sub)
     if facts.fallback:
         _lose(snapshot, "fallbacks")
+    if facts.lost:
+        _count_failed_calls(snapshot, facts)
     if facts.marks:
         _set_marks(frame, facts)
     if facts.sent:
@@ -367,6 +369,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     """End a failed attempt; another attempt or the fallback follows."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    _count_failed_calls(snapshot, facts)
     if facts.then != "fallback":
         _lose(snapshot, "retries")
     if isinstance(frame.phase, (Collecting, Inside)):
@@ -387,6 +390,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     """End a visit that failed for good: move along a failure edge, or fail the frame."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    _count_failed_calls(snapshot, facts)
     if frame.kind == "item" and facts.has_failed:
         _lose(snapshot, "failed_items")
     if step.update:
@@ -505,6 +509,8 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     """Keep a piece of work for the node to find again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    if facts.by is not None:
+        _count_call(snapshot, facts.by["agent"], facts.usage.get("cost_usd", 0.0))
     frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
     if not facts.key:
         return
@@ -656,10 +662,26 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
             sub = sub.up.sub if sub.up is not None else None
 
 
+def _count_failed_calls(snapshot: Snapshot, facts: steps.AttemptEnded) -> None:
+    """Count the agents whose calls failed; what those used is not known by agent."""
+    for call in facts.lost.values():
+        if isinstance(call, dict):
+            _count_call(snapshot, call.get("agent"), 0.0)
+
+
+def _count_call(snapshot: Snapshot, agent: JsonValue, cost: float | None) -> None:
+    agents = snapshot.agents
+    if isinstance(agent, str) and agent and (agent in agents or len(agents) < _AGENTS):
+        had = agents.get(agent, 0.0)
+        agents[agent] = None if had is None or cost is None else had + cost
+
+
 def _lose(snapshot: Snapshot, what: LossName) -> None:
     snapshot.losses[what] = snapshot.losses.get(what, 0) + 1
 
 
+_AGENTS: Final = 64
+"""How many agents of a run are counted, so that its row does not grow with the agents that nodes make."""
 _BEGINNING: Final = 200
 """How many characters of the first text of its input a run is listed by."""
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))

@@ -206,6 +206,8 @@ class Snapshot(Struct, eq=False):
         inherited: The part of `usage` that was spent before the run branched off.
         losses: What nodes lost on the way, by the names of `graphengine.state.amounts.LOSSES`; calls count theirs in
             `usage`.
+        agents: What recorded answers cost since the run began or branched off, US dollars, by the agent's name; None
+            if the price of one is not known, 0 if no call of its succeeded. The first 64 agents count.
         limits: The limits at which it stops.
         ending: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
@@ -242,6 +244,7 @@ class Snapshot(Struct, eq=False):
     usage: Usage = {}
     inherited: Usage = {}
     losses: dict[str, int] = {}
+    agents: dict[str, Number | None] = {}
     limits: LimitsRecord = {}
     ending: Ending | None = None
     failure: FailureRecord | None = None

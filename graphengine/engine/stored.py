@@ -93,6 +93,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     deaths: int = 0
     failures: list[LostItem] = []
     losses: dict[str, int] = {}
+    agents: dict[str, Number | None] = {}
     instructions: Mapping[str, str] = {}
     origin: OriginRecord | None = None
     began_with: str = ""

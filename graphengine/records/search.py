@@ -29,6 +29,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "before": "the day or time before which they began",
     "version": "the label of a deploy, or how the fingerprint of a graph begins",
     "error": "a part of what they failed with; numbers and quoted names count as equal",
+    "agent": "the name of an agent that called a model in them",
     "lost": "yes for runs that finished without a part of their result, or no",
     "cost>": "what models cost at least, US dollars, e.g. cost>0.5",
 }
@@ -37,7 +38,7 @@ AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 """The seconds of the units of an age."""
 _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _PART: Final = re.compile(
-    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
+    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before|version|error|agent|lost):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
 )
 
 
@@ -98,6 +99,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "cost_above": cost_above,
         "version": given.get("version"),
         "error": likeness(given["error"]) if "error" in given else None,
+        "agent": given.get("agent"),
         "has_losses": _flag(given["lost"], given) if "lost" in given else None,
     }
     for name, value in found.items():

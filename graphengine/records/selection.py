@@ -53,6 +53,7 @@ class Wanted:
         starter: The run whose nodes started them.
         version: The label of their deploy, or how the fingerprint begins with which they began.
         error: What they failed with has this, where numbers and quoted names count as equal; see `likeness`.
+        agent: The name of an agent that called a model in their own steps, until their status last changed.
         has_losses: Whether they finished without a part of their result, or with a fallback in its place.
     """
 
@@ -72,6 +73,7 @@ class Wanted:
     starter: str | None = None
     version: str | None = None
     error: str | None = None
+    agent: str | None = None
     has_losses: bool | None = None
 
     def __str__(self) -> str:
@@ -93,7 +95,9 @@ class Wanted:
     @property
     def is_searched(self) -> bool:
         """Whether runs must be read to know whether they fit: the store does not select by all of this."""
-        return any(each is not None for each in (self.cost_above, self.version, self.error, self.has_losses))
+        return any(
+            each is not None for each in (self.cost_above, self.version, self.error, self.agent, self.has_losses)
+        )
 
     def fits(self, info: RunInfo, now: float) -> bool:
         """Return whether a run matches the criteria that the store does not check."""
@@ -108,6 +112,7 @@ class Wanted:
             )
             and (self.version is None or is_version(info.began_with, info.deploy, self.version))
             and (self.error is None or (info.status == "failed" and self.error in likeness(_reason(info))))
+            and (self.agent is None or (info.summary is not None and self.agent in info.summary.agents))
             and (
                 self.has_losses is None
                 or self.has_losses == is_lossy(info.status, info.summary.losses if info.summary else ())

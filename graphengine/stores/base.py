@@ -51,6 +51,8 @@ class Summary:
         visits: Completed node visits.
         seconds: Driven time.
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
+        agents: What recorded answers cost in its own steps, US dollars, by the name of the agent that asked; None if
+            the price of one is not known, 0 if all its calls failed. The first 64 agents count.
     """
 
     reason: str = ""
@@ -61,6 +63,7 @@ class Summary:
     visits: int = 0
     seconds: float = 0.0
     losses: dict[str, int] = field(default_factory=dict)
+    agents: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         snapshot.steps,
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
+        snapshot.agents.copy(),
     )
 
 

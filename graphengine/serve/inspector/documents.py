@@ -81,12 +81,12 @@ class NewError(Part):
 
 
 class Group(Part):
-    """The runs of a graph, version or tenant.
+    """The runs of a graph, version or tenant, or those in which an agent called a model, with what its answers cost.
 
     Attributes:
         name: What it is called.
         graph: The graph.
-        version: Its newest version; "" for a tenant.
+        version: Its newest version; "" for a tenant or agent.
         since: When that version had its first run; null if there is no other version to compare.
         today: Its runs of today.
         yesterday: Its runs of yesterday until the same minute.
@@ -119,7 +119,7 @@ class Group(Part):
 class Groups(Part):
     """The groups, what got worse first."""
 
-    by: Literal["graph", "version", "tenant"]
+    by: Literal["graph", "version", "tenant", "agent"]
     groups: Sequence[Group]
 
 
@@ -134,7 +134,7 @@ class Today(Part):
         forecast_usd: What today costs by midnight, if the rest is as yesterday was; null if yesterday cost nothing.
         hours: For each hour the runs of today, those that failed, and the same of yesterday.
         marks: The versions whose first run of the two days was today: when, the graph, and the version.
-        groups: The same by graph, version or tenant.
+        groups: The same by graph, version, tenant or agent.
         errors: The messages of today that no run of yesterday had.
         is_cut: Whether there are more runs than are read, so that only those of the last hours count.
     """

@@ -1,8 +1,9 @@
-"""Today beside yesterday: how many runs there were, failed, lost something and cost, by graph, version or tenant.
+"""Today beside yesterday: the runs, those that failed, losses and costs, by graph, version, tenant or agent.
 
 It is computed from the summaries of the runs of two days, so that no log is read. A version of a graph is compared
 with the version before it, else today with yesterday until the same minute: a difference is `worse` only beyond three
-standard errors, and under 20 runs nothing is said.
+standard errors, and under 20 runs nothing is said. A run counts for each agent that called a model in it, with what
+that agent's answers cost.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from graphengine.kernel import Page, Store
 
-By: TypeAlias = Literal["graph", "version", "tenant"]
+By: TypeAlias = Literal["graph", "version", "tenant", "agent"]
 _MOST: Final = 200_000
 """How many runs are read; of more, those of the last hours."""
 _MINUTE: Final = 60.0
@@ -48,6 +49,7 @@ class _Ended(Struct, gc=False):
     cost_usd: float | None = 0.0
     seconds: float = 0.0
     losses: dict[str, int] = {}
+    agents: dict[str, float | None] = {}
 
 
 _DECODER: Final = msgspec.json.Decoder(list[_Ended | None])
@@ -67,11 +69,15 @@ class _Error:
 
 @dataclass(slots=True)
 class _Cell:
-    """The runs of a graph, version and tenant in two days; yesterday has index 0, until now and in all."""
+    """The runs of a graph, version and tenant in two days; yesterday has index 0, until now and in all.
+
+    With the name of an agent, only those in which it called a model, with what its answers cost.
+    """
 
     graph: str = ""
     version: str = ""
     tenant: str = ""
+    agent: str = ""
     first: float = math.inf
     runs: list[int] = field(default_factory=lambda: [0, 0, 0])
     failed: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -170,25 +176,32 @@ class TodayBook:
 
 
 def _cells(found: Iterable[tuple[str, str, float, str]], midnight: float, now: float) -> Sequence[_Cell]:
-    cells: dict[str, _Cell] = {}
+    cells: dict[tuple[str, str], _Cell] = {}
     for name, status, at, texts in found:
-        if name not in cells:
-            graph, fingerprint, deploy, tenant = name.split(JOINT)
-            cells[name] = _Cell(graph, version_of(fingerprint, deploy), tenant)
+        ended: list[_Ended | None]
         try:
             ended = _DECODER.decode(texts)
         except ValueError:  # one is damaged: the others count as runs
             ended = [None] * (texts.count('"reason"') or 1)
-        cells[name].feed(status, at, ended, midnight, now)
+        by_agent: dict[str, list[_Ended | None]] = {"": ended}
+        for each in ended:
+            if each is not None:
+                for agent, cost in each.agents.items():
+                    by_agent.setdefault(agent, []).append(_Ended(each.reason, cost, each.seconds, each.losses))
+        for agent, its in by_agent.items():
+            if (name, agent) not in cells:
+                graph, fingerprint, deploy, tenant = name.split(JOINT)
+                cells[name, agent] = _Cell(graph, version_of(fingerprint, deploy), tenant, agent)
+            cells[name, agent].feed(status, at, its, midnight, now)
     return [*cells.values()]
 
 
-def _today(cells: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cut: bool) -> Today:
-    whole = _Cell()
+def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cut: bool) -> Today:
+    cells, whole = [each for each in found if not each.agent], _Cell()
     for each in cells:
         whole.add(each)
     versions = _grouped(cells, lambda each: (each.graph, each.version))
-    groups = [*_groups(cells, versions, by)]
+    groups = [*_groups([each for each in found if each.agent] if by == "agent" else cells, versions, by)]
     groups.sort(key=lambda each: (each.verdict == "few", -each.errors_off))
     rest = whole.cost[2] - whole.cost[0]
     share = whole.cost[1] / whole.cost[0] if whole.cost[0] else 1.0
@@ -233,6 +246,7 @@ def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: 
     keys: dict[str, Callable[[_Cell], tuple[str, ...]]] = {
         "graph": lambda each: (each.graph,),
         "tenant": lambda each: (each.tenant,),
+        "agent": lambda each: (each.agent,),
     }
     for (name,), cell in _grouped(cells, keys[by]).items():
         if not cell.runs[1]:

@@ -76,7 +76,7 @@ from graphengine.serve.inspector.documents import (
 from graphengine.serve.inspector.held import Held
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
-from graphengine.serve.inspector.today import TodayBook
+from graphengine.serve.inspector.today import By, TodayBook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -90,7 +90,6 @@ if TYPE_CHECKING:
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
-    from graphengine.serve.inspector.today import By
     from graphengine.serve.users import Users
     from graphengine.wings import Table
 
@@ -205,7 +204,7 @@ class Views:
         Pages with the same parameters share a count; one that has changed runs sends another `change`.
         """
         wanted = wanted_by(query)
-        if any((wanted.cost_above, wanted.version, wanted.error)) or wanted.status in ONLY_SEEN:
+        if any((wanted.cost_above, wanted.version, wanted.error, wanted.agent)) or wanted.status in ONLY_SEEN:
             return Tally(None, None)
 
         async def counted() -> Tally:
@@ -216,7 +215,7 @@ class Views:
 
     async def today(self, query: Query) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""
-        by = cast("By", query.one_of("by", ("graph", "version", "tenant")) or "graph")
+        by = cast("By", query.one_of("by", get_args(By)) or "graph")
         now = time.time()
         midnight = query.number("midnight") or now // _DAY * _DAY
         return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), by)

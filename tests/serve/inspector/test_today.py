@@ -14,16 +14,18 @@ import pytest
 from playwright.sync_api import expect
 from starlette.types import ASGIApp
 
-from graphengine import Runner
+from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
 from graphengine.kernel import RunInfo, Summary
+from graphengine.models import ModelError, Response
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.runner import RunFailed
+from graphengine.serve.inspector.documents import Numbers
 from graphengine.serve.inspector.today import TodayBook
 from graphengine.stores.memory import InMemoryStore
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
-from tests.serve.inspector.graphs import counter, flaky
+from tests.serve.inspector.graphs import State, counter, flaky
 
 DAY = 86_400.0
 
@@ -142,6 +144,40 @@ async def test_each_store_has_the_runs_by_version(kept: str, tmp_path: Path, req
         )
         assert (await book.today("acme", midnight, "tenant")).today.runs == 2
         assert (await book.today("other", midnight, "tenant")).today.runs == 0
+
+
+async def test_a_run_counts_for_each_agent_that_called_a_model(tmp_path: Path) -> None:
+    """With what its own answers cost; also if its only call failed, and in a branch only if it called there."""
+
+    def wrote(*answers: Any) -> Graph[Any]:
+        agents = {name: Agent(name, prompt="Go on.", model=ScriptedModel(answers)) for name in ("writer", "critic")}
+        graph = Graph("written", State)
+        graph.add_node("write", agents["writer"], writes="text")
+        graph.add_node("agree", agents["critic"], writes="text")
+        graph.add_path(START, "write", "agree", END)
+        return graph
+
+    def priced(cost: float | None) -> Response:
+        return Response("said", cost_usd=cost, model="some:model", output_tokens=5)
+
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(wrote(priced(0.25)), run_id="cheap").result()
+        with suppress(RunFailed):
+            await runner.start(wrote(ModelError("401")), run_id="refused").result()
+        await runner.start(wrote(priced(None)), run_id="unknown").result()
+        (last,) = [
+            step.seq for step in await runner.store.steps("cheap") if step.node == "write" and step.kind == "node"
+        ]
+        await runner.branch("cheap", wrote(priced(1.0)), at=last, run_id="branch").result()
+        begun = time.time() - 3600
+        found = (await TodayBook(runner.store).today(None, begun, "agent")).groups.groups
+        assert {each.name: each.today for each in found} == {
+            "critic": Numbers(3, 0, 0, 1.25, 1),
+            "writer": Numbers(3, 1, 0, 0.25, 1),
+        }
+    async with opened(tmp_path / "runs.db") as app:
+        assert await count_of(app, "/?text=agent:writer") == 3
+        assert await count_of(app, "/?text=agent:writer&status=failed") == 1
 
 
 async def count_of(app: ASGIApp, address: str) -> int:

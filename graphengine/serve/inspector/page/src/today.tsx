@@ -10,7 +10,7 @@ import { count, dollars, moment, seconds } from "./words";
 
 const DAY = 86_400;
 const FEW = 8; // groups with too few runs that are named
-const BYS = ["graph", "version", "tenant"];
+const BYS = ["graph", "version", "tenant", "agent"];
 
 /** The list of the runs that a number counts. */
 const runsOf = (more: Record<string, string | number>) => `/?${query(more)}`;
@@ -209,7 +209,7 @@ function Hours({ found: { hours, marks, midnight } }: { found: Today }) {
 
 function filterOf({ name, graph, version }: Group, by: string): Record<string, string> {
   if (by === "graph") return { graph: name };
-  return by === "tenant" ? { text: word("tenant", name) } : { graph, text: word("version", version) };
+  return by === "version" ? { graph, text: word("version", version) } : { text: word(by, name) };
 }
 
 function Row({ each, by, found, most }: { each: Group; by: string; found: Today; most: number }) {

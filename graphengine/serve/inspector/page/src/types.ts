@@ -217,7 +217,7 @@ export interface Group {
   name: string;
   /** The graph. */
   graph: string;
-  /** Its newest version; "" for a tenant. */
+  /** Its newest version; "" for a tenant or agent. */
   version: string;
   /** When that version had its first run; null if there is no other version to compare. */
   since: number | null;
@@ -244,7 +244,7 @@ export interface Group {
 }
 
 export interface Groups {
-  by: "graph" | "tenant" | "version";
+  by: "agent" | "graph" | "tenant" | "version";
   groups: Group[];
 }
 
@@ -694,6 +694,7 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
+  agents?: Record<string, number | null>;
 }
 
 export interface Table {
@@ -731,7 +732,7 @@ export interface Today {
   hours: number[][];
   /** The versions whose first run of the two days was today: when, the graph, and the version. */
   marks: [number, string, string][];
-  /** The same by graph, version or tenant. */
+  /** The same by graph, version, tenant or agent. */
   groups: Groups;
   /** The messages of today that no run of yesterday had. */
   errors: NewError[];
