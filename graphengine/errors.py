@@ -254,6 +254,12 @@ class RunnerClosed(GraphEngineError):
     code = "runner_closed"
 
 
+class OutOfOrder(GraphEngineError):
+    """A fault of graphengine: a run met what cannot happen to it then. A resume continues from what is recorded."""
+
+    code = "out_of_order"
+
+
 class WatcherTooSlow(GraphEngineError):
     """A watcher of a run did not read its events, and too many waited. The run is not affected."""
 

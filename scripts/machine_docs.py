@@ -6,7 +6,7 @@ Run it when a table changes; tests/engine/test_machine.py checks that the page i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from graphengine.engine import claim
 from graphengine.engine.events import AnswerArrived
@@ -98,11 +98,15 @@ def _claim_arrows() -> Iterator[str]:
 
 def _claim_table() -> str:
     lines = ["| input | in the states | then |", "|---|---|---|"]
-    lines += [
-        f"| {row.given.__name__} | {', '.join(row.states)} | {', '.join(row.then) or 'as it was'} |"
-        for row in claim.TABLE
-    ]
-    return "\n".join([*lines, ""])
+    for row in claim.TABLE:
+        then = f"nothing: {row.why}" if row.why else ", ".join(row.then) or "as it was"
+        lines.append(f"| {row.given.__name__} | {', '.join(row.states)} | {then} |")
+    known = {row.given for row in claim.TABLE}
+    taken = {(row.given, state) for row in claim.TABLE for state in row.states}
+    some = sum(len(row.states) for row in claim.TABLE if row.why)
+    every = len(known) * len(get_args(claim.State))
+    counted = f"Of {every} pairs of an input and a state, {len(taken) - some} do something, {some} nothing, and "
+    return "\n".join([*lines, "", f"{counted}{every - len(taken)} are impossible.", ""])
 
 
 if __name__ == "__main__":

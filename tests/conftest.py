@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from graphengine.errors import OutOfOrder
 from tests.kit.machine import IS_BARE, bare_path
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - each session makes a folder of its own
 MEMORY_BYTES = 4 * 1024**3
 HOUR = 3600.0
 """How much must be free to keep the files of tests in memory."""
+BROKEN: list[str] = []
+"""What claims on runs were given in this test that cannot come then."""
 IN_MEMORY = pytest.StashKey[Path]()
 BARE_PATH = pytest.StashKey[Path]()
 
@@ -106,6 +109,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[BARE_PATH] = bare_path()
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(ROOT)  # where there are none
+    raised = OutOfOrder.__init__
+
+    def noted(self: OutOfOrder, message: str, *, repair: str) -> None:
+        BROKEN.append(message)
+        raised(self, message, repair=repair)
+
+    pytest.MonkeyPatch().setattr(OutOfOrder, "__init__", noted)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -139,6 +149,22 @@ def pytest_collection_finish() -> None:
     """Let Python look for garbage less often, and never among what was imported: 7 % of the time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test in which a claim on a run was given what cannot come then, even if nobody got that error."""
+    BROKEN.clear()
+    result = yield
+    if BROKEN and "broken_orders" not in getattr(item, "fixturenames", ()):
+        pytest.fail("\n".join(BROKEN))
+    return result
+
+
+@pytest.fixture(scope="session")
+def broken_orders() -> list[str]:
+    """Provide what claims on runs were given in a test that cannot come then; without this fixture, the test fails."""
+    return BROKEN
 
 
 @pytest.hookimpl(optionalhook=True)

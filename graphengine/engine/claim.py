@@ -2,15 +2,16 @@
 
     opening   its first step here is not durable yet; another process may still have the run
     driving   what is durable starts what comes next
-    halting   nothing more starts: what is in flight ends, and the lease is given back
+    halting   nothing more starts: what is in flight ends, and the lease is given back if no step has done that
     asleep    it waits without a lease, and continues here when its time, a message or another process wakes it
     parked    it waits without a lease for an answer or a message: a process that has one resumes it
     lost      an append or an opening failed: what memory has may be ahead of the log, and is never used again
     over      nothing is left to do here
 
 `step` takes what happened and returns what the shell, `graphengine.runner.life`, does about it. `TABLE` lists each
-input with the states in which it means something, and those after it; elsewhere nothing happens. A rule sets flags of
-the claim, moves it, and says what to do; it reads no clock, no store, and awaits nothing.
+input with the states in which it can come, and those after it, or the reason why nothing is to be done. Elsewhere it is
+impossible: a fault of the shell, which loses the claim. A rule sets flags of the claim, moves it, and says what to do;
+it reads no clock, no store, and awaits nothing.
 
 Durable before acted on is a row: `Ended` and `Mail` say only `append`, and only `Opened` and
 `Durable` say `start`.
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
+from graphengine.errors import OutOfOrder
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
@@ -30,6 +33,9 @@ State: TypeAlias = Literal["opening", "driving", "halting", "asleep", "parked", 
 Outcome: TypeAlias = Literal["driven", "recorded", "cut_off", "raise"]
 """What callers get: the result of what was driven or found here; the result that the store has; that, with a warning
 about what was cut off; or the error that ended it."""
+Act: TypeAlias = Literal["start", "record", "take_mail", "sleep", "be_wanted"]
+"""What the shell asks `Claim.may` about: to start a task, to append steps, to record messages before the run ends, to
+wait here for a time or a message, and to be found by a caller that wants the run driven."""
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -217,7 +223,6 @@ class Do(Struct, frozen=True):
     cancel: bool = False  # what is in flight; its ends are still awaited, so that nothing runs beside the next driver
     show: bool = False  # the durable steps, before what they start can show anything
     start: bool = False  # what the durable steps made ready
-    release: bool = False  # the lease, once nothing is in flight
     post: Stop | None = None  # a stop for the process that has the run: after the release, else it would come back here
     open: Literal["", "now", "later", "alone"] = ""  # claim it: at once, after a pause, or once no other run is driven
     wake: float | None = None  # asleep: look into the inbox, then wait until this time; None waits for nothing
@@ -244,7 +249,8 @@ class Claim(Struct):
         gives_way: Whether it is held back if it turns out that it should be alone.
         held_back: Whether it is not driven here until no other run is.
         state: Where it is.
-        owned: Whether the lease is held: until a step that ends or parks the run is durable.
+        owned: Whether the lease is held: until a step that ends or parks the run is durable. Otherwise the shell gives
+            it back, once nothing is in flight.
         was_held: Whether a process had died with the run, as an earlier look found.
         stop: The stop to record.
         cuts: Whether what is in flight was cancelled.
@@ -275,9 +281,31 @@ class Claim(Struct):
     is_cut: bool = False
 
     def step(self, given: Input) -> Do:
-        """Take an input, and return what to do about it."""
+        """Take an input, and return what to do about it.
+
+        Raises:
+            OutOfOrder: It cannot come in this state, so the shell is wrong about the run. The claim is lost.
+        """
         row = _ROWS.get((self.state, type(given)))
-        return NOTHING if row is None else row.rule(self, given)
+        if row is None:
+            before, self.state = self.state, "lost"
+            text = f"{type(given).__name__} cannot come while the claim on a run is {before}"
+            raise OutOfOrder(text, repair="resume the run, and report this as a fault of graphengine")
+        return row.rule(self, given)
+
+    def may(self, act: Act) -> bool:
+        """Return whether the shell may do something now."""
+        match act:
+            case "start":
+                return self.state in ("opening", "driving")
+            case "record":
+                return self.owned and self.state != "lost"
+            case "take_mail":
+                return self.stop is None or not self.stop.final  # a final stop drops it
+            case "sleep":
+                return self.state == "asleep"
+            case "be_wanted":
+                return self.state not in ("parked", "over")
 
 
 # --- opening ------------------------------------------------------------------------------------------------------
@@ -356,7 +384,7 @@ def _idle(claim: Claim, given: Idle) -> Do:
     is_limit = given.status == "running" and (claim.late or claim.state == "driving")
     is_stop = claim.stop is not None and given.status in ("running", "waiting")  # what has ended keeps its end
     claim.state = "halting"
-    return Do(append="stop") if is_stop or is_limit else Do(release=True)
+    return Do(append="stop") if is_stop or is_limit else NOTHING
 
 
 def _stop(claim: Claim, given: Stop) -> Do:
@@ -457,7 +485,7 @@ def _cut(claim: Claim, given: Cut) -> Do:
         return _failed(claim, given)
     if claim.state in ("driving", "halting"):
         claim.state, claim.is_cut = "halting", True
-        return Do(cancel=True, release=claim.owned)
+        return _CANCEL
     if claim.state == "opening":
         claim.state = "over"
         return _RAISE if claim.is_first else Do(outcome="recorded")
@@ -465,40 +493,49 @@ def _cut(claim: Claim, given: Cut) -> Do:
 
 
 def _failed(claim: Claim, _: Failed | Cut) -> Do:
-    had_lease = claim.state in ("driving", "halting", "lost") and claim.owned
     claim.state = "lost"
-    return Do(cancel=True, release=had_lease, outcome="raise")
+    return Do(cancel=True, outcome="raise")
 
 
-def _is_lost(_: Claim, __: Cut) -> Do:
-    return _RAISE
+def _ignored(_: Claim, __: Input) -> Do:
+    return NOTHING
 
 
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
 class Row(NamedTuple):
-    """An input, the states in which it means something, those after it (empty: it stays where it is), and its rule."""
+    """An input, the states in which it can come, those after it (empty: it stays where it is), and its rule.
+
+    If nothing is to be done, `why` says how it comes there, and why that is right.
+    """
 
     given: type[Input]
     states: tuple[State, ...]
     then: tuple[State, ...]
     rule: Callable[[Claim, Any], Do]
+    why: str = ""
 
 
+_OVER: Final = "nothing moves here any more, and it gets the end that the run has"
+_LATE: Final = "an append failed while this was on its way; the loop meets that error next"
 _MOVES: Final[tuple[State, ...]] = ("driving", "halting")
 TABLE: Final = (
     Row(Begin, ("opening",), ("opening",), _begin),
     Row(Wanted, ("opening", *_MOVES), (), _wanted),
+    Row(Wanted, ("asleep", "lost"), (), _ignored, "what the caller sent wakes it, or it gets the end it has"),
     Row(Alone, ("opening",), ("opening",), _alone),
     Row(Refused, ("opening",), ("opening", "over"), _refused),
     Row(Moved, ("opening",), ("opening",), _moved),
     Row(Found, ("opening",), ("asleep", "parked", "over"), _found),
     Row(Opened, ("opening",), ("driving", "halting"), _opened),
     Row(Ended, ("opening", *_MOVES), (), _ended),
+    Row(Ended, ("lost",), (), _ignored, _LATE),
+    Row(Ended, ("asleep", "parked", "over"), (), _ignored, "a node that a join dropped records something: it is stale"),
     Row(Mail, _MOVES, (), _ended),
     Row(Durable, ("driving",), ("driving", "halting"), _durable),
     Row(Durable, ("opening", "halting"), (), _durable),
+    Row(Durable, ("lost",), (), _ignored, "an append that began before the one that failed"),
     Row(Idle, _MOVES, ("halting",), _idle),
     Row(Left, ("halting",), ("opening", "asleep", "parked", "over"), _left),
     Row(Quiet, ("asleep",), ("parked",), _quiet),
@@ -508,19 +545,24 @@ TABLE: Final = (
     Row(Stop, ("opening",), ("opening",), _stop),
     Row(Stop, _MOVES, ("halting",), _stop),
     Row(Stop, ("asleep", "parked"), (), _post),
+    Row(Stop, ("lost", "over"), (), _ignored, _OVER),
     Row(Release, ("opening",), ("opening",), _release),
     Row(Release, _MOVES, ("halting",), _release),
     Row(Release, ("asleep",), ("parked",), _stay),
+    Row(Release, ("parked", "lost", "over"), (), _ignored, _OVER),
     Row(Late, _MOVES, ("halting",), _late),
+    Row(Late, ("lost",), (), _ignored, _LATE),
     Row(Closed, ("opening",), ("opening",), _closed),
     Row(Closed, _MOVES, ("halting",), _closed),
     Row(Closed, ("asleep",), ("parked",), _stay),
+    Row(Closed, ("parked", "lost", "over"), (), _ignored, _OVER),
     Row(Cut, ("opening",), ("over", "lost"), _cut),
     Row(Cut, _MOVES, ("halting", "lost"), _cut),
     Row(Cut, ("asleep",), ("lost",), _cut),
     Row(Cut, ("parked",), ("parked", "lost"), _cut),
     Row(Cut, ("over",), ("over", "lost"), _cut),
-    Row(Cut, ("lost",), (), _is_lost),
+    Row(Cut, ("lost",), (), _failed),
     Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _failed),
+    Row(Failed, ("over",), (), _ignored, "the error that ended it passes the shell, as that of `Refused` does"),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

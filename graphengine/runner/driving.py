@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.engine.claim import DURABLE, ENDED, MAIL, NOTHING, Durable, Failed, Idle, Late, Stop
+from graphengine.engine.claim import DURABLE, ENDED, MAIL, Durable, Failed, Idle, Late, Stop
 from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
@@ -31,7 +31,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
-from graphengine.errors import ResourceFailed, StoreError
+from graphengine.errors import OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
@@ -124,15 +124,15 @@ class Driving:
         self._turn_began = time.monotonic()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
-        self._broken: StoreError | None = None
+        self._broken: StoreError | OutOfOrder | None = None
         self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self) -> Do:
-        """Run ready tasks until there are none, and return what the claim says then.
+    async def drive(self) -> None:
+        """Run ready tasks until there are none.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
@@ -142,7 +142,8 @@ class Driving:
             resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
             stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
-            return await self.commit([stop])
+            await self.commit([stop])
+            return
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
             run=self.session,
@@ -165,8 +166,8 @@ class Driving:
             self._timer = self.loop.call_soon(self._end_if_late)
         try:
             ready = self._ready(anew=True)
-            while claim.owned:
-                if self._mail and not (claim.stop and claim.stop.final):  # which drops it
+            while claim.may("record"):
+                if self._mail and claim.may("take_mail"):
                     had_waited = snapshot.status == "waiting"
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
@@ -187,22 +188,25 @@ class Driving:
                 self._timer.cancel()
             if self._jobs:
                 await self._cancel_all()
-        do = claim.step(Idle(snapshot.status)) if claim.owned else NOTHING
-        return await self._stop() if do.append == "stop" else do
+        self.check()
+        await self._rest()
 
-    async def _stop(self) -> Do:
-        """Record that it is stopped, because that was asked or a limit is reached."""
+    async def _rest(self) -> None:
+        """Record that it is stopped, if no step has ended it, and that was asked or a limit is reached."""
+        if not (self.claim.may("record") and self.claim.step(Idle(self.snapshot.status)).append):
+            return
         asked = self.claim.stop
-        reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or self._lateness())
+        late = f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
+        reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or late)
         is_final = asked is not None and asked.final
         stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut, final=is_final)
         consume = (*asked.consume, *(self._mail if is_final else ())) if asked else ()
-        return await self.commit([stop], partial(self.append, consume=consume))
+        await self.commit([stop], partial(self.append, consume=consume))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
         session = self.session
-        if self.claim.state == "driving" and self.snapshot.status != "waiting":
+        if not self.is_halting and self.snapshot.status != "waiting":
             return session.take_tasks(anew=anew)
         session.changed = []
         return self._due_tasks()
@@ -251,7 +255,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await job.run_in(self._context.copy()) if self.claim.state == "driving" else None
+                event = await job.run_in(self._context.copy()) if not self.is_halting else None
             except asyncio.CancelledError:
                 if not self.claim.cuts or within.uncancel():
                     raise
@@ -391,7 +395,7 @@ class Driving:
         """
         try:
             await self.commit((event,), partial(self.append, status="running"), is_note=True)
-        except StoreError as error:
+        except (StoreError, OutOfOrder) as error:
             self._broken = error
             self.claim.step(Failed())  # the loop meets it at its next step, and cancels what is in flight
             raise
@@ -477,8 +481,8 @@ class Driving:
 
     @property
     def is_halting(self) -> bool:
-        """Whether nothing more starts: the run is stopped or released."""
-        return self.claim.state == "halting"
+        """Whether nothing more starts: the run is stopped, released or lost."""
+        return not self.claim.may("start")
 
     def _end_if_late(self) -> None:
         """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
@@ -497,10 +501,6 @@ class Driving:
         return snapshot.elapsed_seconds + (
             max(0.0, self.time.now() - snapshot.now) if snapshot.status == "running" else 0.0
         )
-
-    def _lateness(self) -> str:
-        """Return the reached limit of seconds in words."""
-        return f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages to this run, to be recorded at the next safe point."""
@@ -548,7 +548,7 @@ class Driving:
                 del self._mail[message.id]
             if events:
                 await self.commit(events, partial(self.append, consume=[each.id for each in arrived]), of=MAIL)
-            if not self.claim.owned:
+            if not self.claim.may("record"):
                 break
 
     # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------

@@ -148,7 +148,7 @@ class Life(Generic[S]):
                     self.note_seq(opened.seq)
                     do, result = claim.step(Found(opened.status, self._due(opened) if opened.waits else None)), opened
                 del opened
-                if claim.state == "asleep" and result is not None:
+                if claim.may("sleep") and result is not None:
                     seq, first, kept = result.seq, _first_time(result), result if do.wake is None else None
                     del result
                     do, result = await self._sleep(seq, do.wake, first), kept
@@ -356,27 +356,24 @@ class Life(Generic[S]):
         self.driving, shared.driven[self.id] = driving, self
         if driving.snapshot.starter is not None:
             self.note_starter(driving.snapshot.starter)
-        do = claim.step(Opened(beside=driving.snapshot.shared_process))
-        if claim.state == "halting":
-            driving.obey(do)
-        log_run(driving.snapshot, driving.following, is_over=False)
         try:
+            driving.obey(claim.step(Opened(beside=driving.snapshot.shared_process)))
+            log_run(driving.snapshot, driving.following, is_over=False)
             await shared.hear(self)
             self.note_seq(driving.snapshot.seq)
-            do = await driving.drive()
+            await driving.drive()
         except asyncio.CancelledError:
-            do = claim.step(Cut())
-            if do.outcome == "raise":
+            if claim.step(Cut()).outcome == "raise":
                 raise
         except BaseException:
-            do = claim.step(Failed())
+            claim.step(Failed())
             raise
         finally:
             del shared.driven[self.id]
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.fewer_driven.set()
-            if do.release:
+            if claim.owned:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
             if followers.left:
@@ -384,9 +381,8 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S, Any] = result_of(self.plan, driving.snapshot, cause)
-        do = claim.step(
-            Left(driving.snapshot.status, self._due(result) if result.waits else None, bool(driving.cut_off))
-        )
+        due = self._due(result) if result.waits else None
+        do = claim.step(Left(driving.snapshot.status, due, bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":
@@ -539,7 +535,7 @@ class Lives:
         if driven is not None:
             return driven
         lives = (life for life in self.shared.lives if life.id == run_id and not life.task.done())
-        return min(lives, key=lambda life: (life.claim.state == "parked", not life.seq), default=None)
+        return min(lives, key=lambda life: (not life.claim.may("be_wanted"), not life.seq), default=None)
 
     def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
         """Let a run live here, from its opening to its result."""

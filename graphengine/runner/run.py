@@ -211,7 +211,7 @@ class Run(Generic[S, Out_co]):
                 raise answered_already(run_id, found, first)
         await self._look()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
-        if driver is None and life is not None and life.claim.state not in ("parked", "over"):
+        if driver is None and life is not None and life.claim.may("be_wanted"):
             driver = "this Runner"
         return Posted(run_id, found.name, driver)
 

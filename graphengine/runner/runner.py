@@ -707,7 +707,7 @@ class Runner:
         lives = self._lives
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
-        if here is None or here.claim.state == "parked":
+        if here is None or not here.claim.may("be_wanted"):
             here = lives.begin(lives.checked(compiled(graph)), run_id, opening.resume, Claim(follows=True))
         else:
             here.claim.step(Wanted())

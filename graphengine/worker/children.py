@@ -284,7 +284,7 @@ class _Start(Generic[S]):
     async def continued(self, run_id: str, seq: int) -> None:
         """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
         alive = self.lives.of(run_id)
-        is_alive = alive is not None and alive.claim.state != "parked"
+        is_alive = alive is not None and alive.claim.may("be_wanted")
         if alive is not None and is_alive and (alive.last_seq > seq or alive.claim.state == "opening"):
             return
         info = await self.lives.shared.store.info(run_id)

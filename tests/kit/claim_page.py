@@ -9,10 +9,12 @@ it opens now.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from graphengine.engine.claim import TABLE, Begin, Claim, Do, Input, Row, State, Stop
+from graphengine.errors import OutOfOrder
 
 NAMES: Final[dict[str, type[Input]]] = {each.__name__.lower(): each for each in get_args(Input)}
 
@@ -47,8 +49,10 @@ def play(page: str) -> tuple[str, list[Taken]]:
             claim = Claim(**flags)
         given, before = parsed(line.removeprefix("> ")), claim.state
         row = row_of(before, given)
-        do = claim.step(given)
-        lines += [line, f"  {said(claim, before, do, is_row=row is not None)}"]
+        do = None
+        with suppress(OutOfOrder):
+            do = claim.step(given)
+        lines += [line, f"  {said(claim, before, do, row)}"]
         if row is not None:
             taken.append(Taken(row, before, claim.state))
     return "\n".join([f"{title}== life", *lines, ""]), taken
@@ -94,10 +98,10 @@ def parsed(line: str) -> Input:
     return kind(**given)
 
 
-def said(claim: Claim, before: State, do: Do, *, is_row: bool) -> str:
+def said(claim: Claim, before: State, do: Do | None, row: Row | None) -> str:
     """Return in words where a claim is, and what is to be done."""
     state = claim.state if claim.state == before else f"{before} → {claim.state}"
-    done = ", ".join(_acts(do)) if is_row else "ignored"
+    done = "impossible" if do is None else "ignored" if row is not None and row.why else ", ".join(_acts(do))
     return f"{state}: {done}" if done else state
 
 
