@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations of `_Row`
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,16 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Row(Struct, forbid_unknown_fields=True):
+_NO_TIME: Final = 0.0
+_NO_FACTS: Final = Raw(b"{}")
+
+
+class _Row(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A step without `seq`. What is left out is the very object that the default is: another 0.0 would be written."""
+
     kind: str
     at: Time
     frame: str = ""
     node: str = ""
     visit: Count = 0
     attempt: Count = 0
-    began: Time = 0.0
+    began: Time = _NO_TIME
     update: Sequence[Op] = ()
-    data: Raw = Raw(b"{}")
+    data: Raw = _NO_FACTS
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -37,22 +43,9 @@ _EMPTY: Final = frozenset(kind for kind, facts in FACTS.items() if not facts.__s
 def encode_step(step: Step) -> bytes:
     """Return a step as JSON bytes, without `seq`, by which a store keys its rows."""
     kind = step.data.kind
-    row: dict[str, object] = {"kind": kind, "at": step.at}
-    if step.frame:
-        row["frame"] = step.frame
-    if step.node:
-        row["node"] = step.node
-    if step.visit:
-        row["visit"] = step.visit
-    if step.attempt:
-        row["attempt"] = step.attempt
-    if step.began:
-        row["began"] = step.began
-    if step.update:
-        row["update"] = step.update
-    if kind not in _EMPTY:
-        row["data"] = step.data
-    return _encode(row)
+    data: Any = _NO_FACTS if kind in _EMPTY else step.data
+    began, update = step.began or _NO_TIME, step.update or ()
+    return _encode(_Row(kind, step.at, step.frame, step.node, step.visit, step.attempt, began, update, data))
 
 
 def as_stored(step: Step) -> Step:

@@ -258,7 +258,6 @@ from graphengine.state.amounts import loss_words as loss_words
 from graphengine.state.amounts import losses_of as losses_of
 from graphengine.state.encoded import encode as encode
 from graphengine.state.encoded import opened as opened
-from graphengine.state.encoded import opened_ops as opened_ops
 from graphengine.state.ending import Ending as Ending
 from graphengine.state.failure import Failure as Failure
 from graphengine.state.interrupts import reraise_interrupt as reraise_interrupt

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
-from graphengine.stores.senders import SENDERS
+from graphengine.kernel.senders import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized

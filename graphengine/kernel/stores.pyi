@@ -30,7 +30,6 @@ from graphengine.stores.refusals import step_removed as step_removed
 from graphengine.stores.refusals import tree_stopped as tree_stopped
 from graphengine.stores.refusals import unknown_run as unknown_run
 from graphengine.stores.refusals import unknown_step as unknown_step
-from graphengine.stores.senders import SENDERS as SENDERS
 from graphengine.stores.summaries import begun_as as begun_as
 from graphengine.stores.summaries import summary_text as summary_text
 from graphengine.stores.summaries import wait_words as wait_words

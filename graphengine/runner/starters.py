@@ -15,7 +15,7 @@ from graphengine.stores.base import Post, status_of
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus, StarterRecord
-    from graphengine.stores.base import InboxMessage, RunInfo, RunStore
+    from graphengine.stores.base import InboxMessage, RunStore
 
 STARTS: Final = "start"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
@@ -50,12 +50,6 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
     return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
 
 
-def told_again(snapshot: Snapshot, run_id: str, info: RunInfo | None) -> Post:
-    """Return a message that lets a run look after one that its node started and waits for, once a step."""
-    payload = {"topic": topic_of(run_id), "payload": {"run_id": run_id, "seq": 0 if info is None else info.seq}}
-    return Post(snapshot.run_id, "message", payload, f"look {run_id} {snapshot.seq}")
-
-
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
     """Let a waiting run look after those that it waits for and that no process drives, or that are not its own.
 
@@ -74,5 +68,7 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
         or info.starter != snapshot.run_id
     ]
     for child in left:
-        await store.post(*told_again(snapshot, child, there.get(child)))
+        seq = there[child].seq if child in there else 0
+        payload = {"topic": topic_of(child), "payload": {"run_id": child, "seq": seq}}
+        await store.post(snapshot.run_id, "message", payload, f"look {child} {snapshot.seq}")  # once a step
     return bool(left)

@@ -40,7 +40,6 @@ from graphengine.state.update import Unread
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from graphengine.state.json_values import Op
 
 T = TypeVar("T")
 
@@ -116,13 +115,6 @@ def opened(record: Any) -> Any:  # noqa: ANN401 - a record
     if isinstance(record, dict) and any(isinstance(item, _PARTS) for item in record.values()):
         return {key: opened(item) for key, item in record.items()}
     return record
-
-
-def opened_ops(ops: Sequence[Op]) -> Sequence[Op]:
-    """Return operations whose records are JSON values."""
-    if any(isinstance(part, _PARTS) for op in ops for part in op):
-        return [type(op)(map(opened, op)) for op in ops]  # type: ignore[call-arg]
-    return ops
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:

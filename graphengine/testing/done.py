@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, opened_ops, outcome_of
+from graphengine.kernel import Attempt, NodeError, opened, outcome_of
 from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.records.step_queries import falls_back
@@ -130,7 +130,7 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
         mapped: Whether the step ends a map, whose items are reduced one by one.
     """
     found: dict[str, Any] = {}
-    ops = opened_ops(step.update)
+    ops = [[opened(part) for part in op] for op in step.update]
     for op, made in zip(ops, step.typed if step.typed is not None else [None] * len(ops), strict=True):
         typed: Any = _value_of(op, after) if step.typed is None or type(made) is Unread else made
         kind, name = op[0], op[1]

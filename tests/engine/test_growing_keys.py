@@ -13,7 +13,7 @@ from graphengine.engine.plan import Remembered
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge
-from graphengine.state.encoded import opened, opened_ops
+from graphengine.state.encoded import opened
 from tests.kit.facts import altered, made_step, said
 from tests.kit.runs import alone, repeated
 from tests.kit.session import Session, picture, unchanged
@@ -69,7 +69,7 @@ def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a"
 
 def memo_ops(run: Session) -> list[object]:
     """Return what the last step did to the dict."""
-    return [list(op) for op in opened_ops(run.log[-1].update) if op[1] == "memos"]
+    return [list(map(opened, op)) for op in run.log[-1].update if op[1] == "memos"]
 
 
 def test_a_key_of_an_empty_text_is_that_text() -> None:

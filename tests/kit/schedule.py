@@ -37,7 +37,7 @@ from graphengine.engine.snapshot import AttemptId, Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import AnswerRecord, Step, WaitRecord, path_of
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
-from graphengine.state.encoded import opened, opened_ops
+from graphengine.state.encoded import opened
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from tests.kit.facts import said
@@ -438,6 +438,6 @@ def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
     for step in log:
         if step.kind not in _OUTSIDE:
             data = {name: what for name, what in said(step).items() if name not in ("due_at", "ending", "error")}
-            row = (step.kind, step.visit, step.attempt, [list(op) for op in opened_ops(step.update)], data)
+            row = (step.kind, step.visit, step.attempt, [list(map(opened, op)) for op in step.update], data)
             rows.setdefault((step.frame, step.node), []).append(row)
     return rows

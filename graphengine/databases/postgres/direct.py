@@ -20,7 +20,7 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 
-from graphengine.kernel.stores import SENDERS
+from graphengine.kernel.senders import SENDERS
 
 if TYPE_CHECKING:
     import asyncio
