@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,11 +110,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[BARE_PATH] = bare_path()
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ["SSL_CERT_DIR"] = str(ROOT)  # where there are none
-    raised = OutOfOrder.__init__
+    begun = OutOfOrder.__init__
 
-    def noted(self: OutOfOrder, message: str, *, repair: str) -> None:
+    @wraps(begun)
+    def noted(self: OutOfOrder, message: str, **more: str) -> None:
         BROKEN.append(message)
-        raised(self, message, repair=repair)
+        begun(self, message, **more)
 
     pytest.MonkeyPatch().setattr(OutOfOrder, "__init__", noted)
 
