@@ -315,7 +315,7 @@ class _Watch:
                 self._progress.sleeps(when(until))
             event = await events.get()
             if event is None:
-                self._job.context.err.wipe()
+                self._progress.idles()
                 return
             self._stopper.action = _STOPPING
             self._begun()

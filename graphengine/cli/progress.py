@@ -1,8 +1,10 @@
 """The live progress of a run: a line when a node starts, and a line or two when it ends.
 
-A map shows a count of its items, in at most ten lines, and its first failures. Work below an item, such as a graph's
-nodes, is not shown unless it asks a question. On a terminal, a transient line below shows the end of the text that a
-model is writing, or else a bar for a map with the time it is likely to take, or the nodes at work and for how long.
+A map shows a count of its items, in at most ten lines, and its first failures. A node in a loop shows its first
+visits that lead to the same node, and then counts them, in a line each time that the number has doubled. Work below
+an item, such as a graph's nodes, is not shown unless it asks a question. On a terminal, a transient line below shows
+the end of the text that a model is writing, or else a bar for a map with the time it is likely to take, or the nodes
+at work and for how long.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from graphengine.kernel import (
     NodeBegan,
     Waiting,
     child_id,
+    outcome_of,
     path_of,
     without_items,
 )
@@ -73,6 +76,8 @@ _VERBS: Final = {
     "failed": "bold red",
 }
 _FAILURES: Final = 5
+_VISITS: Final = 3
+"""How many visits of a node that go the same way are shown one by one."""
 _BAR_COLUMNS: Final = 20
 _LEAST_BAR_COLUMNS: Final = 5
 _TENTHS: Final = 10
@@ -144,6 +149,23 @@ class _Count:
         return f"{path}: [{filled:.<{room}}] {text}" if room >= _LEAST_BAR_COLUMNS else f"{path}: {text}"
 
 
+@dataclass(slots=True)
+class _Way:
+    """The visits of a node that went the same way.
+
+    Attributes:
+        visits: How many there were.
+        last: The last one.
+        unshown: How many of them were not shown yet.
+        took: How long those took, seconds.
+    """
+
+    visits: int = 0
+    last: Step | None = None
+    unshown: int = 0
+    took: float = 0.0
+
+
 class Progress:
     """Shows the events of one run on a channel.
 
@@ -173,6 +195,8 @@ class Progress:
         self._falls_back: dict[str, int] = {}  # by path: the visit whose fallback is run
         self._counts: dict[str, _Count] = {}  # by the frame of the items, without their index
         self._at_work: dict[str, NodeBegan] = {}  # by path
+        self._ways: dict[tuple[object, ...], _Way] = {}  # by path, kind and where they led
+        self._in_loops: set[str] = set()  # paths of which further visits are counted only
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -245,6 +269,37 @@ class Progress:
         """Clear the nodes at work: the run waits, or no process drives it."""
         self._at_work.clear()
         self._channel.wipe()
+        self.show_counted()
+
+    def show_counted(self) -> None:
+        """Show how many visits were counted since the last line about them."""
+        for way in self._ways.values():
+            self._count_visits(way)
+
+    def _count_visits(self, way: _Way) -> None:
+        if way.last is not None and way.unshown:
+            many = f"{way.unshown:,} visits, up to " if way.unshown > 1 else ""
+            text = f" ({many}visit {way.last.visit:,}) in {seconds(way.took)}"
+            self._line("again", way.last.path, text, *arrow(way.last))
+            way.unshown, way.took = 0, 0.0
+
+    def _is_counted(self, entry: Entry) -> bool:
+        """Count a visit that ended, and return whether this shows it, as others went the same way."""
+        step = entry.step
+        if step.kind not in ("node", "left", "joined") or step.data.error is not None:
+            return False
+        out = outcome_of(step)
+        way = self._ways.setdefault((step.path, step.kind, *out.to, out.edge, out.choice), _Way())
+        way.visits += 1
+        if way.visits <= _VISITS:
+            if way.visits == 1:
+                self.show_counted()
+            return False
+        self._in_loops.add(step.path)
+        way.last, way.unshown, way.took = step, way.unshown + 1, way.took + (entry.took or 0.0)
+        if way.visits & (way.visits - 1) == 0:
+            self._count_visits(way)
+        return True
 
     def _has_moved(self, step: Step) -> None:
         if step.kind in ("resumed", "branched"):
@@ -310,6 +365,8 @@ class Progress:
         if self._begun.get(path, (0, 0)) >= (visit, attempt):
             return
         self._begun[path] = (visit, attempt)
+        if path in self._in_loops and attempt == 1:
+            return
         is_fallback = self._falls_back.get(path) == visit
         again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
@@ -318,6 +375,8 @@ class Progress:
         step, took = entry.step, f" in {seconds(entry.took)}" if entry.took is not None else ""
         if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(entry)):
             self.began(step.path, step.visit, step.attempt)
+        if self._is_counted(entry):
+            return
         if isinstance(step.data, Attempt):
             self._attempt(step, step.data, took)
         elif isinstance(step.data, (Node, Failed)):
@@ -346,6 +405,9 @@ class Progress:
         facts = step.data
         if isinstance(facts, Mapped):
             self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count, step.at)
+        if step.path in self._in_loops:
+            return
+        if isinstance(facts, Mapped):
             self._line("items", step.path, f": {mapped(facts)}")
         elif isinstance(facts, Entered):
             self._line("entered", step.path, f": graph {facts.graph}", *arrow(step))
@@ -355,6 +417,7 @@ class Progress:
     def _wait(self, step: Step) -> None:
         """Show a question, an answer or a message, also below items."""
         if isinstance(step.data, Waiting):
+            self.show_counted()
             for name, wait in step.data.waits.items():
                 self._line("waits", step.path, f": {in_words(name, wait, step.path)}")
         elif step.kind == "answered":
@@ -379,7 +442,7 @@ class Progress:
             return
         count.done += 1
         count.by_fallback += falls_back(step)
-        if count.is_news:
+        if count.is_news and count.path not in self._in_loops:
             count.shown = count.done
             self._line("items", count.path, f": {count}")
 

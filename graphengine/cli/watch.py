@@ -67,7 +67,8 @@ def watch(
     """Follow a run live while another process drives it, until it is over.
 
     The database is only read: the run and its driver are not affected. The output shows recorded steps, the nodes at
-    work, what the run waits for with the command that answers it, and, if its driver is gone, how to resume it.
+    work, what the run waits for with the command that answers it, and, if its driver is gone, how to resume it. Of a
+    node in a loop the first visits are shown, then how many went the same way.
 
     The exit code is the run's outcome: 0 finished, 1 failed, 4 stopped. Ctrl-C ends only the watching (130). Under
     --json each line is a document.
