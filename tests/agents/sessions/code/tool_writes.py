@@ -34,7 +34,7 @@ class Vault(Shop):
     token: SecretStr = SecretStr("")
 
 
-def pick(name: str) -> Item:
+async def pick(name: str) -> Item:
     """Put something in the cart."""
     return Item(name=name)
 
