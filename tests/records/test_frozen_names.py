@@ -73,7 +73,7 @@ async def keys_of_a_run() -> Sequence[str]:
 
     again, more = ("pay", {"amount": 1}), ("pay", {"amount": 2})
     model = ScriptedModel([calls(again, again, more), "done"])
-    tools = [tool(pay, approve=lambda amount: amount > 1, effect="idempotent", on_error="raise")]
+    tools = [tool(pay, approve=lambda amount: amount > 1, effect="idempotent", on_error="raise", serial=True)]
     agent = Agent("writer", prompt="{task}", tools=tools, model=model)
     graph, inner = Graph("all", Work), Graph("inner", Work)
     inner.add_node("work", note, writes="done")
