@@ -41,7 +41,7 @@ from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.hand_overs import HandedOver, hand_over_to
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.agents.runs import ANSWER, Asked
+from graphengine.agents.runs import ANSWER, Asked, said_in
 from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
@@ -358,7 +358,7 @@ class Turn(Asked[T]):
             begun = turn_in(await self.runner.state_at(run_id))  # this one may have been cut off, or ask a person
         if known is not None and known.status == "stopped" and limits is not None:
             self.runner.resume(run_id, graph, limits=limits)
-        turn = self.options.get("idempotency_key", "")
+        turn, said = self.options.get("idempotency_key", ""), None
         is_sent = bool(self.inputs) or (self.agent.prompt and not reads_of(self.agent))
         if is_sent:
             turn = turn or str(uuid4())
@@ -370,11 +370,15 @@ class Turn(Asked[T]):
             begins = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}")
             kept = _written_by(speakers_of(self.agent)).keys() - {*begins.given}
             records = {name: record for name, record in begins.values.items() if name not in kept}
+            given = opened(records)
+            said = {name: given[name] for name in said_in(compiled(alone).state, begins) if name in given}
+            if begun is not None and begun.key == turn:  # before it is driven, whose text is shown live
+                await check_not_another(self.runner, run_id, turn, said)
             run = await self.runner.start_or_send(
                 graph,
                 OwnId(run_id),
                 TURN,
-                {"id": turn, "given": opened(records)},
+                {"id": turn, "given": given},
                 idempotency_key=turn,
                 limits=limits,
                 tags=self.options.get("tags", ()),
@@ -385,11 +389,11 @@ class Turn(Asked[T]):
         else:
             run = await self.runner.drive(run_id, graph)
         is_this = not turn or (begun is not None and begun.key == turn)
-        async for event in self._followed(run, turn, seen, is_this=is_this):
+        async for event in self._followed(run, turn, seen, is_this=is_this, said=said):
             yield event
 
     async def _followed(
-        self, run: Run[Any], turn: str, seen: int, *, is_this: bool
+        self, run: Run[Any], turn: str, seen: int, *, is_this: bool, said: Mapping[str, Any] | None
     ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield what happens from a step on until the turn is over, and its answer; a turn "" is the newest.
 
@@ -407,6 +411,8 @@ class Turn(Asked[T]):
                         ended = event.step if is_this and now.outcome else None
                 elif is_this and ended is None and isinstance(event, AGENT_EVENTS):
                     yield event
+        if ended is None and said is not None:
+            await check_not_another(self.runner, run.id, turn, said)
         yield self._read(run, ended) if ended is not None else await self._found(run, turn)
 
     async def _found(self, run: Run[Any], turn: str) -> T:
@@ -483,14 +489,30 @@ async def refuse_before(runner: Answers, run_id: str, key: str) -> None:
     """
     waits = waits_of(await load_snapshot(runner.store, run_id, None))
     refused = [(wait, wait.schema[BY_MESSAGE]) for wait in waits if wait.schema and BY_MESSAGE in wait.schema]
-    if refused:
-        sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
-        sent += [each.payload.get("payload") for each in await runner.store.inbox([run_id])]
-        if any(isinstance(each, dict) and each.get("id") == key for each in sent):
-            return
+    if refused and await _sent_before(runner, run_id, key) is not None:
+        return
     for wait, answer in refused:
         with suppress(AnsweredAlready, AsksNothing):
             await runner.answer(run_id, answer, wait=wait.name)
+
+
+async def check_not_another(runner: Answers, run_id: str, key: str, said: Mapping[str, Any]) -> None:
+    """Check that a message with the key of one that was sent before says the same.
+
+    Raises:
+        InputError: It is another one, which would get the answer to the first.
+    """
+    before = await _sent_before(runner, run_id, key)
+    if before is not None and any(before["given"].get(name) != record for name, record in said.items()):
+        text = f"another message was sent to run {run_id} with the key {key!r}"
+        raise InputError(text, where=f"run {run_id}", repair="give each message a key of its own, also an edited one")
+
+
+async def _sent_before(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:
+    """Return the message of a conversation that was sent with a key; None if there is none."""
+    sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
+    sent += [each.payload.get("payload") for each in await runner.store.inbox([run_id])]
+    return next((each for each in sent if isinstance(each, dict) and each.get("id") == key), None)
 
 
 def is_chat(plan: Plan[Any]) -> bool:
@@ -515,4 +537,15 @@ def _written(step: Step) -> Mapping[str, Any]:
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 
 
-__all__ = ["TURN", "ChatTurn", "Turn", "TurnFailed", "chat_of_agent", "is_chat", "refuse_before", "turn_in", "turn_of"]
+__all__ = [
+    "TURN",
+    "ChatTurn",
+    "Turn",
+    "TurnFailed",
+    "chat_of_agent",
+    "check_not_another",
+    "is_chat",
+    "refuse_before",
+    "turn_in",
+    "turn_of",
+]

@@ -15,18 +15,20 @@ from graphengine.agents.agent import QUESTION, by_name, graphs_of, reads_of
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.kernel import DefinitionError, GraphEngineError
+from graphengine.kernel import DefinitionError, GraphEngineError, RunExists
 from graphengine.kernel.definitions import (
     END,
     NO_DEFAULT,
     START,
     DeclaredModel,
     GraphDefinition,
+    compiled,
     extend,
     model_of,
     parse,
 )
 from graphengine.models.base import Message
+from graphengine.records.begun import begun_otherwise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.kernel import Result, Run, Runner
-    from graphengine.kernel.definitions import Limits
+    from graphengine.kernel.definitions import Initial, Limits, StateType
 
 G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")
@@ -222,9 +224,15 @@ class Asked(Generic[T]):
 
     async def _run(self) -> Run[Any]:
         """Start its run, or resume the one that has the given id."""
-        graph, run_id = self.graph(), self.options.get("run_id")
-        if run_id is None or not await self.runner.store.infos([run_id]):
+        graph, run_id, store = self.graph(), self.options.get("run_id"), self.runner.store
+        if run_id is None or not await store.infos([run_id]):
             return self.runner.start(graph, self.inputs, **self.options)
+        if self.inputs:
+            begins = compiled(graph).state.initial(self.inputs, f"agent {self.agent.name}")
+            if others := await begun_otherwise(store, run_id, begins, said_in(compiled(graph).state, begins)):
+                text = f"run {run_id} began with another {others[0]!r}"
+                repair = "give what it began with, or nothing, to continue it; give another run_id for another answer"
+                raise RunExists(text, where=f"agent {self.agent.name}", repair=repair)
         return self.runner.resume(run_id, graph, limits=self.options.get("limits"))
 
     def graph(self) -> GraphDefinition[Any]:
@@ -257,6 +265,11 @@ class Asked(Generic[T]):
         how = " with higher limits=" if result.ending is not None and result.ending.reason == "limit" else ""
         text = f"run {result.run_id} is {result.status}{why}"
         return DefinitionError(text, where=f"agent {self.agent.name}", repair=f"{again} continues it{how}")
+
+
+def said_in(state: StateType[Any], begins: Initial) -> list[str]:
+    """Return the fields by which a call that is made again is known: a default that is made anew each time is none."""
+    return [name for name in begins.given if state.fields[name].info.default_factory is None]
 
 
 def _given_by_the_runner() -> object:
@@ -305,4 +318,4 @@ def asked(
     return Turn(runner, agent, frozenset(resources), inputs, options)
 
 
-__all__ = ["Asked", "RunWaits", "asked", "graph_of_agent"]
+__all__ = ["Asked", "RunWaits", "asked", "graph_of_agent", "said_in"]

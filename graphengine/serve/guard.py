@@ -47,6 +47,7 @@ from graphengine.serve.messages import (
     json_answer,
     refused,
     with_headers,
+    with_whole_characters,
 )
 from graphengine.serve.signatures import has_signature, is_signed
 
@@ -161,6 +162,7 @@ class AccessMiddleware:
             with holding:
                 await answer(scope, receive, send)
             return
+        body = with_whole_characters(body)
         users = self._access.users if who.name and SIGNED not in scope else None
         ending = send if users is None else _Ending(send, users, who)
         with holding, acting(who), watched(body, receive) as receiving:

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from graphengine.kernel import InputError
 from graphengine.serve.messages import stream_event
 from graphengine.serve.service.app import answering
-from graphengine.serve.service.front_end import Thread
+from graphengine.serve.service.front_end import Thread, check_text
 from graphengine.serve.service.requests import json_body
 from graphengine.serve.service.shown import (
     Asked,
@@ -128,8 +128,10 @@ def _content(message: Any) -> str:  # noqa: ANN401 - one of many types
 
 
 def _newest(messages: Sequence[Any]) -> Said | None:
-    """Return the newest message of a person."""
+    """Return the newest message of a person. Raises: InputError: It is not only a text."""
     found = [each for each in messages if each.role == "user"]
+    if found and not isinstance(found[-1].content, str):
+        check_text("messages", [part.type for part in found[-1].content if getattr(part, "text", None) is None])
     return Said(found[-1].id, _content(found[-1])) if found else None
 
 

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from graphengine.kernel import InputError
 from graphengine.serve.messages import STREAM_HEADERS, json_answer, stream_event
 from graphengine.serve.service.app import answering
-from graphengine.serve.service.front_end import Thread
+from graphengine.serve.service.front_end import Thread, check_text
 from graphengine.serve.service.requests import json_body
 from graphengine.serve.service.shown import (
     NOTHING,
@@ -131,6 +131,9 @@ class AiSdkDoor:
         approvals = dict(_approvals(last.parts)) if last is not None and last.role == "assistant" else {}
         if last is None or last.role != "assistant":
             message = Said(last.id, last.text) if last is not None and last.role == "user" else None
+            if last is not None:
+                check_text("messages", [str(part.get("type")) for part in last.parts if part.get("type") == "file"])
+            await thread.answer(sent.answers)
             after = await thread.begin(message, sent.state)
             if thread.is_chat and not after:
                 after = (await thread.newest())[1]

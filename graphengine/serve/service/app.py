@@ -28,10 +28,10 @@ from graphengine.kernel import (
     StepRecorded,
     StoreError,
     UnknownRun,
-    opened,
     result_of,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
+from graphengine.records.begun import begun_otherwise
 from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.now import load_now
@@ -250,12 +250,9 @@ class Service:
         found = await self.runner.store.infos([run_id])
         if not found or found[0].graph != plan.graph:
             return False
-        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.unguarded.state_at(run_id, 1)
-        return all(
-            opened(new.values.get(name)) == opened(recorded.get(name))
-            for name, field in plan.state.fields.items()
-            if name in new.given or field.info.default_factory is None
-        )
+        new, fields = plan.state.initial(state, f"run {run_id}"), plan.state.fields
+        names = [name for name in fields if name in new.given or fields[name].info.default_factory is None]
+        return not await begun_otherwise(self.runner.store, run_id, new, names)
 
     def look(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.agents.agent import QUESTION
-from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
@@ -132,7 +132,8 @@ class Thread:
         given = self._plan.state.initial({**inputs, QUESTION: message.text}, f"run {self.run_id}")
         if info is None:
             await service.begin(self._graph, {}, self.run_id)
-        payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
+        said = {name: opened(given.values[name]) for name in given.given}
+        payload = {"id": message.id, "given": said}
         if info is not None and info.status == "waiting":
             await refuse_before(service.runner, self.run_id, message.id)
         await say(service, info or await self.existing(), TURN, payload, message.id)
@@ -145,7 +146,10 @@ class Thread:
             for step in await service.runner.history(self.run_id, after=info.seq)
             if isinstance(step.data, Message)
         ]
-        return info.seq if payload in fresh else 0
+        if payload in fresh:
+            return info.seq
+        await check_not_another(service.runner, self.run_id, message.id, {QUESTION: said[QUESTION]})
+        return 0
 
     def _is_input(self, name: str) -> bool:
         """Return whether a front end can set a field with a message; one without a reducer that is no part of a chat.
@@ -243,9 +247,16 @@ class Thread:
                     return
 
 
+def check_text(where: str, others: Sequence[str]) -> None:
+    """Check that a message has no parts of these kinds, which no run would get. Raises: InputError."""
+    if others:
+        repair = "send a text; a field of the state, as of the type Media, can hold a file"
+        raise InputError(f"the message has a part {others[0]!r}, and only text can be sent", where=where, repair=repair)
+
+
 def _is_memory(annotation: object) -> bool:
     """Return whether a field keeps the messages of an agent."""
     return get_origin(annotation) is list and get_args(annotation) == (Remembered,)
 
 
-__all__ = ["Thread"]
+__all__ = ["Thread", "check_text"]

@@ -225,6 +225,9 @@ async def json_body(request: Request, default: object = ...) -> Any:  # noqa: AN
             where="header Content-Type",
             repair="send JSON with Content-Type: application/json",
         )
+    if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
+        where, repair = "header Content-Encoding", "send the JSON text as it is"
+        raise RequestInvalid(f"the content encoding is {coding}", status=415, where=where, repair=repair)
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:

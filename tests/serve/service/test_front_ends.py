@@ -271,6 +271,24 @@ def test_a_message_that_is_sent_again_is_answered_once(serve: Serve, tmp_path: P
     assert text_of(ag_ui(service, "ada", "two").all()) == TEXT * 2
     assert text_of(ag_ui(service, "ada", "one").all()) == TEXT * 2
     assert len(service.request("GET", "/ai-sdk/assistant-chat/ada")[1]) == 4
+    other = {"id": "one", "role": "user"}  # the message was edited, and kept its id
+    edited = [
+        ag_ui(service, "ada", messages=[{**other, "content": "One?"}]),
+        ai_sdk(service, "ada", messages=[{**other, "parts": [{"type": "text", "text": "One?"}]}]),
+    ]
+    assert [(each.status, each.all()[0]["error"]["where"]) for each in edited] == [(422, "run ge:chat:ada")] * 2
+
+
+def test_half_a_character_becomes_a_sign_by_every_door(serve: Serve, tmp_path: Path) -> None:
+    """JavaScript writes a text that was cut in the middle of a character so."""
+    service = serve(tmp_path / "runs.db", "--openai")
+    ag_ui(service, "ada", "half \ud83d").all()
+    ai_sdk(service, "bob", "half \ud83d").all()
+    said = {"model": "assistant-chat", "messages": [{"role": "user", "content": "half \ud83d"}]}
+    body = json.dumps(said).encode()
+    assert service.request("POST", "/v1/chat/completions", body, {"X-Conversation-Id": "cy"})[0] == 200
+    for run_id in ("ge:chat:ada", "ge:chat:bob", "ge:thread:assistant-chat:cy"):
+        assert service.settled(run_id)["state"]["question"] == "half \ufffd"
 
 
 def test_secrets_are_struck_from_live_and_recorded_texts(serve: Serve, tmp_path: Path) -> None:
@@ -288,12 +306,15 @@ def test_bad_input_is_one_error(serve: Serve, tmp_path: Path) -> None:
     """Each says where, and what to send."""
     service = serve(tmp_path / "runs.db")
     user = {"id": "m", "role": "user", "parts": []}
+    picture = {"type": "image", "source": {"type": "url", "value": "https://example.org/a.png"}}
     cases = [
         (ai_sdk(service, "a", graph="nothing"), 404, "graph 'nothing'"),
         (ai_sdk(service, "a", graph="assistant-chats", messages=[user]), 404, "graph 'assistant-chats'"),
         (ai_sdk(service, "a", messages=[{**user, "role": "bot"}]), 422, "messages.0.role"),
         (ai_sdk(service, "a", messages=[user], trigger="regenerate-message"), 422, "trigger"),
-        (ai_sdk(service, "a", answers={"x": 1}), 422, "run ge:chat:a"),
+        (ai_sdk(service, "a", answers={"x": 1}), 404, "run 'ge:chat:a'"),
+        (ai_sdk(service, "a", messages=[{**user, "parts": [{"type": "file"}]}]), 422, "messages"),
+        (ag_ui(service, "a", messages=[{"id": "m", "role": "user", "content": [picture]}]), 422, "messages"),
         (ai_sdk(service, "a", messages=[{**user, "role": "assistant"}]), 404, "run 'ge:chat:a'"),
         (ag_ui(service, "a"), 422, "run ge:chat:a"),
         (ag_ui(service, "a", "tide?", state=3), 422, "state"),
