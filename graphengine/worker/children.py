@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from dataclasses import replace
@@ -60,13 +61,14 @@ from graphengine.kernel import (
     tenants_id,
 )
 from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled, missing
+from graphengine.records.begun import begun_otherwise
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
 from graphengine.runner.life import Lives
 from graphengine.runner.starters import told_end, topic_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from graphengine.kernel import AttemptFacts, LimitsRecord, Result, RunInfo, Runner
     from graphengine.kernel.definitions import GraphDefinition, Initial
@@ -102,6 +104,17 @@ class _End(Struct, omit_defaults=True, kw_only=True):
     losses: dict[str, int] = {}
     visits: int = 0
     seconds: Number = 0.0
+
+
+class _Told:
+    """The end of a child, as an attempt knows it: it is told once, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.end: _End | ChildFailed | None = None
+
+
+_ENDS: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Told]]] = WeakKeyDictionary()
 
 
 class ChildRuns(Extension):
@@ -241,7 +254,8 @@ class _Start(Generic[S]):
             was = snapshot.starter
             if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
                 was = msgspec.structs.replace(was, node=self._starter.node)
-            if was != self._starter:
+            is_other = was != self._starter or (self._options["run_id"] and await self._is_other(run_id))
+            if is_other:
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
             post = told_end(snapshot, self._starter, snapshot.status)
@@ -256,6 +270,13 @@ class _Start(Generic[S]):
                 await lives.shared.store.post(
                     *post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}")
                 )
+
+    async def _is_other(self, run_id: str) -> bool:
+        """Return whether another call started a run of this node: of another graph, or with another input."""
+        store, new = self.lives.shared.store, self._initial
+        if (await store.info(run_id)).graph != self.plan.graph:
+            return True
+        return bool(await begun_otherwise(store, run_id, new, new.given))
 
     async def _is_told(self, run_id: str) -> bool:
         """Return whether this run has a message of a child's end that nothing has received."""
@@ -323,8 +344,11 @@ class StartedRun(Generic[S]):
             known = dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}")
             missing(self, name, {**known, "run_id": "its id is child.id"})
 
-    async def result(self) -> Result[S, Any]:
+    def result(self) -> Coroutine[Any, Any, Result[S, Any]]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
+        return journal_of(self._start.attempt).track("child.result", self._result())
+
+    async def _result(self) -> Result[S, Any]:
         start, attempt = self._start, self._start.attempt
         attempt.check_not_over("child.result")
         if self._made.state is not None:
@@ -332,13 +356,21 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        try:
-            return await self._ended()
-        except UnknownRun as error:
-            raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
+        told = _ENDS.setdefault(attempt, {}).setdefault(self.id, _Told())
+        async with told.lock:
+            if told.end is None:
+                try:
+                    told.end = await self._ended()
+                except ChildFailed as error:
+                    told.end = error
+                except UnknownRun as error:
+                    raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
+        if isinstance(told.end, ChildFailed):
+            raise told.end
+        return self._as_result(told.end)
 
-    async def _ended(self) -> Result[S, Any]:
-        """Return its result once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
+    async def _ended(self) -> _End:
+        """Return how it finished, once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
         journal.check_may_wait(where)
@@ -362,7 +394,7 @@ class StartedRun(Generic[S]):
             record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
             end = msgspec.convert(record, _End)
             if end.status == "finished":
-                return self._as_result(end)
+                return end
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
             goes_on = goes_on or end.why.startswith(opening.STOPPED_WITH)
             if end.status in OVER and not (goes_on and end.status != "cancelled"):

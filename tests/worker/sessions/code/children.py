@@ -81,6 +81,12 @@ async def of_empty(ctx: Context) -> list[int]:
     return [(await (await ctx.start(empty, {"length": 3})).result()).state.length]
 
 
+async def same_id(ctx: Context, words: list[str]) -> list[int]:
+    runs = [await ctx.start(child, {"word": word}, run_id="kid") for word in words]
+    results = await asyncio.gather(*(run.result() for run in [*runs, runs[0]]))
+    return [result.state.length for result in [*results, await runs[0].result()]]
+
+
 def starting(**options):
     async def starts(ctx: Context) -> list[int]:
         await (await ctx.start(child, **options)).result()
