@@ -25,6 +25,7 @@ from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import fill, labelled, with_note
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
+from graphengine.agents.streams import Stream
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tool_names import reads_of_offer
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
@@ -367,7 +368,7 @@ class Agent(Generic[T_co, Inputs]):
             raise DefinitionError(
                 f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
             )
-        return self._streamed(given)
+        return Stream(self._streamed(given))
 
     async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T_co, None]:
         audience = Audience()

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import threading
+from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from graphengine.kernel import DefinitionError, Run, RunnerClosed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 
@@ -44,7 +45,9 @@ class Portal:
 
         async def called() -> object:
             result = function()
-            return await result if inspect.isawaitable(result) and not isinstance(result, Run) else result
+            if isinstance(result, Run | AsyncGenerator):  # awaited by mistake, both say what is meant
+                return result
+            return await result if inspect.isawaitable(result) else result
 
         self._check_caller()
         with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it

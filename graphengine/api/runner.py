@@ -248,10 +248,11 @@ class Runner(Records):
             more: What it reads, by name.
         """
         from graphengine.agents.runs import asked  # noqa: PLC0415 - the same
+        from graphengine.agents.streams import Stream  # noqa: PLC0415 - the same
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
-        return asked(self, agent, self._given, (inputs, more), options).events()
+        return Stream(asked(self, agent, self._given, (inputs, more), options).events())
 
     if not TYPE_CHECKING:  # type checkers know that it has none of these
 

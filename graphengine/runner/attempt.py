@@ -35,7 +35,7 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.steps import Node, Waiting, WaitRecord
-from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
+from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
@@ -185,6 +185,11 @@ class Attempt(AttemptFacts):
             reraise_interrupt(error)
             if self.state == "ending" and _uncancelled():
                 return self._waits()  # it raised its own error instead of the cancellation
+            if self.journal is not None and isinstance(error, AttributeError | TypeError):
+                try:
+                    self.journal.check_awaited()
+                except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
+                    error = forgotten
             return self._failed(error)
         finally:
             was_ending, self.state = self.state == "ending", "over"

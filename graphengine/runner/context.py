@@ -307,7 +307,7 @@ class Context:
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
         wait = WaitRecord(kind="sleep", question=question)
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
-            repair = "give seconds, or math.inf to wait for ever"
+            repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
             raise DefinitionError(f"ctx.{what}({given!r})", where=self._attempt.where, repair=repair)
         if given != math.inf:
             wait.due = since + given

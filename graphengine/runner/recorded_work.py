@@ -212,7 +212,7 @@ class StepJournal:
         for _, made in forgotten:
             made.close()
         if forgotten:
-            names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
+            names = ", ".join(what if "." in what else f"ctx.{what}" for what, _ in forgotten)
             raise NotAwaited(
                 f"{names} was not awaited, so its work was not done",
                 where=self._attempt.where,

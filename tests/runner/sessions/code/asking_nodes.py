@@ -112,8 +112,8 @@ async def tries(ctx: Context) -> str:
 
 async def forgets(kind: str, ctx: Context) -> str:
     made = {"ask": lambda: ctx.ask("Well?"), "sleep": lambda: ctx.sleep(60), "receive": lambda: ctx.receive("topic")}
-    made.get(kind, lambda: ctx.call(str, 1))()  # type: ignore[unused-coroutine]
-    return "done"
+    found = made.get(kind, lambda: ctx.call(str, 1))()
+    return found.upper() if kind == "used" else "done"  # type: ignore[attr-defined]
 
 
 class Kinds(BaseModel):

@@ -1,0 +1,47 @@
+"""Streams of what an agent shows, which are iterated and not awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from typing_extensions import override
+
+from graphengine.kernel import DefinitionError
+
+T = TypeVar("T")
+
+
+class Stream(AsyncGenerator[T, None]):
+    """An asynchronous generator that says how it is used where it is awaited.
+
+    Args:
+        shown: The generator.
+    """
+
+    def __init__(self, shown: AsyncGenerator[T, None]) -> None:
+        self._shown = shown
+
+    @override
+    async def asend(self, value: None, /) -> T:
+        """Return the next event. Raises: StopAsyncIteration: There is none."""
+        return await self._shown.asend(value)
+
+    @override
+    async def athrow(self, *error: Any) -> T:
+        """Raise an error where it stands. Raises: as the generator."""
+        return await self._shown.athrow(*error)
+
+    @override
+    async def aclose(self) -> None:
+        """Leave it."""
+        await self._shown.aclose()
+
+    if not TYPE_CHECKING:  # type checkers know that it cannot be awaited
+
+        def __await__(self) -> NoReturn:
+            repair = "write: async for shown in ….stream(…); ….run(…) is awaited, and returns the answer alone"
+            raise DefinitionError("a stream is iterated, not awaited", where="stream(…)", repair=repair)
+
+
+__all__ = ["Stream"]
