@@ -3,11 +3,13 @@
 graphlay computes it, in layers from top to bottom: no process, no font, and the same numbers on every machine. It gets
 a label as a box between the halves of its arrow, so that it stands on the arrow, nothing covers it, and other arrows
 go around it. An arrow that closes a loop counts as its reverse when layers are assigned, so that a graph is read
-downwards. All lengths are in points.
+downwards; a long one is broken into columns. All lengths are in points.
 """
 
 from __future__ import annotations
 
+import math
+from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -41,6 +43,12 @@ _CLEAR: Final = 2
 _NEAR: Final = 24
 _WIDE: Final = 980
 """A wider picture is shown smaller in a page, too small to read."""
+_TALL: Final = 2400
+"""From this height on, that of 40 nodes in a row, a picture is broken into columns."""
+_COLUMN: Final = 1400
+"""The greatest height of a column, if there is a place to break it."""
+_GUTTER: Final = 28.0
+"""The distance of two columns."""
 _LARGE: Final = 80
 """From so many boxes on, a layout is computed with less effort."""
 _GAP: Final = 28.0
@@ -126,7 +134,8 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         ]
     except ValueError as error:
         raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
-    return asked.read(min(tried, key=_cost) if len(tried) > 1 else tried[0])
+    read = asked.read(min(tried, key=_cost) if len(tried) > 1 else tried[0])
+    return read if is_wide or read.bounds.high < _TALL else _in_columns(read)
 
 
 class _Request:
@@ -272,6 +281,58 @@ def _go_around(loop: list[list[Point]], label: Rect) -> None:
     bottom = (label.middle[0], label.y + label.high)
     out += [(left, y), (left, bottom[1]), bottom]
     back[:0] = [bottom, (right, bottom[1]), (right, y)]
+
+
+def _in_columns(found: Layout) -> Layout:
+    """Break a tall layout where only one arrow, which leads down, crosses from one box to the next.
+
+    That arrow goes on from the foot of its column, between the columns, to the head of the next one. There are only as
+    many columns as are not too wide to read.
+    """
+    bounds, places = found.bounds, _breaks(found)
+    many = min(math.ceil(bounds.high / _COLUMN), int((_WIDE + _GUTTER) / (bounds.wide + _GUTTER)))
+    wanted = [bounds.y + bounds.high * number / many for number in range(1, many)]
+    cuts = sorted({min(places, key=lambda place: abs(place - each)) for each in wanted if places})
+    sides: list[list[float]] = [[] for _ in range(len(cuts) + 1)]
+    for rect in found.rects.values():
+        sides[bisect(cuts, rect.y)] += [rect.x, rect.x + rect.wide]
+    for x, y in (point for lines in found.routes.values() for line in lines for point in line):
+        sides[bisect(cuts, y)].append(x)
+    lefts, shifts = bounds.x, list[Point]()
+    for inside, top in zip(sides, [bounds.y, *cuts], strict=True):
+        shifts.append((lefts - min(inside), bounds.y - top))
+        lefts += max(inside) - min(inside) + _GUTTER
+
+    def moved(x: float, y: float, column: int) -> Point:
+        return x + shifts[column][0], y + shifts[column][1]
+
+    def route(line: Sequence[Point]) -> list[Point]:
+        points = [moved(*line[0], bisect(cuts, line[0][1]))]
+        for (x, y), (over, below) in pairwise(line):
+            for column in range(bisect(cuts, y), bisect(cuts, below)):
+                between = max(sides[column]) + shifts[column][0] + _GUTTER / 2
+                foot, head = moved(x, cuts[column], column), moved(x, cuts[column], column + 1)
+                points += [foot, (between, foot[1]), (between, head[1]), head]
+            points.append(moved(over, below, bisect(cuts, below)))
+        return points
+
+    rects = {name: Rect(*moved(*each[:2], bisect(cuts, each.y)), *each[2:]) for name, each in found.rects.items()}
+    routes = {name: [route(line) for line in lines] for name, lines in found.routes.items()}
+    lowest = max(bottom + shift for bottom, (_, shift) in zip([*cuts, bounds.y + bounds.high], shifts, strict=True))
+    return Layout(rects, routes, Rect(bounds.x, bounds.y, lefts - _GUTTER - bounds.x, lowest - bounds.y))
+
+
+def _breaks(found: Layout) -> list[float]:
+    """Return the heights at which a layout can be broken."""
+    pieces = [piece for lines in found.routes.values() for line in lines for piece in pairwise(line)]
+    bottom, places = found.bounds.y, list[float]()
+    for rect in sorted(found.rects.values(), key=lambda each: each.y):
+        middle = (bottom + rect.y) / 2
+        near = [(a, b) for a, b in pieces if min(a[1], b[1]) - _CLEAR < middle < max(a[1], b[1]) + _CLEAR]
+        if rect.y - bottom > _GAP / 2 and len(near) == 1 and near[0][0][1] < middle - _CLEAR:
+            places.append(middle)
+        bottom = max(bottom, rect.y + rect.high)
+    return places
 
 
 def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:

@@ -180,12 +180,27 @@ def test_everything_is_in_the_picture(drawn: tuple[Drawing, Layout]) -> None:
 
 
 def test_a_graph_is_read_downwards(drawn: tuple[Drawing, Layout]) -> None:
-    """Only arrows that close a loop lead upwards."""
+    """Only arrows that close a loop lead upwards, and from each column one to the next."""
     drawing, found = drawn
     for arrow in drawing.arrows:
         if arrow.source != arrow.target and not arrow.tail and not arrow.head:
             source, target = found.rects[arrow.source], found.rects[arrow.target]
-            assert (target.y < source.y) == arrow.back, arrow.spoken
+            is_next = target.x > source.x + source.wide and target.y == min(
+                each.y for each in found.rects.values() if each.x + each.wide > target.x
+            )
+            assert (target.y < source.y and not is_next) == arrow.back, arrow.spoken
+
+
+@pytest.mark.parametrize(("count", "columns"), [(39, 1), (40, 2), (90, 4)])
+def test_a_long_row_is_broken_into_columns(count: int, columns: int) -> None:
+    """From 40 boxes on, one below another; an arrow leads from the foot of a column to the head of the next."""
+    nodes = [node(f"s{index}") for index in range(count)]
+    names = ["START", *(f"s{index}" for index in range(count)), "END"]
+    found = layout(drawing_of(graph_spec(nodes, [edge(*each) for each in pairwise(names)]), detail="brief"))
+    middles = {round(rect.middle[0]) for rect in found.rects.values()}
+    assert len(middles) == columns
+    assert found.bounds.wide < 980
+    assert columns == 1 or found.bounds.high < 1500
 
 
 def test_arrows_reach_nested_graphs_from_above() -> None:

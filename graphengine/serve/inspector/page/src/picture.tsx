@@ -98,12 +98,15 @@ export function Picture({
     svg.setAttribute("preserveAspectRatio", "xMidYMin meet");
     svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
-    if (zoom === null && svg.isConnected && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);
+    if (zoom !== null) return;
+    const seen = new ResizeObserver(() => svg.isConnected && fitted(svg) < LEGIBLE && setZoom(LEGIBLE));
+    seen.observe(svg); // on a phone it is not seen at first
+    return () => seen.disconnect();
   }, [svg, zoom, wordy, large]);
   useEffect(() => {
     const here = box.current?.querySelector(".node:is(.lit-here, .lit-waiting, .lit-failed, .chosen)");
-    if (here) centre(box.current!, here);
-    else if (box.current) box.current.scrollLeft = (box.current.scrollWidth - box.current.clientWidth) / 2;
+    const part = here || box.current?.querySelector(".node"); // else where it starts
+    if (part) centre(box.current!, part, !here);
   }, [svg, lit, standings, zoom]);
   if (error) return <Failure error={error} />;
   if (!found) return <section class="picture" aria-busy="true" />;
@@ -190,13 +193,13 @@ function fitted(svg: SVGSVGElement): number {
   return frame.width ? Math.min(frame.width / width, frame.height / height) / POINT : 1;
 }
 
-/** Scroll a part into the middle of its window, unless it is in view. */
-function centre(box: Element, part: Element): void {
+/** Scroll a part into the middle of its window, sideways always or unless it is in view. */
+function centre(box: Element, part: Element, always: boolean): void {
   const [outer, inner] = [box.getBoundingClientRect(), part.getBoundingClientRect()];
   if (inner.top < outer.top || inner.bottom > outer.bottom) {
     box.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
   }
-  if (inner.left < outer.left || inner.right > outer.right) {
+  if (always || inner.left < outer.left || inner.right > outer.right) {
     box.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
   }
 }
