@@ -21,7 +21,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json, to_json
 
-from graphengine.agents.json_text import repaired
+from graphengine.agents.json_text import Unreadable, no_numbers, repaired, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.models.sdk import plain_arguments
@@ -29,6 +29,8 @@ from graphengine.models.tool_schemas import SentSchema, sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
 
 log = logging.getLogger("graphengine.agents")
 
@@ -174,14 +176,18 @@ class Form:
         return as_object(text, self._validated)
 
     def _validated(self, text: str) -> dict[str, object]:
+        declared = self._declared(text)
         try:
-            return self.adapter.validate_json(self._declared(text))
+            found = self.adapter.validate_json(declared)
         except ValidationError as error:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
                 raise
             if (read := texts_read(from_json(text), self.schema)) is not None:
                 return self._validated(to_json(read).decode())
-            raise BadArguments(self._explained(error)) from error
+            raise BadArguments(self._explained(error.errors(include_url=False))) from error
+        if counted := no_numbers(declared.encode(), functools.partial(self.adapter.validate_json, strict=True)):
+            raise BadArguments(self._explained(counted))
+        return found
 
     def _declared(self, text: str) -> str:
         """Return the arguments under the names that the validator knows. Raises: ValueError: They are not JSON."""
@@ -191,11 +197,10 @@ class Form:
         named = {self.names.get(name, name): value for name, value in found.items()}
         return to_json(named, inf_nan_mode="constants").decode()
 
-    def _explained(self, error: ValidationError) -> str:
+    def _explained(self, found: Sequence[ErrorDetails]) -> str:
         sent = {declared: name for name, declared in self.names.items()}
         takes = ", ".join(cast("dict[str, JsonValue]", self.schema["properties"])) or "nothing"
         lines: list[str] = []
-        found = error.errors(include_url=False)
         for item in found[:_MAX_PROBLEMS]:
             first, *inner = item["loc"] or ("value",)
             place = ".".join(map(str, [sent.get(str(first), first), *inner]))
@@ -265,7 +270,11 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
     for candidate in (written, _repaired(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
+                strict(candidate)  # a key that an object has twice may have either value
                 return read(candidate)
+            except Unreadable as error:
+                problem = str(error)
+                break
             except ValueError as error:
                 problem = _json_problem(candidate, error)
     raise BadArguments(f"The arguments are not a JSON object: {problem}. Call the tool again with a JSON object.")

@@ -11,7 +11,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final, SupportsIndex
+from typing import TYPE_CHECKING, Final, SupportsIndex
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_core import ErrorDetails
 
 NOTHING: Final = object()
 """The result for a text that is not JSON."""
@@ -27,6 +35,8 @@ _FENCED: Final = re.compile(r"(```|~~~)[ \t]*+\w*+[ \t]*+\n(.*)\n[ \t]*+\1", re.
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
+_NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # pydantic's errors for a value that is not a number
+_UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote where a text may begin
 _CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # and one where it may end
@@ -80,6 +90,24 @@ def tolerant(text: str) -> object:
         raise Unreadable("there is no JSON in it")
     value = strict(found.group())
     return _repaired(found.group()) if value is NOTHING else value
+
+
+def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDetails]:
+    """Find true, false or the text NaN in place of a number: pydantic accepts them as 1, 0 and NaN.
+
+    Args:
+        body: JSON that fits a type.
+        strictly: Validates it without conversions.
+    """
+    if _UNCOUNTABLE.search(body) is None:
+        return []
+    try:
+        strictly(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        given = [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], (bool, str))]
+        return [item for item in given if _UNCOUNTABLE.search(to_json(item["input"]))]
+    return []
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -191,4 +219,4 @@ def _token(token: str) -> str:
     return _WORDS.get(token.casefold(), token)
 
 
-__all__ = ["NOTHING", "Unreadable", "repaired", "strict", "tolerant", "unfenced"]
+__all__ = ["NOTHING", "Unreadable", "no_numbers", "repaired", "strict", "tolerant", "unfenced"]

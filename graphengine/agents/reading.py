@@ -22,7 +22,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
-from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
+from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, unfenced
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name
@@ -45,8 +45,6 @@ _SHOWN: Final = 120  # characters of a value in a message
 _MOST_ERRORS: Final = 10  # in a message; with more errors a model starts over anyway
 _LONGEST_NAME: Final = 64  # the providers' limit
 _AROUND: Final = " \t\r\n\"'`*.\u2018\u2019\u201c\u201d\u00ab\u00bb"  # characters that may surround a choice
-_NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # pydantic's errors for a value that is not a number
-_UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
 _BARE: Final = frozenset({"date", "date-time", "time", "uuid"})  # formats that are recognizable without quotes
 
 
@@ -255,7 +253,8 @@ class Output(Generic[T]):
             if (read := self._read_texts(body)) is not None:
                 return self._loaded(read, place)
             raise self._bad(self._mistakes(error.errors(include_url=False), place)) from error
-        if counted := self._counted(body):
+        strictly = functools.partial(self._adapter.validate_json, strict=True, by_name=True, by_alias=False)
+        if counted := no_numbers(body, strictly):
             raise self._bad(self._mistakes(counted, place))
         return value
 
@@ -268,18 +267,6 @@ class Output(Generic[T]):
         except ValueError:
             return None
         return None if read is None else to_json(read)
-
-    def _counted(self, body: bytes) -> list[ErrorDetails]:
-        """Find true, false or the text NaN in place of a number: pydantic accepts them as 1, 0 and NaN."""
-        if _UNCOUNTABLE.search(body) is None:
-            return []
-        try:
-            self._adapter.validate_json(body, strict=True, by_name=True, by_alias=False)
-        except ValidationError as error:
-            found = error.errors(include_url=False)
-            given = [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], (bool, str))]
-            return [item for item in given if _UNCOUNTABLE.search(to_json(item["input"]))]
-        return []
 
     def _validated(self, value: object) -> T:
         try:
