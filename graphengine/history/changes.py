@@ -85,9 +85,15 @@ class _Changes:
         """Follow a run.
 
         1. A follower reads a row. 2. Another process writes, and the loop looks for the others. 3. The follower joins:
-        the token of that write is known. So its row is read again at once.
+        the token of that write is known. So its row is read again, a moment later: a life that begins here pokes most
+        of those who have just made their run due, and they leave.
         """
         self._followers.setdefault(follower.info.id, set()).add(follower)
+        self.loop.call_later(_LEAST_SECONDS, self._look_for, follower)
+
+    def _look_for(self, follower: _Follower) -> None:
+        if follower not in self._followers.get(follower.info.id, ()):
+            return
         self._poked.add(follower.info.id)
         self._wake.set()
         if self._task is None or self._task.done():

@@ -176,7 +176,6 @@ from graphengine.history.load import Wait as Wait
 from graphengine.history.load import graph_spec_of as graph_spec_of
 from graphengine.history.load import load_snapshot as load_snapshot
 from graphengine.history.load import posted_in as posted_in
-from graphengine.history.load import snapshot_of as snapshot_of
 from graphengine.history.load import unfoldable as unfoldable
 from graphengine.history.load import wait_of as wait_of
 from graphengine.engine.stored import check_sound as check_sound

@@ -452,7 +452,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
     """Yield what a life records after seq `last`, its live events, and its end, unless the run is to be waited out."""
     try:
         await life.until("begun")
-        for step in await _steps(life, last, life.last_seq):
+        for step in () if queue.begins_after(last) else await _steps(life, last, life.last_seq):
             last = step.seq
             yield StepRecorded(step.seq, step)
         async for event in _live_events(life, queue, last):

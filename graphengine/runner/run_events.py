@@ -182,6 +182,11 @@ class Watcher(asyncio.Queue["Event | None"]):
         self._lost = False
         self.is_behind = False
 
+    def begins_after(self, seq: int) -> bool:
+        """Return whether its first event is the step after this one."""
+        first = self._queue[0] if self._queue else None
+        return isinstance(first, StepRecorded) and first.seq == seq + 1
+
     def _put(self, item: Event | None) -> None:
         if self._lost:
             return

@@ -285,6 +285,9 @@ class Shared(Generic[L]):
 
     async def _poll_inbox(self) -> None:
         seen = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0):  # what was announced until now is there when the inbox is read
+                seen = await self.store.notifications(-1)
         try:
             while self.driven:
                 held: set[str] = set()

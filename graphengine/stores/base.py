@@ -516,7 +516,7 @@ class RunStore(Protocol):
 
         Other processes announce what can need attention here: a message to a run that waits or is driven here, a run
         that was released, an owner that died. It is a hint to poll earlier: announcements can be lost or mean nothing,
-        and a store that receives none never returns. Begin with 0.
+        and a store that receives none never returns. Begin with 0; one that counts them returns at once for -1.
         """
         ...
 

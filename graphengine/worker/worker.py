@@ -192,6 +192,9 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     await self._tick()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(0):  # what was announced until now is due when runs are taken
+                            self._heard = await self._runner.store.notifications(-1)
                     await self._take()
                     await self._measure()
                     self._polled_at, self._trouble = self._clock.now(), None
@@ -251,6 +254,7 @@ class Worker:
     def stop(self) -> None:
         """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
         self._stopping.set()
+        self._looking.set()
 
     async def _measure(self) -> None:
         """Let extensions measure the queues now and then."""
@@ -305,8 +309,7 @@ class Worker:
     async def _wait_for_poll(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
         clock = self._clock
-        wakers = [asyncio.ensure_future(event.wait()) for event in (self._stopping, self._looking)]
-        waiting: list[asyncio.Future[Any]] = [*wakers, *self._driven.values()]
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._looking.wait()), *self._driven.values()]
         if len(self._driven) < self._concurrency:
             waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
             waiting.append(asyncio.ensure_future(self._hear()))

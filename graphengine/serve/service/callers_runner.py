@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import UnknownRun, ask_anew, lives_of, polled, snapshot_of
+from graphengine.kernel import UnknownRun, ask_anew, lives_of, polled
 from graphengine.records.retention import remove
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.kernel import At, Event, RunInfo, Snapshot, Step
+    from graphengine.kernel import At, Event, RunInfo, Step
     from graphengine.kernel.stores import InboxMessage
     from graphengine.serve.callers import Right
 
@@ -75,16 +75,6 @@ class CallersRunner:
         """Return the row of the newest run of a graph that has a tag."""
         require("read")
         return next(iter(await self.store.runs(graph=graph, tag=tag, limit=1)), None)
-
-    async def load(self, run_id: str) -> tuple[RunInfo, Snapshot]:
-        """Return the row of a run and its last snapshot, as they are at one moment."""
-        require("read")
-        try:
-            loaded = await self.store.load(run_id)
-        except UnknownRun:
-            await self.info(run_id)
-            raise
-        return await self.info(loaded.info), snapshot_of(loaded, run_id)
 
     async def history(self, run_id: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run."""

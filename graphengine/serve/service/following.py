@@ -19,6 +19,7 @@ from graphengine.kernel import (
     RunEnded,
     RunFailed,
     StepRecorded,
+    load_snapshot,
     posted_in,
     result_of,
     wait_of,
@@ -152,7 +153,7 @@ async def look_at(
     if now is None and info.status in (*OVER, "waiting"):
         now = service.rests.take(info)
         if now is None:
-            info, now = await runner.load(run_id)
+            now = await load_snapshot(runner.store, run_id, info.seq)
     if now is None or now.seq != info.seq or info.status not in (*OVER, "waiting"):
         return info, None
     is_rest = now.status in OVER or (waits(now, topics) and not _gets(now, inbox, topics))
@@ -186,7 +187,7 @@ async def followed(
     """
     runner = service.runner
     rest: Snapshot | None = None
-    while True:
+    while rest is None or rest.seq > after:
         if runner.lives(run.id):
             async with aclosing(_live(service, run, after)) as events:
                 async for event in events:
@@ -199,14 +200,14 @@ async def followed(
                     for step in steps:
                         after = step.seq
                         yield StepRecorded(step.seq, step)
-                    run, rest = await look_at(service, row, topics, now)
-                    if (rest is not None and rest.seq <= after) or runner.lives(run.id):
+                    if runner.lives(row.id):
                         break
-        if rest is not None and rest.seq <= after:
-            if rest.status in OVER:
-                yield RunEnded(result_of(compiled(service.graphs[run.graph]), rest))
-            yield rest
-            return
+                    run, rest = await look_at(service, row, topics, now)
+                    if rest is not None and rest.seq <= after:
+                        break
+    if rest.status in OVER:
+        yield RunEnded(result_of(compiled(service.graphs[run.graph]), rest))
+    yield rest
 
 
 async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Event, None]:
