@@ -25,6 +25,7 @@ class Fork:
     source: str
     targets: tuple[str, ...]
     join: str
+    need: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,18 @@ def fork_problems(
         yield from _conflicts(fork, shape.out, nodes, fields, undeclared)
 
 
+def cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
+    """Yield the nodes that can be cancelled while they act: of their fork the join needs other arms alone."""
+    for fork in shape.forks:
+        if fork.need is None or fork.need >= len(fork.targets):
+            continue
+        inside = {name for arm in fork.targets for name in region(arm, fork.join, shape.out) & set(nodes)}
+        for name in sorted(name for name in inside if nodes[name].once is not None):
+            text = f"{name} can be cancelled while it acts: its join needs {fork.need} of {len(fork.targets)} arms"
+            repair = "act after the join, or leave need= out; nobody is asked how a cancelled effect ended"
+            yield Problem("cancelled_effect", f"node {name}", text, repair, warning=True)
+
+
 def _conflicts(
     fork: Fork,
     out: Mapping[str, Sequence[str]],

@@ -52,7 +52,12 @@ class MeantShape:
                 targets = (meant.get(target, target) for target in edge.targets)
                 out.setdefault(source, []).extend(target for target in targets if target != START)
         forks = [
-            Shape(meant.get(d.source, d.source), tuple(meant.get(t, t) for t, _ in d.arms), meant.get(d.join, d.join))
+            Shape(
+                meant.get(d.source, d.source),
+                tuple(meant.get(t, t) for t, _ in d.arms),
+                meant.get(d.join, d.join),
+                d.need,
+            )
             for d in graph.edges
             if isinstance(d, Fork)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.checks.cases import choice_problems, none_problems
-from graphengine.checks.forks import fork_problems
+from graphengine.checks.forks import cancelled_effects, fork_problems
 from graphengine.checks.loops import unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
 from graphengine.checks.rules import rule_problems
@@ -71,6 +71,7 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - {*found.unclear}]
     problems = list(shape.problems({fork.join for fork in wrong}, open_ends))
     yield from forks
+    yield from cancelled_effects(shape, nodes)
     yield from problems
     if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
         yield from map(_no_otherwise, open_ends)

@@ -29,6 +29,16 @@ def fork(*edges, nodes="p a b j", **writes):
     return graph
 
 
+def race(need, effect):
+    graph = Graph("forks", State)
+    for name in "pabj":
+        graph.add_node(name, work, writes=(), effect=effect if name == "a" else None)
+    for source, target in (PLAIN[0], *PLAIN[2:]):
+        graph.add_edge(source, target)
+    graph.add_fork("p", ["a", "b"], join="j", need=need)
+    return graph
+
+
 def arms(*forks):
     graph = fork(PLAIN[0], *PLAIN[2:])
     for targets, options in forks:
