@@ -31,10 +31,11 @@ from graphengine.kernel import (
     StepResult,
     WaitRecord,
     add_usage,
+    allows_unknown_cost,
     as_outcome,
+    budgets,
     digest_of_call,
     limit_over,
-    limits_costs,
     queued,
 )
 from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
@@ -147,7 +148,9 @@ class RunRuntime(NodeScope):
         around.host.check()
         if self.must_stop and not work.is_inside:
             await self.halt()
-        if not limits_costs(around.run.snapshot, frame) or not isinstance(model, KnowsPrices):
+        given = [limits for _, limits, _ in budgets(around.run.snapshot, frame)]
+        is_limited = any(each.get("cost_usd") is not None and not allows_unknown_cost(each) for each in given)
+        if not is_limited or not isinstance(model, KnowsPrices):
             return
         if not await model.knows_price():
             raise PriceUnknown(

@@ -466,7 +466,6 @@ class _Compiler:
             effect=kind_of(options.effect),
             once=once,
             plain=each is None and plain,
-            plain_items=each is not None and plain,
         )
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:

@@ -33,9 +33,9 @@ State: TypeAlias = Literal["opening", "driving", "halting", "asleep", "parked", 
 Outcome: TypeAlias = Literal["driven", "recorded", "cut_off", "raise"]
 """What callers get: the result of what was driven or found here; the result that the store has; that, with a warning
 about what was cut off; or the error that ended it."""
-Act: TypeAlias = Literal["start", "record", "take_mail", "sleep", "be_wanted"]
-"""What the shell asks `Claim.may` about: to start a task, to append steps, to record messages before the run ends, to
-wait here for a time or a message, and to be found by a caller that wants the run driven."""
+Act: TypeAlias = Literal["start", "record", "sleep", "be_wanted"]
+"""What the shell asks `Claim.may` about: to start a task, to append steps, to wait here for a time or a message, and to
+be found by a caller that wants the run driven."""
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -295,17 +295,7 @@ class Claim(Struct):
 
     def may(self, act: Act) -> bool:
         """Return whether the shell may do something now."""
-        match act:
-            case "start":
-                return self.state in ("opening", "driving")
-            case "record":
-                return self.owned and self.state != "lost"
-            case "take_mail":
-                return self.stop is None or not self.stop.final  # a final stop drops it
-            case "sleep":
-                return self.state == "asleep"
-            case "be_wanted":
-                return self.state not in ("parked", "over")
+        return self.state in _MAY[act] and (self.owned or act != "record")
 
 
 # --- opening ------------------------------------------------------------------------------------------------------
@@ -520,6 +510,12 @@ class Row(NamedTuple):
 _OVER: Final = "nothing moves here any more, and it gets the end that the run has"
 _LATE: Final = "an append failed while this was on its way; the loop meets that error next"
 _MOVES: Final[tuple[State, ...]] = ("driving", "halting")
+_MAY: Final[dict[Act, tuple[State, ...]]] = {
+    "start": ("opening", "driving"),
+    "record": ("opening", *_MOVES),
+    "sleep": ("asleep",),
+    "be_wanted": ("opening", *_MOVES, "asleep", "lost"),
+}
 TABLE: Final = (
     Row(Begin, ("opening",), ("opening",), _begin),
     Row(Wanted, ("opening", *_MOVES), (), _wanted),

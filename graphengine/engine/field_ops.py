@@ -87,7 +87,7 @@ def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
 
 
 def _set(frame: Frame, op: Op) -> None:
-    frame.values[op[1]] = op[2]
+    frame.values[op[1]] = op[-1]  # behind that of a reducer is what was reduced
     if frame.owned:
         frame.owned.discard(op[1])
 
@@ -125,11 +125,6 @@ def _grow(frame: Frame, op: Op) -> None:
 def _add(frame: Frame, op: Op) -> None:
     old = held(frame, op[1])
     frame.values[op[1]] = op[2] if old is None else old + op[2]
-
-
-def _reduce(frame: Frame, op: Op) -> None:
-    frame.values[op[1]] = op[3]
-    frame.owned.discard(op[1])
 
 
 def _drop(frame: Frame, op: Op) -> None:
@@ -183,6 +178,6 @@ _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
     "put": _put,
     "grow": _grow,
     "add": _add,
-    "reduce": _reduce,
+    "reduce": _set,
     "drop": _drop,
 }

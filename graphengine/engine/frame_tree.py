@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.phases import Phase
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.snapshot import FrameKind, Snapshot
     from graphengine.engine.steps import Entered, ForkRecord, Outcome
     from graphengine.state.amounts import Usage
 
@@ -135,20 +135,19 @@ def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[
     arms = [f"{frame.id}~{target}" for target in targets]
     frame.phase = Forked(fork, arms)
     for key, target in zip(arms, targets, strict=True):
-        arm = snapshot.frames[key] = Frame(
-            id=key,
-            kind="arm",
-            parent=frame.id,
-            up=frame,
-            base=frame,
-            sub=frame.sub,
-            until=fork.join,
-        )
+        arm = view_of(snapshot, frame, key, "arm")
+        arm.until = fork.join
         if target == arm.until:
             arm.phase = Ended()
         else:
             enter(snapshot, arm, target)
         snapshot.changed.append(key)
+
+
+def view_of(snapshot: Snapshot, frame: Frame, key: str, kind: FrameKind) -> Frame:
+    """Create and return the frame of an arm or an item: it reads what it has not written from the frame it is in."""
+    view = snapshot.frames[key] = Frame(id=key, kind=kind, parent=frame.id, up=frame, base=frame, sub=frame.sub)
+    return view
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:

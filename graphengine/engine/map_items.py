@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from graphengine.engine.field_ops import list_of
-from graphengine.engine.frame_tree import add_usage, touch
+from graphengine.engine.frame_tree import add_usage, touch, view_of
 from graphengine.engine.phases import Collecting, FailedItem, Forked, Inside, LostItem, Waiting
 from graphengine.engine.ready import arms_settled, settled
 from graphengine.engine.snapshot import Frame, children, index_of, item_id, sub_id
@@ -71,18 +71,9 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
         _change_below(snapshot, kept, children)
         update_slots(snapshot, (kept,))  # it may only wait
         return
-    item = snapshot.frames[key] = Frame(
-        id=key,
-        kind="item",
-        parent=frame.id,
-        up=frame,
-        base=frame,
-        sub=frame.sub,
-        values=_values(frame, map_, index),
-        at=frame.at,
-        visit=frame.visit,
-        arrived=snapshot.now,
-    )
+    item = view_of(snapshot, frame, key, "item")
+    item.values, item.arrived = _values(frame, map_, index), snapshot.now
+    item.at, item.visit = frame.at, frame.visit
     if earlier is not None:
         item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
     snapshot.changed.append(key)

@@ -312,7 +312,6 @@ class NodePlan:
         once: How it is treated if it must not be repeated.
         plain: Whether it completes with what a function or an agent returns: it is not a map, a graph or a question,
             and it may be run again after a crash.
-        plain_items: Whether its items complete so.
         call: What it runs, unless it chooses.
         choices: What it runs for each value of `selector`.
         edges: The edges after success, in order.
@@ -334,7 +333,6 @@ class NodePlan:
     effect: EffectKind | None = None
     once: Once | None = None
     plain: bool = True
-    plain_items: bool = False
 
     @property
     def calls(self) -> Sequence[Call]:

@@ -175,12 +175,6 @@ def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
     return bool(limit_reached(snapshot)) or _over_limit(snapshot, frame) is not None
 
 
-def limits_costs(snapshot: Snapshot, frame: Frame) -> bool:
-    """Return whether a limit on costs is in force here that does not allow calls of unknown cost."""
-    given = [limits for _, limits, _ in budgets(snapshot, frame)]
-    return any(limits.get("cost_usd") is not None and not allows_unknown_cost(limits) for limits in given)
-
-
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
     """Return the outermost subgraph around a frame that has reached a limit of its own; everything inside it fails."""
     over = [sub for sub in _around(frame) if sub.limits and sub_limit(snapshot, sub)]

@@ -86,7 +86,3 @@ class Session(RunState):
         """Return the tasks that became ready by what was committed since this was last called; with `anew`, all."""
         changed, self.changed = self.changed, []
         return ready(self.snapshot, None if anew else changed)
-
-
-def in_memory(steps: Sequence[Decided]) -> None:
-    """Append nothing: for runs that are not recorded, as when a node runs alone."""

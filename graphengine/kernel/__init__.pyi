@@ -44,7 +44,6 @@ from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.ready import budgets as budgets
 from graphengine.engine.ready import limit_over as limit_over
 from graphengine.engine.ready import limit_reached as limit_reached
-from graphengine.engine.ready import limits_costs as limits_costs
 from graphengine.engine.ready import next_due as next_due
 from graphengine.engine.ready import of_limit as of_limit
 from graphengine.engine.ready import ready as ready

@@ -69,7 +69,7 @@ class CachedSnapshots:
             UnknownRun, StoreCorrupt: As `load_snapshot`.
         """
         was_kept = run_id in self._kept
-        loaded = await self._current(run_id)
+        loaded = await self.take(run_id)
         if was_kept:
             self.hand_over(loaded)
         else:
@@ -82,9 +82,6 @@ class CachedSnapshots:
         Raises:
             UnknownRun, StoreCorrupt: As `load_snapshot`.
         """
-        return await self._current(run_id)
-
-    async def _current(self, run_id: str) -> CachedSnapshot:
         kept = self._kept.pop(run_id, None)
         if kept is not None:
             snapshot = kept.snapshot

@@ -16,7 +16,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -121,7 +121,7 @@ class Driving:
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, InboxMessage] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
-        self._turn_began = time.monotonic()
+        self._turn_began, self._halted = time.monotonic(), asyncio.Event()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | OutOfOrder | None = None
@@ -167,7 +167,7 @@ class Driving:
         try:
             ready = self._ready(anew=True)
             while claim.may("record"):
-                if self._mail and claim.may("take_mail"):
+                if self._mail and not (claim.stop and claim.stop.final):  # which drops it
                     had_waited = snapshot.status == "waiting"
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
@@ -474,10 +474,6 @@ class Driving:
         for job in self._jobs.values() if do.cancel else ():
             if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
                 job.within.cancel()
-
-    @cached_property
-    def _halted(self) -> asyncio.Event:
-        return asyncio.Event()
 
     @property
     def is_halting(self) -> bool:

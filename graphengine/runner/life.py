@@ -217,8 +217,7 @@ class Life(Generic[S]):
         poke(self.shared.store, self.id)
         self._reached("begun")
         self._reached("over")
-        for queue in self.audience.watchers:
-            queue.put_nowait(None)
+        self.audience.show(None)
 
     def _reached(self, point: Literal["begun", "over"]) -> None:
         for waiter in self._waiting.pop(point, ()):

@@ -102,6 +102,7 @@ class Shared(Generic[L]):
         told: The runs that move here and whose end will be told, by the run that started them: that run sleeps here
             while it waits for them.
         opening: How many are being resumed.
+        one_at_a_time: The run that is driven alone has it.
         fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait for many answers.
@@ -141,6 +142,7 @@ class Shared(Generic[L]):
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.told: dict[str, Moving] = {}
         self.opening = 0
+        self.one_at_a_time = asyncio.Lock()
         self.fewer_driven = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()
         self.kept = CachedSnapshots(store)
@@ -153,11 +155,6 @@ class Shared(Generic[L]):
         self._looked_at = ""  # the store's token when the sleeping runs were last looked at
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
-
-    @functools.cached_property
-    def one_at_a_time(self) -> asyncio.Lock:
-        """The run that is driven alone has it."""
-        return asyncio.Lock()
 
     def origin(self, graph: str, user: str | None, before: OriginRecord | None = None) -> OriginRecord:
         """Return what begins, resumes or branches off a run here, for a user, after what did so before."""

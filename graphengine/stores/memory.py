@@ -14,7 +14,6 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import replace
-from functools import cached_property
 from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -188,10 +187,7 @@ class InMemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
-
-    @cached_property
-    def _owner(self) -> str:
-        return f"this process (owner {uuid.uuid4().hex})"
+        self._owner = f"this process (owner {uuid.uuid4().hex})"
 
     async def open(self) -> None:
         """Open the store; see `Store.open`."""

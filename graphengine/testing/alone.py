@@ -16,7 +16,6 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.replacements import Replacements
-from graphengine.engine.session import in_memory
 from graphengine.kernel import (
     CURRENT,
     AnswerArrived,
@@ -306,7 +305,7 @@ class _Alone:
 
     def _decide(self, event: Event) -> Decided:
         """Decide an event, and fold it, without counting the edge: no run takes it."""
-        return self._session.commit([event], in_memory).steps[0]
+        return self._session.commit([event], lambda _: None).steps[0]
 
     # The result.
 

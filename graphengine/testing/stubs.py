@@ -85,8 +85,8 @@ def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
     if script.is_graph:
         call = replace(_NOTHING, graph=_ending(script))
-        return replace(node, call=call, plain=False, plain_items=False, writer=_Kept(script=script), **common)
-    return replace(node, call=_call(plan, script), plain=each is None, plain_items=each is not None, **common)
+        return replace(node, call=call, plain=False, writer=_Kept(script=script), **common)
+    return replace(node, call=_call(plan, script), plain=each is None, **common)
 
 
 def _call(plan: Plan[Any], script: Script) -> Call:

@@ -12,7 +12,7 @@ from graphengine import END, START, Graph, Sizes
 from graphengine.engine.events import BranchedOff, NodeFailed, NodeFinished, RunStarted, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
-from graphengine.engine.session import Session, in_memory
+from graphengine.engine.session import Session
 from graphengine.engine.snapshot import AttemptId, Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Branched, Step
@@ -121,7 +121,7 @@ def test_tasks_are_taken_once() -> None:
     assert {task.node for task in session.take_tasks()} == {"left", "right"}
     assert session.take_tasks() == []
     assert {task.node for task in session.tasks()} == {"left", "right"}
-    session.commit([finished("left", "l")], in_memory)
+    session.commit([finished("left", "l")], lambda _: None)
     assert session.changed
     assert {task.node for task in session.take_tasks(anew=True)} == {"right"}
     assert list(session.changed) == []
@@ -131,8 +131,8 @@ def test_changes_add_up_over_commits() -> None:
     """Tasks made ready by two commits are returned by one call after both."""
     session = begun(forked(), Log())
     session.take_tasks()
-    session.commit([finished("left", "l")], in_memory)
-    session.commit([finished("right", "r")], in_memory)
+    session.commit([finished("left", "l")], lambda _: None)
+    session.commit([finished("right", "r")], lambda _: None)
     assert [task.mode for task in session.take_tasks()] == ["join"]
 
 
@@ -165,10 +165,10 @@ def test_only_a_stop_is_decided_without_the_graph() -> None:
     driven = Driven(forked())
     driven.start()
     session = Session(None, driven.snapshot)
-    done = session.commit([StopAsked(1.0, "asked", "enough")], in_memory)
+    done = session.commit([StopAsked(1.0, "asked", "enough")], lambda _: None)
     assert (done.steps[0].kind, driven.snapshot.status) == ("stopped", "stopped")
     with pytest.raises(TypeError, match="NodeFinished"):
-        session.commit([finished("left", "l")], in_memory)
+        session.commit([finished("left", "l")], lambda _: None)
 
 
 def test_sizes_and_tasks_are_the_sessions_own() -> None:
