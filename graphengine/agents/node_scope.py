@@ -98,7 +98,8 @@ class NodeScope:
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
-        return self.work.recorded(place)
+        done = self.frame.recorded_results
+        return [done[key].value for key in done if key.rpartition("/")[0] == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
         """Put the keys of all work that is recorded inside this block below this key."""

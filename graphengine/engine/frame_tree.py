@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from msgspec.structs import replace
 
@@ -207,29 +207,21 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
     touch(snapshot, frame)
 
 
-def add_usage(total: Usage, spent: Usage) -> Usage:
+def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:
     """Add two usages. An unknown cost makes the sum unknown; `priced_usd` then keeps the known part."""
     sums = dict(amounts_by_name(total))
     for name, amount in amounts_by_name(spent).items():
         have = sums.get(name, 0)
-        sums[name] = None if amount is None or have is None else have + amount
+        sums[name] = None if amount is None or have is None else have + sign * amount
     joined = cast("Usage", sums)
     if is_cost_unknown(joined):
-        joined["priced_usd"] = priced(total) + priced(spent)
+        joined["priced_usd"] = priced(total) + sign * priced(spent)
     return joined
 
 
 def spent_since(before: Usage, after: Usage) -> Usage:
-    """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
-    differences: dict[str, float | None] = {}
-    known = amounts_by_name(before)
-    for name, amount in amounts_by_name(after).items():
-        had = known.get(name, 0)
-        differences[name] = None if amount is None or had is None else amount - had
-    spent = cast("Usage", differences)
-    if is_cost_unknown(spent):
-        spent["priced_usd"] = priced(after) - priced(before)
-    return spent
+    """Return what was spent between two points of a run; a cost that is unknown at one of them is unknown."""
+    return add_usage(after, before, sign=-1)
 
 
 def priced(usage: Usage) -> float:

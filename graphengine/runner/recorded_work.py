@@ -453,16 +453,6 @@ class StepJournal:
             return self._known(place)
         return await self._done(place, name, make, where, is_call=self.is_inside)
 
-    def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return what was recorded directly below this key."""
-        below = f"{place}/"
-        recorded_results = self._frame.recorded_results
-        return [
-            recorded_results[key].value
-            for key in recorded_results
-            if key.startswith(below) and "/" not in key[len(below) :]
-        ]
-
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
         """Put the keys of all work that is recorded inside this block below this key."""
