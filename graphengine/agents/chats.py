@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Context, Failure, Run, Step, Store
+    from graphengine.kernel import Context, Failure, Run, Snapshot, Step, Store
     from graphengine.kernel.definitions import Plan, StateType
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
@@ -482,12 +482,13 @@ class Answers(Protocol):
         ...
 
 
-async def refuse_before(runner: Answers, run_id: str, key: str) -> None:
+async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | None = None) -> None:
     """Refuse what a conversation asks before a new message is sent, where `Approval(refused_by_message=True)` says so.
 
-    A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it.
+    A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it. `now` is the
+    run as it was just read; None to load it.
     """
-    waits = waits_of(await load_snapshot(runner.store, run_id, None))
+    waits = waits_of(now if now is not None else await load_snapshot(runner.store, run_id, None))
     refused = [(wait, wait.schema[BY_MESSAGE]) for wait in waits if wait.schema and BY_MESSAGE in wait.schema]
     if refused and await _sent_before(runner, run_id, key) is not None:
         return

@@ -83,14 +83,14 @@ class Rest(NamedTuple):
     Attributes:
         created_at: When the run was begun: another run can have its id later.
         run: The run.
-        after: The seq after which it was shown.
+        after: The seq after which it was shown; -1 if nobody asks for that.
         answers: How many answers to questions it has taken up since.
     """
 
     created_at: float
     run: Snapshot
-    after: int
-    answers: int
+    after: int = -1
+    answers: int = 0
 
 
 class Rests:

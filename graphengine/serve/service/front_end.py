@@ -35,7 +35,7 @@ from graphengine.records.now import load_now
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
-from graphengine.serve.service.following import answer, followed, rest_of, say, waits
+from graphengine.serve.service.following import Rest, answer, followed, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class Thread:
         self._plan = compiled(self._graph)
         self.is_chat = is_chat(self._plan)
         self._topics = (TURN,) if self.is_chat else ()
+        self._place: tuple[RunInfo, Snapshot] | None = None  # before the message that was sent
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
@@ -135,18 +136,17 @@ class Thread:
         said = {name: opened(given.values[name]) for name in given.given}
         payload = {"id": message.id, "given": said}
         if info is not None and info.status == "waiting":
-            await refuse_before(service.runner, self.run_id, message.id)
+            store, now = service.runner.store, service.rests.take(info)
+            self._place = info, now if now is not None else await load_snapshot(store, self.run_id, info.seq)
+            await refuse_before(service.runner, self.run_id, message.id, self._place[1])
         await say(service, info or await self.existing(), TURN, payload, message.id)
         if info is None:
             return 0
         unread = await service.runner.store.inbox([self.run_id])
-        fresh = [each.payload.get("payload") for each in unread]
-        fresh += [
-            step.data.payload
-            for step in await service.runner.history(self.run_id, after=info.seq)
-            if isinstance(step.data, Message)
-        ]
-        if payload in fresh:
+        if payload in [each.payload.get("payload") for each in unread]:
+            return info.seq
+        steps = await service.runner.history(info, after=info.seq)
+        if payload in [step.data.payload for step in steps if isinstance(step.data, Message)]:
             return info.seq
         await check_not_another(service.runner, self.run_id, message.id, {QUESTION: said[QUESTION]})
         return 0
@@ -228,9 +228,12 @@ class Thread:
 
         The last event is `Asked` or `Ended`.
         """
-        service, info = self._service, await self.existing()
-        store = service.runner.store
-        now = await load_snapshot(store, self.run_id, info.seq)
+        service, store = self._service, self._service.runner.store
+        if self._place is not None and after == self._place[0].seq:
+            info, now = self._place
+        else:
+            info = await self.existing()
+            now = await load_snapshot(store, self.run_id, info.seq)
         yield State(self.shown(now))
         before = now if after == info.seq else await load_snapshot(store, self.run_id, after) if after else Snapshot()
         fold = self._fold(info, have, before)
@@ -244,6 +247,7 @@ class Thread:
                     for name in fold.visits:
                         yield Visited(name, is_over=True)
                     yield Ended(event.result) if isinstance(event, RunEnded) else fold.asked()
+                    service.rests.keep(self.run_id, Rest(info.created_at, fold.snapshot))
                     return
 
 

@@ -3,6 +3,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -15,8 +16,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.records.now import load_now
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.documents import Serving
-from graphengine.serve.service import app
-from graphengine.serve.service.openai_door import OpenAiDoor
+from graphengine.serve.service import ag_ui_door, app, openai_door
 from graphengine.worker.worker import Worker
 from tests.kit.runs import SOON
 from tests.serve.exchanges import check_page, request
@@ -117,7 +117,8 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
         assert json.loads(bytes(answer.body))["output"] == 1
 
 
-async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/agui/assistant-chat"])
+async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path: Path, path: str) -> None:
     """The door keeps the run at rest that it has just shown, and its worker asks for schedules once a poll."""
     done: Counter[str] = Counter()
 
@@ -127,20 +128,23 @@ async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path
             return super().__getattribute__(name)
 
     graph = Graph.chat(Agent("assistant", model=ScriptedModel(lambda _: "Yes.")))
-    turns = [{"role": "user", "content": f"question {number}"} for number in range(4)]
+    turns = [{"id": f"m{number}", "role": "user", "content": f"question {number}"} for number in range(4)]
+    thread = {"model": "assistant-chat", "threadId": "ada", "runId": "r", "tools": [], "context": []}
     head = {"content-type": "application/json", "x-conversation-id": "ada"}
     async with Runner(Counting(tmp_path / "runs.db")) as runner:
         worker = Worker(runner, graph, queues=["default"], poll_seconds=60)
         served = service_of(runner, graph, worker=worker)
-        application, working = served.application(*OpenAiDoor(served).routes()), asyncio.create_task(worker.run())
+        opening: Any = SimpleNamespace(service=served)
+        doors = [*await openai_door.routes(opening), *await ag_ui_door.routes(opening)]
+        application, working = served.application(*doors), asyncio.create_task(worker.run())
         for number in range(1, 5):
-            body = json.dumps({"model": "assistant-chat", "messages": turns[:number]}).encode()
+            body = json.dumps({**thread, "messages": turns[:number]}).encode()
             with acting(Caller("")):
-                answer = await request(application, "POST", "/v1/chat/completions", body, head)
+                answer = await request(application, "POST", path, body, head)
             assert (answer.status, "Yes." in answer.text) == (200, True)
             if number == 1:
                 done.clear()
         worker.stop()
         await working
-    expected = {"runs": 3, "tag": 3, "post": 3, "load": 0, "schedules": 0}
+    expected = {"post": 3, "load": 0, "schedules": 0}
     assert {name: done[name] for name in expected} == expected
