@@ -201,8 +201,12 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
         InputError: A file cannot be read, or stdin is not text.
     """
     from graphengine.kernel import parsed
+    from graphengine.records.whole_characters import with_whole_characters
 
-    return parsed(_text(raw), schema)
+    text = _text(raw)
+    if text.startswith(('"', "[", "{")):
+        text = with_whole_characters(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+    return parsed(text, schema)
 
 
 def _text(raw: str) -> str:

@@ -27,6 +27,7 @@ from graphengine.agents.sources import read_source, read_sources
 from graphengine.kernel import InputError, clipped, is_secret
 from graphengine.kernel.definitions import did_you_mean, explain, members
 from graphengine.media import Media, TextFile
+from graphengine.records.whole_characters import with_whole_characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -344,7 +345,7 @@ def _json(raw: str, where: str) -> JsonValue:
 
 def _parsed(text: str, form: Form, where: str) -> JsonValue:
     try:
-        return from_json(text, allow_inf_nan=False)
+        return from_json(with_whole_characters(text.encode()), allow_inf_nan=False)
     except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text

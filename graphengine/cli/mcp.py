@@ -114,11 +114,13 @@ class _Lines:
         os.dup2(self._number, 0)
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        from graphengine.records.whole_characters import with_whole_characters
+
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(loop, lines), daemon=True, name="graphengine stdin").start()
         while (line := await lines.get()) is not None:
-            yield line.decode("utf-8", "replace")
+            yield with_whole_characters(line).decode("utf-8", "replace")
 
     def _read(self, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[bytes | None]) -> None:
         left = b""

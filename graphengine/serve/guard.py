@@ -36,6 +36,7 @@ from starlette.datastructures import Headers
 
 from graphengine.addresses import is_number
 from graphengine.kernel import GraphEngineError
+from graphengine.records.whole_characters import with_whole_characters
 from graphengine.serve.callers import NOBODY, Caller, acting
 from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections, watched
 from graphengine.serve.messages import (
@@ -47,7 +48,6 @@ from graphengine.serve.messages import (
     json_answer,
     refused,
     with_headers,
-    with_whole_characters,
 )
 from graphengine.serve.signatures import has_signature, is_signed
 

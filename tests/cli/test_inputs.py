@@ -21,6 +21,7 @@ class State(BaseModel):
     files: list[TextFile] = []
     picture: Media | None = None
     pictures: list[Media] = []
+    data: dict[str, str] = {}
 
 
 def parsed(*pairs: str) -> dict[str, object]:
@@ -37,6 +38,11 @@ def test_a_file_of_a_picture_is_media_and_no_text(tmp_path: Path) -> None:
     assert state_from(State, values).picture == PHOTO
     with pytest.raises(InputError, match="not UTF-8 text"):
         parsed(f"text={photo}")
+
+
+def test_half_a_character_in_json_becomes_a_sign() -> None:
+    """As by the doors of a service; in a text that is no JSON a backslash is one."""
+    assert parsed(r'data={"cut": "a \ud83d"}', r"text=a \ud83d") == {"data": {"cut": "a \ufffd"}, "text": r"a \ud83d"}
 
 
 @pytest.mark.parametrize("pair", ["file", "files"])

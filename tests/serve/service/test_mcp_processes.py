@@ -284,10 +284,11 @@ INITIALIZE = {
 @pytest.mark.parametrize("words", [[], ["--json"], ["--log-format", "json"]])
 def test_stdout_has_nothing_but_the_protocol(tmp_path: Path, words: list[str]) -> None:
     """What graphs' files and nodes print goes to stderr, also with --json; the end of stdin ends the server."""
+    called = {"name": "publish_it", "arguments": {"topic": "cut \ud83d"}}  # half a character, as JavaScript writes it
     lines = [
         INITIALIZE,
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "publish_it", "arguments": TOPIC}},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": called},
     ]
     process = subprocess.Popen(
         command(tmp_path / "runs.db", *words),
