@@ -16,7 +16,7 @@ import hashlib
 import inspect
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 import msgspec
@@ -68,7 +68,8 @@ from graphengine.runner.life import Lives
 from graphengine.runner.starters import told_end, topic_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
+    from types import CoroutineType
 
     from graphengine.kernel import AttemptFacts, LimitsRecord, Result, RunInfo, Runner
     from graphengine.kernel.definitions import GraphDefinition, Initial
@@ -344,9 +345,10 @@ class StartedRun(Generic[S]):
             known = dict.fromkeys(OF_A_RESULT, f"its result has it: (await child.result()).{name}")
             missing(self, name, {**known, "run_id": "its id is child.id"})
 
-    def result(self) -> Coroutine[Any, Any, Result[S, Any]]:
+    def result(self) -> CoroutineType[Any, Any, Result[S, Any]]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
-        return journal_of(self._start.attempt).track("child.result", self._result())
+        tracked = journal_of(self._start.attempt).track("child.result", self._result())
+        return cast("CoroutineType[Any, Any, Result[S, Any]]", tracked)
 
     async def _result(self) -> Result[S, Any]:
         start, attempt = self._start, self._start.attempt
