@@ -20,7 +20,7 @@ from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
     from random import Random
 
@@ -140,7 +140,7 @@ class ChildRun(Protocol[S, Out_co]):
         """Its id."""
         ...
 
-    async def result(self) -> Result[S, Out_co]:
+    def result(self) -> Coroutine[Any, Any, Result[S, Out_co]]:
         """Wait until it has ended, and return its result, which is recorded.
 
         Another attempt of the node, and a resume of its run, lets a child that failed or was stopped continue.
