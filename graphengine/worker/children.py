@@ -112,7 +112,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.end: _End | ChildFailed | None = None
+        self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
 _ENDS: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Told]]] = WeakKeyDictionary()
@@ -363,16 +363,14 @@ class StartedRun(Generic[S]):
             if told.end is None:
                 try:
                     told.end = await self._ended()
-                except ChildFailed as error:
-                    told.end = error
                 except UnknownRun as error:
                     raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
-        if isinstance(told.end, ChildFailed):
-            raise told.end
+        if told.end.status != "finished":
+            raise ChildFailed(self.id, told.end.status, told.end.why, attempt.where)
         return self._as_result(told.end)
 
     async def _ended(self) -> _End:
-        """Return how it finished, once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
+        """Return how it ended, once it has. Raises: UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
         journal.check_may_wait(where)
@@ -400,7 +398,7 @@ class StartedRun(Generic[S]):
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
             goes_on = goes_on or end.why.startswith(opening.STOPPED_WITH)
             if end.status in OVER and not (goes_on and end.status != "cancelled"):
-                raise ChildFailed(self.id, end.status, end.why, attempt.where)
+                return end
             seq = end.seq
 
     async def _look(self, seq: int) -> StepResult:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import secrets
 import sqlite3
+import weakref
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -174,6 +175,26 @@ async def test_a_run_whose_runner_nobody_has_starts_children() -> None:
 
     run = Runner().start(parent_of(one))
     assert (await run.result()).state.lengths == [3]
+
+
+async def test_the_end_of_a_child_that_failed_keeps_nothing_of_the_node() -> None:
+    """Its error has the node's frames in the traceback."""
+    held: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
+    broken.add("bee")
+
+    async def one(ctx: Context) -> list[int]:
+        here = asyncio.Event()
+        held.add(here)
+        kid = await ctx.start(child, {"word": "bee"})
+        for _ in range(2):
+            with pytest.raises(ChildFailed, match="ValueError: bee"):
+                await kid.result()
+        return [int(here.is_set())]
+
+    async with Runner() as runner:
+        assert (await runner.start(parent_of(one)).result()).state.lengths == [0]
+        gc.collect()
+        assert not held
 
 
 def parent_of_queued(graph: Graph[Word]) -> Graph[Words]:
