@@ -14,7 +14,6 @@ import re
 from typing import TYPE_CHECKING, Final, SupportsIndex
 
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +36,7 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
 _NUMBERS: Final = ("int_type", "float_type", "decimal_type")  # pydantic's errors for a value that is not a number
 _UNCOUNTABLE: Final = re.compile(rb"\b(?:true|false)\b|\"\s*[+-]?(?:nan|inf|infinity)\s*\"", re.IGNORECASE)
+_NO_NUMBER: Final = re.compile(r"\s*[+-]?(?:nan|inf|infinity)\s*", re.IGNORECASE)
 _WORDS: Final = {"true": "true", "false": "false", "null": "null", "none": "null"}
 _OPENS: Final = re.compile(r"[{\[,:\n]\s{0,99}+[\"'“]")  # a quote where a text may begin
 _CLOSES: Final = re.compile(r"[\"'”]\s{0,99}?[,:}\]\n]")  # and one where it may end
@@ -105,9 +105,13 @@ def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDe
         strictly(body)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        given = [item for item in found if item["type"] in _NUMBERS and isinstance(item["input"], (bool, str))]
-        return [item for item in given if _UNCOUNTABLE.search(to_json(item["input"]))]
+        return [item for item in found if item["type"] in _NUMBERS and _is_uncountable(item["input"])]
     return []
+
+
+def _is_uncountable(value: object) -> bool:
+    """Return whether a value is no number, and pydantic makes one of it, which it does not of the text "true"."""
+    return isinstance(value, bool) or (isinstance(value, str) and _NO_NUMBER.fullmatch(value) is not None)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
