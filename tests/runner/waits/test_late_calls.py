@@ -50,3 +50,16 @@ async def test_a_run_whose_time_comes_while_it_falls_asleep_is_driven() -> None:
         store.goes.set()
         result = await driven.result()
     assert (result.status, result.state.text) == ("finished", "none came")
+
+
+async def test_a_message_counts_that_came_after_its_time_while_nothing_drove_the_run() -> None:
+    """The time alone records nothing: what is there when the run is taken up is received."""
+    clock = FakeClock(start=1000.0, jumps=False)
+    graph = alone(Mail, read, "text", name="mail")
+    async with asyncio.timeout(SOON), Runner(clock=clock) as runner:
+        for run_id in ("late", "none"):
+            await runner.start(graph, run_id=run_id).result()
+        clock.move(61)
+        await runner.send("late", "texts", "late")
+        ends = [await runner.resume(run_id, graph).result() for run_id in ("late", "none")]
+    assert [end.state.text for end in ends] == ["late", "none came"]
