@@ -453,11 +453,11 @@ class Service:
                 if stopped.done():
                     raise _stops()
                 event = following.result() if following.done() else None
-                if event is not None:
-                    following = asyncio.create_task(_next(events))
-                elif following.done():
+                if event is None and following.done():
                     return
                 yield event
+                if event is not None:  # not before: until now the reader has what it got, such as a run that is shown
+                    following = asyncio.create_task(_next(events))
         finally:
             await cancelled(following, stopped)
             await events.aclose()

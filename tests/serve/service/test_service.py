@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,6 +59,22 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
     assert b'"service_failed"' in last
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert errors == [f"the stream of run {run.id} failed"]
+
+
+async def test_what_a_reader_got_is_the_readers_until_it_reads_on() -> None:
+    """A run at rest that a door shows is kept for the next turn after that, which changes it."""
+    kept: list[str] = []
+
+    async def shown() -> AsyncGenerator[str, None]:
+        yield "rest"
+        kept.append("rest")
+
+    async with Runner() as runner:
+        async for _ in service_of(runner, flows.posts).until_stopped(shown()):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not kept
+    assert kept
 
 
 async def test_a_stop_that_takes_longer_than_its_answer_is_not_lost(
