@@ -189,6 +189,24 @@ async def test_a_vacuum_without_room_for_the_copy_changes_nothing(open_store: Op
     assert after < before
 
 
+@pytest.mark.parametrize("runs", [1, 40])
+async def test_a_stride_reads_no_more_than_it_deletes(
+    open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch, *, runs: int
+) -> None:
+    """However many removed runs follow one another, their rows are read once."""
+    store = await open_store()
+    for number in range(runs):
+        await ended_run(store, f"r{number}", count=100)
+    await remove(store, *(f"r{number}" for number in range(runs)))
+    await store.close()
+    operations: list[None] = []
+    monkeypatch.setattr(removal, "STRIDE_SECONDS", 0)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_progress_handler(lambda: operations.append(None), 10)
+        removal.stride(connection)
+    assert len(operations) < 500
+
+
 async def test_a_store_that_opens_continues_the_sweep(
     open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

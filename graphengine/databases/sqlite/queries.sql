@@ -434,13 +434,14 @@ UPDATE steps SET body = CAST(? AS TEXT), sum = ?, texts = ? WHERE id = ?;
 DELETE FROM snapshots WHERE id > :low AND id < :high RETURNING id, texts;
 
 -- name: sweep_steps
-DELETE FROM steps WHERE id > :low AND id < :high AND id <= coalesce(
-    (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
+-- One upper bound: with two, SQLite seeks by one of them, and could read every row up to the other.
+DELETE FROM steps WHERE id > :low AND id < coalesce(
+    (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high
 ) RETURNING id, texts;
 
 -- name: sweep_snapshots
-DELETE FROM snapshots WHERE id > :low AND id < :high AND id <= coalesce(
-    (SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high
+DELETE FROM snapshots WHERE id > :low AND id < coalesce(
+    (SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high
 ) RETURNING id, texts;
 
 -- name: sweep_inbox
