@@ -311,7 +311,9 @@ class Worker:
         clock = self._clock
         waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._looking.wait()), *self._driven.values()]
         if len(self._driven) < self._concurrency:
-            waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
+            now, tick = clock.now(), self._ticked_at + self._poll_seconds
+            until = tick if now < tick < now + self._poll_seconds else now + self._poll_seconds
+            waiting.append(asyncio.ensure_future(clock.sleep_until(until)))
             waiting.append(asyncio.ensure_future(self._hear()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

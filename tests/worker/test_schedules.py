@@ -1,5 +1,6 @@
 """The times of schedules: few are looked at, and they follow the clocks of a zone. `sessions` has what they start."""
 
+import asyncio
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from graphengine import Graph, Runner
 from graphengine.errors import InputError
 from graphengine.kernel.fake_clock import FakeClock
-from graphengine.worker import Schedule, schedules
+from graphengine.worker import Schedule, Worker, schedules
 from graphengine.worker.schedules import Ticker, next_tick, ticks, ticks_around
 from tests.kit.runs import alone
 
@@ -64,6 +65,30 @@ async def test_a_month_of_missed_seconds_is_not_walked(
             assert looked_at < 150
         runs = await runner.runs(limit=1000)
         assert (len(runs), min(info.id[-5:] for info in runs)) == (count, f"{first}Z")
+
+
+async def test_a_worker_that_is_woken_looks_for_schedules_no_later(
+    noon: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll begins with its last look, not when it was woken."""
+    looked: list[float] = []
+
+    async def tick(_: Ticker) -> None:
+        looked.append(noon.now())
+
+    monkeypatch.setattr(Ticker, "tick", tick)
+    async with Runner(clock=noon) as runner:
+        worker, began = Worker(runner, report(), poll_seconds=60), noon.now()
+        working = asyncio.create_task(worker.run())
+        for seconds in (0.0, 25.0, 35.0):
+            noon.move(seconds)
+            if seconds < 30:
+                worker.look()
+            for _ in range(50):
+                await asyncio.sleep(0)
+        worker.stop()
+        await working
+    assert looked == [began, began + 60]
 
 
 def test_a_system_without_time_zones_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
