@@ -31,7 +31,7 @@ from graphengine.engine.events import (
     Settled,
     WaitOver,
 )
-from graphengine.engine.failures import failure_record
+from graphengine.engine.failures import failure_record, text_of
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.steps import Node, Waiting, WaitRecord
@@ -185,7 +185,7 @@ class Attempt(AttemptFacts):
             reraise_interrupt(error)
             if self.state == "ending" and _uncancelled():
                 return self._waits()  # it raised its own error instead of the cancellation
-            if self.journal is not None and isinstance(error, AttributeError | TypeError):
+            if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
                 try:
                     self.journal.check_awaited()
                 except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words

@@ -113,6 +113,9 @@ async def tries(ctx: Context) -> str:
 async def forgets(kind: str, ctx: Context) -> str:
     made = {"ask": lambda: ctx.ask("Well?"), "sleep": lambda: ctx.sleep(60), "receive": lambda: ctx.receive("topic")}
     found = made.get(kind, lambda: ctx.call(str, 1))()
+    if kind == "kept":
+        calls.append(found)
+        raise TypeError(kind)
     return found.upper() if kind == "used" else "done"  # type: ignore[attr-defined]
 
 
