@@ -376,13 +376,13 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
+    _forget_work(frame, facts, ("answer", "message"))
     frame.phase = Fallback(facts.error) if facts.then == "fallback" and facts.error is not None else READY
     frame.tries += 1
     frame.attempt += 1
     frame.crashes = 0
     frame.due = facts.due_at or 0.0
     frame.arrived = max(step.at, frame.due)
-    _forget_work(frame, facts, ("answer", "message"))
     touch(snapshot, frame)
 
 
@@ -483,19 +483,14 @@ def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
     for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
         del frame.recorded_results[key]
     if facts.not_done:
-        _not_begun(frame, facts.key)
+        undone = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
+        for around in _graphs_around(frame):
+            around.recorded_results.pop(f"{BEGUN}{undone.id}", None)
         return
     begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
     frame.recorded_results[BEGUN + facts.key] = begun
     for around in _graphs_around(frame):
         around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
-
-
-def _not_begun(frame: Frame, key: str) -> None:
-    """Forget the beginning of an effect that did nothing."""
-    begun = frame.recorded_results.pop(BEGUN + key, _NO_RESULT)
-    for around in _graphs_around(frame):
-        around.recorded_results.pop(f"{BEGUN}{begun.id}", None)
 
 
 def _graphs_around(frame: Frame) -> Iterator[Frame]:
@@ -599,7 +594,13 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 
 
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
-    """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`)."""
+    """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`).
+
+    Of a node that is an effect it is kept why its result was refused: how it ended is known then.
+    """
+    begun = frame.recorded_results.get(BEGUN)
+    if begun is not None and facts.cause == "finished" and facts.error is not None and frame.cause is None:
+        frame.recorded_results[BEGUN] = replace(begun, by=facts.error.message)
     if not facts.keep_results:
         # The conversation of an agent begins again, and makes other calls at the same places: effects get other keys.
         frame.recorded_results = {
@@ -608,9 +609,7 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
             if memo.by in but or memo.begun
         }
     for key in facts.refused:
-        frame.recorded_results = {
-            k: memo for k, memo in frame.recorded_results.items() if k != key and not k.startswith(f"{key}/")
-        }
+        frame.recorded_results = {k: m for k, m in frame.recorded_results.items() if not f"{k}/".startswith(f"{key}/")}
 
 
 def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:

@@ -26,7 +26,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         outputs: What the work sent and emitted.
         name: The name of the wait.
         due: When the wait would have timed out.
-        by: What ended the wait.
+        by: What ended the wait; why the result of an effect was refused.
         id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
         timeout: Whether the wait ended without an answer.
         begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.

@@ -155,7 +155,7 @@ class AnthropicModel(PricedModel):
         try:
             message = await self._whole(sent, request, parts)
             with self._server.failing():
-                if message.get("type") == "error":  # with status 200, as some proxies make of every status
+                if message.get("error"):  # with status 200, as some proxies make of every status
                     raise self._server.refused(message)
                 response, spent = read(message)
         except ModelError as error:

@@ -395,7 +395,10 @@ class StepJournal:
             EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
         """
         path, begun = path_of(self._frame.id, self._frame.at), self._begun(effect)
-        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and nobody knows how it ended{told}"
+        how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
+        if begun is not None and begun.by is not None:
+            how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
+        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{told}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         key = f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
@@ -403,8 +406,7 @@ class StepJournal:
         if begun is None or not is_asked:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
-        question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
-        wait = WaitRecord(kind="unknown", question=question, schema=_DECISION)
+        wait = WaitRecord(kind="unknown", question=f"{text}.{arguments}\nAnswer {asked}.", schema=_DECISION)
         try:
             decision = await self.wait_at(key, wait, Decisions(effect.read))
         except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another

@@ -9,7 +9,7 @@ import pytest
 from graphengine import Agent, Limits, Runner, Settings
 from graphengine.models import Price, Request
 from graphengine.models.base import usage_of_failure
-from graphengine.models.errors import ModelError, ModelTimeout, ModelUnreachable
+from graphengine.models.errors import ModelError, ModelOverloaded, ModelTimeout, ModelUnreachable
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import one, within
 from tests.conformance.model_kit import question
@@ -47,6 +47,15 @@ async def test_a_torn_answer_stops_a_run_under_a_limit_on_costs(edge: EdgeServer
         result = await within(runner.start(graph, limits=Limits(cost_usd=0.32)))
     assert (result.status, result.usage.unknown_calls, result.usage.cost_usd) == ("stopped", 1, None)
     assert len(edge.calls) == 1
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_error_in_place_of_an_answer_has_its_own_class(edge: EdgeServer, path: str, *, streams: bool) -> None:
+    """With status 200 and nothing around it, as some proxies send it."""
+    edge.play(Raw(body={"error": {"message": "model not loaded", "type": "server_error"}}))
+    error = await failed(path, edge.url, streams=streams)
+    assert (type(error), "model not loaded" in error.message) == (ModelOverloaded, True)
 
 
 @pytest.mark.parametrize("streams", [True, False])

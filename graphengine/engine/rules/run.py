@@ -137,7 +137,7 @@ def _unended(snapshot: Snapshot) -> list[str]:
         path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")
         for frame in snapshot.frames.values()
         for key, memo in frame.recorded_results.items()
-        if key.startswith(BEGUN) and memo.name is not None
+        if key.startswith(BEGUN) and memo.name is not None and memo.by is None
     ]
 
 

@@ -4,11 +4,12 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from graphengine import END, START, Context, Graph, NotDone, Once, Retry, RunFailed, Runner, Secret
 from graphengine.engine.steps import Begun
 from graphengine.graph.effect import Effect
+from tests.kit.facts import said
 from tests.kit.runs import alone
 
 AGAIN: Final = Retry(attempts=2, initial_seconds=0, on=(OSError, NotDone))
@@ -59,6 +60,22 @@ class Bank:
 
 
 both = pytest.mark.parametrize("is_call", [True, False], ids=["call", "node"])
+
+
+async def test_a_person_is_asked_why_a_result_was_refused() -> None:
+    """The node returned, so that its end is known: a cancelled run does not list it either."""
+
+    class Few(BaseModel):
+        paid: int = Field(0, le=5)
+
+    graph = Graph("paying", Few)
+    graph.add_node("pay", lambda: 7, writes="paid", effect="once", retry=Retry(attempts=2, on=(Exception,)))
+    graph.add_path(START, "pay", END)
+    async with Runner() as runner:
+        (wait,) = (await runner.start(graph, run_id="r").result()).waits
+        assert wait.question.startswith("pay began, and its result was refused: paid: Input should be less than")
+        await runner.stop("r", final=True)
+        assert said((await runner.history("r"))[-1])["unknown"] == []
 
 
 @both
