@@ -433,16 +433,24 @@ UPDATE steps SET body = CAST(? AS TEXT), sum = ?, texts = ? WHERE id = ?;
 -- name: drop_snapshots
 DELETE FROM snapshots WHERE id > :low AND id < :high RETURNING id, texts;
 
+-- name: sweep_steps_to
+-- A bound of its own: of two upper bounds SQLite seeks by one, and could read every row up to the other.
+SELECT coalesce((SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high);
+
+-- name: sweep_steps_texts
+SELECT id, texts FROM steps WHERE id > :low AND id < :high AND texts IS NOT NULL;
+
 -- name: sweep_steps
--- One upper bound: with two, SQLite seeks by one of them, and could read every row up to the other.
-DELETE FROM steps WHERE id > :low AND id < coalesce(
-    (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high
-) RETURNING id, texts;
+DELETE FROM steps WHERE id > :low AND id < :high;
+
+-- name: sweep_snapshots_to
+SELECT coalesce((SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high);
+
+-- name: sweep_snapshots_texts
+SELECT id, texts FROM snapshots WHERE id > :low AND id < :high AND texts IS NOT NULL;
 
 -- name: sweep_snapshots
-DELETE FROM snapshots WHERE id > :low AND id < coalesce(
-    (SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high
-) RETURNING id, texts;
+DELETE FROM snapshots WHERE id > :low AND id < :high;
 
 -- name: sweep_inbox
 DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run >= :key AND run < :end LIMIT :rows);

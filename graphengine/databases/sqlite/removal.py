@@ -148,11 +148,12 @@ def stride(connection: sqlite3.Connection) -> None:
 
 def _free_some(connection: sqlite3.Connection, key: int, end: int) -> None:
     """Delete a few rows of runs with keys from one on to before another, and their keys once no row is left."""
-    low, high = key << KEY_BITS, end << KEY_BITS
-    for statement, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
-        gone = connection.execute(SQL[statement], {"low": low, "high": high, "rows": rows}).fetchall()
-        texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
-        if len(gone) >= rows:
+    for name, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
+        ends = {"low": key << KEY_BITS, "high": end << KEY_BITS}
+        (ends["high"],) = connection.execute(SQL[name + "_to"], ends | {"rows": rows}).fetchone()
+        uses = [(sign * row, listed) for row, listed in connection.execute(SQL[name + "_texts"], ends)]
+        texts.release(connection, uses)
+        if connection.execute(SQL[name], ends).rowcount >= rows:
             return
     deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "end": end, "rows": _STEPS_AT_ONCE})
     if deleted.rowcount < _STEPS_AT_ONCE:
