@@ -215,7 +215,7 @@ async def test_faults_of_the_caller_are_explained(memory: Memory) -> None:
         (memory.put("a", "\ud800", 1), "cannot be a key"),
         (memory.put("a", "ß" * 501, 1), "cannot be a key"),
         (memory.put("a", "k", object()), "JSON cannot carry"),
-        (memory.put("a", "k", float("nan")), "JSON cannot carry"),
+        (memory.put("a", "k", {"n": float("nan")}), "JSON cannot carry a memory: nan and inf are no JSON numbers"),
         (memory.put("a", "k", "x" * 500_000), "the memory takes 1,000,022 bytes, 1,000,000 are allowed"),
         (memory.search("a", "x", limit=0), "limit=0"),
         (memory.list("a", limit=-1), "limit=-1"),

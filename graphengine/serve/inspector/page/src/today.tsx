@@ -212,12 +212,18 @@ function filterOf({ name, graph, version }: Group, by: string): Record<string, s
   return by === "version" ? { graph, text: word("version", version) } : { text: word(by, name) };
 }
 
+/** Show what no search finds, as the runs of no tenant, without a link. */
+function Plain({ children }: { to: string; children?: ComponentChildren }) {
+  return <>{children}</>;
+}
+
 function Row({ each, by, found, most }: { each: Group; by: string; found: Today; most: number }) {
   const { midnight: begun_after, now: until } = found;
   const filter = filterOf(each, by);
   const isVersions = each.since !== null;
+  const To = each.name ? Link : Plain;
   const rate = (rate: Rate, when: object) => (
-    <Link
+    <To
       to={runsOf({
         ...filter,
         ...(isVersions ? { text: word("version", rate.name), begun_after: begun_after - DAY } : when),
@@ -225,7 +231,7 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
       })}
     >
       {percent(rate.failed, rate.runs)}
-    </Link>
+    </To>
   );
   const points = share(each.now.failed, each.now.runs) - share(each.was.failed, each.was.runs);
   const verdicts = { noise: "within noise", few: "too few to say" };
@@ -233,13 +239,13 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
   return (
     <tr>
       <th scope="row">
-        <Link to={by === "graph" ? `/graph?${query({ graph: each.name })}` : runsOf(filter)}>
+        <To to={by === "graph" ? `/graph?${query({ graph: each.name })}` : runsOf(filter)}>
           {each.name || "no tenant"}
-        </Link>
+        </To>
         {isVersions && <small class="soft">{` ${each.version} since ${moment(each.since!)}`}</small>}
       </th>
       <td>
-        <Link to={runsOf({ ...filter, begun_after })}>{each.today.runs.toLocaleString()}</Link>
+        <To to={runsOf({ ...filter, begun_after })}>{each.today.runs.toLocaleString()}</To>
         <small class="soft">{each.yesterday.runs.toLocaleString()}</small>
       </td>
       <td class="text">
@@ -251,9 +257,9 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
         {each.error && (
           <small class="soft">
             {each.error.runs} of {each.today.failed}:{" "}
-            <Link to={runsOf({ ...errorOf(each.error, filter.text), graph: filter.graph || "", begun_after })}>
+            <To to={runsOf({ ...errorOf(each.error, filter.text), graph: filter.graph || "", begun_after })}>
               {each.error.example}
-            </Link>
+            </To>
             , {moment(each.error.since)} to {moment(each.error.last)}
           </small>
         )}
