@@ -282,10 +282,10 @@ class Shared(Generic[L]):
 
     async def _poll_inbox(self) -> None:
         seen = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0):  # what was announced until now is there when the inbox is read
-                seen = await self.store.notifications(-1)
         try:
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(0):  # what was announced until now is there when the inbox is read
+                    seen = await self.store.notifications(-1)
             while self.driven:
                 held: set[str] = set()
                 with contextlib.suppress(StoreError):  # the next poll may succeed; a lasting fault fails the appends

@@ -127,6 +127,27 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
             assert (await runner.resume("r", graph).result()).state.n == (3 if node is work else 0)
 
 
+async def test_a_store_that_cannot_announce_for_a_moment_leaves_no_run_without_messages() -> None:
+    """The inbox is read all the same."""
+
+    class Once(InMemoryStore):
+        shared, has_failed = True, False
+
+        async def notifications(self, after: int) -> int:
+            if self.has_failed:
+                return await super().notifications(after)
+            self.has_failed = True
+            await self.post("r", "stop", {"why": "asked", "now": True}, "stop")
+            raise StoreError("no connection")
+
+    async def work() -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    async with asyncio.timeout(SOON), Runner(Once()) as runner:
+        assert (await runner.start(one(work, writes="n"), run_id="r").result()).status == "stopped"
+
+
 async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
     """A run cannot begin after one that is not over, since only a final state is carried over."""
     leave = asyncio.Event()
