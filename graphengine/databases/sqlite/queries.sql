@@ -404,11 +404,8 @@ DELETE FROM earlier_graph_specs WHERE run IN (SELECT value FROM json_each(?));
 SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 
 -- name: some_trash
--- The first removed run, and the key before which all rows from its own on are of removed runs: never those of an
--- existing run, even if a damaged row says so.
-SELECT trash.key,
-    coalesce((SELECT r.key FROM runs AS r WHERE r.key > trash.key ORDER BY r.key LIMIT 1), (SELECT max(key) + 1 FROM trash))
-FROM trash WHERE trash.key NOT IN (SELECT key FROM runs) ORDER BY trash.key LIMIT 1;
+-- The first removed runs: never an existing run, even if a damaged row says so.
+SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT ?;
 
 -- name: trim_at
 -- The newest snapshot among these rows of a run, whose steps no branch needs and none of which began one.
@@ -433,30 +430,27 @@ UPDATE steps SET body = CAST(? AS TEXT), sum = ?, texts = ? WHERE id = ?;
 -- name: drop_snapshots
 DELETE FROM snapshots WHERE id > :low AND id < :high RETURNING id, texts;
 
--- name: sweep_steps_to
--- A bound of its own: of two upper bounds SQLite seeks by one, and could read every row up to the other.
-SELECT coalesce((SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high);
-
--- name: sweep_steps_texts
-SELECT id, texts FROM steps WHERE id > :low AND id < :high AND texts IS NOT NULL;
+-- name: steps_of
+SELECT s.id, s.texts FROM json_each(:keys) AS gone
+CROSS JOIN steps AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows;
 
 -- name: sweep_steps
-DELETE FROM steps WHERE id > :low AND id < :high;
+DELETE FROM steps WHERE id IN (SELECT value FROM json_each(?));
 
--- name: sweep_snapshots_to
-SELECT coalesce((SELECT id FROM snapshots WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows), :high);
-
--- name: sweep_snapshots_texts
-SELECT id, texts FROM snapshots WHERE id > :low AND id < :high AND texts IS NOT NULL;
+-- name: snapshots_of
+SELECT s.id, s.texts FROM json_each(:keys) AS gone
+CROSS JOIN snapshots AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows;
 
 -- name: sweep_snapshots
-DELETE FROM snapshots WHERE id > :low AND id < :high;
+DELETE FROM snapshots WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: sweep_inbox
-DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE run >= :key AND run < :end LIMIT :rows);
+DELETE FROM inbox WHERE id IN (
+    SELECT i.id FROM json_each(:keys) AS gone CROSS JOIN inbox AS i ON i.run = gone.value LIMIT :rows
+);
 
 -- name: swept
-DELETE FROM trash WHERE key >= ? AND key < ?;
+DELETE FROM trash WHERE key IN (SELECT value FROM json_each(?));
 
 -- name: spare_graph_specs
 SELECT fingerprint FROM graph_specs WHERE fingerprint NOT IN (SELECT fingerprint FROM runs)

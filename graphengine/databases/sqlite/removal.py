@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""
 
+_RUNS_AT_ONCE: Final = 30
 _STEPS_AT_ONCE: Final = 64
 _SNAPSHOTS_AT_ONCE: Final = 4
 _PAGES_AT_ONCE: Final = 32
@@ -140,24 +141,24 @@ def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str |
 def stride(connection: sqlite3.Connection) -> None:
     """Delete some rows of removed runs, inside the caller's transaction."""
     began = time.perf_counter()
-    while (row := connection.execute(SQL["some_trash"]).fetchone()) is not None:
-        _free_some(connection, *row)
+    while keys := [key for (key,) in connection.execute(SQL["some_trash"], (_RUNS_AT_ONCE,))]:
+        _free_some(connection, to_json(keys).decode())
         if time.perf_counter() - began >= STRIDE_SECONDS:
             return
 
 
-def _free_some(connection: sqlite3.Connection, key: int, end: int) -> None:
-    """Delete a few rows of runs with keys from one on to before another, and their keys once no row is left."""
-    for name, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
-        ends = {"low": key << KEY_BITS, "high": end << KEY_BITS}
-        (ends["high"],) = connection.execute(SQL[name + "_to"], ends | {"rows": rows}).fetchone()
-        uses = [(sign * row, listed) for row, listed in connection.execute(SQL[name + "_texts"], ends)]
-        texts.release(connection, uses)
-        if connection.execute(SQL[name], ends).rowcount >= rows:
+def _free_some(connection: sqlite3.Connection, keys: str) -> None:
+    """Delete a few rows of the runs with these keys, a JSON array, and the keys once no row is left."""
+    for table, rows, sign in (("steps", _STEPS_AT_ONCE, 1), ("snapshots", _SNAPSHOTS_AT_ONCE, -1)):
+        gone = connection.execute(SQL[f"{table}_of"], {"keys": keys, "rows": rows}).fetchall()
+        if gone:
+            connection.execute(SQL[f"sweep_{table}"], (to_json([row for row, _ in gone]).decode(),))
+        texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
+        if len(gone) >= rows:
             return
-    deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "end": end, "rows": _STEPS_AT_ONCE})
+    deleted = connection.execute(SQL["sweep_inbox"], {"keys": keys, "rows": _STEPS_AT_ONCE})
     if deleted.rowcount < _STEPS_AT_ONCE:
-        connection.execute(SQL["swept"], (key, end))
+        connection.execute(SQL["swept"], (keys,))
 
 
 def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:
