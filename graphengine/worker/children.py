@@ -108,14 +108,14 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
 
 class _Told:
-    """The end of a child, as an attempt knows it: it is told once, however often it is asked for."""
+    """A child that an attempt started or found, and its end: it is told once, however often it is asked for."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
-_ENDS: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Told]]] = WeakKeyDictionary()
+_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Told]]] = WeakKeyDictionary()
 
 
 class ChildRuns(Extension):
@@ -152,6 +152,7 @@ class ChildRuns(Extension):
         # run their end.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
+            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _Told())
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -205,11 +206,18 @@ class _Start(Generic[S]):
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
                 await services.host.check_owned()
-            await self._create(made.run_id, parent)
+            known = _KNOWN.setdefault(self.attempt, {})
+            is_known = made.run_id in known
+            known.setdefault(made.run_id, _Told())
+            await self._create(made.run_id, parent, is_known=is_known)
         return _recorded(made)
 
-    async def _create(self, run_id: str, parent: RunInfo) -> None:
-        """Record the child with its starter.
+    async def _create(self, run_id: str, parent: RunInfo, *, is_known: bool) -> None:
+        """Record the child with its starter, or find that of this call.
+
+        1. A call gives the time, and begins child k. 2. The process dies before that is recorded, or the attempt fails.
+        3. The node runs again, and gives another time: k is the child of this call. But if this attempt has k of an
+        earlier call, as `is_known` says, that one and this one must give the same.
 
         Raises:
             InputError: There is a run with this id that this call did not start, or its place in a queue is invalid.
@@ -255,8 +263,7 @@ class _Start(Generic[S]):
             was = snapshot.starter
             if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
                 was = msgspec.structs.replace(was, node=self._starter.node)
-            is_other = was != self._starter or (self._options["run_id"] and await self._is_other(run_id))
-            if is_other:
+            if was != self._starter or await self._is_other(run_id, is_known=is_known):
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
             post = told_end(snapshot, self._starter, snapshot.status)
@@ -272,12 +279,12 @@ class _Start(Generic[S]):
                     *post._replace(key=f"{post.key} for {self.attempt.services.run.snapshot.seq}")
                 )
 
-    async def _is_other(self, run_id: str) -> bool:
+    async def _is_other(self, run_id: str, *, is_known: bool) -> bool:
         """Return whether another call started a run of this node: of another graph, or with another input."""
         store, new = self.lives.shared.store, self._initial
         if (await store.info(run_id)).graph != self.plan.graph:
             return True
-        return bool(await begun_otherwise(store, run_id, new, new.given))
+        return is_known and bool(await begun_otherwise(store, run_id, new, new.given))
 
     async def _is_told(self, run_id: str) -> bool:
         """Return whether this run has a message of a child's end that nothing has received."""
@@ -358,7 +365,7 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        told = _ENDS.setdefault(attempt, {}).setdefault(self.id, _Told())
+        told = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _Told())
         async with told.lock:
             if told.end is None:
                 try:

@@ -81,6 +81,13 @@ async def of_empty(ctx: Context) -> list[int]:
     return [(await (await ctx.start(empty, {"length": 3})).result()).state.length]
 
 
+async def fails_at_first(ctx: Context, words: list[str]) -> list[int]:
+    run = await ctx.start(child, {"word": words[ctx.attempt - 1]}, run_id="kid")
+    if ctx.attempt == 1:
+        raise OSError
+    return [(await run.result()).state.length]
+
+
 async def same_id(ctx: Context, words: list[str]) -> list[int]:
     runs = [await ctx.start(child, {"word": word}, run_id="kid") for word in words]
     results = await asyncio.gather(*(run.result() for run in [*runs, runs[0]]))
