@@ -34,12 +34,13 @@ WORDS = {
     "after": ("after:2000-01-01",),
     "before": ("before:2000-01-01",),
     "version": ("version:v1",),
+    "agent": ("agent:writer", "agent:nobody"),
     "error": ("error:ValueError",),
     "lost": ("lost:yes", "lost:no"),
     "cost>": ("cost>0.3",),
     "": ("ValueError", "run1"),
 }
-NOT_COUNTED = {"version", "error", "cost>"}
+NOT_COUNTED = {"version", "agent", "error", "cost>"}
 """The filters for which runs must be read: the page shows no number."""
 
 
@@ -71,7 +72,8 @@ async def fill(store: Store) -> None:
         )
         fence = await store.create(begun, [], {"nodes": []})
         added = batch(begun.id, fence, [step(1)], statuses[n % 4])
-        added.summary = Summary("work: ValueError: no", cost_usd=n / 10, losses={"fallbacks": 1} if n % 8 == 0 else {})
+        losses, agents = {"fallbacks": 1} if n % 8 == 0 else {}, {"writer": 0.1} if n % 3 else {}
+        added.summary = Summary("work: ValueError: no", cost_usd=n / 10, losses=losses, agents=agents)
         await append(store, added)
 
 
