@@ -115,19 +115,26 @@ class _Copying:
         return f"SELECT {', '.join(names)} FROM {table} NOT INDEXED {condition}"  # noqa: S608 - names of our schema
 
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
-        """Yield the rows of a table, or of a range of it, as far as they can be read."""
+        """Yield the rows of a table, or of a range of it, as far as they can be read.
+
+        A scan can end early without an error: 1. The number of row 7 is damaged, and is larger than those of the range.
+        2. What comes after it is not read. So the last row is looked for from the other end.
+        """
         query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
         query = query.replace("SELECT", f"SELECT {key},", 1)
         statement = f"{query} DESC"
         next_low, next_high = low, high  # the last number before an error may be damaged itself, so that one is behind
+        whole = (low, high)
         try:
-            for at, *row in self._source.execute(query, (low, high)):
+            for at, *row in self._source.execute(query, whole):
                 yield row
                 low, next_low = next_low, at + 1
+            last = self._source.execute(f"{statement} LIMIT 1", whole).fetchone()
+            if last is None or last[0] < next_low:
+                return
+            self.met_damage = True
         except NONSENSE as error:
             self._note(error)
-        else:
-            return
         with suppress(*NONSENSE):
             for at, *row in self._source.execute(statement, (low, high)):
                 yield row
