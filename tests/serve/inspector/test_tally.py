@@ -72,7 +72,8 @@ async def fill(store: Store) -> None:
         )
         fence = await store.create(begun, [], {"nodes": []})
         added = batch(begun.id, fence, [step(1)], statuses[n % 4])
-        losses, agents = {"fallbacks": 1} if n % 8 == 0 else {}, {"writer": 0.1} if n % 3 else {}
+        losses = {"fallbacks": 1} if n % 8 == 0 else {}
+        agents: dict[str, float | None] = {"writer": 0.1} if n % 3 else {}
         added.summary = Summary("work: ValueError: no", cost_usd=n / 10, losses=losses, agents=agents)
         await append(store, added)
 
