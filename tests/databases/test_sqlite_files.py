@@ -260,6 +260,7 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
         "SCAN json_each",
         "SCAN above VIRTUAL TABLE",  # a row for each run whose children are asked for
         "SCAN line",  # the runs above one
+        "SCAN gone VIRTUAL TABLE",  # a row for each removed run whose space is freed
         "SCAN seen VIRTUAL TABLE",  # a row for each sleeping run that is asked about
         "SCAN (subquery-",  # a page of runs
         "SCAN page",

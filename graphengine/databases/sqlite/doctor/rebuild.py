@@ -129,7 +129,7 @@ class _Copying:
             for at, *row in self._source.execute(query, whole):
                 yield row
                 low, next_low = next_low, at + 1
-            last = self._source.execute(f"{statement} LIMIT 1", whole).fetchone()
+            last = self._source.execute(statement, whole).fetchone()
             if last is None or last[0] < next_low:
                 return
             self.met_damage = True
