@@ -345,7 +345,7 @@ class Trial:
         assert killed or all(map(never_recorded, lost)), f"not recorded, although no process was killed: {lost}"
         self.books.lost.update(lost)
         self.books.reruns = sum(
-            step.kind == "answered" and step.node == "publish" and said(step)["answer"] == {"value": "rerun"}
+            step.kind == "answered" and step.node == "publish" and said(step)["answer"]["value"] == "rerun"
             for step in steps
         )
 
