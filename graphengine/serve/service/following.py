@@ -224,24 +224,45 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
     Waits that are over are left out: the request was sent again, or somebody else was faster. Several waits can have
     one name, under which the first of them is answered: so what follows one that is left open is left open.
+
+    1. A node asks two questions. 2. A process takes the answer to the first before the second is posted, and the node
+    runs again: it asks nothing. 3. It asks the second again, under the same id. So what finds no question is tried
+    again when the run waits again.
     """
     refused: dict[str, InputError] = {}
-    left: set[str] = set()
-    snapshot = await load_now(service.runner.store, run_id)
-    for key, wait in waits(snapshot, ()).items():
-        if key in given and wait.name in left:
-            text = f"several questions are called {wait.name!r}, and an earlier one of them is open"
-            refused[key] = InputError(text, where=f"question {key!r}", repair="answer them in their order")
-        elif key in given:
-            try:
-                with suppress(AnsweredAlready, AsksNothing):
-                    await service.runner.answer(run_id, given[key], wait=wait.name)
-            except InputError as error:
-                refused[key] = error
-        if key not in given or key in refused:
-            left.add(wait.name)
-    service.look()
+    while given:
+        left: set[str] = set()
+        early: set[str] = set()
+        snapshot = await load_now(service.runner.store, run_id)
+        for key, wait in waits(snapshot, ()).items():
+            if key in given and wait.name in left:
+                text = f"several questions are called {wait.name!r}, and an earlier one of them is open"
+                refused[key] = InputError(text, where=f"question {key!r}", repair="answer them in their order")
+            elif key in given:
+                try:
+                    with suppress(AnsweredAlready):
+                        await service.runner.answer(run_id, given[key], wait=wait.name)
+                except AsksNothing:
+                    early.add(key)
+                except InputError as error:
+                    refused[key] = error
+            if key not in given or key in refused:
+                left.add(wait.name)
+        service.look()
+        given, info = {key: given[key] for key in early}, await service.runner.info(run_id)
+        if info.status in OVER:
+            break
+        if given:
+            await _waits_again(service, info, snapshot.seq)
     return refused
+
+
+async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
+    """Return once a run waits again after a seq, or rests."""
+    async with aclosing(followed(service, run, after, ())) as events:
+        async for event in events:
+            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
+                return
 
 
 async def say(service: Service, info: RunInfo, topic: str, payload: object, key: str) -> None:

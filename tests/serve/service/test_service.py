@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.snapshot import Snapshot
 from graphengine.records.now import load_now
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.documents import Serving
-from graphengine.serve.service import ag_ui_door, app, openai_door
+from graphengine.serve.service import ag_ui_door, app, following, openai_door
 from graphengine.worker.worker import Worker
 from tests.kit.runs import SOON
 from tests.serve.exchanges import check_page, request
@@ -131,6 +131,55 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
         with acting(Caller("")):
             answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns
         assert json.loads(bytes(answer.body))["output"] == 1
+
+
+async def test_answers_of_one_request_all_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker takes the first before the second is posted, and the node has not asked that question again yet."""
+
+    class Both(BaseModel):
+        answers: list[str] = []
+
+    runs, runs_again, may_ask = 0, asyncio.Event(), asyncio.Event()
+
+    async def ask_both(ctx: Context) -> list[str]:
+        nonlocal runs
+        runs += 1
+        if runs == 2:
+            runs_again.set()
+            await may_ask.wait()
+        return list(await asyncio.gather(ctx.ask("one?", str), ctx.ask("two?", str)))
+
+    graph = Graph("both", Both)
+    graph.add_node("ask", ask_both, writes="answers")
+    graph.add_path(START, "ask", END)
+    async with asyncio.timeout(20), Runner(tmp_path / "runs.db") as runner:
+        worker = Worker(runner, graph, queues=["default"], poll_seconds=60)
+        served, working = service_of(runner, graph, worker=worker), asyncio.create_task(worker.run())
+        send = served.runner.answer
+
+        async def answer(run_id: str, value: object, **options: Any) -> None:
+            if value == "2":
+                await runs_again.wait()
+            try:
+                await send(run_id, value, **options)
+            finally:
+                if value == "2":
+                    may_ask.set()
+
+        monkeypatch.setattr(served.runner, "answer", answer)
+        with acting(Caller("")):
+            await served.begin(graph, {}, "r")
+            while (await runner.info("r")).status != "waiting":  # noqa: ASYNC110 - a worker does it
+                await asyncio.sleep(0.001)
+            asked = following.waits(await load_now(runner.store, "r"))
+            given = dict(zip(asked, "12", strict=True))
+            assert await following.answer(served, "r", given) == {}
+            while (await runner.info("r")).status != "finished":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.001)
+            state = await runner.state_at("r")
+        worker.stop()
+        await working
+        assert state["answers"] == ["1", "2"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/agui/assistant-chat"])
