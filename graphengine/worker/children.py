@@ -107,15 +107,15 @@ class _End(Struct, omit_defaults=True, kw_only=True):
     seconds: Number = 0.0
 
 
-class _Told:
-    """A child that an attempt started or found, and its end: it is told once, however often it is asked for."""
+class _Known:
+    """A child that an attempt started or found, and its end, which is received once, however often it is asked for."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
-_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Told]]] = WeakKeyDictionary()
+_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Known]]] = WeakKeyDictionary()
 
 
 class ChildRuns(Extension):
@@ -152,7 +152,7 @@ class ChildRuns(Extension):
         # run their end.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
-            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _Told())
+            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _Known())
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -208,7 +208,7 @@ class _Start(Generic[S]):
                 await services.host.check_owned()
             known = _KNOWN.setdefault(self.attempt, {})
             is_known = made.run_id in known
-            known.setdefault(made.run_id, _Told())
+            known.setdefault(made.run_id, _Known())
             await self._create(made.run_id, parent, is_known=is_known)
         return _recorded(made)
 
@@ -365,16 +365,16 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        told = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _Told())
-        async with told.lock:
-            if told.end is None:
+        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _Known())
+        async with known.lock:
+            if known.end is None:
                 try:
-                    told.end = await self._ended()
+                    known.end = await self._ended()
                 except UnknownRun as error:
                     raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
-        if told.end.status != "finished":
-            raise ChildFailed(self.id, told.end.status, told.end.why, attempt.where)
-        return self._as_result(told.end)
+        if known.end.status != "finished":
+            raise ChildFailed(self.id, known.end.status, known.end.why, attempt.where)
+        return self._as_result(known.end)
 
     async def _ended(self) -> _End:
         """Return how it ended, once it has. Raises: UnknownRun: It was removed."""

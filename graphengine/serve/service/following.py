@@ -226,13 +226,12 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
     one name, under which the first of them is answered: so what follows one that is left open is left open.
 
     1. A node asks two questions. 2. A process takes the answer to the first before the second is posted, and the node
-    runs again: it asks nothing. 3. It asks the second again, under the same id. So what finds no question is tried
-    again when the run waits again.
+    runs again: it asks nothing. 3. It asks the second again, under the same id. So if one finds no question, it and those
+    after it are tried again when the run waits again.
     """
-    refused: dict[str, InputError] = {}
-    while given:
+    while True:
+        refused: dict[str, InputError] = {}
         left: set[str] = set()
-        early: set[str] = set()
         snapshot = await load_now(service.runner.store, run_id)
         for key, wait in waits(snapshot, ()).items():
             if key in given and wait.name in left:
@@ -243,18 +242,19 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
                     with suppress(AnsweredAlready):
                         await service.runner.answer(run_id, given[key], wait=wait.name)
                 except AsksNothing:
-                    early.add(key)
+                    break
                 except InputError as error:
                     refused[key] = error
             if key not in given or key in refused:
                 left.add(wait.name)
+        else:
+            service.look()
+            return refused
         service.look()
-        given, info = {key: given[key] for key in early}, await service.runner.info(run_id)
+        info = await service.runner.info(run_id)
         if info.status in OVER:
-            break
-        if given:
-            await _waits_again(service, info, snapshot.seq)
-    return refused
+            return refused
+        await _waits_again(service, info, snapshot.seq)
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:

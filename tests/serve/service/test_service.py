@@ -134,23 +134,27 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
 
 
 async def test_answers_of_one_request_all_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker takes the first before the second is posted, and the node has not asked that question again yet."""
+    """A worker takes the first before the second is posted, and the node has not asked that question again yet.
 
-    class Both(BaseModel):
+    The third, of the same name, is given when it has: it does not answer the second.
+    """
+
+    class All(BaseModel):
         answers: list[str] = []
 
     runs, runs_again, may_ask = 0, asyncio.Event(), asyncio.Event()
 
-    async def ask_both(ctx: Context) -> list[str]:
+    async def ask_all(ctx: Context) -> list[str]:
         nonlocal runs
         runs += 1
         if runs == 2:
             runs_again.set()
             await may_ask.wait()
-        return list(await asyncio.gather(ctx.ask("one?", str), ctx.ask("two?", str)))
+        same = [ctx.ask(question, str, name="which") for question in ("two?", "three?")]
+        return list(await asyncio.gather(ctx.ask("one?", str), *same))
 
-    graph = Graph("both", Both)
-    graph.add_node("ask", ask_both, writes="answers")
+    graph = Graph("all", All)
+    graph.add_node("ask", ask_all, writes="answers")
     graph.add_path(START, "ask", END)
     async with asyncio.timeout(20), Runner(tmp_path / "runs.db") as runner:
         worker = Worker(runner, graph, queues=["default"], poll_seconds=60)
@@ -160,6 +164,8 @@ async def test_answers_of_one_request_all_arrive(tmp_path: Path, monkeypatch: py
         async def answer(run_id: str, value: object, **options: Any) -> None:
             if value == "2":
                 await runs_again.wait()
+            while value == "3" and (await runner.info(run_id)).status != "waiting":  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.001)
             try:
                 await send(run_id, value, **options)
             finally:
@@ -172,14 +178,14 @@ async def test_answers_of_one_request_all_arrive(tmp_path: Path, monkeypatch: py
             while (await runner.info("r")).status != "waiting":  # noqa: ASYNC110 - a worker does it
                 await asyncio.sleep(0.001)
             asked = following.waits(await load_now(runner.store, "r"))
-            given = dict(zip(asked, "12", strict=True))
+            given = dict(zip(asked, "123", strict=True))
             assert await following.answer(served, "r", given) == {}
             while (await runner.info("r")).status != "finished":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.001)
             state = await runner.state_at("r")
         worker.stop()
         await working
-        assert state["answers"] == ["1", "2"]
+        assert state["answers"] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/agui/assistant-chat"])
