@@ -58,7 +58,7 @@ def check_answer(snapshot: Snapshot, wait: str | None, posted: Mapping[str, Answ
 
     Args:
         snapshot: The run.
-        wait: The name of the wait; None if the run has only one question.
+        wait: The name of the wait, or its id; None if the run has only one question.
         posted: The answers that the run has not taken up yet, by the ids of their waits. If the question has one, the
             store refuses another.
 
@@ -84,11 +84,11 @@ def check_answer(snapshot: Snapshot, wait: str | None, posted: Mapping[str, Answ
             text = f"run {snapshot.run_id} asks several questions"
             raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
         wait = names[0]
-    answered = [asked for asked in asks if asked.name == wait]
-    if wait not in names and not answered:
+    named = [asked for asked in asks if wait in (asked.name, asked.facts.id)]
+    if not named:
         text = f"run {snapshot.run_id} has no question named {wait!r}"
         raise InputError(text, where=where, repair=did_you_mean(wait, names))
-    return next((asked for asked in open_ones if asked.name == wait), None) or answered[0]
+    return next((asked for asked in named if asked in open_ones), named[0])
 
 
 def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:

@@ -588,7 +588,7 @@ class Runner:
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             graph: The run's graph, changed or not.
-            wait: The name of the wait, as `Wait.name` has it; required if the run asks several.
+            wait: The name of the wait, as `Wait.name` has it, or its id; required if the run asks several.
             by: Who answers; it is recorded with the answer as it is given.
             reason: Why, in their words; recorded too.
             through: The door through which it came, such as `cli`; recorded too.

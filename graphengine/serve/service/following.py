@@ -12,7 +12,6 @@ from graphengine.agents.chats import TurnFailed, is_chat, turn_in
 from graphengine.kernel import (
     OVER,
     AnsweredAlready,
-    AsksNothing,
     GraphEngineError,
     InputError,
     RunCancelled,
@@ -222,39 +221,30 @@ async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Ev
 async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
     """Record answers by the ids of their waits; return why some were not recorded, by id.
 
-    Waits that are over are left out: the request was sent again, or somebody else was faster. Several waits can have
-    one name, under which the first of them is answered: so what follows one that is left open is left open.
+    Waits that are over are left out: the request was sent again, or somebody else was faster.
 
     1. A node asks two questions. 2. A process takes the answer to the first before the second is posted, and the node
-    runs again: it asks nothing. 3. It asks the second again, under the same id. So if one finds no question, it and those
-    after it are tried again when the run waits again.
+    runs again: the second is not open. 3. It asks it again, under the same id. So what is refused while the run moves
+    is tried again once the question is open again, or the run rests.
     """
+    store, refused = service.runner.store, dict[str, InputError]()
     while True:
-        refused: dict[str, InputError] = {}
-        left: set[str] = set()
-        snapshot = await load_now(service.runner.store, run_id)
-        for key, wait in waits(snapshot, ()).items():
-            if key in given and wait.name in left:
-                text = f"several questions are called {wait.name!r}, and an earlier one of them is open"
-                refused[key] = InputError(text, where=f"question {key!r}", repair="answer them in their order")
-            elif key in given:
-                try:
-                    with suppress(AnsweredAlready):
-                        await service.runner.answer(run_id, given[key], wait=wait.name)
-                except AsksNothing:
-                    break
-                except InputError as error:
+        snapshot, missed = await load_now(store, run_id), dict[str, object]()
+        for key in [each for each in waits(snapshot, ()) if each in given]:
+            try:
+                with suppress(AnsweredAlready):
+                    await service.runner.answer(run_id, given[key], wait=key)
+            except InputError as error:
+                if (await load_now(store, run_id)).seq == snapshot.seq:
                     refused[key] = error
-            if key not in given or key in refused:
-                left.add(wait.name)
-        else:
-            service.look()
-            return refused
+                else:
+                    missed[key] = given[key]
         service.look()
-        info = await service.runner.info(run_id)
-        if info.status in OVER:
+        given, now, info = missed, await load_now(store, run_id), await service.runner.info(run_id)
+        if not missed or info.status in OVER:
             return refused
-        await _waits_again(service, info, snapshot.seq)
+        if not missed.keys() <= waits(now, ()).keys():
+            await _waits_again(service, info, now.seq)
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:

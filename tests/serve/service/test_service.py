@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -133,59 +133,63 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
         assert json.loads(bytes(answer.body))["output"] == 1
 
 
-async def test_answers_of_one_request_all_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker takes the first before the second is posted, and the node has not asked that question again yet.
+async def test_answers_of_one_request_reach_their_questions(  # noqa: PLR0915 - an order of many events
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes the first before the second is posted, and the item has not asked that question again yet.
 
-    The third, of the same name, is given when it has: it does not answer the second.
+    When the third is given, it has; but the third is for the question of this name of the other item.
     """
 
-    class All(BaseModel):
-        answers: list[str] = []
+    class Items(BaseModel):
+        items: list[str] = ["a", "b"]
 
-    runs, runs_again, may_ask = 0, asyncio.Event(), asyncio.Event()
+    runs, runs_again, may_ask = Counter[str](), asyncio.Event(), asyncio.Event()
 
-    async def ask_all(ctx: Context) -> list[str]:
-        nonlocal runs
-        runs += 1
-        if runs == 2:
+    async def ask_both(ctx: Context, item: str) -> str:
+        runs[item] += 1
+        if runs["a"] == 2 and item == "a":
             runs_again.set()
             await may_ask.wait()
-        same = [ctx.ask(question, str, name="which") for question in ("two?", "three?")]
-        return list(await asyncio.gather(ctx.ask("one?", str), *same))
+        return "".join(await asyncio.gather(*(ctx.ask(name, str, name=name) for name in ("one", "two"))))
 
-    graph = Graph("all", All)
-    graph.add_node("ask", ask_all, writes="answers")
+    graph = Graph("both", Items)
+    graph.add_node("ask", ask_both, each={"item": "items"}, writes="items")
     graph.add_path(START, "ask", END)
     async with asyncio.timeout(20), Runner(tmp_path / "runs.db") as runner:
         worker = Worker(runner, graph, queues=["default"], poll_seconds=60)
         served, working = service_of(runner, graph, worker=worker), asyncio.create_task(worker.run())
         send = served.runner.answer
 
-        async def answer(run_id: str, value: object, **options: Any) -> None:
-            if value == "2":
-                await runs_again.wait()
-            while value == "3" and (await runner.info(run_id)).status != "waiting":  # noqa: ASYNC110 - as below
+        async def waits(count: int) -> Sequence[str]:
+            while (await runner.info("r")).status != "waiting" or len(await runner.waits("r")) > count:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
+            return list(following.waits(await load_now(runner.store, "r")))
+
+        async def answer(run_id: str, value: object, **options: Any) -> None:
+            if value == "a2":
+                await runs_again.wait()
+            elif value == "b2":
+                await waits(3)
             try:
                 await send(run_id, value, **options)
             finally:
-                if value == "2":
+                if value == "a2":
                     may_ask.set()
 
         monkeypatch.setattr(served.runner, "answer", answer)
         with acting(Caller("")):
             await served.begin(graph, {}, "r")
-            while (await runner.info("r")).status != "waiting":  # noqa: ASYNC110 - a worker does it
-                await asyncio.sleep(0.001)
-            asked = following.waits(await load_now(runner.store, "r"))
-            given = dict(zip(asked, "123", strict=True))
-            assert await following.answer(served, "r", given) == {}
-            while (await runner.info("r")).status != "finished":  # noqa: ASYNC110 - as above
+            first, second, _, fourth = await waits(4)
+            assert await following.answer(served, "r", {first: "a1", second: "a2", fourth: "b2"}) == {}
+            (third,) = await waits(1)
+            assert await following.answer(served, "r", {third: "b1"}) == {}
+            while (await runner.info("r")).status != "finished":  # noqa: ASYNC110 - a worker does it
                 await asyncio.sleep(0.001)
             state = await runner.state_at("r")
         worker.stop()
         await working
-        assert state["answers"] == ["1", "2", "3"]
+        assert state["items"] == ["a1a2", "b1b2"]
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/agui/assistant-chat"])
