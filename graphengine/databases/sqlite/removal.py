@@ -91,8 +91,8 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
     kept: dict[str, str] = {}
     going: dict[int, None] = {}
     for expected in runs:
-        facts = found.pop(expected.id, None)
-        if facts is None:
+        facts = found.get(expected.id)
+        if facts is None or facts[0] in going:
             kept[expected.id] = "already removed"
             continue
         key, status, seq, tags, driver, branched = facts

@@ -524,6 +524,9 @@ class GrowingStores(StoreSuite):
         assert await store.remove(seen) == dict.fromkeys(("more", "tagged", "other"), "changed meanwhile")
         assert await listed(store) == ["more", "other", "tagged"]
         assert await store.remove(seen[3:]) == {"same": "already removed"}
+        tagged = await store.info("tagged")  # each is judged when its turn comes, also a run that is given again
+        assert await store.remove([seen[1], tagged]) == {"tagged": "changed meanwhile"}
+        assert await listed(store) == ["more", "other"]
 
     @scenario
     async def test_a_run_with_a_branch_is_not_removed(self, store: Store) -> None:
