@@ -68,24 +68,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> SQLiteStore | Postg
 
 
 async def filled(store: SQLiteStore | PostgresStore) -> None:
-    """Let two people use it; what is Ada's has the secret word, or a name with hers in it."""
+    """Let two people use it; what is Zora's has the secret word, or a name with hers in it."""
     notifications = Notifications(WEBHOOK)
     budgets = Budgets(Budget(name="daily", by="user", window="day", calls=100))
     chat = Agent("helper", model=ScriptedModel([f"{WORD}!", "Hello!"]))
     async with Runner(store, extensions=[notifications, budgets]) as runner:
         for number in range(40):
             await runner.start(saying(), {"text": f"bob {number}"}, run_id=f"bob{number}", user="bob").result()
-        await runner.start(saying(), {"text": WORD * 300}, run_id="first", user="ada").result()
-        await runner.branch("first", saying(), at=1, run_id="branch", user="ada").result()
+        await runner.start(saying(), {"text": WORD * 300}, run_id="first", user="zora").result()
+        await runner.branch("first", saying(), at=1, run_id="branch", user="zora").result()
         await runner.start(saying(), {}, run_id="later", after="first").result()
-        await runner.start(starting(), {"text": WORD}, run_id="parent", user="ada").result()
-        await runner.start(asking(), {"text": WORD}, run_id="asked", user="ada").result()
-        await runner.run(chat, question=f"Am I {WORD}?", chat="ada-lovelace")
+        await runner.start(starting(), {"text": WORD}, run_id="parent", user="zora").result()
+        await runner.start(asking(), {"text": WORD}, run_id="asked", user="zora").result()
+        await runner.run(chat, question=f"Am I {WORD}?", chat="zora-lovelace")
         await runner.run(chat, question="Am I?", chat="bob")
         await notifications.hand_on(runner)
     async with Memory(store) as memory:
-        await memory.put("users/ada-lovelace/diet", "tea", f"{WORD} tea")
-        await memory.put("users/ada", "tea", f"{WORD} tea")
+        await memory.put("users/zora-lovelace/diet", "tea", f"{WORD} tea")
+        await memory.put("users/zora", "tea", f"{WORD} tea")
         await memory.put("users/bob", "tea", "green tea")
 
 
@@ -93,17 +93,17 @@ async def test_nothing_of_a_person_is_left(store: SQLiteStore | PostgresStore) -
     """Runs and what came of them, chats, memories, notices: of both her names; others keep theirs."""
     await filled(store)
     async with Runner(store) as runner:
-        planned = await erase(runner, "ada", dry_run=True)
+        planned = await erase(runner, "zora", dry_run=True)
         assert len(await runner.runs(limit=1000)) > 46
-        done = await erase(runner, "ada")
+        done = await erase(runner, "zora")
         assert (planned.runs, planned.memories) == (done.runs, done.memories)
         assert not done.kept
-        assert {why.split(" of ")[0] for why in done.runs.values()} == {"of ada", "notice", "later turn"}
+        assert {why.split(" of ")[0] for why in done.runs.values()} == {"of zora", "notice", "later turn"}
         assert {"first", "branch", "later", "parent", "child", "asked"} <= {*done.runs}
-        assert done.memories == [("users/ada", "tea")]
-        chat = await erase(runner, "ada-lovelace")
-        assert ([*chat.runs], chat.memories) == (["ge:chat:ada-lovelace"], [("users/ada-lovelace/diet", "tea")])
-        assert (await erase(runner, "ada")).runs == {}
+        assert done.memories == [("users/zora", "tea")]
+        chat = await erase(runner, "zora-lovelace")
+        assert ([*chat.runs], chat.memories) == (["ge:chat:zora-lovelace"], [("users/zora-lovelace/diet", "tea")])
+        assert (await erase(runner, "zora")).runs == {}
         assert {info.id for info in await runner.runs(limit=1000)} == {
             *(f"bob{number}" for number in range(40)), "ge:chat:bob", "notifications",
         }  # fmt: skip
@@ -115,7 +115,7 @@ async def test_nothing_of_a_person_is_left(store: SQLiteStore | PostgresStore) -
 
 async def left(store: SQLiteStore | PostgresStore) -> list[str]:
     """Return where a database still has the word or the name: a SQLite file by its bytes, another one by its rows."""
-    words = (WORD, "ada", "lovelace")
+    words = (WORD, "zora", "lovelace")  # no id, which is of 0 to 9 and a to f, has one of them by chance
     if isinstance(store, SQLiteStore):
         await store.close()
         files = [file for file in Path(store.path).parent.iterdir() if file.name.startswith("runs.db")]
