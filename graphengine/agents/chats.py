@@ -47,8 +47,6 @@ from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.kernel import (
     FINAL,
-    AnsweredAlready,
-    AsksNothing,
     DefinitionError,
     GraphEngineError,
     InputError,
@@ -61,7 +59,6 @@ from graphengine.kernel import (
     derived_id,
     load_snapshot,
     opened,
-    waits_of,
 )
 from graphengine.kernel import Message as Sent
 from graphengine.kernel.definitions import (
@@ -80,6 +77,7 @@ from graphengine.kernel.definitions import (
 )
 from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
+from graphengine.records.now import answer_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -481,6 +479,10 @@ class Answers(Protocol):
         """Answer a question of a run."""
         ...
 
+    def watch(self, run_id: str, *, after: int, wait_out: bool) -> AsyncGenerator[object, None]:
+        """Yield the events of a run."""
+        ...
+
 
 async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | None = None) -> None:
     """Refuse what a conversation asks before a new message is sent, where `Approval(refused_by_message=True)` says so.
@@ -488,13 +490,22 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
     A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it. `now` is the
     run as it was just read; None to load it.
     """
-    waits = waits_of(now if now is not None else await load_snapshot(runner.store, run_id, None))
-    refused = [(wait, wait.schema[BY_MESSAGE]) for wait in waits if wait.schema and BY_MESSAGE in wait.schema]
-    if refused and await _sent_before(runner, run_id, key) is not None:
+    snapshot = now if now is not None else await load_snapshot(runner.store, run_id, None)
+    waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
+    refused = {wait.id: wait.schema[BY_MESSAGE] for wait in waits if wait.schema and BY_MESSAGE in wait.schema}
+    if not refused or await _sent_before(runner, run_id, key) is not None:
         return
-    for wait, answer in refused:
-        with suppress(AnsweredAlready, AsksNothing):
-            await runner.answer(run_id, answer, wait=wait.name)
+
+    async def answer(wait: str, value: object) -> None:
+        await runner.answer(run_id, value, wait=wait)
+
+    async def until_rest(seq: int) -> None:
+        with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
+            async with aclosing(runner.watch(run_id, after=seq, wait_out=False)) as events:
+                async for _ in events:
+                    pass
+
+    await answer_all(runner.store, run_id, refused, answer, until_rest)
 
 
 async def check_not_another(runner: Answers, run_id: str, key: str, said: Mapping[str, Any]) -> None:

@@ -116,7 +116,6 @@ from graphengine.engine.stored import to_record as to_record
 from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.errors import AnsweredAlready as AnsweredAlready
-from graphengine.errors import AsksNothing as AsksNothing
 from graphengine.errors import ChildFailed as ChildFailed
 from graphengine.errors import CompileError as CompileError
 from graphengine.errors import DISTRIBUTION as DISTRIBUTION

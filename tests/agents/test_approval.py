@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
-from graphengine import Agent, Runner, ScriptedModel, tool
+import pytest
+
+from graphengine import Agent, Graph, Runner, ScriptedModel, tool
 from graphengine.agents import Approval, file_diff, mcp
+from graphengine.agents.runs import RunWaits
 from graphengine.models.scripted import calls
 from graphengine.runner.call_records import digest_of_call
 from graphengine.stores.memory import InMemoryStore
+from graphengine.worker import Worker
 from tests.agents.run_kits import one, within
 
 
@@ -77,3 +82,44 @@ async def test_answers_of_earlier_versions_are_read() -> None:
 def _key_of(question: str) -> str:
     """Return the key below which the answer to a question is recorded."""
     return f"ask|{digest_of_call('ask', ([question, None],), {})}|1"
+
+
+async def test_a_message_refuses_all_that_is_asked_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a worker takes the first refusal before the second is given, and asks for that again meanwhile."""
+    shown, again, may_ask = 0, asyncio.Event(), asyncio.Event()
+
+    async def show(name: str) -> str:
+        nonlocal shown
+        shown += 1
+        if shown > 2:  # the two questions were shown before
+            again.set()
+            await may_ask.wait()
+        return name
+
+    def pay(name: str) -> str:
+        return f"paid {name}"
+
+    agent = Agent("payer", tools=[tool(pay, approve=Approval(show=show, refused_by_message=True))])
+    answers = [calls(("pay", {"name": "Ada"}), ("pay", {"name": "Bob"})), "I paid nobody.", "You are welcome."]
+    models, database = {"payer": ScriptedModel(answers)}, tmp_path / "runs.db"
+    async with asyncio.timeout(20), Runner(database, models=models) as here, Runner(database, models=models) as there:
+        with pytest.raises(RunWaits):
+            await here.run(agent, chat="a", question="Pay them.")
+        worker, post = Worker(there, Graph.chat(agent), poll_seconds=0.01), here.answer
+        working = asyncio.create_task(worker.run())
+
+        async def answer(run_id: str, value: Any, **options: Any) -> None:
+            is_second = again.is_set()
+            try:
+                await post(run_id, value, **options)
+                await again.wait()
+            finally:
+                if is_second:
+                    may_ask.set()
+
+        monkeypatch.setattr(here, "answer", answer)
+        try:
+            assert await here.run(agent, chat="a", question="Thanks.") == "You are welcome."
+        finally:
+            worker.stop()
+            await working

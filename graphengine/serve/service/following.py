@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.agents.chats import TurnFailed, is_chat, turn_in
 from graphengine.kernel import (
     OVER,
-    AnsweredAlready,
     GraphEngineError,
-    InputError,
     RunCancelled,
     RunEnded,
     RunFailed,
@@ -24,7 +22,7 @@ from graphengine.kernel import (
     wait_of,
 )
 from graphengine.kernel.definitions import compiled
-from graphengine.records.now import load_now
+from graphengine.records.now import answer_all
 from graphengine.serve.service.requests import RunStopped
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Frame, RunInfo, Snapshot, Wait, WaitRecord
+    from graphengine.kernel import Event, Frame, InputError, RunInfo, Snapshot, Wait, WaitRecord
     from graphengine.kernel.stores import InboxMessage
     from graphengine.serve.service.app import Service
 
@@ -219,32 +217,17 @@ async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Ev
 
 
 async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
-    """Record answers by the ids of their waits; return why some were not recorded, by id.
+    """Record answers by the ids of their waits; return why some were not recorded, by id; see `answer_all`."""
 
-    Waits that are over are left out: the request was sent again, or somebody else was faster.
-
-    1. A node asks two questions. 2. A process takes the answer to the first before the second is posted, and the node
-    runs again: the second is not open. 3. It asks it again, under the same id. So what is refused while the run moves
-    is tried again once the question is open again, or the run rests.
-    """
-    store, refused = service.runner.store, dict[str, InputError]()
-    while True:
-        snapshot, missed = await load_now(store, run_id), dict[str, object]()
-        for key in [each for each in waits(snapshot, ()) if each in given]:
-            try:
-                with suppress(AnsweredAlready):
-                    await service.runner.answer(run_id, given[key], wait=key)
-            except InputError as error:
-                if (await load_now(store, run_id)).seq == snapshot.seq:
-                    refused[key] = error
-                else:
-                    missed[key] = given[key]
+    async def send(key: str, value: object) -> None:
+        await service.runner.answer(run_id, value, wait=key)
         service.look()
-        given, now, info = missed, await load_now(store, run_id), await service.runner.info(run_id)
-        if not missed or info.status in OVER:
-            return refused
-        if not missed.keys() <= waits(now, ()).keys():
-            await _waits_again(service, info, now.seq)
+
+    async def until_rest(seq: int) -> None:
+        service.look()
+        await _waits_again(service, await service.runner.info(run_id), seq)
+
+    return await answer_all(service.runner.store, run_id, given, send, until_rest)
 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
