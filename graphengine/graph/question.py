@@ -39,12 +39,15 @@ NO_ANSWER: Final = object()
 
 
 class Answers:
-    """The type of an answer: its JSON Schema, and how answers are recorded and read back."""
+    """The type of an answer: its JSON Schema, and how answers are recorded and read back.
 
-    __slots__ = ("_adapter", "schema", "type")
+    Those that nothing checks against the schema, such as messages, are read strictly: `true` is no number.
+    """
 
-    def __init__(self, output: Any) -> None:  # noqa: ANN401 - any type that pydantic knows
-        self.type = output
+    __slots__ = ("_adapter", "_strict", "schema", "type")
+
+    def __init__(self, output: Any, *, strict: bool = False) -> None:  # noqa: ANN401 - any type that pydantic knows
+        self.type, self._strict = output, strict or None
         if isinstance(output, (list, tuple, set, dict)):
             choices = ", ".join(map(repr, output))
             repair = f"of these answers one: Literal[{choices}], with `from typing import Literal`"
@@ -66,8 +69,8 @@ class Answers:
         Raises:
             ValidationError: The record does not fit the type.
         """
-        validate = functools.partial(self._adapter.validate_json, by_name=True, by_alias=True)
-        return read_json(validate, to_json(record))
+        options: dict[str, Any] = {"strict": self._strict, "by_name": True, "by_alias": True}
+        return read_json(functools.partial(self._adapter.validate_json, **options), to_json(record))
 
     def record(self, value: object) -> JsonValue:
         """Return the record of an answer.

@@ -270,14 +270,15 @@ class Context:
 
         Args:
             topic: The topic.
-            output: The type of its messages. A message of another type is refused, which is recorded.
+            output: The type of its messages. A message of another type is refused, which is recorded: none is
+                converted, as the text "5" to an int.
             timeout_seconds: How long to wait.
             default: The value to return after that time.
 
         Raises:
             WaitTimeout: No message arrived in time, and there is no default.
         """
-        answers = _answers_of(output)
+        answers = _answers_of(output, strict=True)
         self._check_topic(topic)
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
@@ -445,17 +446,17 @@ class Context:
             wait.default = in_utf8(answers.record, default)
 
 
-def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
+def _answers_of(output: Any, *, strict: bool = False) -> Answers:  # noqa: ANN401 - a type
     """Return the `Answers` of a type, cached if possible."""
     try:
-        return _kept_answers(output)
+        return _kept_answers(output, strict=strict)
     except TypeError:  # a type that cannot be hashed
-        return Answers(output)
+        return Answers(output, strict=strict)
 
 
 @functools.lru_cache(maxsize=512)
-def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
-    return Answers(output)
+def _kept_answers(output: Any, *, strict: bool) -> Answers:  # noqa: ANN401 - a type
+    return Answers(output, strict=strict)
 
 
 def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
