@@ -63,7 +63,7 @@ async def _held(
     window: Window | None,
 ) -> tuple[float, dict[int, list[float]]]:
     """Hold a conversation; return bytes per byte of its text, and the milliseconds of turns up to those asked for."""
-    agent = Agent("assistant", memory="messages", window=window)
+    agent = Agent("assistant", messages="messages", window=window)
     said = [(_text(turn, "question"), _text(turn, "answer")) for turn in range(at[-1])]
     answers = iter(answer for _, answer in said)
     model = ScriptedModel(lambda request: "…" if _SUMMARISE in request.messages[-1].text else next(answers))

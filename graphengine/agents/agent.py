@@ -130,7 +130,7 @@ def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
     where = f"agent {agent.name}"
     kit, hosted = split_tools(agent.tools)
     settings = agent.settings
-    if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
+    if settings.cache and (kit or agent.messages):  # the conversation is sent again, so caching covers it
         settings = settings.but(cache="conversation")
     named = [each.name for each in kit if isinstance(each, Tool)]
     if len(named) == len(kit):  # the tools of a server are known when it is opened
@@ -199,11 +199,11 @@ class Agent(Generic[T_co, Inputs]):
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
         hooks: Code around each call of the model and of a tool; see `Hooks`.
         settings: How its model is called: `Settings(max_tokens=…, temperature=…, effort=…, cache=…)` and more.
-        memory: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with the
-            reducer `extend`, or one key of a dict of such lists, `"memories[editor]"`. A visit records only its own
+        messages: A field of the state that keeps the conversation over visits: `"messages"`, a list of `Message` with
+            the reducer `extend`, or one key of a dict of such lists, `"talks[editor]"`. A visit records only its own
             messages, unless the dict or its lists have a validator or another constraint: then all of that key.
-        history: Chooses the messages of the memory that are sent, such as at a handoff to this agent: a function of
-            the messages that returns those it needs, such as `without_tools`. The memory keeps all of them.
+        history: Chooses which of these messages are sent, such as at a handoff to this agent: a function of the
+            messages that returns those it needs, such as `without_tools`. The field keeps all of them.
         window: When older messages are replaced by a summary; see `Window`.
         by_rules: A function that answers by rules if there is no model, or the model is `"rules"`. Its parameters name
             what it reads.
@@ -240,7 +240,7 @@ class Agent(Generic[T_co, Inputs]):
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
     settings: Settings = NO_SETTINGS
-    memory: str = ""
+    messages: str = ""
     history: Callable[[Sequence[Message]], Sequence[Message]] | None = None
     window: Window | None = None
     by_rules: AnyFunction[object] | None = None
@@ -393,7 +393,7 @@ class Agent(Generic[T_co, Inputs]):
 
         Args:
             inputs: As for `run`.
-            more: As for `run`. The input that `memory` names holds the earlier messages.
+            more: As for `run`. The input that `messages` names holds the earlier messages.
         """
         return await self._called(self._given(inputs, more))
 
@@ -432,7 +432,7 @@ class Agent(Generic[T_co, Inputs]):
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
 
     async def _answer(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Answer[T_co]:
-        before = _remembered(inputs.get(self.memory)) if self.memory else ()
+        before = _remembered(inputs.get(self.messages)) if self.messages else ()
         if self.history is not None:
             before = _chosen_history(self, before)
         by_rules = self._by_rules_given(runtime, inputs) if self.by_rules is not None else None
@@ -491,8 +491,8 @@ class Agent(Generic[T_co, Inputs]):
         return with_note(system, is_data=is_data, has_data=has_data)
 
     def _asked(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that become the question without a prompt: no resources, memory, nor what a tool reads."""
-        read = {self.memory, *(parameter.name for parameter in _of_tools(self))}
+        """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""
+        read = {self.messages, *(parameter.name for parameter in _of_tools(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
         return {name: value for name, value in inputs.items() if name not in read}
 
@@ -551,13 +551,13 @@ class AgentBody(Generic[T]):
         return {k: text for k, text in {"model": model, **shown, "output": type_name(agent.output)}.items() if text}
 
     @property
-    def memory(self) -> str:
+    def messages(self) -> str:
         """The field that keeps its conversation, "" for none."""
-        return self.agent.memory
+        return self.agent.messages
 
     @property
     def message_type(self) -> type:
-        """The type of the messages in its memory."""
+        """The type of the messages in its conversation."""
         return Message
 
     @property
@@ -567,7 +567,7 @@ class AgentBody(Generic[T]):
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        """The paths of its prompt, the parameters of its functions, and its memory."""
+        """The paths of its prompt, the parameters of its functions, and its conversation."""
         own = _parts_of(self.agent).inputs
         kinds = {} if own is None else {name: each.info.annotation for name, each in own.fields.items()}
         found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in self._paths()}
@@ -576,8 +576,8 @@ class AgentBody(Generic[T]):
                 found[parameter.name] = parameter
         for parameter in _of_tools(self.agent):
             found.setdefault(parameter.name, parameter)
-        if self.agent.memory:
-            found[self.agent.memory] = Parameter(self.agent.memory)
+        if self.agent.messages:
+            found[self.agent.messages] = Parameter(self.agent.messages)
         return list(found.values())
 
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
@@ -596,11 +596,11 @@ class AgentBody(Generic[T]):
         return [hole for _, text in self._texts() for hole in holes(text) if is_path(hole)]
 
     async def call(self, **values: object) -> object:
-        """Answer once. With a memory, return the messages too."""
+        """Answer once. With `messages`, return those of its conversation too."""
         answer = await self.agent._called(values)  # noqa: SLF001 - of this module
-        if not self.agent.memory and not answer.writes:
+        if not self.agent.messages and not answer.writes:
             return answer.value
-        before = _remembered(values.get(self.agent.memory)) if self.agent.memory else ()
+        before = _remembered(values.get(self.agent.messages)) if self.agent.messages else ()
         return Remembered(answer.value, before, answer.messages, answer.writes)
 
     @property
@@ -616,7 +616,7 @@ class AgentBody(Generic[T]):
             return
         read = [*self._paths(), *(each.name for each in _of_tools(self.agent))]
         for path in map(parse, read):
-            if path.root == self.agent.memory:
+            if path.root == self.agent.messages:
                 continue
             if path.root not in own.fields:
                 near = did_you_mean(path.root, own.fields)
@@ -637,9 +637,9 @@ class AgentBody(Generic[T]):
             what = "rules" if function is agent.by_rules else injected.name
             template = f"{self.name}'s {what} has %s"
             found += [("bad_parameter", template % text, "name each field") for text in injected.variadic]
-        if agent.memory and not is_path(agent.memory):
-            repair = "name a field, or one key of one: 'memories[editor]'"
-            found.append(("bad_path", f"memory={agent.memory!r} is not a path", repair))
+        if agent.messages and not is_path(agent.messages):
+            repair = "name a field, or one key of one: 'talks[editor]'"
+            found.append(("bad_path", f"messages={agent.messages!r} is not a path", repair))
         found += [("hands_over", message, repair) for message, repair in self.hands_over()]
         return [*found, *self._problems_of_model()]
 
@@ -708,8 +708,8 @@ def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
         found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
     if agent.on_cut not in get_args(OnCut):
         found.append((f"on_cut={agent.on_cut!r}", 'give "fail", "keep" or "continue"'))
-    if not isinstance(agent.memory, str):
-        found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
+    if not isinstance(agent.messages, str):
+        found.append((f"messages={agent.messages!r}", "name a field of the state: messages='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):
         found.append((f"output={agent.output!r}", "give a type: a pydantic model, Literal['a', 'b'], list[str], …"))
     return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
@@ -746,22 +746,22 @@ def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
             found.append((f"{name}={function!r}", "give a function"))
         elif function is not None and name != "by_rules" and not Injected.of(function).parameters:
             found.append((f"{name}=…", "make what it gets its first parameter"))
-    if agent.history is not None and not (callable(cast("object", agent.history)) and agent.memory):
+    if agent.history is not None and not (callable(cast("object", agent.history)) and agent.messages):
         what = f"history={getattr(agent.history, '__name__', repr(agent.history))}"
-        lacks = "" if agent.memory else " without memory="
-        found.append((what + lacks, 'give memory="messages", and a function of those messages: history=without_tools'))
+        lacks = "" if agent.messages else " without messages="
+        found.append((what + lacks, 'give messages="messages", and a function of them: history=without_tools'))
     if is_async(agent.history):
         found.append(("history=…", "give a sync function: it only chooses messages"))
     if agent.history is not None and agent.window is not None:
-        found.append(("history=…, window=…", "give one of them: a summary counts the messages of the whole memory"))
+        found.append(("history=…, window=…", "give one of them: a summary counts all messages of the conversation"))
     if agent.window is not None and not isinstance(agent.window, Window):
         found.append((f"window={agent.window!r}", "write window=Window(max_tokens=…)"))
     return found
 
 
 def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
-    """Return what an agent reads, its memory excepted."""
-    return [each for each in agent._reads() if each.name != agent.memory]  # noqa: SLF001 - of this module
+    """Return what an agent reads, its conversation excepted."""
+    return [each for each in agent._reads() if each.name != agent.messages]  # noqa: SLF001 - of this module
 
 
 def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
@@ -788,7 +788,7 @@ def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
     missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
     missing -= inputs.keys()
     kit, own = _parts_of(agent).kit, _parts_of(agent).inputs
-    known = {*roots.values(), *filter(None, [agent.memory]), *(() if own is None else own.fields)}
+    known = {*roots.values(), *filter(None, [agent.messages]), *(() if own is None else own.fields)}
     tools = [each.parameters for each in (*kit, _parts_of(agent).maker) if isinstance(each, Tool)]
     takes_more = not agent.prompt or not all(
         isinstance(each, Tool) for each in kit
@@ -839,7 +839,7 @@ def _only_input(agent: Agent[Any, Any], more: Mapping[str, object], apart: Colle
         read = read if agent.prompt else {QUESTION: True, **read}
     else:
         read = {name: each.info.is_required() for name, each in own.fields.items()}
-    others = {*more, *apart, ALWAYS_GIVEN, agent.memory}
+    others = {*more, *apart, ALWAYS_GIVEN, agent.messages}
     known = {name: needed for name, needed in read.items() if parse(name).root not in others}
     names = [name for name, needed in known.items() if needed] or [*known]
     if len(names) == 1 and not parse(names[0]).parts:
@@ -850,7 +850,7 @@ def _only_input(agent: Agent[Any, Any], more: Mapping[str, object], apart: Colle
 
 
 def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
-    """Return the part of the memory that the agent's function chooses.
+    """Return the part of the conversation that the agent's function chooses.
 
     Raises:
         DefinitionError: It returns something else than messages.

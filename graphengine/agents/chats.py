@@ -95,7 +95,7 @@ T = TypeVar("T")
 
 TURN: Final = "turn"
 """The field with the turn that is being answered, or was answered last; also the topic of messages."""
-_MEMORY: Final = "messages"
+_MESSAGES: Final = "messages"
 """The field of the conversation, if the agent names none."""
 _PASS: Final = (Transient, ModelNotReady, ToolsUnavailable, ResourceFailed, ConnectionError, TimeoutError)
 """Failures that another message would meet too, and that can pass: they are not the outcome of a turn."""
@@ -116,7 +116,7 @@ class ChatTurn(BaseModel):
         key: The key of the message.
         agent: The agent that speaks.
         hops: How often the message was handed over.
-        remembered: How many messages the memory had when the message came, where it can be handed over.
+        remembered: How many messages the conversation had when the message came, where it can be handed over.
         outcome: How the turn ended; None while it is being answered. `refused` and `cut` are of the model's answer,
             `failed` is any other failure that does not pass, `cancelled` means that the conversation ended before.
         code: The code of the failure; "" if it was answered.
@@ -178,7 +178,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     Raises:
         DefinitionError: The agent reads `turn`, or hands over to one that is not there.
     """
-    memory, speakers = agent.memory or _MEMORY, speakers_of(agent)
+    talk, speakers = agent.messages or _MESSAGES, speakers_of(agent)
     before = compiled(alone).state
     if TURN in before.fields:
         repair = "give its input another name"
@@ -187,8 +187,8 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     read |= set() if agent.inputs is None else model_of(agent.inputs).model_fields.keys()
     parts = _written_by(speakers)
     written = {name: kind for name, kind in parts.items() if name not in read}
-    inputs = [name for name in before.fields if name not in (ANSWER, agent.memory, *written)]
-    fields = _fields_of(speakers, before, inputs, written, memory)
+    inputs = [name for name in before.fields if name not in (ANSWER, agent.messages, *written)]
+    fields = _fields_of(speakers, before, inputs, written, talk)
 
     async def heard(ctx: Context, messages: Sequence[Message], last: ChatTurn | None) -> dict[str, object]:
         message = await ctx.receive(TURN, Given | None)
@@ -202,7 +202,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         left = messages
         if any(each.role == "summary" for each in messages[1:]):
             left = effective(messages)  # the summary, and what it does not replace
-            found[memory] = Replace(left)
+            found[talk] = Replace(left)
         if len(speakers) > 1:
             found[TURN] = begun.model_copy(update={"remembered": len(left)})
         return found
@@ -223,9 +223,9 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         resources=alone.resources,
     )
     hands = len(speakers) > 1
-    seen = {"messages": memory} if hands or any(each.window is not None for each in speakers.values()) else {}
-    graph.add_node("listen", listen_on if hands else listen, inputs=seen, writes=[TURN, *inputs, memory])
-    _add_speakers(graph, speakers, memory, inputs)
+    seen = {"messages": talk} if hands or any(each.window is not None for each in speakers.values()) else {}
+    graph.add_node("listen", listen_on if hands else listen, inputs=seen, writes=[TURN, *inputs, talk])
+    _add_speakers(graph, speakers, talk, inputs)
     return graph
 
 
@@ -234,9 +234,9 @@ def _fields_of(
     before: StateType[Any],
     inputs: Collection[str],
     written: Mapping[str, object],
-    memory: str,
+    talk: str,
 ) -> list[tuple[str, Any, Any]]:
-    """Return the fields of a conversation's state: inputs, what tools alone write, the turn, the memory, the answer."""
+    """Return the fields of a conversation: inputs, what only tools write, the turn, the messages, the answer."""
     outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
     parts = _written_by(speakers)
     return [
@@ -244,7 +244,7 @@ def _fields_of(
         *(_optional(name, infos[name]) for name in inputs if name not in parts),
         *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in written.items()),  # noqa: UP045 - of a value
         (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
-        (memory, Annotated[list[Message], extend], field(default_factory=list)),
+        (talk, Annotated[list[Message], extend], field(default_factory=list)),
         (ANSWER, Optional[cast("Any", Union[outputs])], field(default=None)),  # noqa: UP007, UP045 - of values
     ]
 
@@ -291,14 +291,14 @@ def _unanswered(turn: ChatTurn, error: Failure) -> dict[str, object]:
 
 
 def _add_speakers(
-    graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], memory: str, inputs: Sequence[str]
+    graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], talk: str, inputs: Sequence[str]
 ) -> None:
     """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
     nodes = {name: "reply" if number == 0 else _node_of(name) for number, name in enumerate(speakers)}
     hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
         tools = [hand_overs[other] for other in targets_of(each)]
-        speaker = each if each.memory == memory else each.but(memory=memory)
+        speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
         writes: Any = {ANSWER: ".", TURN: _answered}
@@ -310,9 +310,9 @@ def _add_speakers(
 
         def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
             kept = messages[: turn.remembered]  # without what the agents said that handed the message on
-            return _unanswered(turn, error) | ({} if len(kept) == len(messages) else {memory: Replace(kept)})
+            return _unanswered(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
 
-        graph.add_node("unanswered", forgotten, inputs={"messages": memory}, writes=[TURN, ANSWER, memory])
+        graph.add_node("unanswered", forgotten, inputs={"messages": talk}, writes=[TURN, ANSWER, talk])
     else:
         graph.add_node("unanswered", _unanswered, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)

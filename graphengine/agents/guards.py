@@ -5,8 +5,8 @@ decides what follows: the model is asked again (`retry`), or the node fails (`fa
 
 Guards check the question before it is sent, the texts of the final answer, the arguments of calls before they are made,
 or the results of tools before the model gets them. Streamed text (`TextDelta`) is shown before a guard checks it. The
-log and a memory contain each answer as the model gave it. `Hooks` go further: they are async, see every call and the
-text that is streamed, and what they return is recorded.
+log and a conversation contain each answer as the model gave it. `Hooks` go further: they are async, see every call
+and the text that is streamed, and what they return is recorded.
 """
 
 from __future__ import annotations

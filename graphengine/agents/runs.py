@@ -71,13 +71,13 @@ def graph_of_agent(
     for _, name, part in agent.__body__().also_writes:
         if name not in known:
             fields[name] = (name, Optional[cast("Any", part)], field(default=None))  # noqa: UP045 - of a value
-    inputs = None if agent.prompt else {name: name for name in known if name != agent.memory}
-    if agent.memory and not agent.memory.isidentifier():
-        text = f"{agent.name} keeps its conversation in {agent.memory}, a part of a field"
-        repair = 'run it alone with memory="messages"'
+    inputs = None if agent.prompt else {name: name for name in known if name != agent.messages}
+    if agent.messages and not agent.messages.isidentifier():
+        text = f"{agent.name} keeps its conversation in {agent.messages}, a part of a field"
+        repair = 'run it alone with messages="messages"'
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-    if agent.memory and (declared is None or agent.memory not in declared):
-        fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
+    if agent.messages and (declared is None or agent.messages not in declared):
+        fields[agent.messages] = (agent.messages, Annotated[list[Message], extend], field(default_factory=list))
     if ANSWER in known:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
@@ -313,7 +313,7 @@ def asked(
     from graphengine.agents.chats import Turn  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
-        repair = f"leave {refused[0]} out: the run's id follows from chat=, and its memory goes on"
+        repair = f"leave {refused[0]} out: the run's id follows from chat=, and it goes on"
         raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
     return Turn(runner, agent, frozenset(resources), inputs, options)
 

@@ -230,7 +230,7 @@ def _may_replace(node: NodePlan, field: str) -> bool:
     writer, returns = node.writer, _returns(node)
     if field not in writer.fields:
         return False
-    if field in writer.also or (writer.memory is not None and writer.memory.field == field):
+    if field in writer.also or (writer.messages is not None and writer.messages.field == field):
         return True
     if writer.keys is None:
         whole = [target for target, source in writer.parts if source is None and target.key is None]

@@ -383,9 +383,9 @@ class Binder:
             return None
         given = options.fallback
         if isinstance(given, HasBody) and given.__body__().kind == "agent":
-            if getattr(given.__body__(), "memory", ""):
-                text = f"the fallback {given.__body__().name} has a memory, which its node would not record"
-                self.report("bad_memory", f"{where}, fallback", text, "remove it: agent.but(memory='')")
+            if getattr(given.__body__(), "messages", ""):
+                text = f"the fallback {given.__body__().name} keeps its messages, which its node would not record"
+                self.report("bad_messages", f"{where}, fallback", text, "remove it: agent.but(messages='')")
             return Fallback(call=self.call(given.__body__(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"{type(given).__name__}(…) cannot be a fallback"
@@ -425,11 +425,11 @@ class Binder:
         if each is not None:
             for name in sorted(writer.fields if writes is not None else ()):
                 self._takes_items(name, writer, where, each.sources[0][0])
-        memory, also = (
-            self._memory(where, calls, each=each is not None),
+        messages, also = (
+            self._messages(where, calls, each=each is not None),
             self._also(where, calls, each=each is not None),
         )
-        return replace(writer, memory=memory, also=also) if memory is not None or also else writer
+        return replace(writer, messages=messages, also=also) if messages is not None or also else writer
 
     def _also(self, where: str, calls: Sequence[Call], *, each: bool) -> frozenset[str]:
         """Return the fields that tools of the agents of a node write."""
@@ -447,15 +447,15 @@ class Binder:
                 self.report("bad_each", place, text, f"give {name} a reducer")
         return frozenset(found)
 
-    def _memory(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
+    def _messages(self, where: str, calls: Sequence[Call], *, each: bool) -> Target | None:
         """Return the field that stores the conversation of a node's agent. It appends if the field allows that."""
-        names = sorted({name for call in calls if (name := getattr(call.body, "memory", ""))})
+        names = sorted({name for call in calls if (name := getattr(call.body, "messages", ""))})
         if len(names) > 1:
-            text = f"its agents have different memories: {' and '.join(names)}"
-            self.report("bad_memory", where, text, "give the agents of one node the same memory")
+            text = f"its agents keep their messages in different fields: {' and '.join(names)}"
+            self.report("bad_messages", where, text, "give the agents of one node the same field")
         if not names or any(code == "bad_path" for call in calls for code, *_ in call.body.problems()):
             return None
-        target = self.target(names[0], f"{where}, memory")
+        target = self.target(names[0], f"{where}, messages")
         found = self.state.fields.get(target.field)
         if found is None:
             return None
@@ -465,18 +465,18 @@ class Binder:
         messages = getattr(calls[0].body, "message_type", Any)
         if not any(_item_of(kind) in (messages, Any) for kind in kinds):
             wanted = "dict[str, list[Message]]" if target.key is not None else "Annotated[list[Message], extend]"
-            text = f"memory={names[0]!r} names a field of type {type_name(found.info.annotation)}"
-            self.report("bad_memory", where, text, f"change its type to {wanted}")
+            text = f"messages={names[0]!r} names a field of type {type_name(found.info.annotation)}"
+            self.report("bad_messages", where, text, f"change its type to {wanted}")
         adds = found.operation == "extend" if target.key is None else found.grows
         if found.operation == "append" or (each and not adds):
-            text = f"memory={names[0]!r} gets several messages at once, which the field cannot append"
+            text = f"messages={names[0]!r} gets several messages at once, which the field cannot append"
             plain = "make the field dict[str, list[Message]], without constraints on the dict or its lists"
             self.report(
-                "bad_memory", where, text, plain if target.key is not None else "give the field the reducer extend"
+                "bad_messages", where, text, plain if target.key is not None else "give the field the reducer extend"
             )
         if found.secret and (each or target.key is not None):
             text = f"{target.field!r} is secret, but a single key or item is recorded unencrypted"
-            self.report("secret_field", where, text, "use a separate field, written as a whole, as the memory")
+            self.report("secret_field", where, text, "use a separate field, written as a whole, for the messages")
         return replace(target, adds=adds)
 
     def _takes_items(self, name: str, writer: Writer, where: str, item: str) -> None:

@@ -173,13 +173,13 @@ class Writer:
     Attributes:
         parts: Targets with the part of the result that each gets: a path below it, a function of it, or None for all.
         keys: The fields that the result's keys may name, if it is written that way.
-        memory: Where the conversation is kept.
+        messages: Where the conversation is kept.
         also: The fields that a visit may write besides its result.
     """
 
     parts: tuple[tuple[Target, Reading | Injected | None], ...] = ()
     keys: frozenset[str] | None = None
-    memory: Target | None = None
+    messages: Target | None = None
     also: frozenset[str] = frozenset()
 
     def updates(self, result: object, view: View, node: str, ending: object = None) -> Updates:
@@ -190,9 +190,9 @@ class Writer:
         """
         if type(result) is Remembered:
             updates = [*result.also, *self.updates(result.value, view, node, ending)]
-            if self.memory is not None:
-                messages = result.said if self.memory.adds else [*result.before, *result.said]
-                updates.append(self.memory.update(list(messages), view))
+            if self.messages is not None:
+                messages = result.said if self.messages.adds else [*result.before, *result.said]
+                updates.append(self.messages.update(list(messages), view))
             return updates
         if self.keys is not None:
             return self._by_keys(result, view, node)
@@ -248,8 +248,8 @@ class Writer:
     def places(self) -> Mapping[str, bool]:
         """Every field, or key of a field, that it may write, as `field` or `field[key]`; True if it only adds there."""
         found = dict.fromkeys(sorted(self.keys or ()) or [target.place for target, _ in self.parts], False)
-        if self.memory is not None:
-            found.setdefault(self.memory.place, self.memory.adds)
+        if self.messages is not None:
+            found.setdefault(self.messages.place, self.messages.adds)
         return found | dict.fromkeys(self.also, False)
 
     @property
@@ -263,7 +263,7 @@ class Writer:
     @property
     def fields(self) -> frozenset[str]:
         """Every field that it may write."""
-        kept = () if self.memory is None else (self.memory.field,)
+        kept = () if self.messages is None else (self.messages.field,)
         written = self.keys if self.keys is not None else (t.field for t, _ in self.parts)
         return frozenset((*written, *kept, *self.also))
 

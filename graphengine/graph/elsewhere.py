@@ -56,6 +56,7 @@ _SIMILAR: Final[Mapping[str, str]] = {
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
     "default": "otherwise='node'",
     **dict.fromkeys(("delay", "delay_seconds"), "initial_seconds=…"),
+    **dict.fromkeys(("memory", "message_history"), "messages='field', or a Memory in resources= of the graph"),
     "limits": "limits=… of the Graph, or of Runner.start",
     "steps": "visits=…",
     "max_steps": "limits=Limits(visits=…)",

@@ -68,7 +68,8 @@ class Settings:
         verbosity: How long answers are: `low`, `medium` or `high`. Only OpenAI.
         parallel_tool_calls: False for at most one call of a tool in each turn.
         cache: Whether the provider should cache what calls share: with True instructions and tools, and the
-            conversation of an agent with tools or a memory, which sends it again; with "conversation" always that too.
+            conversation of an agent with tools or earlier messages, which sends it again; with "conversation"
+            always that too.
             Of parallel calls with the same beginning, the first goes alone, since it writes what the others read.
         service_tier: The provider's class of service, as `flex`. The cost of a call served in another class than the
             standard one is unknown unless the model has a price of its own.

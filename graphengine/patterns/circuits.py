@@ -1,8 +1,8 @@
 """Circuit breaker: after several failures in a row a call is skipped for a while, and a fallback answers.
 
-One visit of the graph is one call. The breaker's memory is its state field `circuit`: a surrounding graph that calls
-again passes it in and takes it back, so that it is recorded, resumed and branched like all state. For models, `Router`
-does the same for all calls of a process.
+One visit of the graph is one call. What the breaker counts is in its state field `circuit`: a surrounding graph that
+calls again passes it in and takes it back, so that it is recorded, resumed and branched like all state. For models,
+`Router` does the same for all calls of a process.
 """
 
 from typing import Annotated
@@ -17,7 +17,7 @@ from graphengine.patterns.parts import part
 
 
 class Circuit(BaseModel):
-    """The breaker's memory.
+    """What the breaker counts.
 
     Attributes:
         failures: The number of consecutive failures.
@@ -32,7 +32,7 @@ class Guarded(BaseModel):
     """The breaker's fields; subclasses add those of the call.
 
     Attributes:
-        circuit: The breaker's memory.
+        circuit: What the breaker counts.
         let_through: Whether this call is allowed.
         errors: The failures of calls.
     """

@@ -376,7 +376,7 @@ class Context:
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
     ) -> Sequence[PastRun]:
-        """Return earlier finished runs of a graph, newest first: memory across runs. The returned runs are recorded.
+        """Return earlier finished runs of a graph, newest first. The returned runs are recorded.
 
         Args:
             graph: The graph, or its name.

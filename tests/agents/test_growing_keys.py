@@ -26,7 +26,9 @@ async def test_a_list_that_a_node_received_does_not_grow() -> None:
     graph = Graph("keeping", Talk)
     graph.add_node("keep", keep, inputs={"mine": "memories[a]"}, thread=False)
     for name in ("a", "b"):
-        graph.add_node(name, Agent(name, prompt="go", memory=f"memories[{name}]", by_rules=lambda: "."), writes="draft")
+        graph.add_node(
+            name, Agent(name, prompt="go", messages=f"memories[{name}]", by_rules=lambda: "."), writes="draft"
+        )
     graph.add_path(START, "keep", "a", "b")
     graph.add_edge("b", END, when=iterations("b") >= 3)
     graph.add_edge("b", "keep")
@@ -56,7 +58,7 @@ async def test_a_replay_knows_an_agents_messages_besides_its_result() -> None:
         memories: dict[str, list[Message]] = {}
 
     graph = Graph("parts", Talk)
-    agent = Agent("a", prompt="go", output=Answer, memory="memories[a]", by_rules=lambda: Answer(text="x", score=3))
+    agent = Agent("a", prompt="go", output=Answer, messages="memories[a]", by_rules=lambda: Answer(text="x", score=3))
     graph.add_node("ask", agent, writes={"whole": ".", "score": "score"})
     graph.add_path(START, "ask", END)
     run = await recorded(graph)

@@ -57,8 +57,8 @@ async def test_equal_concurrent_calls_stay_separate() -> None:
 async def test_agents_remember_each_under_a_key() -> None:
     """Agents remember each conversation under its key in a dict."""
     graph = Graph("g", Work)
-    graph.add_node("one", Agent("writer", prompt="{task}", memory="memories[writer]"), writes="draft")
-    graph.add_node("two", Agent("critic", prompt="{task}", memory="memories[critic]"), writes="other")
+    graph.add_node("one", Agent("writer", prompt="{task}", messages="memories[writer]"), writes="draft")
+    graph.add_node("two", Agent("critic", prompt="{task}", messages="memories[critic]"), writes="other")
     graph.add_path(START, "one", "two")
     graph.add_edge("two", END, when=iterations("two") >= 2)
     graph.add_edge("two", "one")
@@ -74,7 +74,7 @@ async def test_a_summary_replaces_the_older_part_of_a_memory() -> None:
     cheap = ScriptedModel(lambda request: "they spoke of rhymes")
     long = "word " * 400
     window = Window(600, keep=2, model=cheap)
-    agent = Agent("writer", prompt="{task}", memory="messages", window=window)
+    agent = Agent("writer", prompt="{task}", messages="messages", window=window)
     graph = repeated(Work, agent, "draft", iterations("write") >= 4, node="write")
     model = ScriptedModel([f"{number} {long}" for number in range(4)])
     async with Runner(models={"writer": model}) as runner:

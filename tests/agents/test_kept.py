@@ -230,7 +230,7 @@ async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_
         model = ScriptedModel(
             lambda request, turns=turns: paid("x" * 500, ADD) if len(request.messages) < 2 * turns else paid("done")
         )
-        agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=300, memory="messages")
+        agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=300, messages="messages")
         database = tmp_path / f"{turns}.db"
         async with Runner(database) as runner:
             run = runner.start(one(agent))

@@ -177,7 +177,7 @@ class TestRecords:
     async def test_a_store_keeps_a_picture_once(self, tmp_path: Path) -> None:
         """A picture in the state, in a memory, or in several runs is stored once; the log grows by a reference."""
         large = Media(data=b"\x89PNG\r\n\x1a\n" + os.urandom(MEGABYTE))
-        agent = Agent("eye", prompt="{task} {picture}", memory="messages")
+        agent = Agent("eye", prompt="{task} {picture}", messages="messages")
         graph = graph_of(agent)
         model = ScriptedModel(lambda request: "A boat.")
         async with Runner(tmp_path / "runs.db", models={"eye": model}) as runner:
@@ -191,7 +191,7 @@ class TestRecords:
 
     async def test_a_window_counts_pictures(self) -> None:
         """A few of them fill it, however short the texts are."""
-        agent = Agent("eye", prompt="{task} {picture}", memory="messages", window=Window(2000, keep=1))
+        agent = Agent("eye", prompt="{task} {picture}", messages="messages", window=Window(2000, keep=1))
         model = ScriptedModel(["one", "summary", "two"])
         answer = await agent.but(model=model).answer(task="a", picture=PHOTO)
         await agent.but(model=model).answer(task="b", picture=PHOTO, messages=answer.messages)

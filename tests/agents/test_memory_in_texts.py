@@ -30,7 +30,7 @@ def test_an_agents_functions_and_texts_read_its_memory(texts: dict[str, Any], qu
     """A function of it got no argument, and a text nothing in its place."""
     model = ScriptedModel(["yes"])
     graph = Graph("talk", Talk)
-    graph.add_node("say", Agent("say", model=model, memory="messages", **texts), writes="said")
+    graph.add_node("say", Agent("say", model=model, messages="messages", **texts), writes="said")
     graph.add_path(START, "say", END)
     assert not graph.check()
     assert graph.run_sync(Talk()).state.said == "yes"

@@ -81,7 +81,7 @@ async def test_lone_surrogates_break_nothing(tmp_path: Path) -> None:
     first = replace(paid(HALF), calls=wanted, why=HALF, model=HALF, native=native)
     model = Says(first, paid(HALF), paid(f"{HALF}!"))
     agent = Agent(
-        "writer", system=HALF, prompt=prompt, tools=[shout, fail], check=check, memory="messages", model=model
+        "writer", system=HALF, prompt=prompt, tools=[shout, fail], check=check, messages="messages", model=model
     )
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(one(agent.but(model=model)))

@@ -153,7 +153,7 @@ async def test_a_handoff_takes_the_chosen_history() -> None:
         Message(role="user", text="My bill is wrong."), answer("", calls="1"), result("1", "customer 7"),
         answer("Billing will look at it."),
     ]  # fmt: skip
-    billing = Agent("billing", prompt="Take over.", memory="messages", history=without_tools)
+    billing = Agent("billing", prompt="Take over.", messages="messages", history=without_tools)
     model = ScriptedModel(["It is repaid."])
     reply = await billing.but(model=model).answer(messages=said)
     assert texts(list(model.requests[0].messages)) == ["My bill is wrong.", "Billing will look at it.", "Take over."]

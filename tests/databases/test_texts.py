@@ -265,7 +265,7 @@ def test_bodies_share_what_they_repeat() -> None:
 
 async def test_a_conversation_over_many_runs_is_stored_about_once(tmp_path: Path) -> None:
     """Each turn is a run that begins with all that was said: the database grows with what is new."""
-    chatty = Agent("chatty", memory="messages", by_rules=lambda question: question.upper())
+    chatty = Agent("chatty", messages="messages", by_rules=lambda question: question.upper())
     rng = random.Random(7)  # noqa: S311 - of a test
     said = ["".join(rng.choices("abcdefgh ", k=2000)) for _ in range(80)]
     path = tmp_path / "talk.db"

@@ -289,12 +289,12 @@ def made_memory() -> Graph[Talk]:
         return verse[:3]
 
     graph = Graph("memory", Talk)
-    poet = Agent("poet", prompt="{topic}", memory="memories[poet]", by_rules=rhyme)
-    critic = Agent("critic", prompt="{verse}", memory="memories[critic]", by_rules=judge)
+    poet = Agent("poet", prompt="{topic}", messages="memories[poet]", by_rules=rhyme)
+    critic = Agent("critic", prompt="{verse}", messages="memories[critic]", by_rules=judge)
     graph.add_node("write", poet, writes="verse")
     graph.add_node("judge", critic, writes="verdict")
-    graph.add_node("once", poet.but(memory="memories[both]"), writes="verse")
-    graph.add_node("more", critic.but(memory="memories[both]"), writes="verdict")
+    graph.add_node("once", poet.but(messages="memories[both]"), writes="verse")
+    graph.add_node("more", critic.but(messages="memories[both]"), writes="verdict")
     graph.add_node("end")
     graph.add_path(START, "write", "judge")
     graph.add_edge("judge", "write", when=iterations("judge") < 2)

@@ -155,7 +155,7 @@ def publish(text: str, idempotency_key: str) -> str:
 clerk: Final = Agent("clerk", prompt="Look up {topic}.", tools=[look_up])
 editor: Final = Agent("editor", prompt="Publish {topic}.", tools=[publish])
 counter: Final = Agent("counter", prompt="Count {item}.", batch=True)
-friend: Final = Agent("friend", prompt="{said}", memory="messages")
+friend: Final = Agent("friend", prompt="{said}", messages="messages")
 
 
 async def turns(ctx: Context, topic: str) -> str:

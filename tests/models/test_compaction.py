@@ -17,7 +17,7 @@ async def test_a_window_is_used_where_the_provider_cannot_compact() -> None:
     memory = [Message(role="user", text="word " * 200), Message(role="assistant", text="yes")]
     for most, models in ((60, ["native"]), (40, ["summary", "turn"])):
         model = Native(["in short", "done"] if len(models) > 1 else ["done"])
-        agent = Agent("chat", model=model, prompt="go", memory="messages", window=Window(most, keep=1, native=True))
+        agent = Agent("chat", model=model, prompt="go", messages="messages", window=Window(most, keep=1, native=True))
         assert await agent.run(messages=memory) == "done"
         assert [request.compact_from for request in model.requests][-1] == (None if len(models) > 1 else 60)
         assert len(model.requests) == len(models)

@@ -125,7 +125,7 @@ async def test_types_of_agents() -> None:
         guards=[guard(str.strip, on="input")],
         window=Window(1000, keep=2, model="rules"),
         settings=Settings(effort="low", cache=True),
-        memory="messages",
+        messages="messages",
     )
     assert_type(planner, Agent[list[Review]])
     answer = await planner.answer(task="abc")

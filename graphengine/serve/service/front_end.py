@@ -77,9 +77,9 @@ class Thread:
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
         """Return the state as front ends are shown it, without what agents remember: these are the texts."""
         fields = self._plan.state.fields
-        memory = {name for name, each in fields.items() if _is_memory(each.info.annotation)}
+        conversation = {name for name, each in fields.items() if _is_conversation(each.info.annotation)}
         values: Mapping[str, Any] = hidden(
-            plain({name: value for name, value in snapshot.root.values.items() if name not in memory})
+            plain({name: value for name, value in snapshot.root.values.items() if name not in conversation})
         )
         return values
 
@@ -258,7 +258,7 @@ def check_text(where: str, others: Sequence[str]) -> None:
         raise InputError(f"the message has a part {others[0]!r}, and only text can be sent", where=where, repair=repair)
 
 
-def _is_memory(annotation: object) -> bool:
+def _is_conversation(annotation: object) -> bool:
     """Return whether a field keeps the messages of an agent."""
     return get_origin(annotation) is list and get_args(annotation) == (Remembered,)
 

@@ -419,8 +419,8 @@ class OpenAiDoor:
         if after is not None:
             run_id = caller().derived_id("thread", model.name, said.conversation, digest(after))
             place |= {"after": after} if compiled(model.graph).carry_over is not None else {}
-        elif model.memory is not None:
-            state[model.memory] = list(said.before)
+        elif model.messages is not None:
+            state[model.messages] = list(said.before)
         if model.field is not None:
             state[model.field] = said.text
         message = said.text if model.field is None else None

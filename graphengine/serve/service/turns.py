@@ -85,14 +85,14 @@ class TextGraph:
         name: Its name.
         graph: The graph.
         field: The field that the text sets; None if a run begins without it, and waits for it.
-        memory: The field with an agent's messages, if there is one.
+        messages: The field with an agent's messages, if there is one.
         speakers: The nodes whose live text is the reply.
     """
 
     name: str
     graph: Graph[Any]
     field: str | None
-    memory: str | None
+    messages: str | None
     speakers: frozenset[str]
 
 
@@ -112,12 +112,12 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
         return None
     if len(required) > 1:
         return None
-    memory = next((each for each, info in fields.items() if info.annotation == list[Message]), None)
+    messages = next((each for each, info in fields.items() if info.annotation == list[Message]), None)
     path = plan.result.path if plan.result is not None else None
     speakers = set(plan.nodes) if plan.result is None else set[str]()
     if path is not None and str in (kind := fields[path.root].annotation, *get_args(kind)):
         speakers = {each for each, node in plan.nodes.items() if path.root in node.writer.fields}
-    return TextGraph(name, graph, next(iter(required), None), memory, frozenset(speakers))
+    return TextGraph(name, graph, next(iter(required), None), messages, frozenset(speakers))
 
 
 class Results(dict[str, object]):

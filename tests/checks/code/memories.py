@@ -26,7 +26,7 @@ class State(BaseModel):
 
 
 def remembering(memory):
-    return Agent("agent", prompt="go", memory=memory)
+    return Agent("agent", prompt="go", messages=memory)
 
 
 def arms(a, b, writes="b"):

@@ -18,7 +18,7 @@ ALL.add_path(START, "pick", "fall", "graph", "each", END)
 
 
 def remembers(name, prompt="{task}"):
-    return Agent(name, prompt=prompt, memory="messages")
+    return Agent(name, prompt=prompt, messages="messages")
 
 
 ARMS = Graph("g", Work)

@@ -11,7 +11,7 @@ class State(BaseModel):
 
 
 def team(say: str) -> Agent:
-    return Agent("team", prompt="{task}", memory="memories[team]", by_rules=lambda: say)
+    return Agent("team", prompt="{task}", messages="memories[team]", by_rules=lambda: say)
 
 
 graph = Graph("memory", State)

@@ -46,7 +46,7 @@ def check(answer, limit, least=1):
     assert least <= limit, answer
 
 
-CRITIC = Agent("critic", system="In {style.name}.", prompt="Ask: {question}", check=check, memory="before")
+CRITIC = Agent("critic", system="In {style.name}.", prompt="Ask: {question}", check=check, messages="before")
 ECHO = Agent("echo", by_rules=lambda word: word)
 LOUD = Agent("loud", prompt="Say {word}.", by_rules=lambda word, mark="!": word.upper() + mark)
 
@@ -65,5 +65,5 @@ def price(db: dict[str, int], item: str) -> int:
 
 
 SHOP = Agent("shop", prompt="{question}", tools=[price], check=lambda answer, db: str(db["pump"]) in answer or 1 / 0)
-CHAT = Agent("chat", prompt="{question}", memory="messages")
+CHAT = Agent("chat", prompt="{question}", messages="messages")
 LABELLER = Agent("labeller", prompt="Sort {tags}.", by_rules=lambda tags: tags[-1])

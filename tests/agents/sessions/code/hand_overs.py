@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.kit.given import runner
 
 BILLING = Agent("billing", system="You know all invoices. Be brief.", hand_to=["desk"])
-REPAIR = Agent("repair shop", system="You repair lamps.", history=without_tools, memory="messages")
+REPAIR = Agent("repair shop", system="You repair lamps.", history=without_tools, messages="messages")
 DESK = Agent("desk", system="You greet.", hand_to=[BILLING, REPAIR])
 ROUND = Agent("desk", hand_to=[Agent("other", hand_to=["desk"])])
 
