@@ -158,7 +158,7 @@ class StateType(Generic[S]):
                 repair="pass values that JSON can carry and that validate again when read",
             ) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
+            raise self._misfit(why(error), where) from error
         if not is_same(instance.__pydantic_private__, back.__pydantic_private__):
             raise InputError("the state's private attributes are not recorded", where=where, repair="make them fields")
         return Initial(records, typed, named, len(body))
@@ -205,7 +205,7 @@ class StateType(Generic[S]):
                 values[name], typed[name] = field.record(getattr(instance, name), view)
             except (NotRecordable, AttributeError) as error:
                 problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
-                raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from None
+                raise self._misfit(problem, where) from None
         return Initial(values, typed, named, view.update_bytes)
 
     def _validated(self, given: object, where: str) -> BaseModel:
@@ -222,10 +222,12 @@ class StateType(Generic[S]):
             made = self.model.model_validate(plain, by_name=True, by_alias=True)
             return made if plain is given else restored(made, given)
         except ValidationError as error:
-            problem = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error
-            message = f"the state does not fit {self.model.__name__}: {problem}"
-            raise InputError(message, where=where, repair=self._give(error)) from cause
+            raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
+
+    def _misfit(self, problem: str, where: str, repair: str = "") -> InputError:
+        repair = repair or f"give values that the fields of {self.model.__name__} take"
+        return InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where, repair=repair)
 
     def _give(self, error: ValidationError) -> str:
         """Return the repair for missing fields: give them, or let the state begin without them; "" if none is."""
@@ -292,9 +294,8 @@ class StateType(Generic[S]):
         try:
             made = self.model.__pydantic_validator__.validate_python(values, by_name=True, by_alias=False)
         except ValidationError as error:
-            message = explain(error, hide=bool(self.secrets))
-            cause = None if self.secrets else error
-            raise InvalidUpdate(message, where=f"state {self.model.__name__}") from cause
+            cause, where = None if self.secrets else error, f"state {self.model.__name__}"
+            raise InvalidUpdate(explain(error, hide=bool(self.secrets)), where=where) from cause
         ops: list[Op] = []
         typed: list[object] = []
         for name, field in self.fields.items():

@@ -288,7 +288,8 @@ class _Alone:
             self.returned = found
             step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), AnswerRecord(record)))
             if isinstance(step.data, Refused):
-                raise InputError(f"{found!r} is not a valid answer: {step.data.message}", where=f"wait {name}")
+                text, repair = f"{found!r} is not a valid answer: {step.data.message}", "give one of its type"
+                raise InputError(text, where=f"wait {name}", repair=repair)
             return step
         return None
 

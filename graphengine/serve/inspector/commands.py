@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from starlette.datastructures import QueryParams
 
 from graphengine.kernel import InputError, ask_anew, lives_of, status_of
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.selection import newest
 from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import Query, flag_of, text_of, texts_of
@@ -125,7 +126,7 @@ class Commands:
 
         action, dry_run, where = text_of(body, "action"), flag_of(body, "dry_run"), body.get("where")
         if action not in ACTIONS:
-            raise InputError(f"there is no action {action!r}", where="action")
+            raise InputError(f"there is no action {action!r}", where="action", repair=did_you_mean(action, ACTIONS))
         if isinstance(where, dict):
             if (unknown := sorted(where.keys() - _FILTERS)) or body.get("ids"):
                 repair = f"where has some of {', '.join(sorted(_FILTERS))}; or give ids alone"

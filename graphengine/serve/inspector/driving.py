@@ -191,7 +191,8 @@ class Driver:
         graph = self.graph(info.graph).graph
         tags, texts = texts_of(body, "tags"), _object(body, "instructions")
         if not all(isinstance(text, str) for text in texts.values()):
-            raise InputError("instructions must be texts by agent", where="instructions")
+            repair = 'give {"AGENT": "its text"}'
+            raise InputError("instructions must be texts by agent", where="instructions", repair=repair)
         return await self._begun(
             self.runner.branch(
                 info.id,
@@ -226,10 +227,11 @@ class Driver:
     async def _branching(self, body: Mapping[str, Any]) -> tuple[RunInfo, int, Mapping[str, Any], str | None]:
         info, at = await self._reader.info(text_of(body, "id")), body.get("at")
         if not isinstance(at, int) or isinstance(at, bool) or not 1 <= at <= info.seq:
-            raise InputError(f"at must be a step of the run, 1 to {info.seq}", where="at")
+            text = f"at must be a step of the run, 1 to {info.seq}"
+            raise InputError(text, where="at", repair=f"graphengine show {info.id} has its steps")
         path = body.get("path", "")
         if not isinstance(path, str):
-            raise InputError("path must be a text", where="path")
+            raise InputError("path must be a text", where="path", repair="leave it out for the state of the run itself")
         update = _object(body, "update")
         return info, at, update, path if update else None
 
@@ -323,7 +325,7 @@ class _Unkept:
     def step(self) -> Step:
         """The step of the run that was begun."""
         if self._step is None:
-            raise BadQuery("the branch has no first step", where="branch")
+            raise BadQuery("the branch has no first step", where="branch", repair="send the request again")
         return self._step
 
     async def open(self) -> None:
@@ -342,7 +344,7 @@ class _Unkept:
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = body.get(name, {})
     if not isinstance(found, dict):
-        raise InputError(f"{name} must be a JSON object", where=name)
+        raise InputError(f"{name} must be a JSON object", where=name, repair="leave it out, or give values by name")
     return found
 
 

@@ -42,21 +42,21 @@ class Query:
         """Return all texts of this name."""
         found = self._given.getlist(name)
         if any(len(text) > _LENGTH for text in found):
-            raise BadQuery(f"{name} has more than {_LENGTH} characters", where=name)
+            raise BadQuery(f"{name} has more than {_LENGTH} characters", where=name, repair="give a shorter text")
         return found
 
     def id(self, name: str = "id") -> str:
         """Return the id of a run."""
         found = self.text(name)
         if found is None:
-            raise BadQuery(f"{name} is missing", where=name)
+            raise BadQuery(f"{name} is missing", where=name, repair=f"add {name}=… to the address")
         return found
 
     def seq(self, name: str) -> int | None:
         """Return a step's number; None if there is none."""
         found = self.number(name)
         if found is not None and not 0 <= found < _SEQ:
-            raise BadQuery(f"{name} is not the number of a step", where=name)
+            raise BadQuery(f"{name} is not the number of a step", where=name, repair="give a whole number from 0")
         return None if found is None else int(found)
 
     def number(self, name: str) -> float | None:
@@ -66,14 +66,15 @@ class Query:
         except ValueError:
             found = float("nan")
         if found is not None and not abs(found) < float("inf"):
-            raise BadQuery(f"{name} is not a number", where=name)
+            raise BadQuery(f"{name} is not a number", where=name, repair=f"leave {name} out, or give a number")
         return found
 
     def one_of(self, name: str, words: Sequence[str]) -> str | None:
         """Return one of these words; None if there is none."""
         found = self._given.get(name) or None
         if found is not None and found not in words:
-            raise BadQuery(f"{name} must be one of {', '.join(words)}", where=name)
+            text = f"{name} must be one of {', '.join(words)}"
+            raise BadQuery(text, where=name, repair=f"leave {name} out, or give one of these")
         return found
 
 
@@ -85,7 +86,8 @@ def text_of(body: Mapping[str, Any], name: str) -> str:
     """
     found = body.get(name)
     if not isinstance(found, str) or not 0 < len(found) <= _LENGTH:
-        raise InputError(f"{name} must be a text of 1 to {_LENGTH} characters", where=name)
+        repair = f'give {{"{name}": "a text"}} in the body'
+        raise InputError(f"{name} must be a text of 1 to {_LENGTH} characters", where=name, repair=repair)
     return found
 
 
@@ -97,7 +99,7 @@ def flag_of(body: Mapping[str, Any], name: str) -> bool:
     """
     found = body.get(name, False)
     if not isinstance(found, bool):
-        raise InputError(f"{name} must be true or false", where=name)
+        raise InputError(f"{name} must be true or false", where=name, repair="leave it out for false")
     return found
 
 
@@ -109,7 +111,8 @@ def texts_of(body: Mapping[str, Any], name: str, most: int = _TAGS) -> list[str]
     """
     found = body.get(name, [])
     if not isinstance(found, list) or len(found) > most:
-        raise InputError(f"{name} must be a list of at most {most} texts", where=name)
+        repair = "give the others in another request" if isinstance(found, list) else "leave it out for none"
+        raise InputError(f"{name} must be a list of at most {most} texts", where=name, repair=repair)
     return [text_of({name: each}, name) for each in found]
 
 

@@ -245,7 +245,7 @@ def _writing(act: _Write) -> Route:
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
-            raise InputError("the body is not a JSON object", where="body")
+            raise InputError("the body is not a JSON object", where="body", repair="send values by name: {…}")
         return json_answer(await act(body) or {})
 
     return _route(f"/api/{act.__name__}", answer, _RIGHTS[act.__name__], "POST")

@@ -313,7 +313,7 @@ class Views:
         info, seq = await self.store.info(query.id()), query.seq("seq") or 0
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
-            raise BadQuery(f"run {info.id} has no step {seq}", where="seq")
+            raise BadQuery(f"run {info.id} has no step {seq}", where="seq", repair=f"give 1 to {len(book.rows)}")
         entry = book.visits.entries[seq - 1]
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
         states = States([entry.step], before)
@@ -414,7 +414,8 @@ class Views:
         name = query.id("graph")
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest and name not in self.graphs:
-            raise BadQuery(f"there is no run of graph {name!r}", where="graph")
+            text, repair = f"there is no run of graph {name!r}", "the page of the runs lists the graphs"
+            raise BadQuery(text, where="graph", repair=repair)
         fingerprint = newest[0].fingerprint if newest else self.graphs[name]
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
         edges, visits = Counter[int](), Counter[int]()

@@ -27,7 +27,9 @@ async def request(  # noqa: PLR0913 - the parts of a request
     client = given.pop("client", "127.0.0.1")
     machine = None if client == "none" else (client, 1)
     is_enough = partial(_has, until) if until else None
-    return await exchanges.request(app, method, path, body, given, until=is_enough, client=machine)
+    answer = await exchanges.request(app, method, path, body, given, until=is_enough, client=machine)
+    assert answer.status != 422 or answer.json["error"]["repair"], answer.text
+    return answer
 
 
 def _has(word: str, text: str) -> bool:

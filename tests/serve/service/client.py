@@ -100,6 +100,7 @@ class Service:
         """Check that an answer is what the description says."""
         listed = "Runs" if "runs" in answer else "RunNow"
         self.check("Failed" if status >= 400 else "Health" if path == "/health" else listed, answer)
+        assert status != 422 or answer["error"]["repair"], answer
 
     def check(self, name: str, document: object) -> None:
         """Check that a document fits a component of the description."""
