@@ -364,11 +364,7 @@ class Binder:
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
         """Return the annotation of the items of a list that is read."""
-        if reading.path is not None:
-            types, _ = type_at(self.state.fields[reading.path.root].info.annotation, reading.path)
-        else:
-            types = members(returns_of(reading))
-        kinds = [kind for kind in types if kind is not type(None) and kind is not None]
+        kinds = [kind for kind in types_read(reading, self.state) if kind is not type(None) and kind is not None]
         items = [_item_of(kind) for kind in kinds]
         found = [item for item in items if item is not None]
         if kinds and not found:
@@ -658,9 +654,12 @@ def _item_of(kind: object) -> object | None:
     return arguments[0] if len(arguments) == 1 else Any
 
 
-def returns_of(reading: Reading) -> object:
-    """Return the return annotation of a reading by a function, Any if it has none."""
-    return reading.function.returns if reading.function is not None else Any
+def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
+    """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
+    if reading.path is None:
+        return members(reading.function.returns) if reading.function is not None else ()
+    field = state.fields.get(reading.path.root)
+    return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
 
 def _root(name: str) -> str:

@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
-from graphengine.compile.binding import Binder, returns_of
+from graphengine.compile.binding import Binder, types_read
 from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
 from graphengine.compile.state import state_of
@@ -42,7 +42,7 @@ from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped
-from graphengine.state.path import did_you_mean, is_path, members, nearest, type_at
+from graphengine.state.path import did_you_mean, is_path, members, nearest
 from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ class _Compiler:
             self._comparable(leaf, types_read(reading, self.binder.state), where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
-        types = types_read(reading, self.binder.state) if reading.path is not None else members(returns_of(reading))
+        types = types_read(reading, self.binder.state)
         if types and not any(is_number(kind) for kind in types):
             have = " | ".join(type_name(kind) for kind in types)
             text = f"plateau({reading.text!r}) needs a number, but gets {have}"
@@ -608,12 +608,6 @@ def _given(limits: object) -> LimitsRecord:
 
 def _on_failure(edge: AnyEdge) -> bool:
     return isinstance(edge, Edge) and edge.condition is not None and is_on_failure(edge.condition)
-
-
-def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
-    """Return the types of the value that is read, as declared by its field; empty if unknown."""
-    field = state.fields.get(reading.path.root) if reading.path is not None else None
-    return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
 
 
 def always(edge: AnyEdge) -> bool:

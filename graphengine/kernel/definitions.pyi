@@ -1,10 +1,10 @@
+from graphengine.compile.binding import types_read as types_read
 from graphengine.compile.checking import Checks as Checks
 from graphengine.compile.checking import Compiling as Compiling
 from graphengine.compile.checking import check_with as check_with
 from graphengine.compile.compiler import always as always
 from graphengine.compile.compiler import compiled as compiled
 from graphengine.compile.compiler import problems_of as problems_of
-from graphengine.compile.compiler import types_read as types_read
 from graphengine.compile.graph_spec import ends_of as ends_of
 from graphengine.compile.state import first_line as first_line
 from graphengine.engine.field_ops import held as held

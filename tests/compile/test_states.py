@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pytest
 from pydantic import (
@@ -272,19 +272,27 @@ def test_a_graph_is_the_same_in_each_process() -> None:
 
 
 def test_a_switch_with_both_cases_of_a_bool_needs_no_otherwise() -> None:
-    """A case that is missing is named."""
+    """A case that is missing is named, of a field as of a function that says what it returns."""
 
     class Judged(BaseModel):
         """A state with a field of two values."""
 
         is_good: bool = False
 
-    def problems(**cases: str) -> list[str]:
+    def opinion(state: Judged) -> Literal["good", "bad"] | None:
+        return "good" if state.is_good else "bad"
+
+    def problems(on: str | Callable[..., object], cases: list[object]) -> list[str]:
         graph = Graph("judged", Judged)
         graph.add_node("judge", lambda: True, writes="is_good")
         graph.add_edge(START, "judge")
-        graph.add_switch("judge", "is_good", {name == "yes": target for name, target in cases.items()})
+        graph.add_switch("judge", on, dict.fromkeys(cases, END))
         return [f"{problem.code}: {problem.message}" for problem in graph.check()]
 
-    assert not problems(yes=END, no=END)
-    assert problems(yes=END) == ["missing_case: no case for is_good == False"]
+    assert not problems("is_good", [True, False])
+    assert problems("is_good", [True]) == ["missing_case: no case for is_good == False"]
+    assert not problems(opinion, ["good", "bad", None])
+    assert problems(opinion, ["good", None]) == ["missing_case: no case for opinion == 'bad'"]
+    assert problems(opinion, ["good", "bad"]) == [
+        "missing_case: no case for opinion == None: the run would fail with no_way_out"
+    ]

@@ -415,9 +415,9 @@ WORK: Final = FunctionBody.of(work, thread=False)
 
 @dataclass(frozen=True)
 class Speaker:
-    """A node function with a memory."""
+    """A node function that keeps its messages."""
 
-    memory: str
+    messages: str
     message_type: type = int
 
     def __body__(self) -> Any:
