@@ -45,6 +45,7 @@ from graphengine.kernel.definitions import (
     is_path,
     is_state,
     nearest,
+    once_of,
     parse,
     type_at,
     type_name,
@@ -666,6 +667,10 @@ class AgentBody(Generic[T]):
             if getattr(each, "approve", False) or what:  # a server has it too
                 return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
         return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
+
+    def effects(self) -> Sequence[str]:
+        """Return the tools that must not be repeated."""
+        return [each.name for each in _parts_of(self.agent).kit if isinstance(each, Tool) and once_of(each.effect)]
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from graphengine.checks.fork_regions import breaches, region
 from graphengine.kernel import Problem
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from graphengine.checks.fork_regions import Fork
     from graphengine.checks.shape import MeantShape
     from graphengine.kernel.definitions import FieldType, NodePlan
+
+
+@runtime_checkable
+class KnowsEffects(Protocol):
+    """A body of which it is known what acts in it, such as an agent with tools."""
+
+    def effects(self) -> Sequence[str]:
+        """Return the names of what must not be repeated."""
+        ...
 
 
 def fork_problems(
@@ -38,10 +47,21 @@ def cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Itera
         if fork.need is None or fork.need >= len(fork.targets):
             continue
         inside = {name for arm in fork.targets for name in region(arm, fork.join, shape.out) & set(nodes)}
-        for name in sorted(name for name in inside if nodes[name].once is not None):
-            text = f"{name} can be cancelled while it acts: its join needs {fork.need} of {len(fork.targets)} arms"
+        for node, acts in [(nodes[name], acts) for name in sorted(inside) for acts in _effects(nodes[name], name)]:
+            text = f"{acts} can be cancelled while it acts: its join needs {fork.need} of {len(fork.targets)} arms"
             repair = "act after the join, or leave need= out; nobody is asked how a cancelled effect ended"
-            yield Problem("cancelled_effect", f"node {name}", text, repair, warning=True)
+            yield Problem("cancelled_effect", f"node {node.name}", text, repair, warning=True)
+
+
+def _effects(node: NodePlan, path: str) -> Iterator[str]:
+    """Yield what acts in a node and must not be repeated: itself, nodes of its graph, tools of its agent."""
+    if node.once is not None:
+        yield path
+    for call in node.calls:
+        if isinstance(call.body, KnowsEffects):
+            yield from (f"the tool {name} of {path}" for name in call.body.effects())
+        for name, inner in call.graph.nodes.items() if call.graph is not None else ():
+            yield from _effects(inner, f"{path}/{name}")
 
 
 def _conflicts(

@@ -2,7 +2,7 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph
+from graphengine import END, START, Agent, Graph, tool
 from graphengine.reducers import append
 from tests.kit.scenario import work
 
@@ -37,6 +37,28 @@ def race(need, effect):
         graph.add_edge(source, target)
     graph.add_fork("p", ["a", "b"], join="j", need=need)
     return graph
+
+
+def race_of(runnable):
+    graph = race(1, None)
+    graph.nodes = [each for each in graph.nodes if each.name != "a"]
+    graph.add_node("a", runnable, inputs={}, writes=())
+    return graph
+
+
+def pay(idempotency_key: str) -> None:
+    """Pay."""
+
+
+def paying():
+    graph = Graph("paying", State)
+    graph.add_node("agent", PAYER, writes=())
+    graph.add_node("pay", work, writes=(), effect="once")
+    graph.add_path(START, "agent", "pay", END)
+    return graph
+
+
+PAYER = Agent("payer", prompt="Pay.", tools=[tool(pay, effect="once")])
 
 
 def arms(*forks):
