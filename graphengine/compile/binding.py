@@ -265,7 +265,7 @@ class Binder:
         """Return the body of a runnable that is not a choice, None if its problem was reported."""
         if runnable is None:
             return FunctionBody.of(_nothing, thread=False, kind="pass")
-        is_uncalled = getattr(runnable, "__wrapped__", runnable) in (ask, choose)
+        is_uncalled = callable(runnable) and getattr(runnable, "__wrapped__", runnable) in (ask, choose)
         if is_uncalled or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
             self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")

@@ -559,9 +559,8 @@ def as_condition(given: object) -> Condition:
         raise DefinitionError(f"{name} itself is no condition", repair=f"call it: {name}(…)")
     if callable(given):
         return Function(Injected.of(given))
-    raise DefinitionError(
-        f"{given!r} is not a condition", repair="use value(…) >= …, failed(…), or a function of fields"
-    )
+    repair = "use value(…) >= …, failed(…), or a function of fields"
+    raise DefinitionError(f"{given!r} is not a condition", repair=repair)
 
 
 def exception_name(kind: type[BaseException]) -> str:

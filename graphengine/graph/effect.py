@@ -62,8 +62,7 @@ class Once:
 
     def __post_init__(self) -> None:
         if self.reconcile is not None and not callable(self.reconcile):
-            repair = "give a function of the call's arguments"
-            raise DefinitionError(f"Once(reconcile={self.reconcile!r})", where="effect", repair=repair)
+            raise DefinitionError(f"Once(reconcile={self.reconcile!r})", where="effect", repair="give a function")
         if self.unknown not in get_args(OnUnknown):
             raise DefinitionError(f"Once(unknown={self.unknown!r})", where="effect", repair="give 'ask' or 'fail'")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import MutatedInput
+from graphengine.errors import DefinitionError, MutatedInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +68,13 @@ class Injected:
 
         Which built-in types have a signature depends on the Python version, so their optional positional-only
         parameters (`bool(object=False, /)`) are ignored in all versions.
+
+        Raises:
+            DefinitionError: It cannot be called, as `value("score")` in place of the path `"score"`.
         """
+        if not callable(function):
+            text = f"{type(function).__name__} {function!s:.200} is not a function"
+            raise DefinitionError(text, repair="give a path such as 'score', or a function of fields")
         name = getattr(function, "__name__", type(function).__name__)
         try:
             signature = inspect.signature(function)
