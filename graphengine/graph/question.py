@@ -164,9 +164,11 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
         answers.record(default)
     if isinstance(facts, str):
         raise DefinitionError(f"ask(facts={facts!r}) is a text", repair=f"give a list: facts=[{facts!r}]")
-    for path in (*facts, proposed or "", was or ""):
+    for path in ("" if callable(question) else question, *facts, proposed or "", was or ""):
         if not isinstance(path, str):
-            raise DefinitionError(f"ask(…) shows {path!r}, which is not a text", repair="give paths in the state")
+            raise DefinitionError(
+                f"ask(…) shows {path!r}, which is not a text", repair="give a text, or paths in the state"
+            )
     return Ask(question, answers, timeout_seconds, default, tuple(facts), proposed, was)
 
 
