@@ -136,22 +136,24 @@ class BedrockModel(_CloudModel):
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
         """Read a stream through the SDK: it has the form of AWS, not that of server-sent events."""
-        client = await self._server.client()
-        from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now
-        from anthropic.types import Message, RawMessageStreamEvent  # noqa: PLC0415
+        async with self._server.connected() as client:
+            from anthropic import AsyncStream  # noqa: PLC0415 - loaded by now
+            from anthropic.types import Message, RawMessageStreamEvent  # noqa: PLC0415
 
-        kind: Any = AsyncStream[RawMessageStreamEvent]
-        body, options = {**sent, "stream": True}, {"headers": dict(named)}
-        with self._server.failing():
-            stream = await client.post(PATH, cast_to=Message, body=body, options=options, stream=True, stream_cls=kind)
-        async with stream:
-            while True:
-                with self._server.failing():
-                    event = await anext(stream, None)
-                    if event is None:
-                        return gathered.whole()
-                    read = event.to_dict(mode="json")
-                self._take(read, request, gathered)
+            kind: Any = AsyncStream[RawMessageStreamEvent]
+            body, options = {**sent, "stream": True}, {"headers": dict(named)}
+            with self._server.failing():
+                stream = await client.post(
+                    PATH, cast_to=Message, body=body, options=options, stream=True, stream_cls=kind
+                )
+            async with stream:
+                while True:
+                    with self._server.failing():
+                        event = await anext(stream, None)
+                        if event is None:
+                            return gathered.whole()
+                        read = event.to_dict(mode="json")
+                    self._take(read, request, gathered)
 
 
 class VertexModel(_CloudModel):

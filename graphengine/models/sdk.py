@@ -1,8 +1,8 @@
 """One provider's server, called through its SDK: the SDK, its clients, the key, the calls and their errors.
 
 An SDK is loaded on first use, in a thread (`load`). Its client is made there too, one for each model object and running
-event loop (`Clients`), with as many connections as its limiter allows calls. `Key` holds the API key and does not
-show it. `Server` makes the calls.
+event loop (`Clients`), and copied for many calls at once: each copy has connections of its own (`Pools`). `Key` holds
+the API key and does not show it. `Server` makes the calls.
 
 The SDK makes the call (connections, headers, its own errors), but does not read the answer: its classes accept any JSON
 unchecked, so their types promise what a local server may not keep, native content must be kept exactly as it arrived,
@@ -20,6 +20,7 @@ import json
 import os
 import re
 import threading
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -50,7 +51,7 @@ from graphengine.models.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import ModuleType, TracebackType
 
@@ -65,7 +66,14 @@ CALLS_AT_ONCE: Final = 100
 """The most calls that a limiter of these models has in flight if none is given; further calls wait."""
 
 KEPT_OPEN: Final = 100
-"""The most idle connections kept for later calls: at each call the pool asks the system about every idle one."""
+"""The most idle connections kept for later calls."""
+
+KEPT_SECONDS: Final = 30.0
+"""How long an idle connection is kept."""
+
+POOL: Final = 10
+"""The calls in flight with which a pool of connections is full: at each call it asks the system about every idle one,
+which for a hundred takes longer than the call."""
 
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
@@ -218,8 +226,65 @@ class Clients(Generic[C]):
             await client.close()
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _is_made(making: asyncio.Task[Any]) -> bool:
     return making.done() and not making.cancelled() and making.exception() is None
+
+
+class Pool:
+    """An SDK's client with connections of its own.
+
+    Attributes:
+        client: The client.
+        calls: How many calls are in flight.
+        left: When the last one ended, by the event loop's time.
+    """
+
+    __slots__ = ("calls", "client", "left")
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - of any SDK
+        self.client = client
+        self.calls, self.left = 0, 0.0
+
+
+class Pools:
+    """The clients of one event loop, each with a pool of connections. A call takes the first that is not full.
+
+    So few calls at once share few connections, and the last pools are used by bursts only.
+
+    Args:
+        first: The first client.
+        copy: Returns a copy of it with connections of its own, of which it keeps so many idle ones.
+    """
+
+    def __init__(self, first: Any, copy: Callable[[int], Any]) -> None:  # noqa: ANN401 - of any SDK
+        self._all, self._copy = [Pool(first)], copy
+
+    @property
+    def first(self) -> Any:  # noqa: ANN401 - as above
+        """The first client."""
+        return self._all[0].client
+
+    async def take(self) -> Pool:
+        """Return a pool for a call, which is in flight there from now on; close one that no call has used lately."""
+        last = self._all[-1]
+        if not last.calls and last is not self._all[0] and _now() - last.left > KEPT_SECONDS:
+            self._all.remove(last)
+            await last.client.close()
+        pool = next((each for each in self._all if each.calls < POOL), None)
+        if pool is None:
+            pool = Pool(self._copy(POOL if len(self._all) < KEPT_OPEN // POOL else 0))
+            self._all.append(pool)
+        pool.calls += 1
+        return pool
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for each in self._all:
+            await each.client.close()
 
 
 class Key:
@@ -411,7 +476,7 @@ class Server:
         self._timeout_seconds = float(timeout_seconds)
         self._new = make
         self._needs = needs
-        self._clients: Clients[Any] = Clients(self._made)
+        self._clients: Clients[Pools] = Clients(self._made)
         self._failing = tuple(_Failing(functools.partial(self._translated, began=began)) for began in (False, True))
 
     @property
@@ -422,11 +487,24 @@ class Server:
 
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
+        return (await self._pools()).first
+
+    async def _pools(self) -> Pools:
         check_allowed(self.model, self.address)
         self.key.value(self.model, self._needs)
         for module, extra in self._needs:
             await load(module, extra)
         return await self._clients.get()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Any]:
+        """Hold a client of the SDK for a call."""
+        pool = await (await self._pools()).take()
+        try:
+            yield pool.client
+        finally:
+            pool.calls -= 1
+            pool.left = _now()
 
     async def close(self) -> None:
         """Close the running event loop's connections."""
@@ -443,12 +521,13 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        client = await self.client()
-        import httpx2  # noqa: PLC0415 - loaded by now
+        async with self.connected() as client:
+            import httpx2  # noqa: PLC0415 - loaded by now
 
-        with self.failing():
-            response = await client.post(path, cast_to=httpx2.Response, body=body, options={"headers": dict(headers)})
-            return object_in(response)
+            options = {"headers": dict(headers)}
+            with self.failing():
+                response = await client.post(path, cast_to=httpx2.Response, body=body, options=options)
+                return object_in(response)
 
     async def stream(
         self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
@@ -467,7 +546,17 @@ class Server:
         Raises:
             ModelError: The call failed; the class states how.
         """
-        client = await self.client()
+        async with self.connected() as client:
+            return await self._streamed(client, path, body, headers, take)
+
+    async def _streamed(
+        self,
+        client: Any,  # noqa: ANN401 - of any SDK
+        path: str,
+        body: JsonObject,
+        headers: Mapping[str, str],
+        take: Callable[[JsonObject], bool],
+    ) -> JsonObject | None:
         import httpx2  # noqa: PLC0415 - loaded by now
 
         kind: Any = self._sdk.AsyncStream[object]
@@ -508,8 +597,8 @@ class Server:
                 raise self.refused(event["error"], headers=headers)
             return event
 
-    def _made(self) -> Any:  # noqa: ANN401 - of any SDK
-        """Return a client, with the SDK's own defaults (proxies, keep-alive). Making it takes about 50 ms.
+    def _made(self) -> Pools:
+        """Return clients, with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
 
         A call that waits for a connection does not time out.
         """
@@ -517,10 +606,15 @@ class Server:
 
         sdk, seconds, most = self._sdk, self._timeout_seconds, self.limiter.calls_at_once
         timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
-        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=KEPT_OPEN, keepalive_expiry=30)
-        http = sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
-        common = {"base_url": self.address, "timeout": timeout, "max_retries": 0, "http_client": http}
-        return self._new(sdk, {"api_key": self.key.value(self.model), **common})
+        verify = httpx2.create_ssl_context()  # most of the 50 ms
+
+        def connections(kept: int) -> Any:  # noqa: ANN401 - a client of httpx2
+            limits = httpx2.Limits(max_connections=most, max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS)
+            return sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, verify=verify)
+
+        common = {"base_url": self.address, "timeout": timeout, "max_retries": 0, "http_client": connections(POOL)}
+        first = self._new(sdk, {"api_key": self.key.value(self.model), **common})
+        return Pools(first, lambda kept: first.with_options(http_client=connections(kept)))
 
     @property
     def _sdk(self) -> Any:  # noqa: ANN401 - a module

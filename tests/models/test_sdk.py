@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.models import sdk
 from graphengine.models.errors import ModelUnavailable, ModelUnreachable
 from graphengine.models.refusals import SHOWN_CHARACTERS, retry_after, shown
 from graphengine.models.sdk import (
     Clients,
     Key,
+    Pools,
     Server,
     kept_by_schema,
     load,
@@ -128,6 +130,40 @@ class TestClients:
         gc.collect()
         assert first() is None
         assert second() is not None
+
+
+class TestPools:
+    async def test_calls_at_once_share_out_their_connections_and_a_pool_that_is_not_used_is_closed(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A call takes the first pool that is not full, and each later call closes the last one if it was idle long."""
+        now, kept = [1000.0], list[int]()
+        monkeypatch.setattr(sdk, "_now", lambda: now[0])
+        first = Client()
+        copies: list[Client] = []
+
+        def copy(idle: int) -> Client:
+            kept.append(idle)
+            copies.append(Client())
+            return copies[-1]
+
+        pools = Pools(first, copy)
+        taken = [await pools.take() for _ in range(sdk.KEPT_OPEN + sdk.POOL + 1)]
+        assert [each.calls for each in dict.fromkeys(taken)] == [sdk.POOL] * 11 + [1]
+        assert kept == [sdk.POOL] * 9 + [0] * 2  # no more idle connections in all than one pool had
+        for each in taken:
+            each.calls, each.left = 0, now[0]
+        now[0] += sdk.KEPT_SECONDS
+        assert (await pools.take()).client is first
+        assert not any(each.closed for each in copies)
+        now[0] += 1
+        for closed in range(1, 13):
+            taken[0].calls = 0
+            assert await pools.take() is taken[0]
+            assert sum(each.closed for each in copies) == min(closed, 11)
+        assert not first.closed
+        await pools.close()
+        assert first.closed
 
 
 class TestKey:
