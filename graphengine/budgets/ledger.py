@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,8 @@ Over: TypeAlias = Literal["wait", "fail", "ask"]
 _ROUNDING: Final = 1e-9
 """How much more than a limit still fits, as sums of dollars are not exact."""
 _PAGE: Final = 500
+_HOUR_SECONDS: Final = 3600.0  # each hour of UTC begins at a multiple of it
+_WINDOWS: Final = 16
 _IN_PROCESS: Final[WeakKeyDictionary[object, InProcess]] = WeakKeyDictionary()
 """The accounts of stores that are no databases."""
 
@@ -140,7 +142,12 @@ def window_of(window: Window, now: float) -> tuple[float, float]:
         >>> window_of("day", 86_400.0 * 3 + 5)
         (259200.0, 345600.0)
     """
-    begin = datetime.fromtimestamp(now, UTC).replace(minute=0, second=0, microsecond=0)
+    return _window_of(window, now // _HOUR_SECONDS * _HOUR_SECONDS)
+
+
+@lru_cache(_WINDOWS)
+def _window_of(window: Window, hour: float) -> tuple[float, float]:
+    begin = datetime.fromtimestamp(hour, UTC)
     if window == "hour":
         return begin.timestamp(), (begin + timedelta(hours=1)).timestamp()
     begin = begin.replace(hour=0)
@@ -177,7 +184,13 @@ class Ledger:
         self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
 
     async def reserve(
-        self, places: Sequence[Place], call: str, amounts: Mapping[AmountName, float], allowed: Collection[str] = ()
+        self,
+        places: Sequence[Place],
+        call: str,
+        amounts: Mapping[AmountName, float],
+        allowed: Collection[str] = (),
+        *,
+        run_id: str | None = None,
     ) -> Refusal | None:
         """Add a call to those in flight of these accounts if it fits in all of them; return why it does not.
 
@@ -188,6 +201,7 @@ class Ledger:
             call: The call, the same when it is made again.
             amounts: What it may take; an amount that is missing is not known, and goes alone.
             allowed: The names of budgets that it may exceed.
+            run_id: The run that makes it.
         """
         accounts = self._store.accounts
 
@@ -203,9 +217,11 @@ class Ledger:
                 held.keep(amounts)
             return None
 
-        return await self._write(reserved)
+        return await self._write(reserved, run_id)
 
-    async def settle(self, places: Sequence[Place], call: str, used: Mapping[AmountName, float]) -> None:
+    async def settle(
+        self, places: Sequence[Place], call: str, used: Mapping[AmountName, float], *, run_id: str | None = None
+    ) -> None:
         """Take a call from those in flight, and add what it used to what is spent; without the call, do nothing."""
         accounts = self._store.accounts
 
@@ -218,7 +234,7 @@ class Ledger:
                         held.account.spent[name] += amount
                     held.keep(None)
 
-        await self._write(settled)
+        await self._write(settled, run_id)
 
     async def accounts(self) -> Sequence[Account]:
         """Return all accounts, by budget and key."""
@@ -233,9 +249,9 @@ class Ledger:
                 return found
             after = page[-1].budget, page[-1].key
 
-    async def _write(self, work: Callable[[object], T]) -> T:
+    async def _write(self, work: Callable[[object], T], run_id: str | None) -> T:
         await self._store.open()
-        return await self._store.write(work)
+        return await self._store.write(work, run_id=run_id)
 
 
 def _page(connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]) -> Sequence[Account]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.agents.budget import Settle
     from graphengine.agents.runtime import RunRuntime
     from graphengine.budgets.ledger import AmountName, Budget, Refusal
-    from graphengine.kernel import OpenRun, RunInfo, Usage
+    from graphengine.kernel import OpenRun, Usage
     from graphengine.models.base import Model, Request
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
@@ -74,7 +74,7 @@ class _OfRun(SharedBudgets):
 
     def __init__(self, budgets: Budgets, ledger: Ledger, run: OpenRun) -> None:
         self._all, self._ledger, self._run = budgets, ledger, run
-        self._info: RunInfo | None = None
+        self._tenant: str | None = None  # until it is read
 
     @asynccontextmanager
     async def held(self, runtime: RunRuntime, model: Model, request: Request) -> AsyncIterator[Settle]:
@@ -96,14 +96,16 @@ class _OfRun(SharedBudgets):
             is_settled = True
             if usage:
                 self._all.estimates.learn(estimate, usage)
-            await self._ledger.settle(places, call, _spent(usage, amounts))
+            await self._ledger.settle(places, call, _spent(usage, amounts), run_id=self._run.snapshot.run_id)
 
         before = _IS_INSIDE.set(True)
         try:
             yield settle
         except Exception:
             if not is_settled:  # what it used was reported, if anything
-                await self._ledger.settle(places, call, _spent(runtime.failed, amounts))
+                await self._ledger.settle(
+                    places, call, _spent(runtime.failed, amounts), run_id=self._run.snapshot.run_id
+                )
             raise
         finally:
             _IS_INSIDE.reset(before)
@@ -141,7 +143,7 @@ class _OfRun(SharedBudgets):
                     allowed.add(budget.name)
             now = runtime.around.wall()
             places = [Place(each, keys[each.by], window_of(each.window, now)[0]) for each in self._all.budgets]
-            refusal = await self._ledger.reserve(places, call, amounts, allowed)
+            refusal = await self._ledger.reserve(places, call, amounts, allowed, run_id=self._run.snapshot.run_id)
             if refusal is None:
                 return places
             if refusal.is_spent:
@@ -185,10 +187,11 @@ class _OfRun(SharedBudgets):
 
     async def _keys(self, agent: str) -> Mapping[str, str]:
         """Return whose accounts a call counts for."""
-        if self._info is None:
-            self._info = await self._run.store.info(self._run.snapshot.run_id)
-        tenant, user = self._info.tenant or "", self._info.user or ""
-        return {"all": "", "tenant": tenant, "user": user, "agent": agent, "graph": self._info.graph}
+        snapshot = self._run.snapshot
+        if self._tenant is None and any(budget.by == "tenant" for budget in self._all.budgets):
+            self._tenant = (await self._run.store.info(snapshot.run_id)).tenant or ""
+        user = "" if snapshot.origin is None else snapshot.origin.user
+        return {"all": "", "tenant": self._tenant or "", "user": user, "agent": agent, "graph": snapshot.graph}
 
 
 def _spent(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountName, float]:

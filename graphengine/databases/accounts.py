@@ -139,7 +139,7 @@ class KeepsAccounts(Protocol):
         """Call a function of a connection, on another thread."""
         ...
 
-    def write(self, work: Callable[[Any], T]) -> Awaitable[T]:
+    def write(self, work: Callable[[Any], T], *, run_id: str | None = None) -> Awaitable[T]:
         """Call a function of a connection in a transaction of its own; see `SQLStore.write`."""
         ...
 

@@ -305,7 +305,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Run a statement that can be repeated, by its name. Return whether it changed anything."""
 
     @abstractmethod
-    async def write(self, work: Callable[[ConnectionT], T], written_bytes: int = 0) -> T:
+    async def write(self, work: Callable[[ConnectionT], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
         """Call a function of a connection in a transaction of its own, on the thread that writes.
 
         It can be called again after a fault, so what it writes must be the same twice.
@@ -313,6 +313,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         Args:
             work: Writes, and raises nothing but errors of the database.
             written_bytes: Roughly how much it writes.
+            run_id: The run for which it changes a few rows: then it may be called by the event loop.
 
         Raises:
             StoreReadOnly: The store was opened read-only.

@@ -637,7 +637,7 @@ class StepJournal:
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
-        return self.known(kind, digest_of_call(kind, (what,), {})) is not None
+        return bool(self._frame.recorded_results) and self.known(kind, digest_of_call(kind, (what,), {})) is not None
 
     def has_begun(self, name: str, what: str) -> bool:
         """Return whether the first piece of work of this name and text is recorded, or has begun."""

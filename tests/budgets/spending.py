@@ -58,13 +58,13 @@ def dying(number: int) -> None:
     """End the process once the n-th answer is spent."""
     settle, made = Ledger.settle, [0]
 
-    async def settled(self: Ledger, *args: object) -> None:
-        await settle(self, *args)  # type: ignore[arg-type]
+    async def settled(self: Ledger, *args: object, **more: object) -> None:
+        await settle(self, *args, **more)  # type: ignore[arg-type]
         made[0] += 1
         if made[0] == number:
             os._exit(9)
 
-    Ledger.settle = settled  # type: ignore[assignment, method-assign]
+    Ledger.settle = settled  # type: ignore[method-assign]
 
 
 async def main(store: str, calls: Path, *ids: str) -> None:

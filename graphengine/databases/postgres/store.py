@@ -244,9 +244,9 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
         return ACCOUNTS
 
-    async def write(self, work: Callable[[Connection], T], written_bytes: int = 0) -> T:
+    async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
         """Call a function that writes; see `SQLStore.write`."""
-        del written_bytes
+        del written_bytes, run_id
         self._writing()
         return await self._run(partial(_in_transaction, work=work))
 

@@ -249,10 +249,12 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
         return ACCOUNTS
 
-    async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
+    ) -> T:
         """Call a function that writes; see `SQLStore.write`."""
         self._writing()
-        return await self._commits.submit(work, written_bytes)
+        return await self._commits.submit(work, written_bytes, run_id=run_id)
 
     def _announce(self) -> None:
         self._announcements.announce()
