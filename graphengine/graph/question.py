@@ -126,7 +126,7 @@ def checked_limit(timeout_seconds: float | None, default: object, where: str) ->
         raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
     timeout_seconds = none_for_ever(timeout_seconds)
     if timeout_seconds is not None and not is_seconds(timeout_seconds):
-        repair = "give seconds above 0, or None for no limit"
+        repair = "give seconds above 0, as 1 to take what has come, or None for no limit"
         raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
     return timeout_seconds
 
