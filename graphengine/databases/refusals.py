@@ -32,6 +32,12 @@ def forked(where: str) -> RunnerClosed:
     return RunnerClosed(message, where=where, repair="create a Runner in this process")
 
 
+def open_elsewhere(where: str) -> RunnerClosed:
+    """Return the error for a store that is open in another event loop, in which its futures are."""
+    repair = "give each event loop a store of its own, or close this one first"
+    return RunnerClosed("the store is open in another event loop", where=where, repair=repair)
+
+
 def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
     """Return the error for a row that cannot be read."""
     return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)

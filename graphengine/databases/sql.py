@@ -18,7 +18,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.closing import finish
-from graphengine.databases.refusals import forked
+from graphengine.databases.refusals import forked, open_elsewhere
 from graphengine.databases.row_json import limits_text, read_limits
 from graphengine.kernel import (
     GraphEngineError,
@@ -248,6 +248,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._where = where
         self._rows_of = rows
         self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_open = False
         self._opening: asyncio.Lock | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -337,29 +338,38 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
         Raises:
             StoreError: The database cannot be opened; the subclass says which.
-            RunnerClosed: This process is a fork of the one that opened the store.
+            RunnerClosed: It is open in another event loop, or this process is a fork of the one that opened it.
         """
+        if self._is_open and self._pid != os.getpid():
+            raise forked(self._where)
+        here = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not here:
+            raise open_elsewhere(self._where)
         if self._is_open:
-            if self._pid != os.getpid():
-                raise forked(self._where)
             return
-        if self._opening is None:
-            self._opening = asyncio.Lock()
-        async with self._opening:
-            if not self._is_open:
-                self._pid = os.getpid()
-                has_trash = await self._connect()
-                self._is_open = True
-                if has_trash:
-                    self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
+        self._loop, self._opening = here, self._opening or asyncio.Lock()
+        try:
+            async with self._opening:
+                if not self._is_open:
+                    self._pid = os.getpid()
+                    has_trash = await self._connect()
+                    self._is_open = True
+                    if has_trash:
+                        self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
+        finally:
+            self._loop = here if self._is_open else None
 
     async def close(self) -> None:
-        """Finish pending writes, release runs and lease, and free all resources; see `Store.close`."""
-        if self._opening is not None and self._pid == os.getpid():
+        """Finish pending writes, release runs and lease, and free all resources; see `Store.close`.
+
+        Another event loop than the one in which it is open closes nothing.
+        """
+        is_here = self._loop is None or self._loop.is_closed() or self._loop is asyncio.get_running_loop()
+        if self._opening is not None and self._pid == os.getpid() and is_here:
             await finish(self._opening, self._close())  # an opening that is in progress ends first
 
     async def _close(self) -> None:
-        is_open, self._is_open = self._is_open, False
+        is_open, self._is_open, self._loop = self._is_open, False, None
         lease, self.lease = self.lease, None
         if not is_open:
             return
@@ -376,7 +386,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         Writes that are not durable yet can be lost, as in a crash; other processes see at once that the owner is dead.
         Call it from a thread without an event loop. Do nothing if the store is not open.
         """
-        is_open, self._is_open = self._is_open, False
+        is_open, self._is_open, self._loop = self._is_open, False, None
         lease, self.lease = self.lease, None
         if is_open and self._pid == os.getpid():
             self._sweeping = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.errors import RunnerClosed
 from graphengine.kernel.testing.kit import new_run
 from graphengine.stores.base import Store
 
@@ -158,3 +159,19 @@ def test_a_runner_whose_node_is_in_flight(tmp_path: Path, monkeypatch: pytest.Mo
 
     check(begin, partial(SQLiteStore, tmp_path / "runs.db"), monkeypatch)
     assert [each.name for each in tmp_path.iterdir()] == ["runs.db"]
+
+
+async def test_another_event_loop_than_that_of_a_store_is_refused(tmp_path: Path) -> None:
+    """What it asks would never be answered. It closes nothing either; once the store is closed, any loop opens it."""
+    store = SQLiteStore(tmp_path / "runs.db")
+
+    async def elsewhere() -> Sequence[str]:
+        async with Runner(store) as runner:
+            return [run.id for run in await runner.runs()]
+
+    async with Runner(store) as runner:
+        await runner.runs()
+        with pytest.raises(RunnerClosed, match="the store is open in another event loop"):
+            await asyncio.to_thread(asyncio.run, elsewhere())
+        assert not await runner.runs()
+    assert not await asyncio.to_thread(asyncio.run, elsewhere())
