@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, checkpoints, direct
-from graphengine.databases.sqlite.direct import Direct, NotWritten
+from graphengine.databases.sqlite.direct import Direct, NotDone
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.errors import LeaseLost, RunExists
 from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
@@ -56,6 +57,32 @@ async def test_at_full_every_write_is_the_threads(open_store: OpenStore) -> None
     store = await open_store(synchronous="FULL")
     fence = await new_run(store, count=1)
     await queued(store.append(batch("r", fence, [step(2)])))
+
+
+@pytest.mark.parametrize("level", ["FULL", "NORMAL"])
+async def test_short_reads_are_the_loops(open_store: OpenStore, level: Literal["FULL", "NORMAL"]) -> None:
+    """What was just written is read without a thread; what is long, or has a long value, goes to the thread."""
+    store = await open_store(synchronous=level)
+    fence = await new_run(store, count=1)
+    await append(store, batch("r", fence, [step(seq) for seq in range(2, 12)]))
+    assert (await store.info("r")).seq == (await store.infos(["r"]))[0].seq == 11
+    opened = [store._reader.connections]  # noqa: SLF001
+    assert seqs(await store.steps("r")) == list(range(1, 12))
+    await append(store, batch("r", fence, [step(seq) for seq in range(12, 1200)]))
+    assert seqs(await store.steps("r")) == list(range(1, 1200))
+    assert [*opened, store._reader.connections] == [0, 1]  # noqa: SLF001
+    own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, level))
+    await append(store, batch("r", fence, [step(1200, value="x" * 3 * direct.MOST_BYTES)]))
+    with pytest.raises(NotDone):
+        own.read(lambda connection: connection.execute("SELECT body FROM texts").fetchall())
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("UPDATE runs SET fence = fence + 1")
+        assert own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence,)
+        other.commit()
+    assert own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence + 1,)
+    own.close()
+    with pytest.raises(NotDone):
+        own.read(lambda _: None)
 
 
 async def test_the_event_loop_waits_for_no_lock(store: SQLiteStore) -> None:
@@ -114,7 +141,7 @@ async def test_an_interrupt_leaves_no_transaction(store: SQLiteStore) -> None:
         own.write("r", interrupted, 0)
     assert store.append(batch("r", fence, [step(2)])) is None
     own.close()
-    with pytest.raises(NotWritten):
+    with pytest.raises(NotDone):
         own.write("r", lambda _: None, 0)
 
 

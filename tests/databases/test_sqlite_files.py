@@ -322,7 +322,7 @@ async def test_no_descriptor_left_is_said(tmp_path: Path) -> None:
                 while True:
                     held.append(os.open(os.devnull, os.O_RDONLY))
             with pytest.raises(StoreError, match="no file descriptor left") as caught:
-                await runner.runs()
+                await runner.store.change_token()  # by the connection of the reading thread, which is opened now
         finally:
             for each in held:
                 os.close(each)

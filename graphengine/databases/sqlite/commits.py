@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.databases.sql import Promise
-from graphengine.databases.sqlite.direct import NotWritten
+from graphengine.databases.sqlite.direct import NotDone
 from graphengine.databases.sqlite.faults import end_statements, explain, is_of_the_medium
 from graphengine.databases.sqlite.writes import Addition, append_all
 from graphengine.kernel import GraphEngineError, RunnerClosed
@@ -79,7 +79,7 @@ class GroupCommit:
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._direct is not None and run_id is not None and not self._unsettled:
-            with suppress(NotWritten):
+            with suppress(NotDone):
                 future.set_result(self._direct.write(run_id, work, written_bytes))
                 return future
         job = PendingWrite(future, work=work, written_bytes=written_bytes)

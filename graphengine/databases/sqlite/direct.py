@@ -1,10 +1,15 @@
-"""Short writes that the event loop makes itself, without the writing thread.
+"""Short reads and writes that the event loop makes itself, without a thread.
+
+A read of some rows takes less time than the way to a thread and back, most of which the loop spends. So the loop reads
+what is short on a connection of its own that waits for nothing. SQLite ends a read that gets long, by its steps or by
+the bytes of a value; that one, and one that fails for whatever reason, is repeated by the reading thread, which waits
+and reports.
 
 At `synchronous = NORMAL` a commit only copies a few pages into the file system's cache, which takes about 20 µs; the
-way to a thread and back takes twice as long. So the loop writes what is short and alone, on a connection of its own
-that waits for nothing. If another process has the lock, or the write fails for whatever reason, it is rolled back, and
-the writing thread does it: that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left
-to the thread, as is the first commit after a checkpoint, which restarts the log and syncs its header.
+way to a thread and back takes twice as long. So the loop writes what is short and alone, on the same connection. If
+another process has the lock, or the write fails for whatever reason, it is rolled back, and the writing thread does it:
+that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left to the thread, as is the
+first commit after a checkpoint, which restarts the log and syncs its header.
 
 In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
 a transaction.
@@ -15,9 +20,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.databases.sqlite.checkpoints import connect_too
+from graphengine.databases.sqlite.reads import in_snapshot
 from graphengine.databases.sqlite.writes import Addition
 
 if TYPE_CHECKING:
@@ -29,11 +36,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_BYTES: Final = 32 * 1024
-"""The most that the loop writes itself; a longer write would delay other runs."""
+"""The most that the loop writes itself, and half of the longest value that it reads; more would delay other runs."""
+
+MOST_STEPS: Final = 2000
+"""About how many steps of SQLite's machine a read may take: some 50 µs. The row of a run takes a hundred."""
 
 
-class NotWritten(Exception):
-    """The event loop did not write, or has rolled back what it wrote."""
+class NotDone(Exception):
+    """The event loop did not write or read, or has rolled back what it wrote."""
 
 
 class Direct:
@@ -49,6 +59,25 @@ class Direct:
         self._checkpoints = checkpoints
         self._run_id: str | None = None  # the run that was written in this turn
         self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
+        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)  # of rows, too
+
+    def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `read(connection)` in a read transaction, and return the result.
+
+        Raises:
+            NotDone: It is long, or fails, and the thread should do it.
+        """
+        connection = self._connection
+        if connection is None:
+            raise NotDone
+        ends = iter((0, 0, 0, 1))  # only once, since it is rolled back after that
+        connection.set_progress_handler(partial(next, ends, 0), MOST_STEPS // 4)
+        try:
+            return in_snapshot(connection, read)
+        except Exception as error:
+            raise NotDone from error
+        finally:
+            connection.set_progress_handler(None, 0)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
         """Call `work(connection)` in a transaction, commit it, and return the result.
@@ -59,12 +88,12 @@ class Direct:
             written_bytes: Roughly how much it writes.
 
         Raises:
-            NotWritten: Nothing is written, and the thread should do it.
+            NotDone: Nothing is written, and the thread should do it.
         """
         connection, checkpoints = self._connection, self._checkpoints
         is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
         if connection is None or is_long or self._run_id not in (None, run_id):
-            raise NotWritten
+            raise NotDone
         changes, result = connection.total_changes, cast("T", None)
         try:
             self._place.check()
@@ -75,7 +104,7 @@ class Direct:
                 result = work(connection)
             connection.execute("COMMIT")
         except Exception as error:  # the thread fails in the same way, and reports it
-            raise NotWritten from error
+            raise NotDone from error
         finally:
             if connection.in_transaction:
                 with suppress(sqlite3.Error):  # the transaction is over either way

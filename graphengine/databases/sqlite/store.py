@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -22,7 +23,7 @@ from graphengine.databases.sqlite import erasure, files, reads, removal, taking,
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
-from graphengine.databases.sqlite.direct import Direct
+from graphengine.databases.sqlite.direct import Direct, NotDone
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
@@ -121,7 +122,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._writer: Worker
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
-        self._direct: Direct | None
+        self._direct: Direct | None = None
         self._announcements = Announcements(self._options.folder)
 
     async def _connect(self) -> bool:
@@ -165,7 +166,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
         try:
             place, has_trash = await worker.run(prepare)
-            direct = Direct(place, checkpoints) if self._synchronous == "NORMAL" else None
+            direct = Direct(place, checkpoints)
         except BaseException as error:
             await worker.close(lambda _: _give_up(lease))
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
@@ -174,7 +175,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._announcements = Announcements(self._options.folder)  # what was announced before has been done
         self._writer, self.lease, self._checkpoints, self._direct = worker, lease, checkpoints, direct
         lease.place = place
-        self._commits = GroupCommit(worker, place, checkpoints, direct)
+        self._commits = GroupCommit(worker, place, checkpoints, direct if self._synchronous == "NORMAL" else None)
         lease.keep(threading.current_thread(), partial(_abandon, worker, reader, checkpoints, direct))
         return has_trash
 
@@ -261,7 +262,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def change_token(self) -> str:
         """Return a text that differs after every commit; see `Store.change_token`."""
-        version = await self.read(lambda connection, _: reads.change_token(connection))
+        version = await self._reader.run(reads.change_token)  # always of the same connection
         return f"{self._reader.connections}.{version}"
 
     async def notifications(self, after: int) -> int:
@@ -334,6 +335,9 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         files.check_format(connection, self.path)
 
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        with suppress(NotDone):
+            if self._direct is not None:
+                return self._direct.read(read)
         return await self._reader.run(read)
 
 
