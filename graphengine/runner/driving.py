@@ -21,11 +21,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, Durable, Failed, Idle, Late, Stop
-from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked
+from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked, WaitOver
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.ready import limit_reached, next_due, task_of
+from graphengine.engine.ready import limit_reached, next_due, ready, task_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
@@ -42,7 +42,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -365,7 +365,7 @@ class Driving:
     # --- recording ------------------------------------------------------------------------------------------------
 
     async def commit(
-        self, events: Sequence[Event], append: Appender | None = None, *, of: Input = ENDED, is_note: bool = False
+        self, events: Iterable[Event], append: Appender | None = None, *, of: Input = ENDED, is_note: bool = False
     ) -> Do:
         """Commit events, show their steps once they are durable, and return what the claim says about that.
 
@@ -532,20 +532,32 @@ class Driving:
     async def _take_mail(self) -> None:
         """Record what has arrived, in its order: messages that follow each other together, each answer alone."""
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
-            arrived = [message for message in group if self._can_record(message)]
-            now = self.time.now()
-            events: list[Event] = [
-                MessageCame(now, each.payload["topic"], each.payload["payload"])
-                if each.kind == "message"
-                else AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
-                for each in arrived
-            ]
-            for message in arrived:
-                del self._mail[message.id]
-            if events:
-                await self.commit(events, partial(self.append, consume=[each.id for each in arrived]), of=MAIL)
+            events, ids = self.arrived(group)
+            if ids:
+                await self.commit(events, partial(self.append, consume=ids), of=MAIL)
             if not self.claim.may("record"):
                 break
+
+    def arrived(self, messages: Iterable[InboxMessage]) -> tuple[Iterator[Event], Sequence[int]]:
+        """Take those of some accepted messages that can be recorded now; return their events, and their ids.
+
+        A wait that they end is over in the same transaction: no code of the graph runs in between.
+        """
+        taken = [self._mail.pop(message.id) for message in messages if self._can_record(message)]
+        return self._events_of(taken), [message.id for message in taken]
+
+    def _events_of(self, arrived: Iterable[InboxMessage]) -> Iterator[Event]:
+        """Yield the events of messages, then the end of a wait for one, which depends on the steps of those before."""
+        now, snapshot, claim = self.time.now(), self.snapshot, self.claim
+        for each in arrived:
+            if each.kind == "message":
+                yield MessageCame(now, each.payload["topic"], each.payload["payload"])
+            else:
+                yield AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
+        halts = claim.stop or claim.released or claim.closed
+        for task in [] if halts or snapshot.runnable is None else ready(snapshot, (snapshot.runnable,)):
+            if task.mode == "deliver":
+                yield WaitOver(task.frame, task.wait, now, delivered=True)
 
     # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------
 

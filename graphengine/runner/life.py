@@ -275,9 +275,7 @@ class Life(Generic[S]):
     @property
     def has_trouble(self) -> bool:
         """Whether it could not be opened, for another reason than that another process drives it."""
-        if not self.task.done() or self.task.cancelled():
-            return False
-        error = self.task.exception()
+        error = self.task.exception() if self.task.done() and not self.task.cancelled() else None
         return error is not None and not isinstance(error, RunIsDriven)
 
     def note_seq(self, seq: int) -> None:

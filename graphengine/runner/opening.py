@@ -11,6 +11,7 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from msgspec import Raw
@@ -422,7 +423,8 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     )
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
     driving.deliver(news)
-    await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
+    events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))
+    await driving.commit(chain([event], events), partial(driving.append, consume=[*stale, *ids], changed=changed))
     return driving
 
 
@@ -455,9 +457,8 @@ def _check_free(life: Life[Any]) -> None:
 async def _still_waits(life: Life[Any], look: Look) -> bool:
     """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
     info = look.info
-    if info.fingerprint != life.plan.fingerprint or (
-        info.due_at is not None and info.due_at <= life.shared.clock.now()
-    ):
+    is_due = info.due_at is not None and info.due_at <= life.shared.clock.now()
+    if is_due or info.fingerprint != life.plan.fingerprint:
         return False
     return not (await life.shared.store.inbox([info.id]) if look.inbox is None else look.inbox)
 

@@ -237,8 +237,8 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
-        key = idempotency_key or secrets.token_hex(8)
-        await shared.store.post(self.id, "message", message, key=f"message {topic} {key}")
+        key = f"message {topic} {idempotency_key or secrets.token_hex(8)}"
+        await shared.store.post(self.id, "message", message, key=key)
         await self._look()
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
@@ -252,9 +252,8 @@ class Run(Generic[S, Out_co]):
         """
         store = self._lives.shared.store
         await self._known()
-        sent = [
-            each.payload for each in await store.inbox([self.id]) if each.kind == "message"
-        ]  # first: none is missed
+        # First: none is missed.
+        sent = [each.payload for each in await store.inbox([self.id]) if each.kind == "message"]
         kept = (await load_snapshot(store, self.id, None)).mailbox.get(topic, ())
         return [*kept, *(each["payload"] for each in sent if each["topic"] == topic)]
 

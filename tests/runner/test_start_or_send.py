@@ -55,6 +55,34 @@ async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> N
         assert (result.status, result.state.n, result.visits) == ("waiting", 510, 1020)
 
 
+async def test_a_message_that_a_run_waits_for_is_recorded_with_its_resume() -> None:
+    """No code of the graph runs between these steps, so one transaction has them; the others are taken in their order.
+
+    A run that is stopped records the message, and does not receive it.
+    """
+    batches: list[list[str]] = []
+
+    class Noting(InMemoryStore):
+        def append(self, batch: Any) -> None:
+            batches.append([step.kind for step in batch.steps])
+            super().append(batch)
+
+    store = Noting()
+    async with Runner(store) as runner:
+        await (await runner.start_or_send(chat(), "c", "said", "one")).result()
+        batches.clear()
+        await runner.send("c", "other", "kept")
+        await runner.send("c", "said", "two")
+        result = await (await runner.start_or_send(chat(), "c", "said", "three")).result()
+        assert result.state.heard == ["one", "two", "three"]
+        assert batches[0] == ["resumed", "message", "message", "message", "answered"]
+        batches.clear()
+        run = await runner.start_or_send(chat(), "c", "said", "bye")
+        await run.stop()
+        await runner.resume("c", chat()).result()
+        assert (await run.result()).state.heard[-1] == "bye"
+
+
 async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each message is received once, whichever of them starts the run; no handle is that of a start that failed."""
     sent = [str(number) for number in range(8)]
