@@ -479,7 +479,7 @@ class Answers(Protocol):
         """Answer a question of a run."""
         ...
 
-    def watch(self, run_id: str, *, after: int, wait_out: bool) -> AsyncGenerator[object, None]:
+    def watch(self, run_id: str, /, *, after: int, wait_out: bool) -> AsyncGenerator[object, None]:
         """Yield the events of a run."""
         ...
 
