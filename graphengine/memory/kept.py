@@ -13,12 +13,13 @@ import os
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial, wraps
+from itertools import starmap
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
-from pydantic import JsonValue  # noqa: TC002 - ctx.call reads the annotations of the calls that it records
+from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json, to_json
 
 from graphengine.api.places import store_at
@@ -172,17 +173,21 @@ class Memory:
         Args:
             namespace: Its namespace.
             key: Its key there.
-            value: Plain values, or a pydantic model, as JSON of at most 1 MB.
+            value: What JSON has, or a pydantic model or dataclass, which is read as its JSON; of at most 1 MB.
             text: What `search` reads, up to 200,000 characters; by default the value if it is a text, else its JSON.
                 "" keeps it out of searches.
 
         Raises:
-            InputError: JSON cannot represent the value, it is too large, or a name is not valid.
+            InputError: JSON cannot represent the value, or would change it, as a tuple; it is too large, or a name is
+                not valid.
             NotRecordable: It contains a secret of the graph.
             StoreError: The database cannot be written.
         """
         _checked(namespace, key)
         record = as_record(value, "a memory")
+        if changed := _changed(value, "value"):
+            repair = "put what JSON has (lists, texts as keys, str(…)), or a model, to validate when read"
+            raise InputError(f"a memory would change {changed}", where=f"{namespace} {key}", repair=repair)
         if text is None:
             text = record if isinstance(record, str) else to_json(record).decode()
         text = utf8_text(text)
@@ -324,6 +329,18 @@ def statements_for(store: object) -> Memories[Any]:
     from graphengine.databases.postgres.memories import MEMORIES as OF_POSTGRES  # noqa: PLC0415
 
     return OF_POSTGRES
+
+
+def _changed(value: object, place: str) -> str:
+    """Return the first part of a value that would be another one when it is read, "" if there is none."""
+    if isinstance(value, dict):
+        key = next((key for key in value if not isinstance(key, str)), None)
+        parts = ((part, f"{place}[{name!r}]") for name, part in value.items())
+        return next(filter(None, starmap(_changed, parts)), "") if key is None else f"the key {key!r} of {place}"
+    if isinstance(value, list):
+        return next(filter(None, (_changed(part, f"{place}[{at}]") for at, part in enumerate(value))), "")
+    is_kept = value is None or isinstance(value, str | int | float | BaseModel) or is_dataclass(value)
+    return "" if is_kept else f"{place}, a {type(value).__name__}"
 
 
 def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[MemoryEntry]:
