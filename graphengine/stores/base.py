@@ -131,7 +131,7 @@ class RunInfo:
     ended_at: float | None = None
 
 
-class EndedRun(NamedTuple):
+class EndedRun(Struct, frozen=True, gc=False):
     """What a prune needs of a run that has ended.
 
     Attributes:

@@ -516,7 +516,11 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     created_at, run_id = (math.inf, "") if after is None else (after.created_at, after.id)
     values = {"owner": own.id, "status": status, "graph": graph, "created_at": created_at, "id": run_id}
     rows = connection.execute(SQL["ended"], {**values, "limit": max(clamped(limit), 0)}).fetchall()
-    return [EndedRun._make((*facts, tuple(sorted(tags)), driver)) for *facts, tags, driver in rows]
+    found: list[EndedRun] = []
+    for *facts, tags, driver in rows:
+        facts.extend((tuple(sorted(tags)), driver))
+        found.append(EndedRun(*facts))
+    return found
 
 
 def _ids(run_ids: Sequence[str]) -> list[str]:

@@ -293,6 +293,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
     _use_wal(connection)
+    connection.execute("PRAGMA secure_delete = FAST").fetchone()  # not ON, which writes each page that it frees
     disable_autocheckpoint(connection)
     sync_as(connection, synchronous)
     if version < latest_format():

@@ -354,31 +354,47 @@ CROSS JOIN run_facts AS f ON f.key = child.key
 WHERE parent.id IN (SELECT value FROM json_each(?));
 
 -- name: ended
--- A size is the bytes of its own steps, snapshots and messages, and of the texts that no other run holds.
-SELECT r.id, r.graph, r.status,
+-- A size is the bytes of its own steps, snapshots and messages, and of the texts that no other run holds. What no run of
+-- the page has, within its lowest and its highest key, is not looked up for each of them.
+WITH page (low, high) AS MATERIALIZED (
+    SELECT min(key), max(key) FROM (
+        SELECT r.key FROM runs AS r WHERE r.status = :status AND r.status <> 'running'
+            AND (:graph IS NULL OR r.graph = :graph) AND (r.created_at, r.id) < (:created_at, :id)
+        ORDER BY r.created_at DESC, r.id DESC LIMIT :limit
+    )
+)
+SELECT r.id, r.graph,
     coalesce((SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
               ORDER BY s.id DESC LIMIT 1), r.parent_seq),
-    r.created_at, coalesce(r.ended_at, r.created_at), (SELECT p.id FROM runs AS p WHERE p.key = r.parent), r.parent_seq,
-    r.starter, r.depth,
+    r.created_at, coalesce(r.ended_at, r.created_at),
+    iif(r.parent IS NULL, NULL, (SELECT p.id FROM runs AS p WHERE p.key = r.parent)), r.parent_seq, r.starter, r.depth,
     (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM steps WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
-     + (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
-        WHERE id > r.key << 32 AND id < (r.key + 1) << 32)
-     + (SELECT coalesce(sum(length(CAST(payload AS BLOB))), 0) FROM inbox WHERE run = r.key)
-     + (SELECT coalesce(sum(length(t.body)), 0) FROM texts AS t WHERE t.key IN (
+     + iif((SELECT EXISTS (SELECT * FROM page JOIN snapshots AS s ON s.id > low << 32 AND s.id < (high + 1) << 32)),
+        (SELECT coalesce(sum(length(CAST(body AS BLOB))), 0) FROM snapshots
+         WHERE id > r.key << 32 AND id < (r.key + 1) << 32), 0)
+     + iif((SELECT EXISTS (SELECT * FROM page JOIN inbox AS i ON i.run BETWEEN low AND high)),
+        (SELECT coalesce(sum(length(CAST(payload AS BLOB))), 0) FROM inbox WHERE run = r.key), 0)
+     + iif((SELECT EXISTS (SELECT * FROM page JOIN steps AS s ON s.id > low << 32 AND s.id < (high + 1) << 32
+                           WHERE s.texts IS NOT NULL)
+                OR EXISTS (SELECT * FROM page JOIN snapshots AS s ON s.id > low << 32 AND s.id < (high + 1) << 32
+                           WHERE s.texts IS NOT NULL)),
+        (SELECT coalesce(sum(length(t.body)), 0) FROM texts AS t WHERE t.key IN (
             SELECT json_extract(json_each.value, '$[1]') FROM steps AS s, json_each(iif(json_valid(s.texts), s.texts, '[]'))
             WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32 AND s.texts IS NOT NULL
             UNION ALL
             SELECT json_extract(json_each.value, '$[1]') FROM snapshots AS s, json_each(iif(json_valid(s.texts), s.texts, '[]'))
             WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32 AND s.texts IS NOT NULL
-        ) AND NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key AND abs(u.row) >> 32 <> r.key)),
-    EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key),
-    (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), r.driver
+        ) AND NOT EXISTS (SELECT * FROM text_uses AS u WHERE u.text = t.key AND abs(u.row) >> 32 <> r.key)), 0),
+    iif((SELECT EXISTS (SELECT * FROM page JOIN runs AS c ON c.parent BETWEEN low AND high)),
+        EXISTS (SELECT * FROM runs AS c WHERE c.parent = r.key), 0),
+    iif((SELECT EXISTS (SELECT * FROM page JOIN tags AS t ON t.run BETWEEN low AND high)),
+        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), NULL), r.driver
 FROM runs AS r WHERE r.status = :status AND r.status <> 'running' AND (:graph IS NULL OR r.graph = :graph)
     AND (r.created_at, r.id) < (:created_at, :id)
 ORDER BY r.created_at DESC, r.id DESC LIMIT :limit;
 
 -- name: to_remove
-SELECT r.id, r.key, r.status,
+SELECT json_each.key, r.key, r.status,
     coalesce((SELECT s.id & 4294967295 FROM steps AS s WHERE s.id > r.key << 32 AND s.id < (r.key + 1) << 32
               ORDER BY s.id DESC LIMIT 1), r.parent_seq),
     (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key), r.driver,
@@ -430,19 +446,31 @@ UPDATE steps SET body = CAST(? AS TEXT), sum = ?, texts = ? WHERE id = ?;
 -- name: drop_snapshots
 DELETE FROM snapshots WHERE id > :low AND id < :high RETURNING id, texts;
 
--- name: steps_of
-SELECT s.id, s.texts FROM json_each(:keys) AS gone
-CROSS JOIN steps AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows;
+-- name: texts_of_steps
+SELECT s.id, s.texts FROM json_each(:keys) AS gone CROSS JOIN steps AS s INDEXED BY steps_with_texts
+ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 WHERE s.texts IS NOT NULL LIMIT :rows;
 
--- name: sweep_steps
+-- name: drop_rows_of_steps
 DELETE FROM steps WHERE id IN (SELECT value FROM json_each(?));
 
--- name: snapshots_of
-SELECT s.id, s.texts FROM json_each(:keys) AS gone
-CROSS JOIN snapshots AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows;
+-- name: sweep_steps
+DELETE FROM steps WHERE id IN (
+    SELECT s.id FROM json_each(:keys) AS gone
+    CROSS JOIN steps AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows
+);
+
+-- name: texts_of_snapshots
+SELECT s.id, s.texts FROM json_each(:keys) AS gone CROSS JOIN snapshots AS s INDEXED BY snapshots_with_texts
+ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 WHERE s.texts IS NOT NULL LIMIT :rows;
+
+-- name: drop_rows_of_snapshots
+DELETE FROM snapshots WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: sweep_snapshots
-DELETE FROM snapshots WHERE id IN (SELECT value FROM json_each(?));
+DELETE FROM snapshots WHERE id IN (
+    SELECT s.id FROM json_each(:keys) AS gone
+    CROSS JOIN snapshots AS s ON s.id > gone.value << 32 AND s.id < (gone.value + 1) << 32 LIMIT :rows
+);
 
 -- name: sweep_inbox
 DELETE FROM inbox WHERE id IN (

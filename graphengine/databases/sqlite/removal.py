@@ -27,7 +27,7 @@ from graphengine.kernel.stores import PAGE_LIMIT, EndedRun, reason_to_stay
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
     from graphengine.databases.sqlite.checkpoints import Checkpoints
@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""
 
-_RUNS_AT_ONCE: Final = 30
-_STEPS_AT_ONCE: Final = 64
+_RUNS_AT_ONCE: Final = 100
+_STEPS_AT_ONCE: Final = 256
+_WITH_TEXTS_AT_ONCE: Final = 64
+_STATUS: Final = EndedRun.__struct_fields__.index("status")
 _SNAPSHOTS_AT_ONCE: Final = 4
 _PAGES_AT_ONCE: Final = 32
 
@@ -76,29 +78,30 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
     found: list[EndedRun] = []
     for *facts, branched, tags, driver in connection.execute(SQL["ended"], values):
         alive = None if driver is None else find(connection, facts[0], onlooker).info.driver
-        found.append(EndedRun._make((*facts, bool(branched), _tags(tags), alive)))
+        facts.insert(_STATUS, status)
+        facts.extend((branched != 0, _tags(tags), alive))
+        found.append(EndedRun(*facts))
     return found
 
 
 def _tags(joined: str | None) -> tuple[str, ...]:
-    return () if joined is None else tuple(sorted(joined.split("\n")))
+    return tuple(sorted(joined.split("\n"))) if joined else ()
 
 
 def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], lease: Lease) -> dict[str, str]:
     """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
     ids = to_json([run.id for run in runs]).decode()
-    found = {run_id: facts for run_id, *facts in connection.execute(SQL["to_remove"], (ids,))}
+    found = {row[0]: row for row in connection.execute(SQL["to_remove"], (ids,))}
     kept: dict[str, str] = {}
     going: dict[int, None] = {}
-    for expected in runs:
-        facts = found.get(expected.id)
-        if facts is None or facts[0] in going:
+    for number, expected in enumerate(runs):
+        row = found.get(number)
+        if row is None or row[1] in going:
             kept[expected.id] = "already removed"
             continue
-        key, status, seq, tags, driver, branched = facts
+        _, key, status, seq, tags, driver, branched = row
         owner = None if driver is None else lease.other(connection, driver)
-        branches = connection.execute(SQL["branches_of"], (key,)) if branched else ()
-        branch = next((run_id for child, run_id in branches if child not in going), None)
+        branch = _branch_outside(connection, key, going) if branched else None
         reason = reason_to_stay(status, seq, _tags(tags), expected, owner, branch)
         if reason:
             kept[expected.id] = reason
@@ -108,6 +111,12 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo | EndedRun], l
     for statement in ("trash_runs", "drop_tags", "drop_earlier_graph_specs", "drop_runs"):
         connection.execute(SQL[statement], (to_json(list(going)).decode(),))
     return kept
+
+
+def _branch_outside(connection: sqlite3.Connection, key: int, going: Collection[int]) -> str | None:
+    """Return the id of a branch of this run that is not among those that go."""
+    branches = connection.execute(SQL["branches_of"], (key,))
+    return next((run_id for child, run_id in branches if child not in going), None)
 
 
 def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> int:
@@ -150,15 +159,20 @@ def stride(connection: sqlite3.Connection) -> None:
 def _free_some(connection: sqlite3.Connection, keys: str) -> None:
     """Delete a few rows of the runs with these keys, a JSON array, and the keys once no row is left."""
     for table, rows, sign in (("steps", _STEPS_AT_ONCE, 1), ("snapshots", _SNAPSHOTS_AT_ONCE, -1)):
-        gone = connection.execute(SQL[f"{table}_of"], {"keys": keys, "rows": rows}).fetchall()
-        if gone:
-            connection.execute(SQL[f"sweep_{table}"], (to_json([row for row, _ in gone]).decode(),))
-        texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
-        if len(gone) >= rows:
+        most = min(rows, _WITH_TEXTS_AT_ONCE)
+        going = connection.execute(SQL[f"texts_of_{table}"], {"keys": keys, "rows": most}).fetchall()
+        if going:
+            texts.release(connection, [(sign * row, listed) for row, listed in going])
+            connection.execute(SQL[f"drop_rows_of_{table}"], (to_json([row for row, _ in going]).decode(),))
+        if len(going) >= most or _swept(connection, f"sweep_{table}", keys, rows) >= rows:
             return
-    deleted = connection.execute(SQL["sweep_inbox"], {"keys": keys, "rows": _STEPS_AT_ONCE})
-    if deleted.rowcount < _STEPS_AT_ONCE:
+    if _swept(connection, "sweep_inbox", keys, _STEPS_AT_ONCE) < _STEPS_AT_ONCE:
         connection.execute(SQL["swept"], (keys,))
+
+
+def _swept(connection: sqlite3.Connection, statement: str, keys: str, rows: int) -> int:
+    """Delete at most so many rows of a table of these runs, and return how many that were."""
+    return connection.execute(SQL[statement], {"keys": keys, "rows": rows}).rowcount
 
 
 def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:

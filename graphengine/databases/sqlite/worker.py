@@ -29,8 +29,9 @@ log = logging.getLogger("graphengine.stores")
 _ENDS_SECONDS: Final = 5.0
 
 
-# A name with damaged UTF-8 must not prevent the other rows of a list from being read.
-_TEXT: Final = partial(str, encoding="utf-8", errors="replace")
+def _text(value: bytes) -> str:
+    """Return a text: a name with damaged UTF-8 must not prevent the other rows of a list from being read."""
+    return value.decode("utf-8", "replace")
 
 
 def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
@@ -42,7 +43,7 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
     )
-    connection.text_factory = _TEXT
+    connection.text_factory = _text
     return connection
 
 

@@ -402,7 +402,7 @@ class GrowingStores(StoreSuite):
         assert [run.id for run in found] == ["other", "short", "long", "child"]
         for run in found:
             info = await store.info(run.id)
-            for name in {*run._fields} - {"size", "branched"}:
+            for name in {*run.__struct_fields__} - {"size", "branched"}:
                 assert getattr(run, name) == getattr(info, name), (run.id, name)
         size = {run.id: run.size for run in found}
         assert size["child"] == 0
