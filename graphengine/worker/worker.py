@@ -277,7 +277,7 @@ class Worker:
                 return
 
     async def _take_some(self, room: int) -> bool:
-        """Start to drive as many due runs as there is room for. Return whether any were found."""
+        """Start to drive as many due runs as there is room for. Return whether some are to be driven alone."""
         if room <= 0:
             return False
         now = self._clock.now()
@@ -300,7 +300,7 @@ class Worker:
                 self._suspects[each.info.id] = each.info
             else:
                 self._begin(each)
-        return bool(taken)
+        return bool(self._suspects)
 
     def _begin(self, taken: ClaimedRun) -> None:
         run_id = taken.info.id

@@ -104,6 +104,25 @@ async def orphan(runner: Runner, graph: Graph[Log], run_id: str) -> None:
     assert (await run.result()).status == "running"
 
 
+async def test_one_look_takes_all_that_there_is_room_for(still: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not repeated before a run ends, or something new is due."""
+    steps, looks, store_take = Steps(), list[int](), still.store.take
+
+    async def take(pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        found = await store_take(pick)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(still.store, "take", take)
+    for run_id in "ab":
+        await still.start(steps.graph, run_id=run_id, queue="default").result()
+    working = asyncio.create_task(work(still, steps.graph, enough=2))
+    await until(lambda: len(steps.ran) == 2)
+    assert looks == [2]
+    steps.gate.set()
+    assert len(ends(await working)) == looks[0]
+
+
 async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> None:
     """The run is taken again, since the limits of its queue may have given its place to another one."""
 

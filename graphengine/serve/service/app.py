@@ -86,6 +86,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0
+_MOST_GATHERED: Final = 64
+"""How many events of a stream are taken before the client has those before them."""
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
 FAILED: Final = "the service failed; its log has the cause"
@@ -415,9 +417,9 @@ class Service:
 
         async def sent() -> AsyncGenerator[bytes, None]:
             try:
-                async with aclosing(self.until_stopped(events, HEARTBEAT_SECONDS)) as every:
-                    async for event in every:
-                        yield HEARTBEAT if event is None else event
+                async with aclosing(self._gathered(events)) as gathered:
+                    async for each in gathered:
+                        yield each
             except GraphEngineError as error:
                 if says_stop or not self.is_stopping:
                     yield trouble(shown_error(error))
@@ -438,10 +440,8 @@ class Service:
         finally:
             await cancelled(working)
 
-    async def until_stopped(
-        self, events: AsyncGenerator[T, None], seconds: float | None = None
-    ) -> AsyncGenerator[T | None, None]:
-        """Yield events until they end, and None whenever there is none for so many seconds.
+    async def until_stopped(self, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """Yield events until they end.
 
         Raises:
             ServiceFailed: The service stops.
@@ -449,17 +449,59 @@ class Service:
         stopped, following = asyncio.create_task(self.stopped()), asyncio.create_task(_next(events))
         try:
             while True:
-                await asyncio.wait((following, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
                     raise _stops()
-                event = following.result() if following.done() else None
-                if event is None and following.done():
+                event = following.result()
+                if event is None:
                     return
                 yield event
-                if event is not None:  # not before: until now the reader has what it got, such as a run that is shown
-                    following = asyncio.create_task(_next(events))
+                # Not before: until now the reader has what it got, such as a run that is shown.
+                following = asyncio.create_task(_next(events))
         finally:
             await cancelled(following, stopped)
+            await events.aclose()
+
+    async def _gathered(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Yield all that a stream has since it was last asked as one piece, and heartbeats while there is nothing.
+
+        What comes together is sent together: each piece is a chunk, and wakes what sends it.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
+        found, news, room = list[bytes](), asyncio.Event(), asyncio.Event()
+
+        async def gather() -> None:
+            async for event in events:
+                found.append(event)
+                news.set()
+                if len(found) >= _MOST_GATHERED:  # the client reads slowly
+                    room.clear()
+                    await room.wait()
+
+        gathering, stopped = asyncio.create_task(gather()), asyncio.create_task(self.stopped())
+        for each in (gathering, stopped):
+            each.add_done_callback(lambda _: news.set())
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await news.wait()
+                if stopped.done():
+                    raise _stops()
+                if gathering.done():
+                    if not found:
+                        gathering.result()
+                        return
+                else:
+                    news.clear()
+                piece = b"".join(found) or HEARTBEAT
+                found.clear()
+                room.set()
+                yield piece
+        finally:
+            await cancelled(gathering, stopped)
             await events.aclose()
 
 

@@ -61,6 +61,28 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
     assert errors == [f"the stream of run {run.id} failed"]
 
 
+async def test_what_comes_together_is_sent_together() -> None:
+    """A client that reads slowly is waited for, and gets what came before a fault."""
+    taken = list[bytes]()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        for number in range(150):
+            taken.append(b"%d " % number)
+            yield taken[-1]
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    async with Runner() as runner:
+        served: Any = service_of(runner, flows.posts).stream(events(), "r", app._trouble)  # noqa: SLF001
+        pieces = list[bytes]()
+        async for piece in served.body_iterator:
+            await asyncio.sleep(0)
+            assert len(taken) <= 64 * (len(pieces) + 2)
+            pieces.append(piece)
+    assert b"service_failed" in pieces.pop()
+    assert (b"".join(pieces), len(pieces)) == (b"".join(taken), 3)
+
+
 async def test_what_a_reader_got_is_the_readers_until_it_reads_on() -> None:
     """A run at rest that a door shows is kept for the next turn after that, which changes it."""
     kept: list[str] = []
