@@ -195,5 +195,5 @@ class NodeScope:
         such threads, which would wait for each other.
         """
         calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls.threads()
+        own = self.around.threads if calls is None else calls.pool
         return await in_thread(threads or own, function)

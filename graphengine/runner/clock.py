@@ -11,12 +11,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 
 _LOOK_SECONDS: Final = 30.0
 """The longest sleep before the clock is read again: it may be set, or the machine suspended, while something sleeps,
 and the event loop's timers notice neither."""
+
+
+async def first_of(*work: Awaitable[object]) -> Sequence[asyncio.Future[object]]:
+    """Return once one of these has ended. The others are cancelled then, or if this is, and have ended too."""
+    futures = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in futures:
+            each.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)
+    return futures
 
 
 class Clock(Protocol):

@@ -34,7 +34,7 @@ from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.clock import SteadyClock, SystemClock
+from graphengine.runner.clock import SteadyClock, SystemClock, first_of
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
@@ -315,14 +315,7 @@ class Driving:
         """Wait until a task is due; return False if a stop came first."""
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
-            sleeper = asyncio.ensure_future(clock.sleep_until(task.due))
-            stopper = asyncio.ensure_future(self._halted.wait())
-            try:
-                await asyncio.wait((sleeper, stopper), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeper.cancel()
-                stopper.cancel()
-                await asyncio.gather(sleeper, stopper, return_exceptions=True)
+            sleeper, _ = await first_of(clock.sleep_until(task.due), self._halted.wait())
             if not sleeper.cancelled():
                 sleeper.result()  # raise the error of a clock that failed, instead of starting early
         if self._asleep.get(task.frame) is task:

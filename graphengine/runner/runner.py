@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import math
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -29,13 +28,14 @@ from graphengine.runner.arguments import (
     sizes_of,
     store_of,
 )
-from graphengine.runner.clock import Clock, SystemClock
+from graphengine.runner.clock import Clock, SystemClock, first_of
 from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of
 from graphengine.runner.shared import Shared
+from graphengine.runner.threads import Threads
 from graphengine.state.given import as_record
 from graphengine.stores.base import status_of
 
@@ -105,7 +105,7 @@ class Runner:
             self.store,
             clock or SystemClock(),
             Resources(resources or {}),
-            ThreadPoolExecutor(threads, thread_name_prefix="graphengine-node"),
+            Threads("graphengine-node", threads),
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
@@ -170,12 +170,8 @@ class Runner:
         driven = list(self._shared.driven.values())
         if driven and self._grace_seconds:
             clock = self._shared.clock
-            grace = asyncio.ensure_future(clock.sleep_until(clock.now() + self._grace_seconds))
             ended = asyncio.gather(*(life.until("over") for life in driven), return_exceptions=True)
-            await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
-            for each in (ended, grace):
-                each.cancel()
-            await asyncio.gather(ended, grace, return_exceptions=True)
+            await first_of(ended, clock.sleep_until(clock.now() + self._grace_seconds))
 
     def start(  # noqa: PLR0913 - what a run begins with
         self,

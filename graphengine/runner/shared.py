@@ -22,7 +22,7 @@ from graphengine.runner.starters import child_of, is_end, told_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
@@ -119,7 +119,7 @@ class Shared(Generic[L]):
         store: Store,
         clock: Clock,
         resources: Resources,
-        threads: ThreadPoolExecutor,
+        threads: Executor,
         extensions: Sequence[Extension],
         *,
         checks: bool,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from concurrent.futures import Executor
+    from concurrent.futures import Future
     from contextvars import Token
     from types import TracebackType
 
@@ -61,23 +61,40 @@ async def as_outcome(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
         return CallOutcome(error=error)
 
 
+class Threads(Executor):
+    """A pool of threads that is made when it is first needed, from the event loop: most runs need none.
+
+    Args:
+        name: The beginning of the threads' names.
+        most: How many there are at most; None for what Python takes.
+    """
+
+    def __init__(self, name: str, most: int | None = None) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._options = most, name
+
+    def submit(self, function: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
+        """Call a function in a thread."""
+        self._pool = self._pool or ThreadPoolExecutor(*self._options)
+        return self._pool.submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as of any Executor
+        """End the threads, if there are any."""
+        if self._pool is not None:
+            self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
 @dataclass(slots=True, eq=False)
 class Calls:
     """The calls on the event loop that a thread waits for. They end with the attempt: a waiting thread cannot be ended.
 
     Attributes:
-        pool: The threads of the functions that they call, made when first needed: the threads that wait for them could
-            occupy the Runner's.
+        pool: The threads of the functions that they call: the threads that wait for them could occupy the Runner's.
     """
 
-    pool: ThreadPoolExecutor | None = None
+    pool: Threads = field(default_factory=lambda: Threads("graphengine-call"))
     _is_over: bool = False
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-
-    def threads(self) -> ThreadPoolExecutor:
-        """Return the pool."""
-        self.pool = self.pool or ThreadPoolExecutor(thread_name_prefix="graphengine-call")
-        return self.pool
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, in the run's event loop.
@@ -124,8 +141,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
                 await _ended(thread)
             raise
         finally:
-            if calls.pool is not None:
-                calls.pool.shutdown(wait=False)
+            calls.pool.shutdown(wait=False)
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration outside of an iterator"
         raise RuntimeError(message) from outcome.error
@@ -137,10 +153,8 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
 async def _ended(thread: asyncio.Future[CallOutcome[object]]) -> None:
     """Return when the thread is done, even if this wait is cancelled meanwhile."""
     while not thread.done():
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.wait((thread,))
-        except asyncio.CancelledError:
-            continue
 
 
 def _outcome_of(function: Callable[[], object]) -> CallOutcome[object]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import socket
 import time
-import uuid
 from collections import Counter
 from dataclasses import replace
 from math import inf
@@ -187,7 +187,7 @@ class InMemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
-        self._owner = f"this process (owner {uuid.uuid4().hex})"
+        self._owner = f"this process (owner {secrets.token_hex(16)})"
 
     async def open(self) -> None:
         """Open the store; see `Store.open`."""

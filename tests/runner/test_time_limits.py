@@ -3,6 +3,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -49,7 +50,8 @@ async def one_thread(calls: int) -> AsyncIterator[Runner]:
         return 1
 
     async def give_back() -> None:
-        await wait_for_calls(runner._shared.threads, calls)  # noqa: SLF001 - the pool of its nodes
+        pool: Any = runner._shared.threads  # noqa: SLF001 - of its nodes
+        await wait_for_calls(pool._pool, calls)  # noqa: SLF001
         await exceed_limit()
         over.set()
         await taking.result()
