@@ -454,9 +454,7 @@ def _answers_of(output: Any, *, strict: bool = False) -> Answers:  # noqa: ANN40
         return Answers(output, strict=strict)
 
 
-@functools.lru_cache(maxsize=512)
-def _kept_answers(output: Any, *, strict: bool) -> Answers:  # noqa: ANN401 - a type
-    return Answers(output, strict=strict)
+_kept_answers: Final = functools.lru_cache(maxsize=512)(Answers)
 
 
 def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
