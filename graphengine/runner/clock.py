@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection
 
 
 _LOOK_SECONDS: Final = 30.0
@@ -19,16 +19,16 @@ _LOOK_SECONDS: Final = 30.0
 and the event loop's timers notice neither."""
 
 
-async def first_of(*work: Awaitable[object]) -> Sequence[asyncio.Future[object]]:
-    """Return once one of these has ended. The others are cancelled then, or if this is, and have ended too."""
+async def first_of(*work: Awaitable[object]) -> Collection[asyncio.Future[object]]:
+    """Return what has ended, once one of these has. The others are cancelled then, or if this is, and have ended."""
     futures = [asyncio.ensure_future(each) for each in work]
     try:
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for each in futures:
             each.cancel()
         await asyncio.gather(*futures, return_exceptions=True)
-    return futures
+    return done
 
 
 class Clock(Protocol):

@@ -315,9 +315,8 @@ class Driving:
         """Wait until a task is due; return False if a stop came first."""
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
-            sleeper, _ = await first_of(clock.sleep_until(task.due), self._halted.wait())
-            if not sleeper.cancelled():
-                sleeper.result()  # raise the error of a clock that failed, instead of starting early
+            for ended in await first_of(clock.sleep_until(task.due), self._halted.wait()):
+                ended.result()  # raise the error of a clock that failed, instead of starting early
         if self._asleep.get(task.frame) is task:
             del self._asleep[task.frame]
         frame = self.snapshot.frames.get(task.frame)
