@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _MANY: Final = 64
 """How many open waits make a run worth keeping. Loading it takes about a millisecond then."""
 _LONG: Final = 32
-"""How many steps make a run that waits worth keeping, if it is small."""
-_SMALL_BYTES: Final = 1024 * 1024
+"""How many steps make a run that waits worth keeping, if it is not too large."""
 _RUNS: Final = 16
 """Of how many runs to keep the snapshots: those used last."""
+_MOST_BYTES: Final = _RUNS * 1024 * 1024
+"""How many bytes of JSON those may have together, as far as that is known."""
 
 
 class CachedSnapshot(NamedTuple):
@@ -52,14 +53,14 @@ class CachedSnapshots:
 
     def keep(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
-        is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _SMALL_BYTES
+        is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
         if snapshot.status == "waiting" and (is_long or snapshot.open_waits.count >= _MANY):
             self.hand_over(CachedSnapshot(snapshot, size_bytes))
 
     def hand_over(self, loaded: CachedSnapshot) -> None:
         """Keep a snapshot that was just loaded for a run that is about to be resumed. Its caller must not use it."""
         self._kept[loaded.snapshot.run_id] = loaded
-        if len(self._kept) > _RUNS:
+        while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
 
     async def read(self, run_id: str) -> Snapshot:
