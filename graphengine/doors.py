@@ -1,8 +1,8 @@
 """The modules from which programs import: each loads its public names at their first use, and checks their arguments.
 
 What does not fit is a DefinitionError with what to write instead: a misspelt, missing or surplus argument, and one of
-another type for which the call fails. A call that succeeds pays for one function call more, and nothing is looked at.
-What only a run hands out, such as its events, is left as it is.
+another type for which the call fails, or a text for True or False. A call that succeeds pays for one function call
+more, and nothing else is looked at. What only a run hands out, such as its events, is left as it is.
 """
 
 from __future__ import annotations
@@ -104,12 +104,15 @@ def _is_protocol(made: type[Any]) -> bool:
 
 def _refusing(function: F) -> F:
     """Return a function that refuses arguments that do not fit."""
+    flags = {name for name, kind in function.__annotations__.items() if kind in ("bool", bool)}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
+        if flags and not flags.isdisjoint(kwargs):
+            _refuse_texts(function, args, {name: kwargs[name] for name in flags & kwargs.keys()})
         try:
             return function(*args, **kwargs)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ValueError, LookupError) as error:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
@@ -117,9 +120,11 @@ def _refusing(function: F) -> F:
 
     @functools.wraps(function)
     async def awaited(*args: object, **kwargs: object) -> object:
+        if flags and not flags.isdisjoint(kwargs):
+            _refuse_texts(function, args, {name: kwargs[name] for name in flags & kwargs.keys()})
         try:
             return await function(*args, **kwargs)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ValueError, LookupError) as error:
             refused = _refusal_of(function, args, kwargs, error)
             if refused is None:
                 raise
@@ -128,6 +133,15 @@ def _refusing(function: F) -> F:
     made: Any = awaited if inspect.iscoroutinefunction(function) else call
     _CHECKED.add(made)
     return made  # type: ignore[no-any-return]
+
+
+def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:
+    """Refuse a text where True or False is expected, as any text counts as true, `"false"` too."""
+    for name, given in flags.items():
+        if isinstance(given, str):
+            from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs it
+
+            raise DefinitionError(f"{_called(function, args)}({name}={given!r})", repair="give True or False")
 
 
 def _refusal_of(

@@ -702,7 +702,8 @@ def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
         found.append(("", "give it a name, a text"))
-    is_model = callable(getattr(agent.model, "answer", None)) and not isinstance(agent.model, type)
+    is_model = callable(getattr(agent.model, "answer", None)) and isinstance(getattr(agent.model, "name", None), str)
+    is_model = is_model and not isinstance(agent.model, (type, Agent))
     if not (is_model or isinstance(agent.model, (str, NoneType))):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1), ("max_tool_calls", 1)):

@@ -78,9 +78,9 @@ class Output(Generic[T]):
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
             schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
-        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:  # as of a value
             raise DefinitionError(
-                f"{self._type} cannot be the type of an answer: {error.message}",
+                f"{self._type} cannot be the type of an answer: {getattr(error, 'message', error)}",
                 where=where,
                 repair="use a type that has a JSON Schema",
             ) from error

@@ -33,11 +33,13 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if options.retry is not None and not isinstance(options.retry, Retry):
         attempts = options.retry if type(options.retry) is int else 3
         yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={attempts})"
+    if not isinstance(options.title, str | None):
+        yield f"title={options.title!r} is not a text", "write title='…'"
     if not _are_inputs(options.inputs):
         repair = "give a mapping of parameter to path: inputs={'text': 'draft'}, or names of fields: inputs=['text']"
         yield f"inputs={options.inputs!r} does not name what it reads", repair
     yield from _source_problems(options)
-    if options.writes is not None and not isinstance(options.writes, (str, Mapping, Sequence)):
+    if options.writes is not None and not isinstance(options.writes, (str, Mapping, list, tuple)):
         repair = "give a field's name, a tuple of names, or a mapping"
         yield f"writes={options.writes!r} does not name fields", repair
     seconds = options.timeout_seconds
@@ -114,6 +116,10 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
     if not isinstance(graph.retention, Retention | None):
         yield f"retention={graph.retention!r} is not a Retention", "write retention=Retention(keep_days=…)"
+    if not isinstance(graph.title, str):
+        yield f"title={graph.title!r} is not a text", "write title='…'"
+    if not isinstance(graph.collect_errors, str | None):
+        yield f"collect_errors={graph.collect_errors!r} is not a text", "name a field: collect_errors='errors'"
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"

@@ -547,9 +547,10 @@ class _Compiler:
             place(self.problems, begin, rule.origin)
 
     def _title(self) -> None:
-        for fault, repair in bad_braces(self.graph.title):
+        title = str(self.graph.title)
+        for fault, repair in bad_braces(title):
             self.report("bad_path", "title=", f"the title {fault}", repair)
-        for hole in filter(is_path, holes(self.graph.title)):
+        for hole in filter(is_path, holes(title)):
             self.binder.open(self.binder.reading(hole, "title="), "title=", "leave it out of the title")
 
     def _options(self, state: StateType[Any]) -> None:
@@ -569,7 +570,7 @@ class _Compiler:
         for name in graph.carry_over or ():
             if name not in state.fields:
                 self.report("unknown_field", "carry_over=", f"unknown field {name!r}", did_you_mean(name, state.fields))
-        if graph.collect_errors is not None:
+        if isinstance(graph.collect_errors, str):
             field = state.fields.get(graph.collect_errors)
             if field is None:
                 near = did_you_mean(graph.collect_errors, state.fields)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 from typing_extensions import override
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.elsewhere import named_node
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped
@@ -25,8 +26,10 @@ from graphengine.state.selector import Reading, Source, Tracker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from graphengine.graph.runnable import AnyFunction
     from graphengine.state.view import View
 
+_OF: Final = "node in a condition"
 _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -356,7 +359,7 @@ class Plateau(Condition):
     def __init__(
         self, source: Source, patience: int, min_delta: float, mode: Literal["max", "min"], since: str | None
     ) -> None:
-        if patience < 1 or mode not in ("max", "min") or min_delta < 0:
+        if not patience >= 1 or mode not in ("max", "min") or not min_delta >= 0:
             raise DefinitionError(
                 f"plateau(patience={patience}, min_delta={min_delta}, mode={mode!r})",
                 repair="patience is 1 or more, min_delta 0 or more, mode 'max' or 'min'",
@@ -461,17 +464,17 @@ def value(source: Source) -> Value:
     return Value(source)
 
 
-def iterations(node: str, since: str | None = None) -> Fact:
+def iterations(node: str | AnyFunction[object], since: str | AnyFunction[object] | None = None) -> Fact:
     """Return how often a node was completed, this visit included.
 
     Args:
-        node: The node whose visits count; attempts do not.
+        node: The node whose visits count, given as in `add_edge`; attempts do not.
         since: Count from the last completed visit of this node; from the start if there was none.
 
     >>> str(iterations("review") >= 3)
     'iterations of review >= 3'
     """
-    return Fact("iterations", node, since)
+    return Fact("iterations", named_node(node, _OF, ""), since and named_node(since, _OF, ""))
 
 
 def usage(what: Literal["cost_usd", "tokens", "calls"]) -> Fact:
@@ -500,7 +503,7 @@ def plateau(
     patience: int = 1,
     min_delta: float = 0.0,
     mode: Literal["max", "min"] = "max",
-    since: str | None = None,
+    since: str | AnyFunction[object] | None = None,
 ) -> Condition:
     """Return a condition that holds if a number no longer improves.
 
@@ -514,10 +517,10 @@ def plateau(
     >>> str(plateau("score"))
     'score no longer improves'
     """
-    return Plateau(source, patience, min_delta, mode, since)
+    return Plateau(source, patience, min_delta, mode, since and named_node(since, _OF, ""))
 
 
-def changed(source: Source, since: str | None = None) -> Condition:
+def changed(source: Source, since: str | AnyFunction[object] | None = None) -> Condition:
     """Return a condition that holds if a value changed since the edge's node (or `since`) was last left.
 
     Until then, the value is compared with its default.
@@ -525,7 +528,7 @@ def changed(source: Source, since: str | None = None) -> Condition:
     >>> str(changed("draft", since="review"))
     'draft changed since review'
     """
-    return Changed(Reading.of(source), since)
+    return Changed(Reading.of(source), since and named_node(since, _OF, ""))
 
 
 def failed(*types: type[BaseException]) -> Condition:

@@ -168,7 +168,7 @@ def named_node(given: object, what: str, other: object) -> str:
     """
     if isinstance(given, str):
         return given
-    if isinstance(given, (list, tuple, set)):
+    if other and isinstance(given, (list, tuple, set)):
         names, end = [name_of(each) or str(each) for each in given], name_of(other) or str(other)
         fork = f"add_fork(…, {names}, join={end!r})" if what == "source" else f"add_fork({end!r}, {names}, join=…)"
         repair = f"{fork}: the arms run in parallel, and the join is visited once"

@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 from enum import Enum
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -52,13 +53,14 @@ class Answers:
             choices = ", ".join(map(repr, output))
             repair = f"of these answers one: Literal[{choices}], with `from typing import Literal`"
             raise DefinitionError(f"{output!r} cannot be the type of an answer: it is a value", repair=repair)
-        if isinstance(output, str):
-            message = f"{output!r} cannot be the type of an answer: it is a text"
+        if isinstance(output, (str, FunctionType)):
+            what = "text" if isinstance(output, str) else "function"
+            message = f"{output!r} cannot be the type of an answer: it is a {what}"
             raise DefinitionError(message, repair="the type itself, as bool, str or Literal['a', 'b']")
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(output)
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()
-        except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
+        except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, AttributeError) as error:  # as of a value
             raise DefinitionError(
                 f"{output!r} cannot be the type of an answer: {error}", repair="use a type that JSON can represent"
             ) from error
@@ -166,9 +168,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
         raise DefinitionError(f"ask(facts={facts!r}) is a text", repair=f"give a list: facts=[{facts!r}]")
     for path in ("" if callable(question) else question, *facts, proposed or "", was or ""):
         if not isinstance(path, str):
-            raise DefinitionError(
-                f"ask(…) shows {path!r}, which is not a text", repair="give a text, or paths in the state"
-            )
+            raise DefinitionError(f"ask(…) shows {path!r}, which is not a text", repair="give a text, or a path")
     return Ask(question, answers, timeout_seconds, default, tuple(facts), proposed, was)
 
 

@@ -14,7 +14,25 @@ import msgspec
 import pytest
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Agent, Budgets, Graph, Limits, Once, Retention, Retry, Runner, TextFile, Worker
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Budgets,
+    Graph,
+    Limits,
+    Once,
+    Retention,
+    Retry,
+    Runner,
+    TextFile,
+    Worker,
+    ask,
+    changed,
+    iterations,
+    plateau,
+    value,
+)
 from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.testing import preflight
 from scripts import site_pages
@@ -146,6 +164,66 @@ def test_what_does_not_fit_says_what_to_write(kind: str) -> None:
     call, repair = SAID[kind]
     with pytest.raises(DefinitionError, match=re.escape(repair)):
         call()
+
+
+def made(what: str, option: str, wrong: object) -> Any:
+    """Return a graph that is given a wrong option: of its own, of a node, of an agent or of a question."""
+    given: dict[str, Any] = {option: wrong}
+    graph = one(Graph)(**{"name": "g", "state": State} | (given if what == "graph" else {}))
+    runnable: Any = (lambda text: text) if what in ("graph", "node") else ask("text?", str)
+    if what == "agent":
+        runnable = one(Agent)(**{"name": "m", "prompt": "{text}", "model": "placeholder"} | given)
+    if what == "question":
+        runnable = one(ask)(**{"question": "text?"} | given)
+    graph.add_node("n", runnable, **{"writes": "text"} | (given if what == "node" else {}))
+    graph.add_edge(START, "n")
+    graph.add_edge("n", END)
+    return graph
+
+
+WRONG: Any = (
+    3,
+    True,
+    ["a"],
+    {"a": 1},
+    value("text"),
+    value("text") > "",
+    Retry(attempts=2),
+    State,
+    len,
+    "text",
+    object(),
+)
+OPTIONS = {
+    f"{what}, {name}": (what, name)
+    for what, taken in (("graph", Graph), ("node", Graph.add_node), ("agent", Agent), ("question", ask))
+    for name in list(inspect.signature(one(taken)).parameters)[what == "node" :]
+    if (what, name) not in {("node", "name"), ("node", "runnable")}
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_another_type_is_refused_before_a_run(option: str) -> None:
+    """What takes an option may only keep it: then compile refuses it, and no error of Python comes out."""
+    what, name = OPTIONS[option]
+    found = {repr(wrong): called(lambda wrong=wrong: made(what, name, wrong).check()) for wrong in WRONG}
+    assert {wrong: each for wrong, each in found.items() if not isinstance(each, GraphEngineError | None)} == {}
+
+
+@pytest.mark.parametrize("make", [Limits, Retry, one(Agent)])
+def test_a_text_is_not_true(make: Any) -> None:
+    """Any text is true in Python, also "false"."""
+    name = {Limits: "unknown_cost", Retry: "afresh"}.get(make, "batch")
+    with pytest.raises(DefinitionError, match=f"{name}='false'"):
+        make(**{name: "false"} | ({"name": "m"} if make is Agent else {}))
+
+
+def test_a_node_of_a_condition_is_named_as_in_an_edge() -> None:
+    """By its function too."""
+    assert str(iterations(called) >= 3) == "iterations of called >= 3"
+    assert str(changed("text", since=called)) == "text changed since called"
+    with pytest.raises(DefinitionError, match="is a node, not 3"):
+        one(plateau)("text", since=3)
 
 
 def test_what_fails_for_another_reason_keeps_its_error() -> None:
