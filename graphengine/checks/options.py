@@ -33,12 +33,10 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if options.retry is not None and not isinstance(options.retry, Retry):
         attempts = options.retry if type(options.retry) is int else 3
         yield f"retry={options.retry!r} is not a Retry", f"write retry=Retry(attempts={attempts})"
-    if not isinstance(options.title, str | None):
-        yield f"title={options.title!r} is not a text", "write title='…'"
     if not _are_inputs(options.inputs):
         repair = "give a mapping of parameter to path: inputs={'text': 'draft'}, or names of fields: inputs=['text']"
         yield f"inputs={options.inputs!r} does not name what it reads", repair
-    yield from _source_problems(options)
+    yield from _text_problems(options)
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, list, tuple)):
         repair = "give a field's name, a tuple of names, or a mapping"
         yield f"writes={options.writes!r} does not name fields", repair
@@ -72,7 +70,9 @@ def _are_inputs(given: object) -> bool:
     return given is None or (isinstance(given, (Mapping, list, tuple)) and all(isinstance(each, str) for each in names))
 
 
-def _source_problems(options: Options) -> Iterator[tuple[str, str]]:
+def _text_problems(options: Options) -> Iterator[tuple[str, str]]:
+    if not isinstance(options.title, str | None):
+        yield f"title={options.title!r} is not a text", "write title='…'"
     for what, sources in (("inputs", options.inputs), ("each", options.each)):
         for name, source in sources.items() if isinstance(sources, Mapping) else ():
             if not (isinstance(source, str) or callable(source)):
