@@ -523,7 +523,8 @@ async def check_not_another(runner: Answers, run_id: str, key: str, said: Mappin
 async def _sent_before(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:
     """Return the message of a conversation that was sent with a key; None if there is none."""
     sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
-    sent += [each.payload.get("payload") for each in await runner.store.inbox([run_id])]
+    posted = await runner.store.inbox([run_id])  # stops and answers too, whose payload may be any value
+    sent += [each.payload.get("payload") for each in posted if each.kind == "message"]
     return next((each for each in sent if isinstance(each, dict) and each.get("id") == key), None)
 
 

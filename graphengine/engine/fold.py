@@ -403,29 +403,32 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
         frame.error = facts.error
     elif not step.node:  # the frame's own limit, in any phase
         fail_frame(snapshot, frame, frame.phase, facts)
-    elif not isinstance(frame.phase, (Collecting, Inside)):
-        _given_up(snapshot, frame, facts)
-    elif frame.kind == "item":
-        failed = _failed_item(facts)
-        failed.kept = True
-        frame.failing = Failing(failed.error)
-        end_item(snapshot, frame, failed)
     else:
-        fail_frame(snapshot, frame, frame.phase, facts)
+        _give_up(snapshot, frame, facts)
 
 
-def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
-    """Fail a node without frames below it. A resume runs it again, with its recorded work if that may be kept."""
-    if isinstance(frame.phase, Waiting):
-        wake(snapshot, frame)
-    _forget_work(frame, facts, ("message",))
-    frame.attempt += 1
-    if frame.kind == "item":
-        failed = _failed_item(facts)
+def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
+    """Fail a node. A resume runs it again, with its recorded work if that may be kept, or continues inside it.
+
+    1. An effect begins in a graph. 2. The graph fails, and the fallback of its node runs and fails. 3. A resume runs
+    the fallback again: the graph would repeat the effect.
+    """
+    goes_on = isinstance(frame.phase, (Collecting, Inside))
+    if not goes_on:
+        goes_on = frame.cause is not None and any(m.begun and not m.id for m in frame.recorded_results.values())
+        if isinstance(frame.phase, Waiting):
+            wake(snapshot, frame)
+        _forget_work(frame, facts, ("message",))
+        frame.attempt += 1
+    if frame.kind != "item":
+        fail_frame(snapshot, frame, frame.phase if goes_on else GivenUp(), facts)
+        return
+    failed = _failed_item(facts)
+    if goes_on:
+        failed.kept, frame.failing = True, Failing(failed.error)
+    else:
         failed.attempt, failed.recorded_results = frame.attempt, frame.recorded_results
-        end_item(snapshot, frame, failed)
-    else:
-        fail_frame(snapshot, frame, GivenUp(), facts)
+    end_item(snapshot, frame, failed)
 
 
 def _failed_item(facts: steps.Failed) -> FailedItem:

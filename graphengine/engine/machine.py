@@ -95,7 +95,7 @@ AFTER: Final[dict[type[Facts], Phases]] = {
     steps.Node: _MOVED,
     steps.Item: (),
     steps.Attempt: _RUNNING,
-    steps.Failed: (*_MOVED, Collecting, Inside, GivenUp),
+    steps.Failed: (*_MOVED, Fallback, Collecting, Inside, GivenUp),
     steps.Left: _MOVED,
     steps.Joined: (Ready, Forked, Waiting, Ended),
     steps.Mapped: (Collecting,),
