@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +84,25 @@ async def test_short_reads_are_the_loops(open_store: OpenStore, level: Literal["
     own.close()
     with pytest.raises(NotDone):
         own.read(lambda _: None)
+
+
+async def test_a_read_of_any_length_leaves_no_transaction(store: SQLiteStore) -> None:
+    """SQLite counts the steps of each statement over all its uses: that of the end of a transaction, too."""
+    await store.open()
+    own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, "NORMAL"))
+    counted = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ?) SELECT max(x) FROM c"
+
+    def counts(connection: sqlite3.Connection, most: int) -> None:
+        connection.execute(counted, (most,)).fetchone()
+
+    done = 0
+    for number in range(6000):
+        with suppress(NotDone):
+            own.read(partial(counts, most=10 + number // 20))
+            done += 1
+        own.read(partial(counts, most=1))
+    assert 0 < done < 6000
+    own.close()
 
 
 async def test_the_event_loop_waits_for_no_lock(store: SQLiteStore) -> None:

@@ -70,14 +70,21 @@ class Direct:
         connection = self._connection
         if connection is None:
             raise NotDone
-        ends = iter((0, 0, 0, 1))  # only once, since it is rolled back after that
-        connection.set_progress_handler(partial(next, ends, 0), MOST_STEPS // 4)
+
+        def bounded(connection: sqlite3.Connection) -> T:
+            ends = iter((0, 0, 0, 1))
+            connection.set_progress_handler(partial(next, ends, 1), MOST_STEPS // 4)
+            try:
+                return read(connection)
+            finally:
+                connection.set_progress_handler(None, 0)  # before the end of the transaction, which it could refuse
+
         try:
-            return in_snapshot(connection, read)
+            return in_snapshot(connection, bounded)
         except Exception as error:
             raise NotDone from error
         finally:
-            connection.set_progress_handler(None, 0)
+            _leave(connection)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
         """Call `work(connection)` in a transaction, commit it, and return the result.
@@ -106,9 +113,7 @@ class Direct:
         except Exception as error:  # the thread fails in the same way, and reports it
             raise NotDone from error
         finally:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):  # the transaction is over either way
-                    connection.execute("ROLLBACK")
+            _leave(connection)
         checkpoints.count(connection.total_changes - changes, written_bytes)
         if self._run_id is None:
             self._run_id = run_id
@@ -123,3 +128,10 @@ class Direct:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _leave(connection: sqlite3.Connection) -> None:
+    """Leave no transaction open: it would hold the write-ahead log, and refuse the next one."""
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):  # the transaction is over either way
+            connection.execute("ROLLBACK")
