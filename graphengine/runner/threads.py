@@ -18,7 +18,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Self, TypeVar
 
 from graphengine.state.interrupts import reraise_interrupt
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -73,7 +74,7 @@ class Threads(Executor):
         self._pool: ThreadPoolExecutor | None = None
         self._options = most, name
 
-    def submit(self, function: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in a thread."""
         self._pool = self._pool or ThreadPoolExecutor(*self._options)
         return self._pool.submit(function, *args, **kwargs)
