@@ -82,6 +82,7 @@ async def pruned_in_pieces(path: Path) -> None:
     """Prune it in as many transactions as possible."""
     retention._BITE = 1  # type: ignore[misc]  # noqa: SLF001 - a transaction for each run
     removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
+    removal._STEPS_AT_ONCE = 64  # type: ignore[misc]  # noqa: SLF001 - more pieces
     await pruned(path)
 
 
