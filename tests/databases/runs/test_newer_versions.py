@@ -35,8 +35,9 @@ async def work(ctx: Context) -> str:
 GRAPH = one(work)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a snapshot follow every second step: it then covers what a newer version wrote, and is read in its place."""
     monkeypatch.setattr(snapshots, "MIN_ROWS", 2)
     monkeypatch.setattr(snapshots, "MIN_RATIO", 0)
 
@@ -123,6 +124,7 @@ async def test_a_step_with_what_only_a_newer_version_knows(
             assert "update graphengine" in caught.value.repair
 
 
+@pytest.mark.usefixtures("_short")
 async def test_a_snapshot_of_a_newer_version(database: Path | str) -> None:
     """It is too new too."""
     async with continued(database, snapshot=of_format_2) as old:
