@@ -57,6 +57,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "commits": wide.commits,
     "fork": wide.fork,
     "subgraph": wide.subgraph,
+    "children": wide.children,
     "values": values.values,
     "passed": passed.passed,
     "fresh": passed.fresh,

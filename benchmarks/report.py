@@ -59,6 +59,10 @@ ON_PAGE: Final = (
     "fresh",
     "chats",
     "sleepers",
+    "children",
+    "call",
+    "calls",
+    "streamed",
     "served",
     "wings",
 )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import tempfile
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import MICRO, Figure, Outcome, Settings, alternate
 from benchmarks.ours import Counter, Numbers, Sum, counting, fanning, mapping, nested
 from benchmarks.stored import log_frames
-from graphengine import Runner
+from graphengine import END, START, Context, Graph, Runner
 
 if TYPE_CHECKING:
     from benchmarks.measure import Side
@@ -163,6 +165,48 @@ async def subgraph(settings: Settings) -> Outcome:
     found = await alternate(sides, "µs", settings.count(15, 2))
     ratios = {f"{INSIDE}, against {PLAIN}": found[INSIDE].against(found[PLAIN])}
     return Outcome("Steps of a graph that is a node, in memory", found, ratios)
+
+
+async def children(settings: Settings) -> Outcome:
+    """CPU time of the process for a child run of one node: a node starts them all, and waits for their results.
+
+    In memory, from the start of the run to its result, divided by the children. The plain runs are of the same graph,
+    one after the other in one Runner.
+    """
+    child, few, many = counting(1), settings.count(100, 3), settings.count(1000, 5)
+
+    async def start(ctx: Context) -> int:
+        runs = [await ctx.start(child) for _ in range(wanted[0])]
+        return sum(result.state.count for result in await asyncio.gather(*(run.result() for run in runs)))
+
+    wanted = [0]
+    parent = Graph("parent", Counter)
+    parent.add_node("start", start, writes="count")
+    parent.add_path(START, "start", END)
+
+    async def plain() -> float:
+        async with Runner() as runner:
+            began = time.process_time()
+            for _ in range(few):
+                await runner.start(child).result()
+            return (time.process_time() - began) / few * MICRO
+
+    async def started(count: int) -> float:
+        wanted[0] = count
+        async with Runner() as runner:
+            began = time.process_time()
+            result = await runner.start(parent).result()
+            seconds = time.process_time() - began
+        _check(result.state.count == count)
+        return seconds / count * MICRO
+
+    sides: dict[str, Side] = {
+        "a plain run": plain,
+        f"a child of {few:,}": partial(started, few),
+        f"a child of {many:,}": partial(started, many),
+    }
+    found = await alternate(sides, "µs", settings.count(9, 1))
+    return Outcome("Child runs of a node", found)
 
 
 def _check(is_right: bool) -> None:  # noqa: FBT001 - its only argument
