@@ -342,6 +342,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """
         if self._is_open and self._pid != os.getpid():
             raise forked(self._where)
+        await self._leave_ended_loop()
         here = asyncio.get_running_loop()
         if self._loop is not None and self._loop is not here:
             raise open_elsewhere(self._where)
@@ -362,11 +363,18 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def close(self) -> None:
         """Finish pending writes, release runs and lease, and free all resources; see `Store.close`.
 
-        Another event loop than the one in which it is open closes nothing.
+        Another event loop than the one in which it is open closes nothing, while that one is not closed.
         """
-        is_here = self._loop is None or self._loop.is_closed() or self._loop is asyncio.get_running_loop()
+        await self._leave_ended_loop()
+        is_here = self._loop is None or self._loop is asyncio.get_running_loop()
         if self._opening is not None and self._pid == os.getpid() and is_here:
             await finish(self._opening, self._close())  # an opening that is in progress ends first
+
+    async def _leave_ended_loop(self) -> None:
+        """Free what is left of a store that was not closed in its event loop, which is over."""
+        if self._loop is not None and self._loop.is_closed():
+            await asyncio.to_thread(self.abandon)
+            self._opening = None
 
     async def _close(self) -> None:
         is_open, self._is_open, self._loop = self._is_open, False, None

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, is_dataclass
+from enum import Enum
 from functools import partial, wraps
 from itertools import starmap
 from types import MethodType
@@ -340,7 +341,7 @@ def _changed(value: object, place: str) -> str:
     if isinstance(value, list):
         return next(filter(None, (_changed(part, f"{place}[{at}]") for at, part in enumerate(value))), "")
     is_kept = value is None or isinstance(value, str | int | float | BaseModel) or is_dataclass(value)
-    return "" if is_kept else f"{place}, a {type(value).__name__}"
+    return "" if is_kept and not isinstance(value, Enum) else f"{place}, a {type(value).__name__}"
 
 
 def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[MemoryEntry]:

@@ -175,3 +175,13 @@ async def test_another_event_loop_than_that_of_a_store_is_refused(tmp_path: Path
             await asyncio.to_thread(asyncio.run, elsewhere())
         assert not await runner.runs()
     assert not await asyncio.to_thread(asyncio.run, elsewhere())
+    for _ in range(2):  # one that was left open, by a loop that is over, is opened and closed in another one
+        assert not await asyncio.to_thread(asyncio.run, left(store))
+    await store.close()
+    await store.close()
+
+
+async def left(store: SQLiteStore) -> Sequence[str]:
+    """Open a store, and leave it open."""
+    await store.open()
+    return await store.ids("")

@@ -140,7 +140,8 @@ async def test_vacuum_waits_for_a_read_to_end(store: SQLiteStore, monkeypatch: p
         reader.execute("SELECT count(*) FROM steps").fetchone()
 
         async def ends(seconds: float) -> None:
-            assert seconds > 0
+            if not seconds:  # the turn of the event loop before a read
+                return
             assert log_bytes(store.path) > removal.SHORTEST_LOG_BYTES
             reader.execute("ROLLBACK")
 

@@ -75,15 +75,33 @@ async def test_short_reads_are_the_loops(open_store: OpenStore, level: Literal["
     own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, level))
     await append(store, batch("r", fence, [step(1200, value="x" * 3 * direct.MOST_BYTES)]))
     with pytest.raises(NotDone):
-        own.read(lambda connection: connection.execute("SELECT body FROM texts").fetchall())
+        await own.read(lambda connection: connection.execute("SELECT body FROM texts").fetchall())
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("UPDATE runs SET fence = fence + 1")
-        assert own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence,)
+        assert await own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence,)
         other.commit()
-    assert own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence + 1,)
+    assert await own.read(lambda connection: connection.execute("SELECT fence FROM runs").fetchone()) == (fence + 1,)
     own.close()
     with pytest.raises(NotDone):
-        own.read(lambda _: None)
+        await own.read(lambda _: None)
+
+
+async def test_who_asks_again_and_again_lets_others_run(store: SQLiteStore) -> None:
+    """As a program that asks for a run until it is finished, which this event loop drives."""
+    await new_run(store, count=1)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    for _ in range(20):
+        await store.info("r")
+    task.cancel()
+    assert turns >= 20
 
 
 async def test_a_read_of_any_length_leaves_no_transaction(store: SQLiteStore) -> None:
@@ -98,9 +116,9 @@ async def test_a_read_of_any_length_leaves_no_transaction(store: SQLiteStore) ->
     done = 0
     for number in range(6000):
         with suppress(NotDone):
-            own.read(partial(counts, most=10 + number // 20))
+            await own.read(partial(counts, most=10 + number // 20))
             done += 1
-        own.read(partial(counts, most=1))
+        await own.read(partial(counts, most=1))
     assert 0 < done < 6000
     own.close()
 

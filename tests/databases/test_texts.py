@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -101,7 +102,8 @@ async def test_a_run_is_loaded_by_reading_its_first_step_once(path: Path, monkey
     whole = texts.Texts.whole
 
     def reading(reader: texts.Texts, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
-        read.append(row & SEQ_MASK)
+        if threading.current_thread() is not threading.main_thread():  # the event loop leaves what is long
+            read.append(row & SEQ_MASK)
         return whole(reader, row, body, recorded, listed)
 
     monkeypatch.setattr(texts.Texts, "whole", reading)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import closing
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +43,12 @@ HOSTILE = (
     "w" * 100_000,
     " ".join(map(str, range(20_000))),
 )
+
+
+class Kind(str, Enum):  # noqa: UP042 - as programs have them
+    """A text of a type of its own."""
+
+    WORD = "word"
 
 
 async def letters(texts: list[str]) -> list[list[float]]:
@@ -219,6 +226,7 @@ async def test_faults_of_the_caller_are_explained(memory: Memory) -> None:
         (memory.put("a", "k", {"at": [Decimal("1.50")]}), r"would change value\['at'\]\[0\], a Decimal"),
         (memory.put("a", "k", {"pair": (1, 2)}), r"would change value\['pair'\], a tuple"),
         (memory.put("a", "k", [{1: "one"}]), r"would change the key 1 of value\[0\]"),
+        (memory.put("a", "k", Kind.WORD), r"would change value, a Kind"),
         (memory.put("a", "k", {"n": float("nan")}), "JSON cannot carry a memory: nan and inf are no JSON numbers"),
         (memory.put("a", "k", "x" * 500_000), "the memory takes 1,000,022 bytes, 1,000,000 are allowed"),
         (memory.search("a", "x", limit=0), "limit=0"),

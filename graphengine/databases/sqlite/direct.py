@@ -3,7 +3,7 @@
 A read of some rows takes less time than the way to a thread and back, most of which the loop spends. So the loop reads
 what is short on a connection of its own that waits for nothing. SQLite ends a read that gets long, by its steps or by
 the bytes of a value; that one, and one that fails for whatever reason, is repeated by the reading thread, which waits
-and reports.
+and reports. Before each the event loop has a turn: else a program that asks again and again would be all that runs.
 
 At `synchronous = NORMAL` a commit only copies a few pages into the file system's cache, which takes about 20 µs; the
 way to a thread and back takes twice as long. So the loop writes what is short and alone, on the same connection. If
@@ -36,10 +36,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_BYTES: Final = 32 * 1024
-"""The most that the loop writes itself, and half of the longest value that it reads; more would delay other runs."""
+"""The most that the loop writes itself; more would delay other runs."""
 
-MOST_STEPS: Final = 2000
-"""About how many steps of SQLite's machine a read may take: some 50 µs. The row of a run takes a hundred."""
+MOST_READ_BYTES: Final = 8 * 1024
+"""The longest row that the loop reads itself."""
+
+MOST_STEPS: Final = 1000
+"""About how many steps of SQLite's machine a read may take: some 60 rows. The row of a run takes a hundred."""
 
 
 class NotDone(Exception):
@@ -61,12 +64,13 @@ class Direct:
         self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
         self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * MOST_BYTES)  # of rows, too
 
-    def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Call `read(connection)` in a read transaction, and return the result.
 
         Raises:
             NotDone: It is long, or fails, and the thread should do it.
         """
+        await asyncio.sleep(0)
         connection = self._connection
         if connection is None:
             raise NotDone
@@ -74,9 +78,11 @@ class Direct:
         def bounded(connection: sqlite3.Connection) -> T:
             ends = iter((0, 0, 0, 1))
             connection.set_progress_handler(partial(next, ends, 1), MOST_STEPS // 4)
+            most = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_READ_BYTES)
             try:
                 return read(connection)
             finally:
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, most)
                 connection.set_progress_handler(None, 0)  # before the end of the transaction, which it could refuse
 
         try:

@@ -337,7 +337,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
         with suppress(NotDone):
             if self._direct is not None:
-                return self._direct.read(read)
+                return await self._direct.read(read)
         return await self._reader.run(read)
 
 
