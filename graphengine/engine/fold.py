@@ -19,6 +19,7 @@ from graphengine.engine.frame_tree import (
     drop,
     drop_children,
     fail_frame,
+    failure_in,
     move,
     open_sub,
     pause,
@@ -423,20 +424,12 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
     if frame.kind != "item":
         fail_frame(snapshot, frame, frame.phase if goes_on else GivenUp(), facts)
         return
-    failed = _failed_item(facts)
+    failed = FailedItem(failure_in(facts))
     if goes_on:
         failed.kept, frame.failing = True, Failing(failed.error)
     else:
         failed.attempt, failed.recorded_results = frame.attempt, frame.recorded_results
     end_item(snapshot, frame, failed)
-
-
-def _failed_item(facts: steps.Failed) -> FailedItem:
-    """Return the record that a map keeps of an item's failure."""
-    if facts.error is None:
-        message = "an item fails without a failure"
-        raise ValueError(message)
-    return FailedItem(facts.error)
 
 
 # --- Forks -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.phases import Phase
     from graphengine.engine.snapshot import FrameKind, Snapshot
-    from graphengine.engine.steps import Entered, ForkRecord, Outcome
+    from graphengine.engine.steps import Entered, FailureRecord, ForkRecord, Outcome
     from graphengine.state.amounts import Usage
 
 
@@ -196,15 +196,21 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:
     """Fail a frame. The run fails with its root frame; a failed arm or subgraph is left to the frame around it."""
     frame.phase = phase
-    if facts.error is None:
-        message = f"the frame {frame.id!r} fails without a failure"
-        raise ValueError(message)
+    error = failure_in(facts)
     if frame.kind == "root":
-        frame.failing = Failing(facts.error)
-        snapshot.status, snapshot.ending, snapshot.failure = "failed", facts.ending, facts.error
+        frame.failing = Failing(error)
+        snapshot.status, snapshot.ending, snapshot.failure = "failed", facts.ending, error
     else:
-        frame.failing = Failing(facts.error, facts.ending)
+        frame.failing = Failing(error, facts.ending)
     touch(snapshot, frame)
+
+
+def failure_in(facts: Outcome) -> FailureRecord:
+    """Return the failure of a step that fails a frame or an item."""
+    if facts.error is None:
+        message = "a step fails without a failure"
+        raise ValueError(message)
+    return facts.error
 
 
 def add_usage(total: Usage, spent: Usage, *, sign: Literal[1, -1] = 1) -> Usage:

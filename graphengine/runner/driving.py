@@ -205,10 +205,9 @@ class Driving:
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
-        session = self.session
         if not self.is_halting and self.snapshot.status != "waiting":
-            return session.take_tasks(anew=anew)
-        session.changed = []
+            return self.session.take_tasks(anew=anew)
+        self.session.changed = []
         return self._due_tasks()
 
     def _due_tasks(self) -> list[Task]:
@@ -312,14 +311,23 @@ class Driving:
             self._awake.set_result(None)
 
     async def _is_due(self, task: Task) -> bool:
-        """Wait until a task is due; return False if a stop came first."""
+        """Wait until a task is due; return False if a stop or mail came first.
+
+        1. A question's time ends in a second. 2. Another process records an answer, and its caller is shown that. 3.
+        The time ends before the inbox is polled. So the inbox is read once more, and an answer in it is recorded first.
+        """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
             for ended in await first_of(clock.sleep_until(task.due), self._halted.wait()):
                 ended.result()  # raise the error of a clock that failed, instead of starting early
-        if self._asleep.get(task.frame) is task:
-            del self._asleep[task.frame]
         frame = self.snapshot.frames.get(task.frame)
+        wait = frame.waits.get(task.wait) if frame is not None else None
+        if wait is not None and wait.kind != "sleep":
+            self.deliver(await self._shared.store.inbox([self.snapshot.run_id]))
+        self._asleep.pop(task.frame, None)
+        if any(map(self._can_record, self._mail.values())):
+            self.session.changed.append(task.frame)  # it is looked at again when the mail is recorded
+            return False
         return not self.is_halting and frame is not None and task_of(self.snapshot, frame) == task
 
     def _cancel_job(self, frame: str) -> None:
@@ -351,8 +359,7 @@ class Driving:
         self._jobs.clear()  # first, so that `note_cut_off` sees that it is cancelled here, not by code of the graph
         for within in left:
             within.cancel()
-        if left:
-            await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     # --- recording ------------------------------------------------------------------------------------------------
 
@@ -430,9 +437,8 @@ class Driving:
         with something to do at once, stays `running`: otherwise another process could claim it at this moment.
         """
         status = self.snapshot.status
-        if self._jobs or (status == "waiting" and (self.claim.stop or self._mail or self._due_tasks())):
-            return "running"
-        return status
+        goes_on = status == "waiting" and (self.claim.stop or self._mail or self._due_tasks())
+        return "running" if self._jobs or goes_on else status
 
     def check(self) -> None:
         """Refuse to continue after an append that failed.

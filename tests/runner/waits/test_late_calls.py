@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from pydantic import BaseModel
 
+from graphengine.graph.question import ask
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.context import Context
+from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.runner import Runner
 from graphengine.stores.base import InboxMessage
 from graphengine.stores.memory import InMemoryStore
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, arms
 
 
 class Mail(BaseModel):
@@ -63,3 +66,35 @@ async def test_a_message_counts_that_came_after_its_time_while_nothing_drove_the
         await runner.send("late", "texts", "late")
         ends = [await runner.resume(run_id, graph).result() for run_id in ("late", "none")]
     assert [end.state.text for end in ends] == ["late", "none came"]
+
+
+class Both(Mail):
+    said: str = ""
+    held: bool = False
+
+
+@pytest.mark.parametrize("sent", ["an answer", "a message", "neither"])
+async def test_what_another_process_sends_in_time_counts_though_the_inbox_is_polled_later(sent: str) -> None:
+    """A node is in flight, so a process drives the run at the time when its waits end."""
+    store, clock, leave = InMemoryStore(), FakeClock(start=1000.0, jumps=False), asyncio.Event()
+    asked = ask("Well?", str, timeout_seconds=60, default="no answer")
+    graph = arms(Both, ("ask", asked, "said"), ("read", read, "text"), ("hold", leave.wait, "held"))
+    async with asyncio.timeout(SOON), Runner(store, clock=clock) as runner, Runner(store, clock=clock) as other:
+        run = runner.start(graph, run_id="both")
+        kinds: list[str] = []
+        async for event in run.events():
+            kinds += [event.step.kind] if isinstance(event, StepRecorded) else []
+            if kinds.count("waiting") == 2 and "sent" not in kinds:
+                if sent == "an answer":
+                    await other.answer("both", "yes")
+                elif sent == "a message":
+                    await other.send("both", "texts", "hello")
+                kinds.append("sent")
+                clock.move(61)
+            if kinds.count("node") == 2:
+                leave.set()
+        state = (await run.result()).state
+    assert (state.said, state.text) == (
+        "yes" if sent == "an answer" else "no answer",
+        "hello" if sent == "a message" else "none came",
+    )
