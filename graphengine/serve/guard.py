@@ -87,6 +87,11 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+_BY_URL: Final = "open the URL that `graphengine inspect` printed"
+_BY_PAGE: Final = "send it from the inspector's own page"
+_AS_JSON: Final = "send JSON with Content-Type: application/json"
+_FOR_OTHERS: Final = "let others in by `graphengine inspect --shared --users FILE`"
+_NO_HEADER: Final = ("the header X-Graphengine is missing", "send X-Graphengine: 1, as the inspector's own page does")
 _WEBHOOK: Final = Caller("webhook", None, frozenset(("start", "read")))
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 _PAGE_HEADERS: Final = (
@@ -311,8 +316,8 @@ class PageAccess(Access):
 
     headers = _PAGE_HEADERS
     _schemes: ClassVar[Sequence[str]] = ("http",)
-    _way_in: ClassVar[tuple[str, str]] = ("open the URL that `graphengine inspect` printed", "")
-    _unknown: ClassVar[str] = "this is not the token of this inspector; open the URL that `graphengine inspect` printed"
+    _way_in: ClassVar[tuple[str, str]] = ("this browser has not signed in", _BY_URL)
+    _unknown: ClassVar[tuple[str, str]] = ("this is not the token of this inspector", _BY_URL)
 
     def __init__(self, port: int, token: str) -> None:
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
@@ -330,15 +335,15 @@ class PageAccess(Access):
         is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
             *self._of_place(client, host),
-            (method not in (*_READS, "POST"), 405, "the method must be GET or POST"),
-            (is_post and not is_own, 403, "the request comes from a page of another origin"),
-            (is_post and given.get("x-graphengine") != "1", 403, "the header X-Graphengine is missing"),
-            (is_post and content != "application/json", 415, "the body is not JSON"),
-            (is_data and site not in ("same-origin", "none"), 403, "the request comes from another site"),
+            (method not in (*_READS, "POST"), 405, f"the method is {method}", "use GET or POST"),
+            (is_post and not is_own, 403, "the request comes from a page of another origin", _BY_PAGE),
+            (is_post and given.get("x-graphengine") != "1", 403, *_NO_HEADER),
+            (is_post and content != "application/json", 415, "the body is not JSON", _AS_JSON),
+            (is_data and site not in ("same-origin", "none"), 403, "the request comes from another site", _BY_PAGE),
         )
-        for is_refused, status, why in checks:
+        for is_refused, status, why, repair in checks:
             if is_refused:
-                raise RequestInvalid(why, status=status)
+                raise RequestInvalid(why, status=status, repair=repair)
         if not is_data:
             return NOBODY
         found = await self._caller_of(_cookie_of(given.get("cookie", ""), self._cookie))
@@ -347,11 +352,11 @@ class PageAccess(Access):
             raise RequestInvalid(message, status=401, repair=repair)
         return found
 
-    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
+    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
         """Return what is checked of where a request comes from, and goes to."""
         return (
-            (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine"),
-            (host not in self._hosts, 421, "the inspector does not serve this host"),
+            (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
+            (host not in self._hosts, 421, f"the inspector does not serve the host {host!r}", _BY_URL),
         )
 
     async def _caller_of(self, cookie: str) -> Caller | None:
@@ -379,7 +384,7 @@ class PageAccess(Access):
         token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
-            raise NotAuthorized(self._unknown)
+            raise NotAuthorized(self._unknown[0], repair=self._unknown[1])
         return self._keeping(cookie, headers, _STAY_SECONDS if stays else None)
 
     def _keeping(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
@@ -419,7 +424,7 @@ class SharedPageAccess(PageAccess):
 
     _schemes = ("http", "https")
     _way_in = ("sign in with your token", "those who run this server make one: graphengine users add NAME")
-    _unknown = "this token is not known here, or is over"
+    _unknown = ("this token is not known here, or is over", _way_in[1])
 
     def __init__(self, port: int, users: Users) -> None:
         super().__init__(port, "")
@@ -431,10 +436,11 @@ class SharedPageAccess(PageAccess):
         if "authorization" not in headers or not scope["path"].startswith("/api/"):
             return await super().check(scope, headers)
         if (scope["method"] not in _READS) and headers.get("x-graphengine") != "1":
-            raise RequestInvalid("the header X-Graphengine is missing", status=403)
+            why, repair = _NO_HEADER
+            raise RequestInvalid(why, status=403, repair=repair)
         return await caller_of(headers, "", self._users)
 
-    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
+    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str, str]]:
         del client, host
         return ()
 
@@ -453,7 +459,7 @@ class SharedPageAccess(PageAccess):
             return answer
         token, until = await provider.signed_in(given, _cookie_of(headers.get("cookie", ""), _KEPT), back)
         if _IN_COOKIES.fullmatch(token) is None:
-            raise NotAuthorized(self._unknown)
+            raise NotAuthorized(self._unknown[0], repair=self._unknown[1])
         answer = self._keeping(token, headers, max(int(until - time.time()), 0))
         _set_cookie(answer, headers, f"{_KEPT}=", 0, SESSION)
         return answer

@@ -313,7 +313,7 @@ def test_a_page_without_the_cookie_shows_nothing(url: str, browser: Browser) -> 
     base = url.partition("/#")[0]
     page = browser.new_context().new_page()
     page.goto(base)
-    expect(page.get_by_role("alert")).to_contain_text("open the URL that `graphengine inspect` printed")
+    expect(page.get_by_text("open the URL that `graphengine inspect` printed")).to_be_visible()
     assert "five" not in page.content()
     page.get_by_label("Token", exact=True).fill(url.partition("#token=")[2])
     page.keyboard.press("Enter")
