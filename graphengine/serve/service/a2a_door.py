@@ -64,6 +64,7 @@ from graphengine.serve.service.turns import (
     digest,
     output,
     text_graphs,
+    turn_of,
 )
 from graphengine.serve.signatures import signed
 
@@ -394,16 +395,20 @@ class _Agent(RequestHandler):
             require("answer")  # before anything is started
         key, text = digest(message.message_id), "\n".join(texts)
         if message.task_id:
-            turn = await self._next(message, key, data[0] if data else text)
+            info, value = await self._info(message.task_id), data[0] if data else text
+            if turn_of(info, key) is not None:
+                turn = await self._next(info, message, key, value)
+            else:
+                async with self._turns.order(info.id):
+                    turn = await self._next(await self._info(info.id), message, key, value)
         else:
             turn = await self._begun(message, key, data[0] if data else {}, text if texts else None)
         if params.configuration.HasField("task_push_notification_config"):
             await self._pushes.begin(await self._info(turn.run_id), params.configuration.task_push_notification_config)
         return turn
 
-    async def _next(self, message: a2a.Message, key: str, value: object) -> Turn:
+    async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object) -> Turn:
         """Deliver a message to a task."""
-        info = await self._info(message.task_id)
         if message.context_id not in ("", _context_of(info)):
             raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
         turn, rest = await self._turns.find(info, key)

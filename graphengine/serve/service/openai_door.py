@@ -64,6 +64,7 @@ from graphengine.serve.service.turns import (
     newest_turn,
     output,
     text_graphs,
+    turn_of,
     turns_with,
 )
 
@@ -388,8 +389,20 @@ class OpenAiDoor:
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
         """Return the turn of what a client says; deliver it, unless that was done before."""
-        found = await self._runner.newest(model.name, _CONVERSATION + said.conversation)
+        conversation = _CONVERSATION + said.conversation
+        found = await self._runner.newest(model.name, conversation)
+        if found is not None and said.is_known and turn_of(found, said.key) is not None:
+            return await self._turn_in(found, model, said)
+        async with self._turns.order(caller().derived_id("thread", model.name, said.conversation)):
+            return await self._turn_in(await self._runner.newest(model.name, conversation), model, said)
+
+    async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said) -> Turn:
+        """Return the same, for the newest run of the conversation, if there is one."""
         if found is None:
+            if said.previous is not None:
+                repair = "name the model that replied, or begin another conversation"
+                text = f"this response is not of the model {model.name!r}"
+                raise InputError(text, where="previous_response_id", repair=repair)
             if said.results:
                 raise InputError(
                     "this conversation waits for no tool", where="tool results", repair="continue the one that does"

@@ -12,15 +12,19 @@ question open; so the place is kept, as a tag of the run:
    delivered again; the reply is that of the same turn.
 
 The tag is written before the message is delivered: a process that dies in between delivers it in step 2.
+
+Messages that come to a process at the same time get a turn each, in the order in which they came; see `Turns.order`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
+from weakref import WeakValueDictionary
 
 from pydantic_core import to_json, to_jsonable_python
 
@@ -134,6 +138,18 @@ class Turns:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._runner = service.runner
+        self._orders = WeakValueDictionary[str, asyncio.Lock]()
+
+    def order(self, conversation: str) -> asyncio.Lock:
+        """Return what is held while a message finds its turn and is delivered.
+
+        1. Two messages find the run at rest, at the same place. 2. Both are delivered there, so that both are one turn.
+        3. The run answers one after the other, and both clients get the second answer.
+
+        Args:
+            conversation: What the messages that are to be delivered one after the other have in common.
+        """
+        return self._orders.setdefault(conversation, asyncio.Lock())
 
     async def begin(
         self,
@@ -175,8 +191,8 @@ class Turns:
            noted from here on is at the same place.
         """
         while True:
-            known = next((turn for turn, other in turns(info) if other == key and is_known), None)
-            if known is not None:
+            known = turn_of(info, key)
+            if known is not None and is_known:
                 return known, None
             seen, (found, info, rest) = info, await self._next(info)
             if turns(seen) == turns(info):
@@ -358,6 +374,11 @@ def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
     return [(Turn(int(after), info.id, word == "late"), key) for word, after, key in found]
 
 
+def turn_of(info: RunInfo, key: str) -> Turn | None:
+    """Return the turn of a run that has a key; None if it is not known."""
+    return next((turn for turn, other in turns(info) if other == key), None)
+
+
 def turns_with(turn: Turn, info: RunInfo) -> Sequence[Turn]:
     """Return the turns of a run, if this is one of them. Raises: UnknownRun."""
     found = [each for each, _ in turns(info)]
@@ -425,6 +446,7 @@ __all__ = [
     "newest_turn",
     "output",
     "text_graphs",
+    "turn_of",
     "turns",
     "turns_with",
 ]

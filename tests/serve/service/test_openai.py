@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ def test_responses_continue_each_other(serve: Callable[..., Service], database: 
     assert client.responses.retrieve(second.id).output_text == second.output_text
     with pytest.raises(openai.BadRequestError, match="the conversation went on"):
         client.responses.create(model="assistant-chat", input="Other", previous_response_id=first.id)
+    with pytest.raises(openai.BadRequestError, match="is not of the model 'own'"):
+        client.responses.create(model="own", input="next", previous_response_id=second.id)
     with pytest.raises(openai.BadRequestError, match="has other responses too"):
         client.responses.delete(first.id)
     words: Any = {"model": "own", "input": "next", "conversation": "c"}
@@ -159,6 +162,15 @@ def test_a_chat_that_waits_is_removed_once_it_is_stopped(serve: Callable[..., Se
     run_id, place = str((found.metadata or {})["run_id"]), str(tmp_path / "runs.db")
     assert CliRunner().invoke(main, ["stop", run_id, "--store", place]).exit_code == 0
     client.responses.delete(found.id)
+
+
+def test_messages_that_come_at_the_same_time_get_an_answer_each(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Both to a conversation that they begin, and to one that waits."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    with ThreadPoolExecutor(6) as pool:
+        for words in (list("abcdef"), list("ghijkl")):
+            replies = list(pool.map(partial(said, client), words))
+            assert [reply.split(": ")[1] for reply in replies] == words
 
 
 def test_a_question_is_answered_by_the_next_message(
