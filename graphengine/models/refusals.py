@@ -192,6 +192,13 @@ _BAD_KEY = re.compile(
     re.IGNORECASE,
 )
 """A key that is refused, in what its status calls a bad request."""
+_FLAGGED = re.compile(
+    r"\b(input|prompt|content|request|messages?) (was|were|is|are|has been|have been) flagged"
+    r"|\bcontent (violates|exists risk)|\bviolates? (our |the )?(content|usage|safety)\b"
+    r"|\bcontent[ _-](filter|moderation|polic)|\binappropriate content",
+    re.IGNORECASE,
+)
+"""A moderation's refusal of this one question, in what its status calls a bad request or a bad key."""
 _OF_ANSWER = re.compile(r"\bmax_?(completion_?|output_?|new_?)?tokens\b", re.IGNORECASE)
 _MOST = re.compile(r"(?:>|at most|maximum[^.\d]*|up to|less than or equal to|limit of)\s*`?(\d[\d,]*)", re.IGNORECASE)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -292,6 +299,8 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
     is_vague = found in {BadRequest, NotAuthenticated} and not report.about
     if found is RateLimited and _OUT_OF_CREDIT.search(words) and report.wait_seconds is None:
         return QuotaExceeded
+    if is_vague and _FLAGGED.search(report.message):
+        return AnswerRefused
     if is_vague and _NO_MONEY.search(words):
         return QuotaExceeded
     if is_vague and _TOO_FAST.search(words):
