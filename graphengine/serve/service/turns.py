@@ -254,7 +254,7 @@ class Turns:
                     raise error
                 return
         for wait in found.values():
-            payload = _payload(wait, graph, message, key)
+            payload = _payload(wait, graph, message, key) if wait.kind == "receive" else None
             if payload is not None:
                 if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
                     await say(self._service, info, wait.topic or "", payload, f"{turn.after}:{key}")

@@ -42,9 +42,9 @@ trip.add_path(START, "book", END)
 """
 
 
-def served(folder: Path, *doors: str) -> Service:
-    """Serve the graph."""
-    (folder / "trip.py").write_text(SEATS)
+def served(folder: Path, *doors: str, returns: str = "Seat") -> Service:
+    """Serve the graph, whose tool returns a value of this type."""
+    (folder / "trip.py").write_text(SEATS.replace("-> Seat", f"-> {returns}"))
     return Service(folder / "runs.db", *doors, graphs=str(folder / "trip.py"))
 
 
@@ -152,6 +152,15 @@ def test_a_client_of_responses_executes_a_tool(tmp_path: Path) -> None:
     for _ in range(2):  # the same again is the same response
         _, last = asked(service, "responses", input=results, previous_response_id=first["id"])
         assert last["output"][0]["content"][0]["text"] == '{"row":3} | sold out'
+    assert service.end() == 0
+
+
+def test_a_message_is_no_result_of_a_tool(tmp_path: Path) -> None:
+    """It is refused, also where the result is a text, as any message is one."""
+    service = served(tmp_path, "--openai", returns="str")
+    _, first = asked(service, "responses", input="two seats")
+    status, answer = asked(service, "responses", input="Never mind", previous_response_id=first["id"])
+    assert (status, "and this is none" in json.dumps(answer)) == (400, True)
     assert service.end() == 0
 
 
