@@ -37,6 +37,7 @@ from pydantic_core import to_json, to_jsonable_python
 from starlette.datastructures import Headers
 from starlette.routing import Route
 
+from graphengine.agents.chats import is_chat
 from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, result_of
 from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
 from graphengine.records.now import load_now
@@ -350,8 +351,11 @@ class _Tool:
 
 
 def _tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
+    """Return the tools by name. A chat is none: a call would wait for a message, which the protocol cannot send."""
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
+        if is_chat(compiled(graph)):
+            continue
         base = _UNFIT.sub("_", title)[:120]
         names = (base, *(f"{base}_{number}" for number in range(2, len(graphs) + 1)))
         name = next(name for name in names if name not in tools)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, ask, value
+from graphengine import END, START, Agent, Context, Graph, ask, value
 from graphengine.reducers import append
 from graphengine.state.secret import Secret
 
@@ -148,3 +148,5 @@ async def fails(file: str) -> int:
 broken = Graph("broken", Text)
 broken.add_node("fails", fails, writes="done")
 broken.add_path(START, "fails", END)
+
+chat = Graph.chat(Agent("assistant", by_rules=lambda question: question))

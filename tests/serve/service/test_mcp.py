@@ -99,8 +99,11 @@ TOPIC = {"topic": "tides"}
 
 
 async def test_a_graph_is_a_tool() -> None:
-    """Its input is what no node writes and what has no default, its output the result, or the state without secrets."""
-    async with serving(flows.publish, flows.nested) as tools, tools.client() as client:
+    """Its input is what no node writes and what has no default, its output the result, or the state without secrets.
+
+    A chat is none.
+    """
+    async with serving(flows.publish, flows.nested, flows.chat) as tools, tools.client() as client:
         publish, nested = (await client.list_tools()).tools
     assert (publish.name, publish.title) == ("publish_it", "publish it")
     assert publish.description == "Run the graph publish it. Something to write about.\n\nA paragraph more."
