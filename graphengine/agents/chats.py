@@ -356,22 +356,18 @@ class Turn(Asked[T]):
             begun = turn_in(await self.runner.state_at(run_id))  # this one may have been cut off, or ask a person
         if known is not None and known.status == "stopped" and limits is not None:
             self.runner.resume(run_id, graph, limits=limits)
-        turn, said = self.options.get("idempotency_key", ""), None
+        turn, said, given = self.options.get("idempotency_key", ""), None, None
         is_sent = bool(self.inputs) or (self.agent.prompt and not reads_of(self.agent))
         if is_sent:
             turn = turn or str(uuid4())
-        if known is not None and known.status == "cancelled":
-            run = self.runner.get(run_id, graph)
-        elif is_sent:
             if known is not None and known.status == "waiting" and begun is not None:
                 await refuse_before(self.runner, run_id, turn)
-            begins = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}")
-            kept = _written_by(speakers_of(self.agent)).keys() - {*begins.given}
-            records = {name: record for name, record in begins.values.items() if name not in kept}
-            given = opened(records)
-            said = {name: given[name] for name in said_in(compiled(alone).state, begins) if name in given}
+            given, said = self._message(compiled(alone).state)
             if begun is not None and begun.key == turn:  # before it is driven, whose text is shown live
                 await check_not_another(self.runner, run_id, turn, said)
+        if known is not None and known.status in FINAL:  # a key that was sent before has its answer
+            run = self.runner.get(run_id, graph)
+        elif is_sent:
             run = await self.runner.start_or_send(
                 graph,
                 OwnId(run_id),
@@ -389,6 +385,13 @@ class Turn(Asked[T]):
         is_this = not turn or (begun is not None and begun.key == turn)
         async for event in self._followed(run, turn, seen, is_this=is_this, said=said):
             yield event
+
+    def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """Return what its message gives, and what of that the caller said. Raises: InputError: It does not fit."""
+        begins = state.initial(self.inputs, f"agent {self.agent.name}")
+        kept = _written_by(speakers_of(self.agent)).keys() - {*begins.given}
+        given = opened({name: record for name, record in begins.values.items() if name not in kept})
+        return given, {name: given[name] for name in said_in(state, begins) if name in given}
 
     async def _followed(
         self, run: Run[Any], turn: str, seen: int, *, is_this: bool, said: Mapping[str, Any] | None

@@ -81,8 +81,8 @@ class Posted:
     @property
     def then(self) -> str:
         """What takes the answer up."""
-        nothing = f"no process drives the run: a worker, or runner.resume({self.run_id!r}, graph), takes it up"
-        return nothing if self.driver is None else f"{self.driver} drives the run, and takes it up"
+        no = f"no process drives the run: runner.resume({self.run_id!r}, graph) takes it up, or a worker if not stopped"
+        return no if self.driver is None else f"{self.driver} drives the run, and takes it up"
 
 
 class Run(Generic[S, Out_co]):

@@ -618,8 +618,9 @@ class Runner:
         given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
-        is_own = not through  # a door shows it itself
-        if is_own and given.driver is None and all(each.role is None for each in await self.store.owners()):
+        is_left = (await self.info(run_id)).status == "stopped"  # no worker takes it
+        # A door shows it itself.
+        if not through and given.driver is None and (is_left or all(x.role is None for x in await self.store.owners())):
             log.warning("the answer to %r of run %s is recorded; %s", given.wait, run_id, given.then)
         return given
 

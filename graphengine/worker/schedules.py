@@ -220,7 +220,9 @@ class Ticker:
         self._aside: dict[str, float] = {}
 
     async def tick(self) -> InputError | None:
-        """Start what is due. Return why the last schedule that could not be started could not; it is tried again.
+        """Start what is due. Return why a schedule could not be started; it is tried again.
+
+        Of several such schedules each call returns the trouble of one, and the next call that of the next.
 
         Raises:
             StoreError: The store failed.
@@ -240,8 +242,10 @@ class Ticker:
                     # 3. Without this, nothing would be started until the clock reaches that time again.
                     await store.move_schedule(kept.name, kept.next_at, earlier)
             except InputError as error:  # the graph has changed: only a person can decide
-                self._aside[kept.name] = now + LATE_SECONDS
-                trouble = error
+                if trouble is None:
+                    self._aside[kept.name] = now + LATE_SECONDS
+                    error.where = f"schedule {kept.name}, {error.where}"
+                    trouble = error
         return trouble
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:

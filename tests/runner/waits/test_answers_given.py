@@ -58,9 +58,12 @@ async def test_an_answer_without_the_graph_says_that_nothing_drives_the_run(
 
 
 async def test_no_warning_where_a_worker_takes_the_answer_up(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
-    """A worker of the store is at work."""
+    """A worker of the store is at work; it takes no run that was stopped."""
     graph = path(("q", ask("Well?", str), "word"))
-    run_id = await waiting(runner, graph)
+    run_id, stopped = await waiting(runner, graph), await waiting(runner, graph)
     await runner.store.set_role({})  # as a worker does
     await runner.answer(run_id, "good")
     assert not caplog.records
+    await runner.stop(stopped)
+    assert repr(await runner.answer(stopped, "good")).endswith("takes it up, or a worker if not stopped)")
+    assert f"run {stopped} is recorded; no process drives the run" in caplog.text
