@@ -179,7 +179,9 @@ def refusal(
     repair = REPAIRS.get(called, f"it takes {', '.join(name for name in parameters if name in own) or 'no arguments'}")
     for name in sorted(kwargs.keys() - own):
         text, state = f"{called} has no option {name!r}", getattr(args[0], "state", None) if where else None
-        repair = REPAIRS.get(name) or _inside(function, name) or _near(name, own)
+        hint = REPAIRS.get(name, "")
+        is_there = " " in hint or hint.partition("=")[0] in own  # one option alone is of this very call
+        repair = (hint if is_there else "") or _inside(function, name) or _near(name, own)
         if "state" in own and name in getattr(state, "model_fields", ()):
             repair = f"the state is one argument: {{{name!r}: …}}"
     return DefinitionError(text, where=where, repair=repair)

@@ -15,7 +15,7 @@ IMPORTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("MessagesState", "add_messages"), "a field messages: Annotated[list[Message], extend]"),
     **dict.fromkeys(("ToolNode", "tools_condition", "create_react_agent"), "Agent('name', tools=[…])"),
     "interrupt": "ask('…', bool) or await ctx.ask('…', bool), and await runner.answer(run_id, value, graph)",
-    **dict.fromkeys(("InMemorySaver", "SqliteSaver"), "Runner(), or Runner('runs.db')"),
+    **dict.fromkeys(("InMemorySaver", "MemorySaver", "SqliteSaver"), "Runner(), or Runner('runs.db')"),
     "PostgresSaver": "Runner('postgresql://…')",
     "RetryPolicy": "Retry(attempts=3)",
 }

@@ -10,8 +10,9 @@ from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.replacements import Replacements
 from graphengine.api.places import store_at
+from graphengine.doors import checked
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.kernel import CURRENT, DefinitionError, OriginRecord, draw_with
+from graphengine.kernel import CURRENT, Context, DefinitionError, OriginRecord, Run, draw_with
 from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
@@ -288,6 +289,9 @@ def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
 
 
 draw_with(_html)
+
+for _handed_out in (Runner, Admin, Context, Run):  # programs have these of each other, of a node and of a fixture
+    checked(_handed_out)
 
 
 __all__ = ["Admin", "Runner"]

@@ -124,6 +124,10 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"
             yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes finished objects"
+        elif inspect.isgeneratorfunction(factory) or inspect.isasyncgenfunction(factory):
+            manager = "asynccontextmanager" if inspect.isasyncgenfunction(factory) else "contextmanager"
+            text = f"the resource {name!r} has a generator as its factory: nodes would get that, not what it yields"
+            yield text, f"decorate it with contextlib.{manager}"
     if type(graph.version) is not int or graph.version < 1:
         yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
     else:

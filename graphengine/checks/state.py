@@ -21,7 +21,7 @@ from graphengine.kernel.definitions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pydantic import BaseModel
 
@@ -60,6 +60,9 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
         if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
             text = f"{reducers[0].__name__} needs a {kind.__name__}"
             yield Problem("bad_reducer", where, text, "change the type of the field, or the reducer")
+        if not _takes_two(reducers[0]):
+            text = f"its reducer {reducers[0].__name__} cannot be called with the old value and the new one"
+            yield Problem("bad_reducer", where, text, "give it two parameters: (old, new)")
         if is_async(reducers[0]):
             text = f"its reducer {reducers[0].__name__} is async, but it is called without await"
             yield Problem("bad_function", where, text, "write it with def, and move what has to wait into a node")
@@ -70,6 +73,19 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
         text = "it is excluded from JSON, so a resumed run would lose it"
         yield Problem("not_recordable", where, text, "remove exclude=True")
     yield from _json_problems(where, field)
+
+
+def _takes_two(reducer: Callable[..., object]) -> bool:
+    """Return whether it can be called as reducer(old, new), as far as its signature is known."""
+    try:
+        parameters = inspect.signature(reducer)
+    except (TypeError, ValueError):  # of a builtin
+        return True
+    try:
+        parameters.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:

@@ -75,7 +75,7 @@ NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 
 PARAMETERS: Final[Mapping[str, str]] = {
     "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
-    "runtime": "ctx: Context, or a resource of the graph",
+    **dict.fromkeys(("runtime", "context"), "ctx: Context, or a resource of the graph"),
     "writer": "ctx: Context, and ctx.emit(…)",
     "store": "a Memory as a resource: Graph(…, resources={'memory': lambda: Memory('runs.db')})",
 }

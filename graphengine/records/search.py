@@ -67,6 +67,9 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         >>> found.status, found.text
         ('failed', 'timeout papers')
     """
+    for name in ("graph", "tag", "tenant"):
+        if not isinstance(value := getattr(wanted, name), str | None):
+            raise InputError(f"{name}={value!r} is not a text", where="search", repair=f"give {FILTERS[name]}")
     words: list[str] = []
     given: dict[str, str] = {}
     for name, cost, quoted, plain, word in _PART.findall(search):

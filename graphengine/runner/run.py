@@ -335,7 +335,7 @@ class Run(Generic[S, Out_co]):
                 await each.until("begun")
             return await branch_off(life)
 
-        child = chosen_id(run_id) if run_id else new_id(lives.shared.clock.now())
+        child = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id)
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
     def events(self, after: int = 0, *, wait_out: bool = False) -> AsyncGenerator[Event, None]:

@@ -227,7 +227,7 @@ class Runner:
         is_placed = queue is not None or priority or tenant is not None or user is not None
         place = place_in(queue, priority, tenant, user) if is_placed else None
         plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
-        run_id = chosen_id(run_id, tenant) if run_id else new_id(self._shared.clock.now())
+        run_id = new_id(self._shared.clock.now()) if run_id is None else chosen_id(run_id, tenant)
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),

@@ -167,10 +167,10 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
         if not found:
             nearest = difflib.get_close_matches(str(part[1]), sorted(names), n=1, cutoff=0.6)
             if nearest:
-                rest = path.text[len(walked) + len(text) :]
-                return (), f"did you mean '{walked}.{nearest[0]}{rest}'?"
-            listed = ", ".join(sorted(names)) or "nothing that can be named"
-            return (), f"{walked} has {listed}"
+                return (), f"did you mean '{walked}.{nearest[0]}{path.text[len(walked) + len(text) :]}'?"
+            items = any(_below(member, ("item", -1), set()) is not None for member in current)
+            nothing = f"items: name one, as in {walked}[-1]" if items else "nothing that can be named"
+            return (), f"{walked} has {', '.join(sorted(names)) or nothing}"
         current = tuple(found)
         walked += text
     return current, ""

@@ -144,6 +144,8 @@ class Worker:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
         if not is_seconds(poll_seconds):
             raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
+        if isinstance(queues, str):
+            raise DefinitionError(f"Worker(queues={queues!r})", repair=f"give a list: queues=[{queues!r}]")
         if not graphs:
             text, repair = "a Worker without graphs would leave all runs alone", "give them: Worker(runner, graph, …)"
             raise DefinitionError(text, where="Worker(runner, …)", repair=repair)

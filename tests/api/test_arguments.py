@@ -5,6 +5,8 @@ import contextlib
 import inspect
 import pickle
 import re
+import subprocess
+import sys
 from collections import UserDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -128,6 +130,37 @@ def test_what_does_not_fit_is_no_internal_error(path: str, tmp_path: Path, monke
     assert {kind: error for kind, error in found.items() if is_bare(error)} == {}
 
 
+HANDED_OUT = """
+import asyncio
+from graphengine import END, START, Graph, GraphEngineError, Runner
+from pydantic import BaseModel
+
+async def main():
+    graph = Graph("g", type("State", (BaseModel,), {}))
+    graph.add_node("n", lambda ctx: ctx.emit(1, recorded=True))
+    graph.add_path(START, "n", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        for call in (run.result, lambda: run.result(timeout=1), lambda: runner.admin.prune(days=7)):
+            try:
+                await call()
+            except GraphEngineError as error:
+                print(error.message)
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_runner_hands_out_is_checked() -> None:
+    """Its runs, its admin and the context of a node, whose classes a program does not import."""
+    ran = subprocess.run([sys.executable, "-c", HANDED_OUT], capture_output=True, text=True, check=True)
+    assert re.findall(r"\w+ has no option '\w+'", ran.stdout) == [
+        "emit has no option 'recorded'",
+        "result has no option 'timeout'",
+        "prune has no option 'days'",
+    ]
+
+
 class State(BaseModel):
     """A state."""
 
@@ -143,6 +176,7 @@ SAID: dict[str, tuple[Callable[[], Any], str]] = {
         "known: keep_days, keep_failed_days, keep_last, keep_steps",
     ),
     "not so near": (lambda: one(Retry)(delay_secs=1), "known: afresh, attempts, initial_seconds, jitter, max_seconds"),
+    "another call's": (lambda: one(value)("text", default=""), "known: source"),
     "another library's": (lambda: one(Retry)(delay_seconds=1), "repair: initial_seconds=…"),
     "of an argument": (lambda: one(Graph)("g", State, keep_days=1), "repair: retention=Retention(keep_days=…)"),
     "of settings": (lambda: one(Agent)("a", temperature=1), "repair: settings=Settings(temperature=…)"),

@@ -2,8 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, ValidationInfo, field_validator
@@ -63,11 +63,42 @@ class Outer(BaseModel):
     many: list[Inner] = []
 
 
+class Reduced(BaseModel):
+    """A state whose reducer takes one value."""
+
+    text: Annotated[str, lambda new: new] = ""
+
+
+class Reviewed(BaseModel):
+    """A state with a list of models."""
+
+    text: str = ""
+    many: list[State] = []
+
+
+def connected() -> Iterator[str]:
+    """A factory as other libraries take it."""
+    yield "open"
+
+
+def of_context(context: Context) -> str:
+    """A node that takes the context under another name, near that of a field."""
+    return context.node
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "retention": (lambda: graph_of(word, retention=7), "retention=7 is not a Retention", "Retention(keep_days=…)"),
     "position": (lambda: graph_of(by_position), "by_position has count before a /", "remove the /"),
     "dispatch": (lambda: graph_of(by_type), "by_type has functools.singledispatch", "call it in a function"),
     "context": (lambda: graph_of(word, Outer), "validator with_context reads info.context", "check it in a node"),
+    "reducer": (lambda: graph_of(word, Reduced), "cannot be called with the old value and the new", "(old, new)"),
+    "factory": (
+        lambda: graph_of(word, resources={"db": connected}),
+        "has a generator as its factory",
+        "contextlib.contextmanager",
+    ),
+    "item": (lambda: graph_of(word, Reviewed, result="many.text"), "unknown field 'many.text'", "as in many[-1]"),
+    "name": (lambda: graph_of(of_context), "nothing provides 'context'", "ctx: Context"),
 }
 
 
@@ -109,6 +140,8 @@ async def test_a_worker_needs_graphs() -> None:
     async with Runner() as runner:
         with pytest.raises(DefinitionError, match="would leave all runs alone"):
             Worker(runner)
+        with pytest.raises(DefinitionError, match=re.escape("give a list: queues=['mail']")):
+            Worker(runner, graph_of(word), queues="mail")
 
 
 async def test_a_schedule_is_of_its_graph() -> None:
@@ -126,7 +159,16 @@ async def test_a_misspelt_filter_is_no_word() -> None:
     async with Runner() as runner:
         with pytest.raises(InputError, match=re.escape("did you mean status:failed?")):
             await runner.runs("statsu:failed")
+        with pytest.raises(InputError, match="is not a text"):
+            await runner.runs(graph=graph_of(word))
         assert list(await runner.runs("order:17")) == []
+
+
+async def test_an_empty_id_is_not_generated() -> None:
+    """As of a variable that is not set, it would name another run each time."""
+    async with Runner() as runner:
+        with pytest.raises(InputError, match="'' cannot be a run's id"):
+            runner.start(graph_of(word), run_id="")
 
 
 async def test_a_runner_in_a_node_is_a_warning() -> None:
