@@ -98,7 +98,7 @@ class Runner(Records):
         has_executors = any(each.executors is not None for each in extensions)
         wings = [type(each).__name__ for each in (*([] if telemetry is None else [telemetry]), *extensions)]
         super().__init__(
-            store_at(store) if isinstance(store, (str, os.PathLike)) else store,
+            _store_of(store),
             resources=resources,
             check=check,
             threads=threads,
@@ -266,6 +266,16 @@ class Runner(Records):
         def __getattr__(self, name: str) -> NoReturn:
             hints = ({name: f"write runner.admin.{name}(…)"},) if hasattr(Admin, name) else ()
             missing(self, name, *hints)
+
+
+def _store_of(given: Any) -> Store | None:  # noqa: ANN401 - whatever a program takes for a store
+    """Return the store of a Runner. Raises: DefinitionError: It is none."""
+    if isinstance(given, (str, os.PathLike)):
+        return store_at(given)
+    if isinstance(given, type) or (given is not None and not hasattr(given, "open")):
+        repair = "give a path, an address, or a Store, as SQLiteStore('runs.db')"
+        raise DefinitionError(f"Runner({given!r})", repair=repair)
+    return given  # type: ignore[no-any-return]
 
 
 def _deploy_of(given: str | None) -> str:

@@ -23,6 +23,7 @@ from graphengine.kernel import (
     Extension,
     QueueLimits,
     Result,
+    Run,
     RunInfo,
     Store,
 )
@@ -34,7 +35,7 @@ from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
 from graphengine.records.spending import Spent
 from graphengine.records.trends import Trends
-from graphengine.runner.run import Posted, Run
+from graphengine.runner.run import Posted
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Status

@@ -120,6 +120,15 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         yield f"title={graph.title!r} is not a text", "write title='…'"
     if not isinstance(graph.collect_errors, str | None):
         yield f"collect_errors={graph.collect_errors!r} is not a text", "name a field: collect_errors='errors'"
+    yield from _part_problems(graph)
+    if type(graph.version) is not int or graph.version < 1:
+        yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
+    else:
+        yield from _version_problems(graph)
+
+
+def _part_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the problems of its resources and of the labels of its edges."""
     for name, factory in graph.resources.items():
         if not callable(factory):
             text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"
@@ -128,10 +137,10 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
             manager = "asynccontextmanager" if inspect.isasyncgenfunction(factory) else "contextmanager"
             text = f"the resource {name!r} has a generator as its factory: nodes would get that, not what it yields"
             yield text, f"decorate it with contextlib.{manager}"
-    if type(graph.version) is not int or graph.version < 1:
-        yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
-    else:
-        yield from _version_problems(graph)
+    for edge in graph.edges:
+        label: object = getattr(edge, "label", "")
+        if not isinstance(label, str):
+            yield f"label={label!r} of an edge is not a text", "write label='…'"
 
 
 def _version_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:

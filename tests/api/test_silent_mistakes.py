@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationInfo, field_validator
 
 from graphengine import END, START, Agent, Context, Graph, Memory, QueueLimits, Runner, Schedule, ScriptedModel, Worker
+from graphengine.databases import SQLiteStore
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.runner import RunFailed
 
@@ -25,6 +26,15 @@ def graph_of(node: Any, state: type[BaseModel] = State, name: str = "g", **optio
     graph: Any = Graph(name, state, **options)
     graph.add_node("n", node, writes="text")
     graph.add_path(START, "n", END)
+    return graph
+
+
+def labelled(label: Any) -> Any:
+    """Return a graph with an edge of a label."""
+    graph = graph_of(word)
+    graph.add_node("last")
+    graph.add_edge(START, "last", when=lambda count: count > 1, label=label)
+    graph.add_edge("last", END)
     return graph
 
 
@@ -98,6 +108,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "contextlib.contextmanager",
     ),
     "item": (lambda: graph_of(word, Reviewed, result="many.text"), "unknown field 'many.text'", "as in many[-1]"),
+    "label": (lambda: labelled(3), "label=3 of an edge is not a text", "label='…'"),
     "name": (lambda: graph_of(of_context), "nothing provides 'context'", "ctx: Context"),
 }
 
@@ -162,6 +173,13 @@ async def test_a_misspelt_filter_is_no_word() -> None:
         with pytest.raises(InputError, match="is not a text"):
             await runner.runs(graph=graph_of(word))
         assert list(await runner.runs("order:17")) == []
+
+
+@pytest.mark.parametrize("store", [b"runs.db", object(), SQLiteStore])
+def test_a_runner_is_given_a_store(store: Any) -> None:
+    """Not when it is entered: it is made with it."""
+    with pytest.raises(DefinitionError, match="give a path, an address, or a Store"):
+        Runner(store)
 
 
 async def test_an_empty_id_is_not_generated() -> None:
