@@ -104,6 +104,7 @@ class Connection:
         self._noise = ""
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
+        self.calls = 0  # in flight
         self.repairs: Repairs  # once the package is loaded
 
     @property
@@ -285,6 +286,13 @@ def is_closed(error: BaseException) -> bool:
     return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
 
 
+def is_lost(error: BaseException | None, method: str) -> bool:
+    """Return whether a server did not take a request of this method, since it does not know the session any more."""
+    from mcp import MCPError  # noqa: PLC0415 - loaded by now
+
+    return isinstance(error, MCPError) and error.message == SESSION_LOST + method
+
+
 def is_refusal(error: BaseException) -> bool:
     """Return whether a server answered that it could not take a call, so that the call did nothing."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
@@ -349,10 +357,11 @@ _IGNORES: Final = (
     "  repair: update it, or have it refuse methods that it does not know"
 )
 _HTTP_SECONDS: Final = 30.0
+SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _BY_COMMAND: Final = (
     "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "
     "HOME …), others by env={…}"
 )
 _BY_URL: Final = "check that the server runs, and that the url is that of its MCP endpoint (often …/mcp)"
 
-__all__ = ["Address", "Connection", "is_closed"]
+__all__ = ["SESSION_LOST", "Address", "Connection", "is_closed", "is_lost", "is_refusal"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from mcp import types
@@ -19,6 +20,8 @@ from mcp_types import jsonrpc_message_adapter
 from mcp_types.methods import validate_server_result
 from pydantic import ValidationError
 
+from graphengine.agents.mcp_connection import SESSION_LOST
+from graphengine.models.received import inside
 from graphengine.models.sdk import sound_json
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 _REVISION: Final = "2025-11-25"
 """The revision of tools and blocks, which later ones have in the same form."""
+_SESSION: Final = "mcp-session-id"
 _DEEPEST: Final = 150
 """How deeply a message may be nested; pydantic reads 200 levels."""
 _OPEN_ENDED: Final = ("input_required", "task")
@@ -146,6 +150,10 @@ def _shallow(value: JsonValue, levels: int) -> JsonValue:
 
 async def read_soundly(response: httpx2.Response) -> None:
     """Repair the messages in a response, whether it is one of them, or a stream of events."""
+    request = response.request
+    is_lost = response.status_code == HTTPStatus.NOT_FOUND and request.method == "POST" and _SESSION in request.headers
+    if is_lost:
+        response.headers["content-type"] = "application/json"
     streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     whole = response.aiter_bytes
 
@@ -157,9 +165,24 @@ async def read_soundly(response: httpx2.Response) -> None:
                 lines = b"".join(pieces).splitlines(keepends=True)
                 pieces = [lines.pop()] if not lines[-1].endswith((b"\n", b"\r")) else []
                 yield b"".join(map(_line, lines))
-        yield b"".join(map(_line, b"".join(pieces).splitlines(keepends=True))) if streams else _body(b"".join(pieces))
+        rest = b"".join(pieces)
+        if is_lost:
+            yield _lost(rest, request)
+        else:
+            yield b"".join(map(_line, rest.splitlines(keepends=True))) if streams else _body(rest)
 
     setattr(response, "aiter_bytes", repaired)  # noqa: B010 - the client reads all content by it, decoded
+
+
+def _lost(body: bytes, request: httpx2.Request) -> bytes:
+    """Return the answer to a request of a session with status 404: the server has lost it, or has no such method."""
+    found: JsonValue = None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(body)
+    if inside(found, "error").get("code") == types.METHOD_NOT_FOUND:
+        return _body(body)
+    error = {"code": types.INVALID_REQUEST, "message": f"{SESSION_LOST}{json.loads(request.content).get('method')}"}
+    return json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
 
 
 def _line(line: bytes) -> bytes:

@@ -24,7 +24,7 @@ from pydantic_core import to_json
 
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import misfits
-from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
+from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_lost, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.kernel import DefinitionError, text_of
@@ -296,15 +296,16 @@ class _Shared:
     async def listed(self) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
         """List its current tools, and those that cannot be read, with the reasons.
 
-        A server that has ended meanwhile is started once more.
+        A server that has ended meanwhile is started once more, and one that has lost the session gets another.
         """
         connection = await self._connected()
         try:
             return await self._list_tools(connection)
         except ToolsUnavailable as error:
-            if error.__cause__ is None or not is_closed(error.__cause__):
+            has_lost = is_lost(error.__cause__, "tools/list")
+            if not has_lost and (error.__cause__ is None or not is_closed(error.__cause__)):
                 raise
-        await self._died(connection)
+        await (self._forgotten(connection) if has_lost else self._died(connection))
         return await self._list_tools(await self._connected())
 
     async def _list_tools(self, connection: Connection) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
@@ -340,8 +341,10 @@ class _Shared:
                 found[uri] = self._text_of(error)
         return found
 
-    async def call(self, tool: str, arguments: Mapping[str, object]) -> ToolOutcome:
+    async def call(self, tool: str, arguments: Mapping[str, object], *, is_second: bool = False) -> ToolOutcome:
         """Call the server's tool; failures are reported in the outcome.
+
+        A call that was not taken, since the server has lost the session, is made once more, in another session.
 
         Raises:
             ToolsUnavailable: There is no result, and the server's `on_error` is "raise".
@@ -352,17 +355,27 @@ class _Shared:
             if self._server.on_error == "raise":
                 raise
             return ToolOutcome(error.message, is_error=True)
+        connection.calls += 1
         try:
             result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
+            if is_lost(error, "tools/call") and not is_second:
+                await self._forgotten(connection)
+                with suppress(ToolsUnavailable):
+                    await self.listed()  # before the call: the client would list them after it, and lose its result
+                return await self.call(tool, arguments, is_second=True)
             is_over = is_closed(error) or connection.ended
             text = await self._died(connection) if is_over else self._text_of(error)
             if self._server.on_error == "raise":
                 where = f"mcp {self._server.name}, tool {tool}"
                 raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
             return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
+        finally:
+            connection.calls -= 1
+            if connection is not self._connection and not connection.calls:
+                await connection.stop()
         shown: list[Media] | None = [] if self._server.media else None
         text = text_of_result(result, shown)
         if (schema := connection.repairs.outputs.get(tool)) is not None and not result.is_error:
@@ -400,6 +413,14 @@ class _Shared:
             f"The MCP server {self._server.name} ended{await connection.wrote()}. It is not known whether the "
             f"call took effect. The next call starts the server again."
         )
+
+    async def _forgotten(self, connection: Connection) -> None:
+        """Let the next call begin another session. This one ends with the last of its calls in flight."""
+        async with self._lock:
+            if self._connection is connection:
+                self._connection = None
+        if not connection.calls:
+            await connection.stop()
 
     def _text_of(self, error: Exception) -> str:
         return self._server.address.public(f"{type(error).__name__}: {text_of(error)}")

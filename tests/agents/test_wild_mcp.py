@@ -1,10 +1,12 @@
 """Tools of servers that nobody here has written: whatever they list or answer, a call costs itself alone at most."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -54,17 +56,28 @@ def called(file: Path) -> list[str]:
 
 
 @contextmanager
-def served(file: Path, *, streams: bool) -> Iterator[str]:
-    """Serve it over HTTP, and return the address; a stream comes in pieces of a few bytes."""
-    wild = Wild(file)
+def served(file: Path, *, streams: bool = False, lost: str = "", sessions: set[str] | None = None) -> Iterator[str]:
+    """Serve it over HTTP, and return the address; a stream comes in pieces of a few bytes.
+
+    With `sessions` each `initialize` begins one of them, and 404 with the text `lost` answers requests of others.
+    """
+    wild, begun = Wild(file), count()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            answer = wild.answer(self.rfile.read(int(self.headers["content-length"])).decode())
+            request = self.rfile.read(int(self.headers["content-length"])).decode()
+            session, is_lost = self.headers.get("mcp-session-id"), False
+            if sessions is not None and '"initialize"' in request:
+                sessions.add(session := str(next(begun)))
+            elif sessions is not None and session is not None:
+                is_lost = session not in sessions
+            answer = lost if is_lost else wild.answer(request)
             body = f"event: message\r\ndata: {answer}\r\n\r\n" if streams and answer else answer
-            self.send_response(200 if answer else 202)
+            self.send_response(404 if is_lost else 200 if answer else 202)
+            if session is not None:
+                self.send_header("mcp-session-id", session)
             self.send_header("content-type", "text/event-stream" if streams and answer else "application/json")
             self.send_header("content-length", str(len(body.encode())))
             self.end_headers()
@@ -245,6 +258,27 @@ async def test_a_message_that_is_nearly_one_is_read(transport: str, tmp_path: Pa
             found = await outcome(source, name)
             assert (found.text, found.is_error) == (text, is_error), name
         await source.close()
+
+
+@pytest.mark.parametrize(
+    "lost", ["", "gone", '{"jsonrpc": "2.0", "id": "x", "error": {"code": -32001, "message": "?"}}']
+)
+async def test_a_session_that_a_server_has_lost_is_begun_anew(lost: str, tmp_path: Path) -> None:
+    """Calls that it refused are made then, once each, also several at a time; what it lists is listed."""
+    file, sessions = tmp_path / "tools.json", set[str]()
+    write(file, "go")
+    with served(file, lost=lost, sessions=sessions) as url:
+        source = mcp(url=url)
+        (tool,) = await source.open()
+        for _ in range(2):
+            sessions.clear()
+            found = await asyncio.gather(*(tool.call(f'{{"x": {each}}}', {}, in_thread) for each in range(3)))
+            assert [each.text for each in found] == [f'go {{"x": {each}}}' for each in range(3)]
+        sessions.clear()
+        assert [each.name for each in await source.open()] == ["go"]
+        await source.close()
+        await source.close()
+    assert called(file) == ["go"] * 6
 
 
 async def test_one_tool_of_a_list_that_cannot_be_read_takes_no_other_away(tmp_path: Path) -> None:
