@@ -205,6 +205,26 @@ async def test_what_is_only_shown_keeps_no_effect_from_acting(given: Any, size: 
     assert given != {"abc"} or begun.arguments["xs"] == ["abc"]
 
 
+@pytest.mark.parametrize(("key", "paid"), [("pay", 1), (None, 2)])
+async def test_a_key_says_that_a_call_with_another_time_is_the_same_effect(key: str | None, paid: int) -> None:
+    """After a failure `ctx.now()` is another time, and so without a key the call is another one."""
+    times: list[float] = []
+
+    def pay(at: float) -> int:
+        times.append(at)
+        return 7
+
+    async def work(ctx: Context) -> int:
+        found: int = await ctx.call(pay, ctx.now(), effect="once", key=key)
+        if ctx.attempt == 1:
+            raise OSError("later")
+        return found
+
+    async with Runner() as runner:
+        assert (await runner.start(alone(State, work, "paid", retry=AGAIN)).result()).state.paid == 7
+    assert len(times) == paid
+
+
 async def test_a_secret_in_the_key_of_a_call_is_refused_before_it_is_made() -> None:
     """Nothing is paid, and no step has it."""
     bank = Bank()
