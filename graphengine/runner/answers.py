@@ -80,7 +80,7 @@ def check_answer(snapshot: Snapshot, wait: str | None, posted: Mapping[str, Answ
         )
         raise AsksNothing(text, where=where, repair=repair)
     if wait is None:
-        if len(names) > 1:
+        if len(open_ones) > 1:
             text = f"run {snapshot.run_id} asks several questions"
             raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
         wait = names[0]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, InputError
 from graphengine.history.load import load_snapshot
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
@@ -144,9 +144,11 @@ def same_names() -> Graph[State]:
 
 
 async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Runner) -> None:
-    """The first item asked again before the answer to the second reached the run."""
+    """The first item asked again before the answer to the second reached the run. None is answered without a name."""
     graph = same_names()
     run_id = (await runner.start(graph).result()).run_id
+    with pytest.raises(InputError, match="asks several questions"):
+        await runner.answer(run_id, 1)
     await runner.answer(run_id, 1, wait="ok")
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
