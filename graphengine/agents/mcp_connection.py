@@ -290,6 +290,8 @@ def is_lost(error: BaseException | None, method: str) -> bool:
     """Return whether a server did not take a request of this method, since it does not know the session any more."""
     from mcp import MCPError  # noqa: PLC0415 - loaded by now
 
+    from graphengine.agents.mcp_repairs import SESSION_LOST  # noqa: PLC0415 - it needs the package
+
     return isinstance(error, MCPError) and error.message == SESSION_LOST + method
 
 
@@ -357,11 +359,10 @@ _IGNORES: Final = (
     "  repair: update it, or have it refuse methods that it does not know"
 )
 _HTTP_SECONDS: Final = 30.0
-SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _BY_COMMAND: Final = (
     "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "
     "HOME …), others by env={…}"
 )
 _BY_URL: Final = "check that the server runs, and that the url is that of its MCP endpoint (often …/mcp)"
 
-__all__ = ["SESSION_LOST", "Address", "Connection", "is_closed", "is_lost", "is_refusal"]
+__all__ = ["Address", "Connection", "is_closed", "is_lost", "is_refusal"]

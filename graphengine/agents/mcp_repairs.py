@@ -20,7 +20,6 @@ from mcp_types import jsonrpc_message_adapter
 from mcp_types.methods import validate_server_result
 from pydantic import ValidationError
 
-from graphengine.agents.mcp_connection import SESSION_LOST
 from graphengine.models.received import inside
 from graphengine.models.sdk import sound_json
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 _REVISION: Final = "2025-11-25"
 """The revision of tools and blocks, which later ones have in the same form."""
 _SESSION: Final = "mcp-session-id"
+SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _DEEPEST: Final = 150
 """How deeply a message may be nested; pydantic reads 200 levels."""
 _OPEN_ENDED: Final = ("input_required", "task")
