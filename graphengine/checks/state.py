@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+from pydantic.errors import PydanticUserError
 
 from graphengine.kernel import Problem, has_secret
 from graphengine.kernel.definitions import (
@@ -101,7 +101,7 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
         return  # all its values are JSON; making a schema to see that takes most of a compilation
     try:
         field.models.single.model_json_schema(mode="serialization")
-    except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
+    except (PydanticUserError, ValueError) as error:  # a ValueError for a member of an enum
         repair = (
             "use a type that JSON can represent; a type of your own needs WithJsonSchema({…}) in its Annotated, or "
         )

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import DefinitionError
@@ -60,7 +60,7 @@ class Answers:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(output)
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()
-        except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, AttributeError) as error:  # as of a value
+        except (PydanticUserError, ValueError, AttributeError) as error:  # as of a value
             raise DefinitionError(
                 f"{output!r} cannot be the type of an answer: {error}", repair="use a type that JSON can represent"
             ) from error

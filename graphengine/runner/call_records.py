@@ -20,11 +20,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from graphengine.engine.failures import text_of
 from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
 from graphengine.graph.effect import KEY_NAME
 from graphengine.graph.elsewhere import shown
+from graphengine.state.field import short, why
 from graphengine.state.given import in_utf8
 from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import read_json
@@ -58,11 +58,11 @@ class Returned:
             check_depth(body)
             body, back = kept(body, value, self._read(body), Ways(self._read, self._dump, self._again))
         except Changed as error:
-            text = f"the record of {value!r} "
-            text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {error.back!r}"
+            text = f"the record of {short(value)} "
+            text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {short(error.back)}"
             raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
+            text = f"the record cannot carry what {name} returned: {why(error)}"
             raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
         return from_json(body), back, len(body)
 
@@ -217,7 +217,7 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
     """
     try:
         body = in_utf8(lambda given: to_json(_steady(given)), [args, dict(sorted(kwargs.items()))])
-    except PydanticSerializationError as error:
+    except (PydanticSerializationError, RecursionError) as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
             where=f"ctx.call({own_name(name)})",

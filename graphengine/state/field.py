@@ -261,7 +261,7 @@ class FieldType:
         )
 
     def _text_of(self, value: object) -> str:
-        return HIDDEN if self.secret else _short(value)
+        return HIDDEN if self.secret else short(value)
 
     def build(self, record: JsonValue, view: View) -> object:
         """Return the typed value of a record.
@@ -281,8 +281,8 @@ class FieldType:
             raise RecordUnreadable(
                 f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
                 where=f"field {self.name}",
-                repair="if the state's type was changed since this was recorded, give the field its old type or a "
-                "default; if not, one of its validators no longer accepts what it once did: let it accept that",
+                repair="if the state's type was changed since this was recorded, put it back, or migrate the run: "
+                "version=, migrate=; if not, one of its validators no longer accepts what it once did: let it do so",
             ) from (None if self.secret else error)
 
     def body(self, value: object) -> bytes:
@@ -657,7 +657,7 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
             own = item["type"] in ("value_error", "assertion_error")
             lines.append(f"{place}: {'a validator rejected it' if own else item['msg']}")
             continue
-        lines.append(f"{place}: {item['msg']} (got {_short(item['input'])})")
+        lines.append(f"{place}: {item['msg']} (got {short(item['input'])})")
     return "; ".join(lines)
 
 
@@ -668,7 +668,8 @@ def type_name(annotation: object) -> str:
     return re.sub(r" at 0x\w+|\b(?:\w+\.)+(?=\w)", "", str(annotation))
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return the repr of a value for a message, at most 120 characters of it."""
     try:
         text = repr(value)
     except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
@@ -683,4 +684,4 @@ def why(error: BaseException, *, hide: bool = False) -> str:
         return explain(error, hide=hide)
     if hide:
         return type(error).__name__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return clipped(" ".join(str(error).split()), 4 * _SHOWN) or type(error).__name__

@@ -46,7 +46,7 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
         check_depth(body)
         return from_json(body, allow_inf_nan=False)
     except (PydanticSerializationError, ValueError) as error:
-        why = "nan and inf are no JSON numbers" if type(error) is ValueError and " at line " in str(error) else error
+        why = "nan and inf are no JSON numbers" if str(error).split(" at ")[0].endswith(("value", "number")) else error
         raise InputError(f"JSON cannot carry {what}: {why}", repair="give plain values or a pydantic model") from error
 
 

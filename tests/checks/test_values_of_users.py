@@ -14,11 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, FilePath, computed_field, cre
 from typing_extensions import TypedDict
 
 from graphengine import END, START, Context, Graph, Runner
+from graphengine.errors import DefinitionError, InputError, NotRecordable
 from graphengine.graph.question import Answers
 from graphengine.state.given import as_record
 from graphengine.state.marks import bare
 from graphengine.state.same import is_same
-from tests.docs.values import verdict
+from tests.docs.values import Unique, verdict
 
 T = TypeVar("T")
 
@@ -120,6 +121,43 @@ async def test_a_call_returns_what_its_annotation_declares(function: Callable[[]
     async with Runner() as runner:
         result: Any = (await runner.start(graph, {}).result()).state
     assert result.seen
+
+
+def listed() -> list[int]:
+    """Return another kind than is declared."""
+    return (1, 2)  # type: ignore[return-value]
+
+
+async def test_an_error_of_a_recorded_call_says_what_is_wrong() -> None:
+    """The type that was declared and the one that came, and an argument that contains itself."""
+    given: list[object] = []
+    given.append(given)
+    graph = Graph("calls", create_model("S", seen=(str, "")))
+
+    async def work(ctx: Context) -> str:
+        found = []
+        for function, *args in ((listed,), (len, given)):
+            with pytest.raises(NotRecordable) as raised:
+                await ctx.call(function, *args)
+            found.append(str(raised.value))
+        return " ".join(found)
+
+    graph.add_node("work", work, writes="seen")
+    graph.add_path(START, "work", END)
+    async with Runner() as runner:
+        result: Any = (await runner.start(graph, {}).result()).state
+    for words in ("Expected `list[int]`", "input_type=tuple", "len cannot identify the call", "recursion"):
+        assert words in result.seen
+
+
+def test_an_answer_that_cannot_be_carried_is_refused_with_its_reason() -> None:
+    """Neither an error of the schema's maker, nor the words for another number."""
+    with pytest.raises(DefinitionError, match="cannot be the type of an answer"):
+        Answers(Unique)
+    with pytest.raises(InputError, match="number out of range"):
+        as_record(10**5000, "the answer")
+    with pytest.raises(InputError, match="nan and inf are no JSON numbers"):
+        as_record([float("-inf")], "the answer")
 
 
 @pytest.mark.parametrize(

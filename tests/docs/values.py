@@ -67,6 +67,10 @@ class Word(str, enum.Enum):  # noqa: UP042 - as many write it
     YES = "yes"
 
 
+class Unique(enum.Enum):
+    ONE = object()
+
+
 class Rights(enum.Flag):
     READ = 1
     WRITE = 2
@@ -289,6 +293,7 @@ ROWS: Final[Mapping[str, Mapping[str, Sequence[object]]]] = {
         "`Enum`": (Colour, Colour.RED),
         "`IntEnum`": (Level, Level.HIGH),
         "`(str, Enum)`": (Word, Word.YES),
+        "`Enum` of objects": (Unique, Unique.ONE),
         "`Flag`": (Rights, Rights.READ | Rights.WRITE),
         "`None`": (None, None),
         "`int | None`": (int | None, None, 1),
@@ -432,6 +437,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "`float`, not a number": "`float | None`",
     "`bytes`": "base64 as in the next row, or `pydantic.Base64Bytes`",
     "`bytearray`": "`bytes`, as above",
+    "`Enum` of objects": "members that are texts or numbers, as `enum.auto()`",
     "`pydantic.Base64Bytes`": "each write takes base64, also of a value that was read",
     "`pydantic.Base64Str`": "as above",
     "`pydantic.Json`": "each write takes a text of JSON, also of a value that was read",
@@ -561,4 +567,4 @@ def _record_of(made: FieldType, value: object, view: View) -> bytes | None:
         return None
 
 
-__all__ = ["INSTEAD", "copies", "installed", "rows", "seen", "verdict"]
+__all__ = ["INSTEAD", "Unique", "copies", "installed", "rows", "seen", "verdict"]

@@ -3,13 +3,15 @@
 `UPDATE_PAGES=1` rewrites the pages.
 """
 
+import enum
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
-from graphengine import Agent, Graph, Runner, ScriptedModel, ask
+from graphengine import END, START, Agent, Graph, Migration, RunFailed, Runner, ScriptedModel, ask
+from graphengine.errors import GraphChanged
 from tests.kit.facts import said
 from tests.kit.runs import row
 from tests.migration.page import check_page
@@ -44,3 +46,23 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     assert line.startswith("node publish: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
     assert len(line) < 200
     assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
+
+
+async def test_what_changed_inside_an_enum_is_found_with_a_new_version(runner: Runner) -> None:
+    """The graph names the enum alone; with a version every value is checked before anything is recorded."""
+
+    def graph(*words: str, **options: Any) -> Graph[Any]:
+        kind = enum.StrEnum("Kind", {word: word for word in words})  # type: ignore[misc]
+        made: Graph[Any] = Graph("kinds", create_model("S", kind=(kind, "red"), ok=(bool, False)), **options)
+        made.add_node("ask", ask("Well?", bool), writes="ok")
+        made.add_node("look", lambda kind: {"ok": bool(kind)})
+        made.add_path(START, "ask", "look", END)
+        return made
+
+    await runner.start(graph("red", "blue"), {"kind": "blue"}, run_id="r").result()
+    with pytest.raises(GraphChanged, match="holds 'blue'"):
+        await runner.answer("r", value=True, graph=graph("red", version=2, migrate={1: Migration()}))
+    assert (await runner.info("r")).status == "waiting"
+    with pytest.raises(RunFailed, match="record_unreadable"):
+        await (await runner.answer("r", value=True, graph=graph("red"))).result()
+    assert (await runner.resume("r", graph("red", "blue")).result()).status == "finished"
