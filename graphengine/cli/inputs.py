@@ -16,6 +16,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, get_origin
 
@@ -25,7 +26,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import read_source, read_sources
 from graphengine.kernel import InputError, clipped, is_secret
-from graphengine.kernel.definitions import did_you_mean, explain, members
+from graphengine.kernel.definitions import did_you_mean, explain, members, read_json
 from graphengine.media import Media, TextFile
 from graphengine.records.whole_characters import with_whole_characters
 
@@ -193,7 +194,7 @@ def state_from(state: type[S], values: Mapping[str, object]) -> S:
         InputError: They do not validate.
     """
     try:
-        return state.model_validate_json(to_json(values), by_name=True, by_alias=False)
+        return read_json(partial(state.model_validate_json, by_name=True, by_alias=False), to_json(values))
     except ValidationError as error:
         raise _unfit(state, error) from (None if _hides(state) else error)
     except PydanticSerializationError as error:

@@ -1,14 +1,17 @@
 """Inputs from files that are no text, and from addresses. What else they are read from is in `pages/inputs.txt`."""
 
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
-from graphengine import Media, TextFile, addresses
+from graphengine import Graph, Media, TextFile, addresses
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
+from graphengine.testing.evaluation.cases import Case, check_cases
 from tests.kit.pages import Page, serving
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -38,6 +41,16 @@ def test_a_file_of_a_picture_is_media_and_no_text(tmp_path: Path) -> None:
     assert state_from(State, values).picture == PHOTO
     with pytest.raises(InputError, match="not UTF-8 text"):
         parsed(f"text={photo}")
+
+
+def test_marks_of_recorded_values_count() -> None:
+    """What a run shows of its state can be sent back as it came: the zone, and which fields are set."""
+    state = create_model("S", at=(datetime, ...), sent=(State, ...))
+    given = ["at=2026-10-25T02:30:00+01:00[Europe/Berlin]", 'sent={"text": "a", "__fields_set__": ["text"]}']
+    made: Any = state_from(state, parse_pairs(given, forms_of(state), "--input"))
+    assert (made.at.tzinfo, made.at.fold, made.sent.model_fields_set) == (ZoneInfo("Europe/Berlin"), 1, {"text"})
+    case = Case(name="a", input={"at": "2026-10-25T02:30:00[Europe/Berlin]", "sent": {}})
+    check_cases(Graph("dated", state), [case])
 
 
 def test_half_a_character_in_json_becomes_a_sign() -> None:

@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from graphengine.agents.sources import read_sources
 from graphengine.kernel import GraphEngineError, InputError, is_secret
-from graphengine.kernel.definitions import explain
+from graphengine.kernel.definitions import bare, explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str =
             message = f"{secret[0]} is a secret, and a data set is not encrypted"
             raise InputError(message, where=place, repair="give the graph the secret as a resource")
         try:
-            graph.state.model_validate(case.input, by_name=True, by_alias=False)
+            graph.state.model_validate(bare(case.input), by_name=True, by_alias=False)
         except ValidationError as error:
             message = f"the input does not fit {graph.name}: {explain(error)}"
             raise InputError(message, where=place, repair="give values that fit the fields") from error
