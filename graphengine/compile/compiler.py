@@ -61,6 +61,7 @@ S = TypeVar("S")
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN: Final = ("function", "agent", "pass")
 _ORDERED: Final = (">=", "<=", ">", "<")
+_EQUAL: Final = ("==", "!=", "is in")
 MOST_NESTED: Final = 32
 """How many graphs can be nested, the outermost included. Each level takes four levels of JSON in a graph spec, which is
 written with a run, and seven calls of a function to compile: about 60 and 140 would fail there, without a reason."""
@@ -269,8 +270,8 @@ class _Compiler:
             self._ends(declared)
             where, known = f"edge from {declared.source}", True
             if isinstance(declared, Edge):
-                if declared.condition is not None:
-                    self._condition(declared.condition, declared.source, where)
+                for condition in _conditions_of(declared):
+                    self._condition(condition, declared.source, where)
             elif isinstance(declared, Fork):
                 self._fork(declared, where)
             else:
@@ -287,10 +288,7 @@ class _Compiler:
         return found
 
     def _fork(self, declared: Fork, where: str) -> None:
-        conditions = [declared.condition, *(condition for _, condition in declared.arms)]
-        for condition in conditions:
-            if condition is None:
-                continue
+        for condition in _conditions_of(declared):
             self._condition(condition, declared.source, where)
             if mentions_failure(condition):
                 text = f"'{condition}' tests for a failure, and a fork cannot follow one"
@@ -326,6 +324,8 @@ class _Compiler:
         types = types_read(reading, self.binder.state)
         values = closed_values(types)
         if values is None:
+            for case in declared.cases:
+                self._comparable(f"{reading.text} == {case!r}", "==", (case,), reading, where)
             return
         unknown = [case for case in declared.cases if case not in values and not (case is None and type(None) in types)]
         words = [str(v) for v in values]
@@ -390,7 +390,8 @@ class _Compiler:
         if leaf.operator != "is none" or quantity.measure:
             self.binder.open(reading, where, "test .is_none(), or use a function: when=lambda token: …")
         if self.binder.checked(reading, where) is not None and not quantity.measure:
-            self._comparable(leaf, types_read(reading, self.binder.state), where)
+            others = leaf.other if leaf.operator == "is in" and isinstance(leaf.other, tuple) else (leaf.other,)
+            self._comparable(leaf, leaf.operator, others, reading, where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
         types = types_read(reading, self.binder.state)
@@ -399,23 +400,19 @@ class _Compiler:
             text = f"plateau({reading.text!r}) needs a number, but gets {have}"
             self.report("not_a_number", where, text, "name a numeric field, or give a function that returns a number")
 
-    def _comparable(self, leaf: Comparison, types: Sequence[object], where: str) -> None:
+    def _comparable(self, test: object, sign: str, others: Iterable[object], reading: Reading, where: str) -> None:
+        types = types_read(reading, self.binder.state)
         if not types or any(t in (Any, object) for t in types):
             return
-        values = closed_values(types)
-        others: tuple[object, ...] = (leaf.other,)
-        if leaf.operator == "is in" and isinstance(leaf.other, tuple):
-            others = leaf.other
-        if leaf.operator in ("==", "!=", "is in") and values is not None:
-            for other in others:
+        values, in_order = closed_values(types), sign in _ORDERED
+        kinds = [get_origin(t) or t for t in types]
+        for other in others:
+            if sign in _EQUAL and values is not None:
                 if other is not None and not any(other == enum_value(v) or other == v for v in values):
                     near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
-                    self.report("wrong_comparison", where, f"'{leaf}' can never hold", near)
-        elif leaf.operator in (*_ORDERED, "==", "!="):
-            kinds = [get_origin(t) or t for t in types]
-            if not any(comparable(kind, leaf.other, ordered=leaf.operator in _ORDERED) for kind in kinds):
-                have = " | ".join(type_name(t) for t in types)
-                text = f"'{leaf}' compares {have} with {type(leaf.other).__name__}"
+                    self.report("wrong_comparison", where, f"'{test}' can never hold", near)
+            elif sign in (*_ORDERED, *_EQUAL) and not any(comparable(k, other, ordered=in_order) for k in kinds):
+                text = f"'{test}' compares {' | '.join(map(type_name, types))} with {type(other).__name__}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
     def _node(self, declared: Declared, edges: list[AnyEdge]) -> NodePlan:
@@ -486,7 +483,8 @@ class _Compiler:
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
             return  # its ends are not known
-        for condition in self._conditions_from(declared.name):
+        edges = [edge for edge in self.graph.edges if edge.source == declared.name]
+        for condition in (each for edge in edges for each in _conditions_of(edge)):
             for leaf in condition.leaves():
                 if isinstance(leaf, EndedWith):
                     self._labels(leaf, graphs, labels, f"edge from {declared.name}")
@@ -500,13 +498,6 @@ class _Compiler:
                 near = did_you_mean(label, labels) or "add label=… to one of its edges to END"
                 names = " or ".join(graphs)
                 self.report("unknown_label", where, f"no edge to END of {names} has the label {label!r}", near)
-
-    def _conditions_from(self, source: str) -> Iterable[Condition]:
-        for edge in self.graph.edges:
-            if edge.source == source and not isinstance(edge, Switch) and edge.condition is not None:
-                yield edge.condition
-            if edge.source == source and isinstance(edge, Fork):
-                yield from (condition for _, condition in edge.arms if condition is not None)
 
     def _ordered(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         closed = [i for i, edge in enumerate(edges) if always(edge)]
@@ -609,6 +600,13 @@ def _given(limits: object) -> LimitsRecord:
 
 def _on_failure(edge: AnyEdge) -> bool:
     return isinstance(edge, Edge) and edge.condition is not None and is_on_failure(edge.condition)
+
+
+def _conditions_of(edge: AnyEdge) -> Sequence[Condition]:
+    """Return the conditions of an edge: of a fork its own, then those of its arms."""
+    own = () if isinstance(edge, Switch) else (edge.condition,)
+    arms = [condition for _, condition in edge.arms] if isinstance(edge, Fork) else ()
+    return [condition for condition in (*own, *arms) if condition is not None]
 
 
 def always(edge: AnyEdge) -> bool:

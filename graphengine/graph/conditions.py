@@ -270,7 +270,13 @@ class Value(Quantity):
         return Comparison(self, "is none", None)
 
     def is_in(self, allowed: Iterable[object]) -> Condition:
-        """Return a condition that holds if the value is one of these."""
+        """Return a condition that holds if the value is one of these.
+
+        Raises:
+            DefinitionError: They are no list, tuple or set of values.
+        """
+        if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
+            raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
         return Comparison(self, "is in", tuple(allowed))
 
     def contains(self, item: object) -> Condition:
