@@ -91,8 +91,11 @@ class Play:
     accepted: list[str] = field(default_factory=list)
     """The runs whose start was acknowledged."""
     troubles: list[BaseException] = field(default_factory=list)
-    known: dict[str, tuple[tuple[float, int], Snapshot]] = field(default_factory=dict)
-    """The snapshot of each run at the last look, with when the run began, and its step."""
+    known: dict[str, tuple[tuple[float, int, int], Snapshot]] = field(default_factory=dict)
+    """The snapshot of each run at the last look, with when it began, its step, and how often one of its id was pruned.
+
+    A chat that is pruned and begins again can have as many steps in the same moment.
+    """
     posted: int = 0
     begun: int = 0
     chat: Any = None
@@ -393,9 +396,10 @@ class Play:
     async def snapshot(self, info: RunInfo) -> Snapshot:
         """Return a run's snapshot, to be read: in a deep tree most runs have not moved since the last look."""
         seen, known = self.known.get(info.id, (None, Snapshot()))
-        if seen != (info.created_at, info.seq):
+        now = info.created_at, info.seq, self.world.pruned[info.id]
+        if seen != now:
             known = await load_snapshot(self.medium.view, info.id, None)
-            self.known[info.id] = (info.created_at, info.seq), known
+            self.known[info.id] = now, known
         return known
 
     async def asks(self, info: RunInfo) -> bool:
