@@ -138,6 +138,8 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "content_filter": AnswerRefused,
     "content_policy_violation": AnswerRefused,
     "cyber_policy": AnswerRefused,
+    "data_inspection_failed": AnswerRefused,
+    "flagged_input": AnswerRefused,
     "invalid_prompt": AnswerRefused,
     "misalignment_policy_violation": AnswerRefused,
     "billing_error": QuotaExceeded,
@@ -193,12 +195,16 @@ _BAD_KEY = re.compile(
 )
 """A key that is refused, in what its status calls a bad request."""
 _FLAGGED = re.compile(
-    r"\b(input|prompt|content|request|messages?) (was|were|is|are|has been|have been) flagged"
-    r"|\bcontent (violates|exists risk)|\bviolates? (our |the )?(content|usage|safety)\b"
-    r"|\bcontent[ _-](filter|moderation|polic)|\binappropriate content",
+    r"\b(input|output|prompt|content|messages?) (was|were|is|are|has been|have been) flagged"
+    r"|\b(input|output|prompt|content|messages?) (that |may |might )?violates? "
+    r"(our |the |\w+'s )?(content|usage|safety)\b"
+    r"|\bcontent exists risk|\bblocked by (our |the |a )?content[ _-](filter|moderation|polic)"
+    r"|\b(input|output)( data| text)? may contain inappropriate content\b",
     re.IGNORECASE,
 )
-"""A moderation's refusal of this one question, in what its status calls a bad request or a bad key."""
+"""A moderation's refusal of this one question or answer; not of an account, a key or a setting."""
+_OF_MODERATION: Final = frozenset({0, 400, 403})
+"""The statuses that moderations use; 0 is a failure inside an answer. A 422 may quote the question itself."""
 _OF_ANSWER = re.compile(r"\bmax_?(completion_?|output_?|new_?)?tokens\b", re.IGNORECASE)
 _MOST = re.compile(r"(?:>|at most|maximum[^.\d]*|up to|less than or equal to|limit of)\s*`?(\d[\d,]*)", re.IGNORECASE)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -255,10 +261,12 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         return Complaint(status, message=words, wait_seconds=_asked(words), call=_unread(words))
     details = [inside(body, "details"), *listed(body, "details")]
     named = [text(each, key) for each in details for key in ("error_code", "reason")]
+    metadata = inside(body, "metadata")  # OpenRouter's; its moderation has no code, only the input that was flagged
+    named.append("flagged_input" if "flagged_input" in metadata else "")
     codes = tuple(filter(None, (*named, text(body, "code"), text(body, "type"), text(body, "status").lower())))
     number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
-    if raw := text(inside(body, "metadata"), "raw"):  # OpenRouter's own message says only that its provider refused
+    if raw := text(metadata, "raw"):  # OpenRouter's own message says only that its provider refused
         words = f"{words}: {raw}"
     return Complaint(
         status or (number if _REFUSED <= number <= _LAST else 0),
@@ -299,8 +307,6 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
     is_vague = found in {BadRequest, NotAuthenticated} and not report.about
     if found is RateLimited and _OUT_OF_CREDIT.search(words) and report.wait_seconds is None:
         return QuotaExceeded
-    if is_vague and _FLAGGED.search(report.message):
-        return AnswerRefused
     if is_vague and _NO_MONEY.search(words):
         return QuotaExceeded
     if is_vague and _TOO_FAST.search(words):
@@ -311,7 +317,8 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         return BadRequest
     if found in _VAGUE and _TOO_LONG.search(report.message) and not _TOO_MANY_TO_ANSWER.search(report.message):
         return ContextFull
-    return found
+    may_be_flagged = is_vague and coded is not NotAuthenticated and report.status in _OF_MODERATION
+    return AnswerRefused if may_be_flagged and _FLAGGED.search(report.message) else found
 
 
 def _of_code(code: str) -> type[ModelError] | None:
