@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from graphengine.addresses import is_number
-from graphengine.kernel import GraphEngineError
+from graphengine.kernel import GraphEngineError, clipped
 from graphengine.records.whole_characters import with_whole_characters
 from graphengine.serve.callers import NOBODY, Caller, acting
 from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections, watched
@@ -74,6 +74,8 @@ PAGES: Final = "/pages/"
 """Where a service has the files of a front end."""
 
 _READS: Final = ("GET", "HEAD")
+_SHOWN: Final = 100
+"""The most characters of a method, a host or an origin that a refusal shows."""
 _BODY_SECONDS: Final = 30.0
 _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -243,8 +245,9 @@ class TokenAccess(Access):
         """Check the token of a request that has no signature; to read /health, or pages, needs none."""
         origin = headers.get("origin")
         if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
-            repair = f"if {origin} is a page of yours, start the service with --origin {origin}"
-            message = f"the request comes from a page of {origin}, or names {headers.get('host', 'no host')}"
+            page, host = clipped(origin, _SHOWN), clipped(headers.get("host", "no host"), _SHOWN)
+            repair = f"if {page} is a page of yours, start the service with --origin {page}"
+            message = f"the request comes from a page of {page}, or names {host}"
             raise RequestInvalid(message, status=403, where="header Origin", repair=repair)
         is_page = self.has_pages and scope["path"].startswith(PAGES)
         if (scope["path"] == "/health" or is_page) and scope["method"] in _READS:
@@ -335,7 +338,7 @@ class PageAccess(Access):
         is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
             *self._of_place(client, host),
-            (method not in (*_READS, "POST"), 405, f"the method is {method}", "use GET or POST"),
+            (method not in (*_READS, "POST"), 405, f"the method is {clipped(method, _SHOWN)}", "use GET or POST"),
             (is_post and not is_own, 403, "the request comes from a page of another origin", _BY_PAGE),
             (is_post and given.get("x-graphengine") != "1", 403, *_NO_HEADER),
             (is_post and content != "application/json", 415, "the body is not JSON", _AS_JSON),
@@ -356,7 +359,7 @@ class PageAccess(Access):
         """Return what is checked of where a request comes from, and goes to."""
         return (
             (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine", _FOR_OTHERS),
-            (host not in self._hosts, 421, f"the inspector does not serve the host {host!r}", _BY_URL),
+            (host not in self._hosts, 421, f"the inspector does not serve the host {clipped(host, _SHOWN)!r}", _BY_URL),
         )
 
     async def _caller_of(self, cookie: str) -> Caller | None:
