@@ -104,7 +104,7 @@ class Connection:
         self._noise = ""
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
-        self.calls = 0  # in flight
+        self.calls = 0  # in flight, and reads
         self.repairs: Repairs  # once the package is loaded
 
     @property
@@ -154,9 +154,13 @@ class Connection:
         if seconds >= DISCOVER_TIMEOUT_SECONDS and self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
             log.warning(_IGNORES, self._address.name, DISCOVER_TIMEOUT_SECONDS)
 
+    def release(self) -> None:
+        """Let it end, in its own task, for which `stop` waits."""
+        self._over.set()
+
     async def stop(self) -> None:
         """Stop the server and return when it has ended, however often this is cancelled."""
-        self._over.set()
+        self.release()
         task, cancelled = self._task, False
         if task is not None and not self._ready.done():
             if self._scope is None:

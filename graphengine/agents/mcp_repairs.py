@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _REVISION: Final = "2025-11-25"
 """The revision of tools and blocks, which later ones have in the same form."""
 _SESSION: Final = "mcp-session-id"
+_SESSION_CODES: Final = (types.INVALID_REQUEST, -32001)
+"""Codes by which the official servers say that they do not know a session; the second is used for timeouts, too."""
 SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _DEEPEST: Final = 150
 """How deeply a message may be nested; pydantic reads 200 levels."""
@@ -150,10 +152,6 @@ def _shallow(value: JsonValue, levels: int) -> JsonValue:
 
 async def read_soundly(response: httpx2.Response) -> None:
     """Repair the messages in a response, whether it is one of them, or a stream of events."""
-    request = response.request
-    is_lost = response.status_code == HTTPStatus.NOT_FOUND and request.method == "POST" and _SESSION in request.headers
-    if is_lost:
-        response.headers["content-type"] = "application/json"
     streams = response.headers.get("content-type", "").lower().startswith("text/event-stream")
     whole = response.aiter_bytes
 
@@ -166,23 +164,44 @@ async def read_soundly(response: httpx2.Response) -> None:
                 pieces = [lines.pop()] if not lines[-1].endswith((b"\n", b"\r")) else []
                 yield b"".join(map(_line, lines))
         rest = b"".join(pieces)
-        if is_lost:
-            yield _lost(rest, request)
-        else:
-            yield b"".join(map(_line, rest.splitlines(keepends=True))) if streams else _body(rest)
+        yield b"".join(map(_line, rest.splitlines(keepends=True))) if streams else _body(rest)
 
     setattr(response, "aiter_bytes", repaired)  # noqa: B010 - the client reads all content by it, decoded
+    request = response.request
+    if response.status_code == HTTPStatus.NOT_FOUND and request.method == "POST" and _SESSION in request.headers:
+        answer = _not_found(b"".join([each async for each in repaired()]).decode(), json.loads(request.content))
+
+        async def answered(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+            del chunk_size
+            yield json.dumps(answer).encode()
+
+        setattr(response, "aiter_bytes", answered)  # noqa: B010 - as above
+        response.headers["content-type"] = "application/json"
+        response.status_code = HTTPStatus.OK  # of other responses the client reads errors only
 
 
-def _lost(body: bytes, request: httpx2.Request) -> bytes:
-    """Return the answer to a request of a session with status 404: the server has lost it, or has no such method."""
-    found: JsonValue = None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(body)
-    if inside(found, "error").get("code") == types.METHOD_NOT_FOUND:
-        return _body(body)
-    error = {"code": types.INVALID_REQUEST, "message": f"{SESSION_LOST}{json.loads(request.content).get('method')}"}
-    return json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+def _not_found(body: str, asked: JsonObject) -> JsonObject:
+    """Return the answer to a request of a session with status 404: that in its body, else that the session is lost."""
+    lines = [line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:")]
+    for text in (body, *lines):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(text)
+            for each in found if isinstance(found, list) else [found]:
+                message = json.loads(readable(json.dumps(each)))
+                if isinstance(message, dict) and _is_response(message) and _answers(message, asked.get("id")):
+                    return {**message, "id": asked.get("id")}
+    method = asked.get("method")
+    code = types.INVALID_REQUEST if method == "tools/call" else types.INTERNAL_ERROR  # the former: it did nothing
+    return {"jsonrpc": "2.0", "id": asked.get("id"), "error": {"code": code, "message": f"{SESSION_LOST}{method}"}}
+
+
+def _answers(message: JsonObject, identity: JsonValue) -> bool:
+    """Return whether a response says what became of the request with this id, and not that the session is lost."""
+    error = inside(message, "error")
+    if not error or error.get("code") == types.METHOD_NOT_FOUND:
+        return True
+    is_of_session = error.get("code") in _SESSION_CODES and "session" in str(error.get("message")).lower()
+    return str(message["id"]) == str(identity) and not is_of_session
 
 
 def _line(line: bytes) -> bytes:

@@ -14,7 +14,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -34,7 +34,7 @@ from graphengine.models.hiding import without_options
 from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 
     import httpx2
     from mcp import Client, types
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from graphengine.agents.tools import OnError
 
     P = TypeVar("P", bound=types.PaginatedResult)
+    R = TypeVar("R")
     T = TypeVar("T")
 
 log = logging.getLogger("graphengine.agents")
@@ -292,6 +293,7 @@ class _Shared:
         self._server = server
         self._lock = asyncio.Lock()  # one task at a time starts or ends it
         self._connection: Connection | None = None
+        self._forgotten: list[Connection] = []
 
     async def listed(self) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
         """List its current tools, and those that cannot be read, with the reasons.
@@ -305,7 +307,7 @@ class _Shared:
             has_lost = is_lost(error.__cause__, "tools/list")
             if not has_lost and (error.__cause__ is None or not is_closed(error.__cause__)):
                 raise
-        await (self._forgotten(connection) if has_lost else self._died(connection))
+        await (self._forget(connection) if has_lost else self._died(connection))
         return await self._list_tools(await self._connected())
 
     async def _list_tools(self, connection: Connection) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
@@ -329,17 +331,32 @@ class _Shared:
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
         """Return resources by address, all if none is named; a text says why one cannot be read."""
-        client = (await self._connected()).client
-        found: dict[str, types.ReadResourceResult | str] = {}
-        async with self._in_time("resources"):
-            listed = [] if uris else await _all_pages(client.list_resources, lambda page: page.resources)
-        for uri in uris or [each.uri for each in listed]:
-            try:
-                async with asyncio.timeout(self._server.timeout_seconds):
-                    found[uri] = await client.read_resource(uri)
-            except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
-                found[uri] = self._text_of(error)
-        return found
+        await self._connected()
+        if not uris:
+            async with self._in_time("resources"):
+                uris = [each.uri for each in await self._asked("resources/list", _all_resources)]
+        return {uri: await self._read(uri) for uri in uris}
+
+    async def _read(self, uri: str) -> types.ReadResourceResult | str:
+        try:
+            async with asyncio.timeout(self._server.timeout_seconds):
+                return await self._asked("resources/read", lambda client: client.read_resource(uri))
+        except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
+            return self._text_of(error)
+
+    async def _asked(self, method: str, ask: Callable[[Client], Awaitable[R]]) -> R:
+        """Return what the server answers to a request without effects, in another session if it has lost this one."""
+        connection = await self._connected()
+        try:
+            with self._used(connection):
+                return await ask(connection.client)
+        except Exception as error:
+            if not is_lost(error, method):
+                raise
+        await self._renew(connection)
+        connection = await self._connected()
+        with self._used(connection):
+            return await ask(connection.client)
 
     async def call(self, tool: str, arguments: Mapping[str, object], *, is_second: bool = False) -> ToolOutcome:
         """Call the server's tool; failures are reported in the outcome.
@@ -355,16 +372,14 @@ class _Shared:
             if self._server.on_error == "raise":
                 raise
             return ToolOutcome(error.message, is_error=True)
-        connection.calls += 1
         try:
-            result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
+            with self._used(connection):
+                result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
             if is_lost(error, "tools/call") and not is_second:
-                await self._forgotten(connection)
-                with suppress(ToolsUnavailable):
-                    await self.listed()  # before the call: the client would list them after it, and lose its result
+                await self._renew(connection)
                 return await self.call(tool, arguments, is_second=True)
             is_over = is_closed(error) or connection.ended
             text = await self._died(connection) if is_over else self._text_of(error)
@@ -372,10 +387,6 @@ class _Shared:
                 where = f"mcp {self._server.name}, tool {tool}"
                 raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
             return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
-        finally:
-            connection.calls -= 1
-            if connection is not self._connection and not connection.calls:
-                await connection.stop()
         shown: list[Media] | None = [] if self._server.media else None
         text = text_of_result(result, shown)
         if (schema := connection.repairs.outputs.get(tool)) is not None and not result.is_error:
@@ -386,9 +397,12 @@ class _Shared:
     async def end(self) -> None:
         """End the server, if it is running."""
         async with self._lock:
-            if self._connection is not None:
-                await self._connection.stop()
-                self._connection = None
+            ending = [*self._forgotten, *([] if self._connection is None else [self._connection])]
+            self._forgotten, self._connection = [], None
+            for each in ending:
+                each.release()
+            for each in ending:
+                await each.stop()
 
     async def _connected(self) -> Connection:
         """Return the connection; start the server if there is none."""
@@ -414,13 +428,34 @@ class _Shared:
             f"call took effect. The next call starts the server again."
         )
 
-    async def _forgotten(self, connection: Connection) -> None:
-        """Let the next call begin another session. This one ends with the last of its calls in flight."""
+    @contextmanager
+    def _used(self, connection: Connection) -> Iterator[None]:
+        """Count what is in flight: a forgotten connection ends with the last of it, and nothing waits for that."""
+        connection.calls += 1
+        try:
+            yield
+        finally:
+            connection.calls -= 1
+            if connection in self._forgotten and not connection.calls:
+                connection.release()
+
+    async def _forget(self, connection: Connection) -> None:
+        """Let the next call begin another session."""
         async with self._lock:
             if self._connection is connection:
                 self._connection = None
+                self._forgotten = [each for each in self._forgotten if not each.ended] + [connection]
         if not connection.calls:
-            await connection.stop()
+            connection.release()
+
+    async def _renew(self, connection: Connection) -> None:
+        """Begin another session, and list its tools: the client would do so after the first call, and lose its result.
+
+        If they cannot be listed, the call says why.
+        """
+        await self._forget(connection)
+        with suppress(ToolsUnavailable):
+            await self.listed()
 
     def _text_of(self, error: Exception) -> str:
         return self._server.address.public(f"{type(error).__name__}: {text_of(error)}")
@@ -438,6 +473,11 @@ def _remark(schema: Mapping[str, JsonValue], structured: object) -> str:
 async def _all_tools(client: Client) -> Sequence[types.Tool]:
     """Return all pages of the list of tools."""
     return await _all_pages(client.list_tools, lambda page: page.tools)
+
+
+async def _all_resources(client: Client) -> Sequence[types.Resource]:
+    """Return all pages of the list of resources."""
+    return await _all_pages(client.list_resources, lambda page: page.resources)
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -55,8 +55,16 @@ def called(file: Path) -> list[str]:
     return [line for line in lines if not line.startswith("initialize")]
 
 
+class Sessions(set[str]):
+    """The sessions that a server knows; `N ended` is added for one that the client has ended."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.status = status  # of answers in them
+        self.may_end = Event()  # which is waited for
+
+
 @contextmanager
-def served(file: Path, *, streams: bool = False, lost: str = "", sessions: set[str] | None = None) -> Iterator[str]:
+def served(file: Path, *, streams: bool = False, lost: str = "", sessions: Sessions | None = None) -> Iterator[str]:
     """Serve it over HTTP, and return the address; a stream comes in pieces of a few bytes.
 
     With `sessions` each `initialize` begins one of them, and 404 with the text `lost` answers requests of others.
@@ -68,14 +76,14 @@ def served(file: Path, *, streams: bool = False, lost: str = "", sessions: set[s
 
         def do_POST(self) -> None:
             request = self.rfile.read(int(self.headers["content-length"])).decode()
-            session, is_lost = self.headers.get("mcp-session-id"), False
+            session, is_lost, found = self.headers.get("mcp-session-id"), False, 200
             if sessions is not None and '"initialize"' in request:
                 sessions.add(session := str(next(begun)))
             elif sessions is not None and session is not None:
-                is_lost = session not in sessions
+                is_lost, found = session not in sessions, sessions.status if '"tools/list"' not in request else 200
             answer = lost if is_lost else wild.answer(request)
             body = f"event: message\r\ndata: {answer}\r\n\r\n" if streams and answer else answer
-            self.send_response(404 if is_lost else 200 if answer else 202)
+            self.send_response(404 if is_lost else found if answer else 202)
             if session is not None:
                 self.send_header("mcp-session-id", session)
             self.send_header("content-type", "text/event-stream" if streams and answer else "application/json")
@@ -84,6 +92,13 @@ def served(file: Path, *, streams: bool = False, lost: str = "", sessions: set[s
             for start in range(0, len(body.encode()), 7):
                 self.wfile.write(body.encode()[start : start + 7])
                 self.wfile.flush()
+
+        def do_DELETE(self) -> None:
+            if sessions is not None:
+                sessions.may_end.wait()
+                sessions.add(f"{self.headers['mcp-session-id']} ended")
+            self.send_response(204)
+            self.end_headers()
 
         def log_message(self, *args: object) -> None:
             """Log nothing."""
@@ -265,7 +280,8 @@ async def test_a_message_that_is_nearly_one_is_read(transport: str, tmp_path: Pa
 )
 async def test_a_session_that_a_server_has_lost_is_begun_anew(lost: str, tmp_path: Path) -> None:
     """Calls that it refused are made then, once each, also several at a time; what it lists is listed."""
-    file, sessions = tmp_path / "tools.json", set[str]()
+    file, sessions = tmp_path / "tools.json", Sessions()
+    sessions.may_end.set()
     write(file, "go")
     with served(file, lost=lost, sessions=sessions) as url:
         source = mcp(url=url)
@@ -276,9 +292,57 @@ async def test_a_session_that_a_server_has_lost_is_begun_anew(lost: str, tmp_pat
             assert [each.text for each in found] == [f'go {{"x": {each}}}' for each in range(3)]
         sessions.clear()
         assert [each.name for each in await source.open()] == ["go"]
+        for uris in (["a:b"], []):
+            sessions.clear()
+            assert not isinstance((await source.read(uris))["a:b"], str)
         await source.close()
         await source.close()
     assert called(file) == ["go"] * 6
+
+
+async def test_a_call_does_not_wait_for_the_end_of_a_lost_session_and_closing_does(tmp_path: Path) -> None:
+    """A server that is slow to end what it has lost makes no call's result late, and nothing is left open."""
+    file, sessions = tmp_path / "tools.json", Sessions()
+    write(file, "go")
+    with served(file, sessions=sessions) as url:
+        source = mcp(url=url, timeout_seconds=5)
+        (tool,) = await source.open()
+        sessions.clear()
+        try:
+            found = await tool.call("{}", {}, in_thread)
+            assert sessions == {"1"}
+        finally:
+            sessions.may_end.set()
+            await source.close()
+    assert (found.text, found.is_unknown, called(file)) == ("go {}", False, ["go"])
+    assert sessions == {"1", "0 ended", "1 ended"}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("part", "text", "is_unknown"),
+    [
+        ('"error": {"code": -32000, "message": "paid, no receipt"}', "MCPError: paid, no receipt", True),
+        ('"error": {"code": -32001, "message": "timed out"}', "MCPError: timed out", True),
+        ('"error": {"code": -32602, "message": "no such purse"}', "MCPError: no such purse", False),
+        ('"result": {"content": [{"type": "text", "text": "paid"}]}', "paid", False),
+    ],
+)
+async def test_what_answers_a_call_with_status_404_is_its_answer(
+    *, part: str, text: str, is_unknown: bool, streams: bool, tmp_path: Path
+) -> None:
+    """It is shown as the server wrote it, and the call, which the server took, is not made again."""
+    file, sessions = tmp_path / "tools.json", Sessions(status=404)
+    sessions.may_end.set()
+    missing = '{"jsonrpc": "2.0", "id": ID, "error": {"code": -32002, "message": "there is no such a:b"}}'
+    write(file, "go", lines={"go": f'{{"jsonrpc": "2.0", "id": ID, {part}}}', "resources/read": missing})
+    with served(file, streams=streams, sessions=sessions) as url:
+        source = mcp(url=url)
+        found = await outcome(source, "go")
+        await source.open()
+        assert await source.read(["a:b"]) == {"a:b": "MCPError: there is no such a:b"}
+        await source.close()
+    assert (found.text, found.is_unknown, called(file)) == (text, is_unknown, ["go"])
 
 
 async def test_one_tool_of_a_list_that_cannot_be_read_takes_no_other_away(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """An MCP server whose tools and answers a test writes into a file, which is read anew for each request.
 
 `wild_mcp_server.py FILE`, over stdio, of the revision 2025-06-18. The file is a JSON object: `tools` is the list,
-`answers` has for a tool's name the result of a call as a JSON text, which is sent as it is, and `lines` the whole
-message, in which `ID` stands for the id of the request. The answer to any other call is a text with the name and the
-arguments. `FILE.log` gets the name of each tool that is called, and `initialize` with the capabilities of the client.
+`answers` has for a tool's name the result of a call as a JSON text, which is sent as it is, and `lines`, for that name
+or another method, the whole message, in which `ID` stands for the id of the request. The answer to any other call is a
+text with the name and the arguments. `FILE.log` gets the name of each tool that is called, and `initialize` with the
+capabilities of the client.
 """
 
 import json
@@ -24,9 +25,12 @@ class Wild:
             return ""
         given, identity = json.loads(self._file.read_text(encoding="utf-8")), json.dumps(request["id"])
         params = request.get("params") or {}
-        if request["method"] == "tools/call" and params["name"] in given.get("lines", {}):
-            self._log(params["name"])
-            return str(given["lines"][params["name"]]).replace("ID", identity)
+        is_call = request["method"] == "tools/call"
+        name = params["name"] if is_call else request["method"]
+        if name in given.get("lines", {}):
+            if is_call:
+                self._log(name)
+            return str(given["lines"][name]).replace("ID", identity)
         found = self._result(request["method"], params, given)
         unknown = '"error": {"code": -32601, "message": "there is no such method"}'
         part = unknown if found is None else f'"result": {found}'
@@ -45,6 +49,10 @@ class Wild:
             self._log(name)
             echo = {"content": [{"type": "text", "text": f"{name} {json.dumps(params.get('arguments'))}"}]}
             return given.get("answers", {}).get(name, json.dumps(echo))
+        if method == "resources/list":
+            return json.dumps({"resources": [{"uri": "a:b", "name": "b"}]})
+        if method == "resources/read":
+            return json.dumps({"contents": [{"uri": params["uri"], "text": "it"}]})
         return None
 
     def _log(self, text: str) -> None:
