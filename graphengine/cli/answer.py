@@ -75,7 +75,7 @@ def answer(  # noqa: PLR0913 - one for each option
     payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(info.id, payload, wait=asked.name, by=by, through="cli")
+        await runner.answer(info.id, payload, wait=asked.facts.id, by=by, through="cli")
 
     post = _Post(context, info.id, reference, send, "answer", "recorded", asked=asked)
     return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)

@@ -120,6 +120,7 @@ class Driving:
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, InboxMessage] = {}
+        self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began, self._halted = time.monotonic(), asyncio.Event()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
@@ -299,6 +300,7 @@ class Driving:
             if self._jobs.get(job.task.frame) is not job:
                 continue  # it was cancelled: another job may be in flight in its frame already
             del self._jobs[job.task.frame]
+            self.session.changed.append(job.task.frame)  # also if it did nothing, since there was mail
             if isinstance(outcome, BaseException):
                 if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
                     raise outcome
@@ -315,6 +317,7 @@ class Driving:
 
         1. A question's time ends in a second. 2. Another process records an answer, and its caller is shown that. 3.
         The time ends before the inbox is polled. So the inbox is read once more, and an answer in it is recorded first.
+        A read that began after the time of several waits is enough for all of them.
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
@@ -322,13 +325,14 @@ class Driving:
                 ended.result()  # raise the error of a clock that failed, instead of starting early
         frame = self.snapshot.frames.get(task.frame)
         wait = frame.waits.get(task.wait) if frame is not None else None
-        if wait is not None and wait.kind != "sleep":
-            self.deliver(await self._shared.store.inbox([self.snapshot.run_id]))
+        if wait is not None and wait.kind != "sleep" and self._looked_at < task.due:
+            began = clock.now()
+            with suppress(StoreError):  # a lasting fault fails the appends
+                self.deliver(await self._shared.store.inbox([self.snapshot.run_id]))
+                self._looked_at = began
         self._asleep.pop(task.frame, None)
-        if any(map(self._can_record, self._mail.values())):
-            self.session.changed.append(task.frame)  # it is looked at again when the mail is recorded
-            return False
-        return not self.is_halting and frame is not None and task_of(self.snapshot, frame) == task
+        has_mail = any(map(self._can_record, self._mail.values()))
+        return not (self.is_halting or has_mail) and frame is not None and task_of(self.snapshot, frame) == task
 
     def _cancel_job(self, frame: str) -> None:
         """Cancel a job that steps made obsolete, and do not wait for its end."""
@@ -417,8 +421,7 @@ class Driving:
                 step.typed = None  # the frame has them now, and no store should keep them
         if self._jobs:
             self._cancel_obsolete()
-        if status is None:
-            status = self._status() if snapshot.waiting or self._jobs else snapshot.status
+        status = status or self._status()
         batch = Append(snapshot.run_id, self.fence, steps, status, consume, lambda: encode_snapshot(self.snapshot))
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)

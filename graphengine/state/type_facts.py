@@ -51,11 +51,10 @@ def comparable(kind: object, other: object, *, ordered: bool) -> bool:
         return not ordered or other is not None
     if kind is type(None):
         return False
-    numbers = (int, float)
-    if isinstance(other, numbers) and not isinstance(other, bool):
-        return issubclass(kind, numbers) or hasattr(kind, "__float__")
-    if issubclass(kind, enum.Enum):
-        return True
+    if type(kind) is not type:  # an enum counts by its value, a protocol cannot be checked, equality can be its own
+        return not ordered or issubclass(kind, enum.Enum) or any("__lt__" in vars(c) for c in kind.__mro__[:-1])
+    if hasattr(other, "__float__") and not isinstance(other, bool):
+        return hasattr(kind, "__float__")
     return issubclass(type(other), kind) or issubclass(kind, type(other))
 
 

@@ -1,17 +1,20 @@
 """A caller that wants a run driven while it is about to rest."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
+from typing_extensions import override
 
+from graphengine.errors import StoreError
 from graphengine.graph.question import ask
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.context import Context
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.runner import Runner
-from graphengine.stores.base import InboxMessage
+from graphengine.stores.base import Append, InboxMessage
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON, alone, arms
 
@@ -98,3 +101,88 @@ async def test_what_another_process_sends_in_time_counts_though_the_inbox_is_pol
         "yes" if sent == "an answer" else "no answer",
         "hello" if sent == "a message" else "none came",
     )
+
+
+class Busy(InMemoryStore):
+    """A store whose appends wait, and whose inbox cannot be read once, when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes, self.reads, self.fails = asyncio.Event(), 0, False
+        self.goes.set()
+
+    @override
+    def append(self, batch: Append) -> Awaitable[None]:  # type: ignore[override]
+        super().append(batch)
+
+        async def later() -> None:
+            await self.goes.wait()
+
+        return later()
+
+    @override
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
+        """Return what there is, after some turns of the event loop."""
+        self.reads += 1
+        fails, self.fails = self.fails, False
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if fails:
+            raise StoreError("the inbox cannot be read")
+        return await super().inbox(run_ids)
+
+
+class Slept(Both):
+    slept: bool = False
+
+
+async def test_a_time_that_comes_while_mail_is_being_recorded_is_not_lost() -> None:
+    """Two answers come; the time of a sleep ends while the first one is being appended, and a node is in flight."""
+    store, clock, leave = Busy(), FakeClock(start=1000.0, jumps=False), asyncio.Event()
+
+    async def sleep(ctx: Context) -> bool:
+        await ctx.sleep(60)
+        return True
+
+    asks = [(name, ask("Well?", str), name) for name in ("said", "text")]
+    graph = arms(Slept, ("sleep", sleep, "slept"), *asks, ("hold", leave.wait, "held"))
+    async with asyncio.timeout(SOON), Runner(store, clock=clock) as runner, Runner(store, clock=clock) as other:
+        run = runner.start(graph, run_id="slept")
+        kinds: list[str] = []
+        async for event in run.events():
+            kinds += [event.step.kind] if isinstance(event, StepRecorded) else []
+            if kinds.count("waiting") == 3 and "sent" not in kinds:
+                kinds.append("sent")
+                store.goes.clear()
+                await other.answer("slept", "yes", wait="said")
+                await runner.answer("slept", "yes", wait="text")  # which reads the inbox
+                await asyncio.sleep(0)
+                clock.move(61)
+                for _ in range(10):  # the sleep sees that its time has come
+                    await asyncio.sleep(0)
+                store.goes.set()
+            if kinds.count("node") == 3:
+                leave.set()
+        assert (await run.result()).state.slept
+
+
+async def test_a_wait_ends_at_its_time_though_the_inbox_cannot_be_read_and_is_read_once_for_many() -> None:
+    """A fault of one read cuts nothing off; waits that end together need one more read each at most."""
+    store, clock, leave = Busy(), FakeClock(start=1000.0, jumps=False), asyncio.Event()
+    asked = ask("Well?", str, timeout_seconds=60, default="no answer")
+    asks = [(name, asked, name) for name in map("ask{}".format, range(20))]
+    fields: dict[str, Any] = {name: (str, "") for name, _, _ in asks}
+    graph = arms(create_model("Many", __base__=Both, **fields), *asks, ("hold", leave.wait, "held"))
+    async with asyncio.timeout(SOON), Runner(store, clock=clock) as runner:
+        run = runner.start(graph, run_id="many")
+        kinds: list[str] = []
+        async for event in run.events():
+            kinds += [event.step.kind] if isinstance(event, StepRecorded) else []
+            if kinds.count("waiting") == 20 and "sent" not in kinds:
+                kinds.append("sent")
+                store.fails, store.reads = True, 0
+                clock.move(61)
+            if kinds.count("node") == 20:
+                leave.set()
+        assert (await run.result()).state.held
+    assert store.reads <= 2 * len(asks)
