@@ -61,6 +61,7 @@ from graphengine.serve.service.turns import (
     Turns,
     as_text,
     asked,
+    check_seen,
     digest,
     output,
     text_graphs,
@@ -397,18 +398,18 @@ class _Agent(RequestHandler):
         if message.task_id:
             info, value = await self._info(message.task_id), data[0] if data else text
             if turn_of(info, key) is not None:
-                turn = await self._next(info, message, key, value)
+                turn = await self._next(info, message, key, value, info)
             else:
                 async with self._turns.order(info.id):
-                    turn = await self._next(await self._info(info.id), message, key, value)
+                    turn = await self._next(await self._info(info.id), message, key, value, info)
         else:
             turn = await self._begun(message, key, data[0] if data else {}, text if texts else None)
         if params.configuration.HasField("task_push_notification_config"):
             await self._pushes.begin(await self._info(turn.run_id), params.configuration.task_push_notification_config)
         return turn
 
-    async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object) -> Turn:
-        """Deliver a message to a task."""
+    async def _next(self, info: RunInfo, message: a2a.Message, key: str, value: object, seen: RunInfo) -> Turn:
+        """Deliver a message to a task, whose row was another one when it came."""
         if message.context_id not in ("", _context_of(info)):
             raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
         turn, rest = await self._turns.find(info, key)
@@ -417,6 +418,7 @@ class _Agent(RequestHandler):
         elif rest.status in OVER and not turn.is_late:
             raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
         else:
+            check_seen(turn, rest, value, seen)
             await self._turns.say(turn, value, key)
         return turn
 

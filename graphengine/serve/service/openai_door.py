@@ -60,6 +60,7 @@ from graphengine.serve.service.turns import (
     Turns,
     as_text,
     asked,
+    check_seen,
     digest,
     newest_turn,
     output,
@@ -252,7 +253,7 @@ class OpenAiDoor:
             ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
         )
         given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
-        said = await self._said(request, messages, given, is_thread=True)
+        said = await self._said(request, model, messages, given, is_thread=True)
         turn = await self._turn(model, said)
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
@@ -287,7 +288,7 @@ class OpenAiDoor:
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
         thread = "" if given or previous is not None else _conversation_in(request)
-        said = await self._said(request, texts, str(given or thread), previous=previous, is_thread=bool(thread))
+        said = await self._said(request, model, texts, str(given or thread), previous=previous, is_thread=bool(thread))
         turn = await self._turn(model, said)
         echoed = {"instructions": body.instructions, "metadata": {**(body.metadata or {}), "run_id": turn.run_id}}
         return await self._response(
@@ -356,9 +357,10 @@ class OpenAiDoor:
 
     # --- Turns -------------------------------------------------------------------------------------------------------
 
-    async def _said(
+    async def _said(  # noqa: PLR0913 - what a client says, and where
         self,
         request: Request,
+        model: TextGraph,
         given: tuple[Sequence[Message], Results],
         conversation: str,
         *,
@@ -380,7 +382,12 @@ class OpenAiDoor:
         if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_UNNAMED)):
             name = digest(name)
         if previous is not None:
-            name = _conversation_of(await self._service.info_of(previous.run_id))
+            info = await self._service.info_of(previous.run_id)
+            if info.graph != model.name:
+                repair = "name the model that replied, or begin another conversation"
+                text = f"this response is not of the model {model.name!r}"
+                raise InputError(text, where="previous_response_id", repair=repair)
+            name = _conversation_of(info)
         elif not name and is_retry:  # of a request whose answer was lost
             name = next(map(_conversation_of, await self._runner.runs(tag=f"request:{key}", limit=1)), "")
         name = name or _UNNAMED + uuid4().hex
@@ -394,15 +401,11 @@ class OpenAiDoor:
         if found is not None and said.is_known and turn_of(found, said.key) is not None:
             return await self._turn_in(found, model, said)
         async with self._turns.order(caller().derived_id("thread", model.name, said.conversation)):
-            return await self._turn_in(await self._runner.newest(model.name, conversation), model, said)
+            return await self._turn_in(await self._runner.newest(model.name, conversation), model, said, found)
 
-    async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said) -> Turn:
-        """Return the same, for the newest run of the conversation, if there is one."""
+    async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said, seen: RunInfo | None = None) -> Turn:
+        """Return the same, for the newest run of the conversation, if there is one, as it is and as it was before."""
         if found is None:
-            if said.previous is not None:
-                repair = "name the model that replied, or begin another conversation"
-                text = f"this response is not of the model {model.name!r}"
-                raise InputError(text, where="previous_response_id", repair=repair)
             if said.results:
                 raise InputError(
                     "this conversation waits for no tool", where="tool results", repair="continue the one that does"
@@ -421,6 +424,7 @@ class OpenAiDoor:
         failure = failure_of(model.graph, rest)
         if failure is not None and not is_chat(compiled(model.graph)):
             raise failure
+        check_seen(turn, rest, said.message, seen)
         await self._turns.say(turn, said.message, said.key)
         return turn
 

@@ -47,7 +47,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
-from graphengine.serve.service.following import Rest, answer, followed, look_at, rest_of, say, waits
+from graphengine.serve.service.following import Rest, answer, followed, look_at, open_in, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 
 if TYPE_CHECKING:
@@ -392,6 +392,30 @@ def newest_turn(info: RunInfo) -> Turn:
     """Return the newest turn of a run."""
     found = (turn for turn, _ in turns(info))
     return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id))
+
+
+def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None) -> None:
+    """Check that a message can be meant for what is asked at its turn.
+
+    1. A run asks A. 2. Two messages "yes" come, of one who clicked twice. 3. The first answers A, and the run asks B.
+    4. The second would answer B, which its sender has not seen.
+
+    Args:
+        turn: The turn.
+        rest: The run at its place.
+        message: The message.
+        seen: The run's row when the message came; None if there was no run.
+
+    Raises:
+        InputError: All that is asked was asked after it came.
+    """
+    if turn.is_late or isinstance(message, Results):
+        return  # it answers nothing, or names what it answers
+    questions = [each for each in open_in(rest) if each.wait.answerable]
+    before = seen.updated_at if seen is not None else 0.0
+    if questions and all(each.record.asked_at > before for each in questions):
+        text = f"{str(questions[0].wait.question)!r} was asked after this message came, so it is no answer"
+        raise InputError(text, where="message", repair="look at the question, and send the answer then")
 
 
 def _tag(turn: Turn, key: str) -> str:
