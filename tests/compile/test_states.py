@@ -1,7 +1,9 @@
 """Code in a state's model: validators run with each update, hooks of building a model are refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,9 +21,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from typing_extensions import override
+from typing_extensions import TypedDict, override
 
-from graphengine import END, START, Graph, Replace, RunFailed, Runner
+from graphengine import END, START, Graph, Replace, RunFailed, Runner, value
 from graphengine.reducers import append, extend
 
 MADE: list[str] = []
@@ -293,3 +295,49 @@ def test_a_switch_with_both_cases_of_a_bool_needs_no_otherwise() -> None:
     assert problems("is_good", [True]) == ["missing_case: no case for is_good == False"]
     assert not problems(opinion, ["good", "bad", None])
     assert problems(opinion, ["good", None]) == ["missing_case: no case for opinion == 'bad'"]
+
+
+class Shade(Enum):
+    DARK = 1
+
+
+class Point(TypedDict):
+    x: int
+
+
+class Even(BaseModel):
+    n: int = 0
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return other == self.n
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        (Shade | str, [1]),
+        (Point | None, [{"x": 1}]),
+        (Point | str, ["p"]),
+        (Even, [2]),
+        (int, [Decimal(1)]),
+        (float, [1]),
+        (Hashable, [1, "a"]),
+    ],
+)
+def test_what_a_value_of_the_type_can_equal_is_no_mistake(kind: Any, allowed: list[object]) -> None:
+    """An enum has its value, a class can have an equality of its own, and what cannot be checked is not refused."""
+    state = TypedDict("state", {"x": Any})  # noqa: UP013 - the type is a parameter
+
+    def read(x: Any) -> Any:
+        return x
+
+    read.__annotations__["return"] = kind
+    graph = Graph("equal", state)
+    graph.add_node("a", lambda: None)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=value(read).is_in(allowed))
+    graph.add_edge("a", END)
+    assert not [problem for problem in graph.check() if problem.code == "wrong_comparison"]

@@ -10,13 +10,14 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, ask
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.snapshot import Snapshot
+from graphengine.errors import InputError
 from graphengine.records.now import load_now
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.documents import Serving
-from graphengine.serve.service import ag_ui_door, app, following, openai_door
+from graphengine.serve.service import ag_ui_door, app, following, openai_door, turns
 from graphengine.worker.worker import Worker
 from tests.kit.runs import SOON
 from tests.serve.exchanges import check_page, request
@@ -245,3 +246,28 @@ async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path
         await working
     expected = {"post": 3, "load": 0, "schedules": 0}
     assert {name: done[name] for name in expected} == expected
+
+
+class Deletes(BaseModel):
+    first: str = ""
+    second: str = ""
+
+
+async def test_a_message_answers_no_question_that_was_asked_after_it_came() -> None:
+    """Two messages "yes" come: the second finds another question than its sender has seen."""
+    graph = Graph("deletes", Deletes)
+    for file in ("first", "second"):
+        graph.add_node(file, ask(f"Delete the {file}?", str), writes=file)
+    graph.add_path(START, "first", "second", END)
+    async with Runner() as runner:
+        result = await runner.start(graph, Deletes(), run_id="deletes").result()
+        seen = await runner.info("deletes")
+        turns.check_seen(turns.Turn(result.seq, "deletes"), await load_now(runner.store, "deletes"), "yes", seen)
+        await (await runner.answer("deletes", "yes", graph)).result()
+        rest, now = await load_now(runner.store, "deletes"), await runner.info("deletes")
+        turn = turns.Turn(now.seq, "deletes")
+        for before in (seen, None):
+            with pytest.raises(InputError, match="'Delete the second\\?' was asked after this message came"):
+                turns.check_seen(turn, rest, "yes", before)
+        turns.check_seen(turn, rest, "yes", now)
+        turns.check_seen(turn, rest, turns.Results({"second@1": "yes"}), seen)
