@@ -10,6 +10,7 @@ changes what is wrong, and nothing else. It is loaded with the package.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 _REVISION: Final = "2025-11-25"
 """The revision of tools and blocks, which later ones have in the same form."""
 _SESSION: Final = "mcp-session-id"
-_SESSION_CODES: Final = (types.INVALID_REQUEST, -32001)
-"""Codes by which the official servers say that they do not know a session; the second is used for timeouts, too."""
+_SESSION_CODES: Final = (types.INVALID_REQUEST, types.INTERNAL_ERROR, -32000, -32001)
+_UNKNOWN: Final = "not found|unknown|expired|invalid|terminated|closed|no valid|no such|not exist"
+_NO_SESSION: Final = re.compile(f"session.*({_UNKNOWN})|({_UNKNOWN}).*session", re.IGNORECASE)
+"""The codes and the words by which servers say that they do not know a session; each code has other uses, too."""
 SESSION_LOST: Final = "the server does not know this session any more, so it did not take "
 _DEEPEST: Final = 150
 """How deeply a message may be nested; pydantic reads 200 levels."""
@@ -200,7 +203,7 @@ def _answers(message: JsonObject, identity: JsonValue) -> bool:
     error = inside(message, "error")
     if not error or error.get("code") == types.METHOD_NOT_FOUND:
         return True
-    is_of_session = error.get("code") in _SESSION_CODES and "session" in str(error.get("message")).lower()
+    is_of_session = error.get("code") in _SESSION_CODES and _NO_SESSION.search(str(error.get("message"))) is not None
     return str(message["id"]) == str(identity) and not is_of_session
 
 

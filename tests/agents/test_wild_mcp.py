@@ -81,7 +81,8 @@ def served(file: Path, *, streams: bool = False, lost: str = "", sessions: Sessi
                 sessions.add(session := str(next(begun)))
             elif sessions is not None and session is not None:
                 is_lost, found = session not in sessions, sessions.status if '"tools/list"' not in request else 200
-            answer = lost if is_lost else wild.answer(request)
+            identity = json.dumps(json.loads(request).get("id")) if request else ""
+            answer = lost.replace("ID", identity) if is_lost else wild.answer(request)
             body = f"event: message\r\ndata: {answer}\r\n\r\n" if streams and answer else answer
             self.send_response(404 if is_lost else found if answer else 202)
             if session is not None:
@@ -276,7 +277,13 @@ async def test_a_message_that_is_nearly_one_is_read(transport: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "lost", ["", "gone", '{"jsonrpc": "2.0", "id": "x", "error": {"code": -32001, "message": "?"}}']
+    "lost",
+    [
+        "",
+        "gone",
+        '{"jsonrpc": "2.0", "id": "x", "error": {"code": -32001, "message": "?"}}',
+        '{"jsonrpc": "2.0", "id": ID, "error": {"code": -32000, "message": "Session not found"}}',
+    ],
 )
 async def test_a_session_that_a_server_has_lost_is_begun_anew(lost: str, tmp_path: Path) -> None:
     """Calls that it refused are made then, once each, also several at a time; what it lists is listed."""
@@ -323,7 +330,7 @@ async def test_a_call_does_not_wait_for_the_end_of_a_lost_session_and_closing_do
     ("part", "text", "is_unknown"),
     [
         ('"error": {"code": -32000, "message": "paid, no receipt"}', "MCPError: paid, no receipt", True),
-        ('"error": {"code": -32001, "message": "timed out"}', "MCPError: timed out", True),
+        ('"error": {"code": -32001, "message": "session timed out"}', "MCPError: session timed out", True),
         ('"error": {"code": -32602, "message": "no such purse"}', "MCPError: no such purse", False),
         ('"result": {"content": [{"type": "text", "text": "paid"}]}', "paid", False),
     ],

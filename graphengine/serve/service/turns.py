@@ -407,14 +407,16 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
         seen: The run's row when the message came; None if there was no run.
 
     Raises:
-        InputError: All that is asked was asked after it came.
+        InputError: What it would answer was asked after it came.
     """
     if turn.is_late or isinstance(message, Results):
         return  # it answers nothing, or names what it answers
-    questions = [each for each in open_in(rest) if each.wait.answerable]
-    before = seen.updated_at if seen is not None else 0.0
-    if questions and all(each.record.asked_at > before for each in questions):
-        text = f"{str(questions[0].wait.question)!r} was asked after this message came, so it is no answer"
+    asked = next((each for each in open_in(rest) if each.wait.answerable and each.wait.kind != "tool"), None)
+    if asked is None or asked.record.asked_at <= (seen.updated_at if seen is not None else 0.0):
+        return
+    schema = asked.wait.schema or {}
+    if not (BY_MESSAGE in schema and whats_wrong(schema, fitting(message, schema))):  # else it is received next
+        text = f"{str(asked.wait.question)!r} was asked after this message came, so it is no answer"
         raise InputError(text, where="message", repair="look at the question, and send the answer then")
 
 

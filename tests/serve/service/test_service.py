@@ -251,19 +251,21 @@ async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path
 class Deletes(BaseModel):
     first: str = ""
     second: str = ""
+    third: str = ""
 
 
 async def test_a_message_answers_no_question_that_was_asked_after_it_came() -> None:
     """Two messages "yes" come: the second finds another question than its sender has seen."""
     graph = Graph("deletes", Deletes)
-    for file in ("first", "second"):
+    for file in ("first", "second", "third"):
         graph.add_node(file, ask(f"Delete the {file}?", str), writes=file)
-    graph.add_path(START, "first", "second", END)
+        graph.add_edge(file, "second" if file == "first" else END)
+    graph.add_fork(START, ["first", "third"], join=END)
     async with Runner() as runner:
         result = await runner.start(graph, Deletes(), run_id="deletes").result()
         seen = await runner.info("deletes")
         turns.check_seen(turns.Turn(result.seq, "deletes"), await load_now(runner.store, "deletes"), "yes", seen)
-        await (await runner.answer("deletes", "yes", graph)).result()
+        await (await runner.answer("deletes", "yes", graph, wait="first")).result()
         rest, now = await load_now(runner.store, "deletes"), await runner.info("deletes")
         turn = turns.Turn(now.seq, "deletes")
         for before in (seen, None):
