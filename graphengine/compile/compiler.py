@@ -396,8 +396,7 @@ class _Compiler:
     def _numeric(self, reading: Reading, where: str) -> None:
         types = types_read(reading, self.binder.state)
         if types and not any(is_number(kind) for kind in types):
-            have = " | ".join(type_name(kind) for kind in types)
-            text = f"plateau({reading.text!r}) needs a number, but gets {have}"
+            text = f"plateau({reading.text!r}) needs a number, but gets {' | '.join(map(type_name, types))}"
             self.report("not_a_number", where, text, "name a numeric field, or give a function that returns a number")
 
     def _comparable(self, test: object, sign: str, others: Iterable[object], reading: Reading, where: str) -> None:

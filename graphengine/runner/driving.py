@@ -38,6 +38,7 @@ from graphengine.runner.clock import SteadyClock, SystemClock, first_of
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
+from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -324,12 +325,14 @@ class Driving:
             for ended in await first_of(clock.sleep_until(task.due), self._halted.wait()):
                 ended.result()  # raise the error of a clock that failed, instead of starting early
         frame = self.snapshot.frames.get(task.frame)
-        wait = frame.waits.get(task.wait) if frame is not None else None
-        if wait is not None and wait.kind != "sleep" and self._looked_at < task.due:
+        needs_look = frame is not None and task.wait in frame.waits and frame.waits[task.wait].kind != "sleep"
+        while needs_look and not (self.is_halting or task.due <= self._looked_at <= clock.now()):
             began = clock.now()
-            with suppress(StoreError):  # a lasting fault fails the appends
+            try:
                 self.deliver(await self._shared.store.inbox([self.snapshot.run_id]))
                 self._looked_at = began
+            except StoreError:  # the next read may succeed; a default must not win against an answer that is there
+                await asyncio.sleep(INBOX_SECONDS)
         self._asleep.pop(task.frame, None)
         has_mail = any(map(self._can_record, self._mail.values()))
         return not (self.is_halting or has_mail) and frame is not None and task_of(self.snapshot, frame) == task

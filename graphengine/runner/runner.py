@@ -618,9 +618,8 @@ class Runner:
         given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
-        if not through and given.driver is None:  # a door shows it itself
-            is_left = (await self.info(run_id)).status == "stopped"  # no worker takes it
-            if is_left or all(owner.role is None for owner in await self.store.owners()):
+        if not through and given.driver is None:  # noqa: SIM102 - a door shows it itself; no worker takes a stopped run
+            if (await self.info(run_id)).status == "stopped" or all(x.role is None for x in await self.store.owners()):
                 log.warning("the answer to %r of run %s is recorded; %s", given.wait, run_id, given.then)
         return given
 
