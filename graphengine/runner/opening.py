@@ -581,7 +581,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status in at_rest or info.queued:
             followers = await shared.following(OpenRun(store, snapshot, info))
-            event = StopAsked(shared.clock.now(), "asked", why, final=asked.final)
+            event = StopAsked(max(shared.clock.now(), snapshot.now), "asked", why, final=asked.final)
             taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:

@@ -79,7 +79,7 @@ async def test_setting_the_clock_forward_uses_up_no_limit(machine: Machine) -> N
 
 
 async def test_the_times_of_a_log_never_go_back(machine: Machine, store: InMemoryStore) -> None:
-    """A process whose clock is earlier than the last step of a run continues from that step's time."""
+    """A process whose clock is earlier than the last step of a run stops, and continues, it from that step's time."""
 
     async def asks(ctx: Context) -> int:
         return await ctx.ask("How many?", int)
@@ -89,6 +89,7 @@ async def test_the_times_of_a_log_never_go_back(machine: Machine, store: InMemor
         waiting = await runner.start(graph).result()
     machine.ahead = 0.0
     async with Runner(store, clock=SystemClock(machine)) as runner:
+        await runner.stop(waiting.run_id)
         await runner.answer(waiting.run_id, 7)
         assert (await runner.resume(waiting.run_id, graph).result()).state.n == 7
         times = [step.at for step in await store.steps(waiting.run_id)]
