@@ -249,7 +249,7 @@ class Turns:
         if in_chat and (not found or await self._refuses(run_id, found, message, key)):
             found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
         for wait_id, wait in found.items():
-            if wait.answerable and wait.kind != "tool":
+            if _takes_text(wait):
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
                     raise error
                 return
@@ -275,8 +275,7 @@ class Turns:
 
     async def _refuses(self, run_id: str, found: Mapping[str, Wait], message: object, key: str) -> bool:
         """Return whether a message refuses what is open, which it does not answer; refuse it then."""
-        schemas = [wait.schema or {} for wait in found.values()]
-        is_refusal = any(BY_MESSAGE in each and whats_wrong(each, fitting(message, each)) for each in schemas)
+        is_refusal = any(_is_refused_by(wait, message) for wait in found.values())
         if is_refusal:
             await refuse_before(self._runner, run_id, key)
         return is_refusal
@@ -411,13 +410,23 @@ def check_seen(turn: Turn, rest: Snapshot, message: object, seen: RunInfo | None
     """
     if turn.is_late or isinstance(message, Results):
         return  # it answers nothing, or names what it answers
-    asked = next((each for each in open_in(rest) if each.wait.answerable and each.wait.kind != "tool"), None)
+    asked = next((each for each in open_in(rest) if _takes_text(each.wait)), None)
     if asked is None or asked.record.asked_at <= (seen.updated_at if seen is not None else 0.0):
         return
-    schema = asked.wait.schema or {}
-    if not (BY_MESSAGE in schema and whats_wrong(schema, fitting(message, schema))):  # else it is received next
+    if not _is_refused_by(asked.wait, message):  # else it is received next
         text = f"{str(asked.wait.question)!r} was asked after this message came, so it is no answer"
         raise InputError(text, where="message", repair="look at the question, and send the answer then")
+
+
+def _takes_text(wait: Wait) -> bool:
+    """Return whether a message can answer it: the first such wait of a run gets it."""
+    return wait.answerable and wait.kind != "tool"
+
+
+def _is_refused_by(wait: Wait, message: object) -> bool:
+    """Return whether a message that does not answer this question refuses it, and is received next."""
+    schema = wait.schema or {}
+    return BY_MESSAGE in schema and bool(whats_wrong(schema, fitting(message, schema)))
 
 
 def _tag(turn: Turn, key: str) -> str:
@@ -468,6 +477,7 @@ __all__ = [
     "Turns",
     "as_text",
     "asked",
+    "check_seen",
     "digest",
     "newest_turn",
     "output",
