@@ -316,7 +316,10 @@ async def test_a_servers_log_is_ours_when_debugging(caplog: pytest.LogCaptureFix
             ["sh", "-c", "echo the shelf is locked >&2; exit 3"],
             "it ended before it answered; its last output: the shelf",
         ),
-        (["echo", "welcome"], "it ended before it answered; it wrote a line that is not a message: 'welcome'"),
+        (
+            ["sh", "-c", "echo welcome; read request"],
+            "it ended before it answered; it wrote a line that is not a message: 'welcome'",
+        ),
         ("true", "it ended before it answered"),
     ],
 )
