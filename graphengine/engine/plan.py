@@ -376,8 +376,18 @@ class NodePlan:
         return found, str(enum_value(value))
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Plan(Generic[S]):
+class _WithWeakReferences:
+    """Gives its subclasses a slot for weak references.
+
+    `dataclass(weakref_slot=True)` gives none to a subclass of Generic on CPython 3.12.3, the python3 of Ubuntu 24.04
+    (gh-105866, repaired in 3.12.4).
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(_WithWeakReferences, Generic[S]):
     """A compiled graph.
 
     Attributes:
