@@ -148,12 +148,13 @@ def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
     """Return the error for arguments that do not fit; None if the call failed for another reason."""
-    from graphengine.kernel import GraphEngineError  # noqa: PLC0415 - only a mistake needs it
+    from graphengine.kernel import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.definitions import signature_of  # noqa: PLC0415
 
     if isinstance(error, GraphEngineError):
         return None
     try:
-        inspect.signature(function).bind(*args, **kwargs)
+        signature_of(function).bind(*args, **kwargs)
     except TypeError as unfit:
         is_pythons = error.__traceback__ is not None and error.__traceback__.tb_next is None
         return refusal(function, args, kwargs, error if is_pythons else unfit)
@@ -168,9 +169,9 @@ def refusal(
 ) -> GraphEngineError:
     """Return the error for arguments that a function or method does not have, or lacks, from Python's."""
     from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import REPAIRS, shown  # noqa: PLC0415
+    from graphengine.kernel.definitions import REPAIRS, shown, signature_of  # noqa: PLC0415
 
-    parameters = inspect.signature(type(args[0]) if _is_model(args) else function).parameters
+    parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
     called, is_made = _called(function, args), function.__name__ != "__init__"  # until then an object has no repr
     where = shown(args[0]) if args and is_made and next(iter(parameters)) in ("self", "graph") else ""
@@ -206,7 +207,9 @@ def _near(word: str, known: set[str]) -> str:
 
 def _inside(function: Callable[..., object], name: str) -> str:
     """Return how to write an option of one of the arguments, such as a model's settings; "" if none has it."""
-    for parameter in inspect.signature(function).parameters:
+    from graphengine.kernel.definitions import signature_of  # noqa: PLC0415 - only a mistake needs it
+
+    for parameter in signature_of(function).parameters:
         for made in (annotation := _annotation(function, parameter), *get_args(annotation)):
             if isinstance(made, type) and name in getattr(made, "__dataclass_fields__", ()):
                 return f"{parameter}={made.__name__}({name}=…)"
@@ -218,9 +221,9 @@ def _ill_typed(
 ) -> GraphEngineError | None:
     """Return the error for the first argument that is not of its type; None if all may be."""
     from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import shown  # noqa: PLC0415
+    from graphengine.kernel.definitions import shown, signature_of  # noqa: PLC0415
 
-    signature = inspect.signature(function)
+    signature = signature_of(function)
     for name, given in signature.bind(*args, **kwargs).arguments.items():
         kind = signature.parameters[name].kind
         each = given if kind is inspect.Parameter.VAR_POSITIONAL else [given]

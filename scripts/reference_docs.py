@@ -9,6 +9,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Final
 
+from graphengine.kernel.definitions import signature_of
 from scripts import site_pages
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _Shown:
 def _signature(given: Callable[..., object]) -> str:
     """Return a signature with its annotations as they are written, and … for a default that says nothing."""
     try:
-        found = inspect.signature(given)
+        found = signature_of(given)
     except (TypeError, ValueError):
         return ""
     shown = [

@@ -1,6 +1,7 @@
 """Rules that import-linter cannot check: no impure calls in the engine, no circles, one place for what has one place.
 
-Runs move only by `Session.commit`; costs are summed by the functions that know of unknown ones.
+Runs move only by `Session.commit`; costs are summed by the functions that know of unknown ones; annotations are read by
+those that know which cannot be evaluated.
 
 The contracts in pyproject.toml keep impure modules out of graphengine/engine. `datetime` and `uuid` stay
 allowed, since values of their types pass through, and `open` needs no import; so the calls are searched for.
@@ -149,6 +150,47 @@ def test_the_frame_names_no_wing() -> None:
         if wings := found - core() - FRAME - {"kernel"}:
             named[module] = " ".join(sorted(wings))
     assert named == {module: wings for module, (wings, _) in NAMED.items()}
+
+
+ASKS = {"signature", "get_type_hints", "get_annotations", "__annotations__"}
+ASK_THEMSELVES = {
+    "graphengine/agents/arguments.py": "gives a function that it has made its annotations",
+    "graphengine/agents/runs.py": "gives a class that it makes its annotations",
+    "graphengine/doors.py": "of our own functions",
+    "graphengine/state/declared.py": "a state is refused if a type in it cannot be evaluated, with the reason",
+    "graphengine/state/encoded.py": "a type with a name that cannot be evaluated is read by pydantic",
+    "graphengine/state/hints.py": "this is the place",
+    "graphengine/stores/base.py": "of our own keys",
+    "scripts/page_types.py": "of our own methods",
+}
+"""The files that ask Python for annotations themselves. All others call `signature_of` and `hints_of`."""
+
+
+def asked(source: str) -> set[str]:
+    """Return what a file asks Python for annotations with."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="inspect" | "typing" | "annotationlib"), attr=name):
+                found |= {name} & ASKS
+            case ast.Attribute(attr="__annotations__" as name) | ast.Constant(value="__annotations__" as name):
+                found.add(name)
+            case ast.ImportFrom(module="inspect" | "typing" | "typing_extensions" | "annotationlib", names=names):
+                found |= {each.name for each in names} & ASKS
+    return found
+
+
+def test_annotations_of_users_are_evaluated_in_one_place() -> None:
+    """What cannot be evaluated is unknown, on every release: `inspect.signature` raises a NameError since 3.14."""
+    root = CORE.parents[1]
+    files = [path for folder in ("graphengine", "graphs", "nodes", "scripts") for path in (root / folder).rglob("*.py")]
+    found = {path.relative_to(root).as_posix() for path in files if asked(path.read_text("utf-8"))}
+    assert found == {*ASK_THEMSELVES}
+    assert asked("from inspect import signature\nx = typing.get_type_hints(y)\ngetattr(z, '__annotations__')") == {
+        "signature",
+        "get_type_hints",
+        "__annotations__",
+    }
 
 
 COSTS = {"cost_usd", "priced_usd", "spent_usd", "most_usd"}

@@ -11,7 +11,6 @@ import inspect
 import json
 import logging
 import re
-import typing
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -24,6 +23,7 @@ from pydantic_core import PydanticUndefined, from_json, to_json
 from graphengine.agents.json_text import Unreadable, no_numbers, repaired, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
+from graphengine.kernel.definitions import evaluated, signature_of
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
 
@@ -90,7 +90,7 @@ class Signature:
         """
         _refuse_kind(function, tool)
         try:
-            found = inspect.signature(function)
+            found = signature_of(function)
         except (TypeError, ValueError) as error:
             raise _refused(tool, f"the signature of {function!r} cannot be read", "wrap it in a def") from error
         names = _Names(function)
@@ -299,14 +299,11 @@ class _Names:
         """Return the type that an annotation denotes, and the problem if it cannot be evaluated."""
         if annotation is _NONE:
             return Any, ""
-
-        def holder() -> None: ...
-
-        holder.__annotations__ = {"it": annotation}
         try:
-            return typing.get_type_hints(holder, self._globals, include_extras=True)["it"], ""
+            return evaluated(annotation, self._globals), ""
         except Exception as error:  # noqa: BLE001 - any annotation may raise anything
-            return Any, f"has the annotation {annotation!r}, which cannot be evaluated: {error}"
+            text = getattr(annotation, "__forward_arg__", annotation)
+            return Any, f"has the annotation {text!r}, which cannot be evaluated: {error}"
 
 
 def _taken(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:

@@ -8,7 +8,6 @@ approval is, so all that asks, answers, lists and reminds has it.
 from __future__ import annotations
 
 import functools
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -20,7 +19,7 @@ from graphengine.agents.records import ToolOutcome, outcome_of
 from graphengine.agents.runtime import runtime_here
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError, clipped
-from graphengine.kernel.definitions import Answers, none_for_ever
+from graphengine.kernel.definitions import Answers, hints_of, none_for_ever
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,9 +83,9 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         signature = Signature.of(function, name)
         description = description or signature.summary
         schema = signature.form(()).schema if schema is None else schema
-        returns = inspect.get_annotations(function, eval_str=True).get("return", Any)
+        returns = hints_of(function).get("return", Any)
         if result is None:
-            result = cast("Mapping[str, JsonValue]", Answers(Any if returns is None else returns).schema)
+            result = cast("Mapping[str, JsonValue]", Answers(Any if returns is type(None) else returns).schema)
     if schema is None or not name:
         text, repair = "external_tool(…) has nothing that describes the tool", "give a function, or name= and schema="
         raise DefinitionError(text, where="external_tool", repair=repair)

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runtime import runtime_here
 from graphengine.kernel import DefinitionError, NotRecordable, StepResult, install_command, utf8_text
+from graphengine.kernel.definitions import signature_of
 from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
@@ -62,7 +63,7 @@ def pydantic_ai_node(
         repair = "give a function of fields: pydantic_ai_node(agent, lambda task: f'Write about {task}')"
         raise DefinitionError(f"pydantic_ai_node(prompt={prompt!r})", repair=repair)
     functions = [prompt, *([deps] if deps is not None else [])]
-    wanted = [list(inspect.signature(function).parameters) for function in functions]
+    wanted = [list(signature_of(function).parameters) for function in functions]
 
     async def node(**fields: object) -> O:
         made: list[object] = []
@@ -74,7 +75,7 @@ def pydantic_ai_node(
     parameters = {
         name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for function in functions
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in signature_of(function).parameters.items()
     }
     node.__name__ = node.__qualname__ = agent.name or "pydantic_ai"
     node.__doc__ = f"Run {agent.name or 'an agent of pydantic-ai'}."

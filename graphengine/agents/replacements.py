@@ -7,14 +7,13 @@ starts child runs, there can be other names, and none is refused.
 
 from __future__ import annotations
 
-import inspect
 from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
 from graphengine.kernel import Extension, InputError, replacing
-from graphengine.kernel.definitions import KEY_NAME, checked_effects, did_you_mean, taken_by
+from graphengine.kernel.definitions import KEY_NAME, checked_effects, did_you_mean, signature_of, taken_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -69,7 +68,7 @@ class Replacements(Extension):
         if replacement is None or (more is None and name not in self._names):
             return  # what is given for a whole node replaces effects alone
         try:
-            signature = inspect.signature(replacement)
+            signature = signature_of(replacement)
         except (TypeError, ValueError):  # as of some functions that are built in
             return
         if more is None:
@@ -101,7 +100,7 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
         writes = any(isinstance(each, tuple) and "effect" in each for each in thing.__code__.co_consts)
         for called in held_by(thing) if writes else ():
             if isinstance(called, FunctionType):
-                parameters = inspect.signature(called).parameters.items()
+                parameters = signature_of(called).parameters.items()
                 yield called.__name__, [name for name, each in parameters if each.default is each.empty], None
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of
+from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -99,7 +98,7 @@ def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
         repair = f"give {tool.name} a docstring, or tool({tool.name}, description='…')"
         text = f"the tool {tool.name} has no description: a model has to guess from its name what it does"
         yield Finding("undescribed_tool", text, repair, is_warning=True)
-    parameters = inspect.signature(tool.function).parameters if tool.schema is None else {}
+    parameters = signature_of(tool.function).parameters if tool.schema is None else {}
     bare = [name for name in asked if name in parameters and parameters[name].annotation is parameters[name].empty]
     if bare:
         text = f"the tool {tool.name} declares no type of {', '.join(map(repr, bare))}, so a model may send anything"

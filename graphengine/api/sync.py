@@ -19,7 +19,7 @@ from graphengine.api.portal import Portal
 from graphengine.api.runner import Admin, Runner
 from graphengine.doors import refusal
 from graphengine.kernel import Run, RunnerClosed
-from graphengine.kernel.definitions import OF_A_RESULT, missing
+from graphengine.kernel.definitions import OF_A_RESULT, missing, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def _forwards_to(source: type) -> Callable[[C], C]:
 
 def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     """Return the method without an event loop: it has the parameters and the text of the async one."""
-    signature = inspect.signature(method)
+    signature = signature_of(method)
 
     @functools.wraps(method)
     def forward(self: Any, *args: object, **kwargs: object) -> Any:

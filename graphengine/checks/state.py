@@ -17,6 +17,7 @@ from graphengine.kernel.definitions import (
     is_async,
     members,
     reducers_of,
+    signature_of,
     unrecordable,
 )
 
@@ -78,7 +79,7 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
 def _takes_two(reducer: Callable[..., object]) -> bool:
     """Return whether it can be called as reducer(old, new), as far as its signature is known."""
     try:
-        parameters = inspect.signature(reducer)
+        parameters = signature_of(reducer)
     except (TypeError, ValueError):  # of a builtin
         return True
     try:

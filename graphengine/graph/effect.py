@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from msgspec import UNSET, UnsetType
 
 from graphengine.errors import DefinitionError
+from graphengine.state.hints import signature_of
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Once:
 
     def lacks(self, given: Collection[str]) -> list[str]:
         """Return the parameters of `reconcile` that have no default and are not among the given names."""
-        parameters = inspect.signature(self.reconcile).parameters if self.reconcile is not None else {}
+        parameters = signature_of(self.reconcile).parameters if self.reconcile is not None else {}
         variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         needed = [n for n, each in parameters.items() if each.default is each.empty and each.kind not in variadic]
         return [name for name in needed if name not in {*given, KEY_NAME}]
@@ -86,7 +87,7 @@ class Once:
 def taken_by(function: Callable[..., object], names: Iterable[str]) -> list[str]:
     """Return those of these names that a function takes as parameters; all if its parameters cannot be read."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = signature_of(function).parameters
     except (TypeError, ValueError):
         return [*names]
     takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())

@@ -112,6 +112,9 @@ from graphengine.state.field import explain as explain
 from graphengine.state.field import type_name as type_name
 from graphengine.state.field import why as why
 from graphengine.state.field_from_model import reducers_of as reducers_of
+from graphengine.state.hints import evaluated as evaluated
+from graphengine.state.hints import hints_of as hints_of
+from graphengine.state.hints import signature_of as signature_of
 from graphengine.state.immutable import digest_of as digest_of
 from graphengine.state.immutable import unrecordable as unrecordable
 from graphengine.state.injection import NO_DEFAULT as NO_DEFAULT

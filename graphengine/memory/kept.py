@@ -7,7 +7,6 @@ twice. Elsewhere it is done each time.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import os
 import time
@@ -38,6 +37,7 @@ from graphengine.kernel import (
     digest_of_call,
     utf8_text,
 )
+from graphengine.kernel.definitions import signature_of
 from graphengine.kernel.stores import words_of
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
@@ -96,7 +96,7 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
     """Let a method be a recorded call where a run records, with this effect."""
 
     def of(method: _Method[P, T]) -> _Method[P, T]:
-        signature = inspect.signature(method)
+        signature = signature_of(method)
 
         @wraps(method)
         def recorded(memory: Memory, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:

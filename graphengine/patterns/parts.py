@@ -6,7 +6,6 @@ pattern inside a pattern would so inherit the outer one's bookkeeping, which `pa
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
 from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import Choose, FunctionBody, HasBody, Node, Writes
+from graphengine.kernel.definitions import Choose, FunctionBody, HasBody, Node, Writes, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -109,9 +108,9 @@ def called(name: str, function: F) -> F:
 
 def _both(first: Callable[..., object], own: Callable[..., object]) -> Callable[..., object]:
     """Combine two checks into one that reads what both read; the answer has the name that `own` gives it."""
-    signature = inspect.signature(own)
+    signature = signature_of(own)
     answer, *_ = signature.parameters
-    wanted = list(inspect.signature(first).parameters.values())[1:]
+    wanted = list(signature_of(first).parameters.values())[1:]
 
     def check(**values: object) -> object:
         first(values[answer], **{each.name: values[each.name] for each in wanted})

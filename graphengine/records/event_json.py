@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded
+from graphengine.kernel.definitions import hints_of
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
 from graphengine.records.step_document import failure_document, plain, step_document
 from graphengine.wings import guarded, load, wings
@@ -95,10 +96,7 @@ def live_lines() -> Sequence[type[Any]]:
 @cache
 def line_type(event: type[Any]) -> type[Any]:
     """Return the struct of a live event's line: its name, its run, and the fields of the event, a dataclass."""
-    try:
-        hints = get_type_hints(event)
-    except NameError:  # an extension imports them for type checkers only; its lines have no schema
-        hints = {}
+    hints = hints_of(event, include_extras=False)
     members = [(each.name, hints.get(each.name, Any)) for each in fields(event)]
     name = ("event", Literal[event.event], event.event)
     about = {"__doc__": event.__doc__, "__module__": event.__module__, "EVENT": event}

@@ -8,10 +8,12 @@ whatever has a default.
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args
 
 from msgspec import Struct
 from msgspec.json import schema_components
+
+from graphengine.kernel.definitions import hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +47,7 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
     is_class = isinstance(kind, type) and (issubclass(kind, Struct) or is_dataclass(kind))
     if is_class and kind.__name__ not in classes:
         classes[kind.__name__] = kind
-        for hint in get_type_hints(kind).values():
+        for hint in hints_of(kind, include_extras=False).values():
             _collect(hint, classes)
     for argument in get_args(kind):
         _collect(argument, classes)

@@ -26,6 +26,7 @@ from graphengine.graph.effect import KEY_NAME
 from graphengine.graph.elsewhere import shown
 from graphengine.state.field import short, why
 from graphengine.state.given import in_utf8
+from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import read_json
 from graphengine.state.same import Changed, Ways, kept
@@ -113,10 +114,7 @@ def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a typ
     if isinstance(function, type):
         return function
     target = function if inspect.isroutine(function) else type(function).__call__
-    try:
-        return typing.get_type_hints(target, include_extras=True).get("return", Any)
-    except Exception:  # noqa: BLE001 - any annotation may raise anything
-        return Any
+    return hints_of(target).get("return", Any)
 
 
 @functools.lru_cache(maxsize=512)
@@ -151,7 +149,7 @@ def arguments_of(
     """Return a call's arguments by name, those of a function without a signature by position; and its defaults."""
     function, args, kwargs = _unwrapped(function, args, kwargs)
     try:
-        signature = inspect.signature(function)
+        signature = signature_of(function)
         named = signature.bind_partial(*args, **kwargs).arguments
     except (TypeError, ValueError):
         return {**{str(number): value for number, value in enumerate(args)}, **kwargs}, {}
@@ -164,7 +162,7 @@ def arguments_of(
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
     """Return whether a function has a parameter for the idempotency key, which the caller did not give."""
     try:
-        return KEY_NAME in inspect.signature(function).parameters and KEY_NAME not in kwargs
+        return KEY_NAME in signature_of(function).parameters and KEY_NAME not in kwargs
     except (TypeError, ValueError):
         return False
 

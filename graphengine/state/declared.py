@@ -61,7 +61,7 @@ def model_of(declared: object) -> type[BaseModel]:
         raise ValueError(f"{declared.__name__}.__post_init__ runs when it is created, not when a node updates a field")
     try:
         hints = get_type_hints(declared, include_extras=True)
-    except NameError as error:
+    except Exception as error:
         raise ValueError(f"an annotation of {declared.__name__} cannot be evaluated: {error}") from error
     fields, optional = _of_keys(declared, hints) if is_typeddict(declared) else (_of_dataclass(declared, hints), [])
     try:

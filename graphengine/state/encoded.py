@@ -254,7 +254,7 @@ def codec_of(annotation: object) -> Exact | None:
     """Return the codec of a list or dict type; None if other values than JSON's can be of this type."""
     try:
         return _codec(annotation)
-    except (TypeError, NameError, RecursionError):  # not hashable, an ambiguous union, an unknown name
+    except (TypeError, NameError, AttributeError, RecursionError):  # not hashable, an ambiguous union, an unknown name
         return None
 
 

@@ -7,7 +7,7 @@ import warnings
 from copy import copy
 from functools import cached_property, partial
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 from graphengine.reducers import OPERATIONS, maximum
 from graphengine.state.encoded import codec_of
 from graphengine.state.field import FieldType
+from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
@@ -56,8 +57,8 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
     if reducer.__module__ == maximum.__module__:
         return None  # a built-in reducer: its updates have the field's type
     try:
-        names = list(inspect.signature(reducer).parameters)
-        kind = get_type_hints(reducer)[names[1]]
+        names = list(signature_of(reducer).parameters)
+        kind = hints_of(reducer, include_extras=False)[names[1]]
         return None if kind in (Any, object) else TypeAdapter(kind)
     except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
         return None

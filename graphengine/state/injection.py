@@ -15,6 +15,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import DefinitionError, MutatedInput
+from graphengine.state.hints import hints_of, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +78,7 @@ class Injected:
             raise DefinitionError(text, repair="give a path such as 'score', or a function of fields")
         name = getattr(function, "__name__", type(function).__name__)
         try:
-            signature = inspect.signature(function)
+            signature = signature_of(function)
         except (TypeError, ValueError):
             return cls(function, name, (), (), Any)
         hints = _hints(function)
@@ -150,7 +151,4 @@ class Injected:
 def _hints(function: Callable[..., object]) -> dict[str, object]:
     target = function if inspect.isroutine(function) or isinstance(function, type) else type(function).__call__
     target = getattr(function, "func", target)  # functools.partial
-    try:
-        return typing.get_type_hints(target, include_extras=True)
-    except Exception:  # noqa: BLE001 - any annotation may raise anything; the function itself is still callable
-        return {}
+    return hints_of(target)

@@ -11,12 +11,13 @@ import difflib
 import re
 import types
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from typing_extensions import TypeAliasType, is_typeddict
 
 from graphengine.errors import DefinitionError
+from graphengine.state.hints import hints_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -185,10 +186,10 @@ def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0
     args = get_args(member)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if is_typeddict(origin):
-            return _named(get_type_hints(origin), key, names)
+            return _named(hints_of(origin, include_extras=False), key, names)
         return args[1] if len(args) == 2 else Any  # noqa: PLR2004 - a mapping's key and value
     if is_typeddict(origin):
-        return _named(get_type_hints(origin), key, names)
+        return _named(hints_of(origin, include_extras=False), key, names)
     if kind == "item":
         return _item(origin, args, key)
     if isinstance(origin, type):
@@ -219,7 +220,7 @@ def _attribute(origin: type, name: str, names: set[str]) -> object:
             return field.annotation
         return Any if name in origin.model_computed_fields else None
     if dataclasses.is_dataclass(origin):
-        hints = get_type_hints(origin)
+        hints = hints_of(origin, include_extras=False)
         names.update(hints)
         return hints.get(name)
     if isinstance(getattr(origin, name, None), property):
