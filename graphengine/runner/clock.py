@@ -82,10 +82,22 @@ async def _until(now: Callable[[], float], when: float) -> None:
         await asyncio.sleep(min(left, _LOOK_SECONDS))
 
 
-_STEADY: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-"""The clock that also counts while the machine is suspended: on Linux CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC. Windows
-has neither."""
-_passed: Final = time.monotonic if _STEADY is None else partial(time.clock_gettime, _STEADY)
+def _steady() -> Callable[[], float]:
+    """Return the clock that also counts while the machine is suspended, if there is one that can be read.
+
+    On Linux that is CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC; Windows has neither. In a browser (Pyodide) both have
+    their names, and reading CLOCK_BOOTTIME fails.
+    """
+    for name in ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC"):
+        if hasattr(time, name):
+            read = partial(time.clock_gettime, getattr(time, name))
+            with suppress(OSError):
+                read()
+                return read
+    return time.monotonic
+
+
+_passed: Final = _steady()
 
 
 class Alarms:
