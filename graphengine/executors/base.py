@@ -19,6 +19,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def ended_before(how: str) -> str:
+    """Return why a call has not begun whose child process has ended in this way, or could not be started."""
+    return (
+        f"it ended before the call began ({how}): see its output; a script that starts runs needs "
+        '`if __name__ == "__main__":`, since its child processes import it'
+    )
+
+
 class NodeExecutor(Executor, ABC):
     """An executor that runs calls in other processes, and ends them when their node's time is over.
 
@@ -136,16 +144,29 @@ class OtherExecutor(NodeExecutor):
         self._is_ours = False
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function, as `Executor.submit` does, in a new executor if this one is broken."""
+        """Call a function, as `Executor.submit` does, in a new executor if this one is broken.
+
+        Raises:
+            BrokenExecutor: It is broken, and cannot be replaced, or it could not start a process.
+        """
         try:
+            try:
+                return self._executor.submit(function, *args, **kwargs)
+            except BrokenExecutor:
+                if self._make is None:
+                    raise
+                self._replace(self._make)
             return self._executor.submit(function, *args, **kwargs)
-        except BrokenExecutor:
+        except (EOFError, ConnectionError) as error:
             if self._make is None:
                 raise
+            self._replace(self._make)  # it has kept the call, and would make it once it can start a process
+            raise BrokenExecutor(ended_before(f"{type(error).__name__}: {error}")) from error
+
+    def _replace(self, make: Callable[[], Executor]) -> None:
         if self._is_ours:
-            self._executor.shutdown(wait=False)
-        self._executor, self._is_ours = self._make(), True
-        return self._executor.submit(function, *args, **kwargs)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor, self._is_ours = make(), True
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
         """Submit the call. The time is not counted: the Runner does, from now on."""

@@ -11,11 +11,12 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from graphengine.executors.base import ThreadedExecutor
+from graphengine.executors.base import ThreadedExecutor, ended_before
 from graphengine.executors.calls import end_with_parent
 from graphengine.kernel import DefinitionError
 
@@ -114,10 +115,7 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
         child = _Child(self._initializer)
         if not (call.begin(child) and child.begin(message)):
             child.kill()
-            raise ChildDied(
-                f"it ended before the call began ({child.how_it_ended}): see its output; a script that starts runs "
-                'needs `if __name__ == "__main__":`, since its child processes import it'
-            )
+            raise ChildDied(ended_before(child.how_it_ended))
         return child
 
     def _close_idle(self) -> None:
@@ -164,8 +162,13 @@ class _Child:
         context = _context()
         self._pipe, other = context.Pipe()
         self.process = context.Process(target=_serve, args=(other, initializer), name="graphengine-child")
-        self.process.start()
-        other.close()  # so that the end of the child is the end of the pipe
+        try:
+            self.process.start()
+        except (EOFError, ConnectionError) as error:  # the forkserver has died, or the child before it read its work
+            self._pipe.close()
+            raise ChildDied(ended_before(f"{type(error).__name__}: {error}")) from error
+        finally:
+            other.close()  # so that the end of the child is the end of the pipe
         self.tasks = 0
 
     def begin(self, message: bytes) -> bool:
@@ -216,8 +219,18 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])  # so that a child begins at once
+    context.set_forkserver_preload(_preloaded(sys.version_info[:3]))
     return context
+
+
+def _preloaded(release: tuple[int, int, int]) -> list[str]:
+    """Return what the forkserver imports, so that a child begins at once.
+
+    It imports the main script since 3.13.8 and 3.14.1 (gh-126631), before which it only seemed to. Until 3.13.12 and
+    3.14.3 `sys.argv` was empty there, so that a script that reads it at its top would fail (gh-143706).
+    """
+    has_no_arguments = (3, 13, 8) <= release < (3, 13, 12) or (3, 14, 1) <= release < (3, 14, 3)
+    return [__name__] if has_no_arguments else ["__main__", __name__]
 
 
 def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:

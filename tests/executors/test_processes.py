@@ -17,6 +17,7 @@ import pytest
 
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import ProcessExecutor
+from graphengine.executors.processes import _preloaded
 from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import heavy_nodes as heavy
@@ -220,3 +221,93 @@ async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
         assert (await runner.resume("r", resumed).result()).state.out == 7
     first, second = (tmp_path / "keys").read_text().split()
     assert first == second == "r/work:1"
+
+
+class NeverStarts(multiprocessing.process.BaseProcess):
+    """A process whose forkserver has died."""
+
+    error: Exception
+
+    def start(self) -> None:
+        """Fail as `Process.start` does then."""
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [EOFError("unexpected EOF"), ConnectionResetError(104, "Connection reset by peer")])
+async def test_a_child_that_cannot_be_started_has_died(
+    pool: Executor, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its attempt fails as `worker_died`, with the advice, and the next one begins anew.
+
+    Since CPython 3.13.8 and 3.14.1 the forkserver of the standard library imports the main script, and may die of it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    fails = {"error": error}
+    monkeypatch.setattr(type(context), "Process", type("Process", (NeverStarts,), fails))
+    own = ProcessExecutor(1) if isinstance(pool, ProcessExecutor) else pool
+    once = graph(heavy.double, "out", on="cpu")
+    async with Runner(executors={"cpu": own}) as runner:
+        failure = (await failing(runner.start(once, {"n": 2}).result())).error
+        assert failure.kind == "worker_died"
+        assert f"({type(error).__name__}: {error})" in failure.message
+        assert "if __name__" in failure.message
+        monkeypatch.undo()
+        assert (await runner.start(once, {"n": 2}).result()).state.out == 4
+    own.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("release", "is_imported"),
+    [
+        ((3, 11, 2), True),
+        ((3, 13, 8), False),
+        ((3, 13, 11), False),
+        ((3, 13, 12), True),
+        ((3, 14, 0), True),
+        ((3, 14, 1), False),
+        ((3, 14, 3), True),
+        ((3, 15, 0), True),
+    ],
+)
+def test_a_forkserver_without_arguments_imports_no_script(release: tuple[int, int, int], *, is_imported: bool) -> None:
+    """A script that reads `sys.argv` at its top works on releases too whose forkserver has none."""
+    assert ("__main__" in _preloaded(release)) == is_imported
+
+
+SCRIPT = """
+from graphengine import END, START, Graph, SyncRunner
+from graphengine.executors import ProcessExecutor
+from tests.kit import heavy_nodes as heavy
+
+graph = Graph("heavy", heavy.Job)
+graph.add_node("work", heavy.double, writes="out", on="cpu")
+graph.add_path(START, "work", END)
+
+"""
+RUN = """
+with SyncRunner(executors={"cpu": lambda: ProcessExecutor(1)}) as runner:
+    print(runner.start(graph, {"n": 2}).result().state.out)
+"""
+GUARDED = 'if __name__ == "__main__":' + RUN.replace("\n", "\n    ")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        pytest.param(SCRIPT + GUARDED, "4", id="guarded"),
+        pytest.param("import sys\nsys.argv[1]\n" + SCRIPT + GUARDED, "4", id="reads arguments"),
+        pytest.param(SCRIPT + RUN, "worker_died", id="unguarded"),
+        pytest.param(
+            "import sys\nif __name__ != '__main__':\n    sys.exit('no module')\n" + SCRIPT + GUARDED,
+            "worker_died",
+            id="no module",
+        ),
+    ],
+)
+def test_a_script_that_cannot_be_imported_again_is_told_so(tmp_path: Path, script: str, said: str) -> None:
+    """What its child processes die of is the same on every release, whether or not a forkserver imports it."""
+    (tmp_path / "main.py").write_text(script)
+    program = [sys.executable, str(tmp_path / "main.py"), "an argument"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert said in (ran.stdout + ran.stderr).splitlines()[-1] or f" failed: {said}" in ran.stderr, ran.stderr
