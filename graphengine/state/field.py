@@ -11,11 +11,14 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Any,
     Final,
+    Union,
     get_args,
+    get_origin,
 )
 
 from msgspec import MsgspecError, Raw
@@ -662,10 +665,31 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
 
 
 def type_name(annotation: object) -> str:
-    """Return the source text of an annotation, the same in each process: without module names and addresses."""
+    """Return the source text of an annotation, the same in each process: without module names and addresses.
+
+    A part of a graph's fingerprint, it is the same on every Python too: a union is `int | None`, as Python 3.14 prints
+    it, also where it was declared as `Optional[int]`, which 3.13 tells from it.
+    """
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return re.sub(r" at 0x\w+|\b(?:\w+\.)+(?=\w)", "", str(annotation))
+    return re.sub(r" at 0x\w+|\b(?:\w+\.)+(?=\w)", "", _with_unions(annotation))
+
+
+def _with_unions(annotation: object) -> str:
+    """Return the text of an annotation, with its unions, also those inside it, as Python 3.14 writes them."""
+    if annotation is NoneType:
+        return "None"
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(map(_with_unions, arguments))
+    if isinstance(annotation, type) and not arguments:
+        return annotation.__qualname__
+    text = str(annotation)
+    for each in arguments:
+        for one in each if isinstance(each, list) else [each]:  # the parameters of a Callable
+            if get_args(one):
+                text = text.replace(str(one), _with_unions(one))
+    return text
 
 
 def short(value: object) -> str:
