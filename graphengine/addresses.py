@@ -33,6 +33,18 @@ PRIVATE: Final[set[str]] = set()
 QUOTED: Final = "%/:?#[]@!$&'()*+,;="
 """What is no part of a name in an address, or is encoded already."""
 _PORTS: Final = {"http": 80, "https": 443}
+_SPECIAL: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+            *("224.0.0.0/4", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "3fff::/20"),
+        ),
+    )
+)
+"""What is not of the public internet, by IANA's registries of addresses for special purposes, without the exceptions in
+192.0.0.0/24 and 2001::/23, which nobody fetches from. `is_global` says of some another on each release of Python."""
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -83,7 +95,7 @@ def is_public(number: str) -> bool:
             return is_public(str(inner))
         if address not in _GLOBAL_UNICAST:
             return False
-    return address.is_global and not address.is_multicast
+    return not any(address in network for network in _SPECIAL)
 
 
 def number_of(url: str) -> str:

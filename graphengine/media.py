@@ -7,6 +7,7 @@ import binascii
 import mimetypes
 import re
 from operator import not_
+from posixpath import splitext
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +28,18 @@ _SIGNATURES: Final = (
     (0, b"\xff\xfb", "audio/mpeg"),
 )
 """Beginnings of files: offset, bytes, type."""
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument"
+_ENDS: Final = (
+    *((f"image/{kind}", kind) for kind in ("avif", "bmp", "gif", "heic", "png", "webp")),
+    *(("image/jpeg", "jpg jpeg"), ("image/svg+xml", "svg"), ("image/tiff", "tif tiff"), ("audio/flac", "flac")),
+    *(("audio/mp4", "m4a"), ("audio/mpeg", "mp3"), ("audio/ogg", "ogg"), ("audio/wav", "wav"), ("video/mp4", "mp4")),
+    *(("video/quicktime", "mov"), ("video/webm", "webm"), ("application/pdf", "pdf"), ("application/json", "json")),
+    *(("text/csv", "csv"), ("text/html", "htm html"), ("text/markdown", "md"), ("text/plain", "txt")),
+    *((f"{_OFFICE}.wordprocessingml.document", "docx"), (f"{_OFFICE}.spreadsheetml.sheet", "xlsx")),
+    (f"{_OFFICE}.presentationml.presentation", "pptx"),
+)
+_TYPES: Final = {f".{end}": kind for kind, ends in _ENDS for end in ends.split()}
+"""Types by the end of an address. `mimetypes`, which has others, says another of these by release and by system."""
 
 _BEGINNING: Final = 64  # characters of base64, which hold all signatures
 _KILOBYTE: Final = 1000
@@ -110,8 +123,7 @@ class Media(BaseModel):
             raise ValueError("give one of data=, url= and file_id=")
         if url and not (isinstance(url, str) and url.startswith(_ADDRESSES)):
             raise ValueError(f"{url!r} is not an http or https address")
-        found = given.get("type") or (url and mimetypes.guess_type(urlsplit(url).path)[0]) or ""
-        return {**given, "type": found}
+        return {**given, "type": given.get("type") or (_type_at(urlsplit(url).path) if url else "")}
 
     @field_validator("type")
     @classmethod
@@ -158,6 +170,11 @@ def _type_of(data: str) -> str:
     start = base64.b64decode(data[:_BEGINNING])
     found = (kind for offset, sign, kind in _SIGNATURES if start[offset : offset + len(sign)] == sign)
     return next(found, "")
+
+
+def _type_at(path: str) -> str:
+    """Return the type of a file by its name, "" if it is unknown."""
+    return _TYPES.get(splitext(path)[1].lower()) or mimetypes.guess_type(path)[0] or ""
 
 
 def joined(parts: Iterable[str | Media]) -> tuple[str, list[Media]]:

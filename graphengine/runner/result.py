@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -24,6 +25,7 @@ from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from typing import Self
 
     from graphengine.engine.phases import LostItem
     from graphengine.engine.plan import Plan
@@ -130,10 +132,14 @@ class Result(Generic[S, Out_co]):
         """The recorded state: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
 
-    def __getstate__(self) -> list[object]:
-        """Return the fields of a copy, also in another process: all that is made is made now, without the graph."""
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type[Self]], list[object]]:
+        """Return the fields of a copy, also in another process: all that is made is made now, without the graph.
+
+        Not by `__getstate__`: CPython 3.11.0 to 3.11.3 replace that of a frozen dataclass with slots (gh-104035).
+        """
         later = {name: partial(itself, getattr(self, name)) for name in _MADE}
-        return [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
+        state = [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
+        return copyreg.__newobj__, (type(self),), state  # type: ignore[attr-defined]
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
