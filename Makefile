@@ -33,7 +33,7 @@ SECONDS ?= 600
 # The first interpreter that is new enough (or the one in PYTHON), and a name for "this version, in this folder".
 PROBE := import os, sys, zlib; sys.version_info >= (3, 11) or sys.exit(1); \
   print(sys.argv[1], "python-%d.%d.%d-%08x" % (*sys.version_info[:3], zlib.crc32(os.getcwdb())))
-CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python3.15)
 FOUND := $(shell for p in $(CANDIDATES); do "$$p" -c '$(PROBE)' "$$p" 2>/dev/null && break; done)
 INTERPRETER := $(word 1,$(FOUND))
 IDENTITY := $(word 2,$(FOUND))
@@ -172,8 +172,8 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(call check,check-wheel-contents dist/*.whl)
 	$(BIN)/python -m scripts.sbom dist
 
-pythons: dist ## the wheel and the README's code on several versions of Python: make pythons PYTHONS="python3.11 python3.14"
-	$(BIN)/python -m scripts.pythons dist/*.whl README.md $(PYTHONS)
+pythons: dist ## the wheel, the README's code, commands and the core's tests on every Python here [PYTHONS="python3.14"]
+	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.pythons dist/*.whl README.md $(ARGS) $(PYTHONS)
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*

@@ -1,9 +1,9 @@
 """What the core is, and what it needs."""
 
 import tomllib
+from pathlib import Path
 
-from tests.kit.clean_environment import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 NEEDS = ("jsonschema", "lazy-loader", "msgspec", "pydantic")
 """The distributions that the core needs."""
 TOOLS = ("cryptography", "hypothesis", "packaging", "pytest", "pytest-asyncio", "pytest-xdist")
