@@ -54,6 +54,15 @@ def test_the_tests_run_on_every_python_and_system() -> None:
     assert {"push", "pull_request", "workflow_call"} == TESTS[ON].keys()
 
 
+def test_the_core_runs_on_the_first_and_the_newest_release_of_each_python() -> None:
+    """In their own images, and on the interpreters of distributions, which have patches of their own."""
+    matrix = TESTS["jobs"]["interpreters"]["strategy"]["matrix"]
+    versions = TESTS["jobs"]["tests"]["strategy"]["matrix"]["python"]
+    assert matrix["image"] == [f"python:{each}{end}-slim" for each in versions for end in (".0", "")]
+    systems = {each["image"].partition(":")[0] for each in matrix["include"]}
+    assert systems == {"ubuntu", "debian", "fedora", "alpine"}
+
+
 def test_only_a_tag_publishes_and_only_what_passed_the_tests() -> None:
     """Each job needs the one before; the last is in an environment, whose rules can ask a person."""
     jobs = PUBLISH["jobs"]
