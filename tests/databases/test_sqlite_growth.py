@@ -204,7 +204,7 @@ async def test_a_stride_reads_no_more_than_it_deletes(
     with closing(sqlite3.connect(path)) as connection:
         connection.set_progress_handler(lambda: operations.append(None), 10)
         removal.stride(connection)
-    assert len(operations) < 500
+    assert len(operations) < 1000  # with SQLite 3.40 498, with newer ones 574
 
 
 async def test_a_store_that_opens_continues_the_sweep(

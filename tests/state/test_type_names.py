@@ -1,6 +1,7 @@
 """The texts of types, which are a part of a graph's fingerprint."""
 
 from collections.abc import Callable
+from itertools import count
 from typing import Annotated, Any, Generic, List, Literal, Optional, TypeVar, Union  # noqa: UP035 - as users write them
 
 import pytest
@@ -37,6 +38,7 @@ class Box(Generic[T]):
         (Box.Inner, "Inner"),
         (None, "None"),
     ],
+    ids=count(),
 )
 def test_a_type_has_one_text_on_every_python(annotation: object, text: str) -> None:
     """Python 3.14 prints `Optional[int]` as `int | None`, and cannot tell one from the other; 3.13 prints both."""
