@@ -66,6 +66,10 @@ class Caller:
         """Return whether the runs of a tenant exist for the caller."""
         return self.tenant in (None, tenant)
 
+    def owns(self, tenant: str | None) -> bool:
+        """Return whether the names of a tenant, or of those who have none, are the caller's own."""
+        return self.tenant == tenant
+
     def may(self, *rights: Right) -> bool:
         """Return whether the caller has one of these rights."""
         return not self.rights.isdisjoint(rights)

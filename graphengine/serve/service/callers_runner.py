@@ -71,11 +71,6 @@ class CallersRunner:
         found = await self._runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
         return [info for info in found if info.graph in self._graphs]
 
-    async def newest(self, graph: str, tag: str) -> RunInfo | None:
-        """Return the row of the newest run of a graph that has a tag."""
-        require("read")
-        return next(iter(await self.store.runs(graph=graph, tag=tag, limit=1)), None)
-
     async def history(self, run_id: str | RunInfo, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run."""
         info = await self.info(run_id)

@@ -35,6 +35,7 @@ from graphengine.records.now import load_now
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
+from graphengine.serve.service.conversations import find
 from graphengine.serve.service.following import Rest, answer, followed, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 
@@ -87,25 +88,25 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat)
 
     async def info(self) -> RunInfo | None:
-        """Return the row of the run; None if there is none yet. Raises: RunExists."""
-        try:
-            return await self.existing()
-        except UnknownRun:
-            return None
-
-    async def existing(self) -> RunInfo:
-        """Return the row of the run.
+        """Return the row of the run; None if there is none yet.
 
         A chat is one whichever agent speaks in it, so that two graphs can come to the same run.
 
         Raises:
-            UnknownRun: There is no such run.
             RunExists: It is a run of another graph.
         """
-        info = await self._service.info_of(self.run_id)
-        if info.graph != self._plan.graph:
+        info = await find(self._service, self.run_id)
+        if info is not None and info.graph != self._plan.graph:
             message = f"run {self.run_id} is a run of {info.graph}, not of {self._plan.graph}"
             raise RunExists(message, where=f"run {self.run_id}", repair="use another id for the thread")
+        return info
+
+    async def existing(self) -> RunInfo:
+        """Return the same. Raises: UnknownRun: There is no such run."""
+        info = await self.info()
+        if info is None:
+            message = f"this service has no run {self.run_id!r}"
+            raise UnknownRun(message, where=f"run {self.run_id!r}", repair="begin the thread")
         return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:

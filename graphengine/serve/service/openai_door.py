@@ -1,8 +1,8 @@
 """The OpenAI door: clients of OpenAI's API talk to a graph as to a model (`serve --openai`).
 
 It has the Responses API, chat completions and the list of models. A conversation is one run,
-`ge:thread:GRAPH:CONVERSATION`, and nothing else is kept: `turns` says how a message is delivered once. A conversation
-whose run has finished continues in a run after it.
+`ge:thread:GRAPH:CONVERSATION`, and nothing else is kept: `turns` says how a message is delivered once, `conversations`
+how its run is found. A conversation whose run has finished continues in a run after it.
 
 A client of chat completions sends the whole thread each time, so the same thread is the same turn. A client of the
 Responses API names the response that it continues, or sends an `Idempotency-Key`.
@@ -50,6 +50,16 @@ from graphengine.serve.messages import (
     stream_event,
 )
 from graphengine.serve.service.app import answering
+from graphengine.serve.service.conversations import (
+    CONVERSATION,
+    KEYED,
+    REQUEST,
+    UNNAMED,
+    Conversation,
+    Repeated,
+    find,
+    request_digest,
+)
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.requests import RunStopped, ServiceFailed, delivery_of, json_body
 from graphengine.serve.service.shown import Called, Dropped, Returned, Text
@@ -94,11 +104,12 @@ PATH: Final = "/v1"
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
-_CONVERSATION: Final = "conversation:"
-_UNNAMED: Final = "unnamed-"
-"""What the names of conversations begin with to which their clients gave none: no client can name them."""
+_OWN_NAMES: Final = (UNNAMED, KEYED)
+"""What no name of a client begins with."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 """What names the conversation of a client that sends the whole thread."""
+_FORMS: Final = ("stream", "stream_options", "background")
+"""What a request says only of how it is answered, so that it can differ if the request is sent again."""
 _TASK: Final = "### Task:"
 """What the prompts begin with by which Open WebUI asks for titles, tags and follow-up questions."""
 _LONGEST_KEY: Final = 64
@@ -151,7 +162,8 @@ class _Said:
         before: The messages before it, of both sides: a new conversation with an agent begins with them.
         key: The key of its turn: the same if it is sent again.
         is_known: Whether a turn with this key is the same turn. Else the same words may have been said twice.
-        conversation: The key of its conversation.
+        conversation: Its conversation.
+        tags: What else the run is found by which it begins.
         is_kept: Whether the client can continue the conversation.
         previous: The turn that it follows, if the client says so.
         results: Instead of the message, the results of tools that the client executes.
@@ -161,7 +173,8 @@ class _Said:
     before: Sequence[Message]
     key: str
     is_known: bool
-    conversation: str
+    conversation: Conversation
+    tags: Sequence[str]
     is_kept: bool
     previous: Turn | None
     results: Results
@@ -324,12 +337,12 @@ class OpenAiDoor:
         Raises:
             InputError: It goes on, is needed, has the turns of other responses too, or its id could come again.
         """
-        model, turn = await self._response_named(request)
+        _, turn = await self._response_named(request)
         info = await self._service.info_of(turn.run_id)
-        names = [each.removeprefix(_CONVERSATION) for each in info.tags if each.startswith(_CONVERSATION + _UNNAMED)]
+        is_unnamed = any(each.startswith(CONVERSATION + UNNAMED) for each in info.tags)
         repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
         why = "" if all(each == turn for each in turns_with(turn, info)) else "it has other responses too"
-        if not why and info.id not in [caller().derived_id("thread", model.name, each) for each in names]:
+        if not why and not (is_unnamed and info.id == Conversation.of(info).run_id()):
             why = "another response could have its id, as its conversation has a name, or it continues one"
         if why:
             repair = "`graphengine prune` removes whole conversations"
@@ -373,13 +386,19 @@ class OpenAiDoor:
         """
         messages, results = given
         *before, last = messages
-        once = delivery_of(request)
+        once, tags = delivery_of(request), list[str]()
         is_kept = bool(conversation) or not is_thread
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
         texts = [*(each.text for each in messages if each.role == "user"), *map(str, results.items())]
-        key = digest(once or [conversation, previous and _name_of(previous), *texts])
-        name = _BLANKS.sub("-", conversation or once or "")
-        if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_UNNAMED)):
+        if once or (not conversation and previous is None):
+            body = {name: value for name, value in (await json_body(request)).items() if name not in _FORMS}
+            key = request_digest(once, conversation, body)
+        elif is_thread:
+            key = digest([conversation, previous, *texts])  # the same thread is the same turn, whoever sends it
+        else:
+            key = request_digest(conversation, previous and _name_of(previous), *texts)
+        name = _BLANKS.sub("-", conversation)
+        if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_OWN_NAMES)):
             name = digest(name)
         if previous is not None:
             info = await self._service.info_of(previous.run_id)
@@ -387,21 +406,25 @@ class OpenAiDoor:
                 repair = "name the model that replied, or begin another conversation"
                 text = f"this response is not of the model {model.name!r}"
                 raise InputError(text, where="previous_response_id", repair=repair)
-            name = _conversation_of(info)
-        elif not name and is_retry:  # of a request whose answer was lost
-            name = next(map(_conversation_of, await self._runner.runs(tag=f"request:{key}", limit=1)), "")
-        name = name or _UNNAMED + uuid4().hex
+            place = Conversation.of(info)
+        elif name or once is not None:
+            place = Conversation(model.name, name or KEYED + key, caller().tenant)
+        else:
+            found = await find(self._service, Repeated(model.name, key)) if is_retry else None
+            unnamed = Conversation(model.name, UNNAMED + uuid4().hex, caller().tenant)
+            place = unnamed if found is None else Conversation.of(found)
+            tags = [REQUEST + key] if caller().name else []
         is_known = once is not None or previous is not None or is_thread or is_retry
-        return _Said(last.text, before, key, is_known, name, is_kept, previous, results)
+        return _Said(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 
     async def _turn(self, model: TextGraph, said: _Said) -> Turn:
         """Return the turn of what a client says; deliver it, unless that was done before."""
-        conversation = _CONVERSATION + said.conversation
-        found = await self._runner.newest(model.name, conversation)
+        conversation = said.conversation
+        found = await find(self._service, conversation)
         if found is not None and said.is_known and turn_of(found, said.key) is not None:
             return await self._turn_in(found, model, said)
-        async with self._turns.order(caller().derived_id("thread", model.name, said.conversation)):
-            return await self._turn_in(await self._runner.newest(model.name, conversation), model, said, found)
+        async with self._turns.order(conversation.run_id()):
+            return await self._turn_in(await find(self._service, conversation), model, said, found)
 
     async def _turn_in(self, found: RunInfo | None, model: TextGraph, said: _Said, seen: RunInfo | None = None) -> Turn:
         """Return the same, for the newest run of the conversation, if there is one, as it is and as it was before."""
@@ -430,11 +453,10 @@ class OpenAiDoor:
 
     async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
         """Start the run of a conversation, or one after another."""
-        run_id = caller().derived_id("thread", model.name, said.conversation)
-        state = dict[str, Any]()
-        place: dict[str, Any] = {"tags": [_CONVERSATION + said.conversation, f"request:{said.key}"]}
+        conversation, state = said.conversation, dict[str, Any]()
+        run_id = conversation.run_id() if after is None else conversation.run_id(after)
+        place: dict[str, Any] = {"tags": [conversation.tag, *said.tags], "tenant": conversation.tenant}
         if after is not None:
-            run_id = caller().derived_id("thread", model.name, said.conversation, digest(after))
             place |= {"after": after} if compiled(model.graph).carry_over is not None else {}
         elif model.messages is not None:
             state[model.messages] = list(said.before)
@@ -699,14 +721,6 @@ def _turn_named(name: str) -> Turn:
     except ValueError:
         repair = "send the id as it was received"
         raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair) from None
-
-
-def _conversation_of(info: RunInfo) -> str:
-    """Return the key of the conversation of a run. Raises: UnknownRun."""
-    for tag in info.tags:
-        if tag.startswith(_CONVERSATION):
-            return tag.removeprefix(_CONVERSATION)
-    raise UnknownRun(f"run {info.id} is no conversation", where="previous_response_id", repair="begin one")
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------

@@ -435,7 +435,7 @@ def _tag(turn: Turn, key: str) -> str:
 
 def digest(given: object) -> str:
     """Return a short digest of a JSON value, as a part of a tag or an id."""
-    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:20]
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:

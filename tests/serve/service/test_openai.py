@@ -207,7 +207,7 @@ def test_an_answer_from_elsewhere_is_not_given_twice(serve: Callable[..., Servic
 def test_a_server_is_killed_in_the_middle(
     serve: Callable[..., Service], database: Any, tmp_path: Path, *, is_stream: bool
 ) -> None:
-    """The client's own retry finds the same run on the next server, also without a key; nothing is done twice."""
+    """The client's own retry has its key, and finds the same run on the next server; nothing is done twice."""
     file = tmp_path / "go"
     service = serve(database)
     port = service.host.rpartition(":")[2]
@@ -217,7 +217,8 @@ def test_a_server_is_killed_in_the_middle(
         create: Any = client_of(service, retries=8).chat.completions.create
         given: Any = {"model": "slow", "messages": [user(str(file))]}
         if not is_stream:
-            found.append(create(**given).choices[0].message.content)
+            once = {"Idempotency-Key": "k"}
+            found.append(create(**given, extra_headers=once).choices[0].message.content)
             return
         for _ in range(8):  # a client that has lost its stream sends the thread again
             try:
