@@ -83,6 +83,12 @@ class Caller:
         return derived_id(kind, *parts, tenant=self.tenant)
 
 
+class RequestId(str):
+    """The id of a run that a request begins: only its own user sends it again. Other ids are names of a tenant."""
+
+    __slots__ = ()
+
+
 NOBODY: Final = Caller("nobody", "", frozenset())
 """The caller if none was given: it sees no run and has no right."""
 _CALLER: Final[ContextVar[Caller]] = ContextVar("graphengine.caller", default=NOBODY)
@@ -245,6 +251,7 @@ __all__ = [
     "Caller",
     "CallersStore",
     "NotAllowed",
+    "RequestId",
     "Right",
     "acting",
     "caller",

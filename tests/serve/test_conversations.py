@@ -26,6 +26,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from graphengine import END, START, Agent, Graph
+from graphengine.runner.ids import OwnId
 from graphengine.serve.service import ai_sdk_door, conversations, openai_door, requests
 from graphengine.serve.users import UsersFile, write_users
 from tests.kit.runs import SOON
@@ -68,6 +69,12 @@ def nobody(number: int, who: str) -> object:
     """What is no identity begins anew."""
     del who
     return number
+
+
+def first_callers(number: int, who: str) -> object:
+    """The key is a part of the run's id: the first caller of a tenant has it, others of that tenant are refused."""
+    first = next(other for other in CALLERS if tenants(0, other) == tenants(0, who))
+    return who if who == first else f"refused {number}"
 
 
 # --- Requests --------------------------------------------------------------------------------------------------------
@@ -165,7 +172,7 @@ BEGINS: Final[Sequence[Way]] = [
     row(START_, "", nobody, {"text": "mine"}, path=RUNS),
     row(START_, "run_id", tenants, {"text": "mine"}, path=f"{RUNS}?run_id=VALUE"),
     row(START_, "tag", nobody, {"text": "mine"}, path=f"{RUNS}?tag=conversation:VALUE"),
-    *(header(START_, each, tenants, {"text": "mine"}, path=RUNS) for each in KEYS),
+    *(header(START_, each, first_callers, {"text": "mine"}, path=RUNS) for each in KEYS),
     *(header(START_, each, nobody, {"text": "mine"}, path=RUNS) for each in NO_NAMES),
     row(COMPLETE, "", nobody, COMPLETION),
     row(COMPLETE, "metadata", tenants, COMPLETION | {"metadata": {"conversation_id": "VALUE"}}),
@@ -200,7 +207,7 @@ BEGINS: Final[Sequence[Way]] = [
     row(AG_UI, "thread_id of a graph", tenants, thread(threadId="VALUE", state={"text": "NEW"}), path=f"/agui/{FORM}"),
     row(AI_SDK, "id", tenants, chat(id="VALUE"), path=f"/ai-sdk/{CHAT}"),
     row(AI_SDK, "id of a graph", tenants, chat(id="VALUE", state={"text": "a"}), path=f"/ai-sdk/{FORM}"),
-    row(A2A, "message_id", tenants, message(messageId="VALUE"), path=f"/a2a/{CHAT}", **OF_A2A),
+    row(A2A, "message_id", first_callers, message(messageId="VALUE"), path=f"/a2a/{CHAT}", **OF_A2A),
     row(A2A, "context_id", nobody, message(contextId="VALUE"), path=f"/a2a/{CHAT}", **OF_A2A),
     row(MCP, "", nobody, tool(), path="/mcp", **OF_MCP),
     row(MCP, "meta", tenants, tool(_meta={**META, "graphengine/run_id": "VALUE"}), path="/mcp", **OF_MCP),
@@ -607,6 +614,44 @@ async def test_a_conversation_of_no_tenant_is_found_below_those_of_many(tmp_path
             await respond(here, "ada", conversation="support", input=f"{number}")
         again = await respond(here, "cleo", conversation="support", input="again")
         assert (await here.runner.info(run_of(again))).id.startswith("ge:thread:slow:support:")  # the second of two
+
+
+async def test_a_key_of_one_tenant_starts_nothing_for_another(tmp_path: Path) -> None:
+    """A program without a tenant that starts runs for many gets no run of one as that of another, nor of a user."""
+    async with opened(tmp_path) as here:
+        for name, text in (("tenant", "another tenant"), ("user", "another user")):
+            key = {"idempotency-key": name}
+            ways = [Way(START_, "", nobody, {"text": "a"}, f"{RUNS}?{name}={each}", key) for each in "aab"]
+            answers = [await sent(here, TOKEN, way, {}) for way in ways]
+            assert [each.status for each in answers] == [201, 200, 409]
+            assert f"was started with {text}" in answers[2].text
+
+
+async def test_a_name_is_not_taken_for_the_id_of_a_tenants_run(tmp_path: Path) -> None:
+    """A program can start a run for a tenant under any id; a thread of none with this id is refused."""
+    async with opened(tmp_path) as here:
+        run = here.runner.start(desk(), {"text": "a"}, run_id=OwnId(f"ge:thread:{FORM}:x"), tenant="acme")
+        assert (await run.result()).status == "waiting"
+        for route, body in (
+            (AG_UI, thread(threadId="x", state={"text": "a"})),
+            (AI_SDK, chat(id="x", state={"text": "a"})),
+        ):
+            way = row(route, "", nobody, body, path=route.partition(" ")[2].replace("{graph}", FORM))
+            assert "was started with another tenant" in (await sent(here, "chief", way, {})).text
+        way = row(OF_CHATS[0].route, "", nobody, None, path=f"/ai-sdk/{FORM}/x")
+        assert (await sent(here, "chief", way, {})).json == []
+
+
+async def test_the_id_of_a_message_is_of_one_message(tmp_path: Path) -> None:
+    """Of A2A: other words with it are refused, and do not reach the task that it began."""
+    async with opened(tmp_path) as here:
+        texts = list[str]()
+        for each in ("Hi", "Hi", "my PIN is 4711"):
+            said = message(messageId="m", parts=[{"text": each}])
+            texts.append((await sent(here, "ada", row(A2A, "", nobody, said, path=f"/a2a/{CHAT}", **OF_A2A), {})).text)
+        assert "You said: Hi" in texts[0]
+        assert texts[0] == texts[1]
+        assert "began with another message" in texts[2]
 
 
 # --- One place -------------------------------------------------------------------------------------------------------

@@ -49,10 +49,11 @@ from graphengine.kernel import (
 )
 from graphengine.kernel.definitions import END, START, compiled, is_tag
 from graphengine.records.step_document import plain
-from graphengine.serve.callers import Caller, acting, caller, require
+from graphengine.serve.callers import Caller, RequestId, acting, caller, require
 from graphengine.serve.messages import json_answer, shown_error
 from graphengine.serve.notifications import News, Notifications, Posting, post, rest
 from graphengine.serve.service.app import FAILED, answering
+from graphengine.serve.service.conversations import request_digest
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.public import PublicRoute
 from graphengine.serve.service.shown import Dropped, Text, Visited
@@ -394,7 +395,7 @@ class _Agent(RequestHandler):
         _check_numbers(data)
         if params.configuration.HasField("task_push_notification_config"):
             require("answer")  # before anything is started
-        key, text = digest(message.message_id), "\n".join(texts)
+        key, text = request_digest(message.message_id, texts, data), "\n".join(texts)
         if message.task_id:
             info, value = await self._info(message.task_id), data[0] if data else text
             if turn_of(info, key) is not None:
@@ -426,7 +427,7 @@ class _Agent(RequestHandler):
         """Start the run of a message."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
-        run_id = caller().derived_id("thread", self._name, message.message_id)
+        run_id = RequestId(caller().derived_id("thread", self._name, message.message_id))
         state = dict(data)
         tags = [_CONTEXT + (message.context_id or digest(run_id))]
         if not is_tag(tags[0]):

@@ -36,7 +36,7 @@ from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
-from graphengine.serve.callers import caller, starting
+from graphengine.serve.callers import RequestId, caller, starting
 from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
@@ -193,7 +193,7 @@ class Service:
         state = body if field is None else {field: body}
         who = caller()
         run_id = None if run_id is None else who.own_id(run_id)
-        run_id = run_id or (who.derived_id("key", name, key) if key is not None else None)
+        run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
         place: dict[str, Any] = {
             "priority": query.priority,
             "tenant": query.tenant,
@@ -223,11 +223,12 @@ class Service:
         """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
 
         It is for the tenant of the caller and in their name. The id is one of the caller's: `own_id`, or `derived_id`.
+        A run of another tenant is not the same, nor is one of another user, if the id is a `RequestId`.
 
         Raises:
             NotAllowed: It would be for another tenant, or go before the runs of others.
             InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
-            RunExists: It was started with another graph or state.
+            RunExists: It was started with another graph or state, or is another's.
         """
         goes_before = queue is not None or bool(place.get("priority"))
         place |= starting(place.get("tenant"), place.get("user"), goes_before=goes_before)
@@ -237,24 +238,26 @@ class Service:
             await run.result()  # once it is recorded: a worker drives it
             self.look()
         except RunExists as error:
-            if await self._is_same(run.id, graph, state):
+            found = next(iter(await self.runner.store.infos([run.id])), None)
+            what, repair = "graph or input", "send the input that it was started with, or use another key or run_id"
+            if found is not None and found.tenant != place["tenant"]:
+                what, repair = "tenant", "use another key or run_id"
+            elif found is not None and isinstance(run_id, RequestId) and found.user != place["user"]:
+                what, repair = "user", "use another key: a request is sent again by the user who sent it"
+            elif found is not None and await self._is_same(found, graph, state):
                 return run.id, False
-            raise RunExists(
-                f"run {run.id} was started with another graph or input",
-                where=f"run {run.id}",
-                repair="send the input that it was started with, or use another key or run_id",
-            ) from error
+            text = f"run {run.id} was started with another {what}"
+            raise RunExists(text, where=f"run {run.id}", repair=repair) from error
         return run.id, True
 
-    async def _is_same(self, run_id: str, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
+    async def _is_same(self, found: RunInfo, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
         """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
         plan: Plan[Any] = graph.compile()
-        found = await self.runner.store.infos([run_id])
-        if not found or found[0].graph != plan.graph:
+        if found.graph != plan.graph:
             return False
-        new, fields = plan.state.initial(state, f"run {run_id}"), plan.state.fields
+        new, fields = plan.state.initial(state, f"run {found.id}"), plan.state.fields
         names = [name for name in fields if name in new.given or fields[name].info.default_factory is None]
-        return not await begun_otherwise(self.runner.store, run_id, new, names)
+        return not await begun_otherwise(self.runner.store, found.id, new, names)
 
     def look(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""

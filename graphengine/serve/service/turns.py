@@ -34,6 +34,7 @@ from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
     InputError,
+    RunExists,
     Snapshot,
     StepRecorded,
     UnknownRun,
@@ -47,6 +48,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
+from graphengine.serve.callers import RequestId
 from graphengine.serve.service.following import Rest, answer, followed, look_at, open_in, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 
@@ -165,16 +167,23 @@ class Turns:
         Args:
             graph: The graph.
             state: The initial state.
-            turn: The id of the run.
+            turn: The id of the run; as a `RequestId` if nothing but this message begins it.
             key: The key of the turn.
             message: What a run receives that begins without it; None if the state has it.
             place: Options of `Runner.start`.
+
+        Raises:
+            RunExists: There is a run with this id that something else began.
         """
         tags = [*place.pop("tags", ()), *([_tag(turn, key)] if message is None else [])]
         await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
         if message is None:
             return turn
-        found, rest = await self.find(await self._service.info_of(turn.run_id), key)
+        info = await self._service.info_of(turn.run_id)
+        if isinstance(turn.run_id, RequestId) and turns(info) and turn_of(info, key) is None:
+            text, repair = f"run {info.id} began with another message", "give this message an id of its own"
+            raise RunExists(text, where=f"run {info.id}", repair=repair)
+        found, rest = await self.find(info, key)
         if rest is None:
             await self.deliver(found, message, key)
             return found
