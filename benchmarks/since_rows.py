@@ -1,0 +1,264 @@
+"""The rows of `benchmarks.since`, over the graphengine that comes first on the path.
+
+A process of its own: each line of its input names a measure and a row. When the row is warm it says so, waits for
+another line, runs one round, and prints what that took for a run. It imports only what trees of other commits have too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from benchmarks.ours import Counter, Numbers, chain, counting, mapping
+from graphengine import Runner, Worker
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.worker.worker import RunOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL"] | None
+"""How a row's database writes; None for a store in memory."""
+READY: Final = "ready"
+AT_A_TIME: Final = 50
+
+
+async def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a row.
+
+    Attributes:
+        runs: By what its cost is divided.
+        run: What is measured.
+        before: What comes before it each time, and is not measured.
+    """
+
+    runs: int
+    run: Callable[[], Awaitable[object]]
+    before: Callable[[], Awaitable[object]] = _nothing
+
+
+Row: TypeAlias = "Callable[[int], AbstractAsyncContextManager[Round]]"
+
+
+@asynccontextmanager
+async def _runner(synchronous: Synchronous) -> AsyncIterator[Runner]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = None if synchronous is None else SQLiteStore(Path(folder) / "runs.db", synchronous=synchronous)
+        async with Runner(store) as runner:
+            yield runner
+
+
+def _in_turn(nodes: int, synchronous: Synchronous, **options: Any) -> Row:  # noqa: ANN401 - of start
+    """Return a row of runs of a chain that are started one after the other."""
+
+    @asynccontextmanager
+    async def row(count: int) -> AsyncIterator[Round]:
+        graph = chain(nodes)
+        graph.compile()
+        async with _runner(synchronous) as runner:
+
+            async def run() -> None:
+                for _ in range(count):
+                    await runner.start(graph, Counter(), **options).result()
+
+            yield Round(count, run)
+
+    return row
+
+
+def _at_once(**options: Any) -> Row:  # noqa: ANN401 - of `start`
+    """Return a row of runs of one node that are started at once."""
+
+    @asynccontextmanager
+    async def row(count: int) -> AsyncIterator[Round]:
+        graph = chain(1)
+        graph.compile()
+        async with _runner("NORMAL") as runner:
+
+            async def run() -> None:
+                started = [runner.start(graph, Counter(), **options) for _ in range(count)]
+                await asyncio.gather(*(run.result() for run in started))
+
+            yield Round(count, run)
+
+    return row
+
+
+@asynccontextmanager
+async def _by_itself(count: int) -> AsyncIterator[Round]:
+    graph = chain(1)
+    graph.compile()
+
+    async def run() -> None:
+        for _ in range(count):
+            await graph.run(Counter())
+
+    yield Round(count, run)
+
+
+@asynccontextmanager
+async def _visits(count: int) -> AsyncIterator[Round]:
+    graph = counting(count)
+    graph.compile()
+    yield Round(count, lambda: graph.run(Counter()))
+
+
+@asynccontextmanager
+async def _taken(count: int) -> AsyncIterator[Round]:
+    graph = chain(1)
+    graph.compile()
+    async with _runner("NORMAL") as runner:
+
+        async def queue() -> None:
+            started = [runner.start(graph, Counter(), queue="bench") for _ in range(count)]
+            await asyncio.gather(*(run.result() for run in started))
+
+        async def drive() -> None:
+            ended = 0
+
+            def note(event: object) -> None:
+                nonlocal ended
+                ended += isinstance(event, RunOutcome)
+                if ended == count:
+                    worker.stop()
+
+            worker = Worker(runner, graph, concurrency=AT_A_TIME, on_event=note)
+            await worker.run()
+
+        yield Round(count, drive, before=queue)
+
+
+def _mapped(synchronous: Synchronous) -> Row:
+    """Return a row of one map, whose cost is divided by its items."""
+
+    @asynccontextmanager
+    async def row(count: int) -> AsyncIterator[Round]:
+        graph, state = mapping(16), Numbers(numbers=list(range(count)))
+        graph.compile()
+        async with _runner(synchronous) as runner:
+            yield Round(count, lambda: runner.start(graph, state).result())
+
+    return row
+
+
+ROWS: Final[Mapping[str, tuple[Row, int]]] = {
+    "a run of one node, open Runner": (_in_turn(1, None), 200),
+    "`graph.run` of one node": (_by_itself, 200),
+    "a run of ten nodes": (_in_turn(10, None), 50),
+    "a visit in a loop": (_visits, 200),
+    "one run, NORMAL": (_in_turn(1, "NORMAL"), 100),
+    "one run, FULL": (_in_turn(1, "FULL"), 50),
+    "300 runs at once, NORMAL": (_at_once(), 300),
+    "a queued start": (_in_turn(1, "NORMAL", queue="bench"), 100),
+    "300 queued starts at once": (_at_once(queue="bench"), 300),
+    "take and drive": (_taken, 300),
+    "an item of a map of 1,000": (_mapped(None), 1000),
+    "the same, NORMAL": (_mapped("NORMAL"), 1000),
+}
+"""Each with the runs, visits or items of a round."""
+
+
+@contextmanager
+def _cpu() -> Iterator[list[float]]:
+    took: list[float] = []
+    began = time.process_time_ns()
+    yield took
+    took.append((time.process_time_ns() - began) / 1000)
+
+
+@contextmanager
+def _operations() -> Iterator[list[float]]:
+    """Count the operations of the interpreter in this thread and in those that begin inside."""
+    took: list[float] = []
+    count = 0
+
+    def operation(frame: FrameType, event: str, _: object) -> object:
+        nonlocal count
+        count += event == "opcode"
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return operation
+
+    threading.settrace(operation)
+    sys.settrace(operation)
+    yield took
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]
+    took.append(float(count))
+
+
+@contextmanager
+def _instructions() -> Iterator[list[float]]:
+    """Let the process that waits for this one count."""
+    yield [0.0]
+
+
+METERS: Final[Mapping[str, Callable[[], AbstractContextManager[list[float]]]]] = {
+    "cpu": _cpu,
+    "operations": _operations,
+    "instructions": _instructions,
+}
+
+
+async def measured(name: str, measure: str, share: float = 1.0, *, begin: Callable[[], object] = bool) -> float:
+    """Run a row until it is warm, call `begin`, and return what one more round took for each of its runs.
+
+    Args:
+        name: One of `ROWS`.
+        measure: One of `METERS`: µs of the process, operations of the interpreter, or 0 where another process counts.
+        share: The part of a round to run.
+        begin: Called between.
+    """
+    row, count = ROWS[name]
+    async with row(max(int(count * share), 1)) as one:
+        for _ in range(2):
+            await one.before()
+            await one.run()
+        await one.before()
+        gc.collect()
+        begin()
+        with METERS[measure]() as took:
+            await one.run()
+    return took[0] / one.runs
+
+
+def main() -> None:
+    """Answer each line of the input: a measure and a row, with a tab between."""
+    logging.disable()  # a run that is queued says so
+    for line in sys.stdin:
+        measure, share, name = line.rstrip("\n").split("\t")
+        if measure != "cpu":
+            _never_give_turns()
+
+        def begin() -> None:
+            print(READY, flush=True)
+            sys.stdin.readline()
+
+        print(asyncio.run(measured(name, measure, float(share), begin=begin)), flush=True)
+
+
+def _never_give_turns() -> None:
+    """Let runs not yield to others after some milliseconds, of which there are more under a tracer or an emulator."""
+    from graphengine.runner import driving  # noqa: PLC0415 - of any commit
+
+    if hasattr(driving, "_TURN_SECONDS"):
+        driving._TURN_SECONDS = float("inf")  # noqa: SLF001 - as above
+
+
+if __name__ == "__main__":
+    main()
