@@ -34,6 +34,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
 from graphengine.history.changes import poke
+from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
@@ -206,7 +207,8 @@ class Life(Generic[S]):
         if watchers:
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
-                self.audience.show(StepRecorded(seq, step))  # watchers read those before
+                why = await StepReasons(store, self.id).why(step)
+                self.audience.show(StepRecorded(seq, step, why))  # watchers read those before
 
     def _tell_over(self) -> None:
         """Tell those who wait, and those who watch, that it is over."""

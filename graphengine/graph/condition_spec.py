@@ -1,0 +1,202 @@
+"""Conditions as data, as a graph's spec has them, and the only place where they are put into words.
+
+A spec says what a condition reads, compares and with which constant. With what a step recorded of it (`Found`), that
+makes a sentence such as `score 6 >= 7: no`. Nothing reads these words: readers of a run use the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
+
+from graphengine.state.json_values import clipped
+from graphengine.state.measured import Found, Leaf, Measured, Samples, Shown
+
+Operator: TypeAlias = Literal[
+    ">=",
+    "<=",
+    ">",
+    "<",
+    "==",
+    "!=",
+    "is in",
+    "contains",
+    "is true",
+    "is none",
+    "plateau",
+    "changed",
+    "failed",
+    "ended",
+    "function",
+    "and",
+    "or",
+    "not",
+]
+
+
+class MadeOf(TypedDict, total=False):
+    """A quantity that is made of something.
+
+    Attributes:
+        visits: How often this node was completed.
+        since: From the last completed visit of this node on.
+        length: The length of the value at this path, or of what a function with this name returns.
+    """
+
+    visits: str
+    since: str
+    length: str
+
+
+QuantitySpec: TypeAlias = str | MadeOf
+"""What is measured: a path, the name of a function or of a sum that the engine keeps, or what is made of something."""
+
+ConditionSpec = TypedDict(
+    "ConditionSpec",
+    {
+        "is": Operator,
+        "of": NotRequired[QuantitySpec],
+        "than": NotRequired[object],
+        "parts": NotRequired["Sequence[ConditionSpec]"],
+        "names": NotRequired[Sequence[str]],
+        "mode": NotRequired[Literal["max", "min"]],
+        "patience": NotRequired[int],
+        "min_delta": NotRequired[float],
+        "since": NotRequired[str],
+    },
+)
+"""A condition.
+
+`is`: what it tests. `of`: what it measures. `than`: the constant, as `Measured` records it. `parts`: of `and`, `or` and
+`not`. `names`: the exceptions of `failed`, the labels of `ended`. The others are those of `plateau` and `changed`.
+"""
+
+_COMPOSED: Final = ("and", "or", "not")
+_SHOWN: Final = 80
+
+
+def quantity_text(of: QuantitySpec) -> str:
+    """Return the name of what is measured.
+
+    >>> quantity_text({"visits": "review", "since": "plan"})
+    'iterations of review since plan'
+    """
+    if isinstance(of, str):
+        return of
+    if "length" in of:
+        return f"length of {of['length']}"
+    return f"iterations of {of.get('visits', '')}" + (f" since {of['since']}" if of.get("since") else "")
+
+
+def value_text(measured: object) -> str:
+    """Return a recorded value in words, in one line.
+
+    >>> value_text("done"), value_text(7)
+    ("'done'", '7')
+    """
+    if isinstance(measured, Mapping):  # of a spec that was read back
+        measured = Shown(**{name: each for name, each in measured.items() if name != "is"})
+    if not isinstance(measured, Shown):
+        return clipped(repr(measured), _SHOWN)
+    if measured.items:
+        return f"{measured.type} of {measured.items}"
+    return clipped(repr(measured.text) if measured.type == "str" else measured.text, _SHOWN)
+
+
+def condition_text(spec: ConditionSpec) -> str:
+    """Return a condition in words, as it is drawn on an edge.
+
+    >>> condition_text({"is": ">=", "of": "score", "than": 7})
+    'score >= 7'
+    """
+    test, of = spec["is"], quantity_text(spec.get("of", ""))
+    if test in ("and", "or"):
+        return f" {test} ".join(_inside(part, test) for part in spec["parts"])
+    if test == "not":
+        return f"not ({condition_text(spec['parts'][0])})"
+    return f"{of} {_test_text(spec)}".strip()
+
+
+def _test_text(spec: ConditionSpec) -> str:
+    """Return what a simple condition tests, in words."""
+    test, patience, names = spec["is"], spec.get("patience", 1), spec.get("names", ())
+    texts: dict[str, str] = {
+        "function": "",
+        "is true": test,
+        "is none": test,
+        "plateau": "no longer improves" + (f" for {patience}" if patience > 1 else ""),
+        "changed": test + (f" since {spec['since']}" if spec.get("since") else ""),
+        "failed": "failed with " + " or ".join(name.rpartition(".")[2] for name in names),
+        "ended": f"ended {' or '.join(map(repr, names))}",
+    }
+    return texts[test] if test in texts else f"{test} {value_text(spec.get('than'))}"
+
+
+def _inside(part: ConditionSpec, word: str) -> str:
+    text = condition_text(part)
+    return f"({text})" if part["is"] in ("and", "or") and part["is"] != word else text
+
+
+def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
+    """Return what a condition found, in words, such as `score 6 >= 7: no`.
+
+    Args:
+        spec: The condition.
+        found: What was recorded of it.
+        held: Whether it held.
+        source: The node whose edge it is on.
+    """
+    if spec["is"] not in _COMPOSED:
+        measured = found[0].measured if isinstance(found, Sequence) and not isinstance(found, str) and found else found
+        return _simple(spec, measured, source, held=held)  # type: ignore[arg-type]
+    leaves = iter(found) if isinstance(found, Sequence) and not isinstance(found, str) else iter(())
+    return _composed(spec, leaves, source)[1]
+
+
+def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
+    """Return whether it held, as its leaves say, and its sentence; a part that was not evaluated is not in it."""
+    test = spec["is"]
+    if test not in _COMPOSED:
+        leaf = next(leaves, None)
+        if leaf is None:
+            return False, condition_text(spec)
+        return leaf.held, _simple(spec, leaf.measured, source, held=leaf.held)
+    held, why = _composed(spec["parts"][0], leaves, source)
+    if test == "not":
+        return not held, f"not ({why}): {_word(not held)}"
+    if held is (test == "or"):
+        return held, why
+    second, more = _composed(spec["parts"][1], leaves, source)
+    return second, f"{why} {test} {more}"
+
+
+def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
+    test, of, answer = spec["is"], quantity_text(spec.get("of", "")), _word(held)
+    if test == "plateau":
+        return _plateau(of, measured, spec.get("patience", 1), answer)
+    if test in ("changed", "function"):
+        found = condition_text(spec)
+    elif test == "failed":
+        found = f"failed with {measured or 'nothing'}, {condition_text(spec)}"
+    elif test == "ended":
+        found = f"{source} {f'ended {measured!r}' if measured else 'ended without a label'}"
+    else:
+        found = f"{of} {value_text(measured)} {_test_text(spec)}"
+    if not isinstance(measured, Shown) or not measured.unlike:
+        return f"{found}: {answer}"
+    than = spec.get("than")
+    kind = than["type"] if isinstance(than, Mapping) else type(than).__name__
+    return f"{found}: {answer} ({measured.type} cannot be compared with {kind})"
+
+
+def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
+    if not isinstance(measured, Samples):
+        return f"{of} has no sample yet: no"
+    last, best, stale = value_text(measured.last), value_text(measured.best), measured.stale
+    if last == best and not stale:
+        return f"{of} {last}, the best so far: no"
+    return f"{of} {last} after a best of {best}, {stale} of {patience} without gain: {answer}"
+
+
+def _word(held: bool) -> str:  # noqa: FBT001
+    return "yes" if held else "no"
