@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.steps import Continued, Entered, Joined, Started, outcome_of
-from graphengine.graph.condition_spec import sentence, value_text
+from graphengine.graph.condition_spec import compared_in, sentence, value_text
 from graphengine.state.measured import Samples
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
         return f"{outcome.arrived} of {outcome.of} arms arrived"
     found = reasons_of(outcome, ways)
     return "; ".join(f"{each.arm}: {each.words}" if each.arm else each.words for each in found)
+
+
+def compared(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Mapping[str, int | float]:
+    """Return the numbers that the conditions of a step compared with numbers, by their paths."""
+    conditions = [(each.condition, each.found) for each in reasons_of(outcome, ways) if each.condition is not None]
+    return {path: number for condition, found in conditions for path, number in compared_in(condition, found)}
 
 
 def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:

@@ -7,7 +7,7 @@ makes a sentence such as `score 6 >= 7: no`. Nothing reads these words: readers 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict, TypeGuard
 
 from graphengine.state.json_values import clipped
 from graphengine.state.measured import Found, Leaf, Measured, Samples, Shown
@@ -72,6 +72,7 @@ ConditionSpec = TypedDict(
 """
 
 _COMPOSED: Final = ("and", "or", "not")
+_SIGNS: Final = frozenset((">=", "<=", ">", "<", "==", "!="))
 _SHOWN: Final = 80
 
 
@@ -132,6 +133,50 @@ def _test_text(spec: ConditionSpec) -> str:
     return texts[test] if test in texts else f"{test} {value_text(spec.get('than'))}"
 
 
+def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
+    """Yield the simple conditions of which a condition is made, from left to right."""
+    if spec["is"] not in _COMPOSED:
+        yield spec
+        return
+    for part in spec["parts"]:
+        yield from leaves_of(part)
+
+
+def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | float]]:
+    """Yield the numbers that a condition compared with a number, as far as it was evaluated, by their paths."""
+    evaluated: list[tuple[ConditionSpec, Measured]] = []
+    if spec["is"] in _COMPOSED:
+        _evaluate(spec, iter(_leaves(found)), evaluated)
+    else:
+        evaluated.append((spec, found))  # type: ignore[arg-type]
+    for leaf, measured in evaluated:
+        of, than = leaf.get("of"), leaf.get("than")
+        if leaf["is"] in _SIGNS and isinstance(of, str) and _is_number(measured) and _is_number(than):
+            yield of, measured
+
+
+def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[ConditionSpec, Measured]]) -> bool:
+    """Add the simple conditions that were evaluated, with what each measured; return whether the whole held."""
+    test = spec["is"]
+    if test not in _COMPOSED:
+        leaf = next(leaves, None)
+        if leaf is not None:
+            into.append((spec, leaf.measured))
+        return leaf is not None and leaf.held
+    held = _evaluate(spec["parts"][0], leaves, into)
+    if test == "not":
+        return not held
+    return held if held is (test == "or") else _evaluate(spec["parts"][1], leaves, into)
+
+
+def _leaves(found: Found) -> Sequence[Leaf]:
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _inside(part: ConditionSpec, word: str) -> str:
     text = condition_text(part)
     return f"({text})" if part["is"] in ("and", "or") and part["is"] != word else text
@@ -147,10 +192,8 @@ def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "")
         source: The node whose edge it is on.
     """
     if spec["is"] not in _COMPOSED:
-        measured = found[0].measured if isinstance(found, Sequence) and not isinstance(found, str) and found else found
-        return _simple(spec, measured, source, held=held)  # type: ignore[arg-type]
-    leaves = iter(found) if isinstance(found, Sequence) and not isinstance(found, str) else iter(())
-    return _composed(spec, leaves, source)[1]
+        return _simple(spec, found, source, held=held)  # type: ignore[arg-type]
+    return _composed(spec, iter(_leaves(found)), source)[1]
 
 
 def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:

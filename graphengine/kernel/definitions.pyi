@@ -20,6 +20,7 @@ from graphengine.engine.plan import Plan as Plan
 from graphengine.engine.plan import Remembered as Remembered
 from graphengine.graph.condition_spec import ConditionSpec as ConditionSpec
 from graphengine.graph.condition_spec import condition_text as condition_text
+from graphengine.graph.condition_spec import leaves_of as leaves_of
 from graphengine.graph.conditions import Changed as Changed
 from graphengine.graph.conditions import Comparison as Comparison
 from graphengine.graph.conditions import Composed as Composed

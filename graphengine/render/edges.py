@@ -32,7 +32,7 @@ class DrawnEdge:
         failure: Whether it is tried after a failure.
         fork: The text of the fork whose arm it is; "" if it is not an arm.
         way: The place of its edge in the graph spec, from 0.
-        when: Its condition as data, if it is a plain edge that has one.
+        when: Its condition, or that of the arm, as data, if it has one; of a switch none.
     """
 
     source: str
@@ -165,17 +165,20 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
-    count, condition = facts.get("need"), _when(facts)
+    count, words_of = facts.get("need"), _when(facts)
     need = f", {count} of {len(facts['arms'])} needed" if count else ""
     words = [f"in parallel until {join}{need}"]
-    if condition:
-        words.append(condition)
+    if words_of:
+        words.append(words_of)
     fork = "; ".join(words)
     recorded = frozenset((label,))
     arrows: list[DrawnEdge] = []
     for arm in facts["arms"]:
         when = f"if {_when(arm)}" if "when" in arm else ""
-        arrows.append(DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork))
+        condition = arm.get("when")
+        arrows.append(
+            DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork, when=condition)
+        )
     if all("when" in arm for arm in facts["arms"]):
         arrows.append(DrawnEdge(source, join, label, "if no arm is run", recorded, failure=False, fork=fork))
     return arrows
@@ -217,7 +220,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
     """Yield the numbers of visits at which an edge is taken whatever else holds."""
-    for part in _alternatives(edge.when) if edge.when is not None and not edge.failure else ():
+    for part in _alternatives(edge.when) if edge.when is not None and not (edge.failure or edge.fork) else ():
         of, than = part.get("of"), part.get("than")
         if part["is"] not in (">=", ">") or not isinstance(of, dict) or type(than) is not int:
             continue

@@ -31,6 +31,7 @@ from graphengine.kernel import (
     UnknownRun,
     Waiting,
     clipped,
+    compared,
     encode_step,
     graph_spec_of,
     load_specs,
@@ -206,6 +207,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         by["model"],
         facts.count if isinstance(facts, Mapped) else 0,
         "".join(children_in([step])) or _ended_child(step),
+        compared(entry.edge.outcome, entry.edge.ways) if entry.edge is not None else {},
     )
 
 
