@@ -89,6 +89,8 @@ def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
     """Return why a step took its edge, in words for people: the reasons of all conditions that were evaluated."""
     if isinstance(outcome, Joined) and outcome.of:
         return f"{outcome.arrived} of {outcome.of} arms arrived"
+    if not outcome.tests and not outcome.arms:
+        return OTHERWISE if outcome.way >= 0 else ""
     found = reasons_of(outcome, ways)
     return "; ".join(f"{each.arm}: {each.words}" if each.arm else each.words for each in found)
 

@@ -60,7 +60,6 @@ from graphengine.engine.snapshot import ROOT as ROOT
 from graphengine.engine.reasons import Declaration as Declaration
 from graphengine.engine.reasons import InForce as InForce
 from graphengine.engine.reasons import OTHERWISE as OTHERWISE
-from graphengine.engine.reasons import Reason as Reason
 from graphengine.engine.reasons import compared as compared
 from graphengine.engine.reasons import declarations as declarations
 from graphengine.engine.reasons import reasons_of as reasons_of
