@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import msgspec
 
-from graphengine.graph.condition_spec import ConditionSpec
+from graphengine.graph.condition_spec import ConditionSpec, check_condition
 
 if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
@@ -128,7 +128,17 @@ def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
         ValueError: A value has another type, or is missing.
     """
     try:
-        msgspec.convert(graph_spec, GraphSpec)
-    except ValueError as error:
+        _check_conditions(msgspec.convert(graph_spec, GraphSpec))
+    except (ValueError, RecursionError) as error:
         message = f"a node or an edge in it has a value of another type: {error}"
         raise ValueError(message) from error
+
+
+def _check_conditions(graph_spec: GraphSpec) -> None:
+    for edge in graph_spec.get("ways", ()):
+        for each in (edge, *edge.get("arms", ())):
+            if "when" in each:
+                check_condition(each["when"])
+    for node in graph_spec.get("nodes", ()):
+        for inner in node.get("graphs", {}).values():
+            _check_conditions(inner)

@@ -11,7 +11,10 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.engine.steps import Continued, Entered, Joined, Started, outcome_of
+import msgspec
+from msgspec import Struct
+
+from graphengine.engine.steps import Continued, Entered, Joined, Removed, Started, outcome_of
 from graphengine.graph.condition_spec import compared_in, sentence, value_text
 from graphengine.state.measured import Samples
 
@@ -72,7 +75,7 @@ def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
 def _arms(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Iterable[Reason]:
     arms: Sequence[ArmSpec] = ways[outcome.way].get("arms", ()) if 0 <= outcome.way < len(ways) else ()
     for each in outcome.arms:
-        arm = arms[each.place] if each.place < len(arms) else None
+        arm = arms[each.place] if 0 <= each.place < len(arms) else None
         target, condition = (arm["to"], arm.get("when")) if arm is not None else ("", None)
         held = target in outcome.to
         yield Reason(outcome.way, target, held, each.found, condition, _words(condition, each.found, held=held))
@@ -120,6 +123,19 @@ def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:
     return spec.get("ways", ()) if spec is not None else ()
 
 
+class _OfSnapshot(Struct):
+    fingerprint: str = ""
+
+
+def fingerprint_after(step: Step) -> str:
+    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not say it."""
+    if isinstance(step.data, (Started, Continued)):
+        return step.data.fingerprint
+    if isinstance(step.data, Removed) and bytes(step.data.snapshot):
+        return msgspec.json.decode(step.data.snapshot, type=_OfSnapshot).fingerprint
+    return ""
+
+
 class InForce:
     """The spec of a run's graph at each of its steps, which are fed in order.
 
@@ -134,8 +150,7 @@ class InForce:
 
     def ways(self, step: Step) -> Sequence[EdgeSpec]:
         """Return the edges among which the next step chose; empty if they are not known."""
-        if isinstance(step.data, (Started, Continued)):
-            self.fingerprint = step.data.fingerprint
+        self.fingerprint = fingerprint_after(step) or self.fingerprint
         return ways_of(self.specs.get(self.fingerprint), step) if outcome_of(step).to else ()
 
     def why(self, step: Step) -> str:

@@ -302,8 +302,8 @@ class Outcome(Spent, kw_only=True):
     ending: Ending | None = None
     to: Sequence[str] = ()
     edge: str = ""
-    way: int = -1
-    case: int = -1
+    way: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    case: Annotated[int, msgspec.Meta(ge=-1)] = -1
     tests: Sequence[Tested] = ()
     arms: Sequence[Tested] = ()
     chosen: Sequence[str] = ()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NotRequired, TypeAlias, TypedDict, TypeGuard
 
+from msgspec import convert
+
 from graphengine.state.json_values import clipped
 from graphengine.state.measured import Found, Leaf, Measured, Samples, Shown
 
@@ -35,21 +37,25 @@ Operator: TypeAlias = Literal[
 
 
 class MadeOf(TypedDict, total=False):
-    """A quantity that is made of something.
+    """A quantity that is no value at a path.
 
     Attributes:
         visits: How often this node was completed.
         since: From the last completed visit of this node on.
-        length: The length of the value at this path, or of what a function with this name returns.
+        usage: What the engine sums up under this name, as `cost_usd`, or `elapsed_seconds`.
+        function: What a function with this name returns.
+        length: The length of this.
     """
 
     visits: str
     since: str
-    length: str
+    usage: str
+    function: str
+    length: QuantitySpec
 
 
-QuantitySpec: TypeAlias = str | MadeOf
-"""What is measured: a path, the name of a function or of a sum that the engine keeps, or what is made of something."""
+QuantitySpec: TypeAlias = "str | MadeOf"
+"""What is measured: a text is a path of the state."""
 
 ConditionSpec = TypedDict(
     "ConditionSpec",
@@ -72,8 +78,28 @@ ConditionSpec = TypedDict(
 """
 
 _COMPOSED: Final = ("and", "or", "not")
+_DEEPEST: Final = 40
 _SIGNS: Final = frozenset((">=", "<=", ">", "<", "==", "!="))
 _SHOWN: Final = 80
+
+
+def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
+    """Check that a condition that was read has the parts and the constant of its kind.
+
+    Raises:
+        ValueError: It has not, or is nested too deep.
+    """
+    if deep > _DEEPEST:
+        message = f"a condition is nested more than {_DEEPEST} deep"
+        raise ValueError(message)
+    parts, least = spec.get("parts", ()), {"and": 2, "or": 2, "not": 1}.get(spec["is"], 0)
+    if len(parts) < least or (spec["is"] == "not" and len(parts) > 1):
+        message = f"a condition {spec['is']!r} has {len(parts)} parts"
+        raise ValueError(message)
+    if isinstance(spec.get("than"), (dict, list)):
+        convert(spec["than"], Shown)
+    for part in parts:
+        check_condition(part, deep + 1)
 
 
 def quantity_text(of: QuantitySpec) -> str:
@@ -85,7 +111,9 @@ def quantity_text(of: QuantitySpec) -> str:
     if isinstance(of, str):
         return of
     if "length" in of:
-        return f"length of {of['length']}"
+        return f"length of {quantity_text(of['length'])}"
+    if "visits" not in of:
+        return of.get("usage") or of.get("function") or ""
     return f"iterations of {of.get('visits', '')}" + (f" since {of['since']}" if of.get("since") else "")
 
 
@@ -166,7 +194,11 @@ def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[Cond
     held = _evaluate(spec["parts"][0], leaves, into)
     if test == "not":
         return not held
-    return held if held is (test == "or") else _evaluate(spec["parts"][1], leaves, into)
+    for part in spec["parts"][1:]:
+        if held is (test == "or"):
+            break
+        held = _evaluate(part, leaves, into)
+    return held
 
 
 def _leaves(found: Found) -> Sequence[Leaf]:
@@ -207,10 +239,12 @@ def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple
     held, why = _composed(spec["parts"][0], leaves, source)
     if test == "not":
         return not held, f"not ({why}): {_word(not held)}"
-    if held is (test == "or"):
-        return held, why
-    second, more = _composed(spec["parts"][1], leaves, source)
-    return second, f"{why} {test} {more}"
+    for part in spec["parts"][1:]:
+        if held is (test == "or"):
+            break
+        held, more = _composed(part, leaves, source)
+        why = f"{why} {test} {more}"
+    return held, why
 
 
 def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:

@@ -11,7 +11,8 @@ import enum
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from msgspec import to_builtins
@@ -114,15 +115,30 @@ class Composed(Condition):
     word: Literal["and", "or"]
     left: Condition
     right: Condition
+    chain: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Join what the same word joins, so that a long chain of conditions is not a deep one."""
+        sides = (
+            side.chain if isinstance(side, Composed) and side.word == self.word else (side,)
+            for side in (self.left, self.right)
+        )
+        object.__setattr__(self, "chain", tuple(chain.from_iterable(sides)))
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
-        held, found = self.left.evaluate(view)
-        first = leaves_of(self.left, found, held=held)
-        if held is (self.word == "or"):
-            return held, first
-        second, found = self.right.evaluate(view)
-        return second, [*first, *leaves_of(self.right, found, held=second)]
+        decisive = self.word == "or"
+        leaves: list[Leaf] = []
+        held = not decisive
+        for part in self.chain:
+            held, found = part.evaluate(view)
+            if isinstance(found, list):
+                leaves += found
+            else:
+                leaves.append(Leaf(held, found))  # type: ignore[arg-type]
+            if held is decisive:
+                break
+        return held, leaves
 
     @override
     def parts(self) -> Sequence[Condition]:
@@ -131,7 +147,7 @@ class Composed(Condition):
     @property
     @override
     def spec(self) -> ConditionSpec:
-        return {"is": self.word, "parts": [self.left.spec, self.right.spec]}
+        return {"is": self.word, "parts": [part.spec for part in self.chain]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,7 @@ class Negated(Condition):
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
         held, found = self.of.evaluate(view)
-        return not held, leaves_of(self.of, found, held=held)
+        return not held, found if isinstance(found, list) else [Leaf(held, found)]  # type: ignore[arg-type]
 
     @override
     def parts(self) -> Sequence[Condition]:
@@ -249,7 +265,7 @@ class Fact(Quantity):
     @override
     def spec(self) -> QuantitySpec:
         if not self._node:
-            return self._name
+            return {"usage": self._name}
         return {"visits": self._node, "since": self._since} if self._since else {"visits": self._node}
 
 
@@ -308,7 +324,7 @@ class Value(Quantity):
     @property
     @override
     def spec(self) -> QuantitySpec:
-        return {"length": self.reading.text} if self.measure else self.reading.text
+        return {"length": quantity_of(self.reading)} if self.measure else quantity_of(self.reading)
 
 
 class Comparison(Condition):
@@ -409,7 +425,12 @@ class Plateau(Condition):
     @property
     @override
     def spec(self) -> ConditionSpec:
-        found: ConditionSpec = {"is": "plateau", "of": self.reading.text, "patience": self.patience, "mode": self.mode}
+        found: ConditionSpec = {
+            "is": "plateau",
+            "of": quantity_of(self.reading),
+            "patience": self.patience,
+            "mode": self.mode,
+        }
         if self.min_delta:
             found["min_delta"] = self.min_delta
         return found | {"since": self.since} if self.since else found
@@ -436,7 +457,7 @@ class Changed(Condition):
     @property
     @override
     def spec(self) -> ConditionSpec:
-        found: ConditionSpec = {"is": "changed", "of": self.reading.text}
+        found: ConditionSpec = {"is": "changed", "of": quantity_of(self.reading)}
         return found | {"since": self.since} if self.since else found
 
 
@@ -613,9 +634,9 @@ def is_on_failure(condition: Condition) -> bool:
     return False
 
 
-def leaves_of(condition: Condition, found: Found, *, held: bool) -> Sequence[Leaf]:
-    """Return what a part of a condition found, as leaves; `held` is whether the part held."""
-    return found if isinstance(condition, (Composed, Negated)) else [Leaf(held, found)]  # type: ignore[arg-type,return-value]
+def quantity_of(reading: Reading) -> QuantitySpec:
+    """Return what a reading reads, as data: a path, or a function by its name."""
+    return reading.text if reading.path is not None else {"function": reading.text}
 
 
 def mentions_failure(condition: Condition) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from graphengine.engine.reasons import ways_of, why_of
-from graphengine.engine.steps import Continued, Started, outcome_of
+from graphengine.engine.reasons import fingerprint_after, ways_of, why_of
+from graphengine.engine.steps import outcome_of
 from graphengine.errors import StoreError
 from graphengine.history.load import graph_spec_of
 
@@ -26,7 +26,7 @@ async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapp
         steps: Its steps.
         more: The fingerprint in force before the first of them, where they do not begin with the run.
     """
-    wanted = {step.data.fingerprint for step in steps if isinstance(step.data, (Started, Continued))}
+    wanted = {fingerprint_after(step) for step in steps}
     found: dict[str, GraphSpec] = {}
     for fingerprint in sorted({*wanted, *more} - {""}):
         with suppress(StoreError):  # then the reasons have only what was measured
@@ -37,7 +37,7 @@ async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapp
 
 
 class StepReasons:
-    """Why the steps of a run that is read from its store took their edges, one step after the other.
+    """Why the steps of a run that is read from its store took their edges.
 
     Args:
         store: The store.
@@ -46,14 +46,16 @@ class StepReasons:
 
     def __init__(self, store: RunStore, run_id: str) -> None:
         self._store, self._run_id = store, run_id
-        self._fingerprint = ""
+        self._seq, self._fingerprint = 0, ""  # of the last step that was asked for, and in force after it
+        self._scanned = 0
+        self._changes: list[tuple[int, str]] = []  # the fingerprints of the steps up to `_scanned`, by seq
         self._specs: dict[str, GraphSpec | None] = {}
 
     async def why(self, step: Step) -> str:
-        """Return why the next step took its edge, in words; "" if it took none."""
-        facts = step.data
-        if isinstance(facts, (Started, Continued)):
-            self._fingerprint = facts.fingerprint
+        """Return why a step took its edge, in words; "" if it took none. It is quick for steps in order."""
+        if step.seq != self._seq + 1:
+            self._fingerprint = ""
+        self._seq, self._fingerprint = step.seq, fingerprint_after(step) or self._fingerprint
         outcome = outcome_of(step)
         if not outcome.to:
             return ""
@@ -67,7 +69,8 @@ class StepReasons:
         info = await self._store.info(self._run_id)
         if info.parent is None and info.began_with == info.fingerprint:
             return info.fingerprint
-        found = ""
-        for step in await self._store.steps(self._run_id, 0, seq):
-            found = step.data.fingerprint if isinstance(step.data, (Started, Continued)) else found
-        return found or info.fingerprint
+        if self._scanned < seq:
+            steps = await self._store.steps(self._run_id, self._scanned, seq)
+            self._changes += [(each.seq, found) for each in steps if (found := fingerprint_after(each))]
+            self._scanned = seq
+        return next((found for at, found in reversed(self._changes) if at <= seq), info.fingerprint)

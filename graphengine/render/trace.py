@@ -3,7 +3,7 @@
 Visits are read by `graphengine.records.visits`. Visits in a nested graph count at its place, regardless of the visit,
 arm or item to which they belong. The edge that a step took is identified by its place in the spec under the fingerprint
 in force then, and found in the spec that is drawn by what is declared of it. One that is not declared there is an edge
-of an earlier version: it is counted, and drawn nowhere.
+of another version: it is counted, and drawn nowhere.
 """
 
 from __future__ import annotations
@@ -409,8 +409,8 @@ def _what(step: Step) -> Iterator[str]:
 
 
 def _of_earlier(times: int) -> str:
-    """Return how often an edge was taken that the graph no longer has; "" for never."""
-    return f"{counted(times, 'move')} along edges of an earlier version" if times else ""
+    """Return how often an edge was taken that the graph does not have; "" for never."""
+    return f"{counted(times, 'move')} along edges of another version" if times else ""
 
 
 class Tried(NamedTuple):

@@ -114,6 +114,7 @@ class Life(Generic[S]):
         self.driving: Driving | None = None
         self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
+        self.reasons: StepReasons | None = None  # of steps that another process records
         self.is_retrieved = False
         self.told: tuple[str, str] | None = None
         self._callers = 0
@@ -207,7 +208,8 @@ class Life(Generic[S]):
         if watchers:
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
-                why = await StepReasons(store, self.id).why(step)
+                self.reasons = self.reasons or StepReasons(store, self.id)
+                why = await self.reasons.why(step)
                 self.audience.show(StepRecorded(seq, step, why))  # watchers read those before
 
     def _tell_over(self) -> None:

@@ -11,9 +11,9 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from graphengine.state.immutable import digest_of
@@ -79,7 +79,7 @@ class Tested(Struct, array_like=True, frozen=True, gc=False):
         found: What it found; of a switch the value.
     """
 
-    place: int
+    place: Annotated[int, Meta(ge=0)]
     found: Found = None
 
 

@@ -381,14 +381,20 @@ def _numbers(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str,
     """Yield the paths that a condition compares with numbers, and those that it watches for a plateau."""
     for part in leaves_of(condition) if condition is not None else ():
         of, than = part.get("of"), part.get("than")
-        if not isinstance(of, str) or not re.fullmatch(_PATH, of):
+        name = of.get("function", "") if isinstance(of, dict) else of or ""
+        if not re.fullmatch(_PATH, name):
             continue
-        if part["is"] in _ORDERED and isinstance(than, (int, float)) and not isinstance(than, bool):
-            yield of, Threshold(part["is"], float(than), label), ""
+        if (
+            part["is"] in _ORDERED
+            and isinstance(of, str)
+            and isinstance(than, (int, float))
+            and not isinstance(than, bool)
+        ):
+            yield name, Threshold(part["is"], float(than), label), ""
         elif part["is"] == "plateau":
             times = part.get("patience", 1)
             note = "watched for a plateau" + (f" of {times}" if times > 1 else "")
-            yield of, None, f"{note}: {label}" if label else note
+            yield name, None, f"{note}: {label}" if label else note
 
 
 def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
