@@ -105,7 +105,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
         else:
             arrive(facts, plan, frame, target, label, edge)
         return
-    facts.tests = tests
+    facts.tests = tests or ()
     cases = [repr(enum_value(case)) for edge in edges if isinstance(edge, Switch) for case in edge.cases]
     switch = f"add a case to the switch, which has {', '.join(cases)}, or otherwise=…, and resume"
     raise NoEdge(

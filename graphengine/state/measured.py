@@ -16,7 +16,6 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 
 LONGEST: Final = 200
@@ -116,6 +115,8 @@ def number_of(sample: float | None) -> int | float | Shown | None:
 def _shown(value: object, *, whole: bool) -> Shown:
     name = type(value).__name__
     if isinstance(value, _CONTAINERS) and len(value) > _ITEMS:
+        from graphengine.state.immutable import digest_of  # noqa: PLC0415 - loads pydantic, which readers do not need
+
         digest = digest_of(value) if whole or len(value) <= _DIGESTED else ""
         first = ", ".join(_repr(each)[:LONGEST] for each in islice(value, 3)) if isinstance(value, Sequence) else ""
         return Shown(first[:LONGEST], name, items=len(value), digest=digest)
