@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.kernel import Problem, Result, Step, Store
-    from graphengine.kernel.definitions import Checks, Limits, Plan
+    from graphengine.kernel.definitions import Checks, GraphSpec, Limits, Plan
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
@@ -260,11 +260,14 @@ class Graph(GraphDefinition[S, Out_co]):
 
         return to_mermaid(self.compile().graph_spec, fold=fold)
 
-    def to_networkx(self, steps: Sequence[Step] | None = None) -> MultiDiGraph[str]:
+    def to_networkx(
+        self, steps: Sequence[Step] | None = None, specs: Mapping[str, GraphSpec] | None = None
+    ) -> MultiDiGraph[str]:
         """Return it as a networkx graph, for critical paths, dominators and the like.
 
         Args:
             steps: All steps of a run of it, as from `runner.history(run_id)`, to add what it did; None for no run.
+            specs: The specs of the graph under which other steps were recorded, by fingerprint.
 
         Returns:
             A graph with the attributes that `graphengine.render.network.to_networkx` lists. For the critical path of
@@ -277,7 +280,7 @@ class Graph(GraphDefinition[S, Out_co]):
         """
         from graphengine.render.network import to_networkx  # noqa: PLC0415 - the same
 
-        return to_networkx(self.compile().graph_spec, steps)
+        return to_networkx(self.compile().graph_spec, steps, specs)
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None

@@ -46,7 +46,9 @@ class _Constant(Quantity):
         """Return the value."""
         return self.value
 
-    def __str__(self) -> str:
+    @property
+    def spec(self) -> str:
+        """Return its name: it has none."""
         return ""
 
 

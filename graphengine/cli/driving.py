@@ -32,6 +32,7 @@ from graphengine.kernel import (
     life_of,
     lives_of,
     load_snapshot,
+    load_specs,
 )
 from graphengine.kernel.definitions import DEPTH, Limits
 from graphengine.records.spending import spent_below
@@ -275,7 +276,8 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
         below = await spent_below(runner.store, run.id)
-        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below)
+        specs = await load_specs(runner.store, steps)
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below, specs)
 
 
 class _Watch:

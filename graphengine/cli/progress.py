@@ -31,7 +31,6 @@ from graphengine.cli.steps import (
     in_words,
     is_reported_at_end,
     mapped,
-    reason,
 )
 from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
 from graphengine.kernel import (
@@ -214,10 +213,10 @@ class Progress:
             from graphengine.kernel import StepRecorded
 
             if isinstance(event, StepRecorded):
-                self.recorded(self.visits.feed(event.step))
+                self.recorded(self.visits.feed(event.step), event.why)
 
-    def recorded(self, entry: Entry) -> None:
-        """Show a durable step."""
+    def recorded(self, entry: Entry, why: str) -> None:
+        """Show a durable step; `why` are the reasons for its edge."""
         step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
@@ -226,7 +225,7 @@ class Progress:
         elif "[" in step.frame:
             self._in_item(step)
         else:
-            self._step(entry)
+            self._step(entry, why)
 
     def _writes(self, delta: TextDelta) -> None:
         """Show the end of a model's text, at most a few times a second."""
@@ -371,7 +370,7 @@ class Progress:
         again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
-    def _step(self, entry: Entry) -> None:
+    def _step(self, entry: Entry, why: str) -> None:
         step, took = entry.step, f" in {seconds(entry.took)}" if entry.took is not None else ""
         if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(entry)):
             self.began(step.path, step.visit, step.attempt)
@@ -382,8 +381,10 @@ class Progress:
         elif isinstance(step.data, (Node, Failed)):
             verb = "failed" if step.kind == "failed" else "fallback" if falls_back(step) else "done"
             self._ended(verb, step, step.data, took)
+            self._why(why)
         elif step.kind in ("left", "joined"):
             self._moved(step)
+            self._why(why)
         elif step.kind in ("mapped", "entered", "recorded"):
             self._inside(step)
         elif step.kind in ("resumed", "branched"):
@@ -398,7 +399,6 @@ class Progress:
             self._line("left", step.path, *arrow(step))
         else:
             self._line("failed" if step.data.error is not None else "joined", step.path)
-        self._why(step)
 
     def _inside(self, step: Step) -> None:
         """Show that a node began its items or its graph, or recorded a piece of its work."""
@@ -479,7 +479,6 @@ class Progress:
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
         if facts.error is not None and not is_reported_at_end(step):
             self._below(f"in place of {error_line(step)}" if verb == "fallback" else error_line(step))
-        self._why(step)
 
     def _is_own(self, entry: Entry) -> bool:
         """Return whether the node itself worked, so that its start is shown before its end if no event showed it.
@@ -489,10 +488,9 @@ class Progress:
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
-    def _why(self, step: Step) -> None:
-        why = reason(step, 1000)
-        if why:
-            self._below(why, "dim")
+    def _why(self, why: str) -> None:
+        if text := explained(why, 1000):
+            self._below(text, "dim")
 
     def _below(self, text: str, style: str = "") -> None:
         """Show more about the line above, wrapped and indented on a terminal."""

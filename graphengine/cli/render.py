@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.kernel import RunInfo, Step, Store
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.render.charts import Chart
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
@@ -159,18 +160,23 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
         drawn.render(output, **look)
         return
     graph_spec = context.read(partial(graph_spec_of, fingerprint=drawn.fingerprint)) or {}
-    render_graph_spec(graph_spec, output, steps=_steps_of(context, drawn), **look)
+    specs: dict[str, GraphSpec] = {}
+    render_graph_spec(graph_spec, output, steps=_steps_of(context, drawn, specs), specs=specs, **look)
 
 
-def _steps_of(context: CommandContext, info: RunInfo) -> Iterator[Step]:
-    """Yield the steps of a run, which are read a part at a time.
+def _steps_of(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
+    """Yield the steps of a run, which are read a part at a time, and add the specs under which they were recorded.
 
     Raises:
         UnknownRun, StoreError.
     """
+    from graphengine.kernel import load_specs
+
     for after in range(0, info.seq, _AT_A_TIME):
         upto = min(after + _AT_A_TIME, info.seq)
-        yield from context.read(lambda store: store.steps(info.id, after, upto))  # noqa: B023 - read at once
+        steps = context.read(lambda store: store.steps(info.id, after, upto))  # noqa: B023 - read at once
+        specs.update(context.read(partial(load_specs, steps=steps)))
+        yield from steps
 
 
 def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:

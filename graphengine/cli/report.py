@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
     from graphengine.kernel import FailureRecord, JsonValue, Result, RunInfo, Snapshot, Step
-    from graphengine.kernel.definitions import Effects, Limits, Plan
+    from graphengine.kernel.definitions import Effects, GraphSpec, Limits, Plan
     from graphengine.models.base import Model
     from graphengine.records.spending import SpentBelow
     from graphengine.records.step_document import Document
@@ -167,6 +167,7 @@ class StoredOutcome:
         steps: Its steps, if the job needs them.
         before_last: The seq of the step before the visit that ended last here, 0 if none did, and a field it wrote.
         below: What its child runs cost; None if that was not asked for.
+        specs: The specs of its graph, by fingerprint, if the job needs them.
     """
 
     result: Result[Any]
@@ -176,6 +177,7 @@ class StoredOutcome:
     steps: Sequence[Step] = ()
     before_last: tuple[int, str] = (0, "")
     below: SpentBelow | None = None
+    specs: Mapping[str, GraphSpec] | None = None
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
@@ -239,9 +241,10 @@ def _document(job: DriveJob, ended: StoredOutcome) -> Document:
 
     facts = ended.info, ended.snapshot, ended.steps, ended.below
     if job.found.graph.result is None:
-        return run_document(*facts)
+        return run_document(*facts, specs=ended.specs)
     output = ended.result.output if ended.result.status == "finished" else None
-    return run_document(*facts, to_jsonable_python(output, by_alias=False, fallback=str))
+    output = to_jsonable_python(output, by_alias=False, fallback=str)
+    return run_document(*facts, output, ended.specs)
 
 
 def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.kernel import At, CountName, RunInfo, Snapshot, Step, Store, Usage
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.records.visit_tree import DrivenTime, Entry
+    from graphengine.records.visits import Visits
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
@@ -94,6 +96,7 @@ class _Recorded:
         start: The run before the first of the steps; None if that is step 1.
         asked: What models were asked in the last of the steps; empty if it records no call of one.
         below: What its child runs cost; None if that was not asked for.
+        specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
     """
 
     info: RunInfo
@@ -102,24 +105,34 @@ class _Recorded:
     start: Snapshot | None = None
     asked: Sequence[Asked] = ()
     below: SpentBelow | None = None
+    specs: Mapping[str, GraphSpec] | None = None
+
+    @property
+    def visits(self) -> Visits:
+        """The visits of the steps."""
+        from graphengine.records.visits import Visits
+
+        return Visits.of(self.steps, self.start, self.specs)
 
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
     """Return what is shown as a document."""
+    from graphengine.cli.steps import why_taken
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
 
     if is_usage:
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
     if is_step:
-        document = OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+        step = recorded.steps[-1]
+        document = OneStep(run_id=recorded.info.id, step=step_document(step, why_taken(recorded.visits.entries[-1])))
         asked = [(one, _as_document(one)) for one in recorded.asked]
         if failed := [{"agent": one.agent, "model": one.model, **each} for one, each in asked if one.answer is None]:
             document.failed_calls = failed
         elif asked:
             document.asked = asked[0][1]
         return document
-    return run_document(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
+    return run_document(recorded.info, recorded.snapshot, recorded.steps, recorded.below, specs=recorded.specs)
 
 
 def _as_document(asked: Asked) -> dict[str, Any]:
@@ -135,7 +148,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.kernel import load_snapshot
+    from graphengine.kernel import load_snapshot, load_specs
     from graphengine.records.now import load_now
     from graphengine.records.spending import spent_below
     from graphengine.records.visits import load_start
@@ -151,7 +164,8 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
 
             asked = await asked_in(store, info, steps[-1])
         below = None if count == 1 else await spent_below(store, run_id)
-        return _Recorded(info, snapshot, steps, start, asked, below)
+        specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
+        return _Recorded(info, snapshot, steps, start, asked, below, specs)
 
     return context.read(reading)
 
@@ -252,40 +266,40 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))
-    for (_, step), line in zip(rows, lines, strict=True):
-        out.line((line, _style(step)))
-        if step is None:
+    for (_, entry), line in zip(rows, lines, strict=True):
+        out.line((line, _style(entry)))
+        if entry is None:
             continue
+        step = entry.step
         for change in in_short(step, room):
             out.line(indent, fitted(change, room))
         for change in changes_of(step):
             for part in wrapped(change, room):
                 out.line(indent, (part, "dim"))
-        for part in wrapped(_because(step, is_last=step is steps[-1]), room):
+        for part in wrapped(_because(entry, is_last=step is steps[-1]), room):
             out.line(indent, (part, "dim"))
 
 
-def _style(step: Step | None) -> str:
+def _style(entry: Entry | None) -> str:
 
+    step = None if entry is None else entry.step
     if step is None or (step.data.error is None and step.kind != "waiting"):
         return ""
     return "red" if step.kind == "failed" or (step.kind == "joined" and step.data.error) else "yellow"
 
 
-def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
-    """Yield a row and its step, from a step on; for many consecutive items of a map, one row without a step."""
+def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Entry | None]]:
+    """Yield a row and its entry, from a step on; for many consecutive items of a map, one row without an entry."""
     from itertools import groupby
 
-    from graphengine.records.visits import Visits
-
-    run = Visits.of(recorded.steps, recorded.start)
+    run = recorded.visits
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
     for path, group in groupby(shown, key=_map_of):
         entries = list(group)
         if path and len({_item_of(entry) for entry in entries}) > _ITEMS:
             yield _items_row(path, entries, run.time), None
             entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
-        yield from ((_row(entry), entry.step) for entry in entries)
+        yield from ((_row(entry), entry) for entry in entries)
 
 
 def _map_of(entry: Entry) -> str:
@@ -345,17 +359,17 @@ def _seconds(took: float | None) -> str:
     return seconds(took) if took is not None else ""
 
 
-def _because(step: Step, *, is_last: bool) -> str:
+def _because(entry: Entry, *, is_last: bool) -> str:
     """Return a step's error and how its conditions evaluated; the error that ended the run is shown below the steps."""
-    from graphengine.cli.steps import error_line, facts_of, is_reported_at_end, reason
+    from graphengine.cli.steps import error_line, explained, facts_of, is_reported_at_end, why_taken
     from graphengine.cli.terminal import one_line
     from graphengine.kernel import Attempt, Stopped
 
-    facts = step.data
+    step, facts = entry.step, entry.step.data
     parts = [] if is_last and is_reported_at_end(step) else [error_line(step)]
     parts += ["its fallback is run"] if isinstance(facts, Attempt) and facts.then == "fallback" else []
     parts += facts_of(step)
-    parts.append(reason(step))
+    parts.append(explained(why_taken(entry)))
     if not any(parts) and isinstance(facts, Stopped):
         parts = [one_line(facts.words, 300)]
     return "; ".join(filter(None, parts))
@@ -364,23 +378,22 @@ def _because(step: Step, *, is_last: bool) -> str:
 def _show_step(out: Channel, recorded: _Recorded) -> None:
     """Show one step with everything recorded."""
     from graphengine.cli.report import whole
-    from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
+    from graphengine.cli.steps import arrow, changes_of, explained, facts_of, tool_value, why_taken
     from graphengine.cli.terminal import when
     from graphengine.records.step_queries import falls_back, ops_of
-    from graphengine.records.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
     out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
     if step.node:
         out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if falls_back(step) else ''}")
-    entry = Visits.of(recorded.steps, recorded.start).entries[-1]
+    entry = recorded.visits.entries[-1]
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
     for asked in recorded.asked:
         _show_asked(out, asked)
-    for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
+    for fact in (*facts_of(step, 100_000), *changes_of(step), explained(why_taken(entry), 1000)):
         if fact:
             out.prose(fact)
     for op in ops_of(step):

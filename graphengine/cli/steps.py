@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.kernel import AnswerRecord, JsonValue, Op, Snapshot, Step, TokensName, Usage, WaitRecord
+    from graphengine.records.visit_tree import Entry
 
 OTHERWISE: Final = "otherwise"
 """The explanation of an edge without a condition."""
@@ -256,12 +257,12 @@ def answer(step: Step, limit: int) -> str:
     return f"{by}{who}{after}: {one_line(compact(value), limit)}"
 
 
-def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:
-    """Return how the conditions of a step's edge evaluated; "" if there were none."""
-    return explained(outcome_of(step).why, limit)
+def why_taken(entry: Entry) -> str:
+    """Return why a step took its edge, in words; "" if it took none."""
+    return entry.edge.why if entry.edge is not None else ""
 
 
-def explained(why: str | None, limit: int) -> str:
+def explained(why: str | None, limit: int = _REASON_COLUMNS) -> str:
     """Return an explanation of conditions on one line; "" if there were no conditions."""
     return one_line(why, limit) if why and why != OTHERWISE else ""
 

@@ -101,7 +101,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.kernel import OVER, polled, status_of
+    from graphengine.kernel import OVER, StepReasons, polled, status_of
     from graphengine.records.visits import Visits, load_start
 
     info = await store.info(run_id)
@@ -111,13 +111,14 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     for step in await store.steps(run_id, visits.snapshot.seq, shown - 1):
         visits.feed(step)
     view.begins(info, visits)
+    reasons = StepReasons(store, run_id)
     reported: tuple[object, ...] = ()
     from graphengine.records.spending import spent_below
 
     async with view.ticking(), aclosing(polled(store, info, visits.snapshot.seq)) as polls:
         async for info, steps, posted in polls:
             for step in steps:
-                view.step(visits.feed(step))
+                view.step(visits.feed(step), await reasons.why(step))
             visits.snapshot.posted = posted
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
@@ -168,8 +169,8 @@ class _Lines:
                 self._progress.began(visit.path, visit.number, visits.snapshot.frames[frame].attempt)
         self._progress.counts()
 
-    def step(self, entry: Entry) -> None:
-        self._progress.recorded(entry)
+    def step(self, entry: Entry, why: str) -> None:
+        self._progress.recorded(entry, why)
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Show the nodes at work, or since when nothing is; and new waits."""
@@ -237,12 +238,12 @@ class _Documents:
         del visits
         self._run = info.id, info.graph
 
-    def step(self, entry: Entry) -> None:
+    def step(self, entry: Entry, why: str) -> None:
         from graphengine.records.json_document import Stepped
         from graphengine.records.step_document import step_document
 
         run_id, graph = self._run
-        self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
+        self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step, why)))
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""

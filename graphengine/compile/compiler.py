@@ -7,8 +7,6 @@ faulty part, or replace it by its likely meaning.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import defaultdict
 from dataclasses import replace
@@ -18,6 +16,7 @@ from graphengine.compile.binding import Binder, types_read
 from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
 from graphengine.compile.state import state_of
+from graphengine.engine.graph_spec import fingerprint_of
 from graphengine.engine.plan import NodePlan, Plan, Writer, retry_of
 from graphengine.errors import CompileError, DefinitionError, Problem
 from graphengine.graph.conditions import (
@@ -188,7 +187,6 @@ class _Compiler:
             return None
         graph_spec = graph_spec_of(graph, nodes)
         place_rest(self.problems, graph)
-        body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
         rules = {rule.guards: tuple(r for r in self.rules if r.guards == rule.guards) for rule in self.rules}
         done = [tracker for rule in dict.fromkeys(self.rules) for tracker in rule.trackers()]
         samples, epochs = _by_trigger([*self.trackers.values(), *dict.fromkeys(done)])
@@ -210,7 +208,7 @@ class _Compiler:
             resources=graph.resources,
             migrate={v: m if isinstance(m, Migration) else Migration(state=m) for v, m in graph.migrate.items()},
             graph_spec=graph_spec,
-            fingerprint=hashlib.sha256(body.encode()).hexdigest()[:16],
+            fingerprint=fingerprint_of(graph_spec),
             warnings=tuple(self.problems),
         )
 
@@ -265,7 +263,7 @@ class _Compiler:
 
     def _edges(self) -> dict[str, list[AnyEdge]]:
         found: dict[str, list[AnyEdge]] = defaultdict(list)
-        for declared in self.graph.edges:
+        for index, declared in enumerate(self.graph.edges):
             begin = len(self.problems)
             self._ends(declared)
             where, known = f"edge from {declared.source}", True
@@ -280,7 +278,7 @@ class _Compiler:
                     self.binder.open(declared.reading, where)
                     self._cases(declared, where)
             if known:
-                found[declared.source].append(declared)
+                found[declared.source].append(replace(declared, place=index))
             if any(not p.warning for p in self.problems[begin:]):
                 self.doubtful.add(declared.source)
                 self.unclear |= {declared.source} if isinstance(declared, Switch) else set()

@@ -158,7 +158,7 @@ def _edge(edge: AnyEdge) -> EdgeSpec:
         return {"from": edge.source, "on": edge.reading.text, "cases": cases, "otherwise": edge.otherwise}
     facts: EdgeSpec = {"from": edge.source, "to": edge.target}
     if edge.condition is not None:
-        facts["when"] = str(edge.condition)
+        facts["when"] = edge.condition.spec
     if edge.label:
         facts["label"] = edge.label
     if edge.condition is not None and is_on_failure(edge.condition):
@@ -167,10 +167,10 @@ def _edge(edge: AnyEdge) -> EdgeSpec:
 
 
 def _fork(edge: Fork) -> EdgeSpec:
-    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": str(c)} for to, c in edge.arms]
+    arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": c.spec} for to, c in edge.arms]
     facts: EdgeSpec = {"from": edge.source, "arms": arms, "join": edge.join}
     if edge.condition is not None:
-        facts["when"] = str(edge.condition)
+        facts["when"] = edge.condition.spec
     if edge.label:
         facts["label"] = edge.label
     if edge.need is not None:

@@ -6,10 +6,14 @@ that a recorded graph spec has these types.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import msgspec
+
+from graphengine.graph.condition_spec import ConditionSpec, check_condition
 
 if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
@@ -65,7 +69,7 @@ class ArmSpec(TypedDict):
     """An arm of a fork: its target and its condition."""
 
     to: str
-    when: NotRequired[str]
+    when: NotRequired[ConditionSpec]
 
 
 EdgeSpec = TypedDict(
@@ -73,7 +77,7 @@ EdgeSpec = TypedDict(
     {
         "from": str,
         "to": NotRequired[str],
-        "when": NotRequired[str],
+        "when": NotRequired[ConditionSpec],
         "label": NotRequired[str],
         "failure": NotRequired[bool],
         "on": NotRequired[str],
@@ -84,7 +88,9 @@ EdgeSpec = TypedDict(
         "need": NotRequired[int],
     },
 )
-"""Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`)."""
+"""Edges out of a node: one (`to`), a switch (`on`, `cases`, `otherwise`) or a fork (`arms`, `join`, `need`).
+
+A step names an edge by its place in `ways`."""
 
 
 class GraphSpec(TypedDict, total=False):
@@ -109,6 +115,12 @@ class GraphSpec(TypedDict, total=False):
     ways: Sequence[EdgeSpec]
 
 
+def fingerprint_of(graph_spec: GraphSpec) -> str:
+    """Return the digest of a graph spec."""
+    body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
 def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
     """Check a graph spec, and those of the graphs inside it.
 
@@ -116,7 +128,17 @@ def check_graph_spec(graph_spec: Mapping[str, JsonValue]) -> None:
         ValueError: A value has another type, or is missing.
     """
     try:
-        msgspec.convert(graph_spec, GraphSpec)
-    except ValueError as error:
+        _check_conditions(msgspec.convert(graph_spec, GraphSpec))
+    except (ValueError, RecursionError) as error:
         message = f"a node or an edge in it has a value of another type: {error}"
         raise ValueError(message) from error
+
+
+def _check_conditions(graph_spec: GraphSpec) -> None:
+    for edge in graph_spec.get("ways", ()):
+        for each in (edge, *edge.get("arms", ())):
+            if "when" in each:
+                check_condition(each["when"])
+    for node in graph_spec.get("nodes", ()):
+        for inner in node.get("graphs", {}).values():
+            _check_conditions(inner)

@@ -22,6 +22,7 @@ from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.encoded import opened
+from graphengine.state.measured import Leaf, Samples, Shown, Tested
 from graphengine.state.secret import (
     LEAST_REFUSED,
     clear_texts,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Decided, Step
     from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.measured import Measured
     from graphengine.state.schema import StateType
 
 F = TypeVar("F")
@@ -69,7 +71,8 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
         return msgspec.convert(scrubbed(msgspec.to_builtins(fact), secrets), type(fact)) if fact else fact
 
     if isinstance(facts, Outcome):
-        facts.error, facts.ending, facts.why = hide(facts.error), hide(facts.ending), hide(facts.why)
+        facts.error, facts.ending = hide(facts.error), hide(facts.ending)
+        facts.tests, facts.arms = _tested(facts.tests, secrets), _tested(facts.arms, secrets)
         facts.edge, facts.marks, facts.samples = hide(facts.edge), hide(facts.marks), hide(facts.samples)
         if isinstance(facts, Node):
             facts.inside = hide(facts.inside)
@@ -79,6 +82,27 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
         facts.marks = hide(facts.marks)
     else:
         facts.message = hide(facts.message)
+
+
+def _tested(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
+    """Return what conditions found with clear texts hidden, numbers too, and without digests of what held any."""
+
+    def hide(measured: Measured) -> Measured:
+        if measured is None or isinstance(measured, bool):
+            return measured
+        if isinstance(measured, Samples):
+            return Samples(hide(measured.best), hide(measured.last), measured.stale)  # type: ignore[arg-type]
+        shown = measured if isinstance(measured, Shown) else Shown(str(measured), type(measured).__name__)
+        cut = "…" if shown.length or shown.items else ""  # a text that a cut left is found before this mark
+        text = str(scrubbed(shown.text + cut, secrets)).removesuffix(cut)
+        return measured if text == shown.text else Shown(text, shown.type)
+
+    def found(each: Tested) -> Tested:
+        if isinstance(each.found, (list, tuple)):
+            return Tested(each.place, [Leaf(leaf.held, hide(leaf.measured)) for leaf in each.found])
+        return Tested(each.place, hide(each.found))  # type: ignore[arg-type]
+
+    return [found(each) for each in tests] if secrets else tests
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:

@@ -1,18 +1,20 @@
-"""Choice of the outgoing edge of a node: the first one whose condition holds, with the result of each condition."""
+"""Choice of the outgoing edge of a node: the first one whose condition holds, with what each condition found."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.failures import attempt_of, fail_with, failure_record, text_of
+from graphengine.engine.reasons import why_of
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge, RuleBroken
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.definition import Edge, Switch
+from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.measured import Tested, measured_of
 from graphengine.state.path import nearest
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
@@ -24,10 +26,8 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Outcome
-    from graphengine.graph.conditions import Condition
-    from graphengine.graph.definition import AnyEdge, Fork
+    from graphengine.graph.definition import AnyEdge
 
-_OTHERWISE: Final = (True, "otherwise")
 _NO_ARMS: Final[Mapping[str, int]] = {}
 _ENDS: Final = frozenset((END, FAIL))
 _FAILED: Final = [exception_name(kind) for kind in FailReached.__mro__ if issubclass(kind, BaseException)]
@@ -63,55 +63,66 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
     frame: Frame,
     observer: Observer | None,
 ) -> None:
-    """Record the target of the first edge that holds, and the explanation of each evaluated condition.
+    """Record the target of the first edge that holds, and what each condition found that was evaluated.
 
     Raises:
         ConditionFailed: A condition raised an error.
         NoEdge: No edge holds.
     """
-    reasons: list[str] = []
-    condition: Condition | str | None
+    tests: list[Tested] = []
+    if frame.up is not None:
+        facts.chosen = _chosen_around(frame)
     for edge in edges if observer is None else observer.watched(plan, view.node, edges):
+        targets: Sequence[str] = ()
         try:
             if isinstance(edge, Edge):
-                target, label, condition = edge.target, edge.label, edge.condition
-                held, why = condition.evaluate(view) if condition is not None else _OTHERWISE
+                held, target, label, words = True, edge.target, edge.label, edge.condition
+                if words is not None:
+                    held, found = words.evaluate(view)
+                    tests.append(Tested(edge.place, found))
             elif isinstance(edge, Switch):
-                held, target, label, condition, why = _case(edge, view)
+                held, target, label = _case(facts, edge, view, tests)
             else:
-                held, why, targets = _arms(edge, view)
-                if held and targets:
-                    if plan.rules:
-                        keep_rules(plan, view, frame, targets)
-                    if observer is not None:
-                        observer.took(plan, view.node, edges, edge, "")
-                    _fork(facts, edge, targets, "; ".join([*reasons, why]))
-                    return
-                target, label, condition = edge.join, edge.label, edge.condition
-        except (ConditionFailed, RuleBroken):
+                held, target, label, targets = _arms(facts, edge, view, tests)
+        except ConditionFailed:
             raise
         except BaseException as error:
             reraise_interrupt(error)
             what = edge.reading.text if isinstance(edge, Switch) else edge.condition
             kind = f"edge to {edge.target}" if isinstance(edge, Edge) else type(edge).__name__.lower()
             raise _condition_failed(error, str(what), f"{kind} out of {view.node}", view) from error
-        if held:
-            if plan.rules:
-                keep_rules(plan, view, frame, (target,))
-            if observer is not None:
-                observer.took(plan, view.node, edges, edge, label)
-            if reasons:
-                why = "; ".join([*reasons, why])
-            arrive(facts, frame, target, label, condition, why)
-            return
-        reasons.append(why)
+        if not held:
+            continue
+        if plan.rules:
+            keep_rules(plan, view, frame, targets or (target,))
+        if observer is not None:
+            observer.took(plan, view.node, edges, edge, "" if targets else label)
+        facts.way = edge.place
+        if tests:
+            facts.tests = tests
+        if targets and isinstance(edge, Fork):
+            _fork(facts, edge, targets)
+        else:
+            arrive(facts, plan, frame, target, label, edge)
+        return
+    facts.tests = tests or ()
     cases = [repr(enum_value(case)) for edge in edges if isinstance(edge, Switch) for case in edge.cases]
     switch = f"add a case to the switch, which has {', '.join(cases)}, or otherwise=…, and resume"
     raise NoEdge(
-        f"no edge out of {view.node} holds: {'; '.join(reasons)}",
+        f"no edge out of {view.node} holds: {why_of(facts, plan.graph_spec.get('ways', ()))}",
         where=f"node {view.node}",
         repair=switch if cases else "add an edge without a condition, and resume",
     )
+
+
+def _chosen_around(frame: Frame) -> Sequence[str]:
+    """Return what `choose` picked for each graph around a frame, from the outermost in; empty if nothing did."""
+    found: list[str] = []
+    sub = frame.sub if frame.sub is not None or frame.up is None else frame.up.sub
+    while sub is not None and sub.up is not None:
+        found.append(sub.up.choice)
+        sub = sub.up.sub
+    return found[::-1] if any(found) else ()
 
 
 def _condition_failed(error: BaseException, what: str, where: str, view: View) -> ConditionFailed:
@@ -153,40 +164,43 @@ def keep_rules(
                 )
 
 
-def _case(edge: Switch, view: View) -> tuple[bool, str, str, str, str]:
-    """Return whether a switch holds, with its target, label, condition and explanation."""
+def _case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
+    """Return whether a switch holds, with its target and label, and record its value and its case."""
     value = edge.reading.read(view)
     target = edge.cases.get(value)
-    value = enum_value(value)
-    why = f"{edge.reading.text} is {value!r}"
-    if target is not None:
-        return True, target, str(value), f"{edge.reading.text} == {value!r}", why
-    if edge.otherwise is not None:
-        return True, edge.otherwise, "", f"{edge.reading.text} otherwise", why
-    return False, "", "", "", why
+    tests.append(Tested(edge.place, measured_of(value)))
+    if target is None:
+        return edge.otherwise is not None, edge.otherwise or "", ""
+    facts.case = next(place for place, each in enumerate(edge.cases) if each == value)
+    return True, target, str(enum_value(value))
 
 
-def _arms(edge: Fork, view: View) -> tuple[bool, str, list[str]]:
-    """Return whether a fork holds, the explanation, and the targets of the arms to run."""
-    held, why = edge.condition.evaluate(view) if edge.condition is not None else _OTHERWISE
+def _arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
+    """Return whether a fork holds, its join and label, and the targets of the arms to run; record what was found."""
+    if edge.condition is not None:
+        held, found = edge.condition.evaluate(view)
+        tests.append(Tested(edge.place, found))
+        if not held:
+            return False, edge.join, edge.label, ()
     targets: list[str] = []
-    reasons = [why]
-    for target, condition in edge.arms if held else ():
+    arms: list[Tested] = []
+    for place, (target, condition) in enumerate(edge.arms):
         try:
-            runs, reason = condition.evaluate(view) if condition is not None else (True, "")
+            runs, found = condition.evaluate(view) if condition is not None else (True, None)
         except BaseException as error:
             reraise_interrupt(error)
             where = f"arm to {target} of the fork at {view.node}"
             raise _condition_failed(error, str(condition), where, view) from error
         if runs:
             targets.append(target)
-        if reason:
-            reasons.append(f"{target}: {reason}")
-    return held, "; ".join(reasons), targets
+        if condition is not None:
+            arms.append(Tested(place, found))
+    facts.arms = arms or ()
+    return True, edge.join, edge.label, targets
 
 
-def _fork(facts: Outcome, edge: Fork, targets: Sequence[str], why: str) -> None:
-    facts.to, facts.why, facts.edge = targets, why, edge.label
+def _fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
+    facts.to, facts.edge = targets, edge.label
     facts.fork = ForkRecord(
         edge.join,
         min(edge.need, len(targets)) if edge.need is not None else None,
@@ -196,15 +210,15 @@ def _fork(facts: Outcome, edge: Fork, targets: Sequence[str], why: str) -> None:
 
 
 def arrive(  # noqa: PLR0913 - all that a step records of its edge
-    facts: Outcome, frame: Frame, target: str, label: str, condition: Condition | str | None, why: str
+    facts: Outcome, plan: Plan[Any], frame: Frame, target: str, label: str, edge: AnyEdge | ForkRecord
 ) -> None:
     """Record that a frame moves to a target: another node, the join of the fork it is an arm of, or its end."""
-    facts.to, facts.why = (target,), why
+    facts.to = (target,)
     if label:
         facts.edge = label
     if target not in _ENDS or target == frame.until:
         return
-    words = "" if condition is None else str(condition)
+    words, why = _condition_words(edge, facts), why_of(facts, plan.graph_spec.get("ways", ()))
     if target == END:
         if frame.up is None:
             facts.status = "finished"
@@ -212,3 +226,12 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
         return
     fail_with(facts, FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame), names=_FAILED))
     facts.ending = Ending("failed", label, words, why)
+
+
+def _condition_words(edge: AnyEdge | ForkRecord, facts: Outcome) -> str:
+    """Return the condition of an edge that was taken, in words; "" if it has none."""
+    if isinstance(edge, Switch):
+        if facts.case < 0:
+            return f"{edge.reading.text} otherwise"
+        return f"{edge.reading.text} == {enum_value([*edge.cases][facts.case])!r}"
+    return "" if edge.condition is None else str(edge.condition)

@@ -23,6 +23,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
+from graphengine.state.measured import Tested
 
 T = TypeVar("T")
 
@@ -284,8 +285,12 @@ class Outcome(Spent, kw_only=True):
         status: The frame's new status: `finished`, or `failed`; "" if it continues.
         ending: How the frame ended.
         to: Where it moves: a node, or the targets of a fork's arms. Empty if it stays.
-        why: The explanations of the evaluated conditions.
         edge: The label of the edge that was taken.
+        way: The place of that edge in the spec of its graph, under the fingerprint in force; -1 if none was taken.
+        case: The place of the case that it had, if it is a switch; -1 for `otherwise`, and for other edges.
+        tests: The conditions of edges that were evaluated, in that order: none but the last can have held.
+        arms: Those of the arms of the fork that was taken; the arms of `to` run.
+        chosen: Of each graph around its frame, from the outermost in, what `choose` picked; empty if nothing did.
         fork: The fork that was taken.
         marks: The marks that this step sets.
         samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join.
@@ -296,8 +301,12 @@ class Outcome(Spent, kw_only=True):
     status: Literal["", "finished", "failed"] = ""
     ending: Ending | None = None
     to: Sequence[str] = ()
-    why: str = ""
     edge: str = ""
+    way: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    case: Annotated[int, msgspec.Meta(ge=-1)] = -1
+    tests: Sequence[Tested] = ()
+    arms: Sequence[Tested] = ()
+    chosen: Sequence[str] = ()
     fork: ForkRecord | None = None
     marks: dict[str, Mark] = {}
     samples: Sequence[Sequence[Any]] = ()
@@ -412,9 +421,17 @@ class Left(Outcome, kw_only=True):
 
 
 class Joined(Outcome, kw_only=True):
-    """The arms of a fork joined, or failed; `cancelled` are the arms that were still running."""
+    """The arms of a fork joined, or failed.
+
+    Attributes:
+        arrived: How many of its arms arrived.
+        of: How many it had.
+        cancelled: The arms that were still running.
+    """
 
     kind: ClassVar[Kind] = "joined"
+    arrived: Count = 0
+    of: Count = 0
     cancelled: Sequence[str] = ()
 
 

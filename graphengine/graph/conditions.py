@@ -1,8 +1,8 @@
-"""Conditions: when an edge is taken. They are named values, composable by `&`, `|`, `~`, that explain themselves.
+"""Conditions: when an edge is taken. They are named values, composable by `&`, `|`, `~`.
 
-A condition is evaluated once against a `View`, when its node has finished. Its explanation is recorded with the edge
-and never computed again. Conditions on the past (plateaus, counts since a node, changes) read small marks that the
-engine updates step by step: a condition names the `Tracker`s it needs.
+A condition is evaluated once against a `View`, when its node has finished. What it found is recorded with the edge, as
+data, and never computed again; `condition_spec` puts it into words. Conditions on the past (plateaus, counts since a
+node, changes) read small marks that the engine updates step by step: a condition names the `Tracker`s it needs.
 """
 
 from __future__ import annotations
@@ -11,16 +11,25 @@ import enum
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
+from msgspec import to_builtins
 from typing_extensions import override
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.condition_spec import (
+    ConditionSpec,
+    Operator,
+    QuantitySpec,
+    condition_text,
+    quantity_text,
+)
 from graphengine.graph.elsewhere import named_node
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
-from graphengine.state.json_values import clipped
+from graphengine.state.measured import Found, Leaf, Samples, measured_of, number_of
 from graphengine.state.selector import Reading, Source, Tracker
 
 if TYPE_CHECKING:
@@ -41,17 +50,22 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 class Condition(ABC):
-    """A test of the run that holds or does not, and explains why."""
+    """A test of the run that holds or does not, and says what it measured."""
 
     __slots__ = ()
 
     @abstractmethod
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        """Return whether it holds, and an explanation with the values, such as `score 6 >= 7: no`."""
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        """Return whether it holds, and what it measured, to be recorded."""
 
+    @property
     @abstractmethod
+    def spec(self) -> ConditionSpec:
+        """The condition as data."""
+
     def __str__(self) -> str:
         """Return the condition in words, as drawn on an edge."""
+        return condition_text(self.spec)
 
     def parts(self) -> Sequence[Condition]:
         """Return the conditions that it is composed of."""
@@ -101,27 +115,39 @@ class Composed(Condition):
     word: Literal["and", "or"]
     left: Condition
     right: Condition
+    chain: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Join what the same word joins, so that a long chain of conditions is not a deep one."""
+        sides = (
+            side.chain if isinstance(side, Composed) and side.word == self.word else (side,)
+            for side in (self.left, self.right)
+        )
+        object.__setattr__(self, "chain", tuple(chain.from_iterable(sides)))
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        held, why = self.left.evaluate(view)
-        if held is (self.word == "or"):
-            return held, why
-        second, more = self.right.evaluate(view)
-        return second, f"{why} {self.word} {more}"
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        decisive = self.word == "or"
+        leaves: list[Leaf] = []
+        held = not decisive
+        for part in self.chain:
+            held, found = part.evaluate(view)
+            if isinstance(found, list):
+                leaves += found
+            else:
+                leaves.append(Leaf(held, found))  # type: ignore[arg-type]
+            if held is decisive:
+                break
+        return held, leaves
 
     @override
     def parts(self) -> Sequence[Condition]:
         return (self.left, self.right)
 
+    @property
     @override
-    def __str__(self) -> str:
-        return " ".join((_inside(self.left, self.word), self.word, _inside(self.right, self.word)))
-
-
-def _inside(condition: Condition, word: str) -> str:
-    mixed = isinstance(condition, Composed) and condition.word != word
-    return f"({condition})" if mixed else str(condition)
+    def spec(self) -> ConditionSpec:
+        return {"is": self.word, "parts": [part.spec for part in self.chain]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +157,18 @@ class Negated(Condition):
     of: Condition
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        held, why = self.of.evaluate(view)
-        return not held, f"not ({why}): {_word(not held)}"
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        held, found = self.of.evaluate(view)
+        return not held, found if isinstance(found, list) else [Leaf(held, found)]  # type: ignore[arg-type]
 
     @override
     def parts(self) -> Sequence[Condition]:
         return (self.of,)
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"not ({self.of})"
+    def spec(self) -> ConditionSpec:
+        return {"is": "not", "parts": [self.of.spec]}
 
 
 class Quantity(ABC):
@@ -153,9 +180,14 @@ class Quantity(ABC):
     def now(self, view: View) -> object:
         """Return the current value."""
 
+    @property
     @abstractmethod
+    def spec(self) -> QuantitySpec:
+        """What is measured, as data."""
+
     def __str__(self) -> str:
         """Return its name, as drawn on an edge."""
+        return quantity_text(self.spec)
 
     def needs(self, source: str) -> Iterable[Tracker]:  # noqa: ARG002 - used by subclasses
         """Return the trackers that it needs on an edge from `source`."""
@@ -229,10 +261,12 @@ class Fact(Quantity):
         if self._since:
             yield Tracker(_count_key(self._node, self._since), "count", self._since, self._node)
 
+    @property
     @override
-    def __str__(self) -> str:
-        since = f" since {self._since}" if self._since else ""
-        return f"iterations of {self._node}{since}" if self._node else self._name
+    def spec(self) -> QuantitySpec:
+        if not self._node:
+            return {"usage": self._name}
+        return {"visits": self._node, "since": self._since} if self._since else {"visits": self._node}
 
 
 class Value(Quantity):
@@ -287,31 +321,30 @@ class Value(Quantity):
         function = self.reading.function
         return function.function if function is not None else self.reading.text
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"length of {self.reading.text}" if self.measure else self.reading.text
+    def spec(self) -> QuantitySpec:
+        return {"length": quantity_of(self.reading)} if self.measure else quantity_of(self.reading)
 
 
 class Comparison(Condition):
     """A quantity compared with a constant."""
 
-    __slots__ = ("_compare", "_tail", "_text", "operator", "other", "quantity")
+    __slots__ = ("_compare", "operator", "other", "quantity")
+    operator: Operator
 
-    def __init__(self, quantity: Quantity, sign: str, other: object) -> None:
+    def __init__(self, quantity: Quantity, sign: Operator, other: object) -> None:
         if other is None and sign in _ORDER:
             raise DefinitionError(f"{quantity} {sign} None", repair="write .is_none(), or ~ with .is_none()")
         if isinstance(other, Quantity):
             message = f"{quantity} {sign} {other} compares two quantities"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
         self.quantity, self.operator, self.other = quantity, sign, other
-        self._text = str(quantity)
-        self._tail = sign if sign in ("is true", "is none") else f"{sign} {_value_text(other)}"
         self._compare = _ORDER.get(sign)
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
+    def evaluate(self, view: View) -> tuple[bool, Found]:
         left = self.quantity.now(view)
-        note = ""
         compare, other = self._compare, self.other
         if compare is not None:
             if left is None:
@@ -321,13 +354,10 @@ class Comparison(Condition):
                 try:
                     held = bool(compare(like, other))
                 except TypeError:
-                    held = False
-                    note = f" ({type(left).__name__} cannot be compared with {type(self.other).__name__})"
+                    return False, measured_of(left, unlike=True)
         else:
             held = self._special(left)
-        kind = type(left)
-        shown = left if kind is int or kind is float else _value_text(left)
-        return held, f"{self._text} {shown} {self._tail}: {'yes' if held else 'no'}{note}"
+        return held, measured_of(left)
 
     def _special(self, left: object) -> bool:
         if self.operator == "is true":
@@ -351,9 +381,13 @@ class Comparison(Condition):
     def trackers(self, source: str) -> Iterable[Tracker]:
         return self.quantity.needs(source)
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"{self._text} {self._tail}"
+    def spec(self) -> ConditionSpec:
+        found: ConditionSpec = {"is": self.operator, "of": self.quantity.spec}
+        if self.operator not in ("is true", "is none"):
+            found["than"] = to_builtins(measured_of(self.other, whole=True))
+        return found
 
 
 class Plateau(Condition):
@@ -375,27 +409,31 @@ class Plateau(Condition):
         self._key = f"plateau:{self.reading.text}:{mode}:{min_delta!r}:{since or ''}"
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
+    def evaluate(self, view: View) -> tuple[bool, Found]:
         mark = view.mark(self._key)
         if not mark:
-            return False, f"{self.reading.text} has no sample yet: no"
+            return False, None
         best, last, stale, *raised = mark
         if raised:
             raise RuntimeError(raised[0])
-        if last == best and not stale:
-            return False, f"{self.reading.text} {last}, the best so far: no"
-        held = stale >= self.patience
-        compared = f"{self.reading.text} {last} after a best of {best}"
-        return held, f"{compared}, {stale} of {self.patience} without gain: {_word(held)}"
+        return stale >= self.patience, Samples(number_of(best), number_of(last), stale)
 
     @override
     def trackers(self, source: str) -> Iterable[Tracker]:
         yield Tracker(self._key, "plateau", self.since or "", "", self.reading, self.mode, self.min_delta)
 
+    @property
     @override
-    def __str__(self) -> str:
-        patience = f" for {self.patience}" if self.patience > 1 else ""
-        return f"{self.reading.text} no longer improves{patience}"
+    def spec(self) -> ConditionSpec:
+        found: ConditionSpec = {
+            "is": "plateau",
+            "of": quantity_of(self.reading),
+            "patience": self.patience,
+            "mode": self.mode,
+        }
+        if self.min_delta:
+            found["min_delta"] = self.min_delta
+        return found | {"since": self.since} if self.since else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,17 +447,18 @@ class Changed(Condition):
         return f"change:{self.reading.text}:{self.since or source}"
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        held = digest_of(self.reading.read(view)) != view.mark(self._key(view.node))
-        return held, f"{self}: {_word(held)}"
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        return digest_of(self.reading.read(view)) != view.mark(self._key(view.node)), None
 
     @override
     def trackers(self, source: str) -> Iterable[Tracker]:
         yield Tracker(self._key(source), "change", self.since or source, "", self.reading)
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"{self.reading.text} changed" + (f" since {self.since}" if self.since else "")
+    def spec(self) -> ConditionSpec:
+        found: ConditionSpec = {"is": "changed", "of": quantity_of(self.reading)}
+        return found | {"since": self.since} if self.since else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,14 +468,14 @@ class Failed(Condition):
     types: tuple[type[BaseException], ...]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        names = [exception_name(kind) for kind in self.types]
-        held = any(name in view.failure for name in names)
-        return held, f"failed with {view.failure[0] if view.failure else 'nothing'}, {self}: {_word(held)}"
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        held = any(exception_name(kind) in view.failure for kind in self.types)
+        return held, view.failure[0] if view.failure else None
 
+    @property
     @override
-    def __str__(self) -> str:
-        return "failed with " + " or ".join(kind.__name__ for kind in self.types)
+    def spec(self) -> ConditionSpec:
+        return {"is": "failed", "names": [exception_name(kind) for kind in self.types]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,16 +485,16 @@ class Function(Condition):
     injected: Injected
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
+    def evaluate(self, view: View) -> tuple[bool, Found]:
         result = self.injected.call(view)
         if isinstance(result, Iterator):
             raise TypeError("it returned an iterator, which is true even if it is empty: wrap it in any(…) or all(…)")
-        held = bool(result)
-        return held, f"{self.injected.name}: {_word(held)}"
+        return bool(result), None
 
+    @property
     @override
-    def __str__(self) -> str:
-        return self.injected.name
+    def spec(self) -> ConditionSpec:
+        return {"is": "function", "of": self.injected.name}
 
 
 def value(source: Source) -> Value:
@@ -595,6 +634,11 @@ def is_on_failure(condition: Condition) -> bool:
     return False
 
 
+def quantity_of(reading: Reading) -> QuantitySpec:
+    """Return what a reading reads, as data: a path, or a function by its name."""
+    return reading.text if reading.path is not None else {"function": reading.text}
+
+
 def mentions_failure(condition: Condition) -> bool:
     """Return whether `failed(…)` occurs anywhere in a condition."""
     return any(isinstance(leaf, Failed) for leaf in condition.leaves())
@@ -607,15 +651,3 @@ def _like(value: object, other: object) -> object:
 
 def _count_key(node: str, since: str | None) -> str:
     return f"count:{node}:{since}"
-
-
-def _word(held: bool) -> str:  # noqa: FBT001
-    return "yes" if held else "no"
-
-
-def _value_text(content: object) -> str:
-    if isinstance(content, enum.Enum):
-        content = content.value
-    if isinstance(content, (list, tuple, dict, set)) and len(content) > 8:  # noqa: PLR2004 - a line, not a page
-        return f"{type(content).__name__} of {len(content)}"
-    return clipped(repr(content), 80)

@@ -146,13 +146,18 @@ def choose(source: str | AnyFunction[object], cases: Mapping[Any, Runnable]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """An edge to one node; without a condition it always holds."""
+    """An edge to one node; without a condition it always holds.
+
+    Attributes:
+        place: Its place among the edges of its graph, from 0, by which steps name it; -1 until it is compiled.
+    """
 
     source: str
     target: str
     condition: Condition | None
     label: str
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    place: int = field(default=-1, compare=False, repr=False)
 
     @property
     def targets(self) -> Sequence[str]:
@@ -169,6 +174,7 @@ class Switch:
     cases: Mapping[object, str]
     otherwise: str | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    place: int = field(default=-1, compare=False, repr=False)
 
     @property
     def targets(self) -> Sequence[str]:
@@ -187,6 +193,7 @@ class Fork:
     label: str
     need: int | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
+    place: int = field(default=-1, compare=False, repr=False)
 
     @property
     def targets(self) -> Sequence[str]:

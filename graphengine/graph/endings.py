@@ -11,6 +11,8 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition
 
 if TYPE_CHECKING:
+    from graphengine.graph.condition_spec import ConditionSpec
+    from graphengine.state.measured import Found
     from graphengine.state.view import View
 
 
@@ -21,14 +23,13 @@ class EndedWith(Condition):
     labels: tuple[str, ...]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        held = view.ended in self.labels
-        how = f"ended {view.ended!r}" if view.ended else "ended without a label"
-        return held, f"{view.node} {how}: {'yes' if held else 'no'}"
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        return view.ended in self.labels, view.ended
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"ended {' or '.join(map(repr, self.labels))}"
+    def spec(self) -> ConditionSpec:
+        return {"is": "ended", "names": list(self.labels)}
 
 
 def ended_with(*labels: str) -> Condition:

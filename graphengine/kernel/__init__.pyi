@@ -57,6 +57,14 @@ from graphengine.engine.snapshot import CRASHES as CRASHES
 from graphengine.engine.snapshot import Frame as Frame
 from graphengine.engine.snapshot import READY as READY
 from graphengine.engine.snapshot import ROOT as ROOT
+from graphengine.engine.reasons import Declaration as Declaration
+from graphengine.engine.reasons import InForce as InForce
+from graphengine.engine.reasons import OTHERWISE as OTHERWISE
+from graphengine.engine.reasons import compared as compared
+from graphengine.engine.reasons import declarations as declarations
+from graphengine.engine.reasons import reasons_of as reasons_of
+from graphengine.engine.reasons import ways_of as ways_of
+from graphengine.engine.reasons import why_of as why_of
 from graphengine.engine.snapshot import Snapshot as Snapshot
 from graphengine.engine.snapshot import child_id as child_id
 from graphengine.engine.snapshot import children as children
@@ -168,6 +176,8 @@ from graphengine.errors import UnknownStep as UnknownStep
 from graphengine.errors import WorkerDied as WorkerDied
 from graphengine.errors import install_command as install_command
 from graphengine.errors import mark_repeating as mark_repeating
+from graphengine.history.reasons import StepReasons as StepReasons
+from graphengine.history.reasons import load_specs as load_specs
 from graphengine.history.changes import polled as polled
 from graphengine.history.load import At as At
 from graphengine.history.load import Wait as Wait

@@ -8,14 +8,19 @@ from graphengine.compile.compiler import problems_of as problems_of
 from graphengine.compile.graph_spec import ends_of as ends_of
 from graphengine.compile.state import first_line as first_line
 from graphengine.engine.field_ops import held as held
+from graphengine.engine.graph_spec import ArmSpec as ArmSpec
 from graphengine.engine.graph_spec import EdgeSpec as EdgeSpec
 from graphengine.engine.graph_spec import GraphSpec as GraphSpec
 from graphengine.engine.graph_spec import NodeSpec as NodeSpec
 from graphengine.engine.graph_spec import check_graph_spec as check_graph_spec
+from graphengine.engine.graph_spec import fingerprint_of as fingerprint_of
 from graphengine.engine.plan import Call as Call
 from graphengine.engine.plan import NodePlan as NodePlan
 from graphengine.engine.plan import Plan as Plan
 from graphengine.engine.plan import Remembered as Remembered
+from graphengine.graph.condition_spec import ConditionSpec as ConditionSpec
+from graphengine.graph.condition_spec import condition_text as condition_text
+from graphengine.graph.condition_spec import leaves_of as leaves_of
 from graphengine.graph.conditions import Changed as Changed
 from graphengine.graph.conditions import Comparison as Comparison
 from graphengine.graph.conditions import Composed as Composed
@@ -123,6 +128,7 @@ from graphengine.state.injection import Parameter as Parameter
 from graphengine.state.marks import bare as bare
 from graphengine.state.marks import marked as marked
 from graphengine.state.marks import read_json as read_json
+from graphengine.state.measured import Found as Found
 from graphengine.state.path import Path as Path
 from graphengine.state.path import did_you_mean as did_you_mean
 from graphengine.state.path import is_path as is_path

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
     """Return an event of a run as JSON values, such as the data of a server-sent event.
 
-    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.records.step_document`
-    does the same for a step.
+    `graphengine schema watch` prints the schema. `plain(step_document(step, why))` of
+    `graphengine.records.step_document` does the same for a step.
 
     Args:
         event: The event.
@@ -57,7 +57,7 @@ def line_of(event: Event, info: RunInfo) -> WatchLine:
     run_id, graph = info.id, info.graph
     match event:
         case StepRecorded():
-            return Stepped(run_id=run_id, graph=graph, step=step_document(event.step))
+            return Stepped(run_id=run_id, graph=graph, step=step_document(event.step, event.why))
         case StatusChanged():
             return StatusReported(
                 run_id=run_id, graph=graph, status=event.status, driver=event.driver, waits=event.waits

@@ -14,10 +14,12 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast, get_args
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel import (
+    AnswerRecord,
     Append,
     Branched,
     GraphEngineError,
@@ -476,10 +478,16 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
         texts = names[:-1]
         if names and (
             not isinstance(payload, dict)
-            or set(payload) != set(names)
+            or not set(names) <= set(payload)
+            or (kind != "answer" and set(payload) != set(names))
             or any(not isinstance(payload[name], str) for name in texts)
         ):
             _refuse(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
+        if kind == "answer" and isinstance(payload, dict):
+            try:  # who gave it, through which door, why and when
+                msgspec.convert({name: payload[name] for name in payload if name not in texts}, AnswerRecord)
+            except msgspec.ValidationError as error:
+                _refuse(f"an answer in its inbox is not one: {error}", where)
 
 
 async def import_run(store: RunStore, run: Exported) -> bool:

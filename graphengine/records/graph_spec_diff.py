@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from graphengine.kernel.definitions import condition_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -143,8 +145,10 @@ def _edge(edge: EdgeSpec) -> str:
 def _plain(fact: JsonValue) -> str:
     """Return a value of a graph spec as text."""
     if isinstance(fact, dict):
+        if "is" in fact:  # a condition
+            return condition_text(fact)  # type: ignore[arg-type]
         if set(fact) <= {"to", "when"}:  # an arm
-            return f"{fact['to']} when {fact['when']}" if "when" in fact else str(fact["to"])
+            return f"{fact['to']} when {_plain(fact['when'])}" if "when" in fact else str(fact["to"])
         return ", ".join(f"{key}: {_plain(value)}" for key, value in fact.items())
     if isinstance(fact, list):
         return ", ".join(map(_plain, fact)) or _NONE

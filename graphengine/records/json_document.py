@@ -17,6 +17,7 @@ from msgspec import UNSET
 from graphengine.history.usage import Usage
 from graphengine.kernel import (
     Ending,
+    InForce,
     RunStatus,
     Status,
     Summary,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import RunInfo, Snapshot
     from graphengine.kernel import Step as RecordedStep
     from graphengine.kernel import Usage as UsageRecord
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent
 
@@ -191,8 +193,13 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def run_document(
-    info: RunInfo, snapshot: Snapshot, steps: Iterable[RecordedStep], below: SpentBelow | None, output: object = UNSET
+def run_document(  # noqa: PLR0913 - what a run's document is made of
+    info: RunInfo,
+    snapshot: Snapshot,
+    steps: Iterable[RecordedStep],
+    below: SpentBelow | None,
+    output: object = UNSET,
+    specs: Mapping[str, GraphSpec] | None = None,
 ) -> Run:
     """Return the document of a run at a snapshot.
 
@@ -202,8 +209,9 @@ def run_document(
         steps: Its steps up to there, including those that it shares with its parents.
         below: What its child runs cost; None for nothing.
         output: The value of the graph's `result=`, as JSON.
+        specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
     """
-    taken = list(steps)
+    taken, reasons = list(steps), InForce(specs or {})
     return Run(
         **head_facts(info, snapshot),
         state=snapshot.root.values,
@@ -211,7 +219,7 @@ def run_document(
         output=output,
         children=below or SpentBelow(),
         spending=spending_document(spending(taken, info.parent_seq)),
-        steps=[step_document(step) for step in taken],
+        steps=[step_document(step, reasons.why(step)) for step in taken],
     )
 
 

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import At, JsonValue, Snapshot, Step, graph_spec_of, load_snapshot, outcome_of, spent_since
+from graphengine.kernel import (
+    At,
+    InForce,
+    JsonValue,
+    Snapshot,
+    Step,
+    graph_spec_of,
+    load_snapshot,
+    load_specs,
+    outcome_of,
+    spent_since,
+)
 from graphengine.records.graph_spec_diff import differences as graph_differences
 from graphengine.records.spending import spending
 
@@ -62,6 +73,7 @@ class Side:
         spent: What models cost since they diverged; the whole run's cost if they share no step.
         seconds: Driven time since they diverged.
         steps: Completed visits since they diverged.
+        whys: Why each step after the last shared one took its edge, in words, by its seq.
     """
 
     info: RunInfo
@@ -73,6 +85,7 @@ class Side:
     spent: Usage
     seconds: float
     steps: int
+    whys: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +147,18 @@ async def diff(
             spent_since(before.usage, end.usage),
             end.elapsed_seconds - before.elapsed_seconds,
             end.steps - before.steps,
+            await _whys(store, before.fingerprint, steps),
         )
         for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
     ]
     changed = differences(ends[0].root.values, ends[1].root.values)
     return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
+
+
+async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dict[int, str]:
+    """Return why steps took their edges, by their seqs; the fingerprint is that before the first of them."""
+    reasons = InForce(await load_specs(store, steps, fingerprint), fingerprint)
+    return {step.seq: why for step in steps if (why := reasons.why(step))}
 
 
 async def _changed(store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step]) -> list[Difference]:

@@ -312,8 +312,8 @@ def for_clients(part: T) -> T:
     return part
 
 
-def step_document(step: RecordedStep) -> Step:
-    """Return the document of one step."""
+def step_document(step: RecordedStep, why: str = "") -> Step:
+    """Return the document of one step; `why` are the reasons for its edge in words."""
     outcome, failed, usage = outcome_of(step), step.data.error, usage_of(step)
     return Step(
         seq=step.seq,
@@ -325,7 +325,7 @@ def step_document(step: RecordedStep) -> Step:
         update=step.update,
         edge=outcome.edge or None,
         targets=outcome.to,
-        why=outcome.why or None,
+        why=why or None,
         error=failure_document(failed) if failed is not None else None,
         detail=_detail(step.data),
         usage=usage_from(usage) if usage else None,

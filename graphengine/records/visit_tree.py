@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.kernel import Answered, Attempt, AttemptEnded, EffectUnknown, Node, Recorded, WaitTimeout
+from graphengine.kernel import Answered, Attempt, AttemptEnded, EffectUnknown, Node, Recorded, WaitTimeout, why_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import FailureRecord, Frame, FrameKind, Kind, RunStatus, Step
+    from graphengine.kernel import FailureRecord, Frame, FrameKind, Kind, Outcome, RunStatus, Step
+    from graphengine.kernel.definitions import EdgeSpec
 
 _UNANSWERED: Final = (WaitTimeout.code, EffectUnknown.code)
 Place: TypeAlias = tuple[tuple[str, str], ...]
@@ -34,7 +35,8 @@ class TakenEdge(Struct, eq=False):
         source: The node it leaves; START where a graph begins, "" at a join.
         to: Its target, or the targets of a fork's arms.
         label: Its label.
-        why: The explanation of the conditions.
+        outcome: What its step recorded of it.
+        ways: The edges of its graph, as the spec under the fingerprint in force has them; empty if that is not known.
         is_failure: Whether it is an edge for failures.
         arms: The tracks of a fork's arms, in declared order.
     """
@@ -43,9 +45,15 @@ class TakenEdge(Struct, eq=False):
     source: str
     to: Sequence[str]
     label: str
-    why: str
+    outcome: Outcome
+    ways: Sequence[EdgeSpec]
     is_failure: bool
     arms: Sequence[Track] = ()
+
+    @property
+    def why(self) -> str:
+        """What its conditions found, in words."""
+        return why_of(self.outcome, self.ways)
 
 
 class WaitTime(Struct, eq=False):

@@ -44,9 +44,11 @@ from graphengine.kernel import (
     evolve,
     is_removed,
     load_snapshot,
+    load_specs,
     outcome_of,
     sub_id,
     unfoldable,
+    ways_of,
 )
 from graphengine.kernel.definitions import END, FAIL, START
 from graphengine.kernel.stores import step_removed
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from graphengine.kernel import Frame, RunStore, Step
+    from graphengine.kernel.definitions import GraphSpec
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "unknown")
@@ -93,6 +96,7 @@ class Visits:
         start: The snapshot before the first step to feed, which it changes; by default that of a run that has not
             started. Visits that are open in it lack their earlier steps.
         keeps: Whether to keep what has ended; a live display needs only what is in progress.
+        specs: The specs of the run's graph by fingerprint, in which the reasons of its edges are read.
 
     Attributes:
         snapshot: Where the run is.
@@ -103,26 +107,31 @@ class Visits:
         time: The driven time.
     """
 
-    def __init__(self, start: Snapshot | None = None, *, keeps: bool = True) -> None:
+    def __init__(
+        self, start: Snapshot | None = None, *, keeps: bool = True, specs: Mapping[str, GraphSpec] | None = None
+    ) -> None:
         self.snapshot = start if start is not None else Snapshot()
         self.entries: list[Entry] = []
         self.visits: list[Visit] = []
         self.tracks: list[Track] = []
         self.turns: list[Milestone] = []
         self.time = DrivenTime()
+        self.specs: Mapping[str, GraphSpec] = specs or {}
         self._keeps = keeps
         self._live: dict[str, Track] = {}
         for frame in self.snapshot.frames.values():
             self._look(frame, self.snapshot.now, self.snapshot.seq)
 
     @classmethod
-    def of(cls, steps: Iterable[Step], start: Snapshot | None = None) -> Visits:
+    def of(
+        cls, steps: Iterable[Step], start: Snapshot | None = None, specs: Mapping[str, GraphSpec] | None = None
+    ) -> Visits:
         """Build the visits of these steps.
 
         Raises:
             ValueError, LookupError: The steps do not follow each other, or do not make a run.
         """
-        found = cls(start)
+        found = cls(start, specs=specs)
         for step in steps:
             found.feed(step)
         return found
@@ -295,7 +304,8 @@ class Visits:
             return None
         source = START if visit is None or kind is Entered else visit.node
         source = "" if kind is Joined else source
-        edge = TakenEdge(track, source, outcome.to, outcome.edge, outcome.why, kind is Failed)
+        ways = ways_of(self.specs.get(self.snapshot.fingerprint), step) if self.specs else ()
+        edge = TakenEdge(track, source, outcome.to, outcome.edge, outcome, ways, kind is Failed)
         if track.live is not None and isinstance(track.live.phase, Forked):
             edge.arms = [self._live[key] for key in track.live.phase.arms]
         if source == START:
@@ -327,7 +337,7 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
     if steps and is_removed(steps[-1]):
         raise step_removed(run_id, steps[-1].seq)
     try:
-        found = Visits.of(steps)
+        found = Visits.of(steps, specs=await load_specs(store, steps))
         check_sound(found.snapshot)
     except Exception as error:
         raise unfoldable(run_id, error) from error

@@ -23,7 +23,7 @@ from graphengine.render.parts import plain_text
 from graphengine.render.svg import svg_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from graphengine.kernel import Step
@@ -42,6 +42,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
     path: str | PathLike[str],
     *,
     steps: Iterable[Step] | None = None,
+    specs: Mapping[str, GraphSpec] | None = None,
     fold: Fold = None,
     theme: Theme = "auto",
     detail: Detail = "full",
@@ -52,6 +53,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         graph_spec: The graph's spec, from its plan or from a store.
         path: The file; its ending, one of `ENDINGS`, selects the format.
         steps: All steps of a run from seq 1 on, which are read once; None draws the graph alone.
+        specs: The specs of the graph under which steps were recorded, by fingerprint, where they are not this one.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with
             these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
@@ -66,28 +68,46 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         raise RenderError(f"there is no theme {theme!r}", where="theme=", repair=f"use one of {', '.join(THEMES)}")
     if detail not in DETAILS:
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
-    write_picture(
-        path, ENDINGS, lambda ending: _made(drawing_of(graph_spec, steps, fold=fold, detail=detail), ending, theme)
-    )
+
+    def made(ending: str) -> bytes:
+        return _made(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail), ending, theme)
+
+    write_picture(path, ENDINGS, made)
 
 
 def to_dot(
-    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    graph_spec: GraphSpec,
+    steps: Iterable[Step] | None = None,
+    *,
+    specs: Mapping[str, GraphSpec] | None = None,
+    fold: Fold = None,
+    detail: Detail = "full",
 ) -> str:
     """Return the picture as DOT text; arguments and errors as for `render_graph_spec`."""
-    return dot_text(drawing_of(graph_spec, steps, fold=fold, detail=detail))
+    return dot_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
 def to_mermaid(
-    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    graph_spec: GraphSpec,
+    steps: Iterable[Step] | None = None,
+    *,
+    specs: Mapping[str, GraphSpec] | None = None,
+    fold: Fold = None,
+    detail: Detail = "full",
 ) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_graph_spec`."""
-    return mermaid_text(drawing_of(graph_spec, steps, fold=fold, detail=detail))
+    return mermaid_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
-def to_text(graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None) -> str:
+def to_text(
+    graph_spec: GraphSpec,
+    steps: Iterable[Step] | None = None,
+    *,
+    specs: Mapping[str, GraphSpec] | None = None,
+    fold: Fold = None,
+) -> str:
     """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_graph_spec`."""
-    return plain_text(drawing_of(graph_spec, steps, fold=fold))
+    return plain_text(drawing_of(graph_spec, steps, specs, fold=fold))
 
 
 def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:

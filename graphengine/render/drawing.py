@@ -58,13 +58,19 @@ _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting":
 
 
 def drawing_of(
-    graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold: Fold = None, detail: Detail = "full"
+    graph_spec: GraphSpec,
+    steps: Iterable[Step] | None = None,
+    specs: Mapping[str, GraphSpec] | None = None,
+    *,
+    fold: Fold = None,
+    detail: Detail = "full",
 ) -> Drawing:
     """Draw a graph, and a run on it.
 
     Args:
         graph_spec: A graph's spec, from `Plan.graph_spec` or from a store.
         steps: All steps of a run from seq 1 on; None draws the graph alone.
+        specs: As for `trace_of`.
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
             paths.
         detail: How much to write into it.
@@ -73,7 +79,7 @@ def drawing_of(
         RenderError: The graph spec or the steps cannot be read, or no graph is at a path of `fold`.
     """
     scopes = scopes_of(graph_spec)
-    trace = trace_of(scopes, steps) if steps is not None else None
+    trace = trace_of(graph_spec, scopes, steps, specs) if steps is not None else None
     drafter = _Drafter(scopes, trace, Folding.of(fold, scopes), detail)
     drafter.whole()
     title = one_line(scopes[()].name) or "graph"

@@ -6,25 +6,17 @@ switch is one edge with several arrows; cases that lead to the same target share
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from graphengine.kernel.definitions import START
+from graphengine.kernel.definitions import START, condition_text
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel.definitions import EdgeSpec, GraphSpec
-
-
-_CAP: Final = re.compile(r"iterations of (\w+)(?: since (\w+))? (>=?) (\d+)")
-"""The text of a condition that counts visits, as `graphengine.graph.conditions.Fact` writes it."""
-
-_NESTING: Final = frozenset("()'\"")
-"""If a condition contains one of these, splitting its text may not split the condition."""
+    from graphengine.kernel.definitions import ArmSpec, ConditionSpec, EdgeSpec, GraphSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +31,8 @@ class DrawnEdge:
         recorded: The labels with which a step can record it.
         failure: Whether it is tried after a failure.
         fork: The text of the fork whose arm it is; "" if it is not an arm.
+        way: The place of its edge in the graph spec, from 0.
+        when: Its condition, or that of the arm, as data, if it has one; of a switch none.
     """
 
     source: str
@@ -50,6 +44,8 @@ class DrawnEdge:
     order: int = 0
     several: bool = False
     fork: str = ""
+    way: int = -1
+    when: ConditionSpec | None = None
 
     @property
     def is_case(self) -> bool:
@@ -61,9 +57,9 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
     """Return all edges of a graph spec in declared order."""
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
-    for facts in graph_spec.get("ways", ()):
+    for way, facts in enumerate(graph_spec.get("ways", ())):
         arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
-        found += [replace(edge, order=tried[edge.source, edge.failure]) for edge in arrows]
+        found += [replace(edge, order=tried[edge.source, edge.failure], way=way) for edge in arrows]
         tried.update({(edge.source, edge.failure) for edge in arrows})
     several = (replace(edge, several=tried[edge.source, edge.failure] > 1) for edge in found)
     return [
@@ -132,9 +128,15 @@ def _edge(facts: EdgeSpec) -> DrawnEdge:
     if "to" not in facts:
         raise KeyError("to")
     label = str(facts.get("label") or "")
-    condition = one_line(str(facts.get("when") or ""))
+    condition = _when(facts)
     failure = bool(facts.get("failure"))
-    return DrawnEdge(str(facts["from"]), str(facts["to"]), label, condition, frozenset((label,)), failure)
+    ends, recorded = (str(facts["from"]), str(facts["to"])), frozenset((label,))
+    return DrawnEdge(*ends, label, condition, recorded, failure, when=facts.get("when"))
+
+
+def _when(facts: EdgeSpec | ArmSpec) -> str:
+    """Return a condition in one line; "" if there is none."""
+    return one_line(condition_text(facts["when"])) if facts.get("when") else ""
 
 
 def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
@@ -163,17 +165,20 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
-    count, condition = facts.get("need"), facts.get("when")
+    count, words_of = facts.get("need"), _when(facts)
     need = f", {count} of {len(facts['arms'])} needed" if count else ""
     words = [f"in parallel until {join}{need}"]
-    if condition:
-        words.append(one_line(str(condition)))
+    if words_of:
+        words.append(words_of)
     fork = "; ".join(words)
     recorded = frozenset((label,))
     arrows: list[DrawnEdge] = []
     for arm in facts["arms"]:
-        when = f"if {one_line(str(arm['when']))}" if "when" in arm else ""
-        arrows.append(DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork))
+        when = f"if {_when(arm)}" if "when" in arm else ""
+        condition = arm.get("when")
+        arrows.append(
+            DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork, when=condition)
+        )
     if all("when" in arm for arm in facts["arms"]):
         arrows.append(DrawnEdge(source, join, label, "if no arm is run", recorded, failure=False, fork=fork))
     return arrows
@@ -215,11 +220,22 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
 
 def _caps(edge: DrawnEdge) -> Iterable[_Cap]:
     """Yield the numbers of visits at which an edge is taken whatever else holds."""
-    simple = not (edge.failure or edge.fork or _NESTING & {*edge.condition})
-    for part in edge.condition.split(" or ") if simple else ():
-        cap = _CAP.fullmatch(part)
-        if cap is not None and cap[1] == edge.source != cap[2]:
-            yield _Cap(edge.source, edge.order, cap[2] or "", int(cap[4]) + (cap[3] == ">"))
+    for part in _alternatives(edge.when) if edge.when is not None and not (edge.failure or edge.fork) else ():
+        of, than = part.get("of"), part.get("than")
+        if part["is"] not in (">=", ">") or not isinstance(of, dict) or type(than) is not int:
+            continue
+        since = of.get("since", "")
+        if of.get("visits") == edge.source != since:
+            yield _Cap(edge.source, edge.order, since, than + (part["is"] == ">"))
+
+
+def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
+    """Yield the conditions of which any one is enough."""
+    if condition["is"] != "or":
+        yield condition
+        return
+    for part in condition["parts"]:
+        yield from _alternatives(part)
 
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:

@@ -16,7 +16,7 @@ from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.trace import trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.kernel import Step
     from graphengine.kernel.definitions import GraphSpec
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _ENDS = (START, END, FAIL)
 
 
-def to_networkx(graph_spec: GraphSpec, steps: Sequence[Step] | None = None) -> nx.MultiDiGraph[str]:
+def to_networkx(
+    graph_spec: GraphSpec, steps: Sequence[Step] | None = None, specs: Mapping[str, GraphSpec] | None = None
+) -> nx.MultiDiGraph[str]:
     """Return a graph, and a run on it, as a networkx graph.
 
     Nodes are paths: `review`, `article/write` for a node of a graph inside, `teams (law)/write` in one of several. A
@@ -42,12 +44,13 @@ def to_networkx(graph_spec: GraphSpec, steps: Sequence[Step] | None = None) -> n
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
         steps: All steps of a run from seq 1 on; None for no run.
+        specs: The specs of the graph under which steps were recorded, by fingerprint, where they are not this one.
 
     Raises:
         RenderError: The graph spec or the steps cannot be read.
     """
     scopes = scopes_of(graph_spec)
-    trace = trace_of(scopes, steps) if steps is not None else None
+    trace = trace_of(graph_spec, scopes, steps, specs) if steps is not None else None
     found: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=scopes[()].name)
     for place, scope in scopes.items():
         _add_nodes(found, place, scope, trace)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
+from graphengine.kernel import declarations
 from graphengine.kernel.definitions import END, START
 from graphengine.records.visit_tree import Place
 from graphengine.render.edges import bounds_of, edges_of, joins_of
@@ -19,6 +20,7 @@ from graphengine.render.words import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from graphengine.kernel import Declaration
     from graphengine.kernel.definitions import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
@@ -40,6 +42,7 @@ class Scope:
         fields: The names of its state's fields.
         nodes: The facts of each node, by name.
         edges: Its edges in declared order.
+        ways: The place of each of its edges in the graph spec, by what is declared of it.
         joins: The note of each node that joins arms.
         bounds: The note of each node whose visits are bounded.
     """
@@ -48,6 +51,7 @@ class Scope:
     fields: frozenset[str]
     nodes: Mapping[str, NodeSpec]
     edges: Sequence[DrawnEdge]
+    ways: Mapping[Declaration, int]
     joins: Mapping[str, str]
     bounds: Mapping[str, str]
 
@@ -66,7 +70,8 @@ def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
             nodes = {str(facts["name"]): facts for facts in _nodes_of(inner)}
             name = str(inner.get("graph", ""))
             fields, edges = frozenset(inner.get("state") or ()), edges_of(inner)
-            found[place] = Scope(name, fields, nodes, edges, joins_of(inner), bounds_of(edges))
+            ways = {declared: way for way, declared in enumerate(declarations(inner.get("ways", ())))}
+            found[place] = Scope(name, fields, nodes, edges, ways, joins_of(inner), bounds_of(edges))
             for node, facts in nodes.items():
                 for choice, graph in facts.get("graphs", {}).items():
                     left.append(((*place, (node, str(choice))), graph))

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.kernel import (
+    OTHERWISE,
     Answered,
     Attempt,
     AttemptEnded,
+    InForce,
     Recorded,
     add_usage,
     clipped,
     load_snapshot,
+    load_specs,
     loss_words,
     losses_of,
     outcome_of,
@@ -37,7 +40,7 @@ from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step, Store, Usage
     from graphengine.records.run_diff import Side
@@ -135,11 +138,20 @@ async def story_of(store: Store, run_id: str, other: str | None, now: float) -> 
 
 async def _run(store: Store, info: RunInfo) -> Iterator[str]:
     steps, snapshot = await store.steps(info.id), await load_snapshot(store, info.id, None)
+    reasons = InForce(await load_specs(store, steps, snapshot.fingerprint))
+    whys = {step.seq: reasons.why(step) for step in steps}
     own, below = await own_usage(store, info, snapshot), await spent_below(store, info.id)
-    return _sections(info, snapshot, steps, own, _below(below.runs, below.cost_usd))
+    return _sections(info, snapshot, _lines(steps, whys), steps, own, _below(below.runs, below.cost_usd))
 
 
-def _sections(info: RunInfo, snapshot: Snapshot, steps: Sequence[Step], own: Usage, below: str) -> Iterator[str]:
+def _sections(  # noqa: PLR0913 - what the story of one run is made of
+    info: RunInfo,
+    snapshot: Snapshot,
+    lines: Iterable[tuple[bool, _Line]],
+    steps: Sequence[Step],
+    own: Usage,
+    below: str,
+) -> Iterator[str]:
     """Yield the parts of the story of one run."""
     losses = loss_words(losses_of(snapshot.usage, snapshot.losses))
     about = f"<b>{_text(info.graph)}</b> · <code>{_text(info.id)}</code> · {moment(info.created_at)}"
@@ -153,7 +165,7 @@ def _sections(info: RunInfo, snapshot: Snapshot, steps: Sequence[Step], own: Usa
         yield f'<h2>Why it failed</h2><p class="text">{_text(f"{failure.path}: {failure.kind}: {failure.message}")}</p>'
     final = {name: value for name, value in snapshot.root.values.items() if given.get(name) != value}
     yield from _fields("Result", final)
-    yield from _steps([*_lines(steps)])
+    yield from _steps([*lines])
     yield from _spent(steps, info)
     yield f"<h2>Losses</h2><p>{_text(losses) or 'None.'}</p>"
 
@@ -190,7 +202,7 @@ def _compared(
     yield f'</div><h2>Where the ways part</h2><p>{_text(apart)}</p><div class="two">'
     for letter, side, _ in sides:
         began = ", ".join(f"{_text(each.path)} = {_brief(each.after)}" for each in side.changed[:_DIFFERENCES])
-        path = "".join(_steps([*_lines(side.path)], title=""))
+        path = "".join(_steps([*_lines(side.path, side.whys)], title=""))
         yield f"<section><p><b>{letter}</b>{' began with ' + began if began else ''}</p>{path}</section>"
     yield "</div>"
     if setup:
@@ -243,8 +255,13 @@ _Line = tuple[str, str, str, str, str]
 """A line: the node, the model, what came of it, tokens, and the price."""
 
 
-def _lines(steps: Iterable[Step]) -> Iterator[tuple[bool, _Line]]:
-    """Yield a line for each call, decision, answer and loss; and whether something went wrong."""
+def _lines(steps: Iterable[Step], whys: Mapping[int, str]) -> Iterator[tuple[bool, _Line]]:
+    """Yield a line for each call, decision, answer and loss; and whether something went wrong.
+
+    Args:
+        steps: The steps.
+        whys: Why they took their edges, by their seqs.
+    """
     for step in steps:
         usage, facts, outcome = usage_of(step), step.data, outcome_of(step)
         place = f"{path_of(step.frame, step.node)}{f' {step.visit}' if step.visit > 1 else ''}" if step.node else ""
@@ -265,8 +282,8 @@ def _lines(steps: Iterable[Step]) -> Iterator[tuple[bool, _Line]]:
             said = "" if given is None else to_json(given.value).decode()
             yield False, (place, "", f"answered {said}{by}{reason}", "", "")
         elif step.kind == "node" and outcome.to:
-            why = outcome.why if outcome.why != "otherwise" else ""
-            chosen = "; ".join(filter(None, (why, outcome.edge)))
+            why = whys.get(step.seq, "")
+            chosen = "; ".join(filter(None, (why if why != OTHERWISE else "", outcome.edge)))
             yield False, (place, "", f"{chosen} → {', '.join(outcome.to)}".strip(), tokens, price)
         for child in children_in([step]):
             yield False, (place, "", f"started run {child}", "", "")

@@ -1,13 +1,14 @@
 """What a recorded run did on its graphs, as a picture needs it: visits, edges taken, and where it is.
 
 Visits are read by `graphengine.records.visits`. Visits in a nested graph count at its place, regardless of the visit,
-arm or item to which they belong. The edge that a step took is identified by its source, target and label. If several
-edges share these, the number of conditions checked before one held distinguishes them.
+arm or item to which they belong. The edge that a step took is identified by its place in the spec under the fingerprint
+in force then, and found in the spec that is drawn by what is declared of it. One that is not declared there is an edge
+of another version: it is counted, and drawn nowhere.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import Attempt, Failed, Node, Shift, usage_of
-from graphengine.kernel.definitions import START
+from graphengine.kernel import OTHERWISE, Attempt, Failed, Node, Shift, declarations, reasons_of, usage_of
+from graphengine.kernel.definitions import START, fingerprint_of
 from graphengine.records.step_queries import falls_back
 from graphengine.records.visits import Visits
 from graphengine.render.amounts import Account
+from graphengine.render.edges import edges_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import states_of
 from graphengine.render.words import counted, times_in_words
@@ -27,7 +29,8 @@ from graphengine.render.words import counted, times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Snapshot, Step
+    from graphengine.kernel import Declaration, Snapshot, Step
+    from graphengine.kernel.definitions import EdgeSpec, GraphSpec
     from graphengine.records.visit_tree import Entry, Place, TakenEdge
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState
@@ -57,6 +60,7 @@ class Trace:
         forked: How often each fork was taken, by its graph, its node and its place among that node's edges.
         accounts: How long each node was driven, and what it spent on models.
         account: The same for the whole run.
+        earlier: How often an edge was taken that the graph which is drawn does not have.
     """
 
     run_id: str
@@ -70,19 +74,29 @@ class Trace:
     forked: Mapping[tuple[Spot, int], int]
     accounts: Mapping[Spot, Account]
     account: Account
+    earlier: int
 
 
-def trace_of(scopes: Mapping[Place, Scope], steps: Iterable[Step]) -> Trace:
+def trace_of(
+    graph_spec: GraphSpec,
+    scopes: Mapping[Place, Scope],
+    steps: Iterable[Step],
+    specs: Mapping[str, GraphSpec] | None = None,
+) -> Trace:
     """Trace these steps on the graphs of a graph spec. They are counted one by one, and none is kept.
 
     Args:
-        scopes: The graphs of the graph spec.
+        graph_spec: The graph spec.
+        scopes: Its graphs.
         steps: All steps of the run from seq 1 on, including those of its parents.
+        specs: Other specs of the run's graph, by fingerprint: those under which steps were recorded. They are looked up
+            as steps are read, and may be added meanwhile.
 
     Raises:
         RenderError: The steps do not follow each other from 1 on.
     """
-    tally = Tally(scopes, Visits(keeps=False))
+    known = ChainMap({fingerprint_of(graph_spec): graph_spec}, {} if specs is None else specs)  # type: ignore[arg-type]
+    tally = Tally(graph_spec, scopes, Visits(keeps=False, specs=known))
     with _read_as_a_run():
         for step in steps:
             tally.feed(step)
@@ -159,27 +173,23 @@ class _At(Struct):
 
 
 class _EdgeKey(NamedTuple):
-    """What identifies an edge in the steps that took it; `order` is the number of conditions before its own."""
+    """What identifies an edge in the steps that took it: what was declared of it, and which of its arrows it was."""
 
     place: Place
-    source: str
+    declared: Declaration | None
     to: tuple[str, ...]
-    label: str
-    is_failure: bool
-    order: int
-
-
-def _key_of(place: Place, edge: TakenEdge) -> _EdgeKey:
-    return _EdgeKey(place, edge.source, tuple(edge.to), edge.label, edge.is_failure, edge.why.count("; "))
 
 
 class _Taken(Struct):
-    """How often an edge was taken, its drawn edges by their numbers, and its last step with the explanation there."""
+    """How often an edge was taken, its drawn edges by their numbers, and its last step with the reasons there.
+
+    The reasons are those of the edge itself, under "", and of the arms of a fork, by their targets.
+    """
 
     indices: Sequence[int]
     times: int = 0
     last: int = 0
-    why: str = ""
+    reasons: Mapping[str, str] = {}
 
 
 class Tally:
@@ -188,13 +198,16 @@ class Tally:
     Nodes have their present names: where a step renames some, what was counted before is renamed too.
 
     Args:
-        scopes: The graphs of the graph spec.
-        run: The visits, which the tally feeds.
+        graph_spec: The graph spec that is drawn.
+        scopes: The graphs of it.
+        run: The visits, which the tally feeds; it needs the specs of the run's graph.
     """
 
-    def __init__(self, scopes: Mapping[Place, Scope], run: Visits) -> None:
+    def __init__(self, graph_spec: GraphSpec, scopes: Mapping[Place, Scope], run: Visits) -> None:
+        self.graph_spec = graph_spec
         self.scopes = scopes
         self.run = run
+        self._declared: dict[int, tuple[Sequence[EdgeSpec], Sequence[Declaration]]] = {}
         self._spots: dict[Spot, _At] = {}
         self._edges: dict[_EdgeKey, _Taken] = {}
         self._moves: dict[str, tuple[Place, str, str]] = {}
@@ -268,18 +281,31 @@ class Tally:
 
     def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
         """Count a taken edge, and return its drawn edges; a fork's arms count for themselves, so a join counts none."""
-        taken = self._edge(_key_of(place, edge))
+        taken = self._edge(self._key_of(place, edge))
         taken.times += 1
-        taken.last, taken.why = seq, edge.why
+        taken.last = seq
+        taken.reasons = {
+            each.arm: each.words
+            for each in reasons_of(edge.outcome, edge.ways)
+            if each.way == edge.outcome.way and each.words != OTHERWISE
+        }
         return taken.indices
+
+    def _key_of(self, place: Place, edge: TakenEdge) -> _EdgeKey:
+        known = self._declared.get(id(edge.ways))
+        if known is None:
+            known = self._declared[id(edge.ways)] = edge.ways, declarations(edge.ways)  # held, so that the id stays its
+        declared = known[1][edge.outcome.way] if 0 <= edge.outcome.way < len(known[1]) else None
+        return _EdgeKey(place, declared, tuple(edge.to))
 
     def _edge(self, key: _EdgeKey) -> _Taken:
         found = self._edges.get(key)
         if found is None:
             scope = self.scopes.get(key.place)
-            edges = scope.edges if scope is not None else ()
-            indices = {index for target in key.to if (index := _index_of(edges, key, target)) is not None}
-            found = self._edges[key] = _Taken(sorted(indices))
+            way = scope.ways.get(key.declared) if scope is not None and key.declared is not None else None
+            edges = scope.edges if scope is not None and way is not None else ()
+            indices = [index for index, each in enumerate(edges) if each.way == way and each.target in key.to]
+            found = self._edges[key] = _Taken(indices)
         return found
 
     def _renaming(self, shift: Shift) -> Callable[[], None]:
@@ -300,13 +326,16 @@ class Tally:
                 self._at((moved(place), name(place, node))).add(at)
             for key, taken in edges.items():
                 where = key.place
+                now = names.get(where, {})
+                declared = key.declared.renamed(now) if key.declared is not None and now else key.declared
                 to = tuple(name(where, target) for target in key.to)
-                found = self._edge(key._replace(place=moved(where), source=name(where, key.source), to=to))
+                found = self._edge(_EdgeKey(moved(where), declared, to))
                 found.times += taken.times
-                found.last, found.why = max((found.last, found.why), (taken.last, taken.why))
+                if taken.last > found.last:
+                    found.last, found.reasons = taken.last, taken.reasons
             for frame, (place, source, target) in moves.items():
-                now = frames[frame].frame if frame in frames else frame
-                self._moves[now] = moved(place), name(place, source), name(place, target)
+                there = frames[frame].frame if frame in frames else frame
+                self._moves[there] = moved(place), name(place, source), name(place, target)
 
         return rename
 
@@ -323,16 +352,18 @@ class Tally:
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
         reasons: dict[tuple[Place, int], str] = {}
         forked: Counter[tuple[Spot, int]] = Counter()
+        earlier = 0
         for key, edge in sorted(self._edges.items(), key=lambda each: each[1].last):
+            earlier += 0 if edge.indices else edge.times
             drawn = {index: self.scopes[key.place].edges[index] for index in edge.indices}
             for index, each in drawn.items():
                 taken[key.place][index] += edge.times
-                reasons[key.place, index] = _reason(each, edge.why)
-            for order in {each.order for each in drawn.values() if each.fork}:
-                forked[(key.place, key.source), order] += edge.times
+                reasons[key.place, index] = edge.reasons.get(each.target if each.fork else "", "")
+            for source, order in {(each.source, each.order) for each in drawn.values() if each.fork}:
+                forked[(key.place, source), order] += edge.times
         return Trace(
             run_id=snapshot.run_id,
-            summary="; ".join(part for part in (standing(snapshot), whole.in_words()) if part),
+            summary="; ".join(filter(None, (standing(snapshot), whole.in_words(), _of_earlier(earlier)))),
             visits={spot: at.visits for spot, at in self._spots.items()},
             facts=self._facts(standings),
             standings=standings,
@@ -342,6 +373,7 @@ class Tally:
             forked=forked,
             accounts={spot: at.account for spot, at in self._spots.items()},
             account=whole,
+            earlier=earlier,
         )
 
     def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
@@ -376,53 +408,44 @@ def _what(step: Step) -> Iterator[str]:
         yield "fell back"
 
 
-def _index_of(edges: Sequence[DrawnEdge], edge: _EdgeKey, target: str) -> int | None:
-    """Return the index of the drawn edge of a taken edge to a target; None if the graph has none (any longer)."""
-    found = [
-        index
-        for index, drawn in enumerate(edges)
-        if (drawn.source, drawn.target, drawn.failure) == (edge.source, target, edge.is_failure)
-        and edge.label in drawn.recorded
-    ]
-    return next((index for index in found if edges[index].order == edge.order), found[0] if found else None)
+def _of_earlier(times: int) -> str:
+    """Return how often an edge was taken that the graph does not have; "" for never."""
+    return f"{counted(times, 'move')} along edges of another version" if times else ""
 
 
 class Tried(NamedTuple):
-    """An outgoing edge of a node, the explanation of its condition, "" if it has none, and whether it was taken."""
+    """An outgoing edge of a node as it was when a step chose among them.
+
+    Attributes:
+        edge: The edge.
+        why: What its condition found, in words; "" if it has none, or was not evaluated.
+        is_taken: Whether it was taken.
+        is_earlier: Whether the graph that is shown no longer has it.
+    """
 
     edge: DrawnEdge
     why: str
     is_taken: bool
+    is_earlier: bool
 
 
 def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     """Return the edges among which a recorded one was chosen, in the order in which they are tried.
 
-    Those after the one that was taken have no explanation: their conditions were not evaluated.
+    They are those of the spec under which the step was recorded. Those after the one that was taken have no reason:
+    their conditions were not evaluated.
     """
-    key = _key_of((), edge)
-    indices = {_index_of(scope.edges, key, target) for target in edge.to}
-    taken = [each for index, each in enumerate(scope.edges) if index in indices]
-    last = min((each.order for each in taken), default=0)
-    parts = edge.why.split("; ")
+    if not 0 <= edge.outcome.way < len(edge.ways):
+        return []
+    reasons = {(each.way, each.arm): each for each in reasons_of(edge.outcome, edge.ways)}
+    known = declarations(edge.ways)
+    source = edge.ways[edge.outcome.way]["from"]
     found: list[Tried] = []
-    for index, drawn in enumerate(scope.edges):
-        if (drawn.source, drawn.failure) == (edge.source, edge.is_failure):
-            before = parts[drawn.order] if drawn.order < last < len(parts) else ""
-            is_taken = index in indices
-            found.append(Tried(drawn, _reason(drawn, edge.why) if is_taken else before, is_taken))
+    for drawn in edges_of({"ways": edge.ways}):
+        if (drawn.source, drawn.failure) == (source, edge.is_failure):
+            reason = reasons.get((drawn.way, drawn.target if drawn.fork else "")) or reasons.get((drawn.way, ""))
+            is_taken = drawn.way == edge.outcome.way and drawn.target in edge.outcome.to
+            is_own = reason is not None and (not drawn.fork or bool(reason.arm)) and reason.words != OTHERWISE
+            is_earlier = known[drawn.way] not in scope.ways
+            found.append(Tried(drawn, reason.words if reason is not None and is_own else "", is_taken, is_earlier))
     return found
-
-
-def _reason(drawn: DrawnEdge, why: str) -> str:
-    """Return the recorded explanation of an edge's own condition, "" if that is not certain.
-
-    A step records one explanation for each edge that was tried, in order, and for each arm after that of its fork.
-    """
-    parts = why.split("; ")
-    if drawn.fork:
-        own = [part.removeprefix(f"{drawn.target}: ") for part in parts if part.startswith(f"{drawn.target}: ")]
-        return own[0] if len(own) == 1 else ""
-    own = parts[drawn.order :] if not drawn.order or len(parts) == drawn.order + 1 else []
-    reason = "; ".join(own)
-    return "" if reason == "otherwise" else reason

@@ -26,6 +26,7 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, ready, task_of
+from graphengine.engine.reasons import ways_of, why_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
@@ -628,8 +629,10 @@ class Driving:
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)
-        for step in stored:
-            self.audience.show(StepRecorded(step.seq, step))
+        if self.audience.watchers:
+            for step in stored:
+                why = why_of(outcome_of(step), ways_of(self.plan.graph_spec, step))
+                self.audience.show(StepRecorded(step.seq, step, why))
 
 
 def stop_in(message: InboxMessage) -> Stop:

@@ -34,6 +34,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
 from graphengine.history.changes import poke
+from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
@@ -113,6 +114,7 @@ class Life(Generic[S]):
         self.driving: Driving | None = None
         self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
+        self.reasons: StepReasons | None = None  # of steps that another process records
         self.is_retrieved = False
         self.told: tuple[str, str] | None = None
         self._callers = 0
@@ -206,7 +208,9 @@ class Life(Generic[S]):
         if watchers:
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
-                self.audience.show(StepRecorded(seq, step))  # watchers read those before
+                self.reasons = self.reasons or StepReasons(store, self.id)
+                why = await self.reasons.why(step)
+                self.audience.show(StepRecorded(seq, step, why))  # watchers read those before
 
     def _tell_over(self) -> None:
         """Tell those who wait, and those who watch, that it is over."""

@@ -30,6 +30,7 @@ from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.changes import poke, polled
 from graphengine.history.load import load_snapshot, posted_in, waits_of
+from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
 from graphengine.runner.answers import answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
@@ -401,12 +402,13 @@ class Run(Generic[S, Out_co]):
         info = await store.info(self.id)
         snapshot = await load_snapshot(store, self.id, info.seq)  # not at a later step
         reported: tuple[object, ...] = ()
+        reasons = StepReasons(store, self.id)
         async with aclosing(polled(store, info, after)) as polls:
             async for row, steps, snapshot.posted in polls:
                 for step in steps:
                     if step.seq > snapshot.seq:
                         fold((step,), snapshot)
-                    yield StepRecorded(step.seq, step)
+                    yield StepRecorded(step.seq, step, await reasons.why(step))
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
                     plan = self._plan or self._lives.shared.plans.get(row.fingerprint)
@@ -451,10 +453,11 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
     """Yield what a life records after seq `last`, its live events, and its end, unless the run is to be waited out."""
     try:
         await life.until("begun")
+        reasons = StepReasons(life.shared.store, life.id)
         for step in () if queue.begins_after(last) else await _steps(life, last, life.last_seq):
             last = step.seq
-            yield StepRecorded(step.seq, step)
-        async for event in _live_events(life, queue, last):
+            yield StepRecorded(step.seq, step, await reasons.why(step))
+        async for event in _live_events(life, queue, last, reasons):
             last = event.seq if isinstance(event, StepRecorded) else last
             yield event
         queue.check(life.id)
@@ -465,7 +468,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         ended = RunEnded(life.ended_with())
         with suppress(RunnerClosed):  # then a later watcher gets them
             for step in await _steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
-                yield StepRecorded(step.seq, step)
+                yield StepRecorded(step.seq, step, await reasons.why(step))
         if not wait_out or ended.result.status in OVER:
             life.is_retrieved = True
             yield ended
@@ -476,7 +479,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         life.audience.left(queue)
 
 
-async def _live_events(life: Life[Any], queue: Watcher, last: int) -> AsyncGenerator[Event, None]:
+async def _live_events(life: Life[Any], queue: Watcher, last: int, reasons: StepReasons) -> AsyncGenerator[Event, None]:
     """Yield what is shown while it lives, with the recorded steps after seq `last` that were left out."""
     while not (life.task.done() and queue.empty()):
         event = await queue.get()
@@ -486,13 +489,13 @@ async def _live_events(life: Life[Any], queue: Watcher, last: int) -> AsyncGener
             if event.seq <= last:
                 continue
             for step in await _steps(life, last, event.seq - 1):
-                yield StepRecorded(step.seq, step)
+                yield StepRecorded(step.seq, step, await reasons.why(step))
             last = event.seq
         elif isinstance(event, NodeBegan) and event.after < last:
             continue  # its end was among the recorded steps
         yield event
     for step in await _steps(life, last, life.last_seq) if queue.is_behind else ():
-        yield StepRecorded(step.seq, step)
+        yield StepRecorded(step.seq, step, await reasons.why(step))
 
 
 async def _steps(life: Life[Any], after: int, upto: int) -> Sequence[Step]:

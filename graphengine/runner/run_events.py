@@ -116,10 +116,12 @@ class StepRecorded:
     Attributes:
         seq: Its number in the run's log.
         step: The step.
+        why: Why its edge was taken, in words: what the conditions found. "" if it took none.
     """
 
     seq: int
     step: Step
+    why: str = ""
 
     def __str__(self) -> str:
         step = self.step

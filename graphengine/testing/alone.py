@@ -314,7 +314,7 @@ class _Alone:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step)
-        edge, no_edge = edge_of(ended) if step.kind == "node" else (None, "")
+        edge, no_edge = edge_of(self._stage, ended) if step.kind == "node" else (None, "")
         stage = self._stage
         view = View(stage.inner.state, stage.frame)
         if isinstance(ended, Item):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.kernel.definitions import AnyEdge, Plan, Tracker, View
+    from graphengine.kernel.definitions import AnyEdge, ConditionSpec, Found, Plan, Tracker, View
     from graphengine.testing.coverage_units import Place
 
 
@@ -197,18 +197,19 @@ class _Noted(Condition):
     note: Callable[[bool], None]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, str]:
-        held, why = self.of.evaluate(view)
+    def evaluate(self, view: View) -> tuple[bool, Found]:
+        held, found = self.of.evaluate(view)
         self.note(held)
-        return held, why
+        return held, found
 
     @override
     def trackers(self, source: str) -> Iterable[Tracker]:
         return self.of.trackers(source)
 
+    @property
     @override
-    def __str__(self) -> str:
-        return str(self.of)
+    def spec(self) -> ConditionSpec:
+        return self.of.spec
 
 
 class _Fan:

@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, opened, outcome_of
+from graphengine.kernel import Attempt, NodeError, opened, outcome_of, why_of
 from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.records.step_queries import falls_back
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphengine.history.usage import Usage
     from graphengine.kernel import Decided, FailureRecord, JsonValue, Op, Outcome, Step, Wait
-    from graphengine.kernel.definitions import FieldType, View
+    from graphengine.kernel.definitions import EdgeSpec, FieldType, View
     from graphengine.models.base import Request, Response
     from graphengine.testing.stage import Stage
 
@@ -114,10 +114,15 @@ class Done(Generic[S]):
         return [asked.request.prompt for asked in self.asked]
 
 
-def edge_of(outcome: Outcome) -> tuple[EdgeTaken | None, str]:
+def ways_in(stage: Stage) -> Sequence[EdgeSpec]:
+    """Return the edges of the graph that the node is in."""
+    return stage.inner.graph_spec.get("ways", ())
+
+
+def edge_of(stage: Stage, outcome: Outcome) -> tuple[EdgeTaken | None, str]:
     """Return the outgoing edge that a step records, or why there is none."""
     if outcome.to:
-        return EdgeTaken(tuple(outcome.to), outcome.edge, outcome.why), ""
+        return EdgeTaken(tuple(outcome.to), outcome.edge, why_of(outcome, ways_in(stage))), ""
     return None, outcome.error.message if outcome.error is not None else ""
 
 
@@ -231,7 +236,7 @@ def facts(
     if asked and not isinstance(raised, OffScript):  # this error contains the request
         text = shown(asked[-1].request).replace("\n", "\n    ")
         lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
-    lines.append(f"  then, in a run: {_next(step)}")
+    lines.append(f"  then, in a run: {_next(stage, step)}")
     return lines
 
 
@@ -245,7 +250,7 @@ def _fields(stage: Stage) -> str:
     )
 
 
-def _next(step: Step) -> str:
+def _next(stage: Stage, step: Step) -> str:
     """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
@@ -253,7 +258,7 @@ def _next(step: Step) -> str:
     if falls_back(step):
         return "the fallback's value is used"
     if outcome.to and not outcome.has_failed:
-        return f"the edge to {', '.join(outcome.to)} is taken ({outcome.why})"
+        return f"the edge to {', '.join(outcome.to)} is taken ({why_of(outcome, ways_in(stage))})"
     return "the run fails"
 
 

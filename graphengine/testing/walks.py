@@ -200,7 +200,7 @@ async def walk(
             result = error.result
         steps = await runner.history(run.id)
     _check_stubs(steps, scripts)
-    return _walked(result, Run.of(steps))
+    return _walked(result, Run.of(steps, specs={plan.fingerprint: plan.graph_spec}))
 
 
 class _NoModel:

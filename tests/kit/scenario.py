@@ -25,10 +25,12 @@ import graphengine
 from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, Noted
 from graphengine.engine.frame_tree import place_of
+from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting
+from graphengine.engine.reasons import reasons_of, ways_of, why_of
 from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot, item_id
-from graphengine.engine.steps import Recorded, Step, path_of
+from graphengine.engine.steps import Joined, Outcome, Recorded, Step, outcome_of, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.state.encoded import opened
@@ -119,7 +121,7 @@ class _Player:
             why = str(error).splitlines()[0] if isinstance(error, GraphEngineError) else "it is of an earlier attempt"
             return [f"refused, {type(error).__name__}: {why}", *_ready(self.session)]
         steps = self.session.log[known if self.session is session else -1 :]
-        return [*(entry for step in steps for entry in _step(step, _begun(self.session, step))), *_ready(self.session)]
+        return [*(entry for step in steps for entry in _step(step, self.session)), *_ready(self.session)]
 
     def _event(self, command: str, options: dict[str, Any]) -> Step | None:
         verb, _, rest = command.partition(" ")
@@ -265,9 +267,14 @@ def _begun(session: Session, step: Step) -> Mapping[str, object]:
     return {name: to_jsonable_python(field.get_default(call_default_factory=True)) for name, field in declared.items()}
 
 
-def _step(step: Step, begun: Mapping[str, object]) -> list[str]:
-    """Return a step as text, without a traceback's lines, the fingerprint, and the defaults that a run begins with."""
-    data = dict(said(step))
+def _step(step: Step, session: Session) -> list[str]:
+    """Return a step as text, without a traceback's lines, the fingerprint, and the defaults that a run begins with.
+
+    What its conditions found is in the words in which readers get it.
+    """
+    data, begun = dict(said(step)), _begun(session, step)
+    outcome, ways = outcome_of(step), ways_of(session.plan.graph_spec, step)
+    why = why_of(outcome, ways)
     place = f" {step.node} {step.visit}.{step.attempt}" if step.visit else f" {step.node}" if step.node else ""
     place += f" in {step.frame}" if step.frame else ""
     target = f" → {', '.join(data.pop('to'))}" if "to" in data else ""
@@ -276,8 +283,8 @@ def _step(step: Step, begun: Mapping[str, object]) -> list[str]:
     lines += [
         f"  {_op(op)}" for op in step.update if op[0] != "set" or op[1] not in begun or opened(op[2]) != begun[op[1]]
     ]
-    lines += _fact_lines("why", data.pop("why", None))
-    for name in ("fingerprint", "graph", "version"):
+    lines += [f"  because {clause}" for clause in _clauses(outcome, ways) if why != _OTHERWISE]
+    for name in ("fingerprint", "graph", "version", "way", "case", "tests", "arms", "chosen", "arrived", "of"):
         data.pop(name, None)
     error = data.pop("error", None)
     lines += _failure(error)
@@ -286,7 +293,7 @@ def _step(step: Step, begun: Mapping[str, object]) -> list[str]:
     for name in ("cause", "chance", "given"):  # what a replay reads, which the other lines show too
         data.pop(name, None)
     marks = data.pop("marks", {})
-    if "ending" in data and data["ending"]["why"] == said(step).get("why"):
+    if "ending" in data and data["ending"]["why"] == why:
         data["ending"] = {**data["ending"], "why": ""}  # the same text as the reason above
     if data.get("run_id") == "run":
         del data["run_id"]
@@ -371,11 +378,18 @@ def _op(op: Any) -> str:
     return f"{kind} {name}: {', '.join(_json(part) for part in rest)}"
 
 
+def _clauses(outcome: Outcome, ways: Sequence[EdgeSpec]) -> list[str]:
+    """Return why a step took its edge: a line for each condition."""
+    if isinstance(outcome, Joined):
+        return [why_of(outcome, ways)] if outcome.of else []
+    if not outcome.to:
+        return []
+    return [f"{each.arm}: {each.words}" if each.arm else each.words for each in reasons_of(outcome, ways)]
+
+
 def _fact_lines(name: str, what: object) -> list[str]:
     if what is None or what in ({}, ""):
         return []
-    if name == "why":
-        return [f"  because {clause}" for clause in str(what).split("; ") if what != _OTHERWISE]
     if name == "ending" and isinstance(what, Mapping):
         return _stop(what)
     return [f"  {name}: {what if isinstance(what, str) else _json(what)}"]

@@ -5,22 +5,26 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from xml.etree import ElementTree as ET
 
+from msgspec import structs
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, Retry, choose, failed, iterations, plateau, value
-from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec
-from graphengine.engine.steps import Step
+from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec, fingerprint_of
+from graphengine.engine.reasons import ways_of
+from graphengine.engine.steps import Continued, Started, Step, outcome_of
+from graphengine.graph.conditions import Condition
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec, to_dot, to_mermaid, to_text
 from graphengine.render.drawing import drawing_of
+from graphengine.render.edges import edges_of
 from graphengine.render.svg import svg_of
-from tests.kit.facts import made_step
+from tests.kit.facts import altered, made_step
 from tests.render.nested import company, graph_spec_of, newsroom, waiting_run
 
 SCALE = 0.82
@@ -143,11 +147,11 @@ def node(name: str, kind: str = "function", **facts: Any) -> NodeSpec:
     return made
 
 
-def edge(source: str, target: str, when: str = "", label: str = "", *, failure: bool = False) -> EdgeSpec:
-    """Return an edge of a graph spec."""
+def edge(source: str, target: str, when: Condition | str = "", label: str = "", *, failure: bool = False) -> EdgeSpec:
+    """Return an edge of a graph spec; a text is the name of a function."""
     facts: EdgeSpec = {"from": source, "to": target}
-    if when:
-        facts["when"] = when
+    if not (isinstance(when, str) and not when):
+        facts["when"] = {"is": "function", "of": when} if isinstance(when, str) else when.spec
     if label:
         facts["label"] = label
     if failure:
@@ -162,16 +166,16 @@ def chain(length: int) -> GraphSpec:
     for i in range(length):
         here, following = f"s{i}", f"s{i + 1}" if i + 1 < length else END
         if i % 5 == 4:
-            edges.append(edge(here, f"s{i - 3}", f"value_{i}.score < 7 and iterations of s{i} < 3"))
+            edges.append(edge(here, f"s{i - 3}", (value(f"value_{i}.score") < 7) & (iterations(here) < 3)))
         if i % 10 == 3:
-            edges.append(edge(here, END, "failed with Exception", "gave up", failure=True))
+            edges.append(edge(here, END, failed(Exception), "gave up", failure=True))
         edges.append(edge(here, following))
     return graph_spec(nodes, edges, f"chain_{length}")
 
 
 def started(to: str) -> Step:
     """Return the first step of a run."""
-    return made_step(1, "started", 1.0, data={**_IDENTITY, "to": [to], "why": "otherwise"})
+    return made_step(1, "started", 1.0, data={**_IDENTITY, "to": [to]})
 
 
 def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
@@ -180,17 +184,37 @@ def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
     return made_step(seq, "node", float(seq), "", name, visit, 1, data={"to": [to], **ended.get(to, {}), **data})
 
 
+def recorded_on(spec: GraphSpec, steps: Iterable[Step]) -> list[Step]:
+    """Return made-up steps as steps of this graph: with its fingerprint, and the first edge that fits if none is said."""
+    return [_placed(spec, step) for step in steps]
+
+
+def _placed(spec: GraphSpec, step: Step) -> Step:
+    outcome, source = outcome_of(step), step.node if step.kind not in ("started", "entered") else START
+    if isinstance(step.data, (Started, Continued)):
+        step = altered(step, data=structs.replace(step.data, fingerprint=fingerprint_of(spec)))
+        outcome = outcome_of(step)
+    if not outcome.to or outcome.way >= 0 or step.kind == "joined":
+        return step
+    for place, way in enumerate(ways_of(spec, step)):
+        arrows = edges_of({"ways": [way]})
+        fits = {arrow.target for arrow in arrows if outcome.edge in arrow.recorded}
+        is_failure = any(arrow.failure for arrow in arrows)
+        if way["from"] == source and {*outcome.to} <= fits and is_failure == (step.kind == "failed"):
+            return altered(step, data=structs.replace(outcome, way=place))
+    return step
+
+
 _IDENTITY = {"run_id": "r1", "graph": "sample", "fingerprint": "f", "limits": {}}
 
-LOOP = [
+_LOOP = [
     started("research"),
     done(2, "research", "write"),
     done(3, "write", "review"),
-    done(4, "review", "write", why="history[-1].score 3 >= 7: no; no gain: no; iterations of review 1: no; otherwise"),
+    done(4, "review", "write", tests=[[4, 3], [5, {"is": "samples", "best": 3, "last": 3, "stale": 0}], [6, 1]], way=7),
     done(5, "write", "review", 2),
-    done(6, "review", END, 2, edge="approved", why="history[-1].score 8 >= 7: yes"),
+    done(6, "review", END, 2, edge="approved", tests=[[4, 8]], way=4),
 ]
-"""A whole run of the review loop."""
 
 
 def _research(task: str) -> dict[str, str]:
@@ -236,6 +260,10 @@ def renew() -> None:
         for ending, write in WRITERS.items():
             (GOLDEN / f"{name}.{ending}").write_text(write(make()), encoding="utf-8")
     asyncio.run(draw_docs(PICTURES))
+
+
+LOOP = recorded_on(review_loop(), _LOOP)
+"""A whole run of the review loop."""
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     except RuleBroken as error:
         fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
         return step
-    arrive(facts, frame, fork.join, fork.label, fork.condition or None, f"{len(arrived)} of {len(arms)} arms arrived")
+    facts.arrived, facts.of = len(arrived), len(arms)
+    arrive(facts, plan, frame, fork.join, fork.label, fork)
     facts.marks = view.new_marks
     if view.new_marks and view.until:
         facts.samples = tuple(view.new_samples)

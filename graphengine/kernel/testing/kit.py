@@ -99,7 +99,7 @@ def step(seq: int, *, at: float | None = None, field: str = "draft", value: Json
     return Step(
         seq,
         100.0 + seq if at is None else at,
-        Node(to=("review",), why="otherwise"),
+        Node(to=("review",), way=0),
         node="write",
         visit=seq,
         attempt=1,

@@ -29,6 +29,7 @@ from graphengine.kernel import (
     hidden,
     outcome_of,
     sub_id,
+    ways_of,
     written_state,
 )
 from graphengine.kernel.definitions import compiled
@@ -292,7 +293,10 @@ class _Replayer:
         self.today = today
         first = step.kind in ("started", "entered") and today.kind == step.kind
         shared = {op[1] for op in step.update} & {op[1] for op in today.update} if first else None
-        found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, exact=exact)
+        ways = ways_of(self.graph_specs.get(known), step), ways_of(self.plan.graph_spec, today)
+        if exact:
+            ways = ways[1], ways[1]
+        found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, ways, exact=exact)
         yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
 
     def _with_marks(self, step: Step) -> Step:

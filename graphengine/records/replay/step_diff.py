@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Node, Outcome, Stopped, clipped, opened, outcome_of
+from graphengine.kernel import Node, Outcome, Stopped, clipped, opened, outcome_of, why_of
 from graphengine.records.step_document import facts_record
 from graphengine.records.step_queries import marks_in
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue, Step
+    from graphengine.kernel.definitions import EdgeSpec
 
+    Ways = Sequence[EdgeSpec]
 REASON: Final = "reason"
 """What differs if the decision is the same and only its explanation differs."""
 
@@ -49,7 +51,7 @@ COMPARED: Final[Mapping[str, _Part]] = {
     REASON: _Part([], "same decision, other explanation", ""),
 }
 """What can differ; those without facts are compared otherwise."""
-SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled", "why")
+SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled")
 """The fields of facts that are shown if the edge differs."""
 _MISMATCHES: Final = ("invalid_update", "not_recordable")
 
@@ -64,13 +66,16 @@ class StepDifference(NamedTuple):
     repair: str
 
 
-def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
+def step_differences(
+    step: Step, made: Step, keys: Collection[str], ways: tuple[Ways, Ways], *, exact: bool
+) -> Iterator[StepDifference]:
     """Yield how a recorded step differs from today's.
 
     Args:
         step: The recorded one.
         made: Today's.
         keys: The keys of the marks that both graphs keep.
+        ways: The edges among which each chose, as the spec of its graph has them.
         exact: Whether the graph's spec is the recorded one, so that these marks must be the same.
     """
     if (step.kind, step.frame, step.node) != (made.kind, made.frame, made.node):
@@ -79,16 +84,19 @@ def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bo
     if plain(step.update) != plain(made.update):
         yield _one("update", plain(step.update), plain(made.update))
     data, new = _decided(step), _decided(made)
+    moved = outcome_of(step).way != outcome_of(made).way and _target(step) == _target(made)
+    if exact and moved:  # the places of edges mean the same in both
+        yield _edge(step, made, ways)
     for what, part in COMPARED.items():
         was, now = _chosen(data, part.facts), _chosen(new, part.facts)
         if was != now:
-            yield _edge(step, made) if what == "edge" else _one(what, was, now)
+            yield _edge(step, made, ways) if what == "edge" else _one(what, was, now)
     was, now = _ending(step), _ending(made)
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
         yield _one("outcome" if step.data.error or made.data.error else "ending", was, now)
     yield from _marks(step, made, keys, exact=exact)
-    was, now = _reasons(step), _reasons(made)
+    was, now = _reasons(step, ways[0]), _reasons(made, ways[1])
     if was != now and same_edge:
         yield _one(REASON, was, now)
 
@@ -116,18 +124,21 @@ def short(value: JsonValue) -> str:
     return clipped(text, _SHOWN)
 
 
-def _edge(step: Step, made: Step) -> StepDifference:
-    """Return the difference of two outgoing edges, with their explanations."""
-    was, now = (_chosen(_decided(each), SHOWN_OF_EDGES) for each in (step, made))
-    return _one("edge", was, now, f"the outgoing edge: recorded {_taken(step)}, today {_taken(made)}")
+def _edge(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
+    """Return the difference of two outgoing edges, with their reasons."""
+    sides = [_chosen(_decided(each), SHOWN_OF_EDGES) for each in (step, made)]
+    whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
+    was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
+    message = f"the outgoing edge: recorded {_taken(step, whys[0])}, today {_taken(made, whys[1])}"
+    return _one("edge", was, now, message)
 
 
-def _taken(step: Step) -> str:
+def _taken(step: Step, why: str) -> str:
     outcome, error = outcome_of(step), step.data.error
     if not outcome.to:
         return f"none ({'it failed' if error is None else error.message})"
     label = f" [{outcome.edge}]" if outcome.edge else ""
-    return f"{', '.join(outcome.to)}{label} because {short(outcome.why)}"
+    return f"{', '.join(outcome.to)}{label} because {short(why)}"
 
 
 def _target(step: Step) -> tuple[Sequence[str], str]:
@@ -163,9 +174,9 @@ def _ending(step: Step) -> dict[str, JsonValue]:
     return found
 
 
-def _reasons(step: Step) -> dict[str, JsonValue]:
+def _reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
     """Return the texts that explain a decision."""
-    why, stop = outcome_of(step).why, step.data.ending if isinstance(step.data, (Outcome, Stopped)) else None
+    why, stop = why_of(outcome_of(step), ways), step.data.ending if isinstance(step.data, (Outcome, Stopped)) else None
     found: dict[str, JsonValue] = {"why": why} if why else {}
     return found if stop is None else found | {"condition": stop.condition}
 

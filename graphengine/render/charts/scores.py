@@ -13,7 +13,7 @@ from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.kernel import ROOT, DefinitionError
-from graphengine.kernel.definitions import did_you_mean, held, parse
+from graphengine.kernel.definitions import did_you_mean, held, leaves_of, parse
 from graphengine.records.step_queries import marks_in
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.kernel import Snapshot, Step
-    from graphengine.kernel.definitions import GraphSpec, Path
+    from graphengine.kernel.definitions import ConditionSpec, GraphSpec, Path
     from graphengine.records.visit_tree import Entry, Place, Track
     from graphengine.records.visits import Visits
     from graphengine.render.charts.canvas import Chart
@@ -56,9 +56,7 @@ _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
 )
 """How the lines of one panel differ; further ones are as the last."""
 _PATH: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[^\[\]]+\])*"
-_COMPARED: Final = re.compile(rf"({_PATH}) (>=|<=|>|<|==) (-?\d+(?:\.\d+)?(?:e-?\d+)?)")
-_PLATEAU: Final = re.compile(rf"({_PATH}) no longer improves(?: for (\d+))?")
-_BETWEEN: Final = re.compile(r" and | or ")
+_ORDERED: Final = frozenset((">=", "<=", ">", "<", "=="))
 _SHOWN_PATHS: Final = 4
 
 
@@ -368,7 +366,7 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
         for edge in scope.edges:
-            for text, threshold, plateau in _numbers(edge.condition, edge.label):
+            for text, threshold, plateau in _numbers(edge.when, edge.label):
                 by_function = parse(text).root not in scope.fields
                 if by_function and not plateau:
                     continue  # a count or a cost: no field
@@ -379,17 +377,24 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
     return list(found.values())
 
 
-def _numbers(condition: str, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
-    """Yield the paths and numbers in a condition's text."""
-    for part in _BETWEEN.split(condition):
-        bare = part.strip().removeprefix("not ").strip("()")
-        compared, plateau = _COMPARED.fullmatch(bare), _PLATEAU.fullmatch(bare)
-        if compared:
-            yield compared[1], Threshold(compared[2], float(compared[3]), label), ""
-        elif plateau:
-            times = int(plateau[2] or 1)
+def _numbers(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
+    """Yield the paths that a condition compares with numbers, and those that it watches for a plateau."""
+    for part in leaves_of(condition) if condition is not None else ():
+        of, than = part.get("of"), part.get("than")
+        name = of.get("function", "") if isinstance(of, dict) else of or ""
+        if not re.fullmatch(_PATH, name):
+            continue
+        if (
+            part["is"] in _ORDERED
+            and isinstance(of, str)
+            and isinstance(than, (int, float))
+            and not isinstance(than, bool)
+        ):
+            yield name, Threshold(part["is"], float(than), label), ""
+        elif part["is"] == "plateau":
+            times = part.get("patience", 1)
             note = "watched for a plateau" + (f" of {times}" if times > 1 else "")
-            yield plateau[1], None, f"{note}: {label}" if label else note
+            yield name, None, f"{note}: {label}" if label else note
 
 
 def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:

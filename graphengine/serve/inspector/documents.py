@@ -235,6 +235,7 @@ class Row(Part, omit_defaults=True):
         why: What the condition compared; why the answer before was rejected; what a tool failed with; a message.
         count: How many items a map has that begins.
         child: The run that the node started by it, or whose end it took up.
+        compared: The numbers that its conditions compared with numbers, by their paths.
     """
 
     seq: int
@@ -256,6 +257,7 @@ class Row(Part, omit_defaults=True):
     model: str = ""
     count: int = 0
     child: str = ""
+    compared: Mapping[str, float] = {}
 
 
 class Head(RunHead, tag=False):

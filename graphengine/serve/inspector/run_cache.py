@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.kernel import (
+    OTHERWISE,
     Attempt,
     Begun,
     Entered,
@@ -30,8 +31,10 @@ from graphengine.kernel import (
     UnknownRun,
     Waiting,
     clipped,
+    compared,
     encode_step,
     graph_spec_of,
+    load_specs,
     outcome_of,
     usage_of,
 )
@@ -70,11 +73,17 @@ class Book:
         rows: A row for each step.
     """
 
-    def __init__(self, atlas: GraphLayout, start: Any = None) -> None:  # noqa: ANN401 - a snapshot
+    def __init__(
+        self,
+        atlas: GraphLayout,
+        start: Any = None,  # noqa: ANN401 - a snapshot
+        specs: dict[str, GraphSpec] | None = None,
+    ) -> None:
         self.atlas = atlas
-        self.visits = Visits(start)
+        self.specs: dict[str, GraphSpec] = {} if specs is None else specs
+        self.visits = Visits(start, specs=self.specs)
         self.rows: list[Row] = []
-        self._tally = Tally(atlas.scopes, self.visits)
+        self._tally = Tally(atlas.graph_spec, atlas.scopes, self.visits)
 
     def feed(self, steps: Sequence[Step]) -> None:
         """Take the next steps."""
@@ -151,6 +160,7 @@ class RunCache:
                 while len(book.rows) < info.seq:
                     after = len(book.rows)
                     steps = await self._store.steps(info.id, after, min(after + _CHUNK, info.seq))
+                    book.specs.update(await load_specs(self._store, steps, book.visits.snapshot.fingerprint))
                     await asyncio.to_thread(book.feed, steps)
                     _check_removed(info, is_removed=len(book.rows) == after)
             except BaseException:
@@ -161,7 +171,9 @@ class RunCache:
     async def recent(self, info: RunInfo, seq: int) -> Book:
         """Return a book of a run that ends with this step and begins a little before: quick however long the run is."""
         book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
-        book.feed(await self._store.steps(info.id, book.visits.snapshot.seq, seq))
+        steps = await self._store.steps(info.id, book.visits.snapshot.seq, seq)
+        book.specs.update(await load_specs(self._store, steps, book.visits.snapshot.fingerprint))
+        book.feed(steps)
         return book
 
 
@@ -172,6 +184,7 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
 
 def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
     step, outcome, facts = entry.step, outcome_of(entry.step), entry.step.data
+    why = entry.edge.why if entry.edge is not None else ""
     by = facts.by if isinstance(facts, Recorded) and facts.by else {"agent": "", "model": ""}
     cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
     return Row(
@@ -185,7 +198,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         tone_of(step),
         list(outcome.to),
         outcome.edge,
-        _short(outcome.why if outcome.why and outcome.why != "otherwise" else _objection(step)),
+        _short(why if why and why != OTHERWISE else _objection(step)),
         _text(step),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
@@ -194,6 +207,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         by["model"],
         facts.count if isinstance(facts, Mapped) else 0,
         "".join(children_in([step])) or _ended_child(step),
+        compared(entry.edge.outcome, entry.edge.ways) if entry.edge is not None else {},
     )
 
 

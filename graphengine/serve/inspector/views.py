@@ -330,7 +330,7 @@ class Views:
                 "agents": agents,
             }
         return Seen(
-            step=step_document(entry.step),
+            step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
             took=entry.took,
             waited=entry.waited,
             tried=_tried(entry, book),

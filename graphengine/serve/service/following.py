@@ -15,6 +15,7 @@ from graphengine.kernel import (
     RunCancelled,
     RunEnded,
     RunFailed,
+    StepReasons,
     StepRecorded,
     load_snapshot,
     posted_in,
@@ -183,6 +184,7 @@ async def followed(
         now: The run after that seq, to which the caller feeds the steps that it gets; None to load it at the end.
     """
     runner = service.runner
+    reasons = StepReasons(runner.store, run.id)
     rest: Snapshot | None = None
     while rest is None or rest.seq > after:
         if runner.lives(run.id):
@@ -196,7 +198,7 @@ async def followed(
                 async for row, steps in rows:
                     for step in steps:
                         after = step.seq
-                        yield StepRecorded(step.seq, step)
+                        yield StepRecorded(step.seq, step, await reasons.why(step))
                     if runner.lives(row.id):
                         break
                     run, rest = await look_at(service, row, topics, now)

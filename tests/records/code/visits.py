@@ -12,18 +12,25 @@ PAGES = {path.stem: path for path in pages()}
 
 def log(name):
     """Return the steps of the run of a scenario page."""
+    return run_of(name).log
+
+
+def run_of(name):
+    """Return the run of a scenario page."""
     path = PAGES[name]
-    return played(Scenario.read(path), path.name)[1].log
+    return played(Scenario.read(path), path.name)[1]
 
 
 def page(name):
     """Return the visits of the run of a scenario page."""
-    return shown(Visits.of(log(name)))
+    run = run_of(name)
+    return shown(Visits.of(run.log, specs={run.plan.fingerprint: run.plan.graph_spec}))
 
 
 def recorded(name):
     """Return the visits of a recorded run."""
-    return shown(Visits.of(read_file(FOLDER / "format_1" / f"{name}.json").steps))
+    run = read_file(FOLDER / "format_1" / f"{name}.json")
+    return shown(Visits.of(run.steps, specs=run.graph_specs))
 
 
 def shown(run):

@@ -4,14 +4,15 @@ from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
 from graphengine.render.drawing import drawing_of
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, graph_spec_of, waiting_run
-from tests.render.samples import done, edge, graph_spec, node, started
+from tests.render.samples import done, edge, graph_spec, node, recorded_on, started
 from tests.render.shown import shown
 from tests.render.timed import paper_run
 
 
 def drawn(*steps):
     edges = [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")]
-    return shown(drawing_of(graph_spec([node("a")], edges), [started("a"), *steps]), "a")
+    spec = graph_spec([node("a")], edges)
+    return shown(drawing_of(spec, recorded_on(spec, [started("a"), *steps])), "a")
 
 
 def worked(seq, seconds, to, **usage):

@@ -1,3 +1,4 @@
+from graphengine import failed, iterations, value
 from graphengine.render.drawing import drawing_of
 from graphengine.render.edges import bounds_of, closing_edges, edges_of
 from graphengine.render.words import short

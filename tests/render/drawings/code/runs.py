@@ -5,12 +5,23 @@ from graphengine.records.export import read_file
 from graphengine.render.drawing import drawing_of
 from tests.kit.facts import altered, made_step
 from tests.kit.gallery import GALLERY
-from tests.render.samples import LOOP, Article, done, edge, graph_spec, help_desk, node, review_loop, started
+from tests.render.samples import (
+    LOOP,
+    Article,
+    done,
+    edge,
+    graph_spec,
+    help_desk,
+    node,
+    recorded_on,
+    review_loop,
+    started,
+)
 from tests.render.shown import shown
 
 
 def drawn(spec, steps, *names):
-    return shown(drawing_of(spec, steps), *names)
+    return shown(drawing_of(spec, recorded_on(spec, steps)), *names)
 
 
 def recorded(name, *names):

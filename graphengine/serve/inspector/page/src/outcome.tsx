@@ -6,7 +6,7 @@ import { get, query } from "./api";
 import { Acts } from "./acts";
 import { Questions } from "./ask";
 import { Scores } from "./chart";
-import { numberOf, writeJson } from "./json";
+import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
@@ -43,7 +43,7 @@ export function Outcome({
   const hasFailed = head.error !== null && head.shown === "failed";
   const groups = useMemo(() => groupsOf(hasFailed ? wrong.slice(0, -1) : wrong), [wrong, hasFailed]);
   const place = head.ending && !head.error ? end : rows.findLast((row) => row.path);
-  const compared = useMemo(() => rows.findLast((row) => row.kind !== "recorded" && COMPARED.test(row.why)), [rows]);
+  const compared = useMemo(() => rows.findLast((row) => Object.keys(row.compared ?? {}).length > 0), [rows]);
   const key = isOver ? head.seq : 0;
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
   return (
@@ -123,7 +123,7 @@ export function Outcome({
         </section>
       </div>
       {key > 0 && compared && !hasFailed && (
-        <Scores id={id} steps={key} selected={head.seq} select={select} only={COMPARED.exec(compared.why)![1]} />
+        <Scores id={id} steps={key} selected={head.seq} select={select} only={Object.keys(compared.compared)[0]} />
       )}
       {!isChat && <Input id={id} />}
       {head.usage.calls > head.usage.offline_calls && (
@@ -144,9 +144,6 @@ export function Outcome({
   );
 }
 
-/** A number that a condition compared, as in `reviews[-1].score 7.0 >= 7.0: yes`. */
-const COMPARED = /(\S+) (-?\d[\d.]*) [<>]=? -?\d/;
-const ALL_COMPARED = new RegExp(COMPARED, "g");
 const MOST = 12; // kinds of problems that are listed
 
 /**
@@ -506,15 +503,12 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
   );
   if (!found) return <div aria-busy="true" />;
   const [then, original, ...others] = found as [Found, Found, ...Found[]];
-  const numbers = (head: Head) =>
-    Object.fromEntries(
-      [...(head.ending?.why || "").matchAll(ALL_COMPARED)].map(([, path, each]) => [path, numberOf(each!)]),
-    );
+  const numbers = (head: Found) => head.rows.findLast((row) => Object.keys(row.compared ?? {}).length > 0)?.compared ?? {};
   const paths = [...new Set(others.flatMap((head) => Object.keys(numbers(head))))].slice(0, 2);
   const spent = (head: Head) => (head.usage.cost_usd ?? NaN) - (then.usage.cost_usd ?? NaN);
   const took = (head: Head) => head.took - then.took;
   const columns: [string, (head: Head) => number | bigint | undefined, (each: any) => string][] = [
-    ...paths.map((path): (typeof columns)[0] => [path, (head) => numbers(head)[path], String]),
+    ...paths.map((path): (typeof columns)[0] => [path, (head) => numbers(head as Found)[path], String]),
     ["cost since", spent, dollars],
     ["time since", took, seconds],
   ];

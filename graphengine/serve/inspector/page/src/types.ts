@@ -457,6 +457,8 @@ export interface Row {
   count?: number;
   /** The run that the node started by it, or whose end it took up. */
   child?: string;
+  /** The numbers that its conditions compared with numbers, by their paths. */
+  compared?: Record<string, number>;
 }
 
 export interface Run {

@@ -1,0 +1,203 @@
+"""Why a step took its edge: the conditions that were evaluated for it, read from its record and the graph's spec.
+
+A step names edges by their places in the spec that its graph had then, that is, under the fingerprint in force: those
+of `started`, `resumed` and `branched` say which. The spec has the conditions, the step what each of them found. A
+reader who has no such spec still sees the values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.engine.steps import Continued, Entered, Joined, Removed, Started, outcome_of
+from graphengine.graph.condition_spec import compared_in, sentence, value_text
+from graphengine.state.measured import Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.engine.graph_spec import ArmSpec, EdgeSpec, GraphSpec
+    from graphengine.engine.steps import Outcome, Step
+    from graphengine.graph.condition_spec import ConditionSpec
+    from graphengine.state.measured import Found
+
+OTHERWISE: Final = "otherwise"
+"""The reason for an edge that has no condition."""
+
+
+class Reason(NamedTuple):
+    """Why an edge, or an arm of a fork, was taken or not.
+
+    Attributes:
+        way: The place of the edge in the spec of its graph.
+        arm: The target of the arm, if it is one of a fork; "" for the edge itself.
+        held: Whether it was taken.
+        found: What its condition found; None if it has none.
+        condition: The condition; None if it has none, or is not known.
+        words: The reason in words; `otherwise` for an edge without a condition.
+    """
+
+    way: int
+    arm: str
+    held: bool
+    found: Found
+    condition: ConditionSpec | None
+    words: str
+
+
+def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
+    """Return why a step took its edge: each edge that was tried, in order, and after a fork its arms.
+
+    Args:
+        outcome: The facts of the step.
+        ways: The edges of its graph, as its spec has them: see `ways_of`. Empty if they are not known.
+    """
+    found: list[Reason] = []
+    for each in outcome.tests:
+        held = each.place == outcome.way
+        edge = ways[each.place] if 0 <= each.place < len(ways) else None
+        condition = edge.get("when") if edge is not None else None
+        if edge is not None and "on" in edge:
+            words = f"{edge['on']} is {value_text(each.found)}"
+        else:
+            words = _words(condition, each.found, held=held, source=edge["from"] if edge is not None else "")
+        found.append(Reason(each.place, "", held, each.found, condition, words))
+    if outcome.way >= 0 and not any(each.held for each in found):
+        found.append(Reason(outcome.way, "", held=True, found=None, condition=None, words=OTHERWISE))
+    return [*found, *_arms(outcome, ways)]
+
+
+def _arms(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Iterable[Reason]:
+    arms: Sequence[ArmSpec] = ways[outcome.way].get("arms", ()) if 0 <= outcome.way < len(ways) else ()
+    for each in outcome.arms:
+        arm = arms[each.place] if 0 <= each.place < len(arms) else None
+        target, condition = (arm["to"], arm.get("when")) if arm is not None else ("", None)
+        held = target in outcome.to
+        yield Reason(outcome.way, target, held, each.found, condition, _words(condition, each.found, held=held))
+
+
+def _words(condition: ConditionSpec | None, found: Found, *, held: bool, source: str = "") -> str:
+    if condition is not None:
+        return sentence(condition, found, held=held, source=source)
+    answer = "yes" if held else "no"
+    return answer if found is None or isinstance(found, (list, Samples)) else f"{value_text(found)}: {answer}"
+
+
+def why_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> str:
+    """Return why a step took its edge, in words for people: the reasons of all conditions that were evaluated."""
+    if isinstance(outcome, Joined) and outcome.of:
+        return f"{outcome.arrived} of {outcome.of} arms arrived"
+    if not outcome.tests and not outcome.arms:
+        return OTHERWISE if outcome.way >= 0 else ""
+    found = reasons_of(outcome, ways)
+    return "; ".join(f"{each.arm}: {each.words}" if each.arm else each.words for each in found)
+
+
+def compared(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Mapping[str, int | float]:
+    """Return the numbers that the conditions of a step compared with numbers, by their paths."""
+    conditions = [(each.condition, each.found) for each in reasons_of(outcome, ways) if each.condition is not None]
+    return {path: number for condition, found in conditions for path, number in compared_in(condition, found)}
+
+
+def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:
+    """Return the edges among which a step chose: those of the graph that its frame is in; empty if it is not known.
+
+    Args:
+        spec: The spec of the run's graph under the fingerprint in force at the step.
+        step: The step.
+    """
+    outcome = outcome_of(step)
+    nodes = [part.split("~", 1)[0].split("[", 1)[0] for part in step.frame.split("/")[:-1]]
+    around = [node for node in nodes if node]
+    chosen = [*outcome.chosen] or [""] * len(around)
+    if isinstance(outcome, Entered):
+        around, chosen = [*around, step.node], [*chosen, outcome.choice]
+    for node, choice in zip(around, chosen, strict=False):
+        facts = next((each for each in spec.get("nodes", ()) if each["name"] == node), None) if spec else None
+        spec = facts.get("graphs", {}).get(choice) if facts is not None else None
+    return spec.get("ways", ()) if spec is not None else ()
+
+
+class _OfSnapshot(Struct):
+    fingerprint: str = ""
+
+
+def fingerprint_after(step: Step) -> str:
+    """Return the fingerprint of the graph that drives a run from a step on; "" if the step does not say it."""
+    if isinstance(step.data, (Started, Continued)):
+        return step.data.fingerprint
+    if isinstance(step.data, Removed) and bytes(step.data.snapshot):
+        return msgspec.json.decode(step.data.snapshot, type=_OfSnapshot).fingerprint
+    return ""
+
+
+class InForce:
+    """The spec of a run's graph at each of its steps, which are fed in order.
+
+    Args:
+        specs: Specs by fingerprint.
+        fingerprint: The fingerprint before the first step.
+    """
+
+    def __init__(self, specs: Mapping[str, GraphSpec], fingerprint: str = "") -> None:
+        self.specs = specs
+        self.fingerprint = fingerprint
+
+    def ways(self, step: Step) -> Sequence[EdgeSpec]:
+        """Return the edges among which the next step chose; empty if they are not known."""
+        self.fingerprint = fingerprint_after(step) or self.fingerprint
+        return ways_of(self.specs.get(self.fingerprint), step) if outcome_of(step).to else ()
+
+    def why(self, step: Step) -> str:
+        """Return why the next step took its edge, in words; "" if it took none."""
+        return why_of(outcome_of(step), self.ways(step))
+
+
+class Declaration(NamedTuple):
+    """What an edge is in every spec that has it, by which it is found in another one.
+
+    Attributes:
+        edge: All that is declared of it: its ends, its condition as data, its label, as JSON.
+        number: Its number among equal ones, as two functions of one name make them, from 0.
+        many: How many equal ones there are: where that differs, nobody can say which is which.
+    """
+
+    edge: str
+    number: int
+    many: int
+
+    def renamed(self, names: Mapping[str, str]) -> Declaration:
+        """Return it with nodes under other names."""
+        return self._replace(edge=_plain(_renamed(json.loads(self.edge), names)))
+
+
+def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
+    """Return the declaration of each edge of a spec."""
+    plain = [_plain(edge) for edge in ways]
+    many, seen = Counter(plain), Counter[str]()
+    found: list[Declaration] = []
+    for text in plain:
+        found.append(Declaration(text, seen[text], many[text]))
+        seen[text] += 1
+    return found
+
+
+def _plain(edge: object) -> str:
+    return json.dumps(edge, sort_keys=True, separators=(",", ":"))
+
+
+_NODES: Final = frozenset(("from", "to", "otherwise", "join", "visits", "since"))
+"""The keys of edges and of conditions whose values are names of nodes; `cases` has them as values."""
+
+
+def _renamed(fact: object, names: Mapping[str, str], key: str = "") -> object:
+    if isinstance(fact, dict):
+        return {name: _renamed(each, names, "to" if key == "cases" else name) for name, each in fact.items()}
+    if isinstance(fact, list):
+        return [_renamed(each, names) for each in fact]
+    return names.get(fact, fact) if key in _NODES and isinstance(fact, str) else fact

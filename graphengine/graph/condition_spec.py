@@ -1,0 +1,279 @@
+"""Conditions as data, as a graph's spec has them, and the only place where they are put into words.
+
+A spec says what a condition reads, compares and with which constant. With what a step recorded of it (`Found`), that
+makes a sentence such as `score 6 >= 7: no`. Nothing reads these words: readers of a run use the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, NotRequired, TypeAlias, TypedDict, TypeGuard
+
+from msgspec import convert
+
+from graphengine.state.json_values import clipped
+from graphengine.state.measured import Found, Leaf, Measured, Samples, Shown
+
+Operator: TypeAlias = Literal[
+    ">=",
+    "<=",
+    ">",
+    "<",
+    "==",
+    "!=",
+    "is in",
+    "contains",
+    "is true",
+    "is none",
+    "plateau",
+    "changed",
+    "failed",
+    "ended",
+    "function",
+    "and",
+    "or",
+    "not",
+]
+
+
+class MadeOf(TypedDict, total=False):
+    """A quantity that is no value at a path.
+
+    Attributes:
+        visits: How often this node was completed.
+        since: From the last completed visit of this node on.
+        usage: What the engine sums up under this name, as `cost_usd`, or `elapsed_seconds`.
+        function: What a function with this name returns.
+        length: The length of this.
+    """
+
+    visits: str
+    since: str
+    usage: str
+    function: str
+    length: QuantitySpec
+
+
+QuantitySpec: TypeAlias = "str | MadeOf"
+"""What is measured: a text is a path of the state."""
+
+ConditionSpec = TypedDict(
+    "ConditionSpec",
+    {
+        "is": Operator,
+        "of": NotRequired[QuantitySpec],
+        "than": NotRequired[object],
+        "parts": NotRequired["Sequence[ConditionSpec]"],
+        "names": NotRequired[Sequence[str]],
+        "mode": NotRequired[Literal["max", "min"]],
+        "patience": NotRequired[int],
+        "min_delta": NotRequired[float],
+        "since": NotRequired[str],
+    },
+)
+"""A condition.
+
+`is`: what it tests. `of`: what it measures. `than`: the constant, as `Measured` records it. `parts`: of `and`, `or` and
+`not`. `names`: the exceptions of `failed`, the labels of `ended`. The others are those of `plateau` and `changed`.
+"""
+
+_COMPOSED: Final = ("and", "or", "not")
+_DEEPEST: Final = 40
+_SIGNS: Final = frozenset((">=", "<=", ">", "<", "==", "!="))
+_SHOWN: Final = 80
+
+
+def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
+    """Check that a condition that was read has the parts and the constant of its kind.
+
+    Raises:
+        ValueError: It has not, or is nested too deep.
+    """
+    if deep > _DEEPEST:
+        message = f"a condition is nested more than {_DEEPEST} deep"
+        raise ValueError(message)
+    parts, least = spec.get("parts", ()), {"and": 2, "or": 2, "not": 1}.get(spec["is"], 0)
+    if len(parts) < least or (spec["is"] == "not" and len(parts) > 1):
+        message = f"a condition {spec['is']!r} has {len(parts)} parts"
+        raise ValueError(message)
+    if isinstance(spec.get("than"), (dict, list)):
+        convert(spec["than"], Shown)
+    for part in parts:
+        check_condition(part, deep + 1)
+
+
+def quantity_text(of: QuantitySpec) -> str:
+    """Return the name of what is measured.
+
+    >>> quantity_text({"visits": "review", "since": "plan"})
+    'iterations of review since plan'
+    """
+    if isinstance(of, str):
+        return of
+    if "length" in of:
+        return f"length of {quantity_text(of['length'])}"
+    if "visits" not in of:
+        return of.get("usage") or of.get("function") or ""
+    return f"iterations of {of.get('visits', '')}" + (f" since {of['since']}" if of.get("since") else "")
+
+
+def value_text(measured: object) -> str:
+    """Return a recorded value in words, in one line.
+
+    >>> value_text("done"), value_text(7)
+    ("'done'", '7')
+    """
+    if isinstance(measured, Mapping):  # of a spec that was read back
+        measured = Shown(**{name: each for name, each in measured.items() if name != "is"})
+    if not isinstance(measured, Shown):
+        return clipped(repr(measured), _SHOWN)
+    if measured.items:
+        return f"{measured.type} of {measured.items}"
+    return clipped(repr(measured.text) if measured.type == "str" else measured.text, _SHOWN)
+
+
+def condition_text(spec: ConditionSpec) -> str:
+    """Return a condition in words, as it is drawn on an edge.
+
+    >>> condition_text({"is": ">=", "of": "score", "than": 7})
+    'score >= 7'
+    """
+    test, of = spec["is"], quantity_text(spec.get("of", ""))
+    if test in ("and", "or"):
+        return f" {test} ".join(_inside(part, test) for part in spec["parts"])
+    if test == "not":
+        return f"not ({condition_text(spec['parts'][0])})"
+    return f"{of} {_test_text(spec)}".strip()
+
+
+def _test_text(spec: ConditionSpec) -> str:
+    """Return what a simple condition tests, in words."""
+    test, patience, names = spec["is"], spec.get("patience", 1), spec.get("names", ())
+    texts: dict[str, str] = {
+        "function": "",
+        "is true": test,
+        "is none": test,
+        "plateau": "no longer improves" + (f" for {patience}" if patience > 1 else ""),
+        "changed": test + (f" since {spec['since']}" if spec.get("since") else ""),
+        "failed": "failed with " + " or ".join(name.rpartition(".")[2] for name in names),
+        "ended": f"ended {' or '.join(map(repr, names))}",
+    }
+    return texts[test] if test in texts else f"{test} {value_text(spec.get('than'))}"
+
+
+def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
+    """Yield the simple conditions of which a condition is made, from left to right."""
+    if spec["is"] not in _COMPOSED:
+        yield spec
+        return
+    for part in spec["parts"]:
+        yield from leaves_of(part)
+
+
+def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | float]]:
+    """Yield the numbers that a condition compared with a number, as far as it was evaluated, by their paths."""
+    evaluated: list[tuple[ConditionSpec, Measured]] = []
+    if spec["is"] in _COMPOSED:
+        _evaluate(spec, iter(_leaves(found)), evaluated)
+    else:
+        evaluated.append((spec, found))  # type: ignore[arg-type]
+    for leaf, measured in evaluated:
+        of, than = leaf.get("of"), leaf.get("than")
+        if leaf["is"] in _SIGNS and isinstance(of, str) and _is_number(measured) and _is_number(than):
+            yield of, measured
+
+
+def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[ConditionSpec, Measured]]) -> bool:
+    """Add the simple conditions that were evaluated, with what each measured; return whether the whole held."""
+    test = spec["is"]
+    if test not in _COMPOSED:
+        leaf = next(leaves, None)
+        if leaf is not None:
+            into.append((spec, leaf.measured))
+        return leaf is not None and leaf.held
+    held = _evaluate(spec["parts"][0], leaves, into)
+    if test == "not":
+        return not held
+    for part in spec["parts"][1:]:
+        if held is (test == "or"):
+            break
+        held = _evaluate(part, leaves, into)
+    return held
+
+
+def _leaves(found: Found) -> Sequence[Leaf]:
+    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _inside(part: ConditionSpec, word: str) -> str:
+    text = condition_text(part)
+    return f"({text})" if part["is"] in ("and", "or") and part["is"] != word else text
+
+
+def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
+    """Return what a condition found, in words, such as `score 6 >= 7: no`.
+
+    Args:
+        spec: The condition.
+        found: What was recorded of it.
+        held: Whether it held.
+        source: The node whose edge it is on.
+    """
+    if spec["is"] not in _COMPOSED:
+        return _simple(spec, found, source, held=held)  # type: ignore[arg-type]
+    return _composed(spec, iter(_leaves(found)), source)[1]
+
+
+def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
+    """Return whether it held, as its leaves say, and its sentence; a part that was not evaluated is not in it."""
+    test = spec["is"]
+    if test not in _COMPOSED:
+        leaf = next(leaves, None)
+        if leaf is None:
+            return False, condition_text(spec)
+        return leaf.held, _simple(spec, leaf.measured, source, held=leaf.held)
+    held, why = _composed(spec["parts"][0], leaves, source)
+    if test == "not":
+        return not held, f"not ({why}): {_word(not held)}"
+    for part in spec["parts"][1:]:
+        if held is (test == "or"):
+            break
+        held, more = _composed(part, leaves, source)
+        why = f"{why} {test} {more}"
+    return held, why
+
+
+def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
+    test, of, answer = spec["is"], quantity_text(spec.get("of", "")), _word(held)
+    if test == "plateau":
+        return _plateau(of, measured, spec.get("patience", 1), answer)
+    if test in ("changed", "function"):
+        found = condition_text(spec)
+    elif test == "failed":
+        found = f"failed with {measured or 'nothing'}, {condition_text(spec)}"
+    elif test == "ended":
+        found = f"{source} {f'ended {measured!r}' if measured else 'ended without a label'}"
+    else:
+        found = f"{of} {value_text(measured)} {_test_text(spec)}"
+    if not isinstance(measured, Shown) or not measured.unlike:
+        return f"{found}: {answer}"
+    than = spec.get("than")
+    kind = than["type"] if isinstance(than, Mapping) else type(than).__name__
+    return f"{found}: {answer} ({measured.type} cannot be compared with {kind})"
+
+
+def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
+    if not isinstance(measured, Samples):
+        return f"{of} has no sample yet: no"
+    last, best, stale = value_text(measured.last), value_text(measured.best), measured.stale
+    if last == best and not stale:
+        return f"{of} {last}, the best so far: no"
+    return f"{of} {last} after a best of {best}, {stale} of {patience} without gain: {answer}"
+
+
+def _word(held: bool) -> str:  # noqa: FBT001
+    return "yes" if held else "no"

@@ -1,0 +1,76 @@
+"""Why recorded steps took their edges, for those who read a run from its store: the specs that this needs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from graphengine.engine.reasons import fingerprint_after, ways_of, why_of
+from graphengine.engine.steps import outcome_of
+from graphengine.errors import StoreError
+from graphengine.history.load import graph_spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.stores.base import RunStore
+
+
+async def load_specs(store: RunStore, steps: Iterable[Step], *more: str) -> Mapping[str, GraphSpec]:
+    """Return the specs of the graphs that drove these steps, by fingerprint; one that cannot be read is left out.
+
+    Args:
+        store: The store of the run.
+        steps: Its steps.
+        more: The fingerprint in force before the first of them, where they do not begin with the run.
+    """
+    wanted = {fingerprint_after(step) for step in steps}
+    found: dict[str, GraphSpec] = {}
+    for fingerprint in sorted({*wanted, *more} - {""}):
+        with suppress(StoreError):  # then the reasons have only what was measured
+            spec = await graph_spec_of(store, fingerprint)
+            if spec is not None:
+                found[fingerprint] = spec
+    return found
+
+
+class StepReasons:
+    """Why the steps of a run that is read from its store took their edges.
+
+    Args:
+        store: The store.
+        run_id: The run.
+    """
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        self._store, self._run_id = store, run_id
+        self._seq, self._fingerprint = 0, ""  # of the last step that was asked for, and in force after it
+        self._scanned = 0
+        self._changes: list[tuple[int, str]] = []  # the fingerprints of the steps up to `_scanned`, by seq
+        self._specs: dict[str, GraphSpec | None] = {}
+
+    async def why(self, step: Step) -> str:
+        """Return why a step took its edge, in words; "" if it took none. It is quick for steps in order."""
+        if step.seq != self._seq + 1:
+            self._fingerprint = ""
+        self._seq, self._fingerprint = step.seq, fingerprint_after(step) or self._fingerprint
+        outcome = outcome_of(step)
+        if not outcome.to:
+            return ""
+        fingerprint = self._fingerprint = self._fingerprint or await self._in_force(step.seq)
+        if fingerprint not in self._specs:
+            self._specs[fingerprint] = (await load_specs(self._store, (), fingerprint)).get(fingerprint)
+        return why_of(outcome, ways_of(self._specs[fingerprint], step))
+
+    async def _in_force(self, seq: int) -> str:
+        """Return the fingerprint of the graph that drove a step: of a run that never changed it, that of its row."""
+        info = await self._store.info(self._run_id)
+        if info.parent is None and info.began_with == info.fingerprint:
+            return info.fingerprint
+        if self._scanned < seq:
+            steps = await self._store.steps(self._run_id, self._scanned, seq)
+            self._changes += [(each.seq, found) for each in steps if (found := fingerprint_after(each))]
+            self._scanned = seq
+        return next((found for at, found in reversed(self._changes) if at <= seq), info.fingerprint)
