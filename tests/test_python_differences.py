@@ -92,11 +92,13 @@ def process(kind, init, repr, eq, order, unsafe, frozen, match, kw_only, slots, 
 dataclasses._process_class = process
 
 import graphengine
-for each in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
+from graphengine.errors import DefinitionError
+
+for each in pkgutil.walk_packages(graphengine.__path__, "graphengine.", onerror=lambda name: None):
     if "__main__" not in each.name and "__pyinstaller" not in each.name:
         try:
             importlib.import_module(each.name)
-        except ImportError:  # an extra that is not installed
+        except (ImportError, DefinitionError):  # an extra that is not installed
             pass
 print("imported")
 """
