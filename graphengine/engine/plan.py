@@ -17,6 +17,7 @@ from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
+from graphengine.state.numbers import case_of
 from graphengine.state.path import did_you_mean
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
@@ -362,7 +363,7 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum matches by value too
+            found = case_of(self.choices, value) or self.choices.get(enum_value(value))  # an enum matches by value too
         except TypeError:  # a list or dict is unhashable and picks nothing
             found = None
         if found is None:

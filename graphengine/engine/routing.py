@@ -13,6 +13,7 @@ from graphengine.graph.definition import Edge, Switch
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.numbers import case_of
 from graphengine.state.path import nearest
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
@@ -156,7 +157,7 @@ def keep_rules(
 def _case(edge: Switch, view: View) -> tuple[bool, str, str, str, str]:
     """Return whether a switch holds, with its target, label, condition and explanation."""
     value = edge.reading.read(view)
-    target = edge.cases.get(value)
+    target = case_of(edge.cases, value)
     value = enum_value(value)
     why = f"{edge.reading.text} is {value!r}"
     if target is not None:

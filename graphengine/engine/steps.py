@@ -288,7 +288,8 @@ class Outcome(Spent, kw_only=True):
         edge: The label of the edge that was taken.
         fork: The fork that was taken.
         marks: The marks that this step sets.
-        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join.
+        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join. A number that
+            JSON lacks is text (`state.numbers`), a sample that could not be taken is [why].
     """
 
     choice: str = ""

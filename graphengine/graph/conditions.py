@@ -7,6 +7,7 @@ engine updates step by step: a condition names the `Tracker`s it needs.
 
 from __future__ import annotations
 
+import decimal
 import enum
 import operator
 from abc import ABC, abstractmethod
@@ -21,6 +22,7 @@ from graphengine.graph.elsewhere import named_node
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped
+from graphengine.state.numbers import alike, equal, is_nan
 from graphengine.state.selector import Reading, Source, Tracker
 
 if TYPE_CHECKING:
@@ -295,7 +297,7 @@ class Value(Quantity):
 class Comparison(Condition):
     """A quantity compared with a constant."""
 
-    __slots__ = ("_compare", "_tail", "_text", "operator", "other", "quantity")
+    __slots__ = ("_compare", "_kind", "_tail", "_text", "operator", "other", "quantity")
 
     def __init__(self, quantity: Quantity, sign: str, other: object) -> None:
         if other is None and sign in _ORDER:
@@ -303,10 +305,14 @@ class Comparison(Condition):
         if isinstance(other, Quantity):
             message = f"{quantity} {sign} {other} compares two quantities"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
+        if any(map(is_nan, other if isinstance(other, tuple) else (other,))):
+            message = f"{quantity} {sign} {other}: NaN equals nothing, and is neither more nor less than a number"
+            raise DefinitionError(message, repair="use a function of the fields: when=lambda a: math.isnan(a)")
         self.quantity, self.operator, self.other = quantity, sign, other
         self._text = str(quantity)
         self._tail = sign if sign in ("is true", "is none") else f"{sign} {_value_text(other)}"
         self._compare = _ORDER.get(sign)
+        self._kind = None if isinstance(other, decimal.Decimal) else type(other)
 
     @override
     def evaluate(self, view: View) -> tuple[bool, str]:
@@ -317,7 +323,7 @@ class Comparison(Condition):
             if left is None:
                 held = False
             else:
-                like = left if type(left) is type(other) else _like(left, other)
+                like, other = (left, other) if type(left) is self._kind else alike(left, other)
                 try:
                     held = bool(compare(like, other))
                 except TypeError:
@@ -337,9 +343,9 @@ class Comparison(Condition):
         if left is None:
             return False
         if self.operator == "is in" and isinstance(self.other, tuple):
-            return any(_like(left, other) == other for other in self.other)
+            return any(equal(left, other) for other in self.other)
         if isinstance(left, (list, tuple, set, frozenset, Mapping)):
-            return any(_like(item, self.other) == self.other for item in left)
+            return any(equal(item, self.other) for item in left)
         item, container = self.other, left
         try:
             held = item in container  # type: ignore[operator]
@@ -598,11 +604,6 @@ def is_on_failure(condition: Condition) -> bool:
 def mentions_failure(condition: Condition) -> bool:
     """Return whether `failed(…)` occurs anywhere in a condition."""
     return any(isinstance(leaf, Failed) for leaf in condition.leaves())
-
-
-def _like(value: object, other: object) -> object:
-    """Return the form of a value that is compared: an enum member by its value, unless the other is a member too."""
-    return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
 
 
 def _count_key(node: str, since: str | None) -> str:
