@@ -19,7 +19,7 @@ from graphengine.graph.runnable import HasDetails
 from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.injection import Injected
-from graphengine.state.type_facts import enum_value
+from graphengine.state.texts import choice_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,14 +59,14 @@ def ends_of(plan: Plan[Any]) -> Iterable[str]:
     """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
     for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
         if isinstance(edge, Switch):
-            yield from (_choice(v) for v, target in edge.cases.items() if target == END)
+            yield from (choice_text(v) for v, target in edge.cases.items() if target == END)
         elif edge.label and (edge.target if isinstance(edge, Edge) else edge.join) == END:
             yield edge.label
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
     """Add the choices of a node, with their kinds unless all are functions."""
-    kinds = {_choice(value): call.body.kind for value, call in node.choices.items()}
+    kinds = {choice_text(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
     if set(kinds.values()) != {"function"}:
         facts["kinds"] = kinds
@@ -143,18 +143,14 @@ def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
     if node.call is not None:
         yield "", node.call
     for value, call in node.choices.items():
-        yield _choice(value), call
-
-
-def _choice(value: object) -> str:
-    return str(enum_value(value))
+        yield choice_text(value), call
 
 
 def _edge(edge: AnyEdge) -> EdgeSpec:
     if isinstance(edge, Fork):
         return _fork(edge)
     if isinstance(edge, Switch):
-        cases = {_choice(value): target for value, target in edge.cases.items()}
+        cases = {choice_text(value): target for value, target in edge.cases.items()}
         return {"from": edge.source, "on": edge.reading.text, "cases": cases, "otherwise": edge.otherwise}
     facts: EdgeSpec = {"from": edge.source, "to": edge.target}
     if edge.condition is not None:

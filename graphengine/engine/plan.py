@@ -19,6 +19,7 @@ from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
 from graphengine.state.numbers import case_of
 from graphengine.state.path import did_you_mean
+from graphengine.state.texts import choice_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
 
@@ -349,7 +350,7 @@ class NodePlan:
         if self.call is not None:
             return self.call
         for value, call in self.choices.items():
-            if str(enum_value(value)) == choice:
+            if choice_text(value) == choice:
                 return call
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
@@ -374,7 +375,7 @@ class NodePlan:
                 where=f"node {self.name}",
                 repair=f"set one of {known}, or add a case",
             )
-        return found, str(enum_value(value))
+        return found, choice_text(value)
 
 
 class _WithWeakReferences:

@@ -12,6 +12,7 @@ import enum
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
@@ -24,6 +25,7 @@ from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped
 from graphengine.state.numbers import alike, equal, is_nan
 from graphengine.state.selector import Reading, Source, Tracker
+from graphengine.state.texts import steady_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -279,7 +281,8 @@ class Value(Quantity):
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
             raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
-        return Comparison(self, "is in", tuple(allowed))
+        values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
+        return Comparison(self, "is in", tuple(values))
 
     def contains(self, item: object) -> Condition:
         """Return a condition that holds if the value, a list, dict or text, contains this item."""
@@ -619,4 +622,4 @@ def _value_text(content: object) -> str:
         content = content.value
     if isinstance(content, (list, tuple, dict, set)) and len(content) > 8:  # noqa: PLR2004 - a line, not a page
         return f"{type(content).__name__} of {len(content)}"
-    return clipped(repr(content), 80)
+    return clipped(steady_text(content), 80)
