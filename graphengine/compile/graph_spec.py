@@ -9,14 +9,15 @@ spec; the choice is "" if the node has no choices) if it is a graph or chooses a
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.compile.described_types import rules_of_state, type_text, types_in
 from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import DEFAULT_RETRY, END
 from graphengine.graph.question import AskBody
 from graphengine.graph.runnable import HasDetails
-from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.injection import Injected
 from graphengine.state.texts import choice_text
@@ -46,13 +47,26 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
         "format": FORMAT,
         "graph": graph.name,
         "version": graph.version,
-        "state": {name: type_name(info.annotation) for name, info in fields.items()},
+        "state": {name: type_text(info.annotation) for name, info in fields.items()},
     }
+    if rules := rules_of_state(graph.state):
+        graph_spec["rules"] = rules
+    if types := types_in([*(info.annotation for info in fields.values()), *_answers(nodes.values())]):
+        graph_spec["types"] = types
     if reducers:
         graph_spec["reducers"] = reducers
     graph_spec["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
     graph_spec["ways"] = [_edge(edge) for edge in graph.edges]
     return graph_spec
+
+
+def _answers(nodes: Iterable[NodePlan]) -> Iterator[object]:
+    """Yield the types of the answers of people and agents."""
+    for _, call in chain.from_iterable(map(_calls, nodes)):
+        if isinstance(call.body, AskBody):
+            yield call.body.ask.answers.type
+        elif isinstance(call.body, HasDetails):
+            yield getattr(call.body, "returns", None)
 
 
 def ends_of(plan: Plan[Any]) -> Iterable[str]:
@@ -133,7 +147,7 @@ def _add_question(facts: NodeSpec, body: AskBody) -> None:
     """Add the declaration of a question, and how long it waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
-    facts["question"], facts["answer"] = text, type_name(body.ask.answers.type)
+    facts["question"], facts["answer"] = text, type_text(body.ask.answers.type)
     if body.ask.timeout_seconds is not None:
         facts["timeout_seconds"] = body.ask.timeout_seconds
 

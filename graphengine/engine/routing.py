@@ -15,7 +15,7 @@ from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.numbers import case_of
 from graphengine.state.path import nearest
-from graphengine.state.texts import choice_text
+from graphengine.state.texts import choice_text, steady_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
 
@@ -160,9 +160,9 @@ def _case(edge: Switch, view: View) -> tuple[bool, str, str, str, str]:
     value = edge.reading.read(view)
     target = case_of(edge.cases, value)
     value = enum_value(value)
-    why = f"{edge.reading.text} is {value!r}"
+    why = f"{edge.reading.text} is {steady_text(value)}"
     if target is not None:
-        return True, target, choice_text(value), f"{edge.reading.text} == {value!r}", why
+        return True, target, choice_text(value), f"{edge.reading.text} == {steady_text(value)}", why
     if edge.otherwise is not None:
         return True, edge.otherwise, "", f"{edge.reading.text} otherwise", why
     return False, "", "", "", why
