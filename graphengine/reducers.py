@@ -75,12 +75,12 @@ def add(old: N | None, new: N) -> N:
 
 
 def maximum(old: N | None, new: N) -> N:
-    """Return the larger value.
+    """Return the larger value. NaN is less than every number.
 
     >>> maximum(2, 3)
     3
     """
-    return new if old is None or new > old else old
+    return new if old is None or new > old or old != old else old  # noqa: PLR0124 - NaN alone differs from itself
 
 
 OPERATIONS: Final[dict[Callable[..., Any], str]] = {append: "append", extend: "extend", merge: "merge", add: "add"}

@@ -199,7 +199,7 @@ def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool)
 def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
     """Yield the left side of a comparison if it grows without bound."""
     quantity, bound = comparison.quantity, comparison.other
-    if not isinstance(bound, (int, float)) or not math.isfinite(bound):
+    if not isinstance(bound, (int, float)) or not -math.inf < bound < math.inf:
         return
     if isinstance(quantity, Fact) and quantity.grows:
         counted, since = (*quantity.names, "", "")[:2]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from graphengine.kernel.definitions import FieldType, StateType
 
 _ORDER: Final = (">=", "<=", ">", "<")
+_MOST: Final = 1e300
+"""Numbers beyond are not told apart: arithmetic with floats and larger ints fails."""
 _OTHER_TEXT: Final = "another text"
 
 
@@ -92,7 +94,7 @@ def key_of(test: Comparison | Switch) -> str:
     quantity = test.quantity
     if not isinstance(quantity, Value) or quantity.reading.path is None or test.operator == "contains":
         return ""
-    number = type(test.other) in (int, float) and math.isfinite(test.other)  # type: ignore[arg-type]
+    number = type(test.other) in (int, float) and abs(test.other) < _MOST  # type: ignore[arg-type]
     return "" if test.operator in _ORDER and not number else str(quantity)
 
 
@@ -157,7 +159,7 @@ def _constants(test: Comparison | Switch) -> Sequence[object]:
 
 def _numbers(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
     """Return the numbers at, between and beyond these, as far as they are of the type."""
-    cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and math.isfinite(each))})
+    cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and abs(each) < _MOST)})
     near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
     near |= {math.ceil(cut) for cut in cuts}
     if not whole:

@@ -41,6 +41,7 @@ from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped
+from graphengine.state.numbers import equal
 from graphengine.state.path import did_you_mean, is_path, members, nearest
 from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
 
@@ -405,7 +406,7 @@ class _Compiler:
         kinds = [get_origin(t) or t for t in types]
         for other in others:
             if sign in _EQUAL and values is not None:
-                if other is not None and not any(other == enum_value(v) or other == v for v in values):
+                if other is not None and not any(equal(v, other) or other == v for v in values):
                     near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
                     self.report("wrong_comparison", where, f"'{test}' can never hold", near)
             elif sign in (*_ORDERED, *_EQUAL) and not any(comparable(k, other, ordered=in_order) for k in kinds):

@@ -9,17 +9,18 @@ spec; the choice is "" if the node has no choices) if it is a graph or chooses a
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.compile.described_types import rules_of_state, type_text, types_in
 from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import DEFAULT_RETRY, END
 from graphengine.graph.question import AskBody
 from graphengine.graph.runnable import HasDetails
-from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.injection import Injected
-from graphengine.state.type_facts import enum_value
+from graphengine.state.texts import choice_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -46,8 +47,12 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
         "format": FORMAT,
         "graph": graph.name,
         "version": graph.version,
-        "state": {name: type_name(info.annotation) for name, info in fields.items()},
+        "state": {name: type_text(info.annotation) for name, info in fields.items()},
     }
+    if rules := rules_of_state(graph.state):
+        graph_spec["rules"] = rules
+    if types := types_in([*(info.annotation for info in fields.values()), *_answers(nodes.values())]):
+        graph_spec["types"] = types
     if reducers:
         graph_spec["reducers"] = reducers
     graph_spec["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
@@ -55,18 +60,27 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
     return graph_spec
 
 
+def _answers(nodes: Iterable[NodePlan]) -> Iterator[object]:
+    """Yield the types of the answers of people and agents."""
+    for _, call in chain.from_iterable(map(_calls, nodes)):
+        if isinstance(call.body, AskBody):
+            yield call.body.ask.answers.type
+        elif isinstance(call.body, HasDetails):
+            yield getattr(call.body, "returns", None)
+
+
 def ends_of(plan: Plan[Any]) -> Iterable[str]:
     """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
     for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
         if isinstance(edge, Switch):
-            yield from (_choice(v) for v, target in edge.cases.items() if target == END)
+            yield from (choice_text(v) for v, target in edge.cases.items() if target == END)
         elif edge.label and (edge.target if isinstance(edge, Edge) else edge.join) == END:
             yield edge.label
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
     """Add the choices of a node, with their kinds unless all are functions."""
-    kinds = {_choice(value): call.body.kind for value, call in node.choices.items()}
+    kinds = {choice_text(value): call.body.kind for value, call in node.choices.items()}
     facts["choices"] = list(kinds)
     if set(kinds.values()) != {"function"}:
         facts["kinds"] = kinds
@@ -133,7 +147,7 @@ def _add_question(facts: NodeSpec, body: AskBody) -> None:
     """Add the declaration of a question, and how long it waits."""
     question = body.ask.question
     text = question if isinstance(question, str) else getattr(question, "__name__", "function")
-    facts["question"], facts["answer"] = text, type_name(body.ask.answers.type)
+    facts["question"], facts["answer"] = text, type_text(body.ask.answers.type)
     if body.ask.timeout_seconds is not None:
         facts["timeout_seconds"] = body.ask.timeout_seconds
 
@@ -143,18 +157,14 @@ def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
     if node.call is not None:
         yield "", node.call
     for value, call in node.choices.items():
-        yield _choice(value), call
-
-
-def _choice(value: object) -> str:
-    return str(enum_value(value))
+        yield choice_text(value), call
 
 
 def _edge(edge: AnyEdge) -> EdgeSpec:
     if isinstance(edge, Fork):
         return _fork(edge)
     if isinstance(edge, Switch):
-        cases = {_choice(value): target for value, target in edge.cases.items()}
+        cases = {choice_text(value): target for value, target in edge.cases.items()}
         return {"from": edge.source, "on": edge.reading.text, "cases": cases, "otherwise": edge.otherwise}
     facts: EdgeSpec = {"from": edge.source, "to": edge.target}
     if edge.condition is not None:

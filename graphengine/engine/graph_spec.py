@@ -101,6 +101,8 @@ class GraphSpec(TypedDict, total=False):
         graph: The graph's name.
         version: The graph's version.
         state: The types of its state's fields.
+        rules: Constraints and defaults of fields that have some, and of the state as a whole under "".
+        types: What the types that it names are made of, by name: a text for each field or member; "" is the whole.
         reducers: The names of their reducers, of fields that have one.
         nodes: Its nodes in declared order.
         ways: Its edges in declared order.
@@ -110,6 +112,8 @@ class GraphSpec(TypedDict, total=False):
     graph: str
     version: int
     state: Mapping[str, str]
+    rules: Mapping[str, str]
+    types: Mapping[str, Mapping[str, str]]
     reducers: Mapping[str, str]
     nodes: Sequence[NodeSpec]
     ways: Sequence[EdgeSpec]

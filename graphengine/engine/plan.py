@@ -17,7 +17,9 @@ from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
+from graphengine.state.numbers import case_of
 from graphengine.state.path import did_you_mean
+from graphengine.state.texts import choice_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
 
@@ -348,7 +350,7 @@ class NodePlan:
         if self.call is not None:
             return self.call
         for value, call in self.choices.items():
-            if str(enum_value(value)) == choice:
+            if choice_text(value) == choice:
                 return call
         raise NoChoice(f"there is no case {choice!r} any more", where=f"node {self.name}", repair="bring it back")
 
@@ -362,7 +364,7 @@ class NodePlan:
             return self.call, ""
         value = self.selector.read(view) if self.selector is not None else None
         try:
-            found = self.choices.get(value) or self.choices.get(enum_value(value))  # an enum matches by value too
+            found = case_of(self.choices, value) or self.choices.get(enum_value(value))  # an enum matches by value too
         except TypeError:  # a list or dict is unhashable and picks nothing
             found = None
         if found is None:
@@ -373,7 +375,7 @@ class NodePlan:
                 where=f"node {self.name}",
                 repair=f"set one of {known}, or add a case",
             )
-        return found, str(enum_value(value))
+        return found, choice_text(value)
 
 
 class _WithWeakReferences:

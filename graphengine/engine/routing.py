@@ -15,7 +15,9 @@ from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.measured import Tested, measured_of
+from graphengine.state.numbers import case_of, equal
 from graphengine.state.path import nearest
+from graphengine.state.texts import choice_text, steady_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
 
@@ -167,12 +169,12 @@ def keep_rules(
 def _case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
     """Return whether a switch holds, with its target and label, and record its value and its case."""
     value = edge.reading.read(view)
-    target = edge.cases.get(value)
+    target = case_of(edge.cases, value)
     tests.append(Tested(edge.place, measured_of(value)))
     if target is None:
         return edge.otherwise is not None, edge.otherwise or "", ""
-    facts.case = next(place for place, each in enumerate(edge.cases) if each == value)
-    return True, target, str(enum_value(value))
+    facts.case = next(place for place, each in enumerate(edge.cases) if each == value or equal(value, each))
+    return True, target, choice_text(value)
 
 
 def _arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
@@ -233,5 +235,5 @@ def _condition_words(edge: AnyEdge | ForkRecord, facts: Outcome) -> str:
     if isinstance(edge, Switch):
         if facts.case < 0:
             return f"{edge.reading.text} otherwise"
-        return f"{edge.reading.text} == {enum_value([*edge.cases][facts.case])!r}"
+        return f"{edge.reading.text} == {steady_text(enum_value([*edge.cases][facts.case]))}"
     return "" if edge.condition is None else str(edge.condition)

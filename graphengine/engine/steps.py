@@ -293,7 +293,8 @@ class Outcome(Spent, kw_only=True):
         chosen: Of each graph around its frame, from the outermost in, what `choose` picked; empty if nothing did.
         fork: The fork that was taken.
         marks: The marks that this step sets.
-        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join.
+        samples: In an arm, the samples of the marks, as [key, sample], to be taken again at the join. A number that
+            JSON lacks is text (`state.numbers`), a sample that could not be taken is [why].
     """
 
     choice: str = ""

@@ -12,7 +12,7 @@ from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Frame
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.selector import as_number, better
+from graphengine.state.numbers import as_number, better, of_mark, to_mark
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ def take_sample(tracker: Tracker, view: View) -> None:
         if len(view.mark(tracker.key) or ()) > 3:  # noqa: PLR2004 - the note of a failure is over
             view.new_marks[tracker.key] = [best, last, stale] if best is not None else None
         return
-    compare(tracker, view, sample)
+    compare(tracker, view, to_mark(sample))
 
 
-def compare(tracker: Tracker, view: View, sample: float) -> None:
-    """Compare a sample with the best so far."""
+def compare(tracker: Tracker, view: View, sample: float | str) -> None:
+    """Compare a sample, as a mark carries it, with the best so far."""
     view.new_samples.append([tracker.key, sample])
     best, _, stale = (view.mark(tracker.key) or [None, None, 0])[:3]
-    if best is None or better(sample, best, tracker):
+    if best is None or better(of_mark(sample), of_mark(best), tracker):
         view.new_marks[tracker.key] = [sample, sample, 0]
     else:
         view.new_marks[tracker.key] = [best, sample, stale + 1]
@@ -126,7 +126,7 @@ def set_mark(tracker: Tracker, view: View, mark: Mark) -> None:
 def note_trouble(tracker: Tracker, view: View, text: str) -> None:
     """Record that a sample could not be taken; the condition raises this text."""
     view.new_marks[tracker.key] = [*(view.mark(tracker.key) or [None, None, 0])[:3], text]
-    view.new_samples.append([tracker.key, text])
+    view.new_samples.append([tracker.key, [text]])
 
 
 def sample_again(plan: Plan[Any], view: View) -> None:
@@ -152,10 +152,10 @@ def sample_arm(plan: Plan[Any], view: View, arm: Frame, counted: Mapping[str, in
         tracker = trackers.get(key)
         if tracker is None:
             continue
-        if tracker.kind == "plateau" and isinstance(what, (int, float)):
+        if tracker.kind == "plateau" and isinstance(what, (int, float, str)):
             compare(tracker, view, what)
         elif tracker.kind == "plateau" and what is not None:
-            note_trouble(tracker, view, what)
+            note_trouble(tracker, view, what[0])
         elif tracker.kind == "count" and what is not None:
             set_mark(tracker, view, what + counted.get(tracker.node, 0))
         else:

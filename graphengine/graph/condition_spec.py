@@ -269,7 +269,7 @@ def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool)
 def _plateau(of: str, measured: Measured, patience: int, answer: str) -> str:
     if not isinstance(measured, Samples):
         return f"{of} has no sample yet: no"
-    last, best, stale = value_text(measured.last), value_text(measured.best), measured.stale
+    last, best, stale = str(measured.last), str(measured.best), measured.stale
     if last == best and not stale:
         return f"{of} {last}, the best so far: no"
     return f"{of} {last} after a best of {best}, {stale} of {patience} without gain: {answer}"

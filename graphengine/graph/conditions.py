@@ -7,10 +7,11 @@ node, changes) read small marks that the engine updates step by step: a conditio
 
 from __future__ import annotations
 
-import enum
+import decimal
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -29,8 +30,10 @@ from graphengine.graph.condition_spec import (
 from graphengine.graph.elsewhere import named_node
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
-from graphengine.state.measured import Found, Leaf, Samples, measured_of, number_of
+from graphengine.state.measured import Found, Leaf, Samples, measured_of
+from graphengine.state.numbers import alike, equal, is_nan
 from graphengine.state.selector import Reading, Source, Tracker
+from graphengine.state.texts import steady_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -311,7 +314,8 @@ class Value(Quantity):
         """
         if isinstance(allowed, str) or not hasattr(allowed, "__iter__"):
             raise DefinitionError(f"{self}.is_in({allowed!r})", repair=f"list the values: is_in([{allowed!r}])")
-        return Comparison(self, "is in", tuple(allowed))
+        values = sorted(allowed, key=steady_text) if isinstance(allowed, AbstractSet) else allowed
+        return Comparison(self, "is in", tuple(values))
 
     def contains(self, item: object) -> Condition:
         """Return a condition that holds if the value, a list, dict or text, contains this item."""
@@ -330,7 +334,7 @@ class Value(Quantity):
 class Comparison(Condition):
     """A quantity compared with a constant."""
 
-    __slots__ = ("_compare", "operator", "other", "quantity")
+    __slots__ = ("_compare", "_kind", "operator", "other", "quantity")
     operator: Operator
 
     def __init__(self, quantity: Quantity, sign: Operator, other: object) -> None:
@@ -339,8 +343,12 @@ class Comparison(Condition):
         if isinstance(other, Quantity):
             message = f"{quantity} {sign} {other} compares two quantities"
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
+        if any(map(is_nan, other if isinstance(other, tuple) else (other,))):
+            message = f"{quantity} {sign} {other}: NaN equals nothing, and is neither more nor less than a number"
+            raise DefinitionError(message, repair="use a function of the fields: when=lambda a: math.isnan(a)")
         self.quantity, self.operator, self.other = quantity, sign, other
         self._compare = _ORDER.get(sign)
+        self._kind = None if isinstance(other, decimal.Decimal) else type(other)
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
@@ -350,7 +358,7 @@ class Comparison(Condition):
             if left is None:
                 held = False
             else:
-                like = left if type(left) is type(other) else _like(left, other)
+                like, other = (left, other) if type(left) is self._kind else alike(left, other)
                 try:
                     held = bool(compare(like, other))
                 except TypeError:
@@ -367,9 +375,9 @@ class Comparison(Condition):
         if left is None:
             return False
         if self.operator == "is in" and isinstance(self.other, tuple):
-            return any(_like(left, other) == other for other in self.other)
+            return any(equal(left, other) for other in self.other)
         if isinstance(left, (list, tuple, set, frozenset, Mapping)):
-            return any(_like(item, self.other) == self.other for item in left)
+            return any(equal(item, self.other) for item in left)
         item, container = self.other, left
         try:
             held = item in container  # type: ignore[operator]
@@ -416,7 +424,7 @@ class Plateau(Condition):
         best, last, stale, *raised = mark
         if raised:
             raise RuntimeError(raised[0])
-        return stale >= self.patience, Samples(number_of(best), number_of(last), stale)
+        return stale >= self.patience, Samples(best, last, stale)
 
     @override
     def trackers(self, source: str) -> Iterable[Tracker]:
@@ -642,11 +650,6 @@ def quantity_of(reading: Reading) -> QuantitySpec:
 def mentions_failure(condition: Condition) -> bool:
     """Return whether `failed(…)` occurs anywhere in a condition."""
     return any(isinstance(leaf, Failed) for leaf in condition.leaves())
-
-
-def _like(value: object, other: object) -> object:
-    """Return the form of a value that is compared: an enum member by its value, unless the other is a member too."""
-    return value.value if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum) else value
 
 
 def _count_key(node: str, since: str | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError
+from graphengine.state.numbers import is_nan
 
 NAMES: Final[Mapping[str, str]] = {
     "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
@@ -187,6 +188,8 @@ def check_cases(given: object, where: str, target: str) -> None:
         DefinitionError: They are not. For a list, the repair has its items as values.
     """
     if isinstance(given, Mapping):
+        if any(map(is_nan, given)):
+            raise DefinitionError("a case is NaN, which equals nothing", where=where, repair="use a function's result")
         return
     items = given if isinstance(given, (list, tuple)) else ()
     names = [repr(each) for each in items if not callable(each)] or ["value"]

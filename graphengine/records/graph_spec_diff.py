@@ -54,7 +54,34 @@ def _fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
         one, other = old.get("reducers", {}).get(name, _NONE), new.get("reducers", {}).get(name, _NONE)
         if one != other and name in before and name in after:
             lines.append(f"field {where}{name}: reducer {one} → {other}")
-    return lines
+    return lines + list(_types(old, new, where))
+
+
+def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
+    """Return the differences of constraints and defaults, and those inside of types that both have."""
+    one, other = old.get("rules", {}), new.get("rules", {})
+    for name in {**one, **other}:
+        is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
+        if is_in_both and one.get(name) != other.get(name):
+            what = f"field {where}{name}" if name else f"state {where}".rstrip()
+            yield f"{what}: rules {_texts(one.get(name), other.get(name))}"
+    before, after = old.get("types", {}), new.get("types", {})
+    for kind, was in before.items():
+        if kind in after:
+            yield from _inside(f"type {where}{kind}", was, after[kind])
+
+
+def _inside(part: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Return what differs inside of a type: its rules, under "", and its fields."""
+    if was.get("") != now.get(""):
+        yield f"{part}: rules {_texts(was.get(''), now.get(''))}"
+    for name in filter(None, {**was, **now}):
+        if name not in now:
+            yield f"{part}: {name} is gone: {was[name]}"
+        elif name not in was:
+            yield f"{part}: {name} is new: {now[name]}"
+        elif was[name] != now[name]:
+            yield f"{part}: {name}: {_texts(was[name], now[name])}"
 
 
 def _nodes(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged, RunCancelled
 from graphengine.history.load import ANSWERABLE, posted_in
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
-from graphengine.state.marks import bare
+from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     schema = asked.facts.schema
     if schema is None:
         return
-    wrong = whats_wrong(schema, bare(record))
+    wrong = whats_wrong(schema, without_set_fields(record)) and whats_wrong(schema, bare(record))
     if wrong:
         wanted = f"answer {in_words(schema)}"
         near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""

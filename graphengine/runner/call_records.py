@@ -1,19 +1,22 @@
 """Calls of functions as `ctx.call` records them: what identifies a call, and how its result is written and read.
 
-A call is identified by its function's name and a digest of its arguments, the same in every process. Its result is
-recorded as the type of the function's return annotation, and the value read back must equal the result.
+A call is identified by its function's name and a digest of its typed arguments, the same in every process. Its result
+is recorded as the type of the function's return annotation, and the value read back must equal the result.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import hashlib
 import inspect
 import typing
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -28,7 +31,7 @@ from graphengine.state.field import short, why
 from graphengine.state.given import in_utf8
 from graphengine.state.hints import hints_of, signature_of
 from graphengine.state.json_values import check_depth, clipped, utf8_text
-from graphengine.state.marks import read_json
+from graphengine.state.marks import marked, read_json
 from graphengine.state.same import Changed, Ways, kept
 
 if TYPE_CHECKING:
@@ -174,11 +177,24 @@ def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
 
 def _recordable(value: object) -> JsonValue:
     try:
-        _steady(value)  # refuses what reading would consume
+        _refuse_iterators(value)
         made: JsonValue = from_json(to_json(value, fallback=shown, inf_nan_mode="strings"))
     except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are no text
         made = utf8_text(shown(value))
     return made
+
+
+def _refuse_iterators(value: object) -> None:
+    if isinstance(value, Iterator):
+        _refuse(value)
+    if isinstance(value, (Mapping, list, tuple, AbstractSet)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _refuse_iterators(part)
+
+
+def _refuse(value: object) -> NoReturn:
+    message = f"reading a value of type {type(value).__name__} would consume it"
+    raise PydanticSerializationError(message)
 
 
 def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
@@ -208,13 +224,14 @@ class _Same:
 
 
 def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
-    """Return a digest of a call's arguments, the same in every process.
+    """Return a digest of a call's typed arguments, the same in every process.
 
     Raises:
         NotRecordable: JSON cannot represent an argument, or reading it would consume it.
     """
+    given: list[object] = [[*args], dict(kwargs)]
     try:
-        body = in_utf8(lambda given: to_json(_steady(given)), [args, dict(sorted(kwargs.items()))])
+        body = in_utf8(lambda held: to_json([*map(_steady, held)]), given)
     except (PydanticSerializationError, RecursionError) as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
@@ -225,28 +242,49 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
 
 
 _ATOMS: Final = frozenset((str, int, float, bool, type(None)))
+_TYPED: Final = ""
+"""The key of an object that stands for a value that is none of JSON's: `{"": [its type's name, what it holds]}`."""
 
 
-def _steady(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
-    """Return a value with stable JSON: sets are sorted, iterators are refused.
+def _steady(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
+    """Return a value as JSON values, the same in each process, and others for each other value and type.
+
+    JSON's own values stand for themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
+    `{"1": x}`, and a Decimal is not its text.
 
     Raises:
-        PydanticSerializationError: It is an iterator, or contains one.
+        PydanticSerializationError: It is an iterator, or contains one, or JSON cannot represent it.
     """
     kind = type(value)
     if kind in _ATOMS:  # the most common
         return value
+    if kind is list:
+        return [_steady(item) for item in value]
+    if kind is dict and _TYPED not in value and all(type(key) is str for key in value):
+        return _members(value)
+    name = "Path" if isinstance(value, PurePath) else kind.__qualname__  # of a class, its module can be another one
+    return {_TYPED: [name, _held(value)]}
+
+
+def _members(value: Mapping[str, object]) -> object:
+    return {key: _steady(value[key]) for key in sorted(value)}
+
+
+def _held(value: Any) -> object:  # noqa: ANN401, PLR0911 - as above, one return for each kind
+    """Return what a value holds that JSON has not."""
+    if isinstance(value, enum.Enum):
+        return _steady(value.value)
     if isinstance(value, Iterator):
-        message = f"reading a value of type {type(value).__name__} would consume it"
-        raise PydanticSerializationError(message)
+        _refuse(value)
     if isinstance(value, AbstractSet):
-        return sorted(to_json(_steady(item)) for item in value)
+        return sorted(to_json(_steady(item)).decode() for item in value)
     if isinstance(value, Mapping):
-        return {key: _steady(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+        pairs = [[_steady(key), _steady(item)] for key, item in value.items()]
+        return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=to_json)
+    if isinstance(value, (list, tuple, deque)):
         return [_steady(item) for item in value]
     if isinstance(value, BaseModel):
-        return _steady(dict(value))
+        return _members(dict(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _steady({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
-    return value
+        return _members({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
+    return from_json(marked(value, to_json(value)))  # a time with its zone

@@ -125,8 +125,9 @@ class Context:
     def now(self) -> float:
         """Return the time in the log, epoch seconds: when this attempt could begin, or the last recorded work was done.
 
-        An attempt that runs again, as after a crash or an answer, sees the same times, so recorded work whose key
-        depends on them is found again; the attempt after a failure does not. For durations, use `time.monotonic`.
+        An attempt that runs again, as after a crash, a stop or an answer, sees the same times, so recorded work whose
+        key depends on them is found again. A retry, and a resume after a failure, are other attempts, with times of
+        their own. For durations, use `time.monotonic`.
         """
         attempt = self._attempt
         return attempt.journal.time if attempt.journal is not None else attempt.frame.arrived

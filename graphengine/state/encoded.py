@@ -33,6 +33,7 @@ from typing import (
 import msgspec
 from msgspec import Raw
 from pydantic_core import from_json
+from typing_extensions import NoExtraItems
 
 from graphengine.state.json_values import DEEPEST, check_depth, raw_items, raw_members
 from graphengine.state.update import Unread
@@ -331,10 +332,17 @@ def _is_exact(annotation: object) -> bool:
     if origin is Literal:
         return all(type(part) in (str, int, NoneType) for part in parts)
     if _is_typed_dict(annotation):
-        own: Mapping[str, object] = vars(annotation)
         hints = get_type_hints(annotation, include_extras=True)
-        return "__pydantic_config__" not in own and all(map(_is_exact, hints.values()))
+        return _has_own_keys(annotation) and all(map(_is_exact, hints.values()))
     return False
+
+
+def _has_own_keys(typed_dict: Any) -> bool:  # noqa: ANN401 - a type
+    """Return whether only its annotations decide which keys a TypedDict has: msgspec drops others than these."""
+    own: Mapping[str, object] = vars(typed_dict)
+    bases = [get_origin(base) or base for base in own.get("__orig_bases__", ())]  # type: ignore[attr-defined]
+    is_open = own.get("__extra_items__", NoExtraItems) is not NoExtraItems
+    return not is_open and "__pydantic_config__" not in own and all(map(_has_own_keys, filter(_is_typed_dict, bases)))
 
 
 def _is_typed_dict(annotation: object) -> bool:

@@ -34,7 +34,7 @@ from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed, utf8_text
-from graphengine.state.marks import bare, has_marks, marked, read_json, restored, unmarked
+from graphengine.state.marks import carries_marks, has_marks, marked, read, read_json, without_set_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
@@ -122,20 +122,24 @@ class FieldType:
             InvalidUpdate: The value does not fit.
         """
         first = value[0] if type(value) is list and value else value
-        plain = unmarked(value) if type(first) is dict else value  # a validator would drop the marks
-        if plain is not value:
-            return restored(self.validate(plain, view), value)
+        make = partial(self._made, view)
         try:
-            if self.own:
-                return self._assigned(value, view)
-            validator = self.models.single.__pydantic_validator__
-            made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
+            if type(first) is dict and carries_marks(value):  # a validator would drop the marks
+                return read(make, value)
+            try:
+                return make(value)
+            except ValidationError:
+                if not carries_marks(value):
+                    raise
+                return read(make, value)  # a recorded time
         except ValidationError as error:
-            plain = unmarked(value)
-            if plain is not value:  # a recorded time
-                return restored(self.validate(plain, view), value)
             raise self._unfit(error) from (None if self.secret else error)
-        return made.__dict__[self.name]
+
+    def _made(self, view: View, value: object) -> object:
+        if self.own:
+            return self._assigned(value, view)
+        validator = self.models.single.__pydantic_validator__
+        return validator.validate_python({self.name: value}, by_name=True, by_alias=True).__dict__[self.name]
 
     def _unfit(self, error: ValidationError) -> InvalidUpdate:
         return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
@@ -457,7 +461,7 @@ class FieldType:
         except ValidationError:
             with suppress(ValidationError, TypeError, LookupError):
                 return self._bare([raw])[0]  # type: ignore[index]
-            return bare(raw)
+            return without_set_fields(raw)
 
     def _bare(self, value: JsonValue) -> object:
         """Return a value of the field's type, without the rules of the field as a whole."""

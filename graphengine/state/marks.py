@@ -4,31 +4,34 @@
 - A time in a zone has the zone's name, as RFC 9557 writes it: `2026-10-25T02:30:00+01:00[Europe/Berlin]`. A time of
   `fold=1` that no offset tells from the other has `[_fold=1]`.
 - The items of a set are in the order of their JSON.
+- A complex number has the sign of a real part that is zero: `-0+1j`.
 
-A mark counts where a model or a time is read; the text of one is left elsewhere, and the key left out.
+A mark counts where a model or a time is read: only there is the key left out, or the text refused with its zone. The
+same text as a Literal, an Enum's value or that of another library's type is read as it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import operator
 import re
 from collections import deque
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from graphengine.state.json_values import raw_items, raw_members
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -39,6 +42,8 @@ _KEY: Final = FIELDS_SET.encode()
 _ZONED: Final = re.compile(
     r"((?:\d{4}-\d\d-\d\dT)?\d\d:\d\d[\d:.+Z-]*)\[(_fold=1|[A-Za-z][\w+/-]{0,60})\](\[_fold=1\])?"
 )
+_Place: TypeAlias = tuple[int | str, ...]
+_SIGNED: Final = (b'"-0+', b'"-0-')
 _FOLD: Final = "[_fold=1]"
 _MINUTE: Final = datetime.timedelta(minutes=1)
 _BARE: Final = frozenset((str, int, bool, float, NoneType, bytes))
@@ -63,10 +68,10 @@ def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
         return body
     if isinstance(value, RootModel):
         return marked(value.root, body)
-    if isinstance(value, (datetime.datetime, datetime.time)):
+    if isinstance(value, (datetime.datetime, datetime.time, complex)):
         if body[:1] != b'"':
             return body
-        return body[:-1] + _suffix(value) + body[-1:]
+        return _signed(value, body) if isinstance(value, complex) else body[:-1] + _suffix(value) + body[-1:]
     if body[:1] == b"{":
         return _marked_object(value, body)
     return _marked_list(value, body) if body[:1] == b"[" and isinstance(value, _LISTS) else body
@@ -133,6 +138,13 @@ def _suffix(value: datetime.datetime | datetime.time) -> bytes:
     return (zone + _FOLD if value.fold else zone).encode()
 
 
+def _signed(value: complex, body: bytes) -> bytes:
+    """Return the JSON of a complex number with the sign of a zero, which pydantic reads and does not write."""
+    if value.real != 0 or math.copysign(1, value.real) > 0 or body[:4] in _SIGNED:
+        return body
+    return b'"-0' + (b"" if body[1:2] == b"-" else b"+") + body[1:]
+
+
 def has_marks(body: bytes) -> bool:
     """Return whether JSON can have marks."""
     return _KEY in body or body.rfind(b']"') >= 0  # from the right it takes half the time: few texts have a bracket
@@ -143,44 +155,110 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
     if not has_marks(body):
         return validate(body)
     json = from_json(body)
-    plain = bare(json)
-    return validate(body) if plain is json else restored(validate(to_json(plain)), json)
+
+    def made(plain: Any) -> T:  # noqa: ANN401 - JSON
+        return validate(body if plain is json else to_json(plain))
+
+    return read(made, json)
 
 
-def unmarked(value: Any) -> Any:  # noqa: ANN401 - any value
-    """Return a value without the marks that it has as recorded JSON; the very value if it has none."""
+def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
+    """Return the value that a validator makes of JSON values with marks.
+
+    Only the type knows whether a text is a time: so it first gets each text as it is, and where it refuses one as a
+    time, that text without its zone.
+    """
+    plain = _bare(json, ())
+    while True:
+        try:
+            found: T = restored(validate(plain), json)
+        except ValidationError as error:
+            refused = _refused_times(plain, error)
+            if not refused:
+                raise
+            plain = _bare(plain, refused)
+        else:
+            return found
+
+
+def _refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
+    """Return the places of the texts in JSON that were refused as times, and are ones with a zone.
+
+    What code of the user's refuses can be a whole object: then all texts in it can be times.
+    """
+    texts = dict(_zoned_texts(json))
+    found: set[_Place] = set()
+    for each in error.errors(include_url=False, include_context=False) if texts else ():
+        given: object = each["input"]
+        is_own = each["type"] in ("value_error", "assertion_error")
+        if not (is_own or (isinstance(given, str) and each["type"].startswith(("datetime_", "time_")))):
+            continue
+        places = [place for place, text in texts.items() if text == given or not isinstance(given, str)]
+        # a place has the same parts as the error's, which also names the member of a union, or ends before it
+        near = [place for place in places if _is_part(place if isinstance(given, str) else (), each["loc"])]
+        found.update(near or places)
+    return found
+
+
+def _is_part(place: _Place, loc: tuple[int | str, ...]) -> bool:
+    rest = iter(map(str, loc))
+    return all(str(part) in rest for part in place)
+
+
+def _zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
+    """Yield each text in JSON that reads like a time with a mark, and its place."""
+    if isinstance(json, str):
+        if bare(json) is not json:
+            yield place, json
+    elif isinstance(json, (dict, list)):
+        for key, part in json.items() if isinstance(json, dict) else enumerate(json):
+            yield from _zoned_texts(part, (*place, key))
+
+
+def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
+    """Return whether a value is recorded JSON that can have marks."""
     try:
-        return bare(value) if has_marks(msgspec.json.encode(value)) else value
+        return has_marks(msgspec.json.encode(value))
     except (TypeError, ValueError, RecursionError):  # it is no JSON
-        return value
+        return False
 
 
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return JSON without its marks; the very object if it has none."""
+    """Return JSON without its marks, also those of texts that only look like times; the very object if it has none."""
     if isinstance(json, str):
         found = _ZONED.fullmatch(json)  # a zone that this machine does not know stays, and is refused as no time
         return found[1] if found and (f"[{found[2]}]" == _FOLD or _zone_of(found[2])) else json
+    return _bare(json, None)
+
+
+def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON without the set fields of models; the very object if it has none."""
+    return _bare(json, ())
+
+
+def _bare(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON without the set fields of models, and without the zones at these places; None for all places."""
+    if isinstance(json, str):
+        return bare(json) if times is None or place in times else json
     if isinstance(json, dict):
-        made = {name: bare(part) for name, part in json.items() if name != FIELDS_SET}
+        made = {name: _bare(part, times, (*place, name)) for name, part in json.items() if name != FIELDS_SET}
         is_bare = len(made) == len(json) and all(made[name] is part for name, part in json.items())
         return json if is_bare else made
     if isinstance(json, list):
-        items = list(map(bare, json))
+        items = [_bare(part, times, (*place, at)) for at, part in enumerate(json)]
         return json if all(made is item for made, item in zip(items, json, strict=True)) else items
     return json
 
 
 def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its JSON
-    """Return a value with what the marks of its JSON say; a text that only looks like one stays.
+    """Return a value with what the marks of its JSON say.
 
     Args:
         value: What was read from the JSON without marks; models, lists and dicts are changed in place.
         json: The JSON.
     """
     if isinstance(json, str):
-        if isinstance(value, (datetime.datetime, datetime.time)):
-            return _zoned(value, json)
-        return json if type(value) is str and _ZONED.fullmatch(json) else value
+        return _zoned(value, json) if isinstance(value, (datetime.datetime, datetime.time)) else value
     if isinstance(value, RootModel):
         attributes: Any = value.__dict__
         attributes["root"] = restored(value.root, json)
@@ -201,7 +279,7 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
 
 def _restored_set(value: Any, json: list[Any]) -> Any:  # noqa: ANN401 - as above
     by_json = {to_json(item, by_alias=False, round_trip=True, fallback=repr): item for item in value}
-    found = [(by_json.get(to_json(bare(item))), item) for item in json]
+    found = [(by_json.get(to_json(_bare(item, ())), by_json.get(to_json(bare(item)))), item) for item in json]
     if any(item is None for item, _ in found):
         return value
     return type(value)(restored(item, with_marks) for item, with_marks in found)

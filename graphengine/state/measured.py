@@ -48,10 +48,10 @@ class Shown(Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True,
 
 
 class Samples(Struct, forbid_unknown_fields=True, frozen=True, tag="samples", tag_field="is"):
-    """What a plateau compared: its best sample, its last one, and how many since were no better."""
+    """What a plateau compared: its best sample, its last one, as marks have them, and how many since were no better."""
 
-    best: int | float | Shown | None
-    last: int | float | Shown | None
+    best: int | float | str
+    last: int | float | str
     stale: int
 
 
@@ -106,34 +106,17 @@ def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> 
     return replace(shown, unlike=True) if unlike else shown
 
 
-def number_of(sample: float | None) -> int | float | Shown | None:
-    """Return a sample as it is recorded: what JSON cannot carry is a `Shown`."""
-    found = measured_of(sample)
-    return found if isinstance(found, (int, float, Shown)) else None
-
-
 def _shown(value: object, *, whole: bool) -> Shown:
     name = type(value).__name__
-    if isinstance(value, _CONTAINERS) and len(value) > _ITEMS:
-        from graphengine.state.immutable import digest_of  # noqa: PLC0415 - loads pydantic, which readers do not need
+    from graphengine.state.immutable import digest_of  # noqa: PLC0415 - these load pydantic, which readers do not need
+    from graphengine.state.texts import steady_text  # noqa: PLC0415
 
+    if isinstance(value, _CONTAINERS) and len(value) > _ITEMS:
         digest = digest_of(value) if whole or len(value) <= _DIGESTED else ""
-        first = ", ".join(_repr(each)[:LONGEST] for each in islice(value, 3)) if isinstance(value, Sequence) else ""
-        return Shown(first[:LONGEST], name, items=len(value), digest=digest)
-    text = utf8_text(value) if isinstance(value, str) else _repr(value)
+        items = islice(value, 3) if isinstance(value, Sequence) else ()
+        first = ", ".join(steady_text(each)[:LONGEST] for each in items)
+        return Shown(utf8_text(first[:LONGEST]), name, items=len(value), digest=digest)
+    text = utf8_text(value) if isinstance(value, str) else utf8_text(steady_text(value))
     if len(text) <= LONGEST:
         return Shown(text, name)
     return Shown(text[:LONGEST], name, len(text), digest=hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
-
-
-def _repr(value: object) -> str:
-    """Return what Python shows of a value; of a set, also in a container, in an order that is the same everywhere."""
-    if isinstance(value, (set, frozenset)) and value:
-        items = ", ".join(sorted(map(_repr, value)))
-        return f"{{{items}}}" if type(value) is set else f"{type(value).__name__}({{{items}}})"
-    if type(value) in (list, tuple):
-        items = ", ".join(map(_repr, value))  # type: ignore[call-overload]
-        return f"[{items}]" if type(value) is list else f"({items}{',' * (len(value) == 1)})"  # type: ignore[arg-type]
-    if type(value) is dict:
-        return f"{{{', '.join(f'{_repr(key)}: {_repr(item)}' for key, item in value.items())}}}"
-    return utf8_text(repr(value))

@@ -37,7 +37,7 @@ class Comparison:
 
     Attributes:
         unset: Whether models have other set fields, which a mark keeps.
-        times: Whether what a mark keeps of a time differs: its zone, `fold`.
+        times: Whether what a mark keeps of a time or a complex number differs: a zone, `fold`, the sign of a zero.
         sets: Whether it has sets, of which JSON has no order.
         converted: Whether a number or text is of another type: right if that is the declared one, wrong under `Any`.
         shaped: Whether a list or dict is, in the same way.
@@ -172,8 +172,10 @@ class Comparison:
             return self._items(*([getattr(each, name, _ABSENT) for name in names] for each in (back, value)))
         if isinstance(value, Iterator):
             return self._loses(f"a {type(value).__name__}, which can be read once: return a list")
-        if isinstance(back, decimal.Decimal):
-            return str(back) == str(value)
+        if isinstance(back, (decimal.Decimal, complex)):
+            is_like = str(back) == str(value)
+            self.times = self.times or (isinstance(back, complex) and not is_like)
+            return is_like or (isinstance(back, complex) and back == value)
         if type(value).__eq__ is not object.__eq__:
             try:
                 answer = back == value

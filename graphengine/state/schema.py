@@ -41,7 +41,7 @@ from graphengine.state.given import in_utf8
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
-from graphengine.state.marks import read_json, restored, unmarked
+from graphengine.state.marks import carries_marks, read, read_json
 from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.view import RecordsAlone, View
@@ -218,9 +218,8 @@ class StateType(Generic[S]):
         if unknown := [key for key in unknown if key not in aliases]:
             raise self._of_unknown(given, unknown, where)
         try:
-            plain = unmarked(given)
-            made = self.model.model_validate(plain, by_name=True, by_alias=True)
-            return made if plain is given else restored(made, given)
+            make = partial(self.model.model_validate, by_name=True, by_alias=True)
+            return read(make, given) if carries_marks(given) else make(given)
         except ValidationError as error:
             cause = None if self.secrets else error
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import decimal
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -74,18 +72,3 @@ class Tracker:
     mode: Literal["max", "min"] = "max"
     min_delta: float = 0.0
     test: Callable[[View], bool] | None = None
-
-
-def better(sample: float, best: float, tracker: Tracker) -> bool:
-    """Return whether a sample is better than the best so far by more than `min_delta`."""
-    gain = sample - best if tracker.mode == "max" else best - sample
-    return gain > tracker.min_delta
-
-
-def as_number(sample: object) -> float | int | None:
-    """Return a sample as a number; None if it is not a number."""
-    if isinstance(sample, enum.Enum):
-        sample = sample.value
-    if isinstance(sample, bool) or not isinstance(sample, (int, float, decimal.Decimal)):
-        return None
-    return sample if isinstance(sample, (int, float)) else float(sample)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, create_model
 
-from graphengine import END, START, Agent, Graph, Migration, RunFailed, Runner, ScriptedModel, ask
+from graphengine import END, START, Agent, Graph, Migration, Runner, ScriptedModel, ask
 from graphengine.errors import GraphChanged
 from tests.kit.facts import said
 from tests.kit.runs import row
@@ -48,8 +48,8 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
 
 
-async def test_what_changed_inside_an_enum_is_found_with_a_new_version(runner: Runner) -> None:
-    """The graph names the enum alone; with a version every value is checked before anything is recorded."""
+async def test_what_changed_inside_an_enum_is_found(runner: Runner) -> None:
+    """Its members are part of the graph: every value is checked before anything is recorded, with a version or not."""
 
     def graph(*words: str, **options: Any) -> Graph[Any]:
         kind = enum.StrEnum("Kind", {word: word for word in words})  # type: ignore[misc]
@@ -62,7 +62,12 @@ async def test_what_changed_inside_an_enum_is_found_with_a_new_version(runner: R
     await runner.start(graph("red", "blue"), {"kind": "blue"}, run_id="r").result()
     with pytest.raises(GraphChanged, match="holds 'blue'"):
         await runner.answer("r", value=True, graph=graph("red", version=2, migrate={1: Migration()}))
+    with pytest.raises(GraphChanged, match="type Kind: blue is gone: 'blue'"):
+        await runner.answer("r", value=True, graph=graph("red"))
     assert (await runner.info("r")).status == "waiting"
-    with pytest.raises(RunFailed, match="record_unreadable"):
-        await (await runner.answer("r", value=True, graph=graph("red"))).result()
-    assert (await runner.resume("r", graph("red", "blue")).result()).status == "finished"
+    with pytest.raises(GraphChanged, match="holds 'blue'"):
+        await runner.resume("r", graph("red")).result()
+    wider = graph("red", "blue", "green")
+    assert (await (await runner.answer("r", value=True, graph=wider)).result()).status == "finished"
+    (resumed,) = [step for step in await runner.history("r") if step.kind == "resumed"]
+    assert said(resumed)["changes"] == ["type Kind: green is new: 'green'"]

@@ -7,13 +7,14 @@ import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import GenericAlias
 from typing import Annotated, Any, Literal, NotRequired
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
@@ -387,3 +388,74 @@ async def test_only_the_changed_field_of_a_state_is_named() -> None:
 
     with pytest.raises(RunFailed, match="spoil changed messages in place"):
         await talk((spoil, "n")).run(Talk(messages=GIVEN))
+
+
+class Prices(TypedDict, extra_items=int):  # type: ignore[call-arg]
+    """A dict with any keys of numbers beside its own."""
+
+    currency: str
+
+
+class More(Prices):
+    """The same, inherited."""
+
+    shop: str
+
+
+class Anything(TypedDict):
+    """A dict that pydantic leaves open."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    a: str
+
+
+class Below(Anything):
+    """The same, inherited."""
+
+    b: int
+
+
+class Trimmed(TypedDict):
+    """A dict whose texts pydantic changes."""
+
+    __pydantic_config__ = ConfigDict(str_strip_whitespace=True)  # type: ignore[misc]
+    a: str
+
+
+class TrimmedBelow(Trimmed):
+    """The same, inherited."""
+
+
+OPEN: list[tuple[Any, dict[str, object]]] = [
+    (Prices, {"currency": "EUR", "tea": 3}),
+    (More, {"currency": "EUR", "shop": "a", "tea": 3}),
+    (Anything, {"a": "x", "more": {"b": 2}}),
+    (Below, {"a": "x", "b": 1, "more": 2}),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), OPEN)
+@pytest.mark.parametrize("within", ["alone", "list", "dict"])
+async def test_open_typed_dicts_keep_their_items(kind: Any, value: dict[str, object], within: str) -> None:
+    """Items beyond the keys of a TypedDict are read back, also where it is inherited that it has some."""
+    kinds: dict[str, Any] = {
+        "alone": kind | None,
+        "list": GenericAlias(list, kind),
+        "dict": GenericAlias(dict, (str, kind)),
+    }
+    written: Any = {"alone": value, "list": [value], "dict": {"k": value}}[within]
+    state: Any = create_model("State", v=(kinds[within] | None, None))
+    graph = Graph("open", state)
+    graph.add_node("write", lambda: written, writes="v")
+    graph.add_node("look", lambda v: v, writes="v")
+    graph.add_path(START, "write", "look", END)
+    async with Runner() as runner:
+        result = await runner.start(graph, run_id="r").result()
+        branch = await runner.branch("r", graph, at=("write", 1)).result()
+    assert result.state.v == branch.state.v == written
+
+
+def test_a_typed_dict_whose_configuration_is_inherited_has_no_codec() -> None:
+    """What pydantic does to its texts is not done by msgspec."""
+    assert codec_of(list[Trimmed]) is codec_of(list[TrimmedBelow]) is None
+    assert codec_of(list[Row]) is not None

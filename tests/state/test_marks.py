@@ -1,16 +1,21 @@
 """Marks amid recorded JSON count where they belong, and nothing that only looks like one breaks a reader."""
 
 import datetime as dt
-from typing import Annotated, Any
+import enum
+from functools import partial
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
+from pydantic_core import core_schema, from_json
 
-from graphengine import END, START, Graph, Runner
+from graphengine import END, START, Graph, Runner, ask
 from graphengine.reducers import append
-from graphengine.state.marks import bare, marked, read_json
-from graphengine.state.same import is_same
+from graphengine.state.marks import bare, marked, read, read_json
+from graphengine.state.same import Ways, is_same, kept
 
 
 class Part(BaseModel):
@@ -119,3 +124,95 @@ def test_only_marks_are_taken_away() -> None:
     plain = {"a": ["2026-01-01T00:00:00Z", {"b": "[x]"}]}
     assert bare(plain) is plain
     assert bare({"a": 1, "__fields_set__": ["a"]}) == {"a": 1}
+
+
+PASSED = ("either", "several", "own")
+LATE = "2026-10-25T02:30:00+01:00[Europe/Berlin]"
+Hour = enum.Enum("Hour", {"LATE": LATE, "SHORT": "02:30:00"})
+
+
+class Zoned:
+    """A time of another library: its JSON is a text with the zone, and it equals that of its instant in any zone."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Zoned) and other.text.partition("[")[0] == self.text.partition("[")[0]
+
+    def __hash__(self) -> int:
+        return 0
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> core_schema.CoreSchema:
+        """Read a text, and write it."""
+        text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value.text),
+        )
+
+
+class Texts(BaseModel):
+    """Texts that look like times, beside times."""
+
+    word: Literal["2026-10-25T02:30:00+01:00[Europe/Berlin]", "2026-10-25T02:30:00+01:00"] = "2026-10-25T02:30:00+01:00"
+    hour: Hour = Hour.SHORT
+    other: Zoned = Zoned("")
+    at: dt.datetime | None = None
+    either: Literal["2026-10-25T02:30:00+01:00[Europe/Berlin]"] | dt.time | None = None
+    several: list[Literal["2026-10-25T02:30:00+01:00[Europe/Berlin]"] | int] = []
+    times: dict[str, dt.datetime] = {}
+    own: Annotated[str, AfterValidator(lambda text: text)] = ""
+    parts: list[Part] = []
+    turn: complex = 0j
+    turns: set[complex] = set()
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "word": st.sampled_from((LATE, LATE[:-15])),
+            "hour": st.sampled_from(Hour),
+            "other": st.just(Zoned(LATE)),
+            "at": st.sampled_from((dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN), None)),
+            "either": st.sampled_from((LATE, dt.time(2, 30, tzinfo=BERLIN))),
+            "several": st.lists(st.sampled_from((LATE, 1)), max_size=2),
+            "times": st.dictionaries(st.sampled_from((LATE, "a")), st.just(dt.datetime(2026, 7, 1, tzinfo=BERLIN))),
+            "own": st.just(LATE),
+            "parts": st.just([Part(name=LATE), Part(at=dt.datetime(2026, 7, 1, tzinfo=BERLIN))]),
+            "turn": st.sampled_from((0j, -0j, -(0j), -(1j), complex(-0.0, -1.5), complex(-0.0, 2), -1j, 1 - 0j)),
+            "turns": st.sets(st.sampled_from((1 - 0j, -(1j), complex(-0.0, 2))), max_size=2),
+        },
+    )
+)
+def test_a_mark_is_taken_off_where_a_time_is_read_and_nowhere_else(given: dict[str, Any]) -> None:
+    """Literals, enums and types of others keep their text, next to times that have the same one."""
+    whole = TypeAdapter(Texts)
+    value = Texts(**given)
+    dump = partial(whole.dump_json, round_trip=True)
+    again: Any = lambda value, plain: whole.validate_python(dump(value) if plain else value)  # noqa: E731
+    ways = Ways(partial(read_json, whole.validate_json), dump, again)
+    body, back = kept(dump(value), value, read_json(whole.validate_json, dump(value)), ways)
+    assert is_same(back, value)
+    assert is_same(read_json(whole.validate_json, body), value)
+    assert back.other.text == value.other.text
+    assert read(whole.validate_python, from_json(body)).other.text == value.other.text
+
+
+async def test_a_text_that_looks_like_a_time_is_an_answer_and_an_update() -> None:
+    """A question of such Literals takes them, and the next node gets them as they were written."""
+    graph = Graph("texts", Texts)
+    graph.add_node("ask", ask("when?", Literal["2026-10-25T02:30:00+01:00[Europe/Berlin]"]), writes="word")
+    graph.add_node("pass", lambda word: {"either": word, "several": [word, 1], "own": word}, writes=PASSED)
+    graph.add_path(START, "ask", "pass", END)
+    async with Runner() as runner:
+        await runner.start(graph, Texts(at=dt.datetime(2026, 7, 1, tzinfo=BERLIN)), run_id="r").result()
+        run = await runner.answer("r", LATE, graph)
+        result = await run.result()
+    assert [result.state.word, result.state.either, result.state.several, result.state.own] == [
+        *(LATE, LATE),
+        *([LATE, 1], LATE),
+    ]

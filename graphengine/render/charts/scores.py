@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from math import ceil, floor, isfinite
+from sys import float_info
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.kernel import ROOT, DefinitionError
@@ -443,14 +444,17 @@ def _written(snapshot: Snapshot, step: Step, path: Path) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) <= float_info.max else None  # neither NaN nor an int beyond every float
 
 
 def _marked(step: Step, text: str) -> float | None:
     """Return the sample that a step took of a function's value, according to its marks."""
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
-            return _number(mark[1])
+            sample: object = mark[1]
+            return _number(float(sample)) if isinstance(sample, str) else _number(sample)
     return None
 
 

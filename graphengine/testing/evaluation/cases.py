@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import from_json, to_json
 
 from graphengine.agents.sources import read_sources
 from graphengine.kernel import GraphEngineError, InputError, is_secret
-from graphengine.kernel.definitions import bare, explain
+from graphengine.kernel.definitions import explain, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,10 @@ def check_cases(graph: GraphDefinition[Any], cases: Sequence[Case], where: str =
             message = f"{secret[0]} is a secret, and a data set is not encrypted"
             raise InputError(message, where=place, repair="give the graph the secret as a resource")
         try:
-            graph.state.model_validate(bare(case.input), by_name=True, by_alias=False)
+            read_json(
+                lambda body: graph.state.model_validate(from_json(body), by_name=True, by_alias=False),
+                to_json(case.input),
+            )
         except ValidationError as error:
             message = f"the input does not fit {graph.name}: {explain(error)}"
             raise InputError(message, where=place, repair="give values that fit the fields") from error

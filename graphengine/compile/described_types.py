@@ -1,0 +1,281 @@
+"""Types as graph specs describe them: their fields with types, constraints and defaults, in our own words.
+
+A change inside a type of the same name is a change of the graph, so that a run that waits is checked against it before
+it continues. Titles, descriptions and the order of fields are left out, and no text is made by pydantic: another
+release of it, or of Python, changes no fingerprint. Types of Python, of pydantic and of this package are their names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import inspect
+import re
+import sys
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, ForwardRef, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typing_extensions import NoExtraItems, get_type_hints, is_typeddict
+
+from graphengine.state.field import type_name
+from graphengine.state.secret import is_secret
+from graphengine.state.texts import steady_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_LEFT: Final = frozenset((*sys.stdlib_module_names, "graphengine", "pydantic", "pydantic_core", "typing_extensions"))
+_ONLY_SHOWN: Final = ("Doc", "Examples", "SkipJsonSchema", "WithJsonSchema")
+_OF_CONFIG: Final = (
+    *("allow_inf_nan", "coerce_numbers_to_str", "extra", "revalidate_instances", "ser_json_bytes", "ser_json_inf_nan"),
+    *("ser_json_timedelta", "str_max_length", "str_min_length", "str_strip_whitespace", "str_to_lower", "str_to_upper"),
+    *("strict", "use_enum_values", "val_json_bytes", "validate_default"),
+)
+_QUALIFIERS: Final = ("NotRequired", "ReadOnly", "Required")
+_LONGEST: Final = 200
+_OWN: Final = ""
+"""The name under which the rules of a type as a whole are described."""
+
+
+def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
+    """Return the descriptions of the types that these annotations name, and of those that they name in turn.
+
+    Args:
+        annotations: The annotations.
+
+    Returns:
+        For each type by name, its fields with a text for each; the rules of the type as a whole under "".
+    """
+    found: dict[str, list[dict[str, str]]] = {}
+    seen: dict[int, object] = {}
+    waiting = [*annotations]
+    while waiting:
+        for kind in _named(waiting.pop(0)):
+            if id(kind) in seen or _is_left(kind):
+                continue
+            seen[id(kind)] = kind
+            parts = dict(_parts(kind))
+            waiting += [annotation for annotation, _ in parts.values()]
+            described = {part: _joined(annotation, rules) for part, (annotation, rules) in parts.items()}
+            found.setdefault(_name(kind), []).append({part: text for part, text in described.items() if text or part})
+    alike = {name: sorted(kinds, key=lambda parts: sorted(parts.items())) for name, kinds in found.items()}
+    numbered = {
+        f"{name} ({n})" if n > 1 else name: parts for name, kinds in alike.items() for n, parts in enumerate(kinds, 1)
+    }
+    return {name: parts for name, parts in numbered.items() if parts}
+
+
+def rules_of_state(model: type[BaseModel]) -> dict[str, str]:
+    """Return the constraints and defaults of a state's fields that have some, and those of the whole under ""."""
+    rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
+    return {name: text for name, text in {**rules, _OWN: ", ".join(_rules_of_model(model))}.items() if text}
+
+
+def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any object
+    """Return the text of an annotation, the same with each release of Python and pydantic.
+
+    Example:
+        >>> type_text(Annotated[int, Field(ge=1)] | None)
+        'Annotated[int, ge=1] | None'
+    """
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated and (rules := _rules(parts[1:])):
+        return f"Annotated[{', '.join([type_text(parts[0]), *rules])}]"
+    if origin is Annotated or (origin is not None and _name(origin) in _QUALIFIERS):
+        return type_text(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(type_text, parts))
+    if origin is Literal:
+        return f"Literal[{', '.join(map(_literal_text, parts))}]"
+    if origin is not None and parts:
+        return f"{_name(origin)}[{', '.join(map(_part_text, parts))}]"
+    return "None" if annotation in (None, NoneType) else _name(annotation)
+
+
+def _literal_text(part: object) -> str:
+    return f"{type(part).__name__}.{part.name}" if isinstance(part, enum.Enum) else repr(part)
+
+
+def _part_text(part: Any) -> str:  # noqa: ANN401 - as above
+    if part is Ellipsis:
+        return "..."
+    return f"[{', '.join(map(type_text, part))}]" if isinstance(part, list) else type_text(part)
+
+
+def _name(kind: Any) -> str:  # noqa: ANN401 - as above
+    if isinstance(kind, str):
+        return kind
+    if isinstance(kind, ForwardRef):
+        return kind.__forward_arg__
+    found: object = getattr(kind, "__name__", None)
+    return found if isinstance(found, str) else type_name(kind)
+
+
+def _is_left(kind: Any) -> bool:  # noqa: ANN401 - as above
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in _LEFT
+
+
+def _named(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
+    """Yield the types with fields, members or another type behind them that an annotation names."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, list) or (origin is not None and parts and origin is not Literal):
+        for part in (*(() if origin is None else (origin,)), *(annotation if isinstance(annotation, list) else parts)):
+            yield from _named(part)
+    elif origin is Literal:
+        yield from {type(part): None for part in parts if isinstance(part, enum.Enum)}
+    elif _is_described(annotation):
+        yield annotation
+
+
+def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
+    if not isinstance(kind, type):
+        return hasattr(kind, "__supertype__") or hasattr(kind, "__value__")
+    is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return (
+        issubclass(kind, (BaseModel, enum.Enum))
+        or is_named_tuple
+        or dataclasses.is_dataclass(kind)
+        or is_typeddict(kind)
+    )
+
+
+def _parts(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
+    """Yield what a type is made of: names, each with an annotation and rules."""
+    if not isinstance(kind, type):
+        yield _OWN, (getattr(kind, "__supertype__", None) or kind.__value__, [])
+    elif issubclass(kind, BaseModel):
+        for name, info in kind.model_fields.items():
+            yield name, (info.annotation, _rules_of_field(info))
+        yield _OWN, (None, _rules_of_model(kind))
+    elif issubclass(kind, enum.Enum):
+        yield from ((member.name, (None, [_text(member.value)])) for member in kind)
+    elif is_typeddict(kind):
+        yield from _keys(kind)
+    else:
+        hints, defaults = _hints(kind), _defaults(kind)
+        yield from ((name, (hint, defaults.get(name, []))) for name, hint in hints.items())
+
+
+def _keys(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
+    for name, hint in _hints(kind).items():
+        needed = [] if name in kind.__required_keys__ else ["not required"]
+        yield name, (hint, needed)
+    extra = getattr(kind, "__extra_items__", NoExtraItems)
+    rules = [] if extra in (NoExtraItems, None) else [f"extra_items={type_text(extra)}"]
+    rules += ["closed"] if getattr(kind, "__closed__", None) else []
+    yield _OWN, (None, [*rules, *_of_config(getattr(kind, "__pydantic_config__", {}))])
+
+
+def _hints(kind: type) -> Mapping[str, object]:
+    try:
+        return get_type_hints(kind, include_extras=True)
+    except Exception:  # noqa: BLE001 - any annotation may raise anything
+        return inspect.get_annotations(kind)
+
+
+def _defaults(kind: Any) -> Mapping[str, list[str]]:  # noqa: ANN401 - a named tuple or a dataclass
+    if not dataclasses.is_dataclass(kind):
+        return {name: [f"default {_text(value)}"] for name, value in kind._field_defaults.items()}
+    found: dict[str, list[str]] = {}
+    for each in dataclasses.fields(kind):
+        if isinstance(each.default, FieldInfo):
+            found[each.name] = _rules_of_field(each.default)
+        elif each.default is not dataclasses.MISSING:
+            found[each.name] = [f"default {_text(each.default)}"]
+        elif each.default_factory is not dataclasses.MISSING:
+            found[each.name] = [f"default {_function(each.default_factory)}()"]
+    return found
+
+
+def _joined(annotation: object, rules: list[str]) -> str:
+    return ", ".join([*([] if annotation is None else [type_text(annotation)]), *rules])
+
+
+def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
+    """Return the constraints of a field, and its default, which of a secret is not shown."""
+    own = [item for item in info.metadata if not (is_state and inspect.isroutine(item))]  # a reducer is named elsewhere
+    rules = _rules(own)
+    if isinstance(info.discriminator, str):
+        rules.append(f"discriminator={info.discriminator}")
+    if info.exclude:
+        rules.append("exclude")
+    if info.default_factory is not None:
+        rules.append(f"default {_function(info.default_factory)}()")
+    elif not info.is_required():
+        hidden = is_secret(info.annotation, info.metadata)
+        rules.append("default" if hidden else f"default {_text(info.default)}")
+    return rules
+
+
+def _rules_of_model(model: type[BaseModel]) -> list[str]:
+    """Return the rules of a model as a whole: its configuration, and the names of its validators and serialisers."""
+    groups = model.__pydantic_decorators__
+    names = [
+        name
+        for group in (
+            groups.field_validators,
+            groups.model_validators,
+            groups.field_serializers,
+            groups.model_serializers,
+        )
+        for name in group
+    ]
+    return [*_of_config(model.model_config), *(f"{name}()" for name in sorted(names))]
+
+
+def _of_config(config: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={config[key]}" for key in _OF_CONFIG if config.get(key) is not None]
+
+
+def _rules(metadata: Iterable[object]) -> list[str]:
+    """Return the texts of what annotates a type, apart from what only describes it."""
+    found: list[str] = []
+    for item in metadata:
+        kind = type(item)
+        if isinstance(item, FieldInfo):
+            found += _rules_of_field(item)
+        elif isinstance(item, str) or kind.__name__ in _ONLY_SHOWN:
+            continue
+        elif inspect.isroutine(item):
+            found.append(_function(item))
+        else:
+            found += _rule(item, kind)
+    return sorted(found)
+
+
+def _rule(item: object, kind: type) -> Iterator[str]:
+    if dataclasses.is_dataclass(item):
+        facts = {each.name: getattr(item, each.name, None) for each in dataclasses.fields(item)}
+    else:
+        facts = dict(vars(item)) if kind.__module__.startswith("pydantic") and hasattr(item, "__dict__") else {}
+    given = {key: value for key, value in facts.items() if value is not None}
+    is_plain = kind.__module__.startswith(("annotated_types", "pydantic")) and not any(map(callable, given.values()))
+    texts = [f"{key}={_text(value)}" for key, value in sorted(given.items())]
+    if is_plain and texts:
+        yield from texts
+    else:
+        yield f"{kind.__name__}({', '.join(texts)})" if texts else kind.__name__
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a default or a bound
+    """Return the text of a value: of a long one its beginning, its length and a digest."""
+    if isinstance(value, re.Pattern):
+        value = value.pattern
+    if isinstance(value, type) or callable(value):
+        return _function(value)
+    try:
+        text = steady_text(value)
+    except Exception:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
+        return type(value).__name__
+    if len(text) <= _LONGEST:
+        return text
+    digest = hashlib.blake2b(text.encode("utf8", "surrogatepass"), digest_size=9).hexdigest()
+    return f"{text[:_LONGEST]}… of {len(text)} characters, {digest}"
+
+
+def _function(function: object) -> str:
+    name: object = getattr(function, "__qualname__", None)
+    return name.rpartition("<locals>.")[2] if isinstance(name, str) else type(function).__name__

@@ -1,0 +1,126 @@
+"""What numbers mean in conditions, plateaus and cases, and how a mark carries them.
+
+A number is compared by its exact value, whatever its type. Two rules are our own:
+
+- A float against a Decimal counts as the decimal that it is written as, so that 0.1 equals Decimal("0.1").
+- NaN equals nothing and is in no order; as the sample of a plateau it is worse than every number.
+
+A mark holds JSON, in memory too, so that a resumed run decides as one that was never stopped: what JSON has no number
+for (NaN, an infinity, a Decimal) is in it as text.
+"""
+
+from __future__ import annotations
+
+import decimal
+import enum
+import math
+import numbers
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.state.selector import Tracker
+
+T = TypeVar("T")
+Number: TypeAlias = int | float | decimal.Decimal
+
+_MOST_DIGITS: Final = 3000  # JSON readers refuse an int of more than some 4,300
+_BITS_PER_DIGIT: Final = 3.3
+
+
+def as_number(sample: object) -> Number | None:
+    """Return a sample as an int, a float or a finite Decimal; None if it is not a number, as a bool is none.
+
+    Raises:
+        ValueError: It has too many digits for a record.
+    """
+    if isinstance(sample, enum.Enum):
+        sample = sample.value
+    if type(sample) is float:
+        return sample
+    if isinstance(sample, bool) or not isinstance(sample, (numbers.Real, decimal.Decimal)):
+        return None
+    if isinstance(sample, decimal.Decimal):
+        if not sample.is_finite():
+            return math.nan if sample.is_nan() else float(sample)
+        exact: Number = decimal.Decimal(sample)
+        digits = max(len(sample.as_tuple().digits), abs(sample.adjusted()))
+    elif isinstance(sample, numbers.Integral):
+        exact, digits = int(sample), int(int(sample).bit_length() / _BITS_PER_DIGIT)
+    else:
+        return float(sample)
+    if digits > _MOST_DIGITS:
+        message = f"a number of more than {_MOST_DIGITS:,} digits is too long for a sample"
+        raise ValueError(message)
+    return exact
+
+
+def to_mark(number: Number) -> int | float | str:
+    """Return a number as JSON carries it: as text if JSON has no number for it."""
+    if isinstance(number, decimal.Decimal):
+        return str(number)
+    return number if isinstance(number, int) or math.isfinite(number) else str(number)
+
+
+def of_mark(mark: float | str) -> Number:
+    """Return the number that `to_mark` wrote."""
+    if not isinstance(mark, str):
+        return mark
+    exact = decimal.Decimal(mark)
+    return exact if exact.is_finite() else float(exact)
+
+
+def better(sample: Number, best: Number, tracker: Tracker) -> bool:
+    """Return whether a sample is better than the best so far by more than `min_delta`. NaN is worse than any number."""
+    if is_nan(sample) or is_nan(best):
+        return not is_nan(sample)
+    more, less = (sample, best) if tracker.mode == "max" else (best, sample)
+    if not more > less:
+        return False
+    if not tracker.min_delta:
+        return True
+    if isinstance(more, float) and isinstance(less, float):
+        return more - less > tracker.min_delta
+    if _is_infinite(more) or _is_infinite(less):
+        return tracker.min_delta < math.inf
+    return Fraction(more) - Fraction(less) > tracker.min_delta
+
+
+def _is_infinite(number: Number) -> bool:
+    return isinstance(number, float) and math.isinf(number)
+
+
+def is_nan(value: object) -> bool:
+    """Return whether a value is a NaN, which equals nothing."""
+    return value.is_nan() if isinstance(value, decimal.Decimal) else isinstance(value, float) and math.isnan(value)
+
+
+def alike(value: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401 - any two values
+    """Return two values as they are compared: an enum member by its value, a float as a decimal next to a Decimal."""
+    if isinstance(value, enum.Enum) and not isinstance(other, enum.Enum):
+        value = value.value
+    if isinstance(value, decimal.Decimal) or isinstance(other, decimal.Decimal):
+        if is_nan(value) or is_nan(other):
+            return math.nan, math.nan  # a Decimal's own NaN raises
+        value, other = _decimal(value), _decimal(other)
+    return value, other
+
+
+def _decimal(value: object) -> object:
+    return decimal.Decimal(repr(float(value))) if isinstance(value, float) else value
+
+
+def equal(value: object, other: object) -> bool:
+    """Return whether two values are equal in a condition."""
+    one, two = alike(value, other)
+    return bool(one == two)
+
+
+def case_of(cases: Mapping[object, T], value: object) -> T | None:
+    """Return what a case is for; None if there is none for this value."""
+    found = cases.get(value)
+    if found is None and isinstance(value, (float, decimal.Decimal)):
+        return next((target for case, target in cases.items() if equal(value, case)), None)
+    return found
