@@ -91,13 +91,13 @@ def _tested(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]
         if measured is None or isinstance(measured, bool):
             return measured
         if isinstance(measured, Samples):
-            return Samples(hidden(measured.best), hidden(measured.last), measured.stale)
+            return Samples(hide_sample(measured.best), hide_sample(measured.last), measured.stale)
         shown = measured if isinstance(measured, Shown) else Shown(str(measured), type(measured).__name__)
         cut = "…" if shown.length or shown.items else ""  # a text that a cut left is found before this mark
         text = str(scrubbed(shown.text + cut, secrets)).removesuffix(cut)
         return measured if text == shown.text else Shown(text, shown.type)
 
-    def hidden(sample: float | str) -> int | float | str:
+    def hide_sample(sample: float | str) -> int | float | str:
         text = str(scrubbed(str(sample), secrets))
         return sample if text == str(sample) else text
 

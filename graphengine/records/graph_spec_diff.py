@@ -75,7 +75,7 @@ def _inside(part: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterat
     """Return what differs inside of a type: its rules, under "", and its fields."""
     if was.get("") != now.get(""):
         yield f"{part}: rules {_texts(was.get(''), now.get(''))}"
-    for name in filter(None, {**was, **now}):
+    for name in [name for name in {**was, **now} if name]:
         if name not in now:
             yield f"{part}: {name} is gone: {was[name]}"
         elif name not in was:
