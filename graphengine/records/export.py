@@ -34,6 +34,7 @@ from graphengine.kernel import (
     encode_step,
     evolve,
     fold,
+    is_name,
     next_due,
     ready,
     summary_of,
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """The version of the format; it rises when a reader of the old format would misread the new one."""
 
+_SENT: Final = "message "
+"""How the key begins of a message that its sender can send again, as `Run.send` makes it."""
+_TAKEN: Final = {"topic": "imported", "payload": None}
+"""What stands under the key of a message that was taken where the run comes from, until this is taken too."""
 _REPAIR: Final = "export the run again from where it is recorded"
 
 
@@ -133,10 +138,12 @@ class FileMessage(FilePart):
     Attributes:
         kind: Its kind.
         payload: What it carries.
+        key: The key under which its sender can send it again; "" if it cannot.
     """
 
     kind: Literal["answer", "message", "stop"]
     payload: Any
+    key: str = ""
 
 
 class FileStep(FilePart):
@@ -177,6 +184,7 @@ class RunFile(FilePart):
         run: The facts of the run.
         graph_specs: The graph specs of its graph, by fingerprint.
         inbox: The messages not yet taken, oldest first.
+        keys: The keys of the messages that it has taken: one that is sent again under one of them is not new.
         steps: Its steps, including those that it shares with its parents.
     """
 
@@ -187,6 +195,7 @@ class RunFile(FilePart):
     graph_specs: dict[str, dict[str, Any]]
     inbox: list[FileMessage]
     steps: list[FileStep]
+    keys: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,8 @@ class Exported:
         graph_specs: The graph specs of its graph by fingerprint: the first one, and one for each change.
         inbox: The messages not yet taken, as (kind, payload), oldest first.
         version: The version of graphengine that wrote the file; "" if the run comes from a store.
+        inbox_keys: The key of each of these messages under which its sender can send it again, "" for none.
+        keys: The same keys of the messages that it has taken, sorted.
     """
 
     info: RunInfo
@@ -206,6 +217,8 @@ class Exported:
     graph_specs: Mapping[str, GraphSpec] = field(default_factory=dict)
     inbox: Sequence[tuple[str, Any]] = ()
     version: str = ""
+    inbox_keys: Sequence[str] = ()
+    keys: Sequence[str] = ()
 
 
 async def export_run(store: RunStore, run_id: str) -> Exported:
@@ -216,14 +229,25 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
     """
     info = await store.info(run_id)
     steps = [*await store.steps(run_id, 0, info.seq)]
+    found = await store.message_keys(run_id)
     graph_specs: dict[str, GraphSpec] = {}
-    named = [found for step in steps if (found := fingerprint_of(step))]
+    named = [fingerprint for step in steps if (fingerprint := fingerprint_of(step))]
     for fingerprint in dict.fromkeys([*named, info.fingerprint]):
         graph_spec = await store.graph_spec(fingerprint)
         if graph_spec is not None:
             graph_specs[fingerprint] = graph_spec
-    inbox = [(message.kind, message.payload) for message in await store.inbox([run_id])]
-    return Exported(_with_parent(info, steps), steps, graph_specs, inbox)
+    keys = {number: key for key, number in found.items() if number}
+    messages = await store.inbox([run_id])
+    inbox = [(message.kind, message.payload) for message in messages]
+    open_keys = [keys.pop(message.id, "") for message in messages]
+    return Exported(
+        _with_parent(info, steps),
+        steps,
+        graph_specs,
+        inbox,
+        inbox_keys=[key if key.startswith(_SENT) else "" for key in open_keys],
+        keys=sorted(key for key in found.keys() - {*open_keys} if key.startswith(_SENT)),
+    )
 
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
@@ -273,9 +297,10 @@ def _facts(run: Exported) -> dict[str, Any]:
         tags=list(info.tags),
         queue=UNSET if place == FileQueue() else place,
     )
-    inbox = [{"kind": kind, "payload": payload} for kind, payload in run.inbox]
+    keys = run.inbox_keys or [""] * len(run.inbox)
+    inbox = [FileMessage(kind=k, payload=p, key=key) for (k, p), key in zip(run.inbox, keys, strict=True)]  # type: ignore[arg-type]
     found: dict[str, Any] = to_builtins({"run": facts, "graph_specs": run.graph_specs, "inbox": inbox})
-    return found
+    return {**found, "keys": list(run.keys)} if run.keys else found
 
 
 def _rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
@@ -372,7 +397,9 @@ def parse(body: bytes | str, where: str) -> Exported:
         _refuse(f"it has no spec of the graph {info.fingerprint}", where)
     inbox = [(message.kind, message.payload) for message in made.inbox]
     _check_inbox(inbox, where)
-    return Exported(info, steps, graph_specs, inbox, made.version)
+    inbox_keys = [message.key for message in made.inbox]
+    _check_keys([*filter(None, inbox_keys), *made.keys], where)
+    return Exported(info, steps, graph_specs, inbox, made.version, inbox_keys, made.keys)
 
 
 def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
@@ -385,6 +412,8 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
         _refuse("its queue or tenant is not made of printable characters", where)
     if queue.queued and (made.run.status != "running" or len(made.graph_specs) > 1):
         _refuse("it is queued, so that no process has driven it, and yet it was driven", where)
+    if queue.queued and made.keys:
+        _refuse("it is queued, so that no process has driven it, and yet it has taken messages", where)
 
 
 def _document(body: bytes | str, where: str) -> dict[str, Any]:
@@ -490,6 +519,19 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
                 _refuse(f"an answer in its inbox is not one: {error}", where)
 
 
+def _check_keys(keys: Sequence[str], where: str) -> None:
+    """Check the keys of messages.
+
+    Raises:
+        BadExport: A message cannot have one of them.
+    """
+    if len({*keys}) < len(keys):
+        _refuse("two of its messages have one key", where)
+    for key in keys:
+        if not is_name(key) or not key.startswith(_SENT):
+            _refuse(f"{key[:40]!r} cannot be the key of a message", where)
+
+
 async def import_run(store: RunStore, run: Exported) -> bool:
     """Record an exported run in an open store, under its own id, without a driver.
 
@@ -547,15 +589,19 @@ async def _record(store: RunStore, run: Exported) -> None:
     end = fold(run.steps)
     info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
     fence = await store.create(replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
-    for number, (kind, payload) in enumerate(run.inbox, start=1):
-        key = f"answer {payload['id']}" if kind == "answer" else f"imported {number}"
+    for key in run.keys:
+        await store.post(info.id, "message", _TAKEN, key)
+    taken = [number for number in (await store.message_keys(info.id)).values() if number] if run.keys else []
+    keys = run.inbox_keys or [""] * len(run.inbox)
+    for number, ((kind, payload), own) in enumerate(zip(run.inbox, keys, strict=True), start=1):
+        key = f"answer {payload['id']}" if kind == "answer" else own or f"imported {number}"
         await store.post(info.id, kind, payload, key)
     if info.queued:
         return  # a worker can have taken it already
     for fingerprint, graph_spec in run.graph_specs.items():
         if fingerprint != info.fingerprint:
             await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, graph_spec=graph_spec))
-    last = Append(info.id, fence, [], info.status, due_at=info.due_at, summary=summary_of(end))
+    last = Append(info.id, fence, [], info.status, consume=taken, due_at=info.due_at, summary=summary_of(end))
     if len(run.graph_specs) > 1:
         last = replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
     await _append(store, last)

@@ -66,22 +66,20 @@ def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
             what = f"field {where}{name}" if name else f"state {where}".rstrip()
             yield f"{what}: rules {_texts(one.get(name), other.get(name))}"
     before, after = old.get("types", {}), new.get("types", {})
-    for kind, was in before.items():
-        if kind in after:
-            yield from _inside(f"type {where}{kind}", was, after[kind])
+    for kind, parts in before.items():
+        yield from (f"type {where}{kind}: {line}" for line in _parts(parts, after.get(kind, parts)))
 
 
-def _inside(part: str, was: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    """Return what differs inside of a type: its rules, under "", and its fields."""
-    if was.get("") != now.get(""):
-        yield f"{part}: rules {_texts(was.get(''), now.get(''))}"
-    for name in [name for name in {**was, **now} if name]:
-        if name not in now:
-            yield f"{part}: {name} is gone: {was[name]}"
-        elif name not in was:
-            yield f"{part}: {name} is new: {now[name]}"
-        elif was[name] != now[name]:
-            yield f"{part}: {name}: {_texts(was[name], now[name])}"
+def _parts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    if old.get("") != new.get(""):
+        yield f"rules {_texts(old.get(''), new.get(''))}"
+    for name in [each for each in {**old, **new} if each]:
+        if name not in new:
+            yield f"{name} is gone: {old[name]}"
+        elif name not in old:
+            yield f"{name} is new: {new[name]}"
+        elif old[name] != new[name]:
+            yield f"{name}: {_texts(old[name], new[name])}"
 
 
 def _nodes(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:

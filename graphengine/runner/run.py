@@ -238,7 +238,7 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
-        key = f"message {topic} {idempotency_key or secrets.token_hex(8)}"
+        key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
         await shared.store.post(self.id, "message", message, key=key)
         await self._look()
 

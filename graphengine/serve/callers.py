@@ -18,7 +18,7 @@ from graphengine.kernel import GraphEngineError, InputError, derived_id, tenants
 from graphengine.kernel.stores import unknown_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -210,6 +210,12 @@ class CallersStore:
         if not caller().sees_all:
             run_ids = [info.id for info in await self.infos(run_ids)]
         return await self._store.inbox(run_ids)
+
+    async def message_keys(self, run_id: str) -> Mapping[str, int]:
+        """Return the keys of a run's messages."""
+        if not caller().sees_all:
+            await self.info(run_id)
+        return await self._store.message_keys(run_id)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs."""

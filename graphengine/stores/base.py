@@ -511,6 +511,13 @@ class RunStore(Protocol):
         """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 
+    async def message_keys(self, run_id: str) -> Mapping[str, int]:
+        """Return the keys under which messages were ever posted to a run, oldest first.
+
+        Each has the id of its message while that is undelivered, 0 afterwards. None for a run that is not known.
+        """
+        ...
+
     async def notifications(self, after: int) -> int:
         """Return once more than `after` announcements were received since the store was opened; return how many.
 

@@ -84,7 +84,7 @@ class _Log:
         self.stop_asked: StopMark = ""
         self.turn = 0
         self.inbox: dict[int, tuple[float, InboxMessage]] = {}
-        self.keys: set[str] = set()
+        self.keys: dict[str, int] = {}
         self.tags = frozenset(info.tags)
         self.earlier: set[str] = set()
         self.branches = 0
@@ -477,9 +477,9 @@ class InMemoryStore:
         if key in log.keys:
             return False
         run_id = log.info.id
-        log.keys.add(key)
         self._writes += 1
         self._posted += 1
+        log.keys[key] = self._posted
         log.inbox[self._posted] = self._clock(), InboxMessage(self._posted, run_id, kind, payload)
         return True
 
@@ -488,6 +488,12 @@ class InMemoryStore:
         self._check_open()
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
+
+    async def message_keys(self, run_id: str) -> Mapping[str, int]:
+        """Return the keys of a run's messages; see `Store.message_keys`."""
+        self._check_open()
+        log = self._logs.get(run_id)
+        return {} if log is None else {key: number * (number in log.inbox) for key, number in log.keys.items()}
 
     async def notifications(self, after: int) -> int:
         """Wait for ever: nothing is announced; see `Store.notifications`."""

@@ -87,6 +87,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     due = read_as_owner(reads.due)
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)
+    message_keys = read(reads.message_keys)
     branches = read_as_owner(reads.branches)
     stop_over = read(reads.stop_over)
     started = read_as_owner(reads.started)

@@ -345,6 +345,10 @@ FROM runs JOIN inbox ON inbox.run = runs.key
 WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
 ORDER BY inbox.id;
 
+-- name: message_keys
+SELECT inbox.key, iif(inbox.payload IS NULL, 0, inbox.id) FROM runs JOIN inbox ON inbox.run = runs.key
+WHERE runs.id = ? ORDER BY inbox.id;
+
 -- name: consume
 UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;
 

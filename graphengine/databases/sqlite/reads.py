@@ -449,6 +449,11 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxM
     return found
 
 
+def message_keys(connection: sqlite3.Connection, run_id: str) -> Mapping[str, int]:
+    """Return the keys of a run's messages, with the ids of the undelivered ones."""
+    return dict(connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall())
+
+
 def has_trash(connection: sqlite3.Connection) -> bool:
     """Return whether rows of removed runs are still to be deleted."""
     return bool(connection.execute(SQL["has_trash"]).fetchone()[0])

@@ -92,6 +92,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     due = read_as_owner(taking.due)
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)
+    message_keys = read(reads.message_keys)
     branches = read_as_owner(removal.branches)
     stop_over = read(reads.stop_over)
     started = read_as_owner(reads.started)

@@ -77,6 +77,19 @@ class WaitingRuns(StoreSuite):
         assert [m.payload for m in await store.inbox(["r"])] == [4]
 
     @scenario
+    async def test_the_keys_of_messages_are_kept(self, store: Store) -> None:
+        """A key has the id of its message until that is consumed, then 0; they are in the order of posting."""
+        fence = await new_run(store)
+        await new_run(store, "other")
+        for run_id, key in (("r", "k2"), ("other", "k1"), ("r", "k1"), ("r", "k2")):
+            await store.post(run_id, "message", 1, key)
+        first, second = await store.inbox(["r"])
+        assert [*(await store.message_keys("r")).items()] == [("k2", first.id), ("k1", second.id)]
+        await append(store, Append("r", fence, [step(1)], "running", [first.id]))
+        assert [*(await store.message_keys("r")).items()] == [("k2", 0), ("k1", second.id)]
+        assert dict(await store.message_keys("unknown")) == {}
+
+    @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:
         """A message stays if its batch is refused, and cannot be consumed for another run."""
         fence = await new_run(store)

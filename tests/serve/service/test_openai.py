@@ -510,3 +510,20 @@ def test_a_door_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "graphengine.serve.service.a2a_door", None)
     done = CliRunner().invoke(main, ["serve", "--a2a", FLOWS])
     assert (done.exit_code, "durable-graphengine[serve,a2a]" in done.output) == (2, True)
+
+
+def test_a_turn_that_is_sent_again_to_an_imported_chat_is_not_answered_again(
+    serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    """The export carries the keys of messages: the reply is that of the turn, and the agent is not asked again."""
+    first, second, file = tmp_path / "first.db", tmp_path / "second.db", str(tmp_path / "chat.json")
+    client = client_of(serve(first))
+    said(client, "Hi")
+    assert said(client, "Hi", "There") == "2: There"
+    run_id = "ge:thread:assistant-chat:ada"
+    for words in (["export", run_id, "--store", str(first), "-o", file], ["import", file, "--store", str(second)]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, done.output
+    client = client_of(serve(second))
+    assert said(client, "Hi", "There") == "2: There"
+    assert said(client, "Hi", "There", "And?") == "3: And?"
