@@ -26,12 +26,11 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.asked import differing
 from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
-from graphengine.agents.prompts import DATA_NOTE, as_text
+from graphengine.agents.prompts import Filled, as_text, block, note_of, tag_of, text_in
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
@@ -94,7 +93,7 @@ class Conversation(Generic[T]):
         agent: The agent.
         parts: What it consists of.
         runtime: The run in which it is called.
-        system: The agent's standing instructions.
+        system: The agent's standing instructions, with the tags in them.
         before: The remembered messages of earlier calls.
         inputs: What its check can read, by name.
         by_rules: Its rule-based answer, None if it has none.
@@ -109,7 +108,7 @@ class Conversation(Generic[T]):
         agent: Agent[T, Any],
         parts: Parts[T],
         runtime: AgentRuntime,
-        system: str,
+        system: Filled,
         before: Sequence[Message],
         inputs: Mapping[str, object],
         by_rules: Callable[[], Awaitable[object]] | None,
@@ -117,7 +116,8 @@ class Conversation(Generic[T]):
         self._agent = agent
         self._parts = parts
         self._runtime = runtime
-        self._system = utf8_text(system)
+        self._system = system._replace(text=utf8_text(system.text))
+        self._question = Filled("")
         self._before = before
         self._inputs = inputs
         self._rules = by_rules
@@ -138,6 +138,7 @@ class Conversation(Generic[T]):
         self._cut: list[Message] = []  # the parts so far of an answer that the model goes on with
         self._cut_last: Response | None = None  # the answer that has the last of them
         self._steered: Sequence[str] = ()
+        self._noted = ""  # in the last record
         self._is_last = False
         self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
@@ -149,14 +150,14 @@ class Conversation(Generic[T]):
         self._made: Counter[str] = Counter()
         self.usage: Usage = {}
 
-    async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
+    async def hold(self, prompt: Filled, media: Sequence[Media] = ()) -> T:
         """Send the question, with what it shows, and continue until there is an answer.
 
         Raises:
             ModelError, BadAnswer: There is no answer.
         """
-        question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
-        self.messages.append(question)
+        self._question = prompt._replace(text=utf8_text(prompt.text))
+        self.messages.append(self._said(self._question.text, prompt.tags, media))
         if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
@@ -164,6 +165,10 @@ class Conversation(Generic[T]):
             await self._open_tools(stack)
             with self._runtime.group(self._key), self._showing():
                 return await self._to_the_answer()
+
+    def _said(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
+        """Return a message to the agent."""
+        return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _showing(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
@@ -241,7 +246,7 @@ class Conversation(Generic[T]):
                 self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
-                self.messages.append(Message(role="user", text=self._feedback, agent=agent.name))
+                self.messages.append(self._said(self._feedback))
 
     async def _take_turn(self, response: Response, number: int) -> None:
         """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
@@ -305,7 +310,7 @@ class Conversation(Generic[T]):
         self._cut.append(self.messages[-1])
         self._cut_last = response
         self._go_on = utf8_text(go_on(str(response.content)))
-        self.messages.append(Message(role="user", text=self._go_on, agent=self._agent.name))
+        self.messages.append(self._said(self._go_on))
         return True
 
     async def _kept_of(self, response: Response, lost: ModelError) -> T:
@@ -329,8 +334,10 @@ class Conversation(Generic[T]):
         """Begin a turn of the model: add what was sent to the agent, and shorten the conversation if it is too long."""
         self._turn += 1
         steered = await self._runtime.steered(str(self._turn))
-        self._steered = [utf8_text(as_text(each)) for each in steered]
-        self.messages += [Message(role="user", text=text, agent=self._agent.name) for text in self._steered]
+        texts = [utf8_text(as_text(each) if given else block("message", each)) for each, given in steered]
+        tags = [() if given else (tag_of(text),) for text, (_, given) in zip(texts, steered, strict=True)]
+        self._steered = texts
+        self.messages += [self._said(*each) for each in zip(texts, tags, strict=True)]
         await self._shorten()
         self._offered = None
         is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
@@ -385,6 +392,7 @@ class Conversation(Generic[T]):
 
         async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
             record = await self._runtime.step_result(name, str(self._turn), make)
+        self._noted = record.get("note", self._noted)
         if name == "turn":
             self._offered = record.get("offered", self._offered)
         response = fresh[0] if fresh else response_of(record)
@@ -396,29 +404,33 @@ class Conversation(Generic[T]):
         found: dict[str, JsonValue] = {}
         if self._steered:
             found["steered"] = [self._recordable(text) for text in self._steered]
+        if request.note != self._noted:
+            found["note"] = request.note
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
             if self._names:
                 found["names"] = {**self._names}
-            found |= self._texts()
-            if self._makes_question and self.messages[0].media and found["question"] != MARK:
-                found["media"] = [one.model_dump() for one in self.messages[0].media]
+            found |= self._words()
         elif self._feedback:
             found["feedback"] = self._recordable(self._feedback)
         elif self._go_on:
             found["goes_on"] = self._recordable(self._go_on)
         return found
 
-    def _texts(self) -> dict[str, JsonValue]:
-        """Return the question and the instructions, unless the graph spec and the state give them again."""
-        agent, texts = self._agent, {"system": self._system, "question": self.messages[0].text}
-        if self._runtime.has_node_of(agent):
-            templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
-            kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
-            is_made = {"system": callable(agent.system) or self._is_instructed, "question": self._makes_question}
-            texts = {name: text for name, text in texts.items() if is_made[name] or name in kept}
-        return {name: self._recordable(text) for name, text in texts.items() if text}
+    def _words(self) -> dict[str, JsonValue]:
+        """Return the words with which the conversation began: the question, what it shows, and the instructions."""
+        question = self.messages[0]
+        texts = {"system": self._system, "question": self._question}
+        found: dict[str, JsonValue] = {}
+        for name, text in texts.items():
+            if text.text:
+                found[name] = text.recorded if self._recordable(text.text) != MARK else MARK
+        tags = {"tags": question.tags, "system_tags": self._system.tags}
+        found |= {name: list(names) for name, names in tags.items() if names}
+        if question.media and found.get("question") != MARK:
+            found["media"] = [one.model_dump() for one in question.media]
+        return found
 
     @property
     def _is_instructed(self) -> bool:
@@ -504,10 +516,13 @@ class Conversation(Generic[T]):
 
     def _request(self) -> Request:
         agent = self._agent
+        messages = window.sent([*self._before, *self.messages], agent.window)
+        note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
         return Request(
             agent=agent.name,
-            system=self._system,
-            messages=window.sent([*self._before, *self.messages], agent.window),
+            system="\n\n".join(filter(None, (self._system.text, note))),
+            note=note,
+            messages=messages,
             compact_from=self._compact_from,
             schema=self._reader.schema,
             output=self._reader.name,
@@ -830,11 +845,12 @@ class Conversation(Generic[T]):
         )
         tokens, is_estimate = window.size(messages, limit)
         text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
-        asked = Message(role="user", text=text, agent=self._agent.name)
+        asked = self._said(text, ["conversation"])
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
         of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
-        request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
+        note = note_of(asked.tags)
+        request = Request(self._agent.name, note, [asked], settings=settings, note=note)
         response = await self._ask(model, request, "summary", extra)
         if (lost := self._unusable(response, model, "summary")) is not None:
             raise lost
@@ -851,15 +867,16 @@ class Conversation(Generic[T]):
         for record in self._runtime.recorded(self._key):
             if isinstance(record, dict) and record.get("question", MARK) != MARK:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
+                text = text_in(record["question"])
+                self.messages[0] = self.messages[0].model_copy(update={"text": text, "media": media})
             if isinstance(record, dict) and record.get("system", MARK) != MARK:
-                self._system = record["system"]
+                self._system = Filled(text_in(record["system"]), tuple(record.get("system_tags", ())))
         return self._key
 
     def _identity(self, inputs: JsonValue = None) -> str:
         """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
         more = [] if inputs is None else [inputs]
-        system = "" if callable(self._agent.system) and not self._is_instructed else self._system
+        system = "" if callable(self._agent.system) and not self._is_instructed else self._system.text
         return _digest(to_json([system, [*self._before, *self.messages], self._reader.schema, *more]))
 
 

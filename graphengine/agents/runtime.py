@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from contextvars import copy_context
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar, copy_context
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from uuid import uuid4
@@ -35,8 +35,11 @@ from graphengine.kernel import (
     as_outcome,
     budgets,
     digest_of_call,
+    is_given,
     limit_over,
     queued,
+    readings_of,
+    written_by_nodes,
 )
 from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
 from graphengine.models.base import KnowsPrices
@@ -49,7 +52,7 @@ from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
@@ -68,6 +71,8 @@ STEER: Final = "steer"
 _STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
 _ANYTHING: Final = Answers(object)
+_TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine_texts_above", default=None)
+"""In a tool of an agent that runs alone: the texts that callers gave that agent."""
 
 
 class ChecksAnswers(Follower):
@@ -119,6 +124,19 @@ class RunRuntime(NodeScope):
     def acting(self, effect: Effect | None, name: str, where: str) -> Callable[..., object] | None:
         """Return what is called in place of a tool; None if nothing is. Raises: EffectRefused: It must not act."""
         return self.attempt.acting(effect, name, where)
+
+    def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:
+        """Return the names of an agent's inputs that persons or callers gave, as the record says, and no node wrote.
+
+        A node that is the agent reads them from the state. What code passes is taken for given if it is a text that
+        somebody gave the node, unchanged.
+        """
+        call = self.attempt.call
+        if call is not None and getattr(call.body, "agent", None) is agent and not self.below:
+            return frozenset(inputs).difference(written_by_nodes(readings_of(call), self.frame))
+        return frozenset(
+            name for name, value in inputs.items() if isinstance(value, str) and is_given(self.frame, str(value))
+        )
 
     def has_node_of(self, agent: object) -> bool:
         """Return whether this is the node of an agent, so that the graph spec has its prompt."""
@@ -186,20 +204,23 @@ class RunRuntime(NodeScope):
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
-    async def steered(self, turn: str) -> Sequence[JsonValue]:
-        """Return the messages that are new to an agent before a turn; a recorded turn gets those that it got.
+    async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:
+        """Return the messages that are new to an agent before a turn, each with whether they came from outside the run.
+
+        A recorded turn gets those that it got.
 
         To receive one ends the attempt, as any wait does, so that the message is durable before the model is called.
         The wait is over at once if another agent of the run received the message first.
         """
-        found: list[JsonValue] = []
+        found: list[tuple[JsonValue, bool]] = []
         known: Any = self.work.known("turn", turn)
         had = len(known.value.get("steered", ())) if known is not None else None
         while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
             wait = WaitRecord(kind="receive", question=_STEERED, topic=STEER, due=self.around.wall(), default=None)
             wait.keeps_slot = True
+            memo = self.work.known("receive", digest_of_call("receive", (_STEERED,), {}))
             message = await self.work.wait(wait, _STEERED, _ANYTHING)
-            found += [message] if message is not None else []
+            found += [(message, memo is None or memo.given)] if message is not None else []
         return found
 
     def _has_message(self) -> bool:
@@ -317,6 +338,7 @@ class StandaloneRuntime:
         self._audience = audience
         self._loop = asyncio.get_running_loop()
         self._id = uuid4().hex
+        self._texts = _TEXTS_ABOVE.get() or frozenset()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -366,6 +388,14 @@ class StandaloneRuntime:
         """Return a context that does nothing."""
         return nullcontext()
 
+    def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:  # noqa: ARG002
+        """Return all names: whoever calls it gives them. A tool of another agent passes on what that one was given."""
+        known = _TEXTS_ABOVE.get()
+        if known is not None:
+            return frozenset(name for name, value in inputs.items() if isinstance(value, str) and value in known)
+        self._texts = frozenset(value for value in inputs.values() if isinstance(value, str))
+        return frozenset(inputs)
+
     def has_node_of(self, agent: object) -> bool:  # noqa: ARG002
         """Return True: there is no record that lacks its prompt."""
         return True
@@ -374,9 +404,14 @@ class StandaloneRuntime:
         """Return False, as nothing is recorded."""
         return False
 
-    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - no call is repeated
-        """Return a context that does nothing."""
-        return nullcontext()
+    @contextmanager
+    def call(self, key: str) -> Iterator[None]:  # noqa: ARG002 - no call is repeated
+        """Let agents that the tool calls know the texts that this one was given."""
+        before = _TEXTS_ABOVE.set(self._texts)
+        try:
+            yield
+        finally:
+            _TEXTS_ABOVE.reset(before)
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
         """Do a piece of work, and return its record."""
@@ -456,7 +491,7 @@ class StandaloneRuntime:
         """Return "", as nobody answers."""
         return ""
 
-    async def steered(self, turn: str) -> Sequence[JsonValue]:  # noqa: ARG002
+    async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:  # noqa: ARG002
         """Return nothing, as nobody can send a message."""
         return ()
 
