@@ -19,7 +19,7 @@ from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
-from graphengine.agents.conversation import Conversation
+from graphengine.agents.conversation import Conversation, Words
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import Filled, asked, filled
@@ -438,16 +438,38 @@ class Agent(Generic[T_co, Inputs]):
             before = _chosen_history(self, before)
         by_rules = self._by_rules_given(runtime, inputs) if self.by_rules is not None else None
         try:
-            given = runtime.given_by_callers(self, inputs)
-            system = await self._instructions(runtime, inputs, given)
-            talk = Conversation(self, self._parts, runtime, system, before, inputs, by_rules)
-            question, media = await self._question(runtime, inputs, given)
-            value = await talk.hold(question, media)
+            talk = Conversation(self, self._parts, runtime, before, inputs, by_rules)
+            value = await talk.hold(functools.partial(self._words, runtime, inputs))
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
         return Answer(value, talk.messages, talk.usage, talk.writes)
+
+    async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], begun: Words) -> Words:
+        """Return the words of a call: those with which it began, and today's for the others."""
+        given = runtime.given_by_callers(self, inputs)
+        system, question, media = begun
+        if system is None:
+            system = await self._instructions(runtime, inputs, given)
+        if question is None:
+            question, media = await self._question(runtime, inputs, given)
+        return Words(system, question, media)
+
+    def words_now(self, inputs: Mapping[str, object], given: Collection[str], system: str | None) -> Words:
+        """Return the words that texts make now, None for those that a function or a guard makes or changes.
+
+        Args:
+            inputs: What the agent reads.
+            given: The names of those that persons or callers gave.
+            system: What a branch put in place of its instructions; None for its own.
+        """
+        instructions = self.system if system is None else system
+        question = None
+        is_made = callable(self.prompt) or any(guard.on == "input" for guard in self._parts.guards)
+        if not is_made and isinstance(self.prompt, str) and self.prompt:
+            question = filled(self.prompt, inputs, [], given)
+        return Words(None if callable(instructions) else filled(instructions, inputs, given=given), question)
 
     async def _question(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]

@@ -25,7 +25,7 @@ _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueErro
 """What a record that no graph wrote can raise."""
 
 _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
-"""What stands for the reason that a model got for a call that has no record: a cap, an unknown tool, a refusal."""
+"""What stands for the reason why a call was not made if the turn after it is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ def _asked(
             new = len(messages)
             for index, call in enumerate(answer.calls):
                 result: Any = records.get(f"{around}/tool {call.name}|{turn}.{index}|1")
-                messages.append(result_message(call, _NOT_MADE if result is None else result))
+                told: Any = records.get(f"{around}/turn|{turn + 1}|1", {}).get("not_made", {}).get(str(index))
+                refused = _NOT_MADE if told is None else {"text": told, "error": True}
+                messages.append(result_message(call, refused if result is None else result))
     return None
 
 
