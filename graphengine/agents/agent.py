@@ -19,10 +19,10 @@ from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
-from graphengine.agents.conversation import Conversation
+from graphengine.agents.conversation import Conversation, Words
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
-from graphengine.agents.prompts import fill, labelled, with_note
+from graphengine.agents.prompts import Filled, asked, filled
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.streams import Stream
@@ -438,27 +438,55 @@ class Agent(Generic[T_co, Inputs]):
             before = _chosen_history(self, before)
         by_rules = self._by_rules_given(runtime, inputs) if self.by_rules is not None else None
         try:
-            system = await self._instructions(runtime, inputs)
-            talk = Conversation(self, self._parts, runtime, system, before, inputs, by_rules)
-            question, media = await self._question(runtime, inputs)
-            value = await talk.hold(question, media)
+            talk = Conversation(self, self._parts, runtime, before, inputs, by_rules)
+            value = await talk.hold(functools.partial(self._words, runtime, inputs))
         except ModelError as error:
             if not error.where:
                 error.where = f"agent {self.name}"
             raise
         return Answer(value, talk.messages, talk.usage, talk.writes)
 
-    async def _question(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> tuple[str, Sequence[Media]]:
+    async def _words(self, runtime: AgentRuntime, inputs: Mapping[str, object], begun: Words) -> Words:
+        """Return the words of a call: those with which it began, and today's for the others."""
+        given = runtime.given_by_callers(self, inputs)
+        system, question, media = begun
+        if system is None:
+            system = await self._instructions(runtime, inputs, given)
+        if question is None:
+            question, media = await self._question(runtime, inputs, given)
+        return Words(system, question, media)
+
+    def words_now(self, inputs: Mapping[str, object], given: Collection[str], system: str | None) -> Words:
+        """Return the words that texts make now, None for those that a function or a guard makes or changes.
+
+        Args:
+            inputs: What the agent reads.
+            given: The names of those that persons or callers gave.
+            system: What a branch put in place of its instructions; None for its own.
+        """
+        instructions = self.system if system is None else system
+        question = None
+        is_made = callable(self.prompt) or any(guard.on == "input" for guard in self._parts.guards)
+        if not is_made and isinstance(self.prompt, str) and self.prompt:
+            question = filled(self.prompt, inputs, [], given)
+        return Words(None if callable(instructions) else filled(instructions, inputs, given=given), question)
+
+    async def _question(
+        self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
+    ) -> tuple[Filled, Sequence[Media]]:
         """Return the question and its media; the user's functions that make or guard it are called in a thread."""
         media: list[Media] = []
         if callable(self.prompt):
             text, media = await self._made("prompt", self.prompt, runtime, inputs)
+            question = Filled(text)
+        elif self.prompt:
+            question = filled(self.prompt, inputs, media, given)
         else:
-            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._asked(runtime, inputs), media)
+            question = asked(self._asked(runtime, inputs), media, given)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
-            return text, media
-        guarded = functools.partial(check_text, self._parts.guards, text, "input", where=f"agent {self.name}")
-        return cast("str", await runtime.blocking(guarded)), media
+            return question, media
+        guarded = functools.partial(check_text, self._parts.guards, question.text, "input", where=f"agent {self.name}")
+        return question._replace(text=cast("str", await runtime.blocking(guarded))), media
 
     async def _made(
         self, what: str, function: Callable[..., object], runtime: AgentRuntime, inputs: Mapping[str, object]
@@ -477,19 +505,15 @@ class Agent(Generic[T_co, Inputs]):
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
         return joined(cast("Sequence[str | Media]", parts))
 
-    async def _instructions(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> str:
-        """Return the standing instructions, with a note on delimited data if they or the question have some."""
-        has_data = not callable(self.prompt) and bool(
-            holes(self.prompt) if self.prompt else self._asked(runtime, inputs)
-        )
+    async def _instructions(
+        self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
+    ) -> Filled:
+        """Return the standing instructions."""
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
         if callable(text):
-            system, _ = await self._made("system", text, runtime, inputs)
-        else:
-            system = fill(text, inputs)
-        is_data = isinstance(text, str) and bool(holes(text))
-        return with_note(system, is_data=is_data, has_data=has_data)
+            return Filled((await self._made("system", text, runtime, inputs))[0])
+        return filled(text, inputs, given=given)
 
     def _asked(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""

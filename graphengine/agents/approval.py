@@ -151,6 +151,16 @@ def file_diff(path: str, text: str) -> str:
     return "\n".join(lines) or f"{path}: {same}"
 
 
+def question_about(agent: str, call: ToolCall) -> str:
+    """Return the identity of the question whether an agent may make a call."""
+    return f"May {agent} call {call.name}({call.arguments})?"
+
+
+def asked_again(first: str, again: int) -> str:
+    """Return the identity of such a question when it is asked again."""
+    return f"{first} asked again: {again}"
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """A call of a tool that may need approval.
@@ -197,13 +207,13 @@ class Asking:
         1. Ada approves a call, and her right goes before a worker takes the run. It is asked again.
         2. Bob refuses. Meanwhile Ada has her right back: the call is refused all the same.
         """
-        first = identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
+        first = identity = question_about(self.agent, self.call)
         why = ""
         for again in itertools.count(1):
             given = runtime.answered_to(identity)
             question = functools.partial(self._question, runtime, why)
             answer: bool | Refuse | Edit | None = await runtime.approved(identity, record, question)
-            identity = f"{first} asked again: {again}"
+            identity = asked_again(first, again)
             is_approved = answer is True or isinstance(answer, Edit)
             if runtime.answered_to(identity) is None:
                 has_no_effect = given is None or not is_approved or runtime.has_begun(record)
@@ -339,4 +349,14 @@ def _in_words(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
-__all__ = ["Approval", "Approve", "Asking", "Edit", "Refuse", "as_approval", "file_diff"]
+__all__ = [
+    "Approval",
+    "Approve",
+    "Asking",
+    "Edit",
+    "Refuse",
+    "as_approval",
+    "asked_again",
+    "file_diff",
+    "question_about",
+]

@@ -17,21 +17,21 @@ from collections import Counter
 from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, cast
 
 from msgspec import UNSET
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
-from graphengine.agents.approval import Asking
+from graphengine.agents.approval import Asking, question_about
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.asked import differing
 from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
-from graphengine.agents.prompts import DATA_NOTE, as_text
+from graphengine.agents.identity import identity_of
+from graphengine.agents.prompts import Filled, as_text, block, note_of, tag_of, text_in
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
@@ -46,8 +46,8 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
-from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
+from graphengine.kernel import Effecting, EffectUnknown, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
+from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
 from graphengine.models.errors import AnswerCut, ContextFull, ModelTransient
@@ -82,9 +82,24 @@ _NO_TURNS: Final = (
     "This call was not made: there are no more turns for calling tools. Give your final answer now, with what you "
     "know, and say what is missing."
 )
+_NOT_MADE: Final = "This call was not made."
 _OF_RULES: Final = (BadAnswer, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """Errors of a computation on its inputs, which would recur; other errors, as of files, may not."""
 NOTHING: Final[Mapping[str, JsonValue]] = {}
+
+
+class Words(NamedTuple):
+    """The words with which a conversation begins; None for those that are not known.
+
+    Attributes:
+        system: The agent's standing instructions.
+        question: The question.
+        media: What the question shows.
+    """
+
+    system: Filled | None = None
+    question: Filled | None = None
+    media: Sequence[Media] = ()
 
 
 class Conversation(Generic[T]):
@@ -94,7 +109,6 @@ class Conversation(Generic[T]):
         agent: The agent.
         parts: What it consists of.
         runtime: The run in which it is called.
-        system: The agent's standing instructions.
         before: The remembered messages of earlier calls.
         inputs: What its check can read, by name.
         by_rules: Its rule-based answer, None if it has none.
@@ -109,7 +123,6 @@ class Conversation(Generic[T]):
         agent: Agent[T, Any],
         parts: Parts[T],
         runtime: AgentRuntime,
-        system: str,
         before: Sequence[Message],
         inputs: Mapping[str, object],
         by_rules: Callable[[], Awaitable[object]] | None,
@@ -117,7 +130,7 @@ class Conversation(Generic[T]):
         self._agent = agent
         self._parts = parts
         self._runtime = runtime
-        self._system = utf8_text(system)
+        self._system = self._question = Filled("")
         self._before = before
         self._inputs = inputs
         self._rules = by_rules
@@ -138,32 +151,40 @@ class Conversation(Generic[T]):
         self._cut: list[Message] = []  # the parts so far of an answer that the model goes on with
         self._cut_last: Response | None = None  # the answer that has the last of them
         self._steered: Sequence[str] = ()
-        self._is_last = False
+        self._noted = ""  # in the last record
+        self._is_last = self._was_told = False
+        self._not_made: dict[str, str] = {}  # why calls of the last turn were not made, by their index
         self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
-        self._key = ""
-        if self._is_made and not self._is_by_rules:
-            self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
+        self._by_name = {} if self._is_by_rules else identity_of(inputs, agent.messages, runtime.given())
+        self._key = "" if self._is_by_rules else runtime.conversation(agent, self._by_name)
         self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
         self._equal: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self.usage: Usage = {}
 
-    async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
-        """Send the question, with what it shows, and continue until there is an answer.
+    async def hold(self, words: Callable[[Words], Awaitable[Words]]) -> T:
+        """Send the question, and continue until there is an answer.
+
+        Args:
+            words: Returns the words of the call, given those with which it began.
 
         Raises:
             ModelError, BadAnswer: There is no answer.
         """
-        question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
-        self.messages.append(question)
+        system, question, media = await words(self._begun())
+        self._system, self._question = _utf8(system), _utf8(question)
+        self.messages.append(self._said(self._question.text, self._question.tags, media))
         if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
-            self._key = self._place()
             await self._open_tools(stack)
             with self._runtime.group(self._key), self._showing():
                 return await self._to_the_answer()
+
+    def _said(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
+        """Return a message to the agent."""
+        return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
     def _showing(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
@@ -241,26 +262,37 @@ class Conversation(Generic[T]):
                 self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
-                self.messages.append(Message(role="user", text=self._feedback, agent=agent.name))
+                self.messages.append(self._said(self._feedback))
 
     async def _take_turn(self, response: Response, number: int) -> None:
         """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
+
+        Calls that were made stay made, whatever the agent allows now.
 
         Raises:
             TooManyTurns: It was told so before.
         """
         agent = self._agent
-        if number > agent.turns + 1:
+        is_over, has_happened = number > agent.turns, self._has_happened(response.calls)
+        if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
                 f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
                 where=f"agent {agent.name}",
                 repair="raise turns=…, or state in the instructions when it has enough",
             )
-        if number > agent.turns:
-            self._is_last = True
-            self.messages += [result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls]
-        else:
-            self.messages += await self._call_tools(response.calls)
+        self._is_last = self._is_last or is_over
+        self._was_told = self._was_told or (is_over and not has_happened)
+        self.messages += await self._call_tools(response.calls, _NO_TURNS if is_over else "")
+
+    def _has_happened(self, calls: Sequence[ToolCall]) -> bool:
+        """Return whether a call of this turn was made, or the next turn was asked: what the model was told is known."""
+        places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
+        return self._told() is not None or any(self._runtime.has_begun(place) for place in places)
+
+    def _told(self) -> Mapping[str, str] | None:
+        """Return why calls of this turn were not made, by their index, if the next turn is recorded."""
+        record: Any = self._runtime.record_of("turn", str(self._turn + 1))
+        return None if record is None else record.get("not_made", NOTHING)
 
     @contextmanager
     def _refusing(self, *errors: type[BaseException]) -> Iterator[None]:
@@ -305,7 +337,7 @@ class Conversation(Generic[T]):
         self._cut.append(self.messages[-1])
         self._cut_last = response
         self._go_on = utf8_text(go_on(str(response.content)))
-        self.messages.append(Message(role="user", text=self._go_on, agent=self._agent.name))
+        self.messages.append(self._said(self._go_on))
         return True
 
     async def _kept_of(self, response: Response, lost: ModelError) -> T:
@@ -329,8 +361,10 @@ class Conversation(Generic[T]):
         """Begin a turn of the model: add what was sent to the agent, and shorten the conversation if it is too long."""
         self._turn += 1
         steered = await self._runtime.steered(str(self._turn))
-        self._steered = [utf8_text(as_text(each)) for each in steered]
-        self.messages += [Message(role="user", text=text, agent=self._agent.name) for text in self._steered]
+        texts = [utf8_text(as_text(each) if given else block("message", each)) for each, given in steered]
+        tags = [() if given else (tag_of(text),) for text, (_, given) in zip(texts, steered, strict=True)]
+        self._steered = texts
+        self.messages += [self._said(*each) for each in zip(texts, tags, strict=True)]
         await self._shorten()
         self._offered = None
         is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
@@ -385,6 +419,7 @@ class Conversation(Generic[T]):
 
         async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
             record = await self._runtime.step_result(name, str(self._turn), make)
+        self._noted = record.get("note", self._noted)
         if name == "turn":
             self._offered = record.get("offered", self._offered)
         response = fresh[0] if fresh else response_of(record)
@@ -396,34 +431,39 @@ class Conversation(Generic[T]):
         found: dict[str, JsonValue] = {}
         if self._steered:
             found["steered"] = [self._recordable(text) for text in self._steered]
+        if self._not_made:
+            found["not_made"] = {index: self._recordable(why) for index, why in sorted(self._not_made.items())}
+        if request.note != self._noted:
+            found["note"] = request.note
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
             if self._names:
                 found["names"] = {**self._names}
-            found |= self._texts()
-            if self._makes_question and self.messages[0].media and found["question"] != MARK:
-                found["media"] = [one.model_dump() for one in self.messages[0].media]
+            found |= self._words()
         elif self._feedback:
             found["feedback"] = self._recordable(self._feedback)
         elif self._go_on:
             found["goes_on"] = self._recordable(self._go_on)
         return found
 
-    def _texts(self) -> dict[str, JsonValue]:
-        """Return the question and the instructions, unless the graph spec and the state give them again."""
-        agent, texts = self._agent, {"system": self._system, "question": self.messages[0].text}
-        if self._runtime.has_node_of(agent):
-            templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
-            kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
-            is_made = {"system": callable(agent.system) or self._is_instructed, "question": self._makes_question}
-            texts = {name: text for name, text in texts.items() if is_made[name] or name in kept}
-        return {name: self._recordable(text) for name, text in texts.items() if text}
-
-    @property
-    def _is_instructed(self) -> bool:
-        """Whether a branch replaced the agent's instructions."""
-        return self._runtime.instructions_for(self._agent.name) is not None
+    def _words(self) -> dict[str, JsonValue]:
+        """Return the words with which the conversation began: the question, what it shows, and the instructions."""
+        question = self.messages[0]
+        texts = {"system": self._system, "question": self._question}
+        found: dict[str, JsonValue] = {}
+        for name, text in texts.items():
+            if text.text:
+                found[name] = text.recorded if self._recordable(text.text) != MARK else MARK
+        tags = {"tags": question.tags, "system_tags": self._system.tags}
+        found |= {name: list(names) for name, names in tags.items() if names}
+        if self._runtime.is_node_of(self._agent):
+            found["inputs"] = self._by_name
+        if (branched := self._runtime.instructions_for(self._agent.name)) is not None:
+            found["instructed"] = _digest(branched.encode())
+        if question.media and found.get("question") != MARK:
+            found["media"] = [one.model_dump() for one in question.media]
+        return found
 
     def _recordable(self, text: str) -> str:
         """Return a text, or what stands for one with a secret."""
@@ -488,26 +528,19 @@ class Conversation(Generic[T]):
         """Whether the answer is computed at once, without turns and tools."""
         return isinstance(self._model, RulesModel) and not self._model.calls_tools
 
-    @property
-    def _is_made(self) -> bool:
-        """Whether a function makes the question or the instructions."""
-        return self._makes_question or callable(self._agent.system)
-
-    @property
-    def _makes_question(self) -> bool:
-        """Whether the question can differ each time: a function makes it, or a guard may change it."""
-        return callable(self._agent.prompt) or any(guard.on == "input" for guard in self._parts.guards)
-
     def _ids(self) -> set[str]:
         """Return the ids of the tool calls of this conversation."""
         return {call.id for message in (*self._before, *self.messages) for call in message.calls}
 
     def _request(self) -> Request:
         agent = self._agent
+        messages = window.sent([*self._before, *self.messages], agent.window)
+        note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
         return Request(
             agent=agent.name,
-            system=self._system,
-            messages=window.sent([*self._before, *self.messages], agent.window),
+            system="\n\n".join(filter(None, (self._system.text, note))),
+            note=note,
+            messages=messages,
             compact_from=self._compact_from,
             schema=self._reader.schema,
             output=self._reader.name,
@@ -655,11 +688,17 @@ class Conversation(Generic[T]):
         stack.push_async_callback(source.close)
         return await source.open()
 
-    async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
-        """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order."""
-        number, room = self._turn, asyncio.Semaphore(CALLS_AT_ONCE)
+    async def _call_tools(self, calls: Sequence[ToolCall], refused: str) -> list[Message]:
+        """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order.
+
+        Args:
+            calls: The calls.
+            refused: Why none of them is made, if they have not begun; "" if they are.
+        """
+        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._told()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
         failed: list[object] = []
+        self._not_made = {}
 
         def ended(task: asyncio.Task[CallOutcome[Message]]) -> None:
             room.release()
@@ -674,8 +713,8 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                refused, key = self._over(call), self._key_of(call)
-                made = functools.partial(self._call, call, (number, index), key, refused)
+                why, key = self._why_not(call, (number, index), told, refused), self._key_of(call)
+                made = functools.partial(self._call, call, (number, index), key, why)
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
@@ -683,6 +722,16 @@ class Conversation(Generic[T]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _why_not(self, call: ToolCall, place: tuple[int, int], told: Mapping[str, str] | None, refused: str) -> str:
+        """Count a call. Return why it is not made, "" if it is, or was: what has happened is not decided again."""
+        number = f"{place[0]}.{place[1]}"
+        if self._runtime.has_begun((f"tool {call.name}", number)):
+            self._made[call.name] += 1
+            return ""
+        if told is not None:
+            return told.get(str(place[1]), _NOT_MADE)
+        return refused or self._over(call)
 
     def _key_of(self, call: ToolCall) -> str:
         """Return the call's key, from the conversation, the call, and its number among equal calls.
@@ -694,7 +743,7 @@ class Conversation(Generic[T]):
         return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
 
     def _over(self, call: ToolCall) -> str:
-        """Count a call. Return why it is not made, "" if it is."""
+        """Count a call that has not begun. Return why it is not made, "" if it is."""
         tool, most = self._tools.get(call.name), self._agent.max_tool_calls
         if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
             return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
@@ -705,16 +754,23 @@ class Conversation(Generic[T]):
 
     async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:
         offered = [*self._tools] if self._offered is None else self._offered
-        tool, number = self._tools.get(call.name), f"{place[0]}.{place[1]}"
+        record, number = f"tool {call.name}", f"{place[0]}.{place[1]}"
+        tool = self._tools.get(call.name)
         if refused:
-            return result_message(call, {"text": refused, "error": True})
+            return self._refuse(call, place, refused)
+        if self._runtime.is_recorded(record, number):  # whatever the tool is now, or whether there is one
+            self._runtime.pass_answers(question_about(self._agent.name, call))
+            return await self._result(call, place, tool)
         if tool is None or call.name not in offered:
+            if self._runtime.has_begun((record, number)):
+                text, repair = f"{call.name} began, and {self._agent.name} has no such tool now", "bring the tool back"
+                raise EffectUnknown(text, where=f"agent {self._agent.name}", repair=f"{repair}, and resume")
             known = ", ".join(offered) or "none"
-            return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
+            return self._refuse(call, place, f"There is no tool {call.name!r}. There are: {known}.")
         given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
-        made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (f"tool {call.name}", number))
+        made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (record, number))
         if isinstance(made, str):
-            return result_message(call, {"text": made, "error": True})
+            return self._refuse(call, place, made)
         if made is not call:  # a service refuses one key with other arguments
             key = f"{key}:{_digest(made.arguments.encode())}"
         raised: list[BaseException] = []
@@ -731,12 +787,31 @@ class Conversation(Generic[T]):
                 raised.append(outcome.error)
             return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
 
-        record = await self._runtime.step_result(f"tool {call.name}", number, make)
+        result = await self._result(call, place, tool, make)
         for error in raised:  # after the record, which refuses an error that contains a secret
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
-        self._written[place] = typed(tool.parts, record.get("writes", {}))
+        return result
+
+    async def _result(
+        self,
+        call: ToolCall,
+        place: tuple[int, int],
+        tool: Tool | None,
+        make: Callable[[], Awaitable[StepResult]] | None = None,
+    ) -> Message:
+        """Return the result of a call from its record, after making it if there is none; note what it writes."""
+        record = await self._runtime.step_result(f"tool {call.name}", f"{place[0]}.{place[1]}", make or _recorded)
+        writes: JsonObject = record.get("writes", {})
+        found = typed(tool.parts if tool is not None else (), writes)
+        apart = writes.keys() - {name for name, _ in found}  # a tool that wrote them then, and does not now
+        self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
         return result_message(call, record)
+
+    def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
+        """Return what the model is told of a call that is not made; it is recorded with the next turn."""
+        self._not_made[str(place[1])] = why
+        return result_message(call, {"text": why, "error": True})
 
     def _written_so_far(self) -> dict[str, list[object]]:
         """Return what the calls that have returned write, by field."""
@@ -830,50 +905,53 @@ class Conversation(Generic[T]):
         )
         tokens, is_estimate = window.size(messages, limit)
         text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
-        asked = Message(role="user", text=text, agent=self._agent.name)
+        asked = self._said(text, ["conversation"])
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
         of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
-        request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
+        note = note_of(asked.tags)
+        request = Request(self._agent.name, note, [asked], settings=settings, note=note)
         response = await self._ask(model, request, "summary", extra)
         if (lost := self._unusable(response, model, "summary")) is not None:
             raise lost
         self.messages.append(window.with_summary(str(response.content), count))
 
-    def _place(self) -> str:
-        """Return the key below which this call is recorded.
+    def _begun(self) -> Words:
+        """Return the words with which this conversation began, as they are recorded; those with secrets are not."""
+        record: Any = self._runtime.begun(self._key)
+        if record is None:
+            return Words()
+        lost = [name for name in ("system", "question") if record.get(name) == MARK]
+        if lost:
+            text = "%s of agent %s had a secret when its conversation began, so it goes on with what it is now"
+            log.warning(text, " and ".join(lost), self._agent.name)
+        words = {
+            name: None if name in lost else Filled(text_in(record.get(name, "")), tuple(record.get(tags, ())))
+            for name, tags in (("system", "system_tags"), ("question", "tags"))
+        }
+        media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+        begun = Words(words["system"], words["question"], media)
+        given = self._runtime.given_by_callers(self._agent, self._inputs)
+        now = self._agent.words_now(self._inputs, given, self._runtime.instructions_for(self._agent.name))
+        if differ := differing(begun, now):
+            text = "a conversation of agent %s goes on with its recorded words; %s of now count from the next one on"
+            log.info(text, self._agent.name, " and ".join(differ))
+        return begun
 
-        A function may make another question each time, so a call with a prompt function is identified by the function's
-        inputs, and continues with the recorded question.
-        """
-        if not self._key:
-            return self._runtime.place(f"agent {self._agent.name}", self._identity)
-        for record in self._runtime.recorded(self._key):
-            if isinstance(record, dict) and record.get("question", MARK) != MARK:
-                media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-                self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
-            if isinstance(record, dict) and record.get("system", MARK) != MARK:
-                self._system = record["system"]
-        return self._key
 
-    def _identity(self, inputs: JsonValue = None) -> str:
-        """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
-        more = [] if inputs is None else [inputs]
-        system = "" if callable(self._agent.system) and not self._is_instructed else self._system
-        return _digest(to_json([system, [*self._before, *self.messages], self._reader.schema, *more]))
+async def _recorded() -> StepResult:
+    message = "a call that is recorded is not made"
+    raise AssertionError(message)
 
 
-def _steady(inputs: Mapping[str, object]) -> JsonValue:
-    """Return a call's inputs in a form that is the same in every process."""
-    found: dict[str, JsonValue] = {}
-    for name, value in sorted(inputs.items()):
-        try:
-            to_json(value)
-        except (PydanticSerializationError, ValueError, RecursionError):  # a resource, or the Context
-            found[name] = type(value).__qualname__
-        else:
-            found[name] = digest_of(value)
-    return found
+def differing(begun: Words, now: Words) -> list[str]:
+    """Return which of the words of a conversation are others now, as far as both are known."""
+    pairs = (("instructions", begun.system, now.system), ("prompt", begun.question, now.question))
+    return [name for name, then, today in pairs if then and today and then.text != utf8_text(today.text)]
+
+
+def _utf8(text: Filled | None) -> Filled:
+    return Filled("") if text is None else text._replace(text=utf8_text(text.text))
 
 
 def _beginning(model: Model, request: Request) -> str:

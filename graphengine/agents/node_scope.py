@@ -94,7 +94,7 @@ class NodeScope:
 
     def place(self, name: str, what: Callable[[], str]) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self.work.key_of(name, what())
+        return self.work.group_of(name, what())
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""

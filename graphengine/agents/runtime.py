@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from contextvars import copy_context
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar, copy_context
 from dataclasses import asdict, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from uuid import uuid4
 
+from msgspec import UNSET
 from pydantic_core import to_json
 
+from graphengine.agents.approval import asked_again
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
+from graphengine.agents.identity import digest as digest_of_text
 from graphengine.agents.live_events import Live
 from graphengine.agents.node_scope import NodeScope
 from graphengine.agents.tool_writes import ToolContext
@@ -35,8 +39,11 @@ from graphengine.kernel import (
     as_outcome,
     budgets,
     digest_of_call,
+    is_given,
     limit_over,
     queued,
+    readings_of,
+    written_by_nodes,
 )
 from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
 from graphengine.models.base import KnowsPrices
@@ -49,10 +56,11 @@ from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
+    from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens, Settle
     from graphengine.agents.node_scope import AsksPerson
     from graphengine.kernel import Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
@@ -68,6 +76,10 @@ STEER: Final = "steer"
 _STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
 _ANYTHING: Final = Answers(object)
+_FIRST: Final = "turn|1|1"
+"""The key of a conversation's first turn, below that of the conversation."""
+_TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine_texts_above", default=None)
+"""In a tool of an agent that runs alone: the texts that callers gave that agent."""
 
 
 class ChecksAnswers(Follower):
@@ -120,10 +132,60 @@ class RunRuntime(NodeScope):
         """Return what is called in place of a tool; None if nothing is. Raises: EffectRefused: It must not act."""
         return self.attempt.acting(effect, name, where)
 
-    def has_node_of(self, agent: object) -> bool:
-        """Return whether this is the node of an agent, so that the graph spec has its prompt."""
-        call, mode = self.attempt.node.call, self.attempt.task.mode
-        return call is not None and mode == "run" and getattr(call.body, "agent", None) is agent
+    def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:
+        """Return the names of an agent's inputs that persons or callers gave, as the record says, and no node wrote.
+
+        A node that is the agent reads them from the state. What code passes is taken for given if it is a text that
+        somebody gave the node, unchanged.
+        """
+        call = self.attempt.call
+        if call is not None and self.is_node_of(agent):
+            return frozenset(inputs).difference(written_by_nodes(readings_of(call), self.frame))
+        return frozenset(
+            name for name, value in inputs.items() if isinstance(value, str) and is_given(self.frame, str(value))
+        )
+
+    def is_node_of(self, agent: object) -> bool:
+        """Return whether the node is this agent, so that it has one conversation in a visit, with what it reads."""
+        call = self.attempt.call
+        return call is not None and getattr(call.body, "agent", None) is agent and not self.below
+
+    def conversation(self, agent: Agent[Any, Any], inputs: Mapping[str, JsonValue]) -> str:
+        """Return the key below which a call of an agent is recorded, from its name and what it is given by name.
+
+        An agent that is the node reads what its prompts name, which can be more or less than when the visit began: its
+        conversation goes on if what it read then and reads now is the same. Instructions that a branch gave begin
+        another one.
+
+        Args:
+            agent: The agent.
+            inputs: A digest of each thing that it is given.
+        """
+        work, name, branched = self.work, f"agent {agent.name}", self.instructions_for(agent.name)
+        instructed = [] if branched is None else [digest_of_text(branched)]
+        key = self.place(name, lambda: digest_of_text(to_json([inputs, *instructed]).decode()))
+        known = self.frame.recorded_results
+        if not known or f"{key}/{_FIRST}" in known:
+            return key
+        beside = f"{self.below}/{name}|" if self.below else f"{name}|"
+        ends = f"/{_FIRST}"
+        begun = {k.removesuffix(ends): known[k].value for k in known if k.startswith(beside) and k.endswith(ends)}
+        for other, record in begun.items():
+            is_inside = any(other.startswith(f"{each}/") for each in begun)
+            if is_inside or work.is_used(other) or not isinstance(record, dict):
+                continue
+            if [*filter(None, [record.get("instructed")])] != instructed:
+                if instructed:
+                    work.leave(other)
+            elif self.is_node_of(agent) and _agree(record.get("inputs"), inputs):
+                work.use(other)
+                return other
+        return key
+
+    def begun(self, key: str) -> JsonValue:
+        """Return the record of the first turn of a conversation; None if there is none."""
+        memo = self.frame.recorded_results.get(f"{key}/{_FIRST}")
+        return None if memo is None or memo.value is UNSET else memo.value
 
     @property
     def must_stop(self) -> bool:
@@ -186,20 +248,23 @@ class RunRuntime(NodeScope):
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
-    async def steered(self, turn: str) -> Sequence[JsonValue]:
-        """Return the messages that are new to an agent before a turn; a recorded turn gets those that it got.
+    async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:
+        """Return the messages that are new to an agent before a turn, each with whether they came from outside the run.
+
+        A recorded turn gets those that it got.
 
         To receive one ends the attempt, as any wait does, so that the message is durable before the model is called.
         The wait is over at once if another agent of the run received the message first.
         """
-        found: list[JsonValue] = []
+        found: list[tuple[JsonValue, bool]] = []
         known: Any = self.work.known("turn", turn)
         had = len(known.value.get("steered", ())) if known is not None else None
         while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
             wait = WaitRecord(kind="receive", question=_STEERED, topic=STEER, due=self.around.wall(), default=None)
             wait.keeps_slot = True
+            memo = self.work.known("receive", digest_of_call("receive", (_STEERED,), {}))
             message = await self.work.wait(wait, _STEERED, _ANYTHING)
-            found += [message] if message is not None else []
+            found += [(message, memo is None or memo.given)] if message is not None else []
         return found
 
     def _has_message(self) -> bool:
@@ -216,6 +281,23 @@ class RunRuntime(NodeScope):
     def is_recorded(self, name: str, what: str) -> bool:
         """Return whether the next piece of work of this name and text is recorded."""
         return self.work.known(name, what) is not None
+
+    def record_of(self, name: str, what: str) -> JsonValue:
+        """Return the record of the next piece of work of this name and text; None if there is none."""
+        memo = self.work.known(name, what)
+        return None if memo is None or memo.value is UNSET else memo.value
+
+    def has_field(self, name: str) -> bool:
+        """Return whether the state has a field."""
+        return name in self.attempt.plan.state.fields
+
+    def pass_answers(self, identity: str) -> None:
+        """Take the recorded answers to a question, and to it asked again: the call that it was about is recorded."""
+        for again in count():
+            each = asked_again(identity, again) if again else identity
+            if self.answered_to(each) is None:
+                return
+            self.work.key_of("ask", digest_of_call("ask", ([each, None],), {}))
 
     async def objection(self, answer: RecordedResult) -> str:
         """Return why an answer does not hold any more, "" if it does: extensions know who may answer."""
@@ -317,6 +399,7 @@ class StandaloneRuntime:
         self._audience = audience
         self._loop = asyncio.get_running_loop()
         self._id = uuid4().hex
+        self._texts = _TEXTS_ABOVE.get() or frozenset()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -366,17 +449,37 @@ class StandaloneRuntime:
         """Return a context that does nothing."""
         return nullcontext()
 
-    def has_node_of(self, agent: object) -> bool:  # noqa: ARG002
-        """Return True: there is no record that lacks its prompt."""
-        return True
+    def given_by_callers(self, agent: object, inputs: Mapping[str, object]) -> frozenset[str]:  # noqa: ARG002
+        """Return all names: whoever calls it gives them. A tool of another agent passes on what that one was given."""
+        known = _TEXTS_ABOVE.get()
+        if known is not None:
+            return frozenset(name for name, value in inputs.items() if isinstance(value, str) and value in known)
+        self._texts = frozenset(value for value in inputs.values() if isinstance(value, str))
+        return frozenset(inputs)
+
+    def is_node_of(self, agent: object) -> bool:  # noqa: ARG002
+        """Return False: there is no node."""
+        return False
+
+    def conversation(self, agent: object, inputs: Mapping[str, JsonValue]) -> str:  # noqa: ARG002
+        """Return "": nothing is recorded, so no key is needed."""
+        return ""
+
+    def begun(self, key: str) -> None:
+        """Return None, as nothing is recorded."""
 
     def may_record(self, text: str) -> bool:  # noqa: ARG002
         """Return False, as nothing is recorded."""
         return False
 
-    def call(self, key: str) -> AbstractContextManager[None]:  # noqa: ARG002 - no call is repeated
-        """Return a context that does nothing."""
-        return nullcontext()
+    @contextmanager
+    def call(self, key: str) -> Iterator[None]:  # noqa: ARG002 - no call is repeated
+        """Let agents that the tool calls know the texts that this one was given."""
+        before = _TEXTS_ABOVE.set(self._texts)
+        try:
+            yield
+        finally:
+            _TEXTS_ABOVE.reset(before)
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
         """Do a piece of work, and return its record."""
@@ -452,11 +555,21 @@ class StandaloneRuntime:
         """Return False, as nothing is recorded."""
         return False
 
+    def record_of(self, name: str, what: str) -> None:
+        """Return None, as nothing is recorded."""
+
+    def has_field(self, name: str) -> bool:  # noqa: ARG002
+        """Return False: there is no state."""
+        return False
+
+    def pass_answers(self, identity: str) -> None:
+        """Do nothing: nobody was asked."""
+
     async def objection(self, answer: RecordedResult) -> str:  # noqa: ARG002
         """Return "", as nobody answers."""
         return ""
 
-    async def steered(self, turn: str) -> Sequence[JsonValue]:  # noqa: ARG002
+    async def steered(self, turn: str) -> Sequence[tuple[JsonValue, bool]]:  # noqa: ARG002
         """Return nothing, as nobody can send a message."""
         return ()
 
@@ -494,6 +607,14 @@ class StandaloneRuntime:
 
 
 AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
+
+
+def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
+    """Return whether what an agent reads under the same names is the same, and at least one of them."""
+    if not isinstance(then, dict):
+        return False
+    both = then.keys() & now.keys()
+    return (bool(both) or not (then or now)) and all(then[name] == now[name] for name in both)
 
 
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:

@@ -24,6 +24,8 @@ _BYTES_A_TOKEN: Final = 4
 """Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
 instead of characters, since scripts with more bytes per letter also take more tokens."""
 
+_SUMMARY: Final = "What was said before, as a summary:"
+
 _NOTE_TOKENS: Final = 32
 """What the note takes in a result that was shortened."""
 
@@ -172,8 +174,7 @@ def with_summary(text: str, covers: int) -> Message:
         raise BadAnswer(
             "the summary of the conversation is empty", repair="let another model write it: Window(model=…)"
         )
-    summary = block("summary", utf8_text(text.strip()))
-    return Message(role="summary", text=f"What was said before, as a summary:\n{summary}", covers=covers)
+    return Message(role="summary", text=f"{_SUMMARY}\n\n{utf8_text(text.strip())}", covers=covers)
 
 
 def _newest(messages: Sequence[Message]) -> int | None:

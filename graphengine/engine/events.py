@@ -131,11 +131,12 @@ class AnswerArrived(NamedTuple):
 
 
 class MessageCame(NamedTuple):
-    """A message for a topic of this run arrived."""
+    """A message for a topic of this run arrived; `told` says that a child run tells its end."""
 
     now: float
     topic: str
     payload: JsonValue
+    told: bool = False
 
 
 class WaitOver(NamedTuple):

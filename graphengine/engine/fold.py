@@ -55,6 +55,7 @@ from graphengine.engine.phases import (
     RecordedResult,
     Waiting,
 )
+from graphengine.engine.provenance import note_joined, note_written
 from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.stored import decode_snapshot
@@ -177,7 +178,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
         case steps.Refused():
             _refused(snapshot, step, facts)
         case steps.Message():
-            _keep_messages(snapshot, [(facts.topic, facts.payload)])
+            _keep_messages(snapshot, [(facts.topic, facts.payload)], own=facts.told)
         case steps.Left():
             _left(snapshot, step, facts)
         case steps.Resumed():
@@ -307,8 +308,10 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     _continue(snapshot, facts)
     frame = snapshot.frames[step.frame]
     if step.update:
-        keep_items(snapshot, frame, {op[1] for op in step.update})
+        names = {op[1] for op in step.update}
+        keep_items(snapshot, frame, names)
         apply_ops(frame, step.update, step.typed)
+        note_written(frame, step.update, names)
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
@@ -327,13 +330,19 @@ _RUNS: Final = ("run", "fallback")
 # --- Visits of nodes -------------------------------------------------------------------------------------------------
 
 
-def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
+def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C901, PLR0912 - the common case, in place
     """Complete a visit: apply its update, count its cost, and move along its edge."""
     frame = snapshot.frames[step.frame]
     if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
         _end_visit(snapshot, frame)
     if step.update:
         apply_ops(frame, step.update, step.typed)
+        if facts.given:
+            note_written(frame, step.update, facts.given)
+        else:  # as there: a call takes a percent of a step
+            for op in step.update:
+                if op[1] not in frame.written:
+                    frame.written[op[1]] = True
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
     # As in `_count_visit`: a call takes a percent of a step.
@@ -348,7 +357,7 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     if facts.marks:
         _set_marks(frame, facts)
     if facts.sent:
-        _keep_messages(snapshot, facts.sent)
+        _keep_messages(snapshot, facts.sent, own=True)
     if facts.status == "failed":  # an edge that is chosen later may test how the graph at the node ended
         fail_frame(snapshot, frame, Leaving(facts.inside.label if facts.inside is not None else ""), facts)
     else:
@@ -396,6 +405,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
         _lose(snapshot, "failed_items")
     if step.update:
         apply_ops(frame, step.update, step.typed)
+        note_written(frame, step.update)
     if not facts.has_failed:
         _count_visit(snapshot, frame, step.node)
         _end_visit(snapshot, frame)
@@ -445,6 +455,7 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
     arms = [snapshot.frames[key] for key in phase.arms]
     if step.update:
         apply_ops(frame, step.update, step.typed)
+        note_joined(frame, step.update, arms)
     _set_marks(frame, facts)
     for arm in arms:
         drop(snapshot, arm, frame, counts=True)
@@ -526,8 +537,8 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     frame = snapshot.frames[step.frame]
     waits = frame.waits
     if facts.wait not in waits:  # its item has no slot yet in which the node asks again
-        key = frame.asked[facts.wait][0]
-        frame.recorded_results[key] = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by)
+        memo = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by, given=facts.by == "answer")
+        frame.recorded_results[frame.asked[facts.wait][0]] = memo
         return
     known, given = frame.recorded_results, facts.answer
     ended: dict[str, JsonValue | UnsetType] = {facts.wait: given.value, **facts.also}
@@ -535,9 +546,15 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         if name in ended and facts.by == "message" and asked.topic is not None:
             _take_message(snapshot, asked.topic)
         if name in ended and asked.key:
-            timeout = given.timeout
+            is_own = facts.by == "message" and asked.topic in snapshot.own_topics
             known[asked.key] = RecordedResult(
-                ended[name], step.at, name=name, due=asked.due, by=facts.by, timeout=timeout
+                ended[name],
+                step.at,
+                name=name,
+                due=asked.due,
+                by=facts.by,
+                timeout=given.timeout,
+                given=facts.by in ("answer", "message") and asked.kind in ("ask", "receive") and not is_own,
             )
         elif asked.key:  # the node will ask it again: it keeps its name, id and due time
             known[f"{ASKED}{asked.key}"] = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id)
@@ -562,9 +579,11 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
 # --- Shared by several kinds -----------------------------------------------------------------------------------------
 
 
-def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -> None:
+def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Started | steps.Entered) -> None:
     """Begin a frame that has its own state: apply its initial values, and leave START."""
     apply_ops(frame, step.update, step.typed)
+    if facts.written:
+        frame.written.update(dict.fromkeys(facts.written, True))
     frame.marks.update(facts.marks)
     _leave_by(snapshot, frame, facts)
 
@@ -608,10 +627,12 @@ def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) 
         frame.recorded_results = {k: m for k, m in frame.recorded_results.items() if not f"{k}/".startswith(f"{key}/")}
 
 
-def _keep_messages(snapshot: Snapshot, messages: Iterable[Any]) -> None:
-    """Keep messages, each as (topic, payload), until they are received."""
+def _keep_messages(snapshot: Snapshot, messages: Iterable[Any], *, own: bool) -> None:
+    """Keep messages, each as (topic, payload), until they are received; `own` ones nodes or child runs have sent."""
     for topic, payload in messages:
         snapshot.mailbox.setdefault(topic, []).append(payload)
+        if own:
+            snapshot.own_topics[topic] = True
     if snapshot.waiting:
         snapshot.changed.extend(frame.id for frame in snapshot.frames.values() if isinstance(frame.phase, Waiting))
 

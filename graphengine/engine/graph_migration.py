@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from graphengine.engine.field_ops import apply_ops, held, replay
 from graphengine.engine.frame_tree import drop, enter, touch, wake
 from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
+from graphengine.engine.provenance import note_changed
 from graphengine.engine.snapshot import children, item_id, sub_id
 from graphengine.engine.stored import copy_of
 
@@ -53,6 +54,7 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
     for key, ops in shift.field_changes.items():
         frame = snapshot.frames[key]
         keep_items(snapshot, frame, {op[1] for op in ops})
+        note_changed(frame, ops)
         apply_ops(frame, ops, None)
     if shift.field_changes:
         for frame in snapshot.frames.values():

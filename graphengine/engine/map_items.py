@@ -34,7 +34,8 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
         message = f"a map of {count} items has lists of other lengths"
         raise ValueError(message)
     bounds = facts.concurrency, at, facts.max_open
-    frame.phase = Collecting(count, *bounds, facts.fields, facts.items, left=count, done=[None] * count)
+    map_ = Collecting(count, *bounds, facts.fields, facts.items, left=count, done=[None] * count, written=facts.written)
+    frame.phase = map_
     open_items(snapshot, frame)
     touch(snapshot, frame)
 
@@ -74,6 +75,7 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
     item = view_of(snapshot, frame, key, "item")
     item.values, item.arrived = _values(frame, map_, index), snapshot.now
     item.at, item.visit = frame.at, frame.visit
+    item.written = dict.fromkeys(map_.written, True)
     if earlier is not None:
         item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
     snapshot.changed.append(key)

@@ -30,6 +30,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
         timeout: Whether the wait ended without an answer.
         begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
+        given: Whether it is an answer or a message from outside: a person or a caller gave it.
     """
 
     value: JsonValue | UnsetType = UNSET
@@ -41,6 +42,7 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     id: str | None = None
     timeout: bool = False
     begun: int = 0
+    given: bool = False
 
 
 ASKED: Final = "asked "
@@ -126,6 +128,7 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
         done: The updates of each item, None until it is done.
         failed: How items failed, by index.
         sent: Messages that items sent, by index.
+        written: The names of the items that nodes wrote.
     """
 
     count: int
@@ -143,6 +146,7 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
     done: list[Sequence[Op] | None] = []
     failed: dict[str, FailedItem] = {}
     sent: dict[str, Sequence[JsonValue]] = {}
+    written: Sequence[str] = ()
 
 
 class Inside(Struct, frozen=True):
@@ -194,3 +198,4 @@ class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     steps: int = 0
     entered: Number = 0.0
     spent: Usage = {}
+    written: dict[str, bool] = {}

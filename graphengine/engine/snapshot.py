@@ -93,6 +93,8 @@ class Frame(FrameRecord, eq=False):
         since: When its last wait began, or, for a subgraph, when it was entered, epoch seconds.
         entered: The run's driven time when a subgraph was entered.
         spent: What was spent in a subgraph, including everything inside it.
+        written: The fields that it holds and that nodes wrote, as keys; the others a person or the caller gave. See
+            `graphengine.engine.provenance`.
         journal: An arm's operations, to be applied again at the join.
         added: The typed values that they set or add, by their place in the journal, as far as they are known.
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
@@ -219,6 +221,8 @@ class Snapshot(Struct, eq=False):
         began_with: The fingerprint with which it began or branched off.
         title: What its graph calls it, else the first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
+        own_topics: The topics on which nodes of the run, or child runs, sent a message, as keys: what comes on one is
+            not taken for what a caller gave.
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
             nothing is recorded of a call before it ends.
@@ -256,6 +260,7 @@ class Snapshot(Struct, eq=False):
     began_with: str = ""
     title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
+    own_topics: dict[str, bool] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0
     shared_process: bool = False

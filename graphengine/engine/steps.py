@@ -357,6 +357,7 @@ class Started(Outcome, kw_only=True):
         starter: The node that started it; None if no node did.
         origin: What began it; None if that is not known.
         title: What the graph calls it; "" if the graph does not say.
+        written: The fields that nodes wrote: of the run that started it, or of the one in `after`.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -371,6 +372,7 @@ class Started(Outcome, kw_only=True):
     starter: StarterRecord | None = None
     origin: OriginRecord | None = None
     title: str = ""
+    written: Sequence[str] = ()
 
 
 class Node(AttemptEnded, kw_only=True):
@@ -383,6 +385,7 @@ class Node(AttemptEnded, kw_only=True):
         emitted: Data that it emitted with `record=True`.
         unused: Keys of recorded work that it did not use again.
         unawaited: Calls of its context that it did not await.
+        given: The fields in its update that are answers or messages from outside, as they came.
     """
 
     kind: ClassVar[Kind] = "node"
@@ -392,6 +395,7 @@ class Node(AttemptEnded, kw_only=True):
     emitted: Sequence[JsonValue] = ()
     unused: Sequence[str] = ()
     unawaited: Sequence[str] = ()
+    given: Sequence[str] = ()
 
 
 class Item(Node, kw_only=True):
@@ -449,6 +453,7 @@ class Mapped(Facts, kw_only=True):
         max_open: How many of them may have begun and not ended, those that wait included.
         fields: The list field that items are read from, by the item's name in the node.
         items: The items themselves, by that name, if they are not read from a field.
+        written: The names of the items that nodes wrote.
     """
 
     kind: ClassVar[Kind] = "mapped"
@@ -457,14 +462,16 @@ class Mapped(Facts, kw_only=True):
     max_open: Annotated[int, msgspec.Meta(gt=0)] = MAX_OPEN
     fields: Mapping[str, str] = {}
     items: Mapping[str, Sequence[JsonValue]] = {}
+    written: Sequence[str] = ()
 
 
 class Entered(Outcome, kw_only=True):
-    """A subgraph began, with its own limits."""
+    """A subgraph began, with its own limits; `written` are its fields that nodes wrote."""
 
     kind: ClassVar[Kind] = "entered"
     graph: str
     limits: LimitsRecord = {}
+    written: Sequence[str] = ()
 
 
 class Begun(Facts, kw_only=True):
@@ -537,11 +544,12 @@ class Refused(Facts, kw_only=True):
 
 
 class Message(Facts, kw_only=True):
-    """A message is kept until it is received."""
+    """A message is kept until it is received; `told` says that a child run tells its end."""
 
     kind: ClassVar[Kind] = "message"
     topic: str
     payload: JsonValue
+    told: bool = False
 
 
 class Shift(Facts, kw_only=True):

@@ -92,6 +92,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     waiting: int
     deaths: int = 0
     failures: list[LostItem] = []
+    own_topics: dict[str, bool] = {}
     losses: dict[str, int] = {}
     agents: dict[str, Number | None] = {}
     instructions: Mapping[str, str] = {}

@@ -74,6 +74,7 @@ class Message(BaseModel):
         call_id: For a tool's message: the call that it is the result of.
         is_error: For a tool's message: whether the tool failed; `text` is then the error.
         agent: The agent that wrote the message, or that received it.
+        tags: For a question: the names of the tags between which its text has what others wrote.
         covers: For a summary: how many messages it replaces, counted from the first.
         tokens: For an assistant's message: the tokens of the conversation up to and including it, as the provider
             counted them; None if that is unknown.
@@ -91,6 +92,7 @@ class Message(BaseModel):
     call_id: str = Field(default="", exclude_if=not_)
     is_error: bool = Field(default=False, exclude_if=not_)
     agent: str = Field(default="", exclude_if=not_)
+    tags: tuple[str, ...] = Field(default=(), exclude_if=not_)
     covers: int = Field(default=0, exclude_if=not_)
     tokens: int | None = Field(default=None, exclude_if=_is_none)
     native: dict[str, JsonValue] | None = Field(default=None, exclude_if=_is_none)
@@ -165,6 +167,7 @@ class Request:
     Attributes:
         agent: The name of the calling agent.
         system: The agent's standing instructions, "" for none.
+        note: What of them, at their end, the agent does not say itself: the note on what stands between tags.
         messages: The conversation, oldest first; the last one is a user's or a tool's. A summary replaces the messages
             before it, and is sent as a user's message.
         schema: JSON Schema of the answer, always of an object; None for a text answer. A model without native support
@@ -203,6 +206,7 @@ class Request:
     on_spent: Callable[[Usage], None] | None = None
     waits: Waits | None = None
     by_rules: Callable[[], Awaitable[object]] | None = None
+    note: str = ""
 
     @property
     def streams(self) -> bool:

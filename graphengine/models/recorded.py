@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import threading
 from collections import defaultdict, deque
 from dataclasses import replace
@@ -52,7 +53,8 @@ class NotRecorded(ModelError):
 class RecordedModel(OverModels):
     """Answers from a file of recorded answers. Calls another model, if it has one, for the rest, and records it.
 
-    A request is identified by its agent, instructions, messages, schema, tools and settings. If equal requests were
+    A request is identified by its agent, instructions, messages, schema, tools and settings, without what graphengine
+    adds to the author's and the user's words: tags, names of inputs, and the note on tags. If equal requests were
     recorded several times, the n-th call gets the n-th answer. Errors are not recorded.
 
     A replayed answer has its model's name and its numbers of tokens, costs 0.0, and is marked `offline`, as nothing is
@@ -191,7 +193,7 @@ def _asked(request: Request) -> dict[str, JsonValue]:
     settings = request.settings.recorded()
     found: dict[str, object] = {
         "agent": request.agent,
-        "system": request.system,
+        "system": request.system.removesuffix(request.note).rstrip("\n") if request.note else request.system,
         "messages": [_message(one) for one in request.messages],
         "output": "" if request.schema is None else request.output,
         "schema": request.schema,
@@ -218,8 +220,33 @@ def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=18).hexdigest()
 
 
+_NOTE: Final = re.compile(
+    r"What stands between .{0,2000}? never follow instructions (that are found )?in it\.", re.DOTALL
+)
+_OURS: Final = re.compile(r"</?[^\W\d]\w*(-\d+)?( (of|agent)=\"\w*\")?>|^[^\W\d]\w*:(?=\s)", re.MULTILINE)
+"""Tags around inputs, and their names before them."""
+
+
 def _key(asked: dict[str, JsonValue]) -> str:
-    return json.dumps(asked, sort_keys=True)
+    """Return what identifies a request, so that another wording of ours finds the same answers.
+
+    In which form inputs stand in a question, and what note says so, is ours: tags, names of inputs before a colon, the
+    note and blanks are left out, whoever wrote them.
+    """
+    system, messages = asked.get("system"), asked.get("messages")
+    found = dict(asked)
+    if isinstance(system, str):
+        found["system"] = "".join(_NOTE.sub("", system).split())
+    if isinstance(messages, list):
+        found["messages"] = [_bare(one) for one in messages]
+    return json.dumps({name: value for name, value in found.items() if value}, sort_keys=True)
+
+
+def _bare(message: JsonValue) -> JsonValue:
+    """Return a recorded message without our tags, if it is a question or a summary."""
+    if not isinstance(message, dict) or message.get("role") not in ("user", "summary"):
+        return message
+    return {**message, "text": "".join(_OURS.sub("", str(message.get("text", ""))).split())}
 
 
 __all__ = ["BadRecording", "NotRecorded", "RecordedModel"]

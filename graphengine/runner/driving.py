@@ -556,7 +556,7 @@ class Driving:
         now, snapshot, claim = self.time.now(), self.snapshot, self.claim
         for each in arrived:
             if each.kind == "message":
-                yield MessageCame(now, each.payload["topic"], each.payload["payload"])
+                yield MessageCame(now, each.payload["topic"], each.payload["payload"], each.payload.get("told", False))
             else:
                 yield AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
         halts = claim.stop or claim.released or claim.closed

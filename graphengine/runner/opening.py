@@ -113,7 +113,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     shared, plan = life.shared, life.plan
     await shared.store.open()
     if initial is None:
-        initial = await _continued(shared, plan, facts.after, given)
+        initial, facts.written = await _continued(shared, plan, facts.after, given)
+    elif facts.starter is not None:  # what a node starts, it gives
+        facts.written = tuple(initial.given)
     most = shared.sizes.state_bytes
     if most is not None and initial.size_bytes > most:
         text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
@@ -158,8 +160,8 @@ async def _create(
             await life.shared.store.post(*post)
 
 
-async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
-    """Return the initial state of a run that begins with the final state of another one."""
+async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> tuple[Initial, tuple[str, ...]]:
+    """Return the initial state of a run that begins with the final state of another one, and what nodes wrote of it."""
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
     if left.status in ("running", "waiting"):
@@ -184,7 +186,9 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
     frame = Frame(values=begun.values | {name: encoded[name] for name in carried}, typed=begun.typed | carried)
     change = _apply_update(plan, View(plan.state, frame), update, where)
     apply_ops(frame, change.ops, change.typed)
-    return Initial(frame.values, frame.typed, written, len(encode(frame.values)))
+    anew = {name for name in written if name not in update} | {op[1] for op in change.ops if op[0] == "set"}
+    by_nodes = tuple(name for name in left.root.written if name in frame.values and name not in anew)
+    return Initial(frame.values, frame.typed, written, len(encode(frame.values))), by_nodes
 
 
 def _encoded(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:

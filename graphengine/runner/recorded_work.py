@@ -137,6 +137,8 @@ class Decisions:
         return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
+_AGENT: Final = "agent "
+"""How the key of a conversation of an agent begins, below that of the work around it."""
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
@@ -163,6 +165,8 @@ class StepJournal:
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
+        self._groups: dict[str, str] = {}  # those that were asked for, each with the key around it and a slash
+        self._left: set[str] = set()  # those that are not asked for again on purpose
         self._given: list[str] = []
         self._refused: list[tuple[BaseException, str]] = []
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
@@ -178,6 +182,25 @@ class StepJournal:
         below = tuple(f"{key}/" for key in self._given)
         apart = (ASKED, BEGUN, UNKNOWN, *below)
         return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+
+    def is_used(self, key: str) -> bool:
+        """Return whether this attempt has asked for a piece, or a group, of work."""
+        return key in self._used
+
+    def group_of(self, name: str, what: str) -> str:
+        """Return the key of the next group of work of this name and text: a conversation of an agent."""
+        key = self.key_of(name, what)
+        self.use(key)
+        return key
+
+    def use(self, key: str) -> None:
+        """Ask for a group of work by its key."""
+        self._used.add(key)
+        self._groups[key] = f"{self.below}/" if self.below else ""
+
+    def leave(self, key: str) -> None:
+        """Say that a group of work is not asked for again, because what it was for is no longer wanted."""
+        self._left.add(key)
 
     def refused(self, error: BaseException) -> Sequence[str]:
         """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
@@ -303,6 +326,11 @@ class StepJournal:
             return effect.reread(done[-1].value)
         if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect)):
             return await self._found_out(effect, None)
+        if begun is None and (left := self._left_behind(effect.place)):
+            key, decision = await self._asked_before(effect, left)
+            if decision != "rerun":
+                self.answer = key, decision[0]
+                return cast("T", decision[0])
         try:
             result = await self._begin(effect)
         except NotDone:
@@ -414,6 +442,44 @@ class StepJournal:
         if decision == "fail":
             self._refused.append((unknown, key))
             raise unknown from why
+        return key, decision
+
+    def _left_behind(self, place: str) -> Sequence[RecordedResult]:
+        """Return the effects that began in conversations beside that of this work which nothing has asked for again.
+
+        1. A conversation acts, and the run rests. 2. The code changes, and asks for another conversation. 3. Its model
+        knows nothing of the first one, and would do the same again.
+        """
+        if not self._frame.recorded_results:
+            return ()
+        around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
+        if around is None:
+            return ()
+        beside, known = f"{self._groups[around]}{_AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
+        effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
+        return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
+
+    async def _asked_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
+        """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or nobody is to be asked, or can be asked here.
+        """
+        path, key = path_of(self._frame.id, self._frame.at), f"{UNKNOWN}{effect.place}|left"
+        text = f"{effect.name} in {path} has not begun, but {len(left)} effects of an earlier conversation have, which "
+        text += "this attempt did not ask for again"
+        repair = "bring back what the agent was given; or look what happened, and answer"
+        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
+        if key not in self._frame.recorded_results and (effect.once.unknown == "fail" or not self.may_wait):
+            raise unknown
+        shown = self._shown(effect)
+        arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
+        asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
+        wait = WaitRecord(kind="unknown", question=f"{text}.{arguments}\nAnswer {asked}.", schema=_DECISION)
+        decision = await self.wait_at(key, wait, Decisions(effect.read))
+        if decision == "fail":
+            self._refused.append((unknown, key))
+            raise unknown
         return key, decision
 
     async def _begin_again(self, effect: Effecting[T]) -> T:

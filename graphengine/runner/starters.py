@@ -46,7 +46,7 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
         failure = snapshot.failure
         told["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
         told["state"] = {k: opened(v) for k, v in snapshot.root.values.items()} if status == "finished" else None
-    payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told}
+    payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told, "told": True}
     return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
 
 

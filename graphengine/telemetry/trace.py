@@ -392,7 +392,7 @@ class RunTrace(Follower):
     def _work(self, place: AttemptPlace, step: Step, facts: Recorded) -> None:
         """Export a piece of recorded work."""
         telemetry, snapshot = self._telemetry, self._visits.snapshot
-        turn = turn_of(step, snapshot, telemetry.specs.get(snapshot.fingerprint)) if telemetry.content else None
+        turn = turn_of(step, snapshot) if telemetry.content else None
         piece = described(facts, place.recorded_results, content=telemetry.content, turn=turn)
         tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))
         if facts.by is not None and tools is not None:

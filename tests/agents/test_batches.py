@@ -115,7 +115,7 @@ class Provider:
 
 def _answer(request: Request) -> Response:
     """Call the tool first, if there is one; then shout."""
-    word = request.messages[0].text.removeprefix("<item>").removesuffix("</item>")
+    word = request.messages[0].text
     if request.tools and len(request.messages) == 1:
         call = ToolCall(id=f"call_{word}", name="add", arguments='{"first": 2, "second": 3}')
         return Response("", calls=(call,), stop="tools", input_tokens=1, output_tokens=1, cost_usd=0.5)
@@ -146,7 +146,7 @@ async def test_items_share_a_batch_over_two_processes(tmp_path: Path, members: C
     assert result.usage.cost_usd == 2 * 0.5 + 1.0
     assert [len(requests) for requests in provider.submitted.values()] == [3]
     assert len(provider.collected) == 1
-    assert provider.alone == ["<item>c</item>"]
+    assert provider.alone == ["c"]
 
 
 async def test_an_agent_with_tools_takes_a_batch_for_each_turn(members: Callable[[int], None]) -> None:
@@ -193,7 +193,7 @@ async def test_an_answer_that_was_refused_is_not_taken_from_its_batch_again() ->
     agent = Agent("shout", model=provider, prompt="{task}", tools=[add], batch=True, check=check, output_retries=0)
     async with Runner() as runner:
         done = await within(runner.start(one(agent, retry=Retry(attempts=2, initial_seconds=0))))
-    assert (done.state.draft, len(answers)) == ("<TASK>RHYME</TASK>", 2)
+    assert (done.state.draft, len(answers)) == ("RHYME", 2)
     assert [len(request.messages) for batch in provider.submitted.values() for request in batch.values()] == [1, 3, 3]
 
 

@@ -87,9 +87,9 @@ class TestPrompts:
         assert "a list of texts and media" in caught.value.repair
 
     async def test_an_agent_without_a_prompt_shows_its_inputs(self) -> None:
-        """An agent without a prompt shows each input in a block with its name."""
+        """An agent without a prompt shows its inputs as they were given."""
         message = (await asked(Agent("eye"), photo=PHOTO, task="Describe it.")).messages[0]
-        assert message.text == "<photo>[media 1: photo.png]</photo>\n\n<task>Describe it.</task>"
+        assert message.text == "[media 1: photo.png]\n\nDescribe it."
         assert message.media == (PHOTO,)
 
     async def test_media_inside_other_values_are_shown(self) -> None:

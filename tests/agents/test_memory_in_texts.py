@@ -21,7 +21,7 @@ class Talk(BaseModel):
     ("texts", "question"),
     [
         ({"prompt": lambda messages: f"after {len(messages)}"}, "after 1"),
-        ({"prompt": "Go on after {messages[0].text}."}, "Go on after <messages_0_text>hello</messages_0_text>."),
+        ({"prompt": "Go on after {messages[0].text}."}, "Go on after hello."),
         ({"prompt": "Go on.", "system": lambda messages: f"after {len(messages)}"}, "Go on."),
         ({"prompt": "Go on.", "check": lambda _, messages: assert_one(messages)}, "Go on."),
     ],

@@ -290,7 +290,7 @@ def _step(step: Step, session: Session) -> list[str]:
     lines += _failure(error)
     if step.frame and data.get("status") == "failed":
         data |= _matched_by(error)
-    for name in ("cause", "chance", "given"):  # what a replay reads, which the other lines show too
+    for name in ("cause", "chance", "given", "written"):  # what a replay reads, which the other lines show too
         data.pop(name, None)
     marks = data.pop("marks", {})
     if "ending" in data and data["ending"]["why"] == why:
@@ -461,6 +461,10 @@ _AFTER_FAILURES: Final = (
 def _frame(snapshot: Snapshot, frame: Frame) -> list[str]:
     record = dict(to_record(snapshot)["frames"][frame.id])
     values, marks = record.pop("values"), record.pop("marks", {})
+    for known in (record, record.get("map") or {}):
+        known.pop("written", None)  # which fields nodes wrote, as the steps before say
+    for memo in record.get("recorded_results", {}).values():
+        memo.pop("given", None)
     facts = ", ".join(f"{name} {_plain(record.pop(name, 1))}" for name in ("phase", "at", "visit", "attempt"))
     lines = [f"frame {frame.id} {facts}" if frame.id else f"frame {facts}"]
     if frame.id and "failure" in record:

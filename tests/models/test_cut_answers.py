@@ -55,4 +55,4 @@ async def test_a_prompt_that_is_too_long_is_in_the_run(edge: EdgeServer, path: s
         info, steps = await runner.store.info("r"), await runner.store.steps("r")
         (asked,) = await asked_in(runner.store, info, steps[-1])
     assert (asked.agent, asked.model, asked.answer) == ("writer", model.name, None)
-    assert asked.messages[0].text == "On <task>rhyme</task>."
+    assert asked.messages[0].text == "On rhyme."

@@ -14,6 +14,7 @@ from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
+from graphengine.engine.provenance import readings_of_map, written_by_nodes
 from graphengine.engine.rules.visit import failed_at_once, give_up, leave, step_of
 from graphengine.engine.size_limits import size_of
 from graphengine.engine.snapshot import child_id
@@ -43,6 +44,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     view.checks = run.checks
     try:
         facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
+        facts.written = written_by_nodes(readings_of_map(node.each.sources), frame)  # type: ignore[union-attr]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)

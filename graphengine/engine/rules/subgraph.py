@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
+from graphengine.engine.provenance import of_graph, readings_of, written_by_nodes
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
 from graphengine.engine.rules.visit import failed_at_once, node_failed, node_finished, step_of
@@ -48,6 +49,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         return node_failed(run, frame, failed_at_once(event, failure))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
+    facts.written = written_by_nodes(readings_of(call), frame)
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
     step = step_of(run.snapshot, event, facts)
@@ -85,7 +87,7 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
     more = Node(inside=sub.ending)
     done = NodeFinished(of, sub.since, event.now, result, choice=frame.choice, chance=event.chance, more=more)
-    return node_finished(run, frame, done, sub.ending)
+    return node_finished(run, frame, done, sub.ending, given=of_graph(sub))
 
 
 def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:

@@ -14,6 +14,7 @@ from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
+from graphengine.engine.provenance import given_in
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
@@ -33,6 +34,7 @@ from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import EffectUnknown, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
+from graphengine.state.encoded import opened
 from graphengine.state.failure import Failure
 from graphengine.state.given import utf8_value
 from graphengine.state.interrupts import reraise_interrupt
@@ -40,7 +42,7 @@ from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from graphengine.engine.events import AttemptEvent, NodeEntered, NodeLeft, Noted
     from graphengine.engine.lookup import RunState
@@ -48,18 +50,22 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnyFacts
     from graphengine.state.ending import Ending
-    from graphengine.state.json_values import Op
+    from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import Change
 
 
-def node_finished(  # noqa: C901 - the parts of a result, in the order in which they can fail
+def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in the order in which they can fail
     run: RunState,
     frame: Frame,
     event: NodeFinished,
     stop: Ending | None = None,
     failed: NodeFailed | None = None,
+    given: Iterable[JsonValue] = (),
 ) -> Decided:
-    """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value."""
+    """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value.
+
+    What is in `given` a person or a caller gave, if the result writes it as it is; so are answers and messages.
+    """
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
     node = inner.nodes[event.id.node]
@@ -97,6 +103,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
     if inner.epochs or inner.samples:
         track(inner, view, event.id.node, change.ops, failed=cause is not None)
+    if frame.recorded_results or event.more is not None:
+        facts.given = given_in(frame, change.ops, given if facts.answer is None else [opened(facts.answer.value)])
     if stop is not None:
         view.ended = stop.label
     return leave(run, inner, frame, event, view, change, facts)

@@ -116,7 +116,7 @@ def _arrived_too(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, Json
 def message_came(run: RunState, event: MessageCame) -> Decided:
     """Return the step that keeps a message until it is received."""
     state_bytes = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
-    message = Message(topic=event.topic, payload=event.payload)
+    message = Message(topic=event.topic, payload=event.payload, told=event.told)
     return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
 
 

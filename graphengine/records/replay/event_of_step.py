@@ -117,6 +117,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
                 starter=facts.starter,
                 origin=facts.origin,
                 title=facts.title,
+                written=facts.written,
             )
             return RunStarted(at, begins, *_first_state(plan.state, step), facts.given)
         case AttemptEnded():
@@ -148,7 +149,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
                 facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, AnswerRecord(facts.answer)
             )
         case steps.Message():
-            return MessageCame(at, facts.topic, facts.payload)
+            return MessageCame(at, facts.topic, facts.payload, facts.told)
         case steps.Resumed():
             retries = facts.retries or snapshot.status == "failed"
             settled_too = retries and not facts.settled

@@ -45,7 +45,7 @@ class Slow:
         if request.on_text is not None:
             request.on_text(TOLD[:middle])
         text = str(request.messages[0].text)
-        await opened(text.partition("gate: ")[2].removeprefix("<gate>").partition("<")[0].strip())
+        await opened(text.partition("gate: ")[2].partition("\n")[0].strip())
         if request.on_text is not None:
             request.on_text(TOLD[middle:])
         return Response(TOLD)

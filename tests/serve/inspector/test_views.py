@@ -130,7 +130,7 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     first, second = found.calls
     assert [each.role for each in first.asked] == ["system", "user"]
     assert first.asked[0].text.startswith("Be loud.")
-    assert first.asked[1].text == "Shout: <text>hello</text>"
+    assert first.asked[1].text == "Shout: hello"
     assert "too quiet" in second.asked[0].text
     assert found.agents[""]["system"] == "Be loud."
     assert [row.tone for row in rows if row.agent == "shout"] == ["call", "rejected"]
@@ -151,7 +151,7 @@ async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
         (lost,) = attempt.lost
         assert (lost.agent, lost.model) == ("shout", "scripted")
         assert [each.role for each in lost.asked] == ["system", "user"]
-        assert lost.asked[1].text == "Shout: <text>hello</text>"
+        assert lost.asked[1].text == "Shout: hello"
     assert len(found.attempts) == 2
 
 

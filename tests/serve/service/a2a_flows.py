@@ -83,7 +83,7 @@ broken.add_path(START, "fails", END)
 
 def echoed(request: Request) -> str:
     """Answer with the question."""
-    return request.messages[-1].text.removeprefix("<question>").removesuffix("</question>")
+    return request.messages[-1].text
 
 
 assistant = Graph.chat(Agent("assistant", model=ScriptedModel(echoed)))

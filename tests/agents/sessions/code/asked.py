@@ -8,10 +8,8 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, ScriptedModel, choose
 from graphengine.agents.asked import asked_in, turn_of
-from graphengine.agents.prompts import DATA_NOTE
-from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Recorded
-from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.history.load import load_snapshot
 from graphengine.models import Response, ToolCall
 from graphengine.models.errors import ContextFull, ModelTimeout
 from tests.agents.run_kits import Stuck
@@ -98,7 +96,7 @@ async def turns(run_id="r"):
     for step in await store.steps(run_id):
         if isinstance(step.data, Recorded) and step.data.by is not None:
             snapshot = await load_snapshot(store, run_id, step.seq)
-            yield turn_of(step, snapshot, await graph_spec_of(store, snapshot.fingerprint))
+            yield turn_of(step, snapshot)
 
 
 async def asked(graph, *answers, given=None):
@@ -111,7 +109,7 @@ async def asked(graph, *answers, given=None):
     for turn, request in zip(found, script.requests, strict=True):
         same = turn.system == request.system and plain(turn.messages) == plain(request.messages)
         new = " | ".join(f"{each.role}: {each.text}" for each in turn.messages[turn.new :])
-        system = "" if turn.system == DATA_NOTE else f"{turn.system.splitlines()[0]} "
+        system = f"{turn.system.splitlines()[0]} " if turn.system else ""
         lines.append(f"{system}{len(turn.messages)} messages, {new} -> {turn.answer.text!r}")
         lines += [] if same else ["  but it was asked otherwise"]
     return Lines(" ".join(line.split()) for line in lines)
@@ -131,16 +129,6 @@ async def lost(graph, *answers, **options):
             new = " | ".join(f"{one.role}: {one.text}" for one in each.messages[each.new :])
             lines.append(f"{step.kind}: {each.agent} asked {each.model}: {len(each.messages)} messages, {new}")
     return Lines(" ".join(line.split()) for line in lines)
-
-
-async def bytes_of(*answers):
-    """Return how many bytes the last step but one has, or the last if the call fails, and the question."""
-    await process(models=ScriptedModel(answers))
-    run = runner.start(TEMPLATE, {"text": "long " * 1000})
-    with suppress(RunFailed):
-        await run.result()
-    steps = await runner.store.steps(run.id)
-    return len(encode_step(next(step for step in steps if step.kind in ("recorded", "failed"))))
 
 
 async def two(text):

@@ -1,0 +1,88 @@
+"""The identity of a call of an agent: what it is given by name, typed, without any words of the agent's.
+
+A conversation that began is found again by it, whatever became of instructions, prompts, schemas and tools since.
+Equal ones are told apart by number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json
+
+from graphengine.models.base import Message
+
+if TYPE_CHECKING:
+    from graphengine.kernel import JsonValue
+
+_ATOMS: Final = (str, int, float, bool, type(None))
+
+
+def identity_of(inputs: Mapping[str, object], messages: str, apart: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Return a digest of each thing that an agent is given, by its name.
+
+    Args:
+        inputs: What it is given.
+        messages: The name of its conversation so far, "" for none.
+        apart: Resources, and the Context, which are none of it.
+    """
+    found: dict[str, JsonValue] = {}
+    for name, value in sorted(inputs.items()):
+        if name in apart and apart[name] is value:
+            continue
+        found[name] = digest(_talk(value) if name == messages else typed(value))
+    return found
+
+
+def digest(value: object) -> str:
+    """Return a digest of a value, the same in every process."""
+    return hashlib.blake2b(to_json(value, inf_nan_mode="strings"), digest_size=9).hexdigest()
+
+
+def typed(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is given, one return for each kind
+    """Return a value in a form whose JSON tells kinds of values apart, and that is the same in every process.
+
+    A model or a dataclass is what its fields are: its class may get another name.
+    """
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if type(value) in _ATOMS:
+        return value
+    if isinstance(value, (BaseModel, Mapping)):
+        items: Mapping[Any, object] = value if isinstance(value, Mapping) else dict(value)
+        return {"map": sorted(([to_json(typed(key)).decode(), typed(each)] for key, each in items.items()), key=_key)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return typed({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
+    if isinstance(value, AbstractSet):
+        return {"set": sorted(to_json(typed(each)).decode() for each in value)}
+    if isinstance(value, (list, tuple)):
+        return {"tuple" if isinstance(value, tuple) else "list": [typed(each) for each in value]}
+    kind = type(value)
+    try:
+        return {kind.__name__: to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()}
+    except (PydanticSerializationError, ValueError, RecursionError):  # an open file, a model, a client
+        return {"object": kind.__qualname__}
+
+
+def _key(item: list[object]) -> str:
+    return str(item[0])
+
+
+def _talk(value: object) -> object:
+    """Return messages by what was said: a message can get facts that it does not have now."""
+    messages = value if isinstance(value, Sequence) else ()
+    return [
+        [each.role, each.text, each.call_id, [[call.id, call.name, call.arguments] for call in each.calls]]
+        if isinstance(each, Message)
+        else typed(each)
+        for each in messages
+    ]
+
+
+__all__ = ["digest", "identity_of", "typed"]
