@@ -6,6 +6,7 @@ import pytest
 from graphengine.agents import TextDelta
 from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
+from graphengine.engine.steps import Step
 from graphengine.runner.run_events import NodeBegan, StepRecorded
 from tests.cli.screens import plain
 from tests.kit.facts import made_step
@@ -47,8 +48,13 @@ def shown(screen: io.StringIO, *, is_live: bool = True) -> Progress:
 def begun(progress: Progress, *nodes: str) -> Progress:
     """Let the run of a progress begin at a node, or at a fork's arms; nothing of it is shown."""
     fork = {"fork": {"join": "end"}} if len(nodes) > 1 else {}
-    progress.recorded(progress.visits.feed(made_step(1, "started", 1.0, data={"to": nodes, **fork})))
+    recorded(progress, made_step(1, "started", 1.0, data={"to": nodes, **fork}))
     return progress
+
+
+def recorded(progress: Progress, step: Step) -> None:
+    """Let a progress show a step that took its edge for no reason, if it took any."""
+    progress.recorded(progress.visits.feed(step), "")
 
 
 def test_the_end_of_a_models_text_is_on_one_line() -> None:
@@ -102,8 +108,8 @@ def test_details_of_a_line_stay_below_it() -> None:
     """On a terminal a long reason is wrapped; in a pipe it is one line."""
     screen, pipe = Screen(), io.StringIO()
     for stream in (screen, pipe):
-        why = {"why": "x 1 >= 3: no; " * 5, "to": ["b"]}
-        begun(shown(stream), "a").show(StepRecorded(2, made_step(2, "node", 5.0, "", "a", 1, 1, 4.0, data=why)))
+        step = made_step(2, "node", 5.0, "", "a", 1, 1, 4.0, data={"to": ["b"]})
+        begun(shown(stream), "a").show(StepRecorded(2, step, "; ".join(["x 1 >= 3: no"] * 5)))
     below = [line for line in plain(screen.getvalue()).splitlines() if "x 1" in line]
     assert len(below) > 1
     assert all(line.startswith(" " * 9) for line in below)
@@ -134,7 +140,7 @@ async def test_the_nodes_at_work_are_shown_while_no_model_writes() -> None:
         *(made_step(7 + n, "item", began, f"~each/each[{n}]", "each", 1, 1, began) for n in (0, 1)),
     ]
     for step in steps:
-        progress.recorded(progress.visits.feed(step))
+        recorded(progress, step)
     written = len(screen.getvalue())
     progress.tick(began)
     assert len(screen.getvalue()) == written
@@ -153,15 +159,13 @@ def test_a_map_has_a_bar_while_its_items_are_at_work(monkeypatch: pytest.MonkeyP
     begun(progress, "each")
     items = {"count": 500, "concurrency": 8, "fields": {"n": "n"}}
     of_fields = [["set", "n", list(range(500))]]
-    progress.recorded(progress.visits.feed(made_step(2, "branched", 100.0, update=of_fields)))
-    progress.recorded(progress.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    recorded(progress, made_step(2, "branched", 100.0, update=of_fields))
+    recorded(progress, made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items))
     progress.show(NodeBegan("each[120]", "each", 1, 1, 100.0, 2))
     progress.tick(101.0)
     for n in range(120):
         data = {"fallback": True} if n < 10 else {}
-        progress.recorded(
-            progress.visits.feed(made_step(4 + n, "item", 100.0, f"each[{n}]", "each", 1, 1, 100.0, data=data))
-        )
+        recorded(progress, made_step(4 + n, "item", 100.0, f"each[{n}]", "each", 1, 1, 100.0, data=data))
     progress.tick(112.0)
     assert bars == [
         "items    each: [....................] 0 of 500",
@@ -172,7 +176,7 @@ def test_a_map_has_a_bar_while_its_items_are_at_work(monkeypatch: pytest.MonkeyP
         progress.tick(112.0)
         assert bars[-1] == f"items    {bar} 500, 10 by fallback, about 38 s left"
         assert len(bars[-1]) < columns
-    progress.recorded(progress.visits.feed(made_step(124, "resumed", 200.0)))
+    recorded(progress, made_step(124, "resumed", 200.0))
     progress.tick(201.0)
     assert bars[-1].endswith("120 of 500, 10 by fallback")
 
@@ -186,12 +190,12 @@ def test_the_text_of_a_map_s_models_does_not_hide_its_bar(monkeypatch: pytest.Mo
     progress = Progress(channel)
     begun(progress, "each")
     items = {"count": 4, "concurrency": 2, "fields": {"n": "n"}}
-    progress.recorded(progress.visits.feed(made_step(2, "branched", 100.0, update=[["set", "n", [1, 2, 3, 4]]])))
-    progress.recorded(progress.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    recorded(progress, made_step(2, "branched", 100.0, update=[["set", "n", [1, 2, 3, 4]]]))
+    recorded(progress, made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items))
     for n in range(2):
         progress.show(NodeBegan(f"each[{n}]", "each", 1, 1, 100.0, 2))
         progress.show(TextDelta(f"each[{n}]", "reader", "a text"))
-    progress.recorded(progress.visits.feed(made_step(4, "item", 101.0, "each[0]", "each", 1, 1, 100.0)))
+    recorded(progress, made_step(4, "item", 101.0, "each[0]", "each", 1, 1, 100.0))
     progress.show(TextDelta("each[1]", "reader", " that goes on"))
     progress.tick(101.0)
     assert shown == ["items    each: [#####...............] 1 of 4, about 3 s left"]
@@ -202,19 +206,19 @@ def test_a_map_that_began_before_is_counted_from_its_begin() -> None:
     pipe = io.StringIO()
     before = begun(Progress(Channel(io.StringIO(), must_arrive=False)), "each")
     items = {"count": 20, "concurrency": 8, "fields": {"n": "n"}}
-    before.recorded(before.visits.feed(made_step(2, "branched", 100.0, update=[["set", "n", list(range(20))]])))
-    before.recorded(before.visits.feed(made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items)))
+    recorded(before, made_step(2, "branched", 100.0, update=[["set", "n", list(range(20))]]))
+    recorded(before, made_step(3, "mapped", 100.0, "", "each", 1, 1, data=items))
     for n in range(3):
-        before.recorded(before.visits.feed(made_step(4 + n, "item", 101.0, f"each[{n}]", "each", 1, 1, 100.0)))
+        recorded(before, made_step(4 + n, "item", 101.0, f"each[{n}]", "each", 1, 1, 100.0))
     lost = {"error": {**ERROR, "path": "each[3]"}, "status": "failed"}
-    before.recorded(before.visits.feed(made_step(7, "failed", 101.0, "each[3]", "each", 1, 1, 100.0, data=lost)))
+    recorded(before, made_step(7, "failed", 101.0, "each[3]", "each", 1, 1, 100.0, data=lost))
 
     progress = Progress(Channel(pipe, must_arrive=False))
     progress.continues(before.visits)
     progress.counts()
     assert pipe.getvalue() == "items    each: 4 of 20 items done, 1 failed\n"
-    progress.recorded(progress.visits.feed(made_step(8, "item", 102.0, "each[4]", "each", 1, 1, 100.0)))
-    progress.recorded(progress.visits.feed(made_step(9, "item", 102.0, "each[5]", "each", 1, 1, 100.0)))
+    recorded(progress, made_step(8, "item", 102.0, "each[4]", "each", 1, 1, 100.0))
+    recorded(progress, made_step(9, "item", 102.0, "each[5]", "each", 1, 1, 100.0))
     assert pipe.getvalue().endswith("items    each: 6 of 20 items done, 1 failed\n")
 
 
@@ -252,7 +256,7 @@ def test_cancelled_arms_are_no_longer_at_work() -> None:
         progress.show(NodeBegan(path, path, 1, 1, 100.0, 0))
     begun(progress, "slow", "quick")
     joined = {"cancelled": ["~slow"], "to": ["end"]}
-    progress.recorded(progress.visits.feed(made_step(2, "joined", 101.0, "", "end", 0, 0, 0.0, data=joined)))
+    recorded(progress, made_step(2, "joined", 101.0, "", "end", 0, 0, 0.0, data=joined))
     progress.tick(102.0)
     assert plain(screen.getvalue()).endswith("at work  inner/other 2 s")
     progress.idles()

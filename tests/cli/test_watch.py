@@ -274,7 +274,7 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         lines = _Lines(context)
         lines.begins(await runner.info("r"), visits)
         for step in steps[mid:]:
-            lines.step(visits.feed(step))
+            lines.step(visits.feed(step), "")
     output_text = stream.getvalue()
     order = [
         output_text.index(text) for text in ("started  double", "done     double", "started  more", "recorded more")

@@ -46,6 +46,7 @@ from graphengine.engine.events import (
 )
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve, fold
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import Phase, Waiting
@@ -143,6 +144,7 @@ class Session:
         careful: Whether every step is checked; a test of thousands of runs checks only their ends.
         run: The engine session that committed the last event.
         taken: The rows of the machine's table that it and its parents took, each as an event and a phase.
+        specs: The specs of the graphs under which its steps were decided, by fingerprint, in which edges are looked up.
     """
 
     graph: Graph[Any]
@@ -158,6 +160,7 @@ class Session:
     _before: Sequence[Task] = ()
     run: engine.Session = field(init=False)
     taken: set[tuple[type[Event], type[Phase] | None]] = field(default_factory=set)
+    specs: dict[str, GraphSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.run = engine.Session(self.plan, self.snapshot)
@@ -200,6 +203,7 @@ class Session:
             StaleEvent: It comes too late.
         """
         self.run = kind(self.plan, self.snapshot)
+        self.specs[self.plan.fingerprint] = self.plan.graph_spec
         steps = self.run.commit([event], self._append).steps
         if not steps:
             raise StaleEvent(event)
@@ -489,6 +493,7 @@ class Session:
             self.mirror,
             self.careful,
             self._fold(seq),
+            specs=self.specs,
         )
 
     def branch(  # noqa: PLR0913 - what a branch begins with

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from graphengine import START
 from graphengine.engine.fold import fold
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.phases import Collecting, Inside
@@ -26,15 +27,22 @@ from tests.kit.schedule import Schedule
 from tests.kit.spec import Case, build
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
-    from graphengine.records.visit_tree import Visit
+    from graphengine.records.visit_tree import TakenEdge, Visit
+    from tests.kit.session import Session
 
 
 def log_of(path: Path) -> Sequence[Step]:
     """Return the steps of the run of a scenario page."""
-    return played(Scenario.read(path), path.name)[1].log
+    return run_of(path).log
+
+
+def run_of(path: Path) -> Session:
+    """Return the run of a scenario page."""
+    return played(Scenario.read(path), path.name)[1]
 
 
 def brief(visits: Sequence[Visit]) -> list[tuple[str, int, str]]:
@@ -48,10 +56,19 @@ def brief(visits: Sequence[Visit]) -> list[tuple[str, int, str]]:
 # --- Any run --------------------------------------------------------------------------------------------------------
 
 
-def agree(log: Sequence[Step]) -> None:
-    """Compare the visits of a run with its snapshot, and with a reader that keeps no finished visits."""
+def agree(log: Sequence[Step], specs: Mapping[str, GraphSpec]) -> None:
+    """Compare the visits of a run with its snapshot, and with a reader that keeps no finished visits.
+
+    Each edge that was taken is found in the spec under which it was recorded.
+    """
     steps = [decode_step(step.seq, encode_step(step)) for step in log]
-    run, whole = Visits.of(steps), fold(steps)
+    run, whole = Visits.of(steps, specs=specs), fold(steps)
+    for entry in run.entries:
+        if entry.edge is not None and entry.step.kind != "joined":
+            found = declared(entry.edge)
+            source = START if entry.step.kind in ("started", "entered") else entry.step.node
+            assert {(edge.source, edge.failure) for edge in found} == {(source, entry.edge.is_failure)}
+            assert {*entry.edge.outcome.to} <= {target for edge in found for target in (edge.target, edge.join)}
     assert to_record(run.snapshot) == to_record(whole)
     done = [visit for visit in run.visits if visit.completed and visit.track.kind != "item"]
     assert len(done) == whole.steps
@@ -89,6 +106,28 @@ def agree(log: Sequence[Step]) -> None:
     assert unfinished(rest) == unfinished(run)
 
 
+class Declared(NamedTuple):
+    """What a spec says of an edge: where it leads, or where one of its arms or cases does."""
+
+    source: str
+    target: str
+    join: str
+    failure: bool
+
+
+def declared(edge: TakenEdge) -> Sequence[Declared]:
+    """Return what the spec under which an edge was recorded says of it."""
+    way = edge.ways[edge.outcome.way]
+    cases = way.get("cases", {})
+    arms = [arm["to"] for arm in way.get("arms", ())]
+    if edge.outcome.case >= 0:
+        arms = [[*cases.values()][edge.outcome.case]]
+    elif "on" in way:
+        arms = [str(way.get("otherwise"))]
+    join, is_failure = way.get("join", ""), way.get("failure", False)
+    return [Declared(way["from"], target, join, is_failure) for target in arms or [way.get("to", "")]]
+
+
 def unfinished(run: Visits) -> dict[str, list[tuple[str, int, str]]]:
     """Return the visits that have not ended, by frame."""
     return {key: brief([v for v in track.visits[-1:] if not v.completed]) for key, track in run.live.items()}
@@ -100,7 +139,7 @@ def test_visits_agree_with_the_snapshot(scene: Case) -> None:
     """The runs are of generated graphs, with retries, fallbacks, failures, limits, crashes and resumes."""
     drive = Drive.begin(scene, build(scene.spec, []), careful=False)
     drive.run_to_end()
-    agree(drive.session.log)
+    agree(drive.session.log, drive.session.specs)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -117,13 +156,14 @@ def test_visits_agree_in_forks_maps_and_graphs(seed: int) -> None:
         3,
         upsets=seed % 4,
     ).run_to_end()
-    log = drive.session.log
+    log, specs = drive.session.log, drive.session.specs
     for end in sorted({*range(1, len(log), max(1, len(log) // 12)), len(log)}):
-        agree(log[:end])
+        agree(log[:end], specs)
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 def test_visits_agree_on_every_page(path: Path) -> None:
     """Visits agree on every page of the scenarios."""
-    if log := log_of(path):
-        agree(log)
+    run = run_of(path)
+    if run.log:
+        agree(run.log, run.specs)

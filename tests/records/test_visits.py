@@ -43,7 +43,8 @@ def test_the_states_before_and_after_a_step_equal_those_of_the_fold() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_visits_agree_on_every_recorded_run(file: Path) -> None:
     """Imported runs are included."""
-    agree(read_file(file).steps)
+    run = read_file(file)
+    agree(run.steps, run.graph_specs)
 
 
 async def test_visits_are_loaded_from_a_store() -> None:

@@ -185,7 +185,7 @@ def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
 
 
 def recorded_on(spec: GraphSpec, steps: Iterable[Step]) -> list[Step]:
-    """Return made-up steps as steps of this graph: with its fingerprint, and the first edge that fits if none is said."""
+    """Return made-up steps as those of this graph, with its fingerprint and the first edge that fits."""
     return [_placed(spec, step) for step in steps]
 
 

@@ -67,9 +67,7 @@ def loop(declared: list[Declared]) -> Graph[State]:
 
 @settings(max_examples=60, deadline=None)
 @given(versions, visits)
-def test_readers_say_the_edges_that_were_recorded(
-    versions: list[list[Declared]], visits: list[list[Visited]]
-) -> None:
+def test_readers_say_the_edges_that_were_recorded(versions: list[list[Declared]], visits: list[list[Visited]]) -> None:
     """Counts, reasons and tried edges are those of the record, under each version of the graph that the run had."""
     session = Session(loop(versions[0]))
     specs: dict[str, GraphSpec] = {}

@@ -27,7 +27,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("phases.py", "Phase: TypeAlias = Ready", f"{new_phase}Phase: TypeAlias = Asleep | Ready"),
         ("events.py", "Event: TypeAlias = FrameEvent", f"{new_event}Event: TypeAlias = Nudged | FrameEvent"),
         ("rules/visit.py", "more.unawaited", "more.unawated"),
-        ("redaction.py", "hide(facts.why)", "hide(facts.wy)"),
+        ("redaction.py", "_tested(facts.tests, secrets)", "_tested(facts.tets, secrets)"),
     ]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):
@@ -47,7 +47,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("graphengine/engine/stored", "Asleep"),
         ("graphengine/engine/machine", "Nudged"),
     }, ended.stdout
-    for record, name in (("Joined", "canceled"), ("Node", "unawated"), ("Outcome", "wy")):
+    for record, name in (("Joined", "canceled"), ("Node", "unawated"), ("Outcome", "tets")):
         assert f'"{record}" has no attribute "{name}"' in ended.stdout, ended.stdout
     misspelt = (("NodeSpec", "raeds"), ("Usage", "priced_uds"), ("LimitsRecord", "unknown_costs"))
     for record, key in misspelt:

@@ -7,18 +7,20 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Limits, Retention, Runner, ask
+from graphengine import END, START, Graph, Limits, Retention, Runner, ask, value
 from graphengine.cli.main import main
 from graphengine.databases.postgres import doctor as postgres_doctor
 from graphengine.databases.sqlite import doctor as sqlite_doctor
+from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import removed
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import DefinitionError, UnknownStep
+from graphengine.history.reasons import StepReasons, load_specs
 from graphengine.records.export import export_run, import_run
 from graphengine.records.replay.replay import replay
 from graphengine.records.spending import Spent, spending
-from graphengine.records.visits import load_visits
+from graphengine.records.visits import Visits, load_visits
 from graphengine.worker.retention import Removed, Remover
 from tests.kit.facts import made_step
 
@@ -33,8 +35,8 @@ class State(BaseModel):
     notes: list[str] = []
 
 
-def endless() -> Graph[State]:
-    """Return a graph that counts, and asks every so often whether to go on."""
+def endless(edges: int = 0) -> Graph[State]:
+    """Return a graph that counts, and asks every so often whether to go on; with so many edges that are never taken."""
 
     async def look(n: int) -> dict[str, object]:
         return {"n": n + 1, **({"notes": [f"{n} {'x' * 5000}"]} if n % 50 == 0 else {})}
@@ -43,6 +45,8 @@ def endless() -> Graph[State]:
     graph.add_node("look", look, writes=("n", "notes"))
     graph.add_node("check", ask("Go on?", bool), writes="ok")
     graph.add_edge(START, "look")
+    for n in range(edges):
+        graph.add_edge("look", END, when=value("n") > 10_000 + n)
     graph.add_edge("look", "check", when=lambda state: state.n % ROUND == 0, label="a round is over")
     graph.add_edge("look", "look")
     graph.add_edge("check", "look", when=lambda state: state.ok, label="go on")
@@ -156,6 +160,32 @@ async def test_an_export_of_a_trimmed_run_is_imported_and_replayed(runner: Runne
         assert list(await other.store.steps("r")) == list(await runner.store.steps("r"))
         await go_on(other)
         assert (await other.state_at("r"))["n"] == 3 * ROUND
+
+
+async def test_reasons_behind_removed_steps_are_read_in_the_spec_that_was_in_force(runner: Runner) -> None:
+    """That is known, although the step that names its fingerprint was removed with the others."""
+    await runner.start(endless(), run_id="r").result()
+    for edges in (3, 1):
+        await runner.answer("r", value=True)
+        await runner.resume("r", endless(edges)).result()
+        assert await pass_over(runner) != []
+        steps = await runner.store.steps("r")
+        own, exported = await load_specs(runner.store, steps), await export_run(runner.store, "r")
+        in_order = InForce(own)
+        whys = {
+            "in order": [in_order.why(step) for step in steps][-2],
+            "from the middle": await StepReasons(runner.store, "r").why(steps[-2]),
+            "visits": _why(await load_visits(runner.store, "r")),
+            "exported": _why(Visits.of(exported.steps, specs=exported.graph_specs)),
+        }
+        n = (await runner.state_at("r"))["n"]
+        wanted = "; ".join([*(f"n {n} > {10_000 + each}: no" for each in range(edges)), "function of state: yes"])
+        assert whys == dict.fromkeys(whys, wanted)
+
+
+def _why(visits: Visits) -> str:
+    """Return why the last edge was taken."""
+    return [entry.edge.why for entry in visits.entries if entry.edge is not None][-1]
 
 
 @pytest.mark.parametrize("steps", [0, -1, True, 1.5, "many"])

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from graphengine import value
 from graphengine.engine.snapshot import Frame
+from graphengine.graph.condition_spec import sentence
 from graphengine.state.schema import StateType
 from graphengine.state.view import View
 
@@ -33,8 +34,8 @@ def view(**changes):
 
 
 def why(condition, **changes):
-    held, text = condition.evaluate(view(**changes))
-    return f"{'holds' if held else 'does not hold'}: {text}"
+    held, found = condition.evaluate(view(**changes))
+    return f"{'holds' if held else 'does not hold'}: {sentence(condition.spec, found, held=held)}"
 
 
 ORDERINGS = [value("score") >= 0, value("score") <= 0, value("score") > 0, value("score") == 0, value("score") != 0]

@@ -24,7 +24,7 @@ def run_of(name):
 def page(name):
     """Return the visits of the run of a scenario page."""
     run = run_of(name)
-    return shown(Visits.of(run.log, specs={run.plan.fingerprint: run.plan.graph_spec}))
+    return shown(Visits.of(run.log, specs=run.specs))
 
 
 def recorded(name):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphengine.engine.graph_spec import fingerprint_of
 from graphengine.records.export import BadExport, digest_of_content, parse
 
 FOLDER = Path(__file__).parents[3] / "checkpoints" / "format_1"
@@ -24,6 +25,32 @@ def refusal(text: str | bytes) -> BadExport:
     assert caught.value.repair
     assert "\n" not in caught.value.message
     return caught.value
+
+
+CONDITIONS = {
+    "of no parts": {"is": "not"},
+    "of an empty list": {"is": "and", "parts": []},
+    "of one part": {"is": "or", "parts": [{"is": "function", "of": "f"}]},
+    "of two parts": {"is": "not", "parts": [{"is": "function", "of": "f"}, {"is": "function", "of": "f"}]},
+    "of another operator": {"is": "like", "of": "n"},
+    "without a quantity": {"is": ">=", "than": 1},
+    "with a list": {"is": ">=", "of": [1], "than": 1},
+    "with an object": {"is": ">=", "of": "n", "than": {}},
+    "with another object": {"is": ">=", "of": "n", "than": {"is": "shown", "text": "a", "type": "str", "more": 1}},
+    "with a number": {"is": "failed", "names": [7]},
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_a_spec_with_a_condition_that_nobody_can_read_is_refused(name: str) -> None:
+    """The file is refused, under digests that fit, before anything puts the condition into words."""
+    content = json.loads((FOLDER / "loop.json").read_text(encoding="utf-8"))
+    [(fingerprint, spec)] = content["graph_specs"].items()
+    for edge in spec["ways"]:
+        edge.update({"when": CONDITIONS[name]} if "when" in edge else {})
+    text = json.dumps({key: part for key, part in content.items() if key != "digest"})
+    content = json.loads(text.replace(fingerprint, fingerprint_of(spec)))
+    refusal(json.dumps({**content, "digest": digest_of_content(content)}))
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)

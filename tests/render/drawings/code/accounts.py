@@ -1,6 +1,7 @@
 import asyncio
 
 from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
+from graphengine.history.reasons import load_specs
 from graphengine.render.drawing import drawing_of
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, graph_spec_of, waiting_run
@@ -56,17 +57,25 @@ def in_arms(name, migrate=None):
     return job(name, fork, migrate)
 
 
+def on(graph, run, *names):
+    """Return a drawing of a run of earlier versions of a graph, read with the specs of these."""
+    steps, specs = asyncio.run(run)
+    return shown(drawing_of(graph_spec_of(graph), steps, specs), *names)
+
+
 async def resumed():
     async with Runner() as runner:
         await runner.start(in_row("old"), run_id="r").result()
         await runner.answer("r", "well")
         await runner.resume("r", in_row("new", RENAMED)).result()
         steps = [altered(step, at=float(step.seq)) for step in await runner.history("r")]
-    return [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps]
+        specs = await load_specs(runner.store, steps)
+    return [altered(step, began=step.at - 0.25) if step.node == "old" else step for step in steps], specs
 
 
 async def branched():
     async with Runner() as runner:
         await runner.start(in_arms("old"), run_id="r").result()
         await runner.branch("r", in_arms("new", RENAMED), 3, run_id="b").result()
-        return [altered(step, at=float(step.seq), began=float(step.seq)) for step in await runner.history("b")]
+        steps = [altered(step, at=float(step.seq), began=float(step.seq)) for step in await runner.history("b")]
+        return steps, await load_specs(runner.store, steps)

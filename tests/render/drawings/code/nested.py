@@ -5,7 +5,7 @@ from graphengine.render.drawing import drawing_of, signs_of
 from graphengine.render.parts import Box, Drawing
 from tests.kit.facts import altered, made_step
 from tests.render.nested import Job, Paper, asking_run, company, graph_spec_of, newsroom, tree, waiting_run
-from tests.render.samples import edge, graph_spec, node
+from tests.render.samples import edge, graph_spec, node, recorded_on
 from tests.render.shown import shown
 
 
@@ -76,4 +76,5 @@ def waits(**wait):
     data = {"run_id": "r", "graph": "g", "fingerprint": "f", "limits": {}, "to": ["a"]}
     asked = {"waits": {"a": {"id": "1", **wait}}}
     steps = [made_step(1, "started", 1.0, data=data), made_step(2, "waiting", 2.0, "", "a", 1, 1, data=asked)]
-    return shown(drawing_of(graph_spec([node("a")], [edge("START", "a"), edge("a", "END")]), steps), "a")
+    spec = graph_spec([node("a")], [edge("START", "a"), edge("a", "END")])
+    return shown(drawing_of(spec, recorded_on(spec, steps)), "a")

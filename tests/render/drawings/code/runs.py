@@ -29,6 +29,11 @@ def recorded(name, *names):
     return drawn(run.graph_specs[run.info.fingerprint], run.steps, *names)
 
 
+def tested(*tests):
+    """Return the facts of a step that took the last edge that it tried: each edge by its place, with what it found."""
+    return {"tests": tests, "way": tests[-1][0]}
+
+
 def failure(message):
     error = {"path": "a", "kind": "ValueError", "message": message, "attempt": 1}
     stop = {"reason": "failed", "label": "", "condition": "", "why": message}
