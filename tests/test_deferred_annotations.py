@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Once, ScriptedModel, SyncRunner, tool, value
+from graphengine.models import calls
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -172,7 +173,7 @@ def resource():
 def prompt():
     def text(x: Decimal) -> Decimal:
         return f"Count from {x}."
-    ran(Agent("counter", prompt=text, output=int, model=ScriptedModel(["1"])))
+    assert ran(Agent("counter", prompt=text, output=int, model=ScriptedModel(["1"]))) == 1
 
 
 def tool_that_a_model_fills():
@@ -200,9 +201,9 @@ def tool_that_the_run_fills():
     class State(BaseModel):
         x: int = 0
         amount: int = 2
-    script = ScriptedModel([{"tool": "pay", "to": "Ada"}, "3"])
+    script = ScriptedModel([calls(("pay", {"to": "Ada"})), "3"])
     paying = tool(pay, inputs=["amount"], effect="read")
-    ran(Agent("payer", prompt="Pay.", tools=[paying], output=int, model=script), State)
+    assert ran(Agent("payer", prompt="Pay.", tools=[paying], output=int, model=script), State) == 3
 
 
 def external():

@@ -456,21 +456,6 @@ class Agent(Generic[T_co, Inputs]):
             question, media = await self._question(runtime, inputs, given)
         return Words(system, question, media)
 
-    def words_now(self, inputs: Mapping[str, object], given: Collection[str], system: str | None) -> Words:
-        """Return the words that texts make now, None for those that a function or a guard makes or changes.
-
-        Args:
-            inputs: What the agent reads.
-            given: The names of those that persons or callers gave.
-            system: What a branch put in place of its instructions; None for its own.
-        """
-        instructions = self.system if system is None else system
-        question = None
-        is_made = callable(self.prompt) or any(guard.on == "input" for guard in self._parts.guards)
-        if not is_made and isinstance(self.prompt, str) and self.prompt:
-            question = filled(self.prompt, inputs, [], given)
-        return Words(None if callable(instructions) else filled(instructions, inputs, given=given), question)
-
     async def _question(
         self, runtime: AgentRuntime, inputs: Mapping[str, object], given: Collection[str]
     ) -> tuple[Filled, Sequence[Media]]:

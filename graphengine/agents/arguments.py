@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined, from_json, to_json
 from graphengine.agents.json_text import Unreadable, no_numbers, repaired, strict
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
-from graphengine.kernel.definitions import evaluated, signature_of
+from graphengine.kernel.definitions import evaluated, signature_of, unaliased
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
 
@@ -300,7 +300,7 @@ class _Names:
         if annotation is _NONE:
             return Any, ""
         try:
-            return evaluated(annotation, self._globals), ""
+            return unaliased(evaluated(annotation, self._globals)), ""
         except Exception as error:  # noqa: BLE001 - any annotation may raise anything
             text = getattr(annotation, "__forward_arg__", annotation)
             return Any, f"has the annotation {text!r}, which cannot be evaluated: {error}"

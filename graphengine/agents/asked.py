@@ -19,10 +19,13 @@ from graphengine.models.hiding import hidden
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonObject, RunInfo, Snapshot, Step, Store
+    from graphengine.kernel import Frame, JsonObject, RunInfo, Snapshot, Step, Store
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""
+
+_FIRST: Final = "/turn|1|1"
+"""How the key of a conversation's first turn ends."""
 
 _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
 """What stands for the reason why a call was not made if the turn after it is not recorded."""
@@ -47,6 +50,11 @@ class Asked:
     messages: Sequence[Message]
     new: int
     answer: Message | None
+
+
+def has_conversation(frame: Frame) -> bool:
+    """Return whether a conversation of an agent has begun at a frame's node."""
+    return any(key.endswith(_FIRST) for key in frame.recorded_results)
 
 
 async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
@@ -138,4 +146,4 @@ def _words(first: JsonObject) -> tuple[str, Message]:
     return text_in(first.get("system", "")), question
 
 
-__all__ = ["Asked", "asked_in", "turn_of"]
+__all__ = ["Asked", "asked_in", "has_conversation", "turn_of"]

@@ -31,7 +31,7 @@ from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
 from graphengine.agents.identity import identity_of
-from graphengine.agents.prompts import Filled, as_text, block, note_of, tag_of, text_in
+from graphengine.agents.prompts import Filled, as_text, block, filled, note_of, tag_of, text_in
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
@@ -158,6 +158,7 @@ class Conversation(Generic[T]):
         self.messages: list[Message] = []
         self._by_name = {} if self._is_by_rules else identity_of(inputs, agent.messages, runtime.given())
         self._key = "" if self._is_by_rules else runtime.conversation(agent, self._by_name)
+        self._is_node = runtime.is_node_of(agent)
         self._written: dict[tuple[int, int], list[tuple[str, object]]] = {}  # by turn, and number in it
         self._equal: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
@@ -272,8 +273,8 @@ class Conversation(Generic[T]):
         Raises:
             TooManyTurns: It was told so before.
         """
-        agent = self._agent
-        is_over, has_happened = number > agent.turns, self._has_happened(response.calls)
+        agent, told = self._agent, self._told()
+        is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
                 f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
@@ -281,13 +282,13 @@ class Conversation(Generic[T]):
                 repair="raise turns=…, or state in the instructions when it has enough",
             )
         self._is_last = self._is_last or is_over
-        self._was_told = self._was_told or (is_over and not has_happened)
+        self._was_told = self._was_told or (is_over and (not has_happened or bool(told)))
         self.messages += await self._call_tools(response.calls, _NO_TURNS if is_over else "")
 
-    def _has_happened(self, calls: Sequence[ToolCall]) -> bool:
-        """Return whether a call of this turn was made, or the next turn was asked: what the model was told is known."""
+    def _has_begun(self, calls: Sequence[ToolCall]) -> bool:
+        """Return whether a call of this turn has begun."""
         places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
-        return self._told() is not None or any(self._runtime.has_begun(place) for place in places)
+        return any(self._runtime.has_begun(place) for place in places)
 
     def _told(self) -> Mapping[str, str] | None:
         """Return why calls of this turn were not made, by their index, if the next turn is recorded."""
@@ -457,7 +458,7 @@ class Conversation(Generic[T]):
                 found[name] = text.recorded if self._recordable(text.text) != MARK else MARK
         tags = {"tags": question.tags, "system_tags": self._system.tags}
         found |= {name: list(names) for name, names in tags.items() if names}
-        if self._runtime.is_node_of(self._agent):
+        if self._is_node:
             found["inputs"] = self._by_name
         if (branched := self._runtime.instructions_for(self._agent.name)) is not None:
             found["instructed"] = _digest(branched.encode())
@@ -752,7 +753,7 @@ class Conversation(Generic[T]):
         self._made[call.name] += 1
         return ""
 
-    async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:
+    async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:  # noqa: C901 - in order
         offered = [*self._tools] if self._offered is None else self._offered
         record, number = f"tool {call.name}", f"{place[0]}.{place[1]}"
         tool = self._tools.get(call.name)
@@ -762,11 +763,8 @@ class Conversation(Generic[T]):
             self._runtime.pass_answers(question_about(self._agent.name, call))
             return await self._result(call, place, tool)
         if tool is None or call.name not in offered:
-            if self._runtime.has_begun((record, number)):
-                text, repair = f"{call.name} began, and {self._agent.name} has no such tool now", "bring the tool back"
-                raise EffectUnknown(text, where=f"agent {self._agent.name}", repair=f"{repair}, and resume")
-            known = ", ".join(offered) or "none"
-            return self._refuse(call, place, f"There is no tool {call.name!r}. There are: {known}.")
+            has_begun = self._runtime.has_begun((record, number))
+            return self._refuse(call, place, self._no_tool(call, offered, has_begun=has_begun))
         given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
         made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (record, number))
         if isinstance(made, str):
@@ -792,6 +790,18 @@ class Conversation(Generic[T]):
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result
+
+    def _no_tool(self, call: ToolCall, offered: Sequence[str], *, has_begun: bool) -> str:
+        """Return in words for the model that there is no such tool.
+
+        Raises:
+            EffectUnknown: There was one, and the call began.
+        """
+        if has_begun:
+            text = f"{call.name} began, nobody knows how it ended, and {self._agent.name} has no such tool now"
+            repair = "bring the tool back, and resume: a person is asked, or reconcile= is"
+            raise EffectUnknown(text, where=f"agent {self._agent.name}", repair=repair)
+        return f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
 
     async def _result(
         self,
@@ -916,6 +926,18 @@ class Conversation(Generic[T]):
             raise lost
         self.messages.append(window.with_summary(str(response.content), count))
 
+    def _now(self) -> Words:
+        """Return the words that texts make now; None for those that a function makes, or a guard may change."""
+        agent, inputs = self._agent, self._inputs
+        given = self._runtime.given_by_callers(agent, inputs)
+        branched = self._runtime.instructions_for(agent.name)
+        system = agent.system if branched is None else branched
+        question = None
+        is_guarded = any(guard.on == "input" for guard in self._parts.guards)
+        if not is_guarded and isinstance(agent.prompt, str) and agent.prompt:
+            question = filled(agent.prompt, inputs, [], given)
+        return Words(filled(system, inputs, given=given) if isinstance(system, str) else None, question)
+
     def _begun(self) -> Words:
         """Return the words with which this conversation began, as they are recorded; those with secrets are not."""
         record: Any = self._runtime.begun(self._key)
@@ -931,9 +953,7 @@ class Conversation(Generic[T]):
         }
         media = tuple(Media.model_validate(one) for one in record.get("media", ()))
         begun = Words(words["system"], words["question"], media)
-        given = self._runtime.given_by_callers(self._agent, self._inputs)
-        now = self._agent.words_now(self._inputs, given, self._runtime.instructions_for(self._agent.name))
-        if differ := differing(begun, now):
+        if differ := differing(begun, self._now()):
             text = "a conversation of agent %s goes on with its recorded words; %s of now count from the next one on"
             log.info(text, self._agent.name, " and ".join(differ))
         return begun

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewTy
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json, to_json
-from typing_extensions import TypeAliasType, TypeForm, TypeVar
+from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, unfenced
 from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
-from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name
+from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name, unaliased
 from graphengine.models.parts import Cited
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Output(Generic[T]):
     __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_type", "_where", "name", "schema", "wrapped")
 
     def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
-        self._where = where
+        self._where, output = where, unaliased(output)
         self._type = type_name(_peeled(output)) if form is None else form.tool
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
@@ -354,11 +354,9 @@ def _is_text(output: object) -> bool:
 
 
 def _peeled(output: object) -> object:
-    """Return a type without its constraints and aliases."""
+    """Return a type without its constraints."""
     while True:
-        if isinstance(output, TypeAliasType):
-            output = output.__value__
-        elif get_origin(output) is Annotated:
+        if get_origin(output) is Annotated:
             output = get_args(output)[0]
         elif isinstance(output, NewType):
             output = output.__supertype__

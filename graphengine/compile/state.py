@@ -87,7 +87,7 @@ def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Pr
 def _secret_problems(graph: GraphDefinition[Any], where: str, field: FieldType) -> Iterator[Problem]:
     nested = nested_secret(field.model.model_fields[field.name].annotation)
     if nested:
-        text = f"{nested} is a secret inside a model, but only whole fields are encrypted"
+        text = f"{nested}, but only whole fields are encrypted"
         yield Problem(_CODE, where, text, "declare the field Annotated[…, Secret], and its content as plain text")
     elif not field.secret:
         return

@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.state.field import explain
+from graphengine.state.hints import unaliased
 from graphengine.state.injection import Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.marks import marked, read_json
@@ -48,6 +49,7 @@ class Answers:
     __slots__ = ("_adapter", "_strict", "schema", "type")
 
     def __init__(self, output: Any, *, strict: bool = False) -> None:  # noqa: ANN401 - any type that pydantic knows
+        output = unaliased(output)
         self.type, self._strict = output, strict or None
         if isinstance(output, (list, tuple, set, dict)):
             choices = ", ".join(map(repr, output))

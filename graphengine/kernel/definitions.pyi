@@ -120,6 +120,7 @@ from graphengine.state.field_from_model import reducers_of as reducers_of
 from graphengine.state.hints import evaluated as evaluated
 from graphengine.state.hints import hints_of as hints_of
 from graphengine.state.hints import signature_of as signature_of
+from graphengine.state.hints import unaliased as unaliased
 from graphengine.state.immutable import digest_of as digest_of
 from graphengine.state.immutable import unrecordable as unrecordable
 from graphengine.state.injection import NO_DEFAULT as NO_DEFAULT

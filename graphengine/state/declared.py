@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 from typing_extensions import ReadOnly, is_typeddict, override
 
+from graphengine.state.hints import unaliased
 from graphengine.state.same import is_same
 
 _MODEL: Final = "__graphengine_model__"
@@ -140,7 +141,8 @@ def _of_keys(declared: type[Any], hints: dict[str, Any]) -> tuple[dict[str, Any]
         while get_origin(kind) in (Required, NotRequired, ReadOnly):
             is_required = is_required if get_origin(kind) is ReadOnly else get_origin(kind) is Required
             kind = get_args(kind)[0]
-        bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        plain = unaliased(kind)
+        bare = get_args(plain)[0] if get_origin(plain) is Annotated else plain
         empty = get_origin(bare) or bare
         if is_required:
             fields[name] = (kind, ...)

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from graphengine.reducers import OPERATIONS, maximum
 from graphengine.state.encoded import codec_of
 from graphengine.state.field import FieldType
-from graphengine.state.hints import hints_of, signature_of
+from graphengine.state.hints import hints_of, signature_of, unaliased
 from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
@@ -49,7 +49,20 @@ _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "a
 
 def reducers_of(info: FieldInfo) -> list[Callable[[Any, Any], object]]:
     """Return the reducers in a field's annotation: its plain functions."""
-    return [item for item in info.metadata if inspect.isroutine(item)]
+    return [item for item in _without_aliases(info).metadata if inspect.isroutine(item)]
+
+
+def _without_aliases(info: FieldInfo) -> FieldInfo:
+    """Return a field's info with the values of aliases, and with the metadata that one of the whole field has."""
+    annotation = unaliased(info.annotation)
+    if annotation is info.annotation:
+        return info
+    made = copy(info)
+    made.annotation = annotation
+    if get_origin(annotation) is Annotated:
+        inner = FieldInfo.from_annotation(annotation)
+        made.annotation, made.metadata = inner.annotation, [*inner.metadata, *info.metadata]
+    return made
 
 
 def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
@@ -66,6 +79,7 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
 
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     """Analyse a field of a model."""
+    info = _without_aliases(info)
     secret = is_secret(info.annotation, info.metadata)
     if secret:
         info = _without_mark(info)

@@ -1,5 +1,7 @@
 """What annotations say, on every release of Python. Only this file asks Python for users' signatures and hints.
 
+An alias, `type Reviews = list[Review]` (PEP 695), stands for its value, and hints have that; see `unaliased`.
+
 A name that is imported `if TYPE_CHECKING` cannot be evaluated. That is valid code: what cannot be evaluated counts as
 unknown. With `from __future__ import annotations` an annotation is a text until somebody evaluates it; since Python
 3.14 (PEP 649) whoever looks at one evaluates it, `inspect.signature` too.
@@ -10,10 +12,18 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import typing_extensions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_ALIASES: Final = tuple(
+    {getattr(each, "TypeAliasType", typing_extensions.TypeAliasType) for each in (typing, typing_extensions)}
+)
+"""One class or two: that of typing_extensions is typing's on some releases of both, and its own on others."""
 
 
 def signature_of(function: Callable[..., object]) -> inspect.Signature:
@@ -34,9 +44,10 @@ def hints_of(target: object, *, include_extras: bool = True) -> dict[str, Any]:
         include_extras: Whether `Annotated`, `Required` and the like are kept.
     """
     try:
-        return typing.get_type_hints(target, include_extras=include_extras)
+        found = typing.get_type_hints(target, include_extras=include_extras)
     except Exception:  # noqa: BLE001 - any annotation may raise anything
-        return _each_by_itself(target, include_extras=include_extras)
+        found = _each_by_itself(target, include_extras=include_extras)
+    return {name: unaliased(hint) for name, hint in found.items()}
 
 
 def evaluated(annotation: object, names: Mapping[str, Any], *, include_extras: bool = True) -> Any:  # noqa: ANN401
@@ -50,6 +61,71 @@ def evaluated(annotation: object, names: Mapping[str, Any], *, include_extras: b
 
     holder.__annotations__ = {"it": annotation}
     return typing.get_type_hints(holder, dict(names), include_extras=include_extras)["it"]
+
+
+def is_alias(annotation: object) -> bool:
+    """Return whether an annotation is an alias, or a generic alias with its arguments."""
+    return isinstance(get_origin(annotation) or annotation, _ALIASES)
+
+
+def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
+    """Return an annotation with the values of the aliases in it.
+
+    An alias stays if its value contains itself, or a text, which only the module of the alias can evaluate, as that of
+    pydantic's JsonValue does.
+    """
+    return _unaliased(annotation, ())
+
+
+def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic one with its arguments
+    """Return what an alias stands for, with its arguments in their places; Any if that cannot be evaluated."""
+    alias, given = get_origin(annotation) or annotation, get_args(annotation)
+    try:
+        value = alias.__value__
+        if not given:
+            return value
+        places = dict(zip(alias.__type_params__, given, strict=True))
+        wanted = getattr(value, "__parameters__", ())
+        return value[tuple(places[each] for each in wanted)] if wanted else places.get(value, value)
+    except Exception:  # noqa: BLE001 - any annotation may raise anything
+        return Any
+
+
+class _Closed(Exception):
+    """The value of an alias cannot stand elsewhere."""
+
+
+def _unaliased(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
+    """Do it for an annotation in the values of these aliases."""
+    origin = get_origin(annotation)
+    alias = origin or annotation
+    if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):
+        raise _Closed
+    if isinstance(alias, _ALIASES):
+        given = [_unaliased(each, inside) for each in get_args(annotation)]
+        try:
+            return _unaliased(value_of(alias[tuple(given)] if given else alias), (*inside, alias))
+        except _Closed:
+            return annotation
+    if origin is None or origin is Literal:
+        return annotation
+    old = get_args(annotation)[:1] if origin is Annotated else get_args(annotation)
+    new = tuple(_unaliased(each, inside) for each in old)
+    if all(one is other for one, other in zip(old, new, strict=True)):
+        return annotation
+    return _made_of(origin, new, annotation)
+
+
+def _made_of(origin: Any, arguments: tuple[Any, ...], like: Any) -> Any:  # noqa: ANN401 - annotations
+    """Return an annotation like another one, with these arguments."""
+    if origin is Annotated:
+        return Annotated[(*arguments, *like.__metadata__)]
+    if origin is UnionType or origin is Union:
+        return Union[arguments]  # noqa: UP007 - built at runtime
+    try:
+        return origin[arguments[0] if len(arguments) == 1 else arguments]
+    except TypeError:  # a form that is not made of its arguments
+        return like
 
 
 def _each_by_itself(target: object, *, include_extras: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import DefinitionError, MutatedInput
-from graphengine.state.hints import hints_of, signature_of
+from graphengine.state.hints import hints_of, is_alias, signature_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class Parameter:
         """Whether None may be passed; true for unknown types."""
         if self.default is None or self.annotation in (Any, object, None):
             return True
-        arguments = typing.get_args(self.annotation)
+        arguments = typing.get_args(value_of(self.annotation) if is_alias(self.annotation) else self.annotation)
         if isinstance(self.annotation, (str, typing.TypeVar)):
             return True
         return type(None) in arguments or None in arguments or Any in arguments

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from typing_extensions import TypeAliasType, is_typeddict
+from typing_extensions import is_typeddict
 
 from graphengine.errors import DefinitionError
-from graphengine.state.hints import hints_of
+from graphengine.state.hints import hints_of, is_alias, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,15 +137,17 @@ def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
 
 def members(annotation: object) -> tuple[object, ...]:
     """Return the alternatives of an annotation: Union and Optional are split, Annotated and aliases resolved."""
-    if isinstance(annotation, TypeAliasType):
-        return members(annotation.__value__)
+    return _members(annotation, ())
+
+
+def _members(annotation: object, inside: tuple[object, ...]) -> tuple[object, ...]:
+    if is_alias(annotation):
+        return ANY if annotation in inside else _members(value_of(annotation), (*inside, annotation))
     origin = get_origin(annotation)
     if origin is Annotated:
-        return members(get_args(annotation)[0])
+        return _members(get_args(annotation)[0], inside)
     if origin is Union or origin is types.UnionType:
-        return tuple(m for part in get_args(annotation) for m in members(part))
-    if isinstance(origin, TypeAliasType):
-        return ANY
+        return tuple(m for part in get_args(annotation) for m in _members(part, inside))
     return (annotation,)
 
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer, SecretBytes, S
 from pydantic_core import core_schema, to_json
 
 from graphengine.errors import DefinitionError, SecretKeyWrong, install_command
+from graphengine.state.hints import is_alias, unaliased, value_of
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -161,22 +162,34 @@ def is_secret(annotation: object, metadata: Sequence[object]) -> bool:
 
 def has_secret(annotation: object) -> bool:
     """Return whether a type contains a secret, not counting fields of models."""
+    return _has_secret(annotation, ())
+
+
+def _has_secret(annotation: object, inside: tuple[object, ...]) -> bool:
+    if is_alias(annotation):
+        return annotation not in inside and _has_secret(value_of(annotation), (*inside, annotation))
     if get_origin(annotation) is Annotated and any(item is Secret for item in get_args(annotation)[1:]):
         return True
-    inner = get_args(annotation)
-    return _is_secret_type(annotation) or any(has_secret(item) for item in inner if not isinstance(item, str))
+    inner = [item for item in get_args(annotation) if not isinstance(item, str)]
+    return _is_secret_type(annotation) or any(_has_secret(item, inside) for item in inner)
 
 
-def nested_secret(annotation: object, seen: tuple[object, ...] = ()) -> str:
-    """Return the first secret inside a model in this annotation, as `Model.field`; "" if there is none."""
+def nested_secret(annotation: object) -> str:
+    """Return which secret is inside a model or a recursive alias in this annotation; "" if there is none."""
+    return _nested_secret(unaliased(annotation), ())
+
+
+def _nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
+    if is_alias(annotation):
+        return f"{annotation} contains itself and a secret" if has_secret(annotation) else ""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
         for name, info in annotation.model_fields.items():
             if is_secret(info.annotation, info.metadata):
-                return f"{annotation.__name__}.{name}"
-            found = nested_secret(info.annotation, (*seen, annotation))
+                return f"{annotation.__name__}.{name} is a secret inside a model"
+            found = _nested_secret(unaliased(info.annotation), (*seen, annotation))
             if found:
                 return found
-    return next(filter(None, (nested_secret(item, seen) for item in get_args(annotation))), "")
+    return next(filter(None, (_nested_secret(item, seen) for item in get_args(annotation))), "")
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations

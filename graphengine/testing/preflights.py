@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from graphengine.agents.asked import has_conversation
 from graphengine.api.places import reading
 from graphengine.kernel import (
     Collecting,
@@ -42,12 +43,12 @@ from graphengine.records.selection import unfinished
 from graphengine.render.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from os import PathLike
 
     from graphengine.api.graph import Graph
     from graphengine.kernel import Frame, RunInfo, RunStore, Snapshot, Store
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel.definitions import GraphSpec, NodeSpec, Plan
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
 
@@ -59,6 +60,7 @@ _EXAMPLES: Final = 3
 _ITEM: Final = re.compile(r"\[\d+\]")
 _PLAIN: Final = re.compile(r"(?:list|dict|str|int|float|bool|None|Any|object|[\[\], |])+")
 """Names of types that mean the same in every version of the code."""
+_WORDS: Final = {"system": "instructions", "prompt": "prompt"}
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -68,7 +70,8 @@ class Reason:
 
     Attributes:
         code: `does_not_fit`, or the code of the error with which a resume would end; `field_renamed` if runs fit, but a
-            field with a value is gone and one of its type is new.
+            field with a value is gone and one of its type is new; `older_words` if conversations of agents go on with
+            the instructions or the prompt with which they began.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
         repair: What to do about it.
@@ -280,6 +283,7 @@ class _Look:
         reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
         if reasons:
             return group("refused", reasons=reasons, changes=found.shift.changes)
+        older = tuple(dict.fromkeys(_older_words(plan, snapshot, spec)))
         migrated = [graph for graph in found.graphs.values() if graph.steps]
         versions = (f"{each.plan.graph} {each.version} → {each.plan.version}" for each in migrated)
         migrations = tuple(dict.fromkeys(versions))
@@ -288,7 +292,7 @@ class _Look:
             migrations=migrations,
             changes=found.shift.changes,
             asks_again=bool(found.shift.asks),
-            reasons=tuple(dict.fromkeys(_why(each, "field_renamed") for each in found.left)),
+            reasons=(*dict.fromkeys(_why(each, "field_renamed") for each in found.left), *older),
         )
 
     def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
@@ -331,12 +335,51 @@ def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
         values = frame.values
         if frame.kind == "root" and names is not None:
             values = {name: value if name in names else 0 for name, value in values.items()}
-        frames.append((place, waits, values, frame.journal))
+        frames.append((place, waits, values, frame.journal, has_conversation(frame)))
         if isinstance(phase, Collecting):
             frames.append((phase.fields, phase.items, phase.done))
         elif isinstance(phase, Forked):
             frames.append(phase)
     return blake2b(_encode((snapshot.graph, snapshot.fingerprint, snapshot.pause, frames))).digest()
+
+
+def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> Iterator[Reason]:
+    """Yield where conversations of agents have begun whose instructions or prompts are others in today's graph."""
+    for frame in snapshot.frames.values():
+        if not has_conversation(frame):
+            continue
+        then, now = _words_at(spec, frame), _words_at(plan.graph_spec, frame)
+        changed = [name for name in _WORDS if then and now and then[name] != now[name]]
+        if changed:
+            what = " and ".join(_WORDS[name] for name in changed)
+            text = (
+                f"a conversation that began goes on with its recorded words; today's {what} count from the next one on"
+            )
+            yield Reason("older_words", _place(frame), text, "nothing, or let these runs end first")
+
+
+def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
+    """Return the instructions and prompts of the agents at a frame's node; None if the spec has no such node."""
+    node = _node_in(_graph_at(spec, frame), frame)
+    if node is None:
+        return None
+    details = [each for _, each in sorted(node.get("details", {}).items())]
+    return {name: [each.get(name, "") for each in details] for name in _WORDS}
+
+
+def _graph_at(spec: GraphSpec | None, frame: Frame) -> GraphSpec | None:
+    """Return the spec of the graph that a frame walks."""
+    around = frame.sub.up if frame.sub is not None else None
+    if around is None:
+        return spec
+    outer = _node_in(_graph_at(spec, around), around)
+    graphs: Mapping[str, GraphSpec] = outer.get("graphs", {}) if outer is not None else {}
+    return graphs.get(around.choice)
+
+
+def _node_in(spec: GraphSpec | None, frame: Frame) -> NodeSpec | None:
+    """Return the node that a frame is at."""
+    return next((node for node in (spec or {}).get("nodes", ()) if node["name"] == frame.at), None)
 
 
 def _is_leaf(frame: Frame) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ async def test_work_ends_with_a_killed_runner_and_is_repeated_under_its_key(
     assert first == second == "r/work:1"
 
 
-class NeverStarts(multiprocessing.process.BaseProcess):
+class NeverStarts(BaseProcess):
     """A process whose forkserver has died."""
 
     error: Exception
