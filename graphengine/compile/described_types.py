@@ -15,6 +15,7 @@ import re
 import sys
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, ForwardRef, Literal, Union, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -68,7 +69,38 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
     return {name: parts for name, parts in numbered.items() if parts}
 
 
-def rules_of_state(model: type[BaseModel]) -> dict[str, str]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Described:
+    """A state as graph specs describe it.
+
+    Attributes:
+        fields: The types of its fields.
+        rules: Constraints and defaults of fields that have some, and those of the state as a whole under "".
+        types: What `types_in` returns for its fields.
+    """
+
+    fields: Mapping[str, str]
+    rules: Mapping[str, str]
+    types: Mapping[str, Mapping[str, str]]
+
+
+_KNOWN: Final[WeakKeyDictionary[type[BaseModel], Described]] = WeakKeyDictionary()
+
+
+def described(model: type[BaseModel]) -> Described:
+    """Return the description of a state, which is made once for each."""
+    if (known := _KNOWN.get(model)) is not None:
+        return known
+    kinds = {name: info.annotation for name, info in model.model_fields.items()}
+    made = Described(
+        {name: type_text(kind) for name, kind in kinds.items()}, _rules_of_state(model), types_in(kinds.values())
+    )
+    if model.__pydantic_complete__:
+        _KNOWN[model] = made
+    return made
+
+
+def _rules_of_state(model: type[BaseModel]) -> dict[str, str]:
     """Return the constraints and defaults of a state's fields that have some, and those of the whole under ""."""
     rules = {name: ", ".join(_rules_of_field(info, is_state=True)) for name, info in model.model_fields.items()}
     return {name: text for name, text in {**rules, _OWN: ", ".join(_rules_of_model(model))}.items() if text}

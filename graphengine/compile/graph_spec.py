@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.compile.described_types import rules_of_state, type_text, types_in
+from graphengine.compile.described_types import described, type_text, types_in
 from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import DEFAULT_RETRY, END
@@ -41,17 +41,19 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
         graph: The graph.
         nodes: The plans of its nodes by name.
     """
-    fields = graph.state.model_fields
+    fields, state = graph.state.model_fields, described(graph.state)
     reducers = {name: found[0].__name__ for name, info in fields.items() if (found := reducers_of(info))}
     graph_spec: GraphSpec = {
         "format": FORMAT,
         "graph": graph.name,
         "version": graph.version,
-        "state": {name: type_text(info.annotation) for name, info in fields.items()},
+        "state": dict(state.fields),
     }
-    if rules := rules_of_state(graph.state):
-        graph_spec["rules"] = rules
-    if types := types_in([*(info.annotation for info in fields.values()), *_answers(nodes.values())]):
+    if state.rules:
+        graph_spec["rules"] = dict(state.rules)
+    answers = [*_answers(nodes.values())]
+    types = types_in([*(info.annotation for info in fields.values()), *answers]) if answers else state.types
+    if types:
         graph_spec["types"] = types
     if reducers:
         graph_spec["reducers"] = reducers

@@ -100,6 +100,24 @@ class Pair(NamedTuple):
     y: str
 
 
+class Hour(enum.Enum):
+    LATE = "02:30[Europe/Berlin]"
+    SHORT = "02:30"
+
+
+class Priced(TypedDict, extra_items=int):  # type: ignore[call-arg]
+    a: int
+
+
+class Loose(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    a: int
+
+
+class LooseBelow(Loose):
+    b: int
+
+
 class Keyed(TypedDict):
     a: int
     b: NotRequired[int | None]
@@ -270,6 +288,7 @@ ROWS: Final[Mapping[str, Mapping[str, Sequence[object]]]] = {
         "`float`, not finite": (float, float("inf")),
         "`float`, not a number": (float, float("nan")),
         "`complex`": (complex, 1 + 2j),
+        "`complex`, with the sign of a zero": (complex, -(1j), complex(-0.0, 0.0)),
         "`Decimal`": (decimal.Decimal, decimal.Decimal("1.10"), decimal.Decimal("1E+3")),
         "`Fraction`": (fractions.Fraction, fractions.Fraction(1, 3)),
         "`Annotated[int, Field(ge=1)]`": (Annotated[int, Field(ge=1)], 3),
@@ -316,6 +335,8 @@ ROWS: Final[Mapping[str, Mapping[str, Sequence[object]]]] = {
         "`dict[datetime, int]`, of a zone": (dict[dt.datetime, int], {dt.datetime(2026, 7, 1, tzinfo=BERLIN): 1}),
         "`dict[datetime, int]`": (dict[dt.datetime, int], {dt.datetime(2026, 7, 1): 1}),
         "`str` that reads like a time in a zone": (str, "2026-10-25T02:30:00+01:00[Europe/Berlin]"),
+        "`Literal` that reads like one": (Literal["02:30[Europe/Berlin]", "02:30"], "02:30[Europe/Berlin]", "02:30"),
+        "`Enum` that reads like one": (Hour, Hour.LATE, Hour.SHORT),
         "`date`": (dt.date, dt.date(2026, 1, 1)),
         "`time`": (dt.time, dt.time(2, 30, 1, 5)),
         "`time` of a zone": (dt.time, dt.time(2, 30, tzinfo=BERLIN)),
@@ -370,6 +391,8 @@ ROWS: Final[Mapping[str, Mapping[str, Sequence[object]]]] = {
         "`Counter[str]`": (collections.Counter[str], collections.Counter("aab")),
         "`Mapping[str, int]`": (Mapping[str, int], {"a": 1}),
         "`TypedDict`": (Keyed, {"a": 1}, {"a": 1, "b": None}),
+        "`TypedDict` with `extra_items`": (Priced, {"a": 1, "tea": 3}),
+        '`TypedDict` that inherits `extra="allow"`': (LooseBelow, {"a": 1, "b": 2, "more": [3]}),
     },
     "`Any` and JSON": {
         "`Any`, given JSON": (Any, {"a": [1, 1.5, None, True, {"b": "c"}]}),
