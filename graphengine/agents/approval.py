@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.node_scope import Question
+from graphengine.agents.node_scope import Question, asked_again
 from graphengine.agents.prompts import as_text
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
@@ -154,11 +154,6 @@ def file_diff(path: str, text: str) -> str:
 def question_about(agent: str, call: ToolCall) -> str:
     """Return the identity of the question whether an agent may make a call."""
     return f"May {agent} call {call.name}({call.arguments})?"
-
-
-def asked_again(first: str, again: int) -> str:
-    """Return the identity of such a question when it is asked again."""
-    return f"{first} asked again: {again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +351,6 @@ __all__ = [
     "Edit",
     "Refuse",
     "as_approval",
-    "asked_again",
     "file_diff",
     "question_about",
 ]

@@ -197,3 +197,8 @@ class NodeScope:
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls.pool
         return await in_thread(threads or own, function)
+
+
+def asked_again(first: str, again: int) -> str:
+    """Return the identity of a question when it is asked again."""
+    return f"{first} asked again: {again}"

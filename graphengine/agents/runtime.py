@@ -11,18 +11,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, null
 from contextvars import ContextVar, copy_context
 from dataclasses import asdict, replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 from msgspec import UNSET
 from pydantic_core import to_json
 
-from graphengine.agents.approval import asked_again
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.identity import digest as digest_of_text
 from graphengine.agents.live_events import Live
-from graphengine.agents.node_scope import NodeScope
+from graphengine.agents.node_scope import NodeScope, asked_again
 from graphengine.agents.tool_writes import ToolContext
 from graphengine.kernel import (
     CURRENT,
@@ -60,7 +59,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens, Settle
     from graphengine.agents.node_scope import AsksPerson
     from graphengine.kernel import Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
@@ -80,6 +78,15 @@ _FIRST: Final = "turn|1|1"
 """The key of a conversation's first turn, below that of the conversation."""
 _TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine_texts_above", default=None)
 """In a tool of an agent that runs alone: the texts that callers gave that agent."""
+
+
+class _Named(Protocol):
+    """What has a name, as an agent."""
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        ...
 
 
 class ChecksAnswers(Follower):
@@ -150,7 +157,7 @@ class RunRuntime(NodeScope):
         call = self.attempt.call
         return call is not None and getattr(call.body, "agent", None) is agent and not self.below
 
-    def conversation(self, agent: Agent[Any, Any], inputs: Mapping[str, JsonValue]) -> str:
+    def conversation(self, agent: _Named, inputs: Mapping[str, JsonValue]) -> str:
         """Return the key below which a call of an agent is recorded, from its name and what it is given by name.
 
         An agent that is the node reads what its prompts name, which can be more or less than when the visit began: its

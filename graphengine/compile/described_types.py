@@ -19,9 +19,10 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from typing_extensions import NoExtraItems, get_type_hints, is_typeddict
+from typing_extensions import NoExtraItems, is_typeddict
 
 from graphengine.state.field import type_name
+from graphengine.state.hints import hints_of, is_alias, value_of
 from graphengine.state.secret import is_secret
 from graphengine.state.texts import steady_text
 
@@ -110,6 +111,7 @@ def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any ob
     """Return the text of an annotation, the same with each release of Python and pydantic.
 
     Example:
+        >>> from pydantic import Field
         >>> type_text(Annotated[int, Field(ge=1)] | None)
         'Annotated[int, ge=1] | None'
     """
@@ -164,7 +166,7 @@ def _named(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
 
 def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
     if not isinstance(kind, type):
-        return hasattr(kind, "__supertype__") or hasattr(kind, "__value__")
+        return hasattr(kind, "__supertype__") or is_alias(kind)
     is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
     return (
         issubclass(kind, (BaseModel, enum.Enum))
@@ -177,7 +179,7 @@ def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
 def _parts(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
     """Yield what a type is made of: names, each with an annotation and rules."""
     if not isinstance(kind, type):
-        yield _OWN, (getattr(kind, "__supertype__", None) or kind.__value__, [])
+        yield _OWN, (getattr(kind, "__supertype__", None) or value_of(kind), [])
     elif issubclass(kind, BaseModel):
         for name, info in kind.model_fields.items():
             yield name, (info.annotation, _rules_of_field(info))
@@ -187,25 +189,18 @@ def _parts(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa
     elif is_typeddict(kind):
         yield from _keys(kind)
     else:
-        hints, defaults = _hints(kind), _defaults(kind)
+        hints, defaults = hints_of(kind), _defaults(kind)
         yield from ((name, (hint, defaults.get(name, []))) for name, hint in hints.items())
 
 
 def _keys(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
-    for name, hint in _hints(kind).items():
+    for name, hint in hints_of(kind).items():
         needed = [] if name in kind.__required_keys__ else ["not required"]
         yield name, (hint, needed)
     extra = getattr(kind, "__extra_items__", NoExtraItems)
     rules = [] if extra in (NoExtraItems, None) else [f"extra_items={type_text(extra)}"]
     rules += ["closed"] if getattr(kind, "__closed__", None) else []
     yield _OWN, (None, [*rules, *_of_config(getattr(kind, "__pydantic_config__", {}))])
-
-
-def _hints(kind: type) -> Mapping[str, object]:
-    try:
-        return get_type_hints(kind, include_extras=True)
-    except Exception:  # noqa: BLE001 - any annotation may raise anything
-        return inspect.get_annotations(kind)
 
 
 def _defaults(kind: Any) -> Mapping[str, list[str]]:  # noqa: ANN401 - a named tuple or a dataclass

@@ -83,6 +83,10 @@ _SIGNS: Final = frozenset((">=", "<=", ">", "<", "==", "!="))
 _SHOWN: Final = 80
 
 
+def _parts(spec: ConditionSpec) -> Sequence[ConditionSpec]:
+    return spec.get("parts", ())
+
+
 def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
     """Check that a condition that was read has the parts and the constant of its kind.
 
@@ -96,8 +100,12 @@ def check_condition(spec: ConditionSpec, deep: int = 0) -> None:
     if len(parts) < least or (spec["is"] == "not" and len(parts) > 1):
         message = f"a condition {spec['is']!r} has {len(parts)} parts"
         raise ValueError(message)
-    if isinstance(spec.get("than"), (dict, list)):
-        convert(spec["than"], Shown)
+    if spec["is"] not in _COMPOSED and not ("names" in spec or quantity_text(spec.get("of", ""))):
+        message = f"a condition {spec['is']!r} says nothing that it measures"
+        raise ValueError(message)
+    than = spec.get("than")
+    if isinstance(than, (dict, list)):
+        convert(than, Shown)
     for part in parts:
         check_condition(part, deep + 1)
 
@@ -114,7 +122,7 @@ def quantity_text(of: QuantitySpec) -> str:
         return f"length of {quantity_text(of['length'])}"
     if "visits" not in of:
         return of.get("usage") or of.get("function") or ""
-    return f"iterations of {of.get('visits', '')}" + (f" since {of['since']}" if of.get("since") else "")
+    return f"iterations of {of.get('visits', '')}" + (f" since {of.get('since')}" if of.get("since") else "")
 
 
 def value_text(measured: object) -> str:
@@ -140,9 +148,9 @@ def condition_text(spec: ConditionSpec) -> str:
     """
     test, of = spec["is"], quantity_text(spec.get("of", ""))
     if test in ("and", "or"):
-        return f" {test} ".join(_inside(part, test) for part in spec["parts"])
+        return f" {test} ".join(_inside(part, test) for part in _parts(spec))
     if test == "not":
-        return f"not ({condition_text(spec['parts'][0])})"
+        return f"not ({condition_text(_parts(spec)[0])})"
     return f"{of} {_test_text(spec)}".strip()
 
 
@@ -154,7 +162,7 @@ def _test_text(spec: ConditionSpec) -> str:
         "is true": test,
         "is none": test,
         "plateau": "no longer improves" + (f" for {patience}" if patience > 1 else ""),
-        "changed": test + (f" since {spec['since']}" if spec.get("since") else ""),
+        "changed": test + (f" since {spec.get('since')}" if spec.get("since") else ""),
         "failed": "failed with " + " or ".join(name.rpartition(".")[2] for name in names),
         "ended": f"ended {' or '.join(map(repr, names))}",
     }
@@ -166,7 +174,7 @@ def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
     if spec["is"] not in _COMPOSED:
         yield spec
         return
-    for part in spec["parts"]:
+    for part in _parts(spec):
         yield from leaves_of(part)
 
 
@@ -191,10 +199,10 @@ def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[Cond
         if leaf is not None:
             into.append((spec, leaf.measured))
         return leaf is not None and leaf.held
-    held = _evaluate(spec["parts"][0], leaves, into)
+    held = _evaluate(_parts(spec)[0], leaves, into)
     if test == "not":
         return not held
-    for part in spec["parts"][1:]:
+    for part in _parts(spec)[1:]:
         if held is (test == "or"):
             break
         held = _evaluate(part, leaves, into)
@@ -236,10 +244,10 @@ def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple
         if leaf is None:
             return False, condition_text(spec)
         return leaf.held, _simple(spec, leaf.measured, source, held=leaf.held)
-    held, why = _composed(spec["parts"][0], leaves, source)
+    held, why = _composed(_parts(spec)[0], leaves, source)
     if test == "not":
         return not held, f"not ({why}): {_word(not held)}"
-    for part in spec["parts"][1:]:
+    for part in _parts(spec)[1:]:
         if held is (test == "or"):
             break
         held, more = _composed(part, leaves, source)

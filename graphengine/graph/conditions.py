@@ -441,7 +441,9 @@ class Plateau(Condition):
         }
         if self.min_delta:
             found["min_delta"] = self.min_delta
-        return found | {"since": self.since} if self.since else found
+        if self.since:
+            found["since"] = self.since
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,7 +468,9 @@ class Changed(Condition):
     @override
     def spec(self) -> ConditionSpec:
         found: ConditionSpec = {"is": "changed", "of": quantity_of(self.reading)}
-        return found | {"since": self.since} if self.since else found
+        if self.since:
+            found["since"] = self.since
+        return found
 
 
 @dataclass(frozen=True, slots=True)

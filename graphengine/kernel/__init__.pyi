@@ -42,7 +42,6 @@ from graphengine.engine.phases import Phase as Phase
 from graphengine.engine.phases import Ready as Ready
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.provenance import is_given as is_given
-from graphengine.engine.provenance import is_written as is_written
 from graphengine.engine.provenance import readings_of as readings_of
 from graphengine.engine.provenance import written_by_nodes as written_by_nodes
 from graphengine.engine.ready import budgets as budgets

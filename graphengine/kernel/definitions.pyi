@@ -121,7 +121,6 @@ from graphengine.state.hints import evaluated as evaluated
 from graphengine.state.hints import hints_of as hints_of
 from graphengine.state.hints import signature_of as signature_of
 from graphengine.state.hints import unaliased as unaliased
-from graphengine.state.immutable import digest_of as digest_of
 from graphengine.state.immutable import unrecordable as unrecordable
 from graphengine.state.injection import NO_DEFAULT as NO_DEFAULT
 from graphengine.state.injection import Injected as Injected

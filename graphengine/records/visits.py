@@ -116,7 +116,7 @@ class Visits:
         self.tracks: list[Track] = []
         self.turns: list[Milestone] = []
         self.time = DrivenTime()
-        self.specs: Mapping[str, GraphSpec] = specs or {}
+        self.specs: Mapping[str, GraphSpec] = {} if specs is None else specs
         self._keeps = keeps
         self._live: dict[str, Track] = {}
         for frame in self.snapshot.frames.values():

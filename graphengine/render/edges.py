@@ -136,7 +136,8 @@ def _edge(facts: EdgeSpec) -> DrawnEdge:
 
 def _when(facts: EdgeSpec | ArmSpec) -> str:
     """Return a condition in one line; "" if there is none."""
-    return one_line(condition_text(facts["when"])) if facts.get("when") else ""
+    condition = facts.get("when")
+    return one_line(condition_text(condition)) if condition else ""
 
 
 def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
@@ -234,7 +235,7 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
     if condition["is"] != "or":
         yield condition
         return
-    for part in condition["parts"]:
+    for part in condition.get("parts", ()):
         yield from _alternatives(part)
 
 

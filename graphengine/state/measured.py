@@ -22,7 +22,7 @@ LONGEST: Final = 200
 """How many characters are recorded of a measured text, or of what is shown of another value."""
 _ITEMS: Final = 8
 _DIGESTED: Final = 1000
-_LARGEST: Final = 2**53
+_BITS: Final = 600  # of an int, some 180 digits
 _CONTAINERS: Final = (list, tuple, set, frozenset, Mapping)
 
 
@@ -96,7 +96,7 @@ def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> 
     if not unlike:
         if value is None or kind is bool:
             return value  # type: ignore[return-value]
-        if kind is int and -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
+        if kind is int and value.bit_length() <= _BITS:  # type: ignore[attr-defined]
             return value  # type: ignore[return-value]
         if kind is float and math.isfinite(value):  # type: ignore[arg-type]
             return value  # type: ignore[return-value]

@@ -215,7 +215,7 @@ async def test_the_answer_is_asked_for_by_the_type_of_today(tmp_path: Path) -> N
         with pytest.raises(RunFailed):
             await runner.run(agent_of(output=verdict("The verdict.")), question="go", run_id="r")
     async with Runner(tmp_path / "r.db", models=second) as runner:
-        said = await runner.run(agent_of(output=verdict("The verdict, in a word.")), run_id="r")
+        said: Any = await runner.run(agent_of(output=verdict("The verdict, in a word.")), run_id="r")
     assert (said.ok, DONE) == ("yes", [1, 2, 3])
     assert "in a word" in str(second.requests[0].schema)
 
@@ -274,7 +274,7 @@ async def test_instructions_of_a_branch_count_at_once() -> None:
         with pytest.raises(RunFailed):
             await runner.start(graph, run_id="r").result()
         first.until = 99
-        result = await runner.branch("r", graph, at=None, instructions={"a": "Be loud."}).result()
+        result = await runner.branch("r", graph, (await runner.info("r")).seq, instructions={"a": "Be loud."}).result()
     assert (result.state.said, DONE) == ("done", [1, 2, 3, 1, 2, 3])
     assert first.requests[-1].system == "Be loud."
 

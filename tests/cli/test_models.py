@@ -326,7 +326,7 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     """An option for one agent takes precedence, in either order."""
     edge.play(*says("A cloud."))
     assert invoke("run", "asking", "--model", "cheap").stdout == "A cloud.\n"
-    assert edge.received()[0].turns[-1].text == "Answer: who knows"
+    assert edge.received()[0].turns[-1].text == "Answer: <first>who knows</first>"
     alone = invoke("run", "asking", "--model", "answerer=rules", "--model", "cheap")
     assert alone.stdout == "so\n"
     assert "no model wrote this: rules or placeholders answered" in alone.stderr

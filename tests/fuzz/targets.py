@@ -23,7 +23,7 @@ from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.answer import value_from
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.places import graph_files
-from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
+from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline
 from graphengine.cli.terminal import Channel
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import decode_step, encode_step
@@ -140,7 +140,7 @@ def shown(steps: Sequence[Step]) -> None:
     out = Channel(io.StringIO(), must_arrive=False)
     for each in steps:
         out.prose(error_line(each), *arrow(each))
-        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each), reason(each)):
+        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each)):
             out.prose(line)
         is_offline(usage_of(each))
 

@@ -293,7 +293,7 @@ _TWO: Final = "deliver two as items/work:1[1]/deliver|17cc514d09d45e35dc|1"
 AFTER: Final[Mapping[str, tuple[str, list[str]]]] = {
     "call": ("second done", []),
     "turn": ("clerk has 1 results", []),
-    "tool": ("editor has 1 results", ["publish editor as tool/work:1/publish:72d81d296fb91c98a2", "editor 3"]),
+    "tool": ("editor has 1 results", ["publish editor as tool/work:1/publish:3e0108006a293cc67d", "editor 3"]),
     "chat": ("friend has 0 results", ["friend 3"]),
     "message": ("one two", []),
     "sleep": ("before the sleep done", []),

@@ -45,7 +45,7 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     (line,) = said(resumed)["changes"]
     assert line.startswith("node publish: prompt '…ell of this: {draft}' → '…ell of this: {draft} and be kind")
     assert len(line) < 200
-    assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
+    assert model.requests[0].prompt == "Tell of this: all about Ants" + " and be kind" * 20
 
 
 async def test_what_changed_inside_an_enum_is_found(runner: Runner) -> None:

@@ -181,10 +181,10 @@ NAMES: dict[str, tuple[Callable[[], object], object]] = {
             "r/item:1[1] 0.641926",
             "ge:child:inner-5dd79ee8490e07b2/work:1 0.866027",
             "ge:child:inner-5dd79ee8490e07b2",
-            "1 r/write:1/pay:1e79f6bc39bb6d0113",
-            "1 r/write:1/pay:543a9b90f3c319d68b",
+            "1 r/write:1/pay:942d7dd5f8b75dcbaf",
+            "1 r/write:1/pay:e57abdf9d6138cd5ae",
             "ge:child:inner-5dd79ee8490e07b2",
-            "3 r/write:1/pay:8008a0d4c72276ca87:7685f897eafa78f59d",
+            "3 r/write:1/pay:6fba62049b87d358e0:7685f897eafa78f59d",
         ],
     ),
     "runs of notifications": (

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from graphengine import value
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.render.charts import (
     CHART_ENDINGS,
@@ -51,7 +52,7 @@ def test_users_text_is_drawn_and_never_executed() -> None:
 
 def test_labels_paths_ids_and_reasons_are_escaped_in_every_chart() -> None:
     """Labels, paths, ids and reasons are escaped in every chart, also in scores of a graph."""
-    edges = [edge("START", "a"), *(edge("a", "END", "n >= 3", label=text) for text in HOSTILE)]
+    edges = [edge("START", "a"), *(edge("a", "END", value("n") >= 3, label=text) for text in HOSTILE)]
     loop: GraphSpec = {**graph_spec([node("a")], edges, HOSTILE[1]), "state": {"n": "int"}}
     step = altered(done(2, "a", "END", edge=HOSTILE[1]), update=[["set", "n", 1]])
     chart = scores(loop, [started("a"), step])

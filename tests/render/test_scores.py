@@ -44,7 +44,7 @@ def numbered(values: list[float]) -> list[Step]:
 def test_any_numbers_have_a_scale(values: list[float]) -> None:
     """One sample, equal ones, tiny, huge and many; every sample is there."""
     loop: GraphSpec = {
-        **graph_spec([node("a")], [edge("START", "a"), edge("a", "END", "n >= 3")]),
+        **graph_spec([node("a")], [edge("START", "a"), edge("a", "END", value("n") >= 3)]),
         "state": {"n": "int"},
     }
     svg = scores(loop, numbered(values)).svg()

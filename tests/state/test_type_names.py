@@ -55,4 +55,4 @@ def test_a_graph_has_one_fingerprint_on_every_python() -> None:
     graph = GraphDefinition("optional", State)
     graph.add_node("up", lambda amount: amount, writes="amount")
     graph.add_path(START, "up", END)
-    assert compiled(graph).fingerprint == "b2a93f974d51b1a6"
+    assert compiled(graph).fingerprint == "cde183a681c11883"

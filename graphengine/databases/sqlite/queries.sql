@@ -346,8 +346,9 @@ WHERE runs.id IN (SELECT value FROM json_each(?)) AND inbox.payload IS NOT NULL
 ORDER BY inbox.id;
 
 -- name: message_keys
-SELECT inbox.key, iif(inbox.payload IS NULL, 0, inbox.id) FROM runs JOIN inbox ON inbox.run = runs.key
-WHERE runs.id = ? ORDER BY inbox.id;
+-- The reader sorts them: those of one run are few.
+SELECT inbox.key, inbox.id, inbox.payload IS NOT NULL FROM runs JOIN inbox ON inbox.run = runs.key
+WHERE runs.id = ?;
 
 -- name: consume
 UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;

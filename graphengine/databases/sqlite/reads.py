@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
@@ -451,7 +452,8 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxM
 
 def message_keys(connection: sqlite3.Connection, run_id: str) -> Mapping[str, int]:
     """Return the keys of a run's messages, with the ids of the undelivered ones."""
-    return dict(connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall())
+    rows = connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall()
+    return {key: number if waits else 0 for key, number, waits in sorted(rows, key=itemgetter(1))}
 
 
 def has_trash(connection: sqlite3.Connection) -> bool:

@@ -43,7 +43,7 @@ export function Outcome({
   const hasFailed = head.error !== null && head.shown === "failed";
   const groups = useMemo(() => groupsOf(hasFailed ? wrong.slice(0, -1) : wrong), [wrong, hasFailed]);
   const place = head.ending && !head.error ? end : rows.findLast((row) => row.path);
-  const compared = useMemo(() => rows.findLast((row) => Object.keys(row.compared ?? {}).length > 0), [rows]);
+  const compared = useMemo(() => rows.findLast(hasCompared), [rows]);
   const key = isOver ? head.seq : 0;
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
   return (
@@ -144,6 +144,7 @@ export function Outcome({
   );
 }
 
+const hasCompared = (row: { compared?: Record<string, number> }) => Object.keys(row.compared ?? {}).length > 0;
 const MOST = 12; // kinds of problems that are listed
 
 /**
@@ -503,7 +504,7 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
   );
   if (!found) return <div aria-busy="true" />;
   const [then, original, ...others] = found as [Found, Found, ...Found[]];
-  const numbers = (head: Found) => head.rows.findLast((row) => Object.keys(row.compared ?? {}).length > 0)?.compared ?? {};
+  const numbers = ({ rows }: Found) => rows.findLast(hasCompared)?.compared ?? {};
   const paths = [...new Set(others.flatMap((head) => Object.keys(numbers(head))))].slice(0, 2);
   const spent = (head: Head) => (head.usage.cost_usd ?? NaN) - (then.usage.cost_usd ?? NaN);
   const took = (head: Head) => head.took - then.took;
