@@ -24,6 +24,7 @@ from graphengine.graph.condition_spec import (
     ConditionSpec,
     Operator,
     QuantitySpec,
+    check_condition,
     condition_text,
     quantity_text,
 )
@@ -73,6 +74,18 @@ class Condition(ABC):
     def parts(self) -> Sequence[Condition]:
         """Return the conditions that it is composed of."""
         return ()
+
+    def check_depth(self) -> None:
+        """Check that it is not nested deeper than a graph's spec can have it.
+
+        Raises:
+            DefinitionError: It is.
+        """
+        try:
+            check_condition(self.spec)
+        except (ValueError, RecursionError) as error:
+            repair = "write a function of the fields: when=lambda a, b: …"
+            raise DefinitionError(f"a condition cannot be recorded: {error}", repair=repair) from error
 
     def leaves(self) -> Iterator[Condition]:
         """Yield the simple conditions that it is made of, from left to right: itself if it has no parts."""
@@ -611,6 +624,7 @@ def as_condition(given: object) -> Condition:
         DefinitionError: It is neither.
     """
     if isinstance(given, Condition):
+        given.check_depth()
         return given
     if isinstance(given, Quantity):
         raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")

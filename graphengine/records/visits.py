@@ -44,7 +44,6 @@ from graphengine.kernel import (
     evolve,
     is_removed,
     load_snapshot,
-    load_specs,
     outcome_of,
     sub_id,
     unfoldable,
@@ -337,7 +336,7 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
     if steps and is_removed(steps[-1]):
         raise step_removed(run_id, steps[-1].seq)
     try:
-        found = Visits.of(steps, specs=await load_specs(store, steps))
+        found = Visits.of(steps)
         check_sound(found.snapshot)
     except Exception as error:
         raise unfoldable(run_id, error) from error

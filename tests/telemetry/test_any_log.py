@@ -34,9 +34,6 @@ class Log:
         """Return steps."""
         return self.all[after:upto]
 
-    async def graph_spec(self, fingerprint: str) -> None:
-        """Return none: no span has reasons."""
-
 
 def steps_of(path: Path) -> Sequence[Step]:
     """Return the steps of a page or a file, each at a time of its own, as in real runs."""

@@ -98,9 +98,13 @@ class Book:
 
     def find(self, text: str) -> list[int]:
         """Return the steps whose record contains a text, in any case, besides those whose row does."""
-        wanted = to_json(text).decode()[1:-1].casefold()  # as a quoted text has it
-        steps = [entry.step for entry in self.visits.entries]
-        return [step.seq for step in steps if wanted in encode_step(step).decode().casefold()]
+        wanted, plain = to_json(text).decode()[1:-1].casefold(), text.casefold()  # as a quoted text has it, and words
+
+        def has(entry: Entry) -> bool:
+            why = entry.edge.why if entry.edge is not None else ""
+            return wanted in encode_step(entry.step).decode().casefold() or plain in why.casefold()
+
+        return [entry.step.seq for entry in self.visits.entries if has(entry)]
 
     def scores(self, path: str, column: float) -> Chart:
         """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
