@@ -188,7 +188,7 @@ async def test_what_was_done_is_told_and_not_done_again(change: str, place: str,
             await runner.start(PLACES[place](before), run_id="r").result()
     async with Runner(tmp_path / "r.db", models={"a": second}) as runner:
         await runner.resume("r", PLACES[place](after)).result()
-    assert (DONE, told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
+    assert (sorted(DONE), told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
     if change != "nothing":
         assert second.requests[0].system == first.requests[0].system
         assert second.requests[0].messages[0] == first.requests[0].messages[0]
@@ -205,7 +205,7 @@ async def test_doors_of_an_agent_alone(door: str, change: str, tmp_path: Path) -
             await runner.run(agent_of(), question="go", **key)
     async with Runner(tmp_path / "r.db", models=second) as runner:
         assert await runner.run(agent_of(**CHANGES[change]), **key) == "done"
-    assert (DONE, told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
+    assert (sorted(DONE), told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
 
 
 async def test_the_answer_is_asked_for_by_the_type_of_today(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ async def test_the_answer_is_asked_for_by_the_type_of_today(tmp_path: Path) -> N
             await runner.run(agent_of(output=verdict("The verdict.")), question="go", run_id="r")
     async with Runner(tmp_path / "r.db", models=second) as runner:
         said: Any = await runner.run(agent_of(output=verdict("The verdict, in a word.")), run_id="r")
-    assert (said.ok, DONE) == ("yes", [1, 2, 3])
+    assert (said.ok, sorted(DONE)) == ("yes", [1, 2, 3])
     assert "in a word" in str(second.requests[0].schema)
 
 
@@ -234,7 +234,7 @@ async def test_another_wording_of_our_own_changes_nothing(tmp_path: Path, monkey
     monkeypatch.setattr(prompts, "_tag", lambda path: f"the_{path}")
     async with Runner(tmp_path / "r.db", models=second) as runner:
         await runner.resume("r", one(call, "said")).result()
-    assert (DONE, told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
+    assert (sorted(DONE), told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])
     assert second.requests[0].messages[0].text == "<question>go on</question>"
 
 
@@ -253,7 +253,7 @@ async def test_other_inputs_are_another_conversation_and_a_person_is_asked_befor
             await runner.start(graph(""), run_id="r").result()
     async with Runner(tmp_path / "r.db", models=second) as runner:
         result = await runner.resume("r", graph("!")).result()
-        assert (result.status, DONE) == ("waiting", [1, 2, 3])
+        assert (result.status, sorted(DONE)) == ("waiting", [1, 2, 3])
         assert [wait.kind for wait in result.waits] == ["unknown", "unknown"]
         assert "an earlier conversation" in result.waits[0].question
         for wait, answer in zip(result.waits, ({"result": "acted 1, I looked"}, "rerun"), strict=True):
@@ -275,7 +275,7 @@ async def test_instructions_of_a_branch_count_at_once() -> None:
             await runner.start(graph, run_id="r").result()
         first.until = 99
         result = await runner.branch("r", graph, (await runner.info("r")).seq, instructions={"a": "Be loud."}).result()
-    assert (result.state.said, DONE) == ("done", [1, 2, 3, 1, 2, 3])
+    assert (result.state.said, sorted(DONE)) == ("done", [1, 1, 2, 2, 3, 3])
     assert first.requests[-1].system == "Be loud."
 
 
@@ -314,7 +314,7 @@ async def test_calls_that_were_not_made_stay_so(tmp_path: Path) -> None:
             await runner.run(agent_of(), question="go", run_id="r")
     async with Runner(tmp_path / "r.db", models=second) as runner:
         await runner.run(agent_of(tools=[ACT, tool(act, name="gone", effect="once")]), run_id="r")
-    assert DONE == [2, 3]
+    assert sorted(DONE) == [2, 3]
     assert told_in(second) == ["There is no tool 'gone'. There are: act.", "acted 2", "acted 3"]
 
 
@@ -340,7 +340,7 @@ async def test_words_that_held_a_secret_are_those_of_today(tmp_path: Path, caplo
             await runner.start(graph("One."), run_id="r").result()
     async with Runner(tmp_path / "r.db", models={"a": second}) as runner:
         await runner.resume("r", graph("Two.")).result()
-    assert DONE == [1, 2, 3]
+    assert sorted(DONE) == [1, 2, 3]
     assert second.requests[0].system == "Two. open sesame"
     assert "system of agent a had a secret when its conversation began" in caplog.text
     assert b"open sesame" not in (tmp_path / "r.db").read_bytes()
@@ -378,4 +378,4 @@ async def test_answers_of_persons_and_the_context_are_no_other_conversation(tmp_
         await runner.start(graph, run_id="r").result()
         await runner.answer("r", "!")
         assert (await runner.resume("r", graph).result()).state.said == "done!"
-    assert DONE == [1, 2, 3]
+    assert sorted(DONE) == [1, 2, 3]
