@@ -23,9 +23,10 @@ from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.answer import value_from
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.places import graph_files
-from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline
+from graphengine.cli.steps import arrow, changes_of, error_line, explained, facts_of, in_short, is_offline
 from graphengine.cli.terminal import Channel
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.engine.reasons import InForce
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
@@ -98,6 +99,7 @@ def recorded() -> tuple[list[bytes], bytes, Any]:
 
 
 STEPS, DATABASE, OUTLINE = recorded()
+FINGERPRINT: Final = GRAPH.compile().fingerprint
 
 
 def as_text(data: bytes) -> str:
@@ -129,7 +131,7 @@ def log(data: bytes) -> None:
     info = RunInfo("r", "outer", "f", "running", len(steps) + 1, 1.0, 1.0)  # the row agrees with any log up to there
     found = snapshot_of(Loaded(info, None, steps), "r")
     shown(steps)
-    plain(run_document(info, found, steps, None))
+    plain(run_document(info, found, steps, None, specs={FINGERPRINT: OUTLINE}))
     if found.frames:
         field_changes(GRAPH.compile(), found, OUTLINE)
         result_of(GRAPH.compile(), found)
@@ -137,10 +139,10 @@ def log(data: bytes) -> None:
 
 def shown(steps: Sequence[Step]) -> None:
     """Write what `show` says of steps."""
-    out = Channel(io.StringIO(), must_arrive=False)
+    out, reasons = Channel(io.StringIO(), must_arrive=False), InForce({FINGERPRINT: OUTLINE}, FINGERPRINT)
     for each in steps:
         out.prose(error_line(each), *arrow(each))
-        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each)):
+        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each), explained(reasons.why(each))):
             out.prose(line)
         is_offline(usage_of(each))
 
@@ -161,7 +163,7 @@ def graph_spec(data: bytes) -> None:
     if isinstance(record, dict):
         broken: Any = record
         steps = [decode_step(seq, body) for seq, body in enumerate(STEPS, 1)]
-        render_graph_spec(broken, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps)
+        render_graph_spec(broken, FOLDER / f"fuzz-{os.getpid()}.dot", steps=steps, specs={FINGERPRINT: broken})
 
 
 def schema(data: bytes) -> None:

@@ -13,13 +13,26 @@ from pydantic import BaseModel
 
 import graphengine.render
 from graphengine import END, START, Graph, RunFailed, Runner, ask, iterations
+from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 from graphengine.render import RenderError, render_graph_spec
 from graphengine.render.charts import timeline
 from graphengine.render.looks import PAPER, by_night, name_of
 from graphengine.runner import StepRecorded
 from tests.kit.facts import made_step
 from tests.render.nested import graph_spec_of, newsroom
-from tests.render.samples import GRAPHS, HOSTILE, LOOP, Article, edge, graph_spec, hostile, node, read_xml, review_loop
+from tests.render.samples import (
+    GRAPHS,
+    HOSTILE,
+    LOOP,
+    Article,
+    edge,
+    graph_spec,
+    hostile,
+    node,
+    read_xml,
+    recorded_on,
+    review_loop,
+)
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 
@@ -110,10 +123,8 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path) -> None:
-    """The id of a run, its stop, its failure and its question are only text in every format."""
-    graph = graph_spec(
-        [node("a", "ask", question=text, writes=[text])], [edge("START", "a"), edge("a", "END", text, text)]
-    )
+    """The id of a run, its stop, its failure, its question and what was measured are only text in every format."""
+    graph = asking(text)
     error = {"kind": text, "message": text}
     identity = {"run_id": text, "graph": text, "fingerprint": "f", "limits": {}, "to": ["a"]}
     stop = {"reason": "failed", "label": text, "why": text}
@@ -123,20 +134,27 @@ def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path
     runs = {
         "failed": [begun, made_step(2, "failed", 2.0, "", "a", 1, 1, data=failed)],
         "waiting": [begun, made_step(2, "waiting", 2.0, "", "a", 1, 1, data={"waits": wait})],
+        "measured": [
+            begun,
+            made_step(2, "node", 2.0, "", "a", 1, 1, data={"to": ["a"], "way": 1, "tests": [[1, text]]}),
+        ],
     }
-    for name, steps in runs.items():
+    for name, made in runs.items():
+        steps = recorded_on(graph, made)
         page = Reader(drawn(graph, tmp_path / f"{name}.html", steps=steps))
         assert {tag for tag, _ in page.elements} <= ordinary | {"polyline"}
         root = read_xml(drawn(graph, tmp_path / f"{name}.svg", steps=steps))
         assert len(root.findall(".//s:g[@class='node']", SVG)) == 3
         assert len(drawn(graph, tmp_path / f"{name}.mmd", steps=steps).splitlines()) == len(
-            drawn(harmless(), tmp_path / "like.mmd", steps=steps).splitlines()
+            drawn(asking("x"), tmp_path / "like.mmd", steps=recorded_on(asking("x"), made)).splitlines()
         )
 
 
-def harmless() -> Any:
-    """Return the same graph with harmless text."""
-    return graph_spec([node("a", "ask", question="x", writes=["x"])], [edge("START", "a"), edge("a", "END", "x", "x")])
+def asking(text: str) -> GraphSpec:
+    """Return a graph in which each text is this one."""
+    again: EdgeSpec = {"from": "a", "to": "a", "when": {"is": "!=", "of": text, "than": text}}
+    edges = [edge("START", "a"), again, edge("a", "END", text, text)]
+    return graph_spec([node("a", "ask", question=text, writes=[text])], edges)
 
 
 def test_an_adaptive_picture_has_a_dark_rule_for_each_colour(tmp_path: Path) -> None:
