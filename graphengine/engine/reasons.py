@@ -132,8 +132,13 @@ def fingerprint_after(step: Step) -> str:
     if isinstance(step.data, (Started, Continued)):
         return step.data.fingerprint
     if isinstance(step.data, Removed) and bytes(step.data.snapshot):
-        return msgspec.json.decode(step.data.snapshot, type=_OfSnapshot).fingerprint
+        return fingerprint_in(step.data.snapshot)
     return ""
+
+
+def fingerprint_in(record: bytes | str) -> str:
+    """Return the fingerprint of the graph that drives a run, of which this is the record of a snapshot."""
+    return msgspec.json.decode(record, type=_OfSnapshot).fingerprint
 
 
 class InForce:

@@ -106,7 +106,7 @@ def _tested(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]
             return Tested(each.place, [Leaf(leaf.held, hide(leaf.measured)) for leaf in each.found])
         return Tested(each.place, hide(each.found))  # type: ignore[arg-type]
 
-    return [found(each) for each in tests] if secrets else tests
+    return [found(each) for each in tests] if tests and secrets else tests
 
 
 def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from graphengine.engine.reasons import fingerprint_after, ways_of, why_of
+from graphengine.engine.reasons import fingerprint_after, fingerprint_in, ways_of, why_of
 from graphengine.engine.steps import outcome_of
 from graphengine.errors import StoreError
 from graphengine.history.load import graph_spec_of
@@ -47,8 +47,6 @@ class StepReasons:
     def __init__(self, store: RunStore, run_id: str) -> None:
         self._store, self._run_id = store, run_id
         self._seq, self._fingerprint = 0, ""  # of the last step that was asked for, and in force after it
-        self._scanned = 0
-        self._changes: list[tuple[int, str]] = []  # the fingerprints of the steps up to `_scanned`, by seq
         self._specs: dict[str, GraphSpec | None] = {}
 
     async def why(self, step: Step) -> str:
@@ -65,12 +63,7 @@ class StepReasons:
         return why_of(outcome, ways_of(self._specs[fingerprint], step))
 
     async def _in_force(self, seq: int) -> str:
-        """Return the fingerprint of the graph that drove a step: of a run that never changed it, that of its row."""
-        info = await self._store.info(self._run_id)
-        if info.parent is None and info.began_with == info.fingerprint:
-            return info.fingerprint
-        if self._scanned < seq:
-            steps = await self._store.steps(self._run_id, self._scanned, seq)
-            self._changes += [(each.seq, found) for each in steps if (found := fingerprint_after(each))]
-            self._scanned = seq
-        return next((found for at, found in reversed(self._changes) if at <= seq), info.fingerprint)
+        """Return the fingerprint of the graph that drove a step: by the last snapshot and the steps since."""
+        loaded = await self._store.load(self._run_id, seq)
+        said = (found for step in reversed(loaded.steps) if (found := fingerprint_after(step)))
+        return next(said, fingerprint_in(loaded.snapshot or b"{}"))

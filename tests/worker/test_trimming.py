@@ -175,7 +175,7 @@ async def test_reasons_behind_removed_steps_are_read_in_the_spec_that_was_in_for
         whys = {
             "in order": [in_order.why(step) for step in steps][-2],
             "from the middle": await StepReasons(runner.store, "r").why(steps[-2]),
-            "visits": _why(await load_visits(runner.store, "r")),
+            "visits": _why(Visits.of(steps, specs=own)),
             "exported": _why(Visits.of(exported.steps, specs=exported.graph_specs)),
         }
         n = (await runner.state_at("r"))["n"]
