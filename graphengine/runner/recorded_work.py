@@ -31,6 +31,7 @@ from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
+from graphengine.engine.work_keys import AGENT, numbered, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -137,8 +138,6 @@ class Decisions:
         return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
-_AGENT: Final = "agent "
-"""How the key of a conversation of an agent begins, below that of the work around it."""
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
@@ -217,7 +216,7 @@ class StepJournal:
     def _last_key(self, name: str, what: str) -> str:
         """Return the key of the last piece of work of this name and text; one that never exists if there is none."""
         stem = self._stem(name, what)
-        return f"{stem}|{self._counts.get(stem, 0)}"
+        return numbered(stem, self._counts.get(stem, 0))
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Remember a coroutine that the node must await, under the name of its method, and return it."""
@@ -277,7 +276,7 @@ class StepJournal:
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
-        known = known_result(self._services.effects, f"{name}|{what}")
+        known = known_result(self._services.effects, stem_of("", name, what))
         replacement = None if known is not UNSET else self._attempt.acting(effect, own_name(name), where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
 
@@ -455,7 +454,7 @@ class StepJournal:
         around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
         if around is None:
             return ()
-        beside, known = f"{self._groups[around]}{_AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
+        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
         effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
         return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
 
@@ -707,13 +706,13 @@ class StepJournal:
 
     def has_begun(self, name: str, what: str) -> bool:
         """Return whether the first piece of work of this name and text is recorded, or has begun."""
-        known = f"{self._stem(name, what)}|1"
+        known = numbered(self._stem(name, what), 1)
         return known in self._frame.recorded_results or BEGUN + known in self._frame.recorded_results
 
     def known(self, name: str, what: str) -> RecordedResult | None:
         """Return the next piece of work of this name and text, if it is recorded."""
         stem = self._stem(name, what)
-        return self._frame.recorded_results.get(f"{stem}|{self._counts.get(stem, 0) + 1}")
+        return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
@@ -727,13 +726,13 @@ class StepJournal:
 
     def _stem(self, name: str, what: str) -> str:
         here = self._here
-        return f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
+        return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
         """Return the key of the next piece of work, or group of work, of this name and text."""
         stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
-        key = f"{stem}|{number}"
+        key = numbered(stem, number)
         self._used.add(key)
         return key
 

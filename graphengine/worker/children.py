@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from graphengine.engine.claim import Stop
 from graphengine.kernel import (
+    CHILD,
     FINAL,
     OVER,
     ROOT,
@@ -398,7 +399,7 @@ class StartedRun(Generic[S]):
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
                 continue  # a message of the same topic from another sender
             look = partial(self._look, told["seq"])
-            record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
+            record = await journal.step_result(f"{CHILD}{self.id}", str(told["seq"]), look, where)
             end = msgspec.convert(record, _End)
             if end.status == "finished":
                 return end
