@@ -57,6 +57,7 @@ from graphengine.kernel import (
     lives_of,
     load_snapshot,
     opened,
+    read_key,
     result_of,
     status_of,
     tenants_id,
@@ -448,7 +449,7 @@ def _recorded(made: _Made | _End) -> StepResult:
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the result of a child is recorded with the node."""
     found = attempt.frame.recorded_results.items()
-    ends = [memo.value for key, memo in found if f"end|{run_id} " in key]
+    ends = [memo.value for key, memo in found if read_key(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 
