@@ -11,6 +11,7 @@ from tests.crossing import program as p
 
 T = TypeVar("T")
 EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
+CHANGES: tuple[p.Change, ...] = ("words", "tools", "effects", "approvals", "limits", "types", "edges")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
 MOST = 32
 """The weight of a program at most, unless it is a large one."""
@@ -158,6 +159,11 @@ class Draw:
         """Return a tool."""
         return p.Tool(self.one(*EFFECTS), self.one("", "", "yes", "no"))
 
+    def changes(self) -> tuple[p.Change, ...]:
+        """Return what differs in a deployment: most often some of all, at times all or nothing."""
+        share = self.one(0.2, 0.5, 0.5, 1.0)
+        return tuple(each for each in CHANGES if self.chance(share))
+
     def event(self, at: int) -> p.Event:
         """Return something that happens at a write."""
         kinds: tuple[Callable[[], p.Event], ...] = (
@@ -170,6 +176,8 @@ class Draw:
             lambda: p.Post(at),
             lambda: p.Branch(at, self.random.randint(0, 12)),
             lambda: p.Migrate(at),
+            lambda: p.Deploy(at, self.changes()),
+            lambda: p.Deploy(at, self.changes()),
             lambda: p.Trim(at),
             lambda: p.Prune(at, failed=self.chance(0.5)),
         )
