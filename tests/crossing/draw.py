@@ -41,6 +41,7 @@ class Draw:
             main = self.graph(self.one(1, 1, 2, 3), 2)
         last = min((2 if isinstance(main, p.Chat) else 4) * weight(main) + 4, 80)
         events = tuple(self.event(draw.randint(1, last)) for _ in range(self.one(0, 1, 1, 2, 3)))
+        events = tuple(each for event in events for each in self.deployed(event))
         if isinstance(main, p.Chat):  # it ends only if it is stopped
             events = tuple(each for event in events for each in _ended_before(event))
         return p.Program(
@@ -159,6 +160,11 @@ class Draw:
         """Return a tool."""
         return p.Tool(self.one(*EFFECTS), self.one("", "", "yes", "no"))
 
+    def deployed(self, event: p.Event) -> tuple[p.Event, ...]:
+        """Return an event; a deployment most often with the end of the process that has the code of before."""
+        ends = self.one(None, p.Kill(event.at), p.Kill(event.at, durable=True), p.Close(event.at))
+        return (event, ends) if isinstance(event, p.Deploy) and event.at and ends is not None else (event,)
+
     def changes(self) -> tuple[p.Change, ...]:
         """Return what differs in a deployment: most often some of all, at times all or nothing."""
         share = self.one(0.2, 0.5, 0.5, 1.0)
@@ -176,8 +182,8 @@ class Draw:
             lambda: p.Post(at),
             lambda: p.Branch(at, self.random.randint(0, 12)),
             lambda: p.Migrate(at),
-            lambda: p.Deploy(at, self.changes()),
-            lambda: p.Deploy(at, self.changes()),
+            lambda: p.Deploy(self.one(0, at, at), self.changes()),
+            lambda: p.Deploy(self.one(0, at, at), self.changes()),
             lambda: p.Trim(at),
             lambda: p.Prune(at, failed=self.chance(0.5)),
         )
