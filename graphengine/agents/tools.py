@@ -35,7 +35,16 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
-from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, check_fit, repair_first
+from graphengine.agents.arguments import (
+    NAME,
+    BadArguments,
+    Form,
+    Signature,
+    as_object,
+    check_fit,
+    repair_first,
+    with_defaults,
+)
 from graphengine.agents.nested_texts import texts_read
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
@@ -162,6 +171,8 @@ class Tool(Generic[P, R_co]):
         object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        if self.is_external and getattr(self.function, "name", self.name) != self.name:  # its answer is found by that
+            object.__setattr__(self, "function", replace(cast("Any", self.function), name=self.name))
         _check(self)
         checked_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
@@ -273,6 +284,11 @@ class Tool(Generic[P, R_co]):
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
         return self.form(given).read(arguments) if self._sent is None else self._declared(self._sent, arguments)
+
+    def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
+        """Return a model's arguments, which fit, with what the tool has for those that are not written."""
+        found = self.values(arguments, given)
+        return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
 
     def _declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
         """Return a model's arguments under the declared names, with the lists and objects that it wrote as texts."""
