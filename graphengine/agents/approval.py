@@ -220,7 +220,8 @@ class Asking:
             if given is None and self.tool.approval is None and not why:
                 return None
             question = functools.partial(self._question, runtime, why)
-            read = functools.partial(self._read, was_begun=runtime.has_begun(record))
+            is_over = runtime.has_begun(record) or not self._fits(self.call.arguments)
+            read = functools.partial(self._read, is_over=is_over)
             answer: bool | Refuse | Edit | None = await runtime.approved(identity, record, question, read)
             identity = asked_again(first, again)
             is_approved = answer is True or isinstance(answer, Edit)
@@ -333,13 +334,17 @@ class Asking:
             schema[BY_MESSAGE] = {"refuse": "the person wrote another message instead"}
         return {**schema, **({"$defs": own["$defs"]} if "$defs" in own else {})}
 
-    def _read(self, record: object, *, was_begun: bool = False) -> bool | Refuse | Edit:
+    def _read(self, record: object, *, is_over: bool = False) -> bool | Refuse | Edit:
         """Return a recorded answer.
 
+        Args:
+            record: The answer.
+            is_over: Whether no other answer could help: the call has begun, or its tool has other arguments now.
+
         Raises:
-            ValidationError: It is none, or it has arguments that do not fit, and the call has not begun.
+            ValidationError: It is none, or it has arguments that do not fit.
         """
-        return _ANSWER.validate_python(record, context=None if was_begun else self._problem)
+        return _ANSWER.validate_python(record, context=None if is_over else self._problem)
 
     def _problem(self, edit: Edit) -> str:
         """Return why changed arguments do not fit, "" if they do."""
