@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from graphengine.agents.arguments import Signature, misfits
 from graphengine.agents.node_scope import Question
-from graphengine.agents.records import ToolOutcome, outcome_of
+from graphengine.agents.records import NOT_KNOWN, ToolOutcome, outcome_of
 from graphengine.agents.runtime import outside, runtime_here
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError, clipped
@@ -125,7 +125,7 @@ class _Call:
     async def _asked(self, arguments: dict[str, JsonValue], *, was_asked: bool) -> Question:
         del was_asked
         written = clipped(to_json(arguments).decode(), _SHOWN)
-        late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds"}
+        late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds. {NOT_KNOWN}"}
         result = {key: value for key, value in self.result.items() if key != "$defs"}
         schema: dict[str, Any] = {"anyOf": [result, _FAILED]}
         if "$defs" in self.result:

@@ -46,7 +46,7 @@ from graphengine.agents.arguments import (
     with_defaults,
 )
 from graphengine.agents.nested_texts import texts_read
-from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.agents.tool_writes import WrittenPart, outcome_with, parts_of
 from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
@@ -108,8 +108,9 @@ class Tool(Generic[P, R_co]):
         description: Its purpose; the docstring without its sections if not given.
         approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
             `Approval` for more.
-        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
-            cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
+        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled; what it has
+            sent elsewhere is not, so the model is told that nobody knows whether it took effect. A sync one cannot be
+            cancelled: the model gets a timeout error, the conversation is continued, and the function keeps running in
             its thread until it returns or the program ends. Its side effects still happen, its result is dropped, and
             after 32 such calls at once the tool is not called until one returns.
         serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
@@ -346,7 +347,7 @@ class Tool(Generic[P, R_co]):
         except TimeoutError:
             if not limit.expired():
                 raise
-            return self._late("It was cancelled.")
+            return self._late("It changes nothing." if self.effect == "read" else NOT_KNOWN)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Return the outcome of a sync function, which keeps running if its time is over."""

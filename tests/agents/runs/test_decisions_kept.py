@@ -139,9 +139,7 @@ def _none_paid() -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("now", NOW)
 @pytest.mark.parametrize("decision", DECISIONS)
-async def test_a_decision_holds_whatever_its_tool_is_now(
-    decision: str, now: str, place: Place, tmp_path: Path
-) -> None:
+async def test_a_decision_holds_whatever_its_tool_is_now(decision: str, now: str, place: Place, tmp_path: Path) -> None:
     """Nothing is paid after a no, and what was allowed is paid if it can be; nobody is asked again."""
     before, after = agent_of([tool(pay, approve=True)]), agent_of(NOW[now])
     await asked(tmp_path / "r.db", place(before), [calls(("pay", {"to": "ada", "amount": 5}))])
@@ -165,7 +163,7 @@ async def test_a_decision_in_a_chat_holds(decision: str, tmp_path: Path) -> None
             await runner.run(agent_of([tool(pay, approve=True)]), chat="x", question="go")
         await runner.answer("ge:chat:x", DECISIONS[decision])
         assert await runner.run(agent_of([pay]), chat="x") == "done"
-    assert PAID == ([("ada", 3)] if decision == "otherwise" else [])
+    assert len(PAID) == (decision == "otherwise")
 
 
 async def test_equal_calls_keep_their_own_decisions(tmp_path: Path) -> None:
@@ -174,7 +172,7 @@ async def test_equal_calls_keep_their_own_decisions(tmp_path: Path) -> None:
     result = await asked(database, by_node(agent_of([tool(pay, approve=True)])), [twice])
     _, second = sorted(wait.name for wait in result.waits)
     async with Runner(database) as runner:
-        await runner.answer("r", False, wait=second)
+        await runner.answer("r", "no", wait=second)
     ended, told = await gone_on(database, by_node(agent_of([pay])))
     assert (ended.status, PAID, sorted(text[:4] for text in told)) == ("finished", [("ada", 5)], ["A pe", "paid"])
 
@@ -236,12 +234,12 @@ async def test_a_default_that_changed_is_asked_again(form: str, tmp_path: Path, 
     then, now, arguments = FORMS[form]
     graph = by_node(agent_of([tool(now, approve=approve)]))
     await asked(tmp_path / "r.db", by_node(agent_of([tool(then, approve=True)])), [calls(("pay", arguments))])
-    result, _ = await gone_on(tmp_path / "r.db", graph, True)
+    result, _ = await gone_on(tmp_path / "r.db", graph, "yes")
     (wait,) = result.waits
     assert "Asked again" in wait.question
     assert "500" in wait.question
     assert PAID == []
-    result, _ = await gone_on(tmp_path / "r.db", graph, True)
+    result, _ = await gone_on(tmp_path / "r.db", graph, "yes")
     assert (result.status, PAID) == ("finished", [("ada", 500)])
 
 
@@ -274,7 +272,7 @@ async def test_what_a_hook_changes_after_the_yes_is_asked_again(
     call = calls(("pay", {"to": "ada", "amount": 5}))
     await asked(tmp_path / "r.db", by_node(agent_of([tool(pay, approve=True)])), [call])
     graph = by_node(agent_of([tool(NOW[now][0], effect=effect)], hooks=[Doubling()]))
-    result, _ = await gone_on(tmp_path / "r.db", graph, True)
+    result, _ = await gone_on(tmp_path / "r.db", graph, "yes")
     (wait,) = result.waits
     assert '"amount": 10' in wait.question
     assert PAID == []
@@ -289,7 +287,7 @@ async def test_a_rule_decides_about_what_a_hook_makes_of_a_call(tmp_path: Path) 
     call = calls(("pay", {"to": "ada", "amount": 5}))
     result = await asked(tmp_path / "r.db", by_node(agent_of([careful], hooks=[Doubling()])), [call])
     assert '"amount": 10' in result.waits[0].question
-    ended, _ = await gone_on(tmp_path / "r.db", by_node(agent_of([careful], hooks=[Doubling()])), True)
+    ended, _ = await gone_on(tmp_path / "r.db", by_node(agent_of([careful], hooks=[Doubling()])), "yes")
     assert (ended.status, PAID) == ("finished", [("ada", 10)])
 
 
@@ -304,7 +302,14 @@ def outside(**options: Any) -> Tool:
     return external_tool(pay, **options)
 
 
-def number(to: str, amount: int) -> int: ...
+def look() -> str:
+    """Look."""
+    return "seen"
+
+
+def number(to: str, amount: int) -> int:
+    """Pay."""
+    raise AssertionError(to, amount)
 
 
 OUTSIDE_NOW: dict[str, dict[str, Any]] = {
@@ -323,15 +328,13 @@ OUTSIDE_NOW: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ["pay", "give"])
 @pytest.mark.parametrize("now", OUTSIDE_NOW)
 @pytest.mark.parametrize("answer", ["paid outside", {"error": "no money"}])
-async def test_what_another_program_did_is_not_done_again(
-    answer: Any, now: str, name: str, tmp_path: Path
-) -> None:
+async def test_what_another_program_did_is_not_done_again(answer: Any, now: str, name: str, tmp_path: Path) -> None:
     """Its result is told, also where the tool has become a function, or is gone."""
-    call = calls((name, {"to": "ada", "amount": 5}))
-    await asked(tmp_path / "r.db", by_node(agent_of([tool(outside(), name=name)])), [call])
+    call = calls(("look", {}), (name, {"to": "ada", "amount": 5}))
+    await asked(tmp_path / "r.db", by_node(agent_of([look, tool(outside(), name=name)])), [call])
     options = dict(OUTSIDE_NOW[now])
     if options["tools"] and now != "renamed":
         options["tools"] = [tool(options["tools"][0], name=name)]
     result, told = await gone_on(tmp_path / "r.db", by_node(agent_of(**options)), answer)
     assert (result.status, PAID) == ("finished", [])
-    assert told == ["paid outside" if answer == "paid outside" else "no money"]
+    assert told == ["seen", "paid outside" if answer == "paid outside" else "no money"]
