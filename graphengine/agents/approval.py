@@ -13,21 +13,24 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 
+from msgspec import UNSET
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
+from graphengine.agents.identity import typed
 from graphengine.agents.node_scope import Question, asked_again
 from graphengine.agents.prompts import as_text
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import Tool
+    from graphengine.kernel import RecordedResult
     from graphengine.models.base import ToolCall
 
 _LINE: Final = 100
@@ -165,24 +168,31 @@ class Asking:
         tool: The tool.
         call: The model's call.
         given: What the tool gets besides the arguments.
+        identity: The identity of the question.
+        why: Why a person is asked in any case; "" if today's rule decides.
     """
 
     agent: str
     tool: Tool
     call: ToolCall
     given: Mapping[str, object]
+    identity: str
+    why: str = ""
 
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
+
+        What a person has decided holds, whatever the tool and its rule are now.
 
         Args:
             runtime: The run.
             record: The name and the key of the call's own record.
         """
-        if self.tool.approval is None:
+        was_answered = runtime.answered_to(self.identity) is not None
+        if self.tool.approval is None and not (was_answered or self.why):
             return self.call
         await repair_first(self.call.arguments, runtime.blocking)
-        if self.tool.mismatch(self.call.arguments, self.given) is not None:
+        if not was_answered and not self._fits(self.call.arguments):
             return self.call  # arguments that do not fit go back to the model
         answer = await self._answer(runtime, record)
         if answer is None or answer is True:
@@ -196,26 +206,53 @@ class Asking:
     async def _answer(self, runtime: AgentRuntime, record: tuple[str, str]) -> bool | Refuse | Edit | None:
         """Return the answer; None if no person need be asked.
 
-        Whoever approved may have no right to do so by the time the call begins: then it is asked again, as another
-        question, and the answer to the last question counts.
+        Whoever approved may have no right to do so by the time the call begins, and what the call has for what is not
+        written in it, a default, can be another one than was seen: then it is asked again, as another question, and the
+        answer to the last question counts.
 
         1. Ada approves a call, and her right goes before a worker takes the run. It is asked again.
         2. Bob refuses. Meanwhile Ada has her right back: the call is refused all the same.
         """
-        first = identity = question_about(self.agent, self.call)
-        why = ""
+        first = identity = self.identity
+        why = self.why
         for again in itertools.count(1):
             given = runtime.answered_to(identity)
+            if given is None and self.tool.approval is None and not why:
+                return None
             question = functools.partial(self._question, runtime, why)
-            answer: bool | Refuse | Edit | None = await runtime.approved(identity, record, question)
+            is_over = runtime.has_begun(record) or not self._fits(self.call.arguments)
+            read = functools.partial(self._read, is_over=is_over)
+            answer: bool | Refuse | Edit | None = await runtime.approved(identity, record, question, read)
             identity = asked_again(first, again)
             is_approved = answer is True or isinstance(answer, Edit)
             if runtime.answered_to(identity) is None:
+                edited = answer.arguments.keys() if isinstance(answer, Edit) else ()
                 has_no_effect = given is None or not is_approved or runtime.has_begun(record)
-                why = "" if has_no_effect or given is None else await runtime.objection(given)
+                why = "" if has_no_effect or given is None else await self._objection(runtime, given, edited)
                 if not why:
                     return answer
         raise AssertionError  # unreachable
+
+    async def _objection(self, runtime: AgentRuntime, given: RecordedResult, edited: Collection[str]) -> str:
+        """Return why an approval, with these arguments changed, does not hold any more; "" if it does."""
+        seen, now = given.seen, runtime.hidden(self._seen())
+        for name in sorted(seen.keys() | now.keys() if self._fits(self.call.arguments) else ()):
+            if name not in edited and seen.get(name, UNSET) != now.get(name, UNSET):
+                was, new = (_in_json(values, name) for values in (seen, now))
+                return f"{name} was {was} when it was approved, and is {new} now"
+        return "" if self.tool.approval is None else await runtime.objection(given)
+
+    def _seen(self) -> dict[str, JsonValue]:
+        """Return what the call has for arguments that are not written, or that its tool reads otherwise."""
+        if not self._fits(self.call.arguments):
+            return {}
+        written, filled = self._written, self.tool.filled(self.call.arguments, self.given.keys())
+        found = {name: cast("JsonValue", typed(value)) for name, value in filled.items()}
+        return {name: each for name, each in found.items() if name not in written or each != typed(written[name])}
+
+    def _fits(self, arguments: str) -> bool:
+        """Return whether arguments fit the tool."""
+        return self.tool.mismatch(arguments, self.given) is None
 
     def _edited(self, edit: Edit) -> str:
         return json.dumps({**self._written, **edit.arguments}, ensure_ascii=False)
@@ -228,14 +265,14 @@ class Asking:
     async def _question(self, runtime: AgentRuntime, why: str, *, was_asked: bool) -> Question | None:
         """Return the question; None if a person need not be asked. The rule does not decide again after it was.
 
+        A tool that needs no approval any more is asked about by the plain rule.
+
         Args:
             runtime: The run.
             why: Why it is asked again; "" for the first time.
             was_asked: Whether it was asked before.
         """
-        approval = self.tool.approval
-        if approval is None:
-            return None
+        approval = self.tool.approval or Approval()
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
         if (
             approval.when is not None
@@ -248,7 +285,7 @@ class Asking:
         if not approval.default:
             default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
         text = f"Asked again: {why}.\n\n{self._text(shown)}" if why else self._text(shown)
-        return Question(text, self._schema(), self._read, approval.timeout_seconds, default)
+        return Question(text, self._schema(), self._read, approval.timeout_seconds, default, seen=self._seen())
 
     async def _called(
         self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
@@ -297,13 +334,17 @@ class Asking:
             schema[BY_MESSAGE] = {"refuse": "the person wrote another message instead"}
         return {**schema, **({"$defs": own["$defs"]} if "$defs" in own else {})}
 
-    def _read(self, record: object) -> bool | Refuse | Edit:
+    def _read(self, record: object, *, is_over: bool = False) -> bool | Refuse | Edit:
         """Return a recorded answer.
+
+        Args:
+            record: The answer.
+            is_over: Whether no other answer could help: the call has begun, or its tool has other arguments now.
 
         Raises:
             ValidationError: It is none, or it has arguments that do not fit.
         """
-        return _ANSWER.validate_python(record, context=self._problem)
+        return _ANSWER.validate_python(record, context=None if is_over else self._problem)
 
     def _problem(self, edit: Edit) -> str:
         """Return why changed arguments do not fit, "" if they do."""
@@ -335,6 +376,10 @@ def _table(values: Mapping[str, JsonValue]) -> str:
         first, *others = as_text(value).splitlines() or [""]
         lines += [f"{name:<{width}}{first}", *(f"{'':<{width}}{each}" for each in others)]
     return "\n".join(line.rstrip() for line in lines) or "(no arguments)"
+
+
+def _in_json(values: Mapping[str, JsonValue], name: str) -> str:
+    return json.dumps(values[name], ensure_ascii=False) if name in values else "what is written"
 
 
 def _in_words(seconds: float) -> str:

@@ -239,6 +239,18 @@ def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
     return [f"{place}: {clipped(utf8_text(e.message), _LONGER)}" for place, e in zip(places, found, strict=True)]
 
 
+def with_defaults(schema: Mapping[str, JsonValue], value: object) -> object:
+    """Return a value with the defaults that a declared schema has for properties without a value."""
+    properties = schema.get("properties")
+    if not isinstance(value, dict) or not isinstance(properties, dict):
+        return value
+    found: dict[str, object] = {**value}
+    for name, each in properties.items():
+        if isinstance(each, dict) and (name in found or "default" in each):
+            found[name] = with_defaults(each, found.get(name, each.get("default")))
+    return found
+
+
 def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
     """Return the text about arguments that do not fit, from a line for each of the first problems."""
     if count > len(lines):
@@ -417,4 +429,5 @@ __all__ = [
     "check_fit",
     "misfits",
     "repair_first",
+    "with_defaults",
 ]

@@ -28,6 +28,7 @@ from graphengine.agents.approval import Asking, question_about
 from graphengine.agents.arguments import repair_first
 from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
+from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
 from graphengine.agents.identity import identity_of
@@ -46,7 +47,7 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.kernel import Effecting, EffectUnknown, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
+from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
-    from graphengine.kernel.definitions import Injected, Once
+    from graphengine.kernel.definitions import Injected
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.models.errors import ModelError
 
@@ -100,6 +101,13 @@ class Words(NamedTuple):
     system: Filled | None = None
     question: Filled | None = None
     media: Sequence[Media] = ()
+
+
+class _Decided(NamedTuple):
+    """A call that is to be made, and whether a person has said so."""
+
+    call: ToolCall
+    by_person: bool
 
 
 class Conversation(Generic[T]):
@@ -137,6 +145,7 @@ class Conversation(Generic[T]):
         self._model = runtime.model_for(agent.name, agent.model)
         self._live = runtime.live(agent.name)
         self._reader: Output[Any] = parts.reader
+        self._given: Mapping[str, object] = {}
         self._maker = None if isinstance(self._model, RulesModel) else parts.maker
         if self._maker is not None:
             self._given = runtime.given()
@@ -714,8 +723,8 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                why, key = self._why_not(call, (number, index), told, refused), self._key_of(call)
-                made = functools.partial(self._call, call, (number, index), key, why)
+                why = self._why_not(call, (number, index), told, refused)
+                made = functools.partial(self._call, call, (number, index), self._keys_of(call), why)
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
@@ -734,14 +743,17 @@ class Conversation(Generic[T]):
             return told.get(str(place[1]), _NOT_MADE)
         return refused or self._over(call)
 
-    def _key_of(self, call: ToolCall) -> str:
-        """Return the call's key, from the conversation, the call, and its number among equal calls.
+    def _keys_of(self, call: ToolCall) -> tuple[str, str]:
+        """Return the call's key, from the conversation, the call, and its number among equal calls; and its question.
 
-        The turn is not part of it, since a model that is called again may make the call in another turn.
+        The turn is not part of them, since a model that is called again may make the call in another turn.
         """
         what = call_text(call.name, call.arguments)
         self._equal[what] += 1
-        return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
+        number = self._equal[what]
+        question = question_about(self._agent.name, call)
+        key = f"{call.name}:{_digest(to_json([self._key, what, number]))}"
+        return key, question if number == 1 else f"{question} number {number}"
 
     def _over(self, call: ToolCall) -> str:
         """Count a call that has not begun. Return why it is not made, "" if it is."""
@@ -753,20 +765,29 @@ class Conversation(Generic[T]):
         self._made[call.name] += 1
         return ""
 
-    async def _call(self, call: ToolCall, place: tuple[int, int], key: str, refused: str) -> Message:  # noqa: C901 - in order
+    async def _call(self, call: ToolCall, place: tuple[int, int], keys: tuple[str, str], refused: str) -> Message:  # noqa: C901 - in order
         offered = [*self._tools] if self._offered is None else self._offered
         record, number = f"tool {call.name}", f"{place[0]}.{place[1]}"
-        tool = self._tools.get(call.name)
+        tool, (key, question) = self._tools.get(call.name), keys
         if refused:
             return self._refuse(call, place, refused)
         if self._runtime.is_recorded(record, number):  # whatever the tool is now, or whether there is one
-            self._runtime.pass_answers(question_about(self._agent.name, call))
+            self._runtime.pass_answers(question)
             return await self._result(call, place, tool)
-        if tool is None or call.name not in offered:
-            has_begun = self._runtime.has_begun((record, number))
-            return self._refuse(call, place, self._no_tool(call, offered, has_begun=has_begun))
+        lost = ""
+        if not (tool is not None and tool.is_external) and self._runtime.answered_outside((record, number)):
+            tool = external_tool(name=call.name, description="It has answered.", schema={"type": "object"})
+            offered = [call.name]
+        if (tool is None or call.name not in offered) and self._runtime.has_begun((record, number)):
+            gone = ToolOutcome(f"There is no tool {call.name!r} any more, so it was not called again.", is_error=True)
+            tool, lost = _standing_for(call.name, gone), f"{self._agent.name} has no such tool now"
+        if tool is None or (call.name not in offered and not lost):
+            none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
+            return self._refuse(call, place, none)
         given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
-        made = await Asking(self._agent.name, tool, call, given).verdict(self._runtime, (record, number))
+        by_person = self._runtime.answered_to(question) is not None
+        asking = Asking(self._agent.name, tool, call, given, question)
+        made = await asking.verdict(self._runtime, (record, number))
         if isinstance(made, str):
             return self._refuse(call, place, made)
         if made is not call:  # a service refuses one key with other arguments
@@ -777,7 +798,8 @@ class Conversation(Generic[T]):
             if self._live is not None:
                 self._live.called(made)
             with self._runtime.call(key):
-                outcome = await self._outcome(tool, made, {**given, KEY_NAME: self._runtime.idempotency_key(key)})
+                keyed = {**given, KEY_NAME: self._runtime.idempotency_key(key)}
+                outcome = await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost)
             if self._live is not None:
                 self._live.returned(made, outcome.text, is_error=outcome.is_error)
             record = result_record(outcome, None if made is call else made.arguments)
@@ -790,18 +812,6 @@ class Conversation(Generic[T]):
             text = "tool %s of agent %s raised %s; the model gets the message, and the call's record has the traceback"
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result
-
-    def _no_tool(self, call: ToolCall, offered: Sequence[str], *, has_begun: bool) -> str:
-        """Return in words for the model that there is no such tool.
-
-        Raises:
-            EffectUnknown: There was one, and the call began.
-        """
-        if has_begun:
-            text = f"{call.name} began, nobody knows how it ended, and {self._agent.name} has no such tool now"
-            repair = "bring the tool back, and resume: a person is asked, or reconcile= is"
-            raise EffectUnknown(text, where=f"agent {self._agent.name}", repair=repair)
-        return f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
 
     async def _result(
         self,
@@ -835,8 +845,9 @@ class Conversation(Generic[T]):
         """What the calls of tools write, in the order of the calls: fields with their updates."""
         return [update for place in sorted(self._written) for update in self._written[place]]
 
-    async def _once(self, tool: Tool, once: Once, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
+    async def _once(self, tool: Tool, call: ToolCall, given: Mapping[str, object], lost: str) -> ToolOutcome:
         """Return the outcome of a call that must not be repeated, or of finding out how it ended if it began before."""
+        once = once_of(tool.effect)
 
         async def make() -> ToolOutcome:
             try:
@@ -854,35 +865,66 @@ class Conversation(Generic[T]):
             self._runtime.below,
             cast("str", given[KEY_NAME]),
             tool.name,
-            tool.values(call.arguments, given.keys()),
+            _values(tool, call, given),
             make,
             read,
             outcome_in,
             given=given,
             cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
+            may_wait=once is None,
+            lost=lost,
         )
         found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
         return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
 
-    async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
-        """Return the call's outcome; a tool whose own code was cancelled has failed."""
-        known = known_result(self._runtime.effects, call_text(tool.name, call.arguments))
+    async def _allowed(
+        self, tool: Tool, call: ToolCall, given: Mapping[str, object], decided: _Decided
+    ) -> ToolCall | str:
+        """Return the call to make, or why it is not made, of one that hooks may have changed since it was decided."""
+        if call_text("", call.arguments) == call_text("", decided.call.arguments):
+            return call
+        why = "a hook has changed what was approved" if decided.by_person else ""
+        asking = Asking(self._agent.name, tool, call, given, question_about(self._agent.name, call), why)
+        return await asking.verdict(self._runtime, ("", ""))
+
+    async def _outcome(self, tool: Tool, decided: _Decided, given: Mapping[str, object], lost: str) -> ToolOutcome:
+        """Return the call's outcome; a tool whose own code was cancelled has failed.
+
+        If it began as an effect that must not be repeated, it is one, whatever the tool is now, or whether there is
+        one.
+        """
+        known = known_result(self._runtime.effects, call_text(tool.name, decided.call.arguments))
         if known is not UNSET:
             return outcome_in(cast("JsonObject", known))
-        replacement = self._runtime.acting(tool.effect, tool.name, f"agent {self._agent.name}")
+        own_key = cast("str", given[KEY_NAME])
+        has_begun = bool(lost) or self._runtime.concerns(own_key, "")
+        replacement = self._runtime.acting("once" if has_begun else tool.effect, tool.name, f"agent {self._agent.name}")
         if replacement is not None:
             tool = replace(tool, function=replacement, effect="idempotent")
-        once = once_of(tool.effect)
+        is_effect = once_of(tool.effect) is not None or (
+            replacement is None and (has_begun or self._runtime.concerns(own_key, tool.name))
+        )
+
+        called: list[ToolCall] = []
+        call = decided.call
 
         async def made(call: ToolCall) -> ToolOutcome:
-            if once is None:
+            called.append(call)
+            allowed = call if has_begun else await self._allowed(tool, call, given, decided)
+            if isinstance(allowed, str):
+                return ToolOutcome(allowed, is_error=True)
+            call = allowed
+            if not is_effect:
                 return await tool.call(call.arguments, given, self._runtime.blocking)
             await repair_first(call.arguments, self._runtime.blocking)
-            unfit = tool.mismatch(call.arguments, given)
-            return unfit if unfit is not None else await self._once(tool, once, call, given)
+            unfit = None if has_begun else tool.mismatch(call.arguments, given)
+            return unfit if unfit is not None else await self._once(tool, call, given, lost)
 
         try:
-            return await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)
+            outcome = await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)
+            if has_begun and not called:  # a hook cannot refuse what has begun, but that it begins again
+                return await self._once(_standing_for(tool.name, outcome), call, given, lost)
+            return outcome  # noqa: TRY300 - in order
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
@@ -962,6 +1004,21 @@ class Conversation(Generic[T]):
 async def _recorded() -> StepResult:
     message = "a call that is recorded is not made"
     raise AssertionError(message)
+
+
+def _standing_for(name: str, outcome: ToolOutcome) -> Tool:
+    """Return what stands for a tool that cannot be called any more, of which a call began: it has this outcome."""
+
+    def answer(arguments: dict[str, object]) -> ToolOutcome:
+        del arguments
+        return outcome
+
+    return Tool(answer, name=name, description="It cannot be called.", schema={"type": "object"})
+
+
+def _values(tool: Tool, call: ToolCall, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a call's arguments as its tool gets them; {} if they do not fit it any more."""
+    return tool.values(call.arguments, given.keys()) if tool.mismatch(call.arguments, given) is None else {}
 
 
 def differing(begun: Words, now: Words) -> list[str]:

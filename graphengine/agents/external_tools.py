@@ -15,8 +15,8 @@ from pydantic_core import to_json
 
 from graphengine.agents.arguments import Signature, misfits
 from graphengine.agents.node_scope import Question
-from graphengine.agents.records import ToolOutcome, outcome_of
-from graphengine.agents.runtime import runtime_here
+from graphengine.agents.records import NOT_KNOWN, ToolOutcome, outcome_of
+from graphengine.agents.runtime import outside, runtime_here
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError, clipped
 from graphengine.kernel.definitions import Answers, hints_of, none_for_ever
@@ -118,13 +118,14 @@ class _Call:
             text, repair = f"another program executes the tool {self.name}", "run the agent in a graph, which can wait"
             raise DefinitionError(text, where=f"tool {self.name}", repair=repair)
         ask = functools.partial(self._asked, arguments)
-        outcome: ToolOutcome = await runtime.approved(f"external {self.name}", ("external", self.name), ask)
+        identity, record = outside(self.name), ("external", self.name)
+        outcome: ToolOutcome = await runtime.approved(identity, record, ask, self._given)
         return outcome
 
     async def _asked(self, arguments: dict[str, JsonValue], *, was_asked: bool) -> Question:
         del was_asked
         written = clipped(to_json(arguments).decode(), _SHOWN)
-        late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds"}
+        late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds. {NOT_KNOWN}"}
         result = {key: value for key, value in self.result.items() if key != "$defs"}
         schema: dict[str, Any] = {"anyOf": [result, _FAILED]}
         if "$defs" in self.result:
@@ -134,11 +135,19 @@ class _Call:
 
     def _read(self, record: object) -> ToolOutcome:
         """Return the outcome that an answer gives. Raises: ValueError: It does not fit the schema of the result."""
-        if isinstance(record, dict) and record.keys() == {"error"} and isinstance(record["error"], str):
-            return ToolOutcome(record["error"], is_error=True)
-        if wrong := misfits(self.result, record):
+        if not _is_failure(record) and (wrong := misfits(self.result, record)):
             raise ValueError("; ".join(wrong))
+        return self._given(record)
+
+    def _given(self, record: object) -> ToolOutcome:
+        """Return the outcome that a recorded answer gives, which fitted the schema with which it was asked."""
+        if isinstance(record, dict) and _is_failure(record):
+            return ToolOutcome(record["error"], is_error=True)
         return outcome_of(self.name, record)
+
+
+def _is_failure(record: object) -> bool:
+    return isinstance(record, dict) and record.keys() == {"error"} and isinstance(record["error"], str)
 
 
 __all__ = ["external_tool"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from graphengine.kernel import (
@@ -50,6 +50,7 @@ class Question:
         timeout_seconds: How long to wait for the answer; None to wait for ever.
         default: The record of the answer after that time.
         call: For a tool: its name as `tool`, its `arguments`, and `parameters`, the JSON Schema of these.
+        seen: What the one who answers sees of a call besides what is written in it.
     """
 
     text: str
@@ -58,6 +59,7 @@ class Question:
     timeout_seconds: float | None
     default: JsonValue
     call: JsonObject | None = None
+    seen: JsonObject = field(default_factory=dict)
 
 
 class AsksPerson(Protocol):
@@ -105,6 +107,11 @@ class NodeScope:
     def group(self, place: str) -> AbstractContextManager[None]:
         """Put the keys of all work that is recorded inside this block below this key."""
         return self.work.group(place)
+
+    def hidden(self, record: JsonObject) -> JsonObject:
+        """Return a record without the secrets of the state."""
+        guard = self.around.guard
+        return record if guard is None else guard.hide(record)
 
     def may_record(self, text: str) -> bool:
         """Return whether a text contains no secret."""
@@ -164,16 +171,29 @@ class NodeScope:
             failed = Recorded(key="", name="failed calls", value=None, usage=usage)
             await self.around.host.note(Noted(self.attempt.task, now, now, failed, 0))
 
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
+    async def approved(
+        self,
+        identity: str,
+        record: tuple[str, str],
+        ask: AsksPerson,
+        read: Callable[[object], object] | None = None,
+    ) -> Any:  # noqa: ANN401 - as read
         """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded.
 
-        While the question is made, the attempt does not end, so that several questions are asked together.
+        While the question is made, the attempt does not end, so that several questions are asked together. A recorded
+        answer that `read` takes is returned without making the question again: today's can be another one.
         """
         work, guard = self.work, self.around.guard
         place = work.key_of("ask", digest_of_call("ask", ([identity, None],), {}))
         was_asked = place in self.frame.recorded_results or f"{ASKED}{place}" in self.frame.recorded_results
         if not was_asked and work.has_begun(*record):
             return None
+        known = self.frame.recorded_results.get(place)
+        if read is not None and known is not None and not known.timeout:
+            with suppress(ValueError):  # of pydantic too
+                answer = read(known.value)
+                work.taken(known)
+                return answer
         work.in_flight.began(place, "a question")
         try:
             question = await ask(was_asked=was_asked)
@@ -185,6 +205,7 @@ class NodeScope:
         if guard is not None:
             text, schema, call = guard.hide(text), guard.hide(schema), guard.hide(call)
         wait = WaitRecord(kind="tool" if call else "ask", question=text, facts=call, schema=schema)
+        wait.seen = self.hidden(question.seen)
         if question.timeout_seconds is not None:
             wait.due, wait.default = self.around.wall() + question.timeout_seconds, question.default
         return await work.wait_at(place, wait, question)

@@ -180,6 +180,9 @@ MAX_RESULT_CHARACTERS: Final = 200_000
 MAX_ERROR_CHARACTERS: Final = 10_000
 """How much of an exception's text is shown."""
 
+NOT_KNOWN: Final = "It is not known whether it took effect, or still will: find out before you call it again."
+"""What is said of a call that is given up: what it reached outside goes on without it."""
+
 _BEGINNING: Final = 2_000
 _MOST_UTF8_BYTES: Final = 4  # of one character
 _MEDIA: Final = b'"data":"'
@@ -213,7 +216,7 @@ class ToolOutcome:
     def cut_off(self) -> BaseException | None:
         """Why it says nothing of how the call ended; None if it does."""
         if self.is_unknown:
-            return self.error or TimeoutError(self.text)
+            return self.error or TimeoutError(self.text.removesuffix(NOT_KNOWN).rstrip(" ."))
         return None if isinstance(self.error, NotDone) else self.error
 
 
@@ -317,6 +320,7 @@ def _cut(text: str) -> str:
 __all__ = [
     "MAX_ERROR_CHARACTERS",
     "MAX_RESULT_CHARACTERS",
+    "NOT_KNOWN",
     "ToolOutcome",
     "call_text",
     "checked",

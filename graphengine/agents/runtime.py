@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.budget import Opens, Settle
     from graphengine.agents.node_scope import AsksPerson
-    from graphengine.kernel import Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
+    from graphengine.kernel import Audience, Clock, Effecting, JsonObject, JsonValue, RecordedResult, Usage
     from graphengine.kernel.definitions import Effect, Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -288,8 +288,19 @@ class RunRuntime(NodeScope):
         return self.work.known("ask", digest_of_call("ask", ([identity, None],), {}))
 
     def has_begun(self, record: tuple[str, str]) -> bool:
-        """Return whether a call is recorded, or has begun."""
-        return self.work.has_begun(*record)
+        """Return whether a call is recorded, or has begun: another program that was to make it has answered, too."""
+        return self.work.has_begun(*record) or self.answered_outside(record)
+
+    def answered_outside(self, record: tuple[str, str]) -> bool:
+        """Return whether another program has executed a call of a tool that is not recorded yet."""
+        name, number = record
+        identity = outside(name.removeprefix("tool "))
+        asked = f"ask|{digest_of_call('ask', ([identity, None],), {})}|1"
+        return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
+
+    def concerns(self, key: str, name: str) -> bool:
+        """Return whether an effect with this key, or of this name, began before this attempt, whatever it is now."""
+        return self.work.concerns(key, name)
 
     def is_recorded(self, name: str, what: str) -> bool:
         """Return whether the next piece of work of this name and text is recorded."""
@@ -543,7 +554,21 @@ class StandaloneRuntime:
     async def may_call(self, model: Model) -> None:
         """Return at once: no limit applies."""
 
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> None:  # noqa: ARG002
+    def answered_outside(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
+        """Return False: nobody was asked."""
+        return False
+
+    def hidden(self, record: JsonObject) -> JsonObject:
+        """Return the record: there is no state."""
+        return record
+
+    async def approved(
+        self,
+        identity: str,  # noqa: ARG002
+        record: tuple[str, str],  # noqa: ARG002
+        ask: AsksPerson,
+        read: Callable[[object], object] | None = None,  # noqa: ARG002
+    ) -> None:
         """Raise an error if a person is to be asked, which is possible only in a run.
 
         Raises:
@@ -561,6 +586,10 @@ class StandaloneRuntime:
         """Return None: nobody was asked."""
 
     def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
+    def concerns(self, key: str, name: str) -> bool:  # noqa: ARG002
         """Return False, as nothing is recorded."""
         return False
 
@@ -617,6 +646,11 @@ class StandaloneRuntime:
             del usage
 
         yield settle
+
+
+def outside(tool: str) -> str:
+    """Return the identity of the question of a tool to the program that executes it."""
+    return f"external {tool}"
 
 
 AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime
@@ -709,5 +743,6 @@ __all__ = [
     "StandaloneRuntime",
     "batched",
     "in_loop_of",
+    "outside",
     "runtime_here",
 ]

@@ -35,9 +35,18 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
-from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, check_fit, repair_first
+from graphengine.agents.arguments import (
+    NAME,
+    BadArguments,
+    Form,
+    Signature,
+    as_object,
+    check_fit,
+    repair_first,
+    with_defaults,
+)
 from graphengine.agents.nested_texts import texts_read
-from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves
+from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.agents.tool_writes import WrittenPart, outcome_with, parts_of
 from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
@@ -99,8 +108,9 @@ class Tool(Generic[P, R_co]):
         description: Its purpose; the docstring without its sections if not given.
         approve: Whether a person has to approve each call, or a function of its arguments that returns whether; see
             `Approval` for more.
-        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled. A sync one
-            cannot be: the model gets a timeout error, the conversation is continued, and the function keeps running in
+        timeout_seconds: How long a call may take; None for no limit. An async function is then cancelled; what it has
+            sent elsewhere is not, so the model is told that nobody knows whether it took effect. A sync one cannot be
+            cancelled: the model gets a timeout error, the conversation is continued, and the function keeps running in
             its thread until it returns or the program ends. Its side effects still happen, its result is dropped, and
             after 32 such calls at once the tool is not called until one returns.
         serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
@@ -162,6 +172,8 @@ class Tool(Generic[P, R_co]):
         object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
+        if self.is_external and getattr(self.function, "name", self.name) != self.name:  # its answer is found by that
+            object.__setattr__(self, "function", replace(cast("Any", self.function), name=self.name))
         _check(self)
         checked_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
@@ -274,6 +286,11 @@ class Tool(Generic[P, R_co]):
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
         return self.form(given).read(arguments) if self._sent is None else self._declared(self._sent, arguments)
 
+    def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
+        """Return a model's arguments, which fit, with what the tool has for those that are not written."""
+        found = self.values(arguments, given)
+        return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
+
     def _declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
         """Return a model's arguments under the declared names, with the lists and objects that it wrote as texts."""
         found = sent.declared(as_object(arguments, _plain_object))
@@ -330,7 +347,7 @@ class Tool(Generic[P, R_co]):
         except TimeoutError:
             if not limit.expired():
                 raise
-            return self._late("It was cancelled.")
+            return self._late("It changes nothing." if self.effect == "read" else NOT_KNOWN)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Return the outcome of a sync function, which keeps running if its time is over."""

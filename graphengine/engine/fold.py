@@ -495,6 +495,7 @@ def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
             around.recorded_results.pop(f"{BEGUN}{undone.id}", None)
         return
     begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
+    begun.unknown, begun.reconcile = facts.unknown, facts.reconcile
     frame.recorded_results[BEGUN + facts.key] = begun
     for around in _graphs_around(frame):
         around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
@@ -517,7 +518,8 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     if not facts.key:
         return
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
-    result = RecordedResult(facts.value, step.at, facts.outputs, id=begun.id, begun=begun.begun)
+    named = begun.name if begun.begun else None
+    result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
     frame.recorded_results[facts.key] = result
 
 
@@ -538,7 +540,9 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     waits = frame.waits
     if facts.wait not in waits:  # its item has no slot yet in which the node asks again
         memo = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by, given=facts.by == "answer")
-        frame.recorded_results[frame.asked[facts.wait][0]] = memo
+        key = frame.asked[facts.wait][0]
+        memo.seen = frame.recorded_results.get(f"{ASKED}{key}", _NO_RESULT).seen
+        frame.recorded_results[key] = memo
         return
     known, given = frame.recorded_results, facts.answer
     ended: dict[str, JsonValue | UnsetType] = {facts.wait: given.value, **facts.also}
@@ -554,10 +558,12 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
                 due=asked.due,
                 by=facts.by,
                 timeout=given.timeout,
+                seen=asked.seen,
                 given=facts.by in ("answer", "message") and asked.kind in ("ask", "receive") and not is_own,
             )
         elif asked.key:  # the node will ask it again: it keeps its name, id and due time
-            known[f"{ASKED}{asked.key}"] = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id)
+            again = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id, seen=asked.seen)
+            known[f"{ASKED}{asked.key}"] = again
     wake(snapshot, frame)
 
 

@@ -7,14 +7,14 @@ continues in the same phase.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.steps import MAX_OPEN, FailureRecord, ForkRecord, Outputs, WaitRecord
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
-from graphengine.state.json_values import JsonValue, Mark, Op
+from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
 
 
 class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -30,6 +30,9 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
         timeout: Whether the wait ended without an answer.
         begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
+        unknown: What was to follow, when it began, if nobody could tell how it ended.
+        reconcile: The name of the function that was to find that out, when it began.
+        seen: What was seen, besides what identifies the question, by the one who answered.
         given: Whether it is an answer or a message from outside: a person or a caller gave it.
     """
 
@@ -42,6 +45,9 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     id: str | None = None
     timeout: bool = False
     begun: int = 0
+    unknown: Literal["ask", "fail"] = "ask"
+    reconcile: str = ""
+    seen: JsonObject = {}
     given: bool = False
 
 

@@ -136,6 +136,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         question: The question, as text.
         title: What it is about, in a few words; "" if only the question says it.
         facts: What the one who answers must know, by name.
+        seen: What the call of a tool that is to be approved has besides the arguments that are written: defaults.
         proposed: The value that is proposed, if one is.
         old: The value that it would replace.
         may_answer: Who may answer, by the names of users; empty for all who have the right.
@@ -156,6 +157,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     question: str = ""
     title: str = ""
     facts: JsonObject = {}
+    seen: JsonObject = {}
     proposed: JsonValue | UnsetType = UNSET
     old: JsonValue | UnsetType = UNSET
     may_answer: Sequence[str] = ()
@@ -483,6 +485,8 @@ class Begun(Facts, kw_only=True):
         name: The name of the function.
         arguments: Its arguments by name; those of a node are its inputs.
         idempotency_key: The key by which others can recognise it.
+        unknown: What was to follow if nobody could tell how it ended: a question to a person, or a failure.
+        reconcile: The name of the function that was to find that out; "" if there was none.
     """
 
     kind: ClassVar[Kind] = "begun"
@@ -491,6 +495,8 @@ class Begun(Facts, kw_only=True):
     name: str = ""
     arguments: JsonValue | UnsetType = UNSET
     idempotency_key: str = ""
+    unknown: Literal["ask", "fail"] = "ask"
+    reconcile: str = ""
 
 
 class Recorded(Spent, kw_only=True):

@@ -155,13 +155,14 @@ class Attempt(AttemptFacts):
                 call, self.choice = node.pick(self.view)
                 if call.graph is not None:
                     return self._entered()
-            if task.mode == "run" and node.effect is not None:
-                replacement = self.acting(node.effect, call.body.name)
+            has_begun = task.mode == "run" and bool(frame.recorded_results) and self._has_begun()
+            if task.mode == "run" and (node.effect is not None or has_begun):
+                replacement = self.acting("once" if has_begun else node.effect, call.body.name)
                 if replacement is not None:
                     extras = tuple(taken_by(replacement, call.extras))
                     call = replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
             self.call = call
-            if task.mode == "run" and node.once is not None and services.effects == "act":
+            if task.mode == "run" and (node.once is not None or has_begun) and services.effects == "act":
                 result: object = self._once(node.once, call)
             else:
                 result = self._begin(call)
@@ -279,15 +280,20 @@ class Attempt(AttemptFacts):
 
     # --- its node's code -----------------------------------------------------------------------------------------
 
-    async def _once(self, once: Once, call: Call) -> object:
+    def _has_begun(self) -> bool:
+        """Return whether the node, whatever it is now, began in this visit as an effect that must not be repeated."""
+        return journal_of(self).concerns(self.visit_key, "")
+
+    async def _once(self, once: Once | None, call: Call) -> object:
         """Run a node that must not be repeated, or find out how it ended if it began before."""
 
         async def made() -> object:
             result = self._begin(call)
             return await result if inspect.isawaitable(result) else result
 
-        values = call.values(self.view) if once.reconcile is not None else {}
-        effect = Effecting(once, "", self.visit_key, call.body.name, values, made, itself, itself)
+        values = call.values(self.view) if once is not None and once.reconcile is not None else {}
+        name, is_now = call.body.name, once is not None
+        effect = Effecting(once, "", self.visit_key, name, values, made, itself, itself, may_wait=not is_now)
         return await journal_of(self).once(effect)
 
     def _begin(self, call: Call) -> object:

@@ -31,7 +31,7 @@ from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, numbered, stem_of
+from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -57,7 +57,7 @@ from graphengine.runner.threads import in_thread
 from graphengine.state.json_values import checked_text, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect
@@ -92,10 +92,11 @@ class _Inside(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Effecting(Generic[T]):
-    """One effect that must not be repeated.
+    """One effect that must not be repeated, or was not to be repeated when it began.
 
     Attributes:
-        once: How it is treated if it is not known how it ended.
+        once: How it is treated, by what is said of it now, if it is not known how it ended; None if now it may be
+            repeated.
         place: The key of its result; "" for a node.
         key: Its idempotency key.
         name: The name of its function.
@@ -106,9 +107,12 @@ class Effecting(Generic[T]):
         given: What `reconcile` can take besides the arguments, by name.
         cut_off: Returns why a result says nothing of how it ended, None if it does. If this is given, that is found out
             at once, also after an exception; else the exception is raised, and the next attempt finds it out.
+        may_wait: Whether it may wait: now it is no effect, and none around it that could not.
+        lost: What has become of its function since it began; "" if it is there. Nobody but a person can say then how
+            it ended.
     """
 
-    once: Once
+    once: Once | None
     place: str
     key: str
     name: str
@@ -118,6 +122,8 @@ class Effecting(Generic[T]):
     reread: Callable[[Any], T]
     given: Mapping[str, object] = field(default_factory=dict)
     cut_off: Callable[[T], BaseException | None] | None = None
+    may_wait: bool = False
+    lost: str = ""
 
 
 class ReadsAnswer(Protocol):
@@ -277,8 +283,11 @@ class StepJournal:
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
         known = known_result(self._services.effects, stem_of("", name, what))
-        replacement = None if known is not UNSET else self._attempt.acting(effect, own_name(name), where)
+        own, own_key = own_name(name), self.idempotency_key(place)
+        then = "once" if self.concerns(own_key, "") else effect
+        replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
+        is_effect = once is not None or (replacement is None and self.concerns(own_key, own))
 
         results: list[object] = []
 
@@ -290,19 +299,18 @@ class StepJournal:
             if known is not UNSET:
                 results.append(kind.read(known))
                 return StepResult(known, len(to_json(known)))
-            if once is None:
+            if not is_effect:
                 result = await made()
             else:
                 named, defaults = arguments_of(function, args, kwargs)
-                key, own = self.idempotency_key(place), own_name(name)
                 result = await self.once(
-                    Effecting(once, place, key, own, named, made, kind.read, kind.read, given=defaults)
+                    Effecting(once, place, own_key, own, named, made, kind.read, kind.read, given=defaults)
                 )
             record, back, size_bytes = kind.record(result, own_name(name))
             results.append(back)
             return StepResult(record, size_bytes)
 
-        await self._done(place, name, make, where, is_call=once is None or self.is_inside)
+        await self._done(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
 
     async def _run(self, function: Callable[[], object]) -> object:
@@ -310,9 +318,23 @@ class StepJournal:
         result = function() if is_async(function) else await in_thread(self._services.threads, function)
         return await result if inspect.isawaitable(result) else result
 
+    @functools.cached_property
+    def _earlier(self) -> tuple[Collection[tuple[str, ...]], Collection[str | None]]:
+        """The effects that began before this attempt: what of their keys branches share, and their names."""
+        begun = [memo for memo in self._frame.recorded_results.values() if memo.begun and memo.id]
+        return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
+
+    def concerns(self, key: str, name: str) -> bool:
+        """Return whether an effect with this key, or of this name, began before this attempt, whatever it is now."""
+        if not self._frame.recorded_results:
+            return False
+        keys, names = self._earlier
+        return self._at(key) in keys or name in names
+
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
+        What it was when it began decides, whatever is said of it now; what is said now decides of what has not begun.
         A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
         not happen, it begins under a key of the branch.
 
@@ -324,12 +346,17 @@ class StepJournal:
         if done and begun is None:  # kept when an attempt began afresh
             return effect.reread(done[-1].value)
         if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect)):
-            return await self._found_out(effect, None)
-        if begun is None and (left := self._left_behind(effect.place)):
+            return await self._found_out(replace(effect, once=_as_begun(begun, effect.once)), None)
+        left = self._left_behind(effect) if begun is None else ()
+        if left or (begun is None and effect.lost):
             key, decision = await self._asked_before(effect, left)
             if decision != "rerun":
                 self.answer = key, decision[0]
                 return cast("T", decision[0])
+        return await (self._inside(effect) if effect.once is None else self._first(effect))
+
+    async def _first(self, effect: Effecting[T]) -> T:
+        """Do an effect that has not begun; one whose end can be found out at once is, if it is not known."""
         try:
             result = await self._begin(effect)
         except NotDone:
@@ -375,12 +402,17 @@ class StepJournal:
         shown = UNSET if not_done else self._shown(effect)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
+        if effect.once is not None and not not_done:
+            begun.unknown = effect.once.unknown
+            begun.reconcile = effect.once.name if effect.once.reconcile is not None else ""
         size_bytes = None if shown is UNSET else bytes_of(shown)
         await self._services.host.note(Noted(self._task, 0.0, self._services.now(), begun, size_bytes))
 
     async def _inside(self, effect: Effecting[T]) -> T:
         """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
         around, acts = _INSIDE.get(), self._acts
+        if effect.may_wait:
+            return await effect.make()
         if effect.place:
             _INSIDE.set(around._replace(work=self, is_call=True))
         else:
@@ -392,14 +424,22 @@ class StepJournal:
             self._acts = acts
 
     async def _found_out(self, effect: Effecting[T], why: BaseException | None) -> T:
-        """Return the result of an effect that began: as it is found out, or as a person says."""
-        once, path = effect.once, path_of(self._frame.id, self._frame.at)
+        """Return the result of an effect that began: as it is found out, or as a person says.
+
+        What a person has said is not found out again, except before the effect begins again.
+        """
+        once, path = effect.once or Once(), path_of(self._frame.id, self._frame.at)
         told = f": {type(why).__name__}: {why}" if why is not None else ""
         if why is not None:
             log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
-        if once.reconcile is not None:
-            key = getattr(self._begun(effect), "id", effect.key)
-            given = once.arguments({**effect.given, **effect.arguments, KEY_NAME: key})
+        begun = self._begun(effect)
+        if begun is not None and begun.reconcile and once.reconcile is None:
+            told += f"; {begun.reconcile}, which was to find that out, is gone"
+        said = self._frame.recorded_results.get(self._asked_of(effect), RecordedResult(value="rerun")).value
+        if once.reconcile is not None and said == "rerun":
+            key = begun.id if begun is not None else effect.key
+            known = begun.value if begun is not None and isinstance(begun.value, dict) else {}
+            given = once.arguments({**effect.given, **known, **effect.arguments, KEY_NAME: key})
             try:
                 return cast("T", await self._run(functools.partial(once.reconcile, **given)))
             except NotDone:
@@ -428,8 +468,10 @@ class StepJournal:
         text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and {how}{told}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
-        key = f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
-        is_asked = key in self._frame.recorded_results or (effect.once.unknown != "fail" and self.may_wait)
+        if effect.lost:
+            text = f"{text}; {effect.lost}"
+        key, once = self._asked_of(effect), effect.once or Once()
+        is_asked = key in self._frame.recorded_results or (once.unknown != "fail" and self.may_wait)
         if begun is None or not is_asked:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
@@ -443,7 +485,12 @@ class StepJournal:
             raise unknown from why
         return key, decision
 
-    def _left_behind(self, place: str) -> Sequence[RecordedResult]:
+    def _asked_of(self, effect: Effecting[Any]) -> str:
+        """Return the key of the question how an effect ended that began."""
+        begun = self._begun(effect)
+        return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
+
+    def _left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
         """Return the effects that began in conversations beside that of this work which nothing has asked for again.
 
         1. A conversation acts, and the run rests. 2. The code changes, and asks for another conversation. 3. Its model
@@ -451,12 +498,14 @@ class StepJournal:
         """
         if not self._frame.recorded_results:
             return ()
+        place = effect.place
         around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
         if around is None:
             return ()
         beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
         effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
-        return [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
+        left = [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
+        return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
 
     async def _asked_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
         """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
@@ -467,9 +516,12 @@ class StepJournal:
         path, key = path_of(self._frame.id, self._frame.at), f"{UNKNOWN}{effect.place}|left"
         text = f"{effect.name} in {path} has not begun, but {len(left)} effects of an earlier conversation have, which "
         text += "this attempt did not ask for again"
+        if not left:
+            text = f"{effect.name} in {path} began, and nobody knows how it ended; {effect.lost}"
         repair = "bring back what the agent was given; or look what happened, and answer"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
-        if key not in self._frame.recorded_results and (effect.once.unknown == "fail" or not self.may_wait):
+        may_ask = (effect.once or Once()).unknown != "fail" and self.may_wait
+        if key not in self._frame.recorded_results and not may_ask:
             raise unknown
         shown = self._shown(effect)
         arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
@@ -706,8 +758,31 @@ class StepJournal:
 
     def has_begun(self, name: str, what: str) -> bool:
         """Return whether the first piece of work of this name and text is recorded, or has begun."""
-        known = numbered(self._stem(name, what), 1)
-        return known in self._frame.recorded_results or BEGUN + known in self._frame.recorded_results
+        known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
+        return bool(results) and (known in results or BEGUN + known in results or known in self._around)
+
+    def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
+        """Return what is recorded with a key below the first piece of work of this name and text."""
+        results = self._frame.recorded_results
+        return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
+
+    def taken(self, memo: RecordedResult) -> None:
+        """Note that a recorded answer is used, without asking for it as `wait_at` does."""
+        self._pass(memo)
+
+    @functools.cached_property
+    def _around(self) -> Collection[str]:
+        """The keys of the work around what was recorded before this attempt: it has begun too."""
+        found: set[str] = set()
+        for key in self._frame.recorded_results:
+            work = read_key(key.removeprefix(BEGUN))
+            if key.startswith((ASKED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
+                continue
+            above = work.around
+            while above and above not in found:
+                found.add(above)
+                above = read_key(above).around
+        return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
         """Return the next piece of work of this name and text, if it is recorded."""
@@ -735,6 +810,15 @@ class StepJournal:
         key = numbered(stem, number)
         self._used.add(key)
         return key
+
+
+def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
+    """Return how an effect is treated that began: as was said then. Only a function of now can find it out.
+
+    If there was one then and there is none now, a person is asked: what was said then counted on it.
+    """
+    reconcile = now.reconcile if now is not None else None
+    return Once(reconcile, "ask" if begun.reconcile and reconcile is None else begun.unknown)
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from graphengine.agents.records import NOT_KNOWN
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, split_tools, tool
 from graphengine.errors import StoreFull
 from tests.agents.tool_kits import called
@@ -119,8 +120,32 @@ async def test_an_async_tool_that_hangs_is_cancelled() -> None:
             raise
 
     outcome = await called(tool(hang, timeout_seconds=0.01))
-    assert outcome == ToolOutcome("hang gave no result within 0.01 seconds. It was cancelled.", is_error=True)
+    assert outcome == ToolOutcome(f"hang gave no result within 0.01 seconds. {NOT_KNOWN}", is_error=True)
     assert cancelled.is_set()
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()
+
+
+def _hang_later() -> Any:
+    return _hang()
+
+
+@pytest.mark.parametrize("effect", [None, "idempotent"])
+@pytest.mark.parametrize("hang", [_hang, _hang_later, threading.Event().wait])
+async def test_the_model_is_told_that_a_late_call_may_have_acted(hang: Any, effect: Any) -> None:
+    """Whatever kind of function it is: one that believes that nothing happened calls it again."""
+    outcome = await called(tool(hang, name="hang", timeout_seconds=0.01, effect=effect), "{}")
+    assert outcome.is_unknown
+    assert "not known" in outcome.text or "may still happen" in outcome.text
+    assert "was cancelled" not in outcome.text
+
+
+async def test_a_tool_that_hangs_and_changes_nothing_may_be_called_again() -> None:
+    """What it reads goes on nowhere; what another one has sent does."""
+    outcome = await called(tool(asyncio.Event().wait, name="hang", timeout_seconds=0.01, effect="read"))
+    assert outcome.text == "hang gave no result within 0.01 seconds. It changes nothing."
 
 
 async def test_a_sync_tool_that_hangs_is_abandoned() -> None:
