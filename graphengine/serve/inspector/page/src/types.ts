@@ -175,7 +175,7 @@ export interface Drivable {
 
 export interface Ending {
   /** `end` (an edge to END), `failed`, `limit` or `asked`. */
-  reason: "asked" | "end" | "failed" | "limit";
+  reason: "above" | "asked" | "end" | "failed" | "limit";
   /** The label of the edge that led to the end. */
   label: string;
   /** The condition of that edge in words. */
