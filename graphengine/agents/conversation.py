@@ -144,6 +144,7 @@ class Conversation(Generic[T]):
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._offered: Sequence[str] | None = None  # in this turn; None for all
+        self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
         self._names: Mapping[str, JsonValue] = {}  # where the tools of sources are from
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
@@ -231,8 +232,9 @@ class Conversation(Generic[T]):
         while True:
             await self._begin_turn()
             offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
-            response = await self._ask(self._model, self._request(), "turn", offered)
-            self._end_turn(response)
+            request = self._request()
+            response = await self._ask(self._model, request, "turn", offered)
+            self._end_turn(request, response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
             if lost is not None and self._goes_on(response):
@@ -376,7 +378,7 @@ class Conversation(Generic[T]):
         if self._live is not None:
             self._live.begin(self._turn)
 
-    def _end_turn(self, response: Response) -> None:
+    def _end_turn(self, request: Request, response: Response) -> None:
         """Add the model's answer to the conversation."""
         self._feedback = self._go_on = ""
         if self._live is not None:
@@ -386,10 +388,18 @@ class Conversation(Generic[T]):
             text=str(response.content),
             calls=response.calls,
             agent=self._agent.name,
-            tokens=(response.input_tokens + response.output_tokens) or None,
+            tokens=window.counted(response, request.messages, self._fixed_tokens(request)),
             native=response.native,
         )
         self.messages.append(message)
+
+    def _fixed_tokens(self, request: Request) -> int:
+        """Return about how many tokens the instructions and tools have; it changes only with the tools of a turn."""
+        offered = self._offered
+        if self._fixed is None or self._fixed[0] != offered:
+            tools = [each for each in request.tools if offered is None or each.name in offered]
+            self._fixed = (offered, window.fixed_tokens(replace(request, tools=tools)))
+        return self._fixed[1]
 
     async def _ask(
         self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue] = NOTHING
@@ -537,12 +547,11 @@ class Conversation(Generic[T]):
         agent = self._agent
         messages = window.sent([*self._before, *self.messages], agent.window)
         note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
-        return Request(
+        request = Request(
             agent=agent.name,
             system="\n\n".join(filter(None, (self._system.text, note))),
             note=note,
             messages=messages,
-            compact_from=self._compact_from,
             schema=self._reader.schema,
             output=self._reader.name,
             tools=[each for each in self._specs if self._offered is None or each.name in self._offered],
@@ -555,6 +564,8 @@ class Conversation(Generic[T]):
             waits=self._runtime.waits,
             by_rules=self._rules,
         )
+        most = self._compact_from  # the provider counts instructions and tools too
+        return request if most is None else replace(request, compact_from=most + self._fixed_tokens(request))
 
     def _settings(self) -> Settings:
         """Return the settings of this turn.
@@ -895,7 +906,7 @@ class Conversation(Generic[T]):
 
     @property
     def _compact_from(self) -> int | None:
-        """The number of tokens from which the provider compacts the conversation; None if it does not."""
+        """The tokens of a conversation from which the provider compacts it; None if it does not."""
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
             return None

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pydantic_core import to_json
+
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.prompts import block, conversation
 from graphengine.kernel import DefinitionError, utf8_text
@@ -18,7 +20,7 @@ from graphengine.models.base import Message, media_tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.models.base import Model
+    from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4
 """Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
@@ -28,6 +30,17 @@ _SUMMARY: Final = "What was said before, as a summary:"
 
 _NOTE_TOKENS: Final = 32
 """What the note takes in a result that was shortened."""
+
+_IN_MESSAGES: Final = frozenset(
+    {"text", "tool_use", "thinking", "redacted_thinking", "message", "function_call", "reasoning"}
+)
+"""Types of blocks of an answer whose text a message has too, or that are not sent for ever."""
+
+_MOST_MORE: Final = 4
+"""How many times more tokens than estimated a text can have, about: one for each byte."""
+
+_NO_MORE: Final = b"[{}]"
+"""What a request without a schema and tools has of them."""
 
 _AROUND_A_MESSAGE: Final = 4
 """Tokens that a message takes in addition to its text: its role and delimiters. Source: OpenAI's guide to counting
@@ -39,12 +52,14 @@ class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
     The results of the tools of one turn get at most half of it: of longer ones, the beginning and the end are sent.
-    Tokens are the provider's count if it is known, else estimated at 4 bytes each; a picture counts as 1,600.
+    The conversation counts, and neither the instructions nor the tools: these are sent besides, however large. Tokens
+    are the provider's count if it is known, less the share of instructions and tools, else estimated at 4 bytes each; a
+    picture counts as 1,600.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
-        keep: How many of the newest messages remain unchanged; if they are larger than the window, only those that take
-            half of it, at least the last turn.
+        keep: How many of the newest messages remain unchanged; if they take more than half of the window, only those
+            that fit in half of it, at least the last turn.
         model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
         native: Whether the provider compacts the conversation itself from `max_tokens` on, where it can: OpenAI's
             Responses API, and Anthropic's from 50,000 tokens on for its newer models. Other models get summaries.
@@ -96,8 +111,8 @@ def without_tools(messages: Sequence[Message]) -> list[Message]:
 def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int, bool]:
     """Return the number of tokens of the messages that are sent, and whether it is partly estimated.
 
-    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all,
-    without the instructions and tools, for which there is no count.
+    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all.
+    Instructions and tools are not in it.
     """
     found = sent(messages, window)
     counted, tokens = -1, 0
@@ -108,28 +123,64 @@ def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int
     return tokens + sum(map(_estimate, rest)), bool(rest)
 
 
+def fixed_tokens(request: Request) -> int:
+    """Return the approximate number of tokens of what is sent besides the conversation: instructions and tools."""
+    tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
+    more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
+    written = len(request.system.encode("utf-8", "surrogatepass")) + len(more) - len(_NO_MORE)
+    return -(-written // _BYTES_A_TOKEN)
+
+
+def counted(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
+    """Return how many tokens the conversation has after an answer, by the provider's count; None if there is none.
+
+    That count includes the instructions and tools. They get the share of it that they have of the estimate, so that it
+    does not matter how well the estimate fits the provider's tokens: what is left never exceeds the window for ever.
+
+    Args:
+        response: The answer.
+        sent_messages: The messages that were sent.
+        fixed: What `fixed_tokens` returns of the request.
+    """
+    if not response.input_tokens:
+        return response.output_tokens or None
+    said = sum(map(_estimate, sent_messages))
+    return response.input_tokens * said // (said + fixed or 1) + response.output_tokens
+
+
 def cut(messages: Sequence[Message], window: Window) -> int | None:
-    """Return how many of the first messages to summarise, so that the conversation fits again.
+    """Return how many of the first messages to summarise, so that the conversation fits again, with room to go on.
 
     The newest `keep` remain, and more if a tool's result would be separated from its call; fewer if they are too large.
 
     Returns:
         The number that the summary covers; None if the conversation fits, or no more can be summarised.
     """
-    if size(messages, window)[0] <= window.max_tokens:
+    tokens = size(messages, window)[0]
+    if tokens <= window.max_tokens:
         return None
     indexes = [index for index, message in enumerate(messages) if message.role != "summary"]
     if not indexes:
         return None
     callers = _callers(messages)
     place = _unparted(callers, indexes[-window.keep]) if len(indexes) > window.keep else 0
-    if _estimated(messages[place:], window) > window.max_tokens:
+    room = _room(messages, window, tokens)
+    if _estimated(messages[place:], window) > room:
         later = (_unparted(callers, index) for index in indexes if index > place)
         last = _unparted(callers, indexes[-1])
-        place = next((index for index in later if _estimated(messages[index:], window) <= window.max_tokens // 2), last)
+        place = next((index for index in later if _estimated(messages[index:], window) <= room), last)
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
     return place if any(message.role != "summary" for message in messages[before:place]) else None
+
+
+def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
+    """Return how many estimated tokens may stay: half of the window, else each further turn would need a summary.
+
+    Less where the provider counts more than the estimate has, as of scripts and JSON.
+    """
+    estimated = sum(map(_estimate, sent(messages, window)))
+    return window.max_tokens * max(estimated, tokens // _MOST_MORE) // (2 * max(estimated, tokens))
 
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
@@ -251,17 +302,27 @@ def _uncounted(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
+def _found_by_provider(message: Message) -> int:
+    """Return the bytes of what an answer has besides text, calls and thoughts: pages that its provider searched."""
+    content = None if message.native is None else message.native.get("content")
+    blocks = content if isinstance(content, list) else ()
+    more = [block for block in blocks if isinstance(block, dict) and block.get("type") not in _IN_MESSAGES]
+    return len(to_json(more, fallback=str)) if more else 0
+
+
 def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
-    size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _found_by_provider(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 
 __all__ = [
     "Window",
+    "counted",
     "cut",
     "effective",
+    "fixed_tokens",
     "sent",
     "size",
     "summary_request_text",

@@ -77,7 +77,7 @@ class Message(BaseModel):
         tags: For a question: the names of the tags between which its text has what others wrote.
         covers: For a summary: how many messages it replaces, counted from the first.
         tokens: For an assistant's message: the tokens of the conversation up to and including it, as the provider
-            counted them; None if that is unknown.
+            counted them, less the share of instructions and tools; None if that is unknown.
         native: For an assistant's message: `{"provider": …, "content": …}`, the provider's own form, which that
             provider must get back unchanged (signed thinking, for instance). Other providers ignore it.
     """
