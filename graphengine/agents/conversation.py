@@ -50,7 +50,7 @@ from graphengine.kernel import Effecting, EffectUnknown, StepResult, add_usage, 
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
-from graphengine.models.errors import AnswerCut, ContextFull, ModelTransient
+from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
     from graphengine.kernel.definitions import Injected, Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.models.errors import ModelError
 
 log = logging.getLogger("graphengine.agents")
 
@@ -402,9 +401,21 @@ class Conversation(Generic[T]):
         return self._fixed[1]
 
     async def _ask(
-        self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue] = NOTHING
+        self,
+        model: Model,
+        request: Request,
+        name: str,
+        extra: Mapping[str, JsonValue] = NOTHING,
+        otherwise: Callable[[ModelError], Request | Response] | None = None,
     ) -> Response:
         """Return a model's answer, from its record if there is one; `extra` is recorded with it.
+
+        Args:
+            model: The model.
+            request: What it is asked.
+            name: What the record is called.
+            extra: What is recorded with the answer.
+            otherwise: Returns what to ask instead after a failure, or the answer to record; or raises the error.
 
         Raises:
             ModelError: The model gave none.
@@ -413,7 +424,43 @@ class Conversation(Generic[T]):
         fresh: list[Response] = []
 
         async def make() -> StepResult:
-            used = await reserved.enter_async_context(self._runtime.reserved(model, request))
+            asked = request
+            while True:
+                try:
+                    return await self._called_for(model, asked, extra, fresh, reserved)
+                except ModelError as error:
+                    if otherwise is None:
+                        raise
+                    found = otherwise(error)
+                if isinstance(found, Response):
+                    record = {**record_of(found), **extra, "failed": True}
+                    return StepResult(record, len(to_json(record)))
+                asked = found
+
+        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
+            record = await self._runtime.step_result(name, str(self._turn), make)
+        if name == "turn":
+            self._offered = record.get("offered", self._offered)
+        return self._read_record(record, fresh[0] if fresh else response_of(record))
+
+    def _read_record(self, record: JsonObject, response: Response) -> Response:
+        """Count a recorded answer, and what was recorded with it. Return it."""
+        self._noted = record.get("note", self._noted)
+        if "failed" not in record:
+            self.usage = add_usage(self.usage, usage_of(response))
+        return response
+
+    async def _called_for(
+        self,
+        model: Model,
+        request: Request,
+        extra: Mapping[str, JsonValue],
+        fresh: list[Response],
+        reserved: AsyncExitStack,
+    ) -> StepResult:
+        """Call a model. Return the record of its answer; put it into `fresh`, and what it reserved into `reserved`."""
+        async with AsyncExitStack() as stack:
+            used = await stack.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
             with self._losing(model, request, extra):
                 with self._counting(answered):
@@ -426,16 +473,8 @@ class Conversation(Generic[T]):
             usage = usage_of(fresh[0])
             if "feedback" in record:
                 usage = add_usage(usage, {"rejected_answers": 1})
+            reserved.push_async_exit(stack.pop_all())
             return StepResult(record, len(to_json(record)), usage, by)
-
-        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
-            record = await self._runtime.step_result(name, str(self._turn), make)
-        self._noted = record.get("note", self._noted)
-        if name == "turn":
-            self._offered = record.get("offered", self._offered)
-        response = fresh[0] if fresh else response_of(record)
-        self.usage = add_usage(self.usage, usage_of(response))
-        return response
 
     def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
         """Return what is recorded with an answer: the settings, and the texts that functions made."""
@@ -913,29 +952,56 @@ class Conversation(Generic[T]):
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
     async def _shorten(self) -> None:
-        """Replace older messages by a summary if the conversation is too long."""
-        limit = self._agent.window
-        if limit is None or self._compact_from is not None:
-            return
+        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was."""
+        limit, turn = self._agent.window, str(self._turn)
         messages = [*self._before, *self.messages]
-        count = window.cut(messages, limit)
-        if count is None:
-            return
+        record: Any = self._runtime.record_of("summary", turn)
+        if record is not None:
+            record = await self._runtime.step_result("summary", turn, _recorded)
+            response, covers = self._read_record(record, response_of(record)), record["covers"]
+        else:
+            is_done = self._compact_from is not None or self._runtime.is_recorded("turn", turn)
+            covers = None if limit is None or is_done else window.cut(messages, limit)
+            if limit is None or covers is None:
+                return
+            response = await self._summarised(limit, messages, covers)
+        self.messages.append(window.with_summary(response, window.to_summarise(messages, covers), covers, limit))
+
+    async def _summarised(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
+        """Return the summary of the first messages, or an answer without text that says why there is none.
+
+        It fails only as another call may not: the conversation goes on without a summary, which would fail again. Of
+        messages that are too long for the model, it is asked for a summary of the newer ones.
+        """
         model = (
             self._model if limit.model is None else self._runtime.model_for(f"{self._agent.name} summary", limit.model)
         )
         tokens, is_estimate = window.size(messages, limit)
-        text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
-        asked = self._said(text, ["conversation"])
-        extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
+        extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": covers}
         of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
-        note = note_of(asked.tags)
-        request = Request(self._agent.name, note, [asked], settings=settings, note=note)
-        response = await self._ask(model, request, "summary", extra)
-        if (lost := self._unusable(response, model, "summary")) is not None:
-            raise lost
-        self.messages.append(window.with_summary(str(response.content), count))
+        replaced = window.sent(window.to_summarise(messages, covers), limit)
+        shares = iter(window.SHARES)
+
+        def ask() -> Request:
+            text = window.summary_request_text(window.newest(replaced, next(shares)))
+            asked = self._said(text, ["conversation"])
+            note = note_of(asked.tags)
+            return Request(self._agent.name, note, [asked], settings=settings, note=note)
+
+        def otherwise(error: ModelError) -> Request | Response:
+            if isinstance(error, (ModelTransient, ModelNotReady)):
+                raise error
+            is_full = isinstance(error, ContextFull)
+            if is_full:
+                with suppress(StopIteration):
+                    return ask()
+            text = "older messages of a conversation of agent %s are left out, as they have no summary: %s"
+            log.warning(text, self._agent.name, error.message)
+            why = self._recordable(utf8_text(error.message))
+            return Response("", stop="full" if is_full else "refused", why=why)
+
+        return await self._ask(model, ask(), "summary", extra, otherwise)
 
     def _now(self) -> Words:
         """Return the words that texts make now; None for those that a function makes, or a guard may change."""

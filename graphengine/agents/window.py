@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
-from graphengine.agents.errors import BadAnswer
 from graphengine.agents.prompts import block, conversation
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.models.base import Message, media_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from graphengine.models.base import Model, Request, Response
 
@@ -38,6 +37,12 @@ _IN_MESSAGES: Final = frozenset(
 
 _MOST_MORE: Final = 4
 """How many times more tokens than estimated a text can have, about: one for each byte."""
+
+SHARES: Final = (1, 2, 4, 8)
+"""Which parts of the messages to summarise are sent, one after the other, until the model has room for one."""
+
+_LEAST_SUMMARY: Final = 200
+"""How many tokens a summary may have in the smallest window."""
 
 _NO_MORE: Final = b"[{}]"
 """What a request without a schema and tools has of them."""
@@ -211,21 +216,54 @@ def summary_request_text(messages: Sequence[Message]) -> str:
     )
 
 
-def with_summary(text: str, covers: int) -> Message:
-    """Return the summary as a message to append to the conversation.
+def newest(messages: Sequence[Message], share: int) -> list[Message]:
+    """Return the earlier summary, and of the other messages the newest, which have at most this part of all tokens.
+
+    A single message that is too large is sent with its beginning and end.
 
     Args:
-        text: The model's answer.
-        covers: How many of the first messages it replaces, as returned by `cut`.
-
-    Raises:
-        BadAnswer: The text is blank.
+        messages: The messages to summarise.
+        share: The part of them: 1 for all, 2 for half of them.
     """
-    if not text.strip():
-        raise BadAnswer(
-            "the summary of the conversation is empty", repair="let another model write it: Window(model=…)"
-        )
-    return Message(role="summary", text=f"{_SUMMARY}\n\n{utf8_text(text.strip())}", covers=covers)
+    if share == 1:
+        return list(messages)
+    earlier = [each for each in messages[:1] if each.role == "summary"]
+    rest = messages[len(earlier) :]
+    left = sum(map(_estimate, rest)) // share
+    found: list[Message] = []
+    for message in reversed(rest):
+        found.append(_cut_to(message, left, _left_out))
+        left -= _estimate(found[-1])
+        if left <= 0:
+            break
+    return [*earlier, *reversed(found)]
+
+
+def with_summary(response: Response, replaced: Sequence[Message], covers: int, window: Window | None) -> Message:
+    """Return the summary as a message to append to the conversation. It takes at most a quarter of the window.
+
+    Without a summary, as the model refused or had nothing to say, the messages are left out, and it says so. An earlier
+    summary stays then.
+
+    Args:
+        response: The model's answer.
+        replaced: The messages that it replaces.
+        covers: How many of the first messages these are, as returned by `cut`.
+        window: The window; None if there is none any more.
+    """
+    text = utf8_text(str(response.content).strip())
+    if not text or response.stop == "refused":
+        count = sum(message.role != "summary" for message in replaced)
+        number = "1 message" if count == 1 else f"{count:,} messages"
+        earlier = [each.text for each in replaced if each.role == "summary"]
+        text = "\n\n".join((*earlier, f"[After this, {number} are left out here, without a summary]"))
+        text = text if earlier else f"[The beginning, {number}, is left out here, without a summary]"
+    elif response.stop != "end":
+        text = f"{_SUMMARY}\n\n{text}\n\n[The summary was cut off here]"
+    else:
+        text = f"{_SUMMARY}\n\n{text}"
+    message = Message(role="summary", text=text, covers=covers)
+    return message if window is None else _cut_to(message, max(window.max_tokens // 4, _LEAST_SUMMARY), _left_out)
 
 
 def _newest(messages: Sequence[Message]) -> int | None:
@@ -279,6 +317,16 @@ def _shortened(messages: Sequence[Message], window: Window) -> list[Message]:
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
     """Return a tool's result with the beginning and the end of its text, so that it has at most this many tokens."""
+    said = f"the conversation may have {window.max_tokens:,} tokens"
+    return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
+
+
+def _left_out(number: int) -> str:
+    return f"[{number:,} characters are left out here]"
+
+
+def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Message:
+    """Return a message with the beginning and the end of its text, so that it has at most this many tokens."""
     if _estimate(message) <= tokens:
         return message
     body = message.text.encode("utf-8", "surrogatepass")
@@ -288,9 +336,8 @@ def _cut_result(message: Message, tokens: int, window: Window) -> Message:
     if len(first) + len(last) >= len(body):
         return message
     head, tail = first.decode("utf-8", "ignore"), last.decode("utf-8", "ignore")
-    left_out = len(message.text) - len(head) - len(tail)
-    note = f"[{left_out:,} characters are left out here: the conversation may have {window.max_tokens:,} tokens]"
-    return message.model_copy(update={"text": "\n".join(part for part in (head, note, tail) if part)})
+    shown = note(len(message.text) - len(head) - len(tail))
+    return message.model_copy(update={"text": "\n".join(part for part in (head, shown, tail) if part)})
 
 
 def _estimated(messages: Sequence[Message], window: Window) -> int:
@@ -318,11 +365,13 @@ def _estimate(message: Message) -> int:
 
 
 __all__ = [
+    "SHARES",
     "Window",
     "counted",
     "cut",
     "effective",
     "fixed_tokens",
+    "newest",
     "sent",
     "size",
     "summary_request_text",

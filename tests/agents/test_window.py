@@ -30,6 +30,11 @@ def answer(text: str = "answer", tokens: int | None = None, calls: str = "") -> 
     return Message(role="assistant", text=text, tokens=tokens, calls=made)
 
 
+def summary(text: str, covers: int) -> Message:
+    """Return the message with a summary of the first messages."""
+    return with_summary(Response(text), [], covers, None)
+
+
 def result(call: str, text: str = "result") -> Message:
     """Return a tool's result."""
     return Message(role="tool", call_id=call, text=text)
@@ -60,7 +65,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
             case _:
                 covers = cut(messages, Window(1, keep=draw(st.integers(1, 4))))
                 if covers is not None:
-                    messages.append(with_summary(f"s{n}", covers))
+                    messages.append(summary(f"s{n}", covers))
     return messages
 
 
@@ -120,7 +125,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
         return
     before = effective(messages)
     newest = [message for message in messages if message.role != "summary"][-keep:]
-    after = effective([*messages, with_summary("s", covers)])
+    after = effective([*messages, summary("s", covers)])
     kept = texts(after)[1:]
     assert texts(before)[-len(kept) :] == kept
     assert kept
@@ -128,7 +133,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
     assert len(after) <= len(before)
     assert not parted(after)
     assert texts(to_summarise(messages, covers)) + kept == texts(before)
-    again = [*messages, with_summary("s", covers)]
+    again = [*messages, summary("s", covers)]
     assert cut(again, window) is None
 
 
@@ -163,7 +168,7 @@ def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
         covers = cut(messages, window)
         if covers is not None:
             paid += 1
-            messages.append(with_summary("in short", covers))
+            messages.append(summary("in short", covers))
         text = "y" * answered
         shown = sent(messages, window)
         tokens = int(per_letter * sum(len(each.text) + 10 for each in shown) + per_fixed * fixed)
