@@ -26,7 +26,7 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.approval import Asking, question_about
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
+from graphengine.agents.cut import MOST_PARTS, at_limit, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
@@ -49,7 +49,7 @@ from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_wri
 from graphengine.kernel import Effecting, EffectUnknown, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
-from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
+from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
@@ -255,6 +255,7 @@ class Conversation(Generic[T]):
                 self._runtime.answered("turn", str(self._turn), value)
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
+                self._explain(error, response)
                 if retries == agent.output_retries:
                     value = await self._best_effort(error)
                     self._runtime.answered("turn", str(self._turn), value)
@@ -265,6 +266,11 @@ class Conversation(Generic[T]):
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(self._said(self._feedback))
+
+    def _explain(self, error: BadAnswer, response: Response) -> None:
+        """Say of an answer that cannot be read that it may be cut off, although its server calls it complete."""
+        if at_limit(response, most := self._parts.settings.max_tokens):
+            error.repair = f"raise max_tokens: the answer has all of max_tokens={most}; {error.repair}"
 
     async def _take_turn(self, response: Response, number: int) -> None:
         """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
@@ -389,6 +395,7 @@ class Conversation(Generic[T]):
             agent=self._agent.name,
             tokens=window.counted(response, request.messages, self._fixed_tokens(request)),
             native=response.native,
+            unsealed=response.unsealed,
         )
         self.messages.append(message)
 
@@ -469,6 +476,12 @@ class Conversation(Generic[T]):
                 fresh.append(checked(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
+            if at_limit(fresh[0], most := request.settings.max_tokens):
+                record["at_limit"] = True
+                text = (
+                    "the answer of %s to agent %s is called complete, and has all of max_tokens=%s: it may be cut off"
+                )
+                log.warning(text, fresh[0].model or model.name, self._agent.name, most)
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
             usage = usage_of(fresh[0])
             if "feedback" in record:
@@ -584,7 +597,7 @@ class Conversation(Generic[T]):
 
     def _request(self) -> Request:
         agent = self._agent
-        messages = window.sent([*self._before, *self.messages], agent.window)
+        messages = without_refused(window.sent([*self._before, *self.messages], agent.window))
         note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
         request = Request(
             agent=agent.name,

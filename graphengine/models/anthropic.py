@@ -149,7 +149,8 @@ class AnthropicModel(PricedModel):
             fewer = self._body(bare, is_native=is_native)
             if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
                 raise
-        return await self._asked(bare, fewer)
+        found = await self._asked(bare, fewer)
+        return found if fewer["messages"] == sent["messages"] else replace(found, unsealed=PROVIDER)
 
     async def _asked(self, request: Request, sent: JsonObject) -> Response:
         parts = Parts()

@@ -134,7 +134,8 @@ class OpenAIModel(ServedModel):
             has_native = any(message.native for message in request.messages)
             if not has_native or not _ABOUT_SEALS.search(error.message):
                 raise
-        return await super()._answered(request.bare(), is_native)
+        found = await super()._answered(request.bare(), is_native)
+        return replace(found, unsealed=self._provider)
 
     def _reads(self, request: Request) -> _Events:
         return _Events(self._server, request)

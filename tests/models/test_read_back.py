@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from graphengine import Agent, Runner, Settings, TurnFailed
 from graphengine.agents.cut import go_on
+from graphengine.agents.errors import BadAnswer
 from graphengine.models import AnswerTorn, Message, Request, Response
-from tests.conformance.model_scenes import Says
+from tests.conformance.model_scenes import Counted, Fails, Says
+from tests.kit.facts import said
 from tests.models.acts import Raw
 from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer
@@ -262,4 +265,50 @@ async def test_no_cut_answer_ends_a_chat(edge: EdgeServer, path: str, on_cut: An
             assert await runner.run(agent, chat=f"{number}", question="And now?") == "It rains."
             assert edge.objections == []
             edge.reset()
+    await model.close()
+
+
+@pytest.mark.parametrize("path", PATHS[:2])
+async def test_a_refused_seal_is_not_sent_again(edge: EdgeServer, tmp_path: Path, path: str) -> None:
+    """Of any answer before, by any process; what is sealed since then is sent."""
+    refusal = "messages.1.content.0: Invalid `signature` in `thinking` block"
+    if path == "/v1/responses":
+        refusal = "The encrypted content for item rs_1 could not be verified."
+    sealed = [Says(f"answer {number}", thinking=f"seal {number}") for number in range(6)]
+    edge.play(sealed[0], sealed[1], Fails("bad_request", refusal), *sealed[2:])
+    for number in range(6):
+        model = adapter(path, edge.url)
+        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
+            assert await runner.run(Agent("a"), chat="c", question="go on") == f"answer {number}"
+        await model.close()
+    sent = [[*chain.from_iterable(turn.thinking for turn in call.turns)] for call in edge.received()]
+    assert sent == [
+        [],
+        ["seal 0"],
+        ["seal 0", "seal 1"],
+        [],
+        ["seal 2"],
+        ["seal 2", "seal 3"],
+        ["seal 2", "seal 3", "seal 4"],
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_answer_with_all_tokens_that_were_allowed_is_named(
+    edge: EdgeServer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server may call it complete; its step, the log and the error of an answer that cannot be read say it."""
+    model = adapter(path, edge.url)
+    agent = Agent("a", model=model, settings=Settings(max_tokens=20))
+    edge.play(
+        Says("It rains in", counted=Counted(output_tokens=20)), *[Says('{"answ', counted=Counted(output_tokens=20))] * 2
+    )
+    async with Runner() as runner:
+        assert await runner.run(agent, chat="c", question="Rain?") == "It rains in"
+        assert "has all of max_tokens=20" in caplog.text
+        steps = [said(step) for step in await runner.history("ge:chat:c")]
+        assert [step["value"]["at_limit"] for step in steps if step.get("name") == "turn"] == [True]
+    with pytest.raises(BadAnswer) as caught:
+        await agent.but(prompt="Rain?", output=list[int], output_retries=1).run()
+    assert "raise max_tokens" in caught.value.repair
     await model.close()
