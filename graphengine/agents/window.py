@@ -41,6 +41,9 @@ _MOST_MORE: Final = 4
 SHARES: Final = (1, 2, 4, 8)
 """Which parts of the messages to summarise are sent, one after the other, until the model has room for one."""
 
+_LEAST_REPLACED: Final = 16
+"""A summary replaces at least this part of a window."""
+
 _LEAST_SUMMARY: Final = 200
 """How many tokens a summary may have in the smallest window."""
 
@@ -159,7 +162,8 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
     The newest `keep` remain, and more if a tool's result would be separated from its call; fewer if they are too large.
 
     Returns:
-        The number that the summary covers; None if the conversation fits, or no more can be summarised.
+        The number that the summary covers; None if the conversation fits, or too little can be summarised: a provider
+        also counts what nobody sees, such as its own instructions for tools, and no summary makes that less.
     """
     tokens = size(messages, window)[0]
     if tokens <= window.max_tokens:
@@ -176,7 +180,7 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
         place = next((index for index in later if _estimated(messages[index:], window) <= room), last)
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
-    return place if any(message.role != "summary" for message in messages[before:place]) else None
+    return place if _estimated(messages[before:place], window) > window.max_tokens // _LEAST_REPLACED else None
 
 
 def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:

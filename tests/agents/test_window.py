@@ -138,10 +138,31 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
 
 
 @example(
-    window=Window(1000, keep=33), letters=[(100, 100)] * 60, fixed=0, per_letter=0.25, per_fixed=0.25, is_tool=False
+    window=Window(1000, keep=33),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.25,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=0,
 )
 @example(
-    window=Window(1000, keep=10), letters=[(100, 100)] * 60, fixed=0, per_letter=0.9, per_fixed=0.25, is_tool=False
+    window=Window(1000, keep=10),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.9,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=0,
+)
+@example(
+    window=Window(4000, keep=6),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.25,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=5000,
 )
 @given(
     window=st.builds(Window, st.integers(3000, 9000), keep=st.integers(1, 50)),
@@ -150,6 +171,7 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
     is_tool=st.booleans(),
     per_letter=st.floats(0.1, 0.9),
     per_fixed=st.floats(0.1, 0.9),
+    hidden=st.sampled_from([0, 0, 2000, 20_000]),
 )
 def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
     window: Window,
@@ -158,8 +180,9 @@ def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
     per_letter: float,
     per_fixed: float,
     is_tool: bool,  # noqa: FBT001
+    hidden: int,
 ) -> None:
-    """However large instructions, tools and kept messages are, and however the provider counts: never one each turn."""
+    """However large instructions, tools and kept messages are, and whatever is counted: never one each turn."""
     request = Request("a", "" if is_tool else "x" * fixed, [], tools=[ToolSpec("look", "x" * fixed, {})] * is_tool)
     messages: list[Message] = []
     said, paid = 0, 0
@@ -171,11 +194,11 @@ def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
             messages.append(summary("in short", covers))
         text = "y" * answered
         shown = sent(messages, window)
-        tokens = int(per_letter * sum(len(each.text) + 10 for each in shown) + per_fixed * fixed)
+        tokens = int(per_letter * sum(len(each.text) + 10 for each in shown) + per_fixed * fixed) + hidden
         response = Response(text, input_tokens=tokens, output_tokens=int(per_letter * answered))
         messages.append(answer(text, counted(response, shown, fixed_tokens(request))))
         said += int(max(per_letter, 0.25) * (asked + answered + 20))
-    assert paid <= 1 + 4 * said // window.max_tokens
+    assert paid <= 1 + (24 if hidden else 4) * said // window.max_tokens
 
 
 def test_results_of_tools_take_at_most_half_of_a_window() -> None:

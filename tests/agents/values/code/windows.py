@@ -48,7 +48,7 @@ def cuts(messages, *windows):
     return [cut(messages, Window(most, keep=keep)) for most, keep in windows]
 
 
-COUNTED = answer(tokens=10_000)
+COUNTED = answer(tokens=101)
 SHORT = [user("x" * 36), answer("x" * 36)]
 LONG = [user("x" * 1000), answer("y" * 1000)]
 LOOP = [user(), *(each for _ in range(4) for each in (answer("y" * 400, calls="1"), result("1", "z" * 400)))]
