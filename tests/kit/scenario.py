@@ -352,6 +352,7 @@ _ORDER: Final = (
         "unused",
         "unawaited",
         "wait",
+        "id",
         "by",
     ),
     *(
