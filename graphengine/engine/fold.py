@@ -532,6 +532,8 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
+    if facts.withdrawn:
+        frame.asks = {key: asked for key, asked in frame.asks.items() if asked.id not in facts.withdrawn}
     wait(snapshot, frame, facts.waits)
 
 

@@ -105,7 +105,7 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     """Make a frame wait. Each wait gets an id, and the time, unless it continues an earlier wait."""
     now = snapshot.now
     named = {
-        name: replace(asked, id=_id_of(snapshot, frame, name, asked), asked_at=asked.asked_at or now)
+        name: replace(asked, id=asked.id or _new_id(snapshot, name, asked), asked_at=asked.asked_at or now)
         for name, asked in waits.items()
     }
     then = frame.phase if isinstance(frame.phase, Fallback) else READY
@@ -117,16 +117,18 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     touch(snapshot, frame)
 
 
-def _id_of(snapshot: Snapshot, frame: Frame, name: str, asked: WaitRecord) -> str:
-    """Return the id of a wait: a question that its visit has asked before, unchanged, keeps its own."""
-    if asked.kind not in ANSWERABLE:
-        return asked.id or f"{name}@{snapshot.seq + 1}"
-    known = frame.asks.get(asked.key) if frame.asks else None
-    if known is not None and known.shown == shown_by(frame, name, asked):
-        return known.id
-    times = snapshot.asked[name].times if name in snapshot.asked else 0
-    snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
+def _new_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
+    """Return the id of a wait that begins, and count it if it is a question."""
+    if asked.kind in ANSWERABLE:
+        times = snapshot.asked[name].times if name in snapshot.asked else 0
+        snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
     return f"{name}@{snapshot.seq + 1}"
+
+
+def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
+    """Return the id of a question that its visit has asked before, unchanged; "" for another one."""
+    known = frame.asks.get(asked.key)
+    return known.id if known is not None and known.shown == shown_by(frame, name, asked) else ""
 
 
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:

@@ -519,10 +519,15 @@ class Recorded(Spent, kw_only=True):
 
 
 class Waiting(Spent, kw_only=True):
-    """A node waits for any of these, by name."""
+    """A node waits for any of these, by name.
+
+    Attributes:
+        withdrawn: The ids of questions of this visit that it asks no longer.
+    """
 
     kind: ClassVar[Kind] = "waiting"
     waits: Mapping[str, WaitRecord]
+    withdrawn: Sequence[str] = ()
 
 
 class Answered(Facts, kw_only=True):

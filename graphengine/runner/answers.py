@@ -68,6 +68,18 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str |
     return await question_of(store, await kept.read(run_id), named, posted)
 
 
+def question_id(text: str) -> str:
+    """Return the id of a question, as doors require it: a name also means what is asked later under it.
+
+    Raises:
+        InputError: It is not one.
+    """
+    if not name_in(text):
+        repair = "give the `id` of the question that was shown, such as approve@7: the waits of the run have it"
+        raise InputError(f"{text!r} is not the id of a question", where="the answer", repair=repair)
+    return text
+
+
 def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
     """Return the one open question of an id, or of a name under which the run has asked no other."""
     if name_in(wait):
@@ -137,7 +149,7 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
     """Return the error for an answer to what is not open, or whose name does not say which question is meant."""
     run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
     now = "; ".join(f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED])
-    if known is not None and known.times > 1:
+    if known is not None and (known.times > 1 or name_in(wait)):
         same = "; ".join(
             f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED] if each.name == wait
         )

@@ -340,6 +340,7 @@ _ORDER: Final = (
     ),
     *(
         "waits",
+        "withdrawn",
         "usage",
         "choice",
         "keep_results",
