@@ -139,7 +139,8 @@ def _named(snapshot: Snapshot, asked: Asked) -> str:
 async def _asked_again(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
     """Return a question that a node has asked, and is about to ask again: an answer is kept until it does."""
     for frame in snapshot.frames.values():
-        for name, (_, again) in frame.asked.items() if frame.failing is None else ():
+        is_under_way = not frame.waits and frame.failing is None
+        for name, (_, again) in frame.asked.items() if is_under_way else ():
             if again.id == wait_id and (ended := await ended_question(store, snapshot.run_id, wait_id)) is not None:
                 return None if ended.facts is None else Asked(name, ended.facts)
     return None

@@ -146,10 +146,10 @@ def same_names() -> Graph[State]:
 async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Runner) -> None:
     """The first item asked again before the answer to the second reached the run. None is answered without its id."""
     graph = same_names()
-    run_id = (await runner.start(graph).result()).run_id
+    begun = await runner.start(graph).result()
+    run_id, (first, second) = begun.run_id, begun.waits
     with pytest.raises(InputError, match="asks several questions"):
         await runner.answer(run_id, 1)
-    first, second = await runner.waits(run_id)
     await runner.answer(run_id, 1, wait=first)
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
