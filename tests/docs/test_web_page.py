@@ -130,7 +130,9 @@ def test_an_answer_that_was_recorded_just_before_a_kill_counts(serve: Callable[[
     """The next process resumes the run, though `recover` leaves runs that wait."""
     answers = ".answer(run_id, given, posts, wait=question)"
     assert answers in SOURCE
-    first = serve(SOURCE.replace(answers, ".answer(run_id, given, wait=question)"))  # which is killed before the run goes on
+    first = serve(
+        SOURCE.replace(answers, ".answer(run_id, given, wait=question)")
+    )  # which is killed before the run goes on
     run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]
     (wait,) = first.events(run_id)[-1]["waits"]
     assert first.call(f"/posts/{run_id}/answers/{wait['id']}", body=True)[0] == 202

@@ -75,7 +75,12 @@ KINDS: Final[dict[str, Kind]] = {
     "in code": Kind(press(in_code), "approve", "again", "publish"),
     "named": Kind(press(named), "press", "again", "publish"),
     "pause": Kind(press(lambda: "again"), "approve", again=True, options={"pause_before": ["approve"]}),
-    "unknown": Kind(press(cut_off, effect="once", retry=Retry(attempts=9, initial_seconds=0, on=(OSError,))), "approve", "rerun", {"result": "publish"}),
+    "unknown": Kind(
+        press(cut_off, effect="once", retry=Retry(attempts=9, initial_seconds=0, on=(OSError,))),
+        "approve",
+        "rerun",
+        {"result": "publish"},
+    ),
 }
 each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=[*KINDS])
 
@@ -220,7 +225,9 @@ async def _other(ctx: Context) -> str:
 
 async def test_a_changed_question_is_another_one(runner: Runner) -> None:
     """Of another text or type the old one is withdrawn; a yes to it is no yes to what is asked today."""
-    for number, today in enumerate((ask("Print draft {n}?", Verdict), ask("Publish draft {n}?", Literal["publish", "again", "later"]))):
+    for number, today in enumerate(
+        (ask("Print draft {n}?", Verdict), ask("Publish draft {n}?", Literal["publish", "again", "later"]))
+    ):
         run_id = f"r{number}"
         (old,) = (await runner.start(KINDS["ask"].graph, run_id=run_id).result()).waits
         changed = press(today)
