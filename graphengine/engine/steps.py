@@ -545,7 +545,7 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer did not fit: to the wait of an `id`, by its name (`wait`); or a node's code could not read it (`key`)."""
+    """An answer did not fit: one to a question (`wait`, `id`), or one that a node's code could not read (`key`)."""
 
     kind: ClassVar[Kind] = "refused"
     key: str = ""

@@ -594,7 +594,7 @@ async def _record(store: RunStore, run: Exported) -> None:
     taken = [number for number in (await store.message_keys(info.id)).values() if number] if run.keys else []
     keys = run.inbox_keys or [""] * len(run.inbox)
     for number, ((kind, payload), own) in enumerate(zip(run.inbox, keys, strict=True), start=1):
-        key = own or (f"answer {payload['id']}" if kind == "answer" else f"imported {number}")
+        key = f"answer {payload['id']}" if kind == "answer" else own or f"imported {number}"
         await store.post(info.id, kind, payload, key)
     if info.queued:
         return  # a worker can have taken it already

@@ -155,8 +155,8 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
             f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED] if each.name == wait
         )
         return AmbiguousWait(
-            f"run {run_id} has asked {wait!r} {known.times} times, so the name does not say which question this answers; "
-            f"open now: {same or 'none of that name'}",
+            f"run {run_id} has asked {wait!r} {known.times} times, so the name does not say which question is "
+            f"meant; open now: {same or 'none of that name'}",
             where=where,
             repair="give the id of the question that was read: wait=… takes a Wait of a result or of "
             "runner.waits(run_id), or its id; so does --wait",

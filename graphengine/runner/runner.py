@@ -584,9 +584,9 @@ class Runner:
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             graph: The run's graph, changed or not.
-            wait: The question: a `Wait` of a result or of `runner.waits(run_id)`, or its id. Its name will do if the run
-                has asked no other question of that name. Without it the answer is for the question that is open when
-                the call begins; required if several are.
+            wait: The question: a `Wait` of a result or of `runner.waits(run_id)`, or its id. Its name will do if the
+                run has asked no other question of that name. Without it the answer is for the question that is open
+                when the call begins; required if several are.
             by: Who answers; it is recorded with the answer as it is given.
             reason: Why, in their words; recorded too.
             through: The door through which it came, such as `cli`; recorded too.

@@ -47,7 +47,7 @@ async def test_each_call_is_a_question_of_its_own(tmp_path: Path, is_external: b
         each
         for n in range(3)
         for each in (
-            Response(content="", tool_calls=[ToolCall(id=f"c{n}", name=name, arguments='{"to": "ada"}')]),
+            Response("", (ToolCall(id=f"c{n}", name=name, arguments='{"to": "ada"}'),)),
             "done",
         )
     ]

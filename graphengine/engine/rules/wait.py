@@ -1,8 +1,8 @@
 """Waits: how one begins, is answered or times out, and messages.
 
 A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `unknown`
-for an effect that began and did not end), `id` (of the asking), `question`, `schema` (of the answer), `topic`, `due` and
-`default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
+for an effect that began and did not end), `id` (of the asking), `question`, `schema` (of the answer), `topic`, `due`
+and `default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
 runs again. A wait without a key is the node itself, and its answer is the node's result.
 """
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import pytest
@@ -38,7 +39,7 @@ class Kind(NamedTuple):
     name: str
     again: object
     end: object = None
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 def press(approve: Any, **options: Any) -> Graph[Press]:

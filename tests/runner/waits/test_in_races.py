@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.errors import DefinitionError, InputError
-from graphengine.history.load import load_snapshot
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 from tests.kit.waiting import resume_run
