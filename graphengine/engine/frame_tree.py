@@ -146,7 +146,8 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
 def keep_asks(frame: Frame) -> None:
     """Keep which questions a visit has asked whose waits are about to end: it may ask them again."""
     for name, asked in frame.waits.items():
-        if asked.kind in ANSWERABLE and asked.kind != "pause":
+        known = frame.asks.get(asked.key)
+        if asked.kind in ANSWERABLE and asked.kind != "pause" and (known is None or known.id != asked.id):
             frame.asks[asked.key] = Asking(asked.id, shown_by(frame, name, asked))
 
 

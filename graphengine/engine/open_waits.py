@@ -68,9 +68,9 @@ class OpenWaits:
 
     def asked(self, identity: str) -> tuple[str, WaitRecord] | None:
         """Return the name and the record of the wait with this id; None if it is not open."""
-        frame = self._frames.get(self._holders.get(identity, "\0"))
-        found = [*frame.waits.items()] if frame is not None else []
-        return next(((name, wait) for name, wait in found if wait.id == identity), None)
+        name = identity.rpartition("@")[0]
+        holder = self.holder(name, identity)
+        return (name, holder.waits[name]) if holder is not None else None
 
     def next_due(self) -> float | None:
         """Return when the first wait times out, epoch seconds; None if none does."""

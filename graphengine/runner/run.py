@@ -416,12 +416,14 @@ class Run(Generic[S, Out_co]):
         info = await store.info(self.id)
         snapshot = await load_snapshot(store, self.id, info.seq)  # not at a later step
         reported: tuple[object, ...] = ()
+        refused = 0  # the last answer that was: its question has the id that it had
         reasons = StepReasons(store, self.id)
         async with aclosing(polled(store, info, after)) as polls:
             async for row, steps, snapshot.posted in polls:
                 for step in steps:
                     if step.seq > snapshot.seq:
                         fold((step,), snapshot)
+                    refused = step.seq if step.kind == "refused" else refused
                     yield StepRecorded(step.seq, step, await reasons.why(step))
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
@@ -432,7 +434,7 @@ class Run(Generic[S, Out_co]):
                 status = status_of(row)
                 ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
                 # A chat can have been answered, and wait again, since then.
-                news = (status, row.driver, ids, [*snapshot.posted])
+                news = (status, row.driver, ids, [*snapshot.posted], refused)
                 if news != reported:
                     reported = news
                     yield StatusChanged(status, row.driver, waits)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import AfterValidator, BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, Wait, ask, value
+from graphengine.engine.steps import Waiting
 from graphengine.errors import AmbiguousWait, AnsweredAlready, InputError, QuestionChanged, QuestionWithdrawn
 from graphengine.history.load import load_snapshot, waits_of
 from graphengine.kernel.fake_clock import FakeClock
@@ -208,7 +209,8 @@ async def test_the_end_of_another_wait_changes_no_id(runner: Runner) -> None:
     with pytest.raises(QuestionWithdrawn, match="the run went on without an answer") as error:
         await runner.answer("s", "a", graph, wait=second)
     assert result.waits[0].id in error.value.repair
-    assert [step.data.withdrawn for step in await runner.history("s") if step.kind == "waiting"] == [(), [second.id]]  # type: ignore[attr-defined]
+    found = [step.data for step in await runner.history("s")]
+    assert [[*each.withdrawn] for each in found if isinstance(each, Waiting)] == [[], [second.id]]
 
 
 async def _two(ctx: Context) -> str:
