@@ -20,5 +20,6 @@ async def test_a_door_of_a_service_that_drives_asks_before_it_takes_an_answer(ru
     with acting(Caller("")):
         with pytest.raises(QuestionChanged):
             await CallersRunner(runner, {"g": newer}, drives=True).answer(run_id, "5", wait=wait_id)
+        ((wait_id, _),) = waits(await load_snapshot(runner.store, run_id, None)).items()
         await CallersRunner(runner, {"g": newer}).answer(run_id, "5", wait=wait_id)
     assert [each.kind for each in await runner.store.inbox([run_id])] == ["answer"]
