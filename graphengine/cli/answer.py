@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine answer post yes
         graphengine answer post-2 no --no-resume     # for a worker, or a later resume
-        graphengine answer post-3 @answer.txt --wait approve@7
+        graphengine answer post-3 @answer.txt --wait approve@2
     """,
     exits={
         **options.DRIVES,
