@@ -437,14 +437,14 @@ class Play:
             raise Wrong(f"a run says not what it waits for: {info.id}")
         check_slots(snapshot)
         inbox = await self.medium.view.inbox([info.id])
-        pending = {message.payload["wait"] for message in inbox if message.kind == "answer"}
+        pending = {message.payload["id"] for message in inbox if message.kind == "answer"}
         given: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for frame, name, wait in waits:
             if given and len(waits) < MANY:
                 break  # one after another, so that others can come in between
-            if wait.kind in ("ask", "unknown") and name not in pending:
+            if wait.kind in ("ask", "unknown") and wait.id not in pending:
                 value = self.knows(snapshot, frame, wait) if wait.kind == "unknown" else self.says(wait)
-                given.append(partial(self.answer, info, name, value, slot))
+                given.append(partial(self.answer, info, name, wait.id, value, slot))
             elif wait.topic == "t":
                 given.append(partial(self.send, info.id, slot))
         if given or inbox:
@@ -457,10 +457,10 @@ class Play:
             await each()
         await self.resume(info, slot)
 
-    async def answer(self, info: RunInfo, name: str, value: Any, slot: int) -> None:
+    async def answer(self, info: RunInfo, name: str, wait_id: str, value: Any, slot: int) -> None:
         """Answer a question, and note that it was accepted."""
         with contextlib.suppress(InputError):
-            said = self.at(slot).runner.answer(info.id, value, wait=name)
+            said = self.at(slot).runner.answer(info.id, value, wait=wait_id)
             await self.world.accepts(info.id, said, "answer", name.replace("n", "m"))
 
     def says(self, wait: Any) -> Any:
