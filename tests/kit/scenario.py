@@ -340,6 +340,7 @@ _ORDER: Final = (
     ),
     *(
         "waits",
+        "withdrawn",
         "usage",
         "choice",
         "keep_results",
@@ -352,6 +353,7 @@ _ORDER: Final = (
         "unused",
         "unawaited",
         "wait",
+        "id",
         "by",
     ),
     *(
