@@ -18,6 +18,7 @@ from graphengine.kernel import (
     in_thread,
     journal_of,
     read_key,
+    to_show,
 )
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class NodeScope:
         text, schema, call = question.text, question.schema, question.call or {}
         if guard is not None:
             text, schema, call = guard.hide(text), guard.hide(schema), guard.hide(call)
-        wait = WaitRecord(kind="tool" if call else "ask", question=text, facts=call, schema=schema)
+        wait = WaitRecord(kind="tool" if call else "ask", question=to_show(text), facts=call, schema=schema)
         wait.seen = self.hidden(question.seen)
         if question.timeout_seconds is not None:
             wait.due, wait.default = self.around.wall() + question.timeout_seconds, question.default

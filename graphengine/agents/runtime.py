@@ -44,6 +44,7 @@ from graphengine.kernel import (
     queued,
     read_key,
     readings_of,
+    to_show,
     turn_key,
     written_by_nodes,
 )
@@ -257,7 +258,7 @@ class RunRuntime(NodeScope):
 
     async def sleep_for(self, seconds: float, what: str, *, keeps_slot: bool = False) -> None:
         """Wait, with the run stored as waiting; an item of a map can keep its slot meanwhile."""
-        wait = WaitRecord(kind="sleep", question=what, due=self.around.wall() + seconds, keeps_slot=keeps_slot)
+        wait = WaitRecord(kind="sleep", question=to_show(what), due=self.around.wall() + seconds, keeps_slot=keeps_slot)
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
@@ -273,7 +274,9 @@ class RunRuntime(NodeScope):
         known: Any = self.work.known("turn", turn)
         had = len(known.value.get("steered", ())) if known is not None else None
         while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
-            wait = WaitRecord(kind="receive", question=_STEERED, topic=STEER, due=self.around.wall(), default=None)
+            wait = WaitRecord(
+                kind="receive", question=to_show(_STEERED), topic=STEER, due=self.around.wall(), default=None
+            )
             wait.keeps_slot = True
             memo = self.work.known("receive", digest_of_call("receive", (_STEERED,), {}))
             message = await self.work.wait(wait, _STEERED, _ANYTHING)

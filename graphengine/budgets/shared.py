@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets
 from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
-from graphengine.kernel import DefinitionError, Extension, WaitRecord, is_cost_unknown, of_limit
+from graphengine.kernel import DefinitionError, Extension, WaitRecord, is_cost_unknown, of_limit, to_show
 from graphengine.kernel.definitions import Answers
 from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
@@ -180,7 +180,7 @@ class _OfRun(SharedBudgets):
         Raises:
             BudgetSpent: It may not.
         """
-        wait = WaitRecord(kind="ask", question=question, schema=_YES.schema, keeps_slot=True)
+        wait = WaitRecord(kind="ask", question=to_show(question), schema=_YES.schema, keeps_slot=True)
         if not await runtime.work.wait(wait, _ask_of(budget), _YES):
             text = f"the budget {budget.name!r} is spent, and a person refused to exceed it"
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")

@@ -36,6 +36,7 @@ from graphengine.kernel import (
     own_name,
     path_of,
     read_key,
+    show,
     usage_of,
     wait_of,
 )
@@ -142,7 +143,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
         case Waiting():
             found += [in_words(name, wait, step.path) for name, wait in facts.waits.items()]
         case Refused():
-            found.append(one_line(facts.message, limit) + ("; it is asked again" if step.node else ""))
+            found.append(one_line(show(facts.message), limit) + ("; it is asked again" if step.node else ""))
         case Message():
             found.append(f"{facts.topic}: {one_line(compact(facts.payload), limit)}")
         case Resumed(crashed=True):
@@ -407,7 +408,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
 
 def _whole(wait: OpenWait, run_id: str) -> list[str]:
     """Return a wait as lines; a question is kept whole, since it has to be read before it is answered."""
-    question = wait.facts.question.strip()
+    question = show(wait.facts.question).strip()
     if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
         return [in_words(wait.name, wait.facts, wait.name)]
     lines = question[:_QUESTION].splitlines()

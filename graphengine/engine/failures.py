@@ -21,6 +21,7 @@ from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
 from graphengine.state.field import explain
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.recorded_text import NO_TEXT, show, to_show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,14 +54,14 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
         return failure
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
-    failure = FailureRecord(path, names[0], "", attempt, names=names)
+    failure = FailureRecord(path, names[0], NO_TEXT, attempt, names=names)
     failure.raised = error
     try:
         return _described(failure, error)
     except BaseException as raised:  # noqa: BLE001 - an attribute of the user's
         reraise_interrupt(raised)
         failure.traceback = f"could not be described: {type(raised).__name__}"
-        failure.message = failure.message or f"{failure.kind}, which {failure.traceback}"
+        failure.message = failure.message or to_show(f"{failure.kind}, which {failure.traceback}")
         return failure
 
 
@@ -68,7 +69,7 @@ def _described(failure: FailureRecord, error: BaseException) -> FailureRecord:
     kind, failure.repeats = type(error), is_repeating(error)
     if isinstance(error, NodeError):
         asked = getattr(error, "retry_after_seconds", None)  # a model's
-        failure.kind, failure.message = error.code, _utf8(error.message)
+        failure.kind, failure.message = error.code, to_show(_utf8(error.message))
         failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
         if is_seconds(asked):
             failure.pause_seconds = asked
@@ -77,11 +78,11 @@ def _described(failure: FailureRecord, error: BaseException) -> FailureRecord:
             failure.traceback = _utf8(user_traceback(error.__cause__))
         return failure
     if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
-        failure.message = _utf8(error.message) or failure.kind
+        failure.message = to_show(_utf8(error.message) or failure.kind)
         failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
     else:
-        failure.message = text_of(error) or failure.kind
-        failure.repair = repair_of(kind.__name__, failure.message) if isinstance(error, Exception) else _NO_EXIT
+        failure.message = to_show(text_of(error) or failure.kind)
+        failure.repair = repair_of(kind.__name__, text_of(error)) if isinstance(error, Exception) else _NO_EXIT
     failure.traceback = _utf8(user_traceback(error))
     return failure
 
@@ -119,7 +120,7 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
         failure.replaced = facts.error
     facts.error = failure
     facts.status = "failed"
-    facts.ending = Ending("failed", why=failure.message)
+    facts.ending = Ending("failed", why=show(failure.message))
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:

@@ -14,6 +14,7 @@ from graphengine.engine.snapshot import READY, Frame, children, sub_id
 from graphengine.engine.steps import ANSWERABLE, WaitRecord, path_of
 from graphengine.graph.options import START
 from graphengine.state.amounts import amounts_by_name, is_cost_unknown
+from graphengine.state.recorded_text import NO_TEXT, to_show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def pause(snapshot: Snapshot, frame: Frame) -> None:
     """Make a frame wait before its node, if the run pauses there. One path covers all items of a map."""
     path = path_of(frame.id, frame.at)
     if frame.kind != "item" and _INDEX.sub("", path) in snapshot.pause:
-        asked = WaitRecord(kind="pause", question=f"paused before {path}", schema={"const": True})
+        asked = WaitRecord(kind="pause", question=to_show(f"paused before {path}"), schema={"const": True})
         wait(snapshot, frame, {path: asked})
 
 
@@ -138,7 +139,7 @@ def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
     """
     what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
     if what.kind == "unknown":
-        what.question = ""
+        what.question = NO_TEXT
     body = _encode([frame.named or frame.at, frame.visit, name, what])
     return hashlib.blake2b(body, digest_size=9).hexdigest()
 

@@ -17,6 +17,7 @@ from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.measured import Tested, measured_of
 from graphengine.state.numbers import case_of, equal
 from graphengine.state.path import nearest
+from graphengine.state.recorded_text import to_show
 from graphengine.state.texts import choice_text, steady_text
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
@@ -226,7 +227,9 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
             facts.status = "finished"
         facts.ending = Ending("end", label, words, why)
         return
-    fail_with(facts, FailureRecord(path_of(frame.id, ""), "fail", label or why, attempt_of(frame), names=_FAILED))
+    fail_with(
+        facts, FailureRecord(path_of(frame.id, ""), "fail", to_show(label or why), attempt_of(frame), names=_FAILED)
+    )
     facts.ending = Ending("failed", label, words, why)
 
 

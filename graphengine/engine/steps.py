@@ -24,6 +24,7 @@ from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
 from graphengine.state.measured import Tested
+from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ class FailureRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, dict
 
     path: str
     kind: str
-    message: str
+    message: RecordedText
     attempt: int = 0
     where: str = ""
     repair: str = ""
@@ -155,8 +156,8 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     """
 
     kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
-    question: str = ""
-    title: str = ""
+    question: RecordedText = NO_TEXT
+    title: RecordedText = NO_TEXT
     facts: JsonObject = {}
     seen: JsonObject = {}
     proposed: JsonValue | UnsetType = UNSET
@@ -232,7 +233,7 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     timeout: bool = False
     by: str = ""
     through: str = ""
-    reason: str = ""
+    reason: RecordedText = NO_TEXT
     at: Number = 0
     id: str = ""
 
@@ -558,7 +559,7 @@ class Refused(Facts, kw_only=True):
     wait: str = ""
     id: str = ""
     answer: JsonValue | UnsetType = UNSET
-    message: str
+    message: RecordedText
 
 
 class Message(Facts, kw_only=True):

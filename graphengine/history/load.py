@@ -19,6 +19,7 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import ANSWERABLE, AnswerRecord, Failed, Left, Node, Shift, is_removed, path_of
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
+from graphengine.state.recorded_text import show
 from graphengine.stores.refusals import step_removed
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ class Wait:
 
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
     """Return a wait as it is recorded under a name, with the answer that is posted to it."""
-    answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, given.reason)
+    answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, show(given.reason))
     beside = record.facts, record.proposed, record.old, record.id
-    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer, *beside)
+    return Wait(name, record.kind, show(record.question), record.schema, record.topic, record.due, answer, *beside)
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:

@@ -313,3 +313,5 @@ from graphengine.engine.work_keys import WorkKey as WorkKey
 from graphengine.engine.work_keys import call_key as call_key
 from graphengine.engine.work_keys import read_key as read_key
 from graphengine.engine.work_keys import turn_key as turn_key
+from graphengine.state.recorded_text import to_show as to_show
+from graphengine.state.recorded_text import show as show

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import UNREADABLE, UnknownRun, Wait, posted_in, summary_of
+from graphengine.kernel import UNREADABLE, UnknownRun, Wait, posted_in, show, summary_of
 from graphengine.records.now import load_now
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
     """Return all waits of a run, with the run, but not those that are answered."""
     at: Any = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
-        RunWait(n, w.kind, w.question, w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)
+        RunWait(n, w.kind, show(w.question), w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)
         for frame in snapshot.frames.values()
         for n, w in frame.waits.items()
         for beside in [(w.facts, w.proposed, w.old, w.id)]

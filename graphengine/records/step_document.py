@@ -17,6 +17,7 @@ from graphengine.kernel import (
     Wait,
     Waiting,
     outcome_of,
+    show,
     usage_from,
     usage_of,
     wait_of,
@@ -136,7 +137,7 @@ def failure_document(failed: FailureRecord | RunFailure) -> Failure:
     """Return a recorded failure."""
     return Failure(
         code=failed.kind,
-        message=failed.message,
+        message=show(failed.message),
         where=failed.where,
         repair=failed.repair,
         path=failed.path,

@@ -45,6 +45,7 @@ from graphengine.kernel import (
     is_removed,
     load_snapshot,
     outcome_of,
+    show,
     sub_id,
     unfoldable,
     ways_of,
@@ -260,7 +261,7 @@ class Visits:
         if (visit.waits or frame.waits) and [wait.name for wait in visit.waiting] != list(frame.waits):
             end_waits(visit, at, seq, ended)
             visit.waits += [
-                WaitTime(name, each.kind, each.question, frame.since, seq) for name, each in frame.waits.items()
+                WaitTime(name, each.kind, show(each.question), frame.since, seq) for name, each in frame.waits.items()
             ]
         if type(phase) not in _AROUND:
             end_nested(visit, at, seq)

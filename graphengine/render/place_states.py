@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Waiting
-from graphengine.kernel import ROOT, Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready
+from graphengine.kernel import ROOT, Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, show
 from graphengine.kernel.definitions import END, FAIL
 from graphengine.render.amounts import moment
 from graphengine.render.text import one_line
@@ -144,7 +144,7 @@ def _wait(wait: WaitRecord) -> str:
     if wait.kind == "unknown":
         return "unknown: it began, and nobody knows how it ended"
     if wait.kind == "ask":
-        return f"waits: {one_line(wait.question)}"
+        return f"waits: {one_line(show(wait.question))}"
     if wait.kind == "sleep" and wait.due is not None:
         return f"waits until {moment(wait.due, '%Y-%m-%d %H:%M UTC')}"
-    return f"waits for {one_line(wait.question)}"
+    return f"waits for {one_line(show(wait.question))}"

@@ -23,6 +23,7 @@ from graphengine.history.load import Wait, posted_in
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
+from graphengine.state.recorded_text import show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ async def question_of(
         raise await _not_open(store, snapshot, wait, open_ones)
     if not open_ones:
         text = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
-        others = ", ".join(asked.facts.question for asked in every)
+        others = ", ".join(show(asked.facts.question) for asked in every)
         repair = (
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
@@ -149,10 +150,12 @@ async def _asked_again(store: RunStore, snapshot: Snapshot, wait_id: str) -> Ask
 async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
     """Return the error for an answer to what is not open, or whose name does not say which question is meant."""
     run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
-    now = "; ".join(f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED])
+    now = "; ".join(f"{each.facts.id} ({_first_line(show(each.facts.question))})" for each in open_ones[:_LISTED])
     if known is not None and (known.times > 1 or name_in(wait)):
         same = "; ".join(
-            f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED] if each.name == wait
+            f"{each.facts.id} ({_first_line(show(each.facts.question))})"
+            for each in open_ones[:_LISTED]
+            if each.name == wait
         )
         return AmbiguousWait(
             f"run {run_id} has asked {wait!r} {known.times} times, so the name does not say which question is "
@@ -177,7 +180,7 @@ def _ended(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> Inpu
     where, answer = f"run {run_id}", ended.answer
     text = f"question {wait_id} of run {run_id}"
     if ended.facts is not None:
-        text += f", {_first_line(ended.facts.question)!r},"
+        text += f", {_first_line(show(ended.facts.question))!r},"
     if ended.end == "answered" and answer is not None:
         return AnsweredAlready(f"{text} was answered already{_by(answer)}", where=where, repair=repair)
     if ended.end in ("time", "removed"):

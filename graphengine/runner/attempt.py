@@ -50,6 +50,7 @@ from graphengine.state.given import as_record, in_utf8
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import utf8_text
+from graphengine.state.recorded_text import to_show
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class Attempt(AttemptFacts):
         ask, now = body.ask, self.services.now()
         shown: Any = as_record(ask.facts_in(call.values(self.view)), "what the question shows")
         text = utf8_text(str(question))
-        wait = WaitRecord(kind="ask", question=text, schema=ask.answers.schema, choice=self.choice, **shown)
+        wait = WaitRecord(kind="ask", question=to_show(text), schema=ask.answers.schema, choice=self.choice, **shown)
         if ask.timeout_seconds is not None:
             wait.due = self.services.wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:

@@ -20,6 +20,7 @@ from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads th
 from graphengine.state.given import as_record, in_utf8
 from graphengine.state.json_values import checked_name
 from graphengine.state.path import did_you_mean
+from graphengine.state.recorded_text import to_show
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -235,7 +236,7 @@ class Context:
         answers = _answers_of(output)
         if name is not None:
             self._check_name(name, "the name of a question")
-        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
+        wait = WaitRecord(kind="ask", question=to_show(question), schema=answers.schema)
         self._limit(wait, timeout_seconds, answers, default)
         work = self._work("ask")
         return work.track("ask", work.wait(wait, [question, name], answers, name))
@@ -282,7 +283,7 @@ class Context:
         answers = _answers_of(output, strict=True)
         self._check_topic(topic)
         wait = WaitRecord(
-            kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
+            kind="receive", question=to_show(f"a message on {topic!r}"), topic=topic, schema=answers.schema or None
         )
         self._limit(wait, timeout_seconds, answers, default)
         work = self._work("receive")
@@ -307,7 +308,7 @@ class Context:
         return self._sleep("sleep_until", f"until {when}", when, 0)
 
     def _sleep(self, what: str, question: str, given: float, since: float) -> Coroutine[Any, Any, None]:
-        wait = WaitRecord(kind="sleep", question=question)
+        wait = WaitRecord(kind="sleep", question=to_show(question))
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
             repair = "give seconds, as time.timestamp() and pause.total_seconds() return, or math.inf to wait for ever"
             raise DefinitionError(f"ctx.{what}({given!r})", where=self._attempt.where, repair=repair)

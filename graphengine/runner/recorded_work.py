@@ -55,6 +55,7 @@ from graphengine.runner.call_records import (
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.json_values import checked_text, utf8_text
+from graphengine.state.recorded_text import to_show
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
@@ -475,7 +476,7 @@ class StepJournal:
         if begun is None or not is_asked:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
-        wait = WaitRecord(kind="unknown", question=f"{text}.{arguments}\nAnswer {asked}.", schema=_DECISION)
+        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
         try:
             decision = await self.wait_at(key, wait, Decisions(effect.read))
         except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
@@ -526,7 +527,7 @@ class StepJournal:
         shown = self._shown(effect)
         arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
         asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
-        wait = WaitRecord(kind="unknown", question=f"{text}.{arguments}\nAnswer {asked}.", schema=_DECISION)
+        wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
         decision = await self.wait_at(key, wait, Decisions(effect.read))
         if decision == "fail":
             self._refused.append((unknown, key))
@@ -730,12 +731,12 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
-                refused = Refused(key=place, message=why)
+                refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
-        wait.question = utf8_text(str(wait.question))  # whatever the node gave
+        wait.question = to_show(utf8_text(str(wait.question)))  # whatever the node gave
         if self._guard is not None:
             shown = [name, wait.question, wait.topic, wait.schema, wait.default]
             self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")

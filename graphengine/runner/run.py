@@ -41,6 +41,7 @@ from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, St
 from graphengine.runner.scope import CURRENT
 from graphengine.state.given import as_record
 from graphengine.state.json_values import checked_name, checked_text, utf8_text
+from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import status_of
 from graphengine.stores.refusals import check_not_cancelled
 
@@ -206,7 +207,9 @@ class Run(Generic[S, Out_co]):
         found = await asked(shared.store, shared.kept, run_id, wait)
         record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         check_against(found, record)
-        facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now(), id=found.facts.id)
+        facts = AnswerRecord(
+            record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
+        )
         await self._post(found, facts)
         await self._look()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver

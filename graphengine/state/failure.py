@@ -6,13 +6,15 @@ from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from graphengine.state.recorded_text import RecordedText, show
+
 
 class FailureRecord(Protocol):
     """A failure as recorded in the log."""
 
     path: str
     kind: str
-    message: str
+    message: RecordedText
     attempt: int
     traceback: str
     where: str
@@ -73,6 +75,6 @@ class Failure(BaseModel):
     @classmethod
     def of(cls, record: FailureRecord) -> Failure:
         """Return the failure for a step's record of an error."""
-        made = cls(path=record.path, kind=record.kind, message=record.message, attempt=record.attempt or 1)
+        made = cls(path=record.path, kind=record.kind, message=show(record.message), attempt=record.attempt or 1)
         made._traceback, made._where, made._repair = record.traceback, record.where, record.repair
         return made

@@ -13,6 +13,7 @@ import msgspec
 from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.ready import of_limit
 from graphengine.state.amounts import losses_of
+from graphengine.state.recorded_text import show
 from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
         "receive": f"waits for a message on {wait.topic!r}",
         "sleep": "sleeps",
         "pause": "waits for approval to continue",
-    }.get(wait.kind, _one_line(wait.question, characters))
+    }.get(wait.kind, _one_line(show(wait.question), characters))
     return f"{named}{text}"
 
 

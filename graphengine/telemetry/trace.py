@@ -49,6 +49,7 @@ from graphengine.kernel import (
     encode_snapshot,
     is_settled,
     read_key,
+    show,
     spent_since,
     usage_of,
     without_items,
@@ -474,7 +475,7 @@ class RunTrace(Follower):
         if failure is not None:
             event: dict[str, AttributeValue] = {names.EXCEPTION: failure.kind}
             if self._telemetry.content:
-                event |= {names.EXCEPTION_MESSAGE: failure.message, names.STACKTRACE: failure.traceback}
+                event |= {names.EXCEPTION_MESSAGE: show(failure.message), names.STACKTRACE: failure.traceback}
             span.add_event("exception", event, spans.nanoseconds(at))
             error = failure.kind
         if error:

@@ -35,6 +35,7 @@ from graphengine.kernel import (
     Session,
     as_record,
     read_key,
+    show,
     usage_from,
     waits_of,
 )
@@ -278,7 +279,7 @@ class _Alone:
         for name, wait in asking:
             if wait.kind != "ask" or wait.id in self._answers.never:
                 continue
-            found = self._answers.take(name, wait.question)
+            found = self._answers.take(name, show(wait.question))
             if found is _NO_ANSWERS:
                 continue
             if found is NO_ANSWER:

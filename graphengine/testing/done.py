@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, opened, outcome_of, why_of
+from graphengine.kernel import Attempt, NodeError, opened, outcome_of, show, why_of
 from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.records.step_queries import falls_back
@@ -123,7 +123,7 @@ def edge_of(stage: Stage, outcome: Outcome) -> tuple[EdgeTaken | None, str]:
     """Return the outgoing edge that a step records, or why there is none."""
     if outcome.to:
         return EdgeTaken(tuple(outcome.to), outcome.edge, why_of(outcome, ways_in(stage))), ""
-    return None, outcome.error.message if outcome.error is not None else ""
+    return None, show(outcome.error.message) if outcome.error is not None else ""
 
 
 def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def error_of(failure: FailureRecord) -> NodeError:
         kinds.setdefault(kind.code, kind)
         left += kind.__subclasses__()
     made = kinds.get(failure.kind, NodeError)
-    text = failure.message if made is not NodeError else f"{failure.kind}: {failure.message}"
+    text = show(failure.message) if made is not NodeError else f"{failure.kind}: {failure.message}"
     return made(text, where=failure.where, repair=failure.repair)
 
 

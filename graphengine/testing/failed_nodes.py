@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import HIDDEN, NodeFailed, Redactor, opened, plan_of
+from graphengine.kernel import HIDDEN, NodeFailed, Redactor, opened, plan_of, show
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import Attempt
@@ -110,7 +110,7 @@ def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[R
         yield "what it saw:"
         for name in inner.state.fields:
             yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name), hide)}"
-    if asked and f"agent: {asked[-1].agent}\n" not in error.message:  # the message contains it already
+    if asked and f"agent: {asked[-1].agent}\n" not in show(error.message):  # the message contains it already
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
         yield from (f"  {line}" for line in hide(shown(asked[-1])).splitlines())
 

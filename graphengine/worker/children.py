@@ -61,6 +61,7 @@ from graphengine.kernel import (
     result_of,
     status_of,
     tenants_id,
+    to_show,
 )
 from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled, missing
 from graphengine.records.begun import begun_otherwise
@@ -398,7 +399,7 @@ class StartedRun(Generic[S]):
                     await start.continued(self.id, seq)
                 finally:
                     journal.in_flight.ended(topic)
-            wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
+            wait = WaitRecord(kind="receive", topic=topic, question=to_show(f"the end of run {self.id}"))
             wait.keeps_slot = start.queue is None  # nothing else bounds how many children of a map run here
             wait.together = True
             told = await journal.wait_for(wait, digest, _TOLD)

@@ -39,6 +39,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.records.retention import ENDED
 from graphengine.runner.ids import derived_id
 from graphengine.runner.runner import lives_of
+from graphengine.state.recorded_text import show
 from graphengine.stores.base import RunInfo, Store
 from tests.crossing import program as p
 from tests.crossing.build import KNOWN, PAID, Built
@@ -425,13 +426,13 @@ class Play:
         """Resume a run that was interrupted, stopped or failed, with higher limits if it met those it had."""
         limits = None
         snapshot = await self.snapshot(info)
-        if snapshot.failure is not None and any(text in snapshot.failure.message for text in REFUSED):
-            self.refused = snapshot.failure.message
+        if snapshot.failure is not None and any(text in show(snapshot.failure.message) for text in REFUSED):
+            self.refused = show(snapshot.failure.message)
         if info.status == "failed":
             self.resumes[info.id] += 1
             if self.resumes[info.id] > MOST_RESUMES + weight(self.program.main):
                 raise Wrong(f"a run fails for ever: {info.id}: {snapshot.failure}")
-            if snapshot.failure is not None and "was removed: its end" in snapshot.failure.message:
+            if snapshot.failure is not None and "was removed: its end" in show(snapshot.failure.message):
                 raise Wrong(f"a run needed what was removed: {info.id}: {snapshot.failure}")
         if info.status == "stopped" and snapshot.ending is not None and snapshot.ending.reason == "limit":
             visits, cost = snapshot.limits.get("visits"), snapshot.limits.get("cost_usd")

@@ -39,6 +39,7 @@ from graphengine.engine.steps import AnswerRecord, Step, WaitRecord, path_of
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.state.encoded import opened
 from graphengine.state.json_values import JsonValue
+from graphengine.state.recorded_text import to_show
 from graphengine.state.view import View
 from tests.kit.facts import said
 from tests.kit.session import Session, bare, recorded
@@ -364,7 +365,7 @@ def waits_of(task: Task, frame: Frame, outcome: Outcome, now: float) -> dict[str
             key = f"{task.attempt}.{number}.{place}"
             if key not in frame.recorded_results:
                 name = f"{path_of(task.frame, task.node)} of {task.frame} {key}"
-                wait = waits[name] = WaitRecord(kind="ask", key=key, question=name, keeps_slot=kind == "child")
+                wait = waits[name] = WaitRecord(kind="ask", key=key, question=to_show(name), keeps_slot=kind == "child")
                 if kind == "sleep":
                     wait.kind, wait.due = "sleep", now + number + place
                 elif kind == "unknown":

@@ -13,6 +13,7 @@ from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, fa
 from graphengine.engine.steps import FailureRecord
 from graphengine.errors import InputError
 from graphengine.reducers import append
+from graphengine.state.recorded_text import to_show
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
 
@@ -173,7 +174,7 @@ async def test_no_store_keeps_exceptions_alive() -> None:
 async def test_failures_are_compared_by_their_fields() -> None:
     """A failure kept in a state equals the one that a node received, whose traceback is known."""
     kept = Failure(path="a", kind="x", message="m")
-    read = Failure.of(FailureRecord("a", "x", "m", 1, traceback="Traceback"))
+    read = Failure.of(FailureRecord("a", "x", to_show("m"), 1, traceback="Traceback"))
     assert kept == read
     assert hash(kept) == hash(read)
     assert (kept.traceback, read.traceback) == ("", "Traceback")

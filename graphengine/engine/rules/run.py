@@ -18,6 +18,7 @@ from graphengine.engine.steps import Decided, Shift, Stopped, own_name, path_of
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
+from graphengine.state.recorded_text import show
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | Bran
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
     """Return the step that stops or fails a run; it can be resumed unless the stop is final."""
     if event.error is not None:
-        stop = Ending("failed", why=event.error.message)
+        stop = Ending("failed", why=show(event.error.message))
         facts = Stopped(status="failed", ending=stop, error=event.error)
     else:
         stop = Ending(cast("EndReason", event.reason), why=event.why)

@@ -20,6 +20,7 @@ from graphengine.graph.options import START
 from graphengine.state.ending import Ending
 from graphengine.state.field import LONG
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.recorded_text import to_show
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     path = path_of(frame.id, "")
     message = f"{inner.graph} reached its limit: {reached}"
     repair = "raise the limits of that graph, then resume the run"
-    failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True)
+    failure = FailureRecord(
+        path, "limit", to_show(message), attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True
+    )
     facts = Failed()
     fail_with(facts, failure)
     facts.ending = Ending("limit", why=reached)

@@ -41,6 +41,7 @@ from graphengine.state.encoded import opened
 from graphengine.state.failure import Failure
 from graphengine.state.given import utf8_value
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.recorded_text import show, to_show
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
@@ -241,7 +242,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         if not isinstance(raised, NoEdge):
             came_with = failure
             failure = failure_record(raised, path_of(event.id.frame, event.id.node), event.id.attempt)
-            failure.message += f"; it came with {came_with.kind}: {came_with.message}"
+            failure.message = to_show(f"{show(failure.message)}; it came with {came_with.kind}: {came_with.message}")
         fail_with(facts, failure)
         return step_of(snapshot, event, facts)
     if facts.error is not failure and facts.error is not None and frame.up is not None:

@@ -30,6 +30,7 @@ from graphengine.engine.steps import (
 )
 from graphengine.errors import WaitTimeout
 from graphengine.graph.question import AskBody
+from graphengine.state.recorded_text import to_show
 
 _NOT_OPEN: Final = (
     "this question is no longer open: another answer came first, its time was over, or a changed graph asks anew; "
@@ -155,6 +156,6 @@ def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answere
 
 
 def _refused(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
-    facts = Refused(wait=event.wait, id=event.id, answer=event.answer.value, message=message)
+    facts = Refused(wait=event.wait, id=event.id, answer=event.answer.value, message=to_show(message))
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Decided(snapshot.seq + 1, event.now, facts, *visit)

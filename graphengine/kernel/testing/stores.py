@@ -38,6 +38,7 @@ from graphengine.kernel import (
     TreeStopped,
     UnknownRun,
     UnknownStep,
+    to_show,
 )
 from graphengine.kernel.testing.growing import GrowingStores
 from graphengine.kernel.testing.kit import (
@@ -317,7 +318,9 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             [], {}, {"": {"a": [1, [2, {"b": None}]]}}, ["x"] * 1000,
         ]  # fmt: skip
         recorded = [step(seq, value=value) for seq, value in enumerate(values, 1)]
-        facts = Failed(error=FailureRecord("article", "E", "failed", pause_seconds=0.5, names=["E"]), status="failed")
+        facts = Failed(
+            error=FailureRecord("article", "E", to_show("failed"), pause_seconds=0.5, names=["E"]), status="failed"
+        )
         recorded.append(Step(len(values) + 1, 1.5, facts, frame="article"))
         fence = await new_run(store)
         await append(store, batch("r", fence, [Decided(**structs.asdict(each), typed=[object()]) for each in recorded]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, show, usage_of
 from graphengine.records.step_queries import falls_back
 from graphengine.render.text import one_line
 
@@ -197,7 +197,7 @@ def _said(entry: Entry) -> str:
     if step.attempt > 1:
         visit += f", attempt {step.attempt}"
     if failure is not None and step.kind in ("attempt", "failed"):
-        visit += f" failed: {failure.kind}: {one_line(failure.message)}"
+        visit += f" failed: {failure.kind}: {one_line(show(failure.message))}"
     elif falls_back(step):
         visit += ", the fallback replaced its result"
     then = f", then {', '.join(entry.edge.to)}" if entry.edge is not None else ""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, waits_of
+from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, show, waits_of
 from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
@@ -86,7 +86,7 @@ class _Log:
         for step in steps:
             self.seq, facts = step.seq, step.data
             if isinstance(facts, Waiting):
-                self.questions |= {name: wait.question for name, wait in facts.waits.items() if wait.kind in ASKS}
+                self.questions |= {name: show(wait.question) for name, wait in facts.waits.items() if wait.kind in ASKS}
             elif isinstance(facts, (Answered, AttemptEnded)) and facts.by == "answer" and facts.wait in self.questions:
                 self.answers.append((step, facts.wait, self.questions[facts.wait]))
 

@@ -37,6 +37,7 @@ from graphengine.kernel import (
     load_specs,
     outcome_of,
     read_key,
+    show,
     usage_of,
 )
 from graphengine.records.kept_children import children_in
@@ -240,7 +241,7 @@ def _text(step: Step) -> str:
         return _short(f"{failure.kind}: {failure.message}")
     match facts:
         case Waiting():
-            text = "; ".join(wait.question or name for name, wait in facts.waits.items())
+            text = "; ".join(show(wait.question) or name for name, wait in facts.waits.items())
         case Recorded():
             text = f"{facts.by['agent']} asked {facts.by['model']}" if facts.by else facts.name.rpartition(".")[2]
         case Begun():
@@ -252,7 +253,7 @@ def _text(step: Step) -> str:
         case Message():
             text = facts.topic
         case Refused():
-            text = facts.message
+            text = show(facts.message)
         case Stopped():
             text = facts.words
         case _:

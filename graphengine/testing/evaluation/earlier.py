@@ -21,6 +21,7 @@ from graphengine.kernel import (
     Recorded,
     Waiting,
     read_key,
+    show,
     without_items,
 )
 from graphengine.kernel.definitions import KnowsResults
@@ -64,7 +65,7 @@ class Answered:
             if isinstance(facts, Recorded):
                 self._add(step, facts, arguments, is_earlier=step.seq <= after)
             elif isinstance(facts, Waiting):
-                asked |= {(step.frame, name): wait.question for name, wait in facts.waits.items()}
+                asked |= {(step.frame, name): show(wait.question) for name, wait in facts.waits.items()}
             answer, wait = getattr(facts, "answer", None), getattr(facts, "wait", "")
             value = getattr(answer, "value", UNSET)
             if value is not UNSET and step.seq > after:
