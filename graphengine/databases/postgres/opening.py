@@ -151,5 +151,5 @@ def _check_writable(connection: Connection, address: Address) -> None:
         raise StoreForbidden(
             f"this user has no right to use the schema {address.schema}",
             where=address.shown,
-            repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and all on its tables",
+            repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and ALL on all tables in it",
         )

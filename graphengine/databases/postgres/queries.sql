@@ -257,6 +257,9 @@ FROM pg_class AS c WHERE c.relnamespace = %s::text::regnamespace AND c.relkind =
 -- name: tables
 SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s;
 
+-- name: own_tables
+SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = %s::text::regnamespace AND c.relkind = 'r' ORDER BY 1;
+
 -- name: schema_exists
 SELECT count(*) FROM pg_namespace WHERE nspname = %s;
 
