@@ -27,7 +27,7 @@ from graphengine.state.measured import Tested
 
 T = TypeVar("T")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the log's format, written with every run."""
 
 Kind: TypeAlias = Literal[

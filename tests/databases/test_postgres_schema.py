@@ -22,7 +22,7 @@ WITHOUT_KEY = (
     "SELECT relname FROM pg_class AS c WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'"
     " AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary)"
 )
-FILED = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name <> 'sqlite_schema'"
+FILED = "SELECT name FROM pragma_table_list WHERE type IN ('table', 'shadow') AND name NOT GLOB 'sqlite_*schema'"
 
 
 def schema_of(address: str) -> str:
