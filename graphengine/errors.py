@@ -344,12 +344,6 @@ class StoreTooNew(StoreError):
     code = "store_too_new"
 
 
-class StoreTooOld(StoreError):
-    """A development version wrote the database, before the first release: it is neither read nor converted."""
-
-    code = "store_too_old"
-
-
 UNREADABLE: Final = (StoreCorrupt, StoreTooNew)
 """What reading a run raises if it cannot be read here: what is done with several runs goes on with the others."""
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from graphengine.kernel import RunnerClosed, StoreCorrupt, StoreError, StoreTooOld
+from graphengine.kernel import RunnerClosed, StoreCorrupt, StoreError
 
 _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
+
+
+class StoreTooOld(StoreError):
+    """A development version wrote the database, before the first release: it is neither read nor converted."""
+
+    code = "store_too_old"
 
 
 class Meaning(NamedTuple):

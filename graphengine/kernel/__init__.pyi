@@ -168,7 +168,6 @@ from graphengine.errors import StoreNotADatabase as StoreNotADatabase
 from graphengine.errors import StoreNotSupported as StoreNotSupported
 from graphengine.errors import StoreReadOnly as StoreReadOnly
 from graphengine.errors import StoreTooNew as StoreTooNew
-from graphengine.errors import StoreTooOld as StoreTooOld
 from graphengine.errors import StoreUnreachable as StoreUnreachable
 from graphengine.errors import SubgraphLimit as SubgraphLimit
 from graphengine.errors import TooDeep as TooDeep
