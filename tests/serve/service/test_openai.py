@@ -481,6 +481,23 @@ def test_an_old_turn_is_known_and_not_delivered_again(serve: Callable[..., Servi
     assert not [tag for tag in tags if tag.startswith(("turn:", "late:"))]
 
 
+def test_a_message_is_known_where_its_conversation_was_imported(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The exported run has the keys of its inbox, so that what is sent again there is not delivered again."""
+    client = client_of(serve(tmp_path / "here.db"))
+    sent: Any = {"model": "own", "input": "next", "conversation": "c"}
+    once: Any = {**sent, "extra_headers": {"Idempotency-Key": "k"}}
+    first = client.responses.create(**once)
+    assert client.responses.create(**sent).output_text == "2"
+    run_id, file = str((first.metadata or {})["run_id"]), str(tmp_path / "run.json")
+    for words in (["export", run_id, "-o", file, "--store", "here.db"], ["import", file, "--store", "there.db"]):
+        done = CliRunner().invoke(main, [*words[:-1], str(tmp_path / words[-1])])
+        assert done.exit_code == 0, done.output
+    there = client_of(serve(tmp_path / "there.db"))
+    again = there.responses.create(**once)
+    assert (again.id, again.output_text) == (first.id, "1")
+    assert there.responses.create(**sent).output_text == "3"
+
+
 def test_an_old_answer_is_not_taken_for_a_later_one(serve: Callable[..., Service], tmp_path: Path) -> None:
     """The last 20 turns that answer questions are known; an older response is said to be unknown."""
     client = client_of(serve(tmp_path / "runs.db"))
