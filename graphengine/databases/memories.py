@@ -1,4 +1,7 @@
-"""The table of memories: what a `Memory` keeps next to the runs of a database, created when it is first used.
+"""The table of memories: what a `Memory` keeps next to the runs of a database.
+
+In PostgreSQL it is part of the schema. A SQLite file, which knows no roles, gets it with an index of words when it is
+first used.
 
 The files `memories.sql` of each dialect have the same statements under the same names, with named parameters. An
 operation is one or more of them, one after the other in one transaction.
@@ -57,12 +60,12 @@ class Memories(ABC, Generic[ConnectionT]):
         """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
 
     def exist(self, connection: ConnectionT) -> bool:
-        """Return whether the table was created."""
-        return bool(self._do(connection, "exist", {}))
+        """Return whether the table is there; one that the schema has always is."""
+        del connection
+        return True
 
     def create(self, connection: ConnectionT) -> None:
-        """Create the table, unless another process has done so meanwhile."""
-        self._do(connection, "create", {})
+        """Create the table, unless it is there."""
 
     def put(self, connection: ConnectionT, values: Mapping[str, object], vector: Sequence[float] | None) -> None:
         """Add or replace an entry: its `namespace`, `key`, `body`, `words` and `updated_at`."""

@@ -28,7 +28,7 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 T = TypeVar("T")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the log's format, written with every run."""
 
 Kind: TypeAlias = Literal[

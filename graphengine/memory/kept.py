@@ -123,9 +123,8 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
 class Memory:
     """Values by namespace and key, kept across runs in the database of the runs, and found by words or by meaning.
 
-    Its table is created when it is first used. A namespace is a path such as `users/ada`; what is asked of a namespace
-    is asked of those below it too, `users/ada/diet`, and of no other. Use it as an async context manager, or as a
-    resource of a graph, which closes it.
+    A namespace is a path such as `users/ada`; what is asked of a namespace is asked of those below it too,
+    `users/ada/diet`, and of no other. Use it as an async context manager, or as a resource of a graph, which closes it.
 
     Args:
         store: The path of a SQLite database, the address of a PostgreSQL database, the store that a Runner has, or None

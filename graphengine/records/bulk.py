@@ -17,6 +17,7 @@ from graphengine.kernel.stores import sought_words
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
+from graphengine.wings import wings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,9 +38,6 @@ _FOR: Final[Mapping[str, Sequence[str]]] = {
 }
 """The statuses of the runs that an action is for; tags are for all."""
 _AT_ONCE: Final = 16
-
-OUTBOX: Final = "notifications"
-"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver. It goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +89,11 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     statuses, tag = _FOR.get(order.action), order.tag
     if chosen is None:
         chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
+    of_wings = {run_id for wing in wings() for run_id in wing.runs}
     found = [
         info
         for info in chosen
-        if info.id != OUTBOX
+        if info.id not in of_wings
         and (statuses is None or status_of(info) in statuses)
         and (tag is None or (tag in info.tags) is (order.action == "untag"))
     ]
@@ -144,4 +143,4 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
             await run.result()
 
 
-__all__ = ["ACTIONS", "OUTBOX", "Action", "Bulk", "Order", "bulk"]
+__all__ = ["ACTIONS", "Action", "Bulk", "Order", "bulk"]

@@ -50,8 +50,10 @@ if TYPE_CHECKING:
     from graphengine.kernel import JsonValue, RunStore
     from graphengine.kernel.definitions import GraphSpec
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the format; it rises when a reader of the old format would misread the new one."""
+OLDEST: Final = 2
+"""The oldest format that is read. Those before it are of development versions."""
 
 _SENT: Final = "message "
 """How the key begins of a message that its sender can send again, as `Run.send` makes it."""
@@ -70,6 +72,12 @@ class ExportTooNew(BadExport):
     """A newer version of graphengine wrote the file."""
 
     code = "export_too_new"
+
+
+class ExportTooOld(BadExport):
+    """A development version of graphengine wrote the file, before the first release."""
+
+    code = "export_too_old"
 
 
 class FilePart(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -355,6 +363,7 @@ def parse(body: bytes | str, where: str) -> Exported:
 
     Raises:
         ExportTooNew: A newer version wrote it.
+        ExportTooOld: A development version wrote it.
         BadExport: It is not an exported run, was changed since it was written, or its steps do not fold.
     """
     content = _document(body, where)
@@ -420,7 +429,7 @@ def _document(body: bytes | str, where: str) -> dict[str, Any]:
     """Decode the JSON of a file in a format that this version reads.
 
     Raises:
-        BadExport, ExportTooNew.
+        BadExport, ExportTooNew, ExportTooOld.
     """
     try:
         text = body.decode() if isinstance(body, bytes) else body
@@ -436,6 +445,10 @@ def _document(body: bytes | str, where: str) -> dict[str, Any]:
     if number > FORMAT:
         message = f"it has format {number}; this version of graphengine reads up to {FORMAT}"
         raise ExportTooNew(message, where=where, repair="update graphengine")
+    if number < OLDEST:
+        message = f"it has format {number}, of a development version; this version reads formats from {OLDEST} on"
+        repair = "record the run again: what was recorded before version 0.1.0 is not converted"
+        raise ExportTooOld(message, where=where, repair=repair)
     return content
 
 

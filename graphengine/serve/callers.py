@@ -211,11 +211,11 @@ class CallersStore:
             run_ids = [info.id for info in await self.infos(run_ids)]
         return await self._store.inbox(run_ids)
 
-    async def message_keys(self, run_id: str) -> Mapping[str, int]:
+    async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
         """Return the keys of a run's messages."""
         if not caller().sees_all:
             await self.info(run_id)
-        return await self._store.message_keys(run_id)
+        return await self._store.message_keys(run_id, newest)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
         """Return a page of the list of runs."""

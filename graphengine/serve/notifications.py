@@ -62,7 +62,6 @@ from graphengine.kernel import (
 from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import END, START, Retry, did_you_mean, is_seconds, value
 from graphengine.kernel.stores import Post
-from graphengine.records.bulk import OUTBOX
 from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
@@ -75,6 +74,8 @@ if TYPE_CHECKING:
 
     from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
 
+OUTBOX: Final = "notifications"
+"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver. It goes on."""
 KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")
 """What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
 _LOG: Final = logging.getLogger("graphengine")

@@ -511,8 +511,8 @@ class RunStore(Protocol):
         """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 
-    async def message_keys(self, run_id: str) -> Mapping[str, int]:
-        """Return the keys under which messages were ever posted to a run, oldest first.
+    async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
+        """Return the keys under which messages were ever posted to a run, oldest first; of these, the newest so many.
 
         Each has the id of its message while that is undelivered, 0 afterwards. None for a run that is not known.
         """

@@ -489,11 +489,13 @@ class InMemoryStore:
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]
         return sorted(message for log in logs for _, message in log.inbox.values())
 
-    async def message_keys(self, run_id: str) -> Mapping[str, int]:
+    async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
         """Return the keys of a run's messages; see `Store.message_keys`."""
         self._check_open()
         log = self._logs.get(run_id)
-        return {} if log is None else {key: number * (number in log.inbox) for key, number in log.keys.items()}
+        keys = {} if log is None else log.keys
+        found = keys.items() if newest is None else [*keys.items()][-newest:]
+        return {} if log is None else {key: number * (number in log.inbox) for key, number in found}
 
     async def notifications(self, after: int) -> int:
         """Wait for ever: nothing is announced; see `Store.notifications`."""

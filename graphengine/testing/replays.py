@@ -1,7 +1,7 @@
 """Recorded runs as tests: does today's graph decide them the same way?
 
 def test_the_run_of_monday() -> None:
-    replay(graph, "checkpoints/format_1/monday.json")
+    replay(graph, "tests/recorded/monday.json")
 """
 
 from __future__ import annotations

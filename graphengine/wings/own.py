@@ -74,7 +74,7 @@ BUILT_IN: Final = (
     ),
     Wing(name="executors", settings="graphengine.executors.settings:executors_in"),
     Wing(name="retention", settings="graphengine.worker.retention:retention_in"),
-    Wing(name="notify", extension="graphengine.serve.notifications:extension"),
+    Wing(name="notify", extension="graphengine.serve.notifications:extension", runs=("notifications",)),
     Wing(name="memory", commands=_commands("Operate", "prune", "graphengine.memory.documents", _MEMORY)),
     Wing(
         name="budgets",

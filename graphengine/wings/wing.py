@@ -165,6 +165,8 @@ class Wing:
         tables: What *Today* of `graphengine inspect` shows besides, `async (store: Store, settings: Settings,
             tenant: str | None) -> Iterable[Table]`; a tenant may see only its own.
         doors: Its doors of `graphengine serve`.
+        runs: The ids of runs in which it keeps what is its own. What is done to all runs that a search finds leaves
+            them as they are.
 
     Example:
         >>> wing = Wing(name="audit", commands={"audit": Command("run_audit.command:audit", "Show what runs did.")})
@@ -180,3 +182,4 @@ class Wing:
     questions: str = ""
     tables: str = ""
     doors: Sequence[Door] = ()
+    runs: Sequence[str] = ()

@@ -187,12 +187,12 @@ def test_a_database_of_another_version(
     with monkeypatch.context() as newer:
         newer.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, "CREATE TABLE added ()"])
         assert "one" in checked(invoke("runs", "--store", address))
-        assert execute(postgres, "SELECT format FROM meta") == [(1,)]
-        checked(invoke("run", "counter", "--run-id", "two", "--store", address))
         assert execute(postgres, "SELECT format FROM meta") == [(2,)]
+        checked(invoke("run", "counter", "--run-id", "two", "--store", address))
+        assert execute(postgres, "SELECT format FROM meta") == [(3,)]
     execute(postgres, "UPDATE meta SET format = 99, oldest = 98")
     for words in (["runs"], ["run", "counter"], ["doctor"], ["worker"], ["show", "one"]):
         text = checked(invoke(*words, "--store", address), 5)
         assert ("store_too_new" in text, "update graphengine" in text) == (True, True)
-    execute(postgres, "UPDATE meta SET format = 98, oldest = 1")
+    execute(postgres, "UPDATE meta SET format = 98, oldest = 2")
     assert "finished" in checked(invoke("show", "one", "--store", address))

@@ -311,7 +311,7 @@ async def tidy(runner: Runner) -> None:
     await runner.store.infos(["main", "branch", "after", "short"])
     await runner.store.moved({"main": 1})
     await runner.store.ids("ma")
-    await store.message_keys("main")
+    await store.message_keys("main", 9)
     assert [info.id for info in await store.branches(["main"])] == ["branch"]
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))

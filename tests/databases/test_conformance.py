@@ -57,7 +57,7 @@ class TestPostgresStore(StoreConformance):
     """Runs in a PostgreSQL database."""
 
     address: str
-    vacuum_adds = 2**16  # what it frees stays while any session of the server still reads
+    vacuum_adds = 2**18  # maps of all tables; and what it frees stays while any session of the server still reads
 
     @pytest.fixture(autouse=True)
     def _schema(self, postgres: str) -> None:

@@ -142,7 +142,7 @@ async def test_formats(opening: Opening, postgres: str) -> None:
     for read_only in (False, True):
         error = await refusal(PostgresStore(postgres, read_only=read_only))
         assert (type(error), "update graphengine" in error.repair) == (StoreTooNew, True)
-    execute(postgres, "UPDATE meta SET format = 98, oldest = 1")
+    execute(postgres, "UPDATE meta SET format = 98, oldest = 2")
     assert (await (await opening()).info("r")).seq == 0
 
 
@@ -151,7 +151,7 @@ async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monk
     old = await opening()
     fence = await new_run(old)
     monkeypatch.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, *(f"CREATE TABLE added_{n} ()" for n in (2, 3))])
-    monkeypatch.setattr(preparing, "OLDEST_READ", 3)
+    monkeypatch.setattr(preparing, "OLDEST_READ", 4)
     assert type(await refusal(PostgresStore(postgres, read_only=True))) is StoreReadOnly
     opened = await asyncio.gather(*(opening() for _ in range(4)))
     assert len(opened) == 4

@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.files import APPLICATION_ID
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import FakeClock
-from graphengine.records.export import Exported, export_run, import_run, to_json_text
+from graphengine.records.export import FORMAT, Exported, export_run, import_run, to_json_text
 from graphengine.stores.memory import InMemoryStore
 from graphs.review_loop import example, review_loop
 from tests.kit.dying import Dying
@@ -30,6 +30,10 @@ from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "checkpoints"
+RECORDED = FOLDER / f"format_{FORMAT}"
+"""The runs of the present format."""
+REFUSED = FOLDER / "format_1"
+"""What a development version wrote, before the first release."""
 BEGAN = 1_800_000_000.0
 _TRACE = re.compile(r'File "[^"]*/([^/"]+)", line \d+')
 
@@ -232,7 +236,7 @@ async def database(runs: Mapping[str, Exported]) -> str:
 def write_files(folder: Path) -> list[str]:
     """Write the missing files and return their names."""
     runs = asyncio.run(recorded())
-    wanted = {f"format_1/{name}.json": to_json_text(run, __version__) for name, run in runs.items()}
+    wanted = {f"{RECORDED.name}/{name}.json": to_json_text(run, __version__) for name, run in runs.items()}
     wanted[f"databases/format_{latest_format()}.sql"] = asyncio.run(database(runs))
     written = []
     for name, text in wanted.items():

@@ -14,7 +14,7 @@ from graphengine.records.export import import_run, read_file
 from graphengine.records.states import States
 from graphengine.records.visits import Visits, load_visits
 from graphengine.stores.memory import InMemoryStore
-from tests.kit.record import FOLDER
+from tests.kit.record import RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 from tests.kit.scenario import pages
 from tests.records.test_visit_trees import agree, log_of
 
-FILES = sorted(FOLDER.glob("format_1/*.json"))
+FILES = sorted(RECORDED.glob("*.json"))
 
 
 def test_the_states_before_and_after_a_step_equal_those_of_the_fold() -> None:
@@ -51,7 +51,7 @@ async def test_visits_are_loaded_from_a_store() -> None:
     """They can be loaded up to a step; a log that does not fold is reported as damaged."""
     store = InMemoryStore()
     await store.open()
-    await import_run(store, read_file(FOLDER / "format_1" / "loop.json"))
+    await import_run(store, read_file(RECORDED / "loop.json"))
     assert len((await load_visits(store, "loop", 3)).visits) == 3
     run = await load_visits(store, "loop")
     assert run.snapshot.status == "finished"

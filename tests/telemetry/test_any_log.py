@@ -17,11 +17,12 @@ from graphengine.runner.extensions import OpenRun
 from graphengine.stores.base import RunInfo, Store
 from graphengine.telemetry import Telemetry
 from graphengine.telemetry.trace import RunTrace
+from tests.kit.record import RECORDED
 from tests.kit.scenario import Scenario, pages, played
 from tests.telemetry.kit import Spans, id_around, id_of
 
 TESTS = Path(__file__).parents[1]
-LOGS = sorted([*pages(), *(TESTS.parent / "checkpoints" / "format_1").glob("*.json")])
+LOGS = sorted([*pages(), *RECORDED.glob("*.json")])
 
 
 class Log:

@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 import click
 import pytest
 
-from graphengine import wings
+from graphengine import Runner, wings
 from graphengine.cli.main import COMMANDS, commands, main
 from graphengine.cli.schemas import schema_of
 from graphengine.kernel import LiveEvent
+from graphengine.serve.notifications import OUTBOX
 from graphengine.wings import BUILT_IN, Command, Door, Wing
 from graphengine.wings.own import SERVE_OPTIONS
+from tests.agents.run_kits import one
 
 SHOW = Command("somewhere:show", "Show it.")
 
@@ -105,6 +107,16 @@ def test_live_events_of_others_have_schemas(points: list[Point], caplog: pytest.
     found: Any = schema_of("watch")["$defs"]
     assert found["Sounded"]["properties"]["times"] == {"type": "integer", "description": "How often."}
     assert "the wing wrong is left out" in caplog.text
+
+
+async def test_what_is_done_to_many_runs_leaves_those_that_a_wing_keeps(points: list[Point]) -> None:
+    """Ours keeps the outbox of notifications."""
+    points.append(Point("bells", Wing(name="bells", runs=["bells"])))
+    assert [run_id for wing in BUILT_IN for run_id in wing.runs] == [OUTBOX]
+    async with Runner() as runner:
+        for run_id in ("bells", OUTBOX, "other"):
+            await runner.start(one(lambda: "text"), run_id=run_id).result()
+        assert list((await runner.admin.bulk("tag", "since:1d", tag="seen")).runs) == ["other"]
 
 
 def test_an_error_of_our_own_wing_is_raised() -> None:

@@ -42,8 +42,8 @@ _WRONG_PASSWORD: Final = Meaning(
 _NO_RIGHT: Final = Meaning(
     StoreForbidden,
     "this user has no right to do that in the database",
-    "let the owner of the schema do it, or GRANT the rights: CREATE on the database for the first opening, later USAGE "
-    "on the schema, all on its tables, and EXECUTE on its functions",
+    "open it once as the owner of the schema, who creates and migrates all its tables and needs CREATE on the database "
+    "for that; as the owner, GRANT other users USAGE on the schema, and ALL on all tables in it",
 )
 _NO_DATABASE: Final = Meaning(
     StoreMissing, "there is no such database on the server", "create it with `createdb`, or check the address"

@@ -1,23 +1,5 @@
 -- The statements of memories by name; `memories.py` runs them. Those of one name are separated at the ends of lines.
 
--- name: exist
-SELECT 1 WHERE to_regclass('memories') IS NOT NULL
-
--- name: create
--- Two processes that create a table at the same time fail, even with IF NOT EXISTS.
-SELECT pg_advisory_xact_lock(hashtextextended('graphengine memories ' || current_schema(), 0));
--- `body` has the value and the text as JSON, `vector` numbers of length 1. Names are compared as bytes, as in SQLite.
-CREATE TABLE IF NOT EXISTS memories (
-    namespace text COLLATE "C" NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    body text NOT NULL,
-    words tsvector NOT NULL,
-    vector real[],
-    updated_at float8 NOT NULL,
-    PRIMARY KEY (namespace, key)
-);
-CREATE INDEX IF NOT EXISTS memories_by_words ON memories USING gin (words)
-
 -- name: put
 INSERT INTO memories (namespace, key, body, words, vector, updated_at)
 VALUES (%(namespace)s, %(key)s, %(body)s, array_to_tsvector(string_to_array(%(words)s, ' ')), %(vector)s::real[],

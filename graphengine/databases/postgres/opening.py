@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.databases.postgres.queries import OLDEST, SQL, latest_format, migration
+from graphengine.databases.postgres.queries import FIRST, OLDEST, SQL, latest_format, migration
+from graphengine.databases.refusals import too_old
 from graphengine.kernel import (
     StoreForbidden,
     StoreMissing,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.sessions import Connection
 
-OLDEST_READ: Final = 1
+OLDEST_READ: Final = FIRST
 """The oldest format that is read without migrating it."""
 
 _OLDEST_SERVER: Final = 130_000
@@ -37,6 +38,7 @@ def prepare(connection: Connection, address: Address) -> None:
         StoreNotSupported: The server is too old, or the database is not in UTF-8.
         StoreNotADatabase: The schema is another application's.
         StoreTooNew: A newer version migrated it, which this one cannot work with.
+        StoreTooOld: A development version made it.
         StoreReadOnly: The server is a standby.
         psycopg.Error: The server refuses.
     """
@@ -52,7 +54,7 @@ def prepare(connection: Connection, address: Address) -> None:
         version = format_of(connection, address)  # another process may just have migrated it
         if version == 0 and not _count(connection, "schema_exists", address.schema):
             connection.execute(f"CREATE SCHEMA {address.schema}".encode())
-        for number in range(version + 1, upto + 1):
+        for number in range(max(version + 1, FIRST), upto + 1):
             connection.execute(migration(number))
         if version < upto:
             connection.execute("DELETE FROM meta")
@@ -65,7 +67,7 @@ def check_readable(connection: Connection, address: Address) -> None:
     Raises:
         StoreMissing: There is none.
         StoreReadOnly: It must be migrated first.
-        StoreNotSupported, StoreNotADatabase, StoreTooNew: As `prepare`.
+        StoreNotSupported, StoreNotADatabase, StoreTooNew, StoreTooOld: As `prepare`.
     """
     _check_server(connection, address)
     version = format_of(connection, address)
@@ -85,6 +87,7 @@ def format_of(connection: Connection, address: Address) -> int:
     Raises:
         StoreNotADatabase: It is another application's.
         StoreTooNew: This version cannot work with it.
+        StoreTooOld: A development version made it.
     """
     row = connection.execute("SELECT to_regclass(%s)", (f"{address.schema}.meta",)).fetchone()
     if row is None or row[0] is None:
@@ -95,6 +98,9 @@ def format_of(connection: Connection, address: Address) -> int:
     version, oldest = _formats(connection)
     if min(version, oldest) > latest_format():
         raise _too_new(version, address)
+    if version < FIRST:
+        repair = "use another schema, ?schema=NAME, or drop this one"
+        raise too_old("schema", version, FIRST, address.shown, repair)
     return version
 
 
@@ -151,5 +157,5 @@ def _check_writable(connection: Connection, address: Address) -> None:
         raise StoreForbidden(
             f"this user has no right to use the schema {address.schema}",
             where=address.shown,
-            repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and all on its tables",
+            repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and ALL on all tables in it",
         )

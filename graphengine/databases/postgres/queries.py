@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from graphengine.databases.postgres.sessions import Connection
 
-MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+MIGRATIONS: Final = [text_of(__name__, "schema/0002_runs.sql")]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 
-OLDEST: Final = 1
+FIRST: Final = 2
+"""The format of the first of them. Formats before it are of development versions, and refused."""
+
+OLDEST: Final = 2
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
 
 SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql").items()}
@@ -27,12 +30,12 @@ LARGEST: Final = (1 << 31) - 1
 
 def latest_format() -> int:
     """Return the format that this code writes: the number of the last migration."""
-    return len(MIGRATIONS)
+    return FIRST - 1 + len(MIGRATIONS)
 
 
 def migration(version: int) -> bytes:
     """Return the statements that migrate from the previous version to this one."""
-    return MIGRATIONS[version - 1].encode()
+    return MIGRATIONS[version - FIRST].encode()
 
 
 def clamped(number: int) -> int:

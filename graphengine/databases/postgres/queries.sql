@@ -229,7 +229,7 @@ WHERE r.id = ANY (%s::text[]) AND i.payload IS NOT NULL ORDER BY i.id;
 
 -- name: message_keys
 SELECT i.key, CASE WHEN i.payload IS NULL THEN 0 ELSE i.id END FROM runs AS r JOIN inbox AS i ON i.run = r.key
-WHERE r.id = %s::text ORDER BY i.id;
+WHERE r.id = %s::text ORDER BY i.id DESC LIMIT %s::bigint;
 
 -- name: ended
 SELECT r.id, r.graph, r.status, last_seq(r.key, r.parent_seq), r.created_at, coalesce(r.ended_at, r.created_at),
@@ -256,6 +256,9 @@ FROM pg_class AS c WHERE c.relnamespace = %s::text::regnamespace AND c.relkind =
 
 -- name: tables
 SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s;
+
+-- name: own_tables
+SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = %s::text::regnamespace AND c.relkind = 'r' ORDER BY 1;
 
 -- name: schema_exists
 SELECT count(*) FROM pg_namespace WHERE nspname = %s;

@@ -495,10 +495,10 @@ def inbox(connection: Connection, run_ids: Sequence[str]) -> list[InboxMessage]:
     return found
 
 
-def message_keys(connection: Connection, run_id: str) -> Mapping[str, int]:
-    """Return the keys of a run's messages, with the ids of the undelivered ones."""
+def message_keys(connection: Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
+    """Return the keys of a run's messages, or the newest so many, with the ids of the undelivered ones."""
     known = run_id if is_name(run_id) else ""
-    return dict(connection.execute(SQL["message_keys"], (known,)).fetchall())
+    return dict(reversed(connection.execute(SQL["message_keys"], (known, newest)).fetchall()))
 
 
 def owners(connection: Connection, own: Own) -> list[OwnerInfo]:

@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from graphengine.kernel.stores import EndedRun
 
 _ROWS_AT_ONCE: Final = 500
-_TABLES: Final = (
-    "steps",
-    "snapshots",
-    "texts",
-    "text_uses",
-    "inbox",
-    "tags",
-    "run_counts",
-    "runs",
-    "trash",
-    "graph_specs",
-    "owners",
-)
 
 
 def remove(connection: Connection, runs: Sequence[RunInfo | EndedRun], owner: str, token: int) -> dict[str, str]:
@@ -77,7 +64,7 @@ def has_trash(connection: Connection) -> bool:
 def vacuum(connection: Connection, schema: str) -> tuple[int, int]:
     """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
     before = _bytes(connection, schema)
-    for table in _TABLES:
+    for (table,) in connection.execute(SQL["own_tables"], (schema,)).fetchall():
         connection.execute(f"VACUUM (ANALYZE) {schema}.{table}".encode())
     return before, _bytes(connection, schema)
 

@@ -1,7 +1,7 @@
 """Connections on threads of their own: the event loop never waits for the server, nor the server for the event loop.
 
 A session replaces its connection when it breaks, and repeats the call that was cut off: the server can have written it
-before the answer was lost, so every write can be repeated (`schema/0001_runs.sql`). A restart of the server pauses
+before the answer was lost, so every write can be repeated (`schema/0002_runs.sql`). A restart of the server pauses
 the runs, and raises no error, as long as it is shorter than `patience_seconds`. `direct.py` borrows the connection of
 the writing thread between its calls.
 """

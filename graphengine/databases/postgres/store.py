@@ -1,6 +1,6 @@
 """`PostgresStore`: the store that a Runner uses for an address `postgresql://…`.
 
-Reading order: `schema/0001_runs.sql` (what may be written is decided there), `writes.py` and `reads.py` (the calls),
+Reading order: `schema/0002_runs.sql` (what may be written is decided there), `writes.py` and `reads.py` (the calls),
 `commits.py` (how writes share a transaction), `direct.py` and `sessions.py` (connections and threads), `owners.py`
 (which process drives a run), then this file, which only encodes, queues and awaits.
 """

@@ -14,7 +14,7 @@ from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from graphengine.databases.sqlite.queries import migration
+from graphengine.databases.sqlite.queries import FIRST, migration
 from graphengine.kernel import StoreAltered
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _listed(things: list[str]) -> str:
 def expected_of(version: int) -> Definitions:
     """Return what the migrations up to a version define."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        for number in range(1, version + 1):
+        for number in range(FIRST, version + 1):
             for statement in migration(number):
                 connection.execute(statement)
         return {key: made for key, made in _by_name(connection.execute(_DEFINED)).items() if made[1]}

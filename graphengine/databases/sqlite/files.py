@@ -14,11 +14,12 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from graphengine.databases.refusals import too_old
 from graphengine.databases.sqlite.checkpoints import disable_autocheckpoint, sync_as
 from graphengine.databases.sqlite.definitions import harden, refuse_foreign
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import has_live_owner
-from graphengine.databases.sqlite.queries import latest_format, migration
+from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
 from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
 from graphengine.kernel import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 
@@ -32,7 +33,7 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 APPLICATION_ID: Final = 0x47726147
 """The mark of graphengine's SQLite files: the letters GraG."""
 
-OLDEST_READ: Final = 1
+OLDEST_READ: Final = FIRST
 """The oldest format that is read without migrating it."""
 
 PAGE_BYTES: Final = 4096
@@ -282,7 +283,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
 
     Raises:
         StoreNotADatabase: It is another application's database.
-        StoreTooNew: It was written by a newer version.
+        StoreTooNew, StoreTooOld: It was written by a newer version, or by a development version.
         StoreAltered: Another program defined something in it.
         sqlite3.Error: It is not a database, read-only or locked.
     """
@@ -335,7 +336,7 @@ def _checked(connection: sqlite3.Connection, path: Path) -> int:
     """Check a database's mark and definitions and return its version, consistently while it is migrated.
 
     Raises:
-        StoreNotADatabase, StoreTooNew: As `check_format`.
+        StoreNotADatabase, StoreTooNew, StoreTooOld: As `check_format`.
         StoreAltered: Another program defined something in it.
     """
     harden(connection)
@@ -355,6 +356,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     Raises:
         StoreNotADatabase: It is another application's.
         StoreTooNew: It was written by a newer version.
+        StoreTooOld: It was written by a development version.
     """
     application, version, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
@@ -363,6 +365,8 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     if version > latest_format():
         message = f"the database has format {version}; this version of graphengine reads up to {latest_format()}"
         raise StoreTooNew(message, where=str(path), repair="update graphengine, or use another file for the runs")
+    if 0 < version < FIRST:
+        raise too_old("database", version, FIRST, str(path), "use another file")
     return int(version)
 
 
@@ -372,7 +376,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     try:
         version = check_format(connection, path)
         upto = latest_format()
-        for number in range(version + 1, upto + 1):
+        for number in range(max(version + 1, FIRST), upto + 1):
             for statement in migration(number):
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 class SQLiteMemories(Memories[sqlite3.Connection]):
     """The table of memories in a SQLite file."""
 
+    def exist(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the table was created."""
+        return bool(self._do(connection, "exist", {}))
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Create the table, unless another process has done so meanwhile."""
+        self._do(connection, "create", {})
+
     def _match(self, words: Sequence[str]) -> str:
         return " OR ".join(f'"{word}"' for word in words)
 

@@ -10,8 +10,11 @@ from graphengine.databases.statements import named, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+MIGRATIONS: Final = [text_of(__name__, "schema/0002_runs.sql")]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
+
+FIRST: Final = 2
+"""The format of the first of them. Formats before it are of development versions, and refused."""
 
 SQL: Final = named(__name__, "queries.sql")
 """The statements of the store by name."""
@@ -22,14 +25,14 @@ DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql")
 
 def latest_format() -> int:
     """Return the format that this code writes, the database's `user_version`: the number of the last migration."""
-    return len(MIGRATIONS)
+    return FIRST - 1 + len(MIGRATIONS)
 
 
 def migration(version: int) -> list[str]:
     """Return the statements that migrate from the previous version to this one, one string each."""
     statements: list[str] = []
     pending = ""
-    for line in MIGRATIONS[version - 1].splitlines(keepends=True):
+    for line in MIGRATIONS[version - FIRST].splitlines(keepends=True):
         pending += line
         if sqlite3.complete_statement(pending):
             statements.append(pending.strip())

@@ -450,10 +450,11 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxM
     return found
 
 
-def message_keys(connection: sqlite3.Connection, run_id: str) -> Mapping[str, int]:
-    """Return the keys of a run's messages, with the ids of the undelivered ones."""
+def message_keys(connection: sqlite3.Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
+    """Return the keys of a run's messages, or the newest so many, with the ids of the undelivered ones."""
     rows = connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall()
-    return {key: number if waits else 0 for key, number, waits in sorted(rows, key=itemgetter(1))}
+    rows.sort(key=itemgetter(1))
+    return {key: number if waits else 0 for key, number, waits in (rows if newest is None else rows[-newest:])}
 
 
 def has_trash(connection: sqlite3.Connection) -> bool:

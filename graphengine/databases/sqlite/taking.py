@@ -2,7 +2,7 @@
 
 Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources, each of which
 yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (in
-`schema/0001_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
+`schema/0002_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
 must not queue after all the work that has not begun. A run that a live owner drives is skipped in every source.
 
 Runs are taken in one write transaction: no other process can take them meanwhile.

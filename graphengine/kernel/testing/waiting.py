@@ -88,6 +88,10 @@ class WaitingRuns(StoreSuite):
         await append(store, Append("r", fence, [step(1)], "running", [first.id]))
         assert [*(await store.message_keys("r")).items()] == [("k2", 0), ("k1", second.id)]
         assert dict(await store.message_keys("unknown")) == {}
+        for number in range(3, 9):
+            await store.post("r", "message", 1, f"k{number}")
+        assert [*await store.message_keys("r", 3)] == ["k6", "k7", "k8"]
+        assert [*await store.message_keys("r", 99)] == [*await store.message_keys("r")]
 
     @scenario
     async def test_a_refused_batch_consumes_nothing(self, store: Store) -> None:

@@ -135,7 +135,8 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
         finally:
             await settings.reader.close()
 
-    asyncio.run(whole())
+    with listening:  # also if the database cannot be read
+        asyncio.run(whole())
     driver: Driver | None = app.state.driver
     return () if driver is None else driver.released
 

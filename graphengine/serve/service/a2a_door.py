@@ -398,7 +398,7 @@ class _Agent(RequestHandler):
         key, text = request_digest(message.message_id, texts, data), "\n".join(texts)
         if message.task_id:
             info, value = await self._info(message.task_id), data[0] if data else text
-            if turn_of(info, key) is not None:
+            if turn_of(await self._turns.of(info), key) is not None:
                 turn = await self._next(info, message, key, value, info)
             else:
                 async with self._turns.order(info.id):

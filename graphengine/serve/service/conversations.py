@@ -146,7 +146,7 @@ async def _may_lack_reply(service: Service, info: RunInfo) -> bool:
     Clocks of servers differ: a run that seems to have rested long before or after now is taken for one that was read.
     """
     is_late = abs(time.time() - info.updated_at) > RETRY_SECONDS
-    if len(turns(info)) > 1 or (is_late and await rest_of(service, info.id) is not None):
+    if len(await turns(service.runner.store, info)) > 1 or (is_late and await rest_of(service, info.id) is not None):
         return False
     newest = await find(service, Conversation.of(info))
     return newest is not None and newest.id == info.id  # else its client went on

@@ -341,7 +341,11 @@ class OpenAiDoor:
         info = await self._service.info_of(turn.run_id)
         is_unnamed = any(each.startswith(CONVERSATION + UNNAMED) for each in info.tags)
         repair = "cancel it if it is at work, `graphengine stop RUN` if it waits; then delete it"
-        why = "" if all(each == turn for each in turns_with(turn, info)) else "it has other responses too"
+        why = (
+            ""
+            if all(each == turn for each in turns_with(turn, await self._turns.of(info)))
+            else "it has other responses too"
+        )
         if not why and not (is_unnamed and info.id == Conversation.of(info).run_id()):
             why = "another response could have its id, as its conversation has a name, or it continues one"
         if why:
@@ -355,7 +359,7 @@ class OpenAiDoor:
         """Return the model and the turn of a response. Raises: UnknownRun."""
         turn = _turn_named(request.path_params["id"])
         info = await self._service.info_of(turn.run_id)
-        turns_with(turn, info)
+        turns_with(turn, await self._turns.of(info))
         return self._named(info.graph), turn
 
     def _named(self, name: str) -> TextGraph:
@@ -421,7 +425,7 @@ class OpenAiDoor:
         """Return the turn of what a client says; deliver it, unless that was done before."""
         conversation = said.conversation
         found = await find(self._service, conversation)
-        if found is not None and said.is_known and turn_of(found, said.key) is not None:
+        if found is not None and said.is_known and turn_of(await self._turns.of(found), said.key) is not None:
             return await self._turn_in(found, model, said)
         async with self._turns.order(conversation.run_id()):
             return await self._turn_in(await find(self._service, conversation), model, said, found)
@@ -439,7 +443,7 @@ class OpenAiDoor:
             await self._turns.deliver(turn, said.message, said.key)
             return turn
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
-        if said.previous is not None and said.previous != newest_turn(info):
+        if said.previous is not None and said.previous != newest_turn(await self._turns.of(info), info):
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
         if rest.status == "finished" and not turn.is_late and not said.results:

@@ -3,15 +3,17 @@
 A message starts a run, is received by it, or answers its question. The run has replied once it rests: it is over, or
 waits for a person or a message. What was said between two rests is a turn.
 
-A message is delivered once by the key under which it is in the run's inbox, an answer by the id of its question. Both
-depend on the place of the turn, the step of the run after which its message came. What is sent again can find another
-question open; so the place is kept, as a tag of the run:
+A turn is known by the key of what was sent and by its place, the step of the run after which that came: what is sent
+again can find another question open. So the place is kept with the key:
 
 1. A client sends a message; it is delivered, and this process dies before it replies.
-2. The client sends the message again, to any process: it finds the tag. What was delivered at that place is not
+2. The client sends the message again, to any process: it finds the turn. What was delivered at that place is not
    delivered again; the reply is that of the same turn.
 
-The tag is written before the message is delivered: a process that dies in between delivers it in step 2.
+A message that a run receives is posted under a key of its inbox that says both, so that one write delivers and keeps
+it, as long as there is the run. What else begins a turn is no message of the inbox, and is a tag of the run: what
+started it, with the run; an answer, which its question delivers once, and what came too late, before that is used: a
+process that dies in between delivers it in step 2.
 
 Messages that come to a process at the same time get a turn each, in the order in which they came; see `Turns.order`.
 """
@@ -56,13 +58,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import RunInfo, Step
+    from graphengine.kernel import RunInfo, Step, Store
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
 
 _TAGS: Final = ("turn:", "late:")
 _KEPT: Final = 20
-"""So many turns of a run can be sent again; the tags of earlier ones are removed."""
+"""So many turns that are tags can be sent again; the tags of earlier ones are removed."""
+_READ: Final = 1000
+"""So many of the newest keys of an inbox are read."""
+_SENT: Final = " turn "
+"""What stands before the place and the key of a turn in a key of the inbox; no key of a turn has a blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,8 @@ class Turns:
         if message is None:
             return turn
         info = await self._service.info_of(turn.run_id)
-        if isinstance(turn.run_id, RequestId) and turns(info) and turn_of(info, key) is None:
+        known = await self.of(info) if isinstance(turn.run_id, RequestId) else ()
+        if known and turn_of(known, key) is None:
             text, repair = f"run {info.id} began with another message", "give this message an id of its own"
             raise RunExists(text, where=f"run {info.id}", repair=repair)
         found, rest = await self.find(info, key)
@@ -199,16 +206,22 @@ class Turns:
         2. The other one looked before that, and now finds the run at rest. So it looks again for turns: whatever is
            noted from here on is at the same place.
         """
+        seen = await self.of(info)
         while True:
-            known = turn_of(info, key)
+            known = turn_of(seen, key)
             if known is not None and is_known:
                 return known, None
-            seen, (found, info, rest) = info, await self._next(info)
-            if turns(seen) == turns(info):
+            found, info, rest = await self._next(info, newest_turn(seen, info))
+            before, seen = seen, await self.of(info)
+            if before == seen:
                 return replace(found, place=(info, rest)), rest
 
-    async def _next(self, info: RunInfo) -> tuple[Turn, RunInfo, Snapshot]:
-        newest, shown = newest_turn(info), self._service.rests.of(info.id)
+    async def of(self, info: RunInfo) -> Sequence[tuple[Turn, str]]:
+        """Return the turns of a run that are known, with their keys."""
+        return await turns(self._runner.store, info)
+
+    async def _next(self, info: RunInfo, newest: Turn) -> tuple[Turn, RunInfo, Snapshot]:
+        shown = self._service.rests.of(info.id)
         row, rest = await look_at(self._service, info.id)
         if rest is None:
             rest, row = await self.rested(Turn(-1, info.id)), await self._service.info_of(info.id)
@@ -224,27 +237,29 @@ class Turns:
 
     async def say(self, turn: Turn, message: object, key: str) -> None:
         """Deliver a message in a new turn. Raises: InputError: It does not fit, and there is no such turn."""
-        await self._note(turn, key)
         try:
-            await self.deliver(turn, message, key)
+            await self.deliver(turn, message, key, is_new=True)
         except InputError:
             await self._runner.tag(turn.run_id, [], [_tag(turn, key)])
             raise
 
-    async def _note(self, turn: Turn, key: str) -> None:
-        """Tag a run with a turn, and remove the tags of its oldest turns."""
+    async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
+        """Tag a run with a new turn that is no message of its inbox, and remove the tags of the oldest ones."""
+        if not is_new:
+            return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
         tags = [tag for tag in info.tags if tag.startswith(_TAGS)]
         old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
         await self._runner.tag(info, [_tag(turn, key)], old)
 
-    async def deliver(self, turn: Turn, message: object, key: str) -> None:
+    async def deliver(self, turn: Turn, message: object, key: str, *, is_new: bool = False) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.
 
         Raises:
             InputError: It does not fit.
         """
         if not turn.after or turn.is_late:
+            await self._note(turn, key, is_new=is_new)
             return
         run_id = turn.run_id
         info, before = turn.place or (await self._service.info_of(run_id), None)
@@ -252,22 +267,31 @@ class Turns:
         graph = self._service.graphs[info.graph]
         found = waits(before or await load_snapshot(self._runner.store, run_id, turn.after))
         if isinstance(message, Results):
+            await self._note(turn, key, is_new=is_new)
             await self._give(run_id, found, message)
             return
         in_chat = is_chat(compiled(graph))
-        if in_chat and (not found or await self._refuses(run_id, found, message, key)):
+        if in_chat and any(_is_refused_by(wait, message) for wait in found.values()):
+            await self._note(turn, key, is_new=is_new)  # the refusal is an answer
+            await refuse_before(self._runner, run_id, key)
+            found = {}
+        if in_chat and not found:
             found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
         for wait_id, wait in found.items():
             if _takes_text(wait):
+                await self._note(turn, key, is_new=is_new)
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
                     raise error
                 return
-        for wait in found.values():
-            payload = _payload(wait, graph, message, key) if wait.kind == "receive" else None
-            if payload is not None:
-                if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
-                    await say(self._service, info, wait.topic or "", payload, f"{turn.after}:{key}")
-                return
+        payloads = ((wait, _payload(wait, graph, message, key)) for wait in found.values() if wait.kind == "receive")
+        received = next(((wait, payload) for wait, payload in payloads if payload is not None), None)
+        if received is not None:
+            wait, payload = received
+            if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
+                await say(self._service, info, wait.topic or "", payload, f"{_SENT.lstrip()}{turn.after} {key}")
+            else:
+                await self._note(turn, key, is_new=is_new)
+            return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(
             f"run {run_id} waits for {asked}, and this is none", where="message", repair="send it over HTTP"
@@ -281,13 +305,6 @@ class Turns:
             raise InputError(text, where="tool results", repair=repair)
         for error in (await answer(self._service, run_id, given)).values():
             raise error
-
-    async def _refuses(self, run_id: str, found: Mapping[str, Wait], message: object, key: str) -> bool:
-        """Return whether a message refuses what is open, which it does not answer; refuse it then."""
-        is_refusal = any(_is_refused_by(wait, message) for wait in found.values())
-        if is_refusal:
-            await refuse_before(self._runner, run_id, key)
-        return is_refusal
 
     async def said(self, turn: Turn, field: str | None) -> str | None:
         """Return what was said in a turn, as it is recorded; None if nothing was taken up.
@@ -323,7 +340,8 @@ class Turns:
         """Return the place of the turn after a turn; None: it is the newest."""
         if turn.after < 0:
             return None
-        places = [each.after for each in turns_with(turn, await self._service.info_of(turn.run_id))]
+        known = await self.of(await self._service.info_of(turn.run_id))
+        places = [each.after for each in turns_with(turn, known)]
         return min((place for place in places if place > turn.after), default=None)
 
     async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
@@ -376,29 +394,35 @@ def _is_answer(step: Step) -> bool:
     return getattr(step.data, "by", "") == "answer"
 
 
-def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
-    """Return the turns of a run that its tags have, with their keys."""
-    found = [tag.split(":") for tag in info.tags if tag.startswith(_TAGS)]
-    return [(Turn(int(after), info.id, word == "late"), key) for word, after, key in found]
+async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
+    """Return the turns of a run that are known, with their keys: those that are tags, and those of its inbox."""
+    tags = [tag.split(":") for tag in info.tags if tag.startswith(_TAGS)]
+    found = {(Turn(int(after), info.id, word == "late"), key): None for word, after, key in tags}
+    for sent in await store.message_keys(info.id, _READ):
+        _, is_turn, place = sent.rpartition(_SENT)
+        after, _, key = place.partition(" ")
+        if is_turn and after.isdecimal():
+            found[Turn(int(after), info.id), key] = None
+    return [*found]
 
 
-def turn_of(info: RunInfo, key: str) -> Turn | None:
+def turn_of(known: Sequence[tuple[Turn, str]], key: str) -> Turn | None:
     """Return the turn of a run that has a key; None if it is not known."""
-    return next((turn for turn, other in turns(info) if other == key), None)
+    return next((turn for turn, other in known if other == key), None)
 
 
-def turns_with(turn: Turn, info: RunInfo) -> Sequence[Turn]:
+def turns_with(turn: Turn, known: Sequence[tuple[Turn, str]]) -> Sequence[Turn]:
     """Return the turns of a run, if this is one of them. Raises: UnknownRun."""
-    found = [each for each, _ in turns(info)]
+    found = [each for each, _ in known]
     if turn not in found:
-        text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
+        text, repair = "this turn is not known", "the newest of a run are: read the run itself"
         raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
     return found
 
 
-def newest_turn(info: RunInfo) -> Turn:
+def newest_turn(known: Sequence[tuple[Turn, str]], info: RunInfo) -> Turn:
     """Return the newest turn of a run."""
-    found = (turn for turn, _ in turns(info))
+    found = (turn for turn, _ in known)
     return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id))
 
 

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 from graphengine import GraphEngineError
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.files import APPLICATION_ID
-from graphengine.databases.sqlite.queries import latest_format
+from graphengine.databases.sqlite.queries import FIRST, latest_format
 from graphengine.kernel.testing.kit import append, batch, new_run, seqs, step
 from tests.databases.support import change
 

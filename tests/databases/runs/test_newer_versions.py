@@ -48,7 +48,7 @@ def later_version(
     steps: Callable[[Step], bytes] = encode_step,
     snapshot: Callable[[Snapshot], bytes] = encode_snapshot,
 ) -> Iterator[None]:
-    """Be a version of format 2, which writes what this one does not know."""
+    """Be a version of format 3, which writes what this one does not know."""
     with made_up.formats(made_up.SECOND), pytest.MonkeyPatch.context() as patch:
         migrations = [*postgres_queries.MIGRATIONS, "ALTER TABLE runs ADD COLUMN note text"]
         patch.setattr(postgres_queries, "MIGRATIONS", migrations)
@@ -73,9 +73,9 @@ def of_another_kind(step: Step) -> bytes:
     return json.dumps({**json.loads(encode_step(step)), "kind": "novel"}).encode()
 
 
-def of_format_2(snapshot: Snapshot) -> bytes:
+def of_format_3(snapshot: Snapshot) -> bytes:
     """Write a snapshot with a field that only a newer version knows, which therefore has another format."""
-    return json.dumps({**to_record(snapshot), "format": 2, "novel": 1}).encode()
+    return json.dumps({**to_record(snapshot), "format": 3, "novel": 1}).encode()
 
 
 @asynccontextmanager
@@ -119,7 +119,7 @@ async def test_a_step_with_what_only_a_newer_version_knows(
     """Each way to read it says that it is too new, and what to do."""
     async with continued(database, steps=steps) as old:
         for read in READS:
-            with pytest.raises(StoreTooNew, match="format 2") as caught:
+            with pytest.raises(StoreTooNew, match="format 3") as caught:
                 await read(old)
             assert "update graphengine" in caught.value.repair
 
@@ -127,9 +127,9 @@ async def test_a_step_with_what_only_a_newer_version_knows(
 @pytest.mark.usefixtures("_short")
 async def test_a_snapshot_of_a_newer_version(database: Path | str) -> None:
     """It is too new too."""
-    async with continued(database, snapshot=of_format_2) as old:
+    async with continued(database, snapshot=of_format_3) as old:
         for read in (READS[0], resumed):
-            with pytest.raises(StoreTooNew, match="format 2") as caught:
+            with pytest.raises(StoreTooNew, match="format 3") as caught:
                 await read(old)
             assert "update graphengine" in caught.value.repair
 

@@ -3,7 +3,7 @@ from graphengine.records.export import read_file
 from graphengine.records.states import States
 from graphengine.records.visits import Visits
 from tests.kit.facts import altered, made_step
-from tests.kit.record import FOLDER
+from tests.kit.record import RECORDED
 from tests.kit.scenario import Scenario, pages, played
 from tests.render.timed import paper_run
 
@@ -29,7 +29,7 @@ def page(name):
 
 def recorded(name):
     """Return the visits of a recorded run."""
-    run = read_file(FOLDER / "format_1" / f"{name}.json")
+    run = read_file(RECORDED / f"{name}.json")
     return shown(Visits.of(run.steps, specs=run.graph_specs))
 
 

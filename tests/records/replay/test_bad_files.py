@@ -1,7 +1,6 @@
 """Any file is refused with one clear error, or is a run that folds; `bad_files.txt` shows what is said."""
 
 import json
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 
 from graphengine.engine.graph_spec import fingerprint_of
 from graphengine.records.export import BadExport, digest_of_content, parse
+from tests.kit.record import RECORDED
 
-FOLDER = Path(__file__).parents[3] / "checkpoints" / "format_1"
-MAP = (FOLDER / "map.json").read_text(encoding="utf-8")
-WAITING = (FOLDER / "waiting.json").read_text(encoding="utf-8")
+MAP = (RECORDED / "map.json").read_text(encoding="utf-8")
+WAITING = (RECORDED / "waiting.json").read_text(encoding="utf-8")
 
 
 def refusal(text: str | bytes) -> BadExport:
@@ -44,7 +43,7 @@ CONDITIONS = {
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_a_spec_with_a_condition_that_nobody_can_read_is_refused(name: str) -> None:
     """The file is refused, under digests that fit, before anything puts the condition into words."""
-    content = json.loads((FOLDER / "loop.json").read_text(encoding="utf-8"))
+    content = json.loads((RECORDED / "loop.json").read_text(encoding="utf-8"))
     [(fingerprint, spec)] = content["graph_specs"].items()
     for edge in spec["ways"]:
         edge.update({"when": CONDITIONS[name]} if "when" in edge else {})

@@ -3,11 +3,13 @@ import base64
 import http.client
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,7 @@ def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any)
         "slow",
         "broken",
         "own",
+        "quiz",
     ]
     assert said(client, "Hi") == "1: Hi"
     assert said(client, "Hi", "There") == said(client, "Hi", "There") == "2: There"
@@ -461,12 +464,46 @@ def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], t
     assert said(client_of(serve(tmp_path / "runs.db")), str(file), model="slow") == "1"
 
 
-def test_an_old_turn_is_not_taken_for_a_later_one(serve: Callable[..., Service], tmp_path: Path) -> None:
-    """The last 20 turns of a run are known; an older response is said to be unknown."""
+def test_an_old_turn_is_known_and_not_delivered_again(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """However many came after it: its key stays in the inbox of the run, which has no tag of it."""
     client = client_of(serve(tmp_path / "runs.db"))
-    found = [client.responses.create(model="own", input="next", conversation="c") for _ in range(22)]
-    assert [each.output_text for each in found] == [str(number) for number in range(1, 23)]
-    assert client.responses.retrieve(found[2].id).output_text == "3"
+    begun = client.responses.create(model="own", input="first", conversation="c")
+    sent: Any = {"model": "own", "input": "next", "conversation": "c"}
+    keyed = client.responses.create(**sent, extra_headers={"Idempotency-Key": "k"})
+    found = [client.responses.create(**sent) for _ in range(22)]
+    again = client.responses.create(**sent, extra_headers={"Idempotency-Key": "k"})
+    assert (again.id, again.output_text) == (keyed.id, keyed.output_text)
+    assert client.responses.retrieve(found[0].id).output_text == found[0].output_text
+    assert client.responses.create(**sent).output_text == str(int(found[-1].output_text) + 1)
+    assert client.responses.retrieve(begun.id).output_text == begun.output_text
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as connection:
+        tags = [tag for (tag,) in connection.execute("SELECT tag FROM tags")]
+    assert not [tag for tag in tags if tag.startswith(("turn:", "late:"))]
+
+
+def test_a_message_is_known_where_its_conversation_was_imported(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The exported run has the keys of its inbox, so that what is sent again there is not delivered again."""
+    client = client_of(serve(tmp_path / "here.db"))
+    sent: Any = {"model": "own", "input": "next", "conversation": "c"}
+    once: Any = {**sent, "extra_headers": {"Idempotency-Key": "k"}}
+    first = client.responses.create(**once)
+    assert client.responses.create(**sent).output_text == "2"
+    run_id, file = str((first.metadata or {})["run_id"]), str(tmp_path / "run.json")
+    for words in (["export", run_id, "-o", file, "--store", "here.db"], ["import", file, "--store", "there.db"]):
+        done = CliRunner().invoke(main, [*words[:-1], str(tmp_path / words[-1])])
+        assert done.exit_code == 0, done.output
+    there = client_of(serve(tmp_path / "there.db"))
+    again = there.responses.create(**once)
+    assert (again.id, again.output_text) == (first.id, "1")
+    assert there.responses.create(**sent).output_text == "3"
+
+
+def test_an_old_answer_is_not_taken_for_a_later_one(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The last 20 turns that answer questions are known; an older response is said to be unknown."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    client.responses.create(model="quiz", input="begin", conversation="c")
+    found = [client.responses.create(model="quiz", input="next", conversation="c") for _ in range(22)]
+    assert client.responses.retrieve(found[2].id).output_text == found[2].output_text
     with pytest.raises(openai.NotFoundError, match="this turn is not known"):
         client.responses.retrieve(found[1].id)
 

@@ -64,6 +64,7 @@ def examine(path: Path, *, progress: Progress | None = None) -> Report:
         StoreMissing: There is no file.
         StoreNotADatabase: It is not a database, or another application's.
         StoreTooNew: A newer version wrote it.
+        StoreTooOld: A development version wrote it.
         StoreReadOnly: It has an older format, which a writer migrates.
         StoreCorrupt: Its log is damaged before finished commits, or nothing can be read.
         StoreError: It cannot be opened.
@@ -122,7 +123,7 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     """Check that it is a database of this format; a damaged mark is accepted if it has graphengine's tables.
 
     Raises:
-        StoreNotADatabase, StoreTooNew, StoreReadOnly: It is not.
+        StoreNotADatabase, StoreTooNew, StoreTooOld, StoreReadOnly: It is not.
     """
     tables = {name for (name,) in connection.execute(_TABLES)}
     (application,) = connection.execute("PRAGMA application_id").fetchone()

@@ -13,9 +13,9 @@ from graphengine.records.export import (
     read_file,
     to_json_text,
 )
-from tests.kit.record import FOLDER
+from tests.kit.record import RECORDED
 
-MAP = (FOLDER / "format_1" / "map.json").read_text(encoding="utf-8")
+MAP = (RECORDED / "map.json").read_text(encoding="utf-8")
 
 
 def read(text):

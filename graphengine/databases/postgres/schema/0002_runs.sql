@@ -1,4 +1,7 @@
--- Runs, their logs, their drivers, and their queues, in one schema of a PostgreSQL database.
+-- Runs, their logs, their drivers, their queues, and what is kept next to them, in one schema of a PostgreSQL database.
+--
+-- All tables are made here, by the owner of the schema, so that other roles need no right to create. Each has a primary
+-- key: the server refuses to change rows without one once a publication has their table.
 --
 -- What may be written is decided here, under the row lock of a run, by functions: one call is one round trip, and a
 -- batch of hundreds of runs is one call. Each statement in a function sees what was committed before its lock was
@@ -11,7 +14,7 @@
 -- processes of both versions can work at the same time.
 
 CREATE TABLE meta (
-    format integer NOT NULL,           -- the number of the last migration
+    format integer PRIMARY KEY,        -- the number of the last migration
     oldest integer NOT NULL            -- the oldest format whose code can still use the schema
 );
 
@@ -149,11 +152,12 @@ $$;
 
 -- How many runs of a graph have a status: the sum of the rows. Each transaction that changes a status adds rows, which
 -- no other transaction waits for; about one row in 32 that is added puts those of its graph together, at most 512 of
--- them, which are then one for each status.
+-- them, which are then one for each status. The key is no number of a sequence: a copy of the rows can be ahead of that.
 CREATE TABLE run_counts (
     graph  text COLLATE "C" NOT NULL,
     status text COLLATE "C" NOT NULL,
-    runs   bigint NOT NULL
+    runs   bigint NOT NULL,
+    id     uuid PRIMARY KEY DEFAULT gen_random_uuid()
 );
 
 -- A restore adds rows while no schema is on the search path, so the table is named in full.
@@ -231,6 +235,17 @@ CREATE TABLE budget_holds (            -- a call in flight
     calls    double precision,
     PRIMARY KEY (budget, key, call)
 );
+
+CREATE TABLE memories (                -- what programs keep across runs, by namespace and key, compared as bytes
+    namespace  text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    body       text NOT NULL,          -- JSON: the value and the text
+    words      tsvector NOT NULL,      -- by which it is found
+    vector     real[],                 -- of length 1; NULL if it has none
+    updated_at double precision NOT NULL,  -- epoch seconds
+    PRIMARY KEY (namespace, key)
+);
+CREATE INDEX memories_by_words ON memories USING gin (words);
 
 CREATE FUNCTION epoch() RETURNS double precision LANGUAGE sql AS $$
     SELECT extract(epoch FROM clock_timestamp())::float8
