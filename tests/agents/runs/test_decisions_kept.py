@@ -297,7 +297,8 @@ async def test_a_rule_decides_about_what_a_hook_makes_of_a_call(tmp_path: Path) 
 def outside(**options: Any) -> Tool:
     """Return a tool that another program executes."""
 
-    def pay(to: str, amount: int) -> str: ...
+    def pay(to: str, amount: int) -> str:
+        raise AssertionError(to, amount)
 
     return external_tool(pay, **options)
 
