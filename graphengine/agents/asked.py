@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.prompts import text_in
 from graphengine.agents.records import response_of, result_message
-from graphengine.kernel import AttemptEnded, GraphEngineError, Recorded, load_snapshot
+from graphengine.kernel import (
+    AttemptEnded,
+    GraphEngineError,
+    Recorded,
+    WorkKey,
+    call_key,
+    load_snapshot,
+    read_key,
+    turn_key,
+)
 from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
@@ -23,9 +32,6 @@ if TYPE_CHECKING:
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""
-
-_FIRST: Final = "/turn|1|1"
-"""How the key of a conversation's first turn ends."""
 
 _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
 """What stands for the reason why a call was not made if the turn after it is not recorded."""
@@ -54,7 +60,7 @@ class Asked:
 
 def has_conversation(frame: Frame) -> bool:
     """Return whether a conversation of an agent has begun at a frame's node."""
-    return any(key.endswith(_FIRST) for key in frame.recorded_results)
+    return any(work.kind == "turn" and work.place[0] == 1 for work in map(read_key, frame.recorded_results))
 
 
 async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
@@ -97,20 +103,20 @@ def _asked(
     by: Mapping[str, Any] | None = None,
 ) -> Asked | None:
     """Return what was asked in a turn with this record; if `by` is None, in a call that failed."""
-    around, _, place = key.rpartition("/")
-    name, _, number = place.partition("|")
-    if name != "turn":
+    asked = read_key(key)
+    if asked.kind != "turn":
         return None
+    around = asked.around
     records = {**records, key: found}
     with suppress(*_UNREADABLE):
         who = found if by is None else by
-        system, begun = _words(records[f"{around}/turn|1|1"])
+        system, begun = _words(records[turn_key(around, 1)])
         messages, note = [begun], ""
         new = 0
-        for turn in range(1, int(number.partition("|")[0]) + 1):
-            record: Any = records[f"{around}/turn|{turn}|1"]
+        for turn in range(1, asked.place[0] + 1):
+            record: Any = records[turn_key(around, turn)]
             note = record.get("note", note)
-            messages += _before(record, records.get(f"{around}/summary|{turn}|1"))
+            messages += _before(record, records.get(str(WorkKey(around, "summary", str(turn), 1))))
             answer = None if record is found and by is None else _answer(record)
             if answer is None or record is found:
                 shown, last = [hidden(each) for each in messages], None if answer is None else hidden(answer)
@@ -119,8 +125,8 @@ def _asked(
             messages.append(answer)
             new = len(messages)
             for index, call in enumerate(answer.calls):
-                result: Any = records.get(f"{around}/tool {call.name}|{turn}.{index}|1")
-                told: Any = records.get(f"{around}/turn|{turn + 1}|1", {}).get("not_made", {}).get(str(index))
+                result: Any = records.get(call_key(around, call.name, turn, index))
+                told: Any = records.get(turn_key(around, turn + 1), {}).get("not_made", {}).get(str(index))
                 refused = _NOT_MADE if told is None else {"text": told, "error": True}
                 messages.append(result_message(call, refused if result is None else result))
     return None

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from graphengine.kernel import Follower, add_usage, allows_unknown_cost, budgets, is_cost_unknown, of_limit
+from graphengine.kernel import Follower, add_usage, allows_unknown_cost, budgets, is_cost_unknown, of_limit, read_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import AttemptFacts, Clock, Frame, Snapshot, Usage
     from graphengine.models.base import Model, Request
 
-BATCH_KEY: Final = "/batch||"
-"""What comes after the key of a turn in the key of the record of its place in a batch."""
 Settle: TypeAlias = "Callable[[Usage], Awaitable[None]]"
 """Gets what a call used before its answer is recorded."""
 _Name: TypeAlias = Literal["cost_usd", "tokens"]
@@ -258,9 +256,10 @@ async def _guessed(model: Model, request: Request) -> dict[_Name, float]:
 def _in_batches(frame: Frame) -> Iterator[str]:
     """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
     for key in frame.recorded_results:
-        place, found, _ = key.rpartition(BATCH_KEY)
-        if found and place not in frame.recorded_results:
-            yield place
+        work = read_key(key)
+        is_batch = work.name == "batch" and read_key(work.around).kind in ("turn", "summary")
+        if is_batch and work.around not in frame.recorded_results:
+            yield work.around
 
 
 def _is_in(frame: Frame, sub: Frame | None) -> bool:
@@ -331,4 +330,4 @@ class AgentsOfRun(Follower):
         return Budgets(self.snapshot)
 
 
-__all__ = ["BATCH_KEY", "AgentsOfRun", "Budgets", "Estimate", "Estimates", "Opens", "Routes", "Settle", "SharedBudgets"]
+__all__ = ["AgentsOfRun", "Budgets", "Estimate", "Estimates", "Opens", "Routes", "Settle", "SharedBudgets"]

@@ -17,6 +17,7 @@ from graphengine.kernel import (
     digest_of_call,
     in_thread,
     journal_of,
+    read_key,
 )
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class NodeScope:
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
         done = self.frame.recorded_results
-        return [done[key].value for key in done if key.rpartition("/")[0] == place]
+        return [done[key].value for key in done if read_key(key).around == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
         """Put the keys of all work that is recorded inside this block below this key."""

@@ -24,6 +24,7 @@ from graphengine.agents.live_events import Live
 from graphengine.agents.node_scope import NodeScope, asked_again
 from graphengine.agents.tool_writes import ToolContext
 from graphengine.kernel import (
+    AGENT,
     CURRENT,
     FROM_THREAD,
     AttemptFacts,
@@ -41,7 +42,9 @@ from graphengine.kernel import (
     is_given,
     limit_over,
     queued,
+    read_key,
     readings_of,
+    turn_key,
     written_by_nodes,
 )
 from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
@@ -74,8 +77,6 @@ STEER: Final = "steer"
 _STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
 _ANYTHING: Final = Answers(object)
-_FIRST: Final = "turn|1|1"
-"""The key of a conversation's first turn, below that of the conversation."""
 _TEXTS_ABOVE: Final[ContextVar[frozenset[str] | None]] = ContextVar("graphengine_texts_above", default=None)
 """In a tool of an agent that runs alone: the texts that callers gave that agent."""
 
@@ -168,18 +169,14 @@ class RunRuntime(NodeScope):
             agent: The agent.
             inputs: A digest of each thing that it is given.
         """
-        work, name, branched = self.work, f"agent {agent.name}", self.instructions_for(agent.name)
+        work, name, branched = self.work, f"{AGENT}{agent.name}", self.instructions_for(agent.name)
         instructed = [] if branched is None else [digest_of_text(branched)]
         key = self.place(name, lambda: digest_of_text(to_json([inputs, *instructed]).decode()))
         known = self.frame.recorded_results
-        if not known or f"{key}/{_FIRST}" in known:
+        if not known or turn_key(key, 1) in known:
             return key
-        beside = f"{self.below}/{name}|" if self.below else f"{name}|"
-        ends = f"/{_FIRST}"
-        begun = {k.removesuffix(ends): known[k].value for k in known if k.startswith(beside) and k.endswith(ends)}
-        for other, record in begun.items():
-            is_inside = any(other.startswith(f"{each}/") for each in begun)
-            if is_inside or work.is_used(other) or not isinstance(record, dict):
+        for other, record in self._begun_beside(name):
+            if work.is_used(other) or not isinstance(record, dict):
                 continue
             if [*filter(None, [record.get("instructed")])] != instructed:
                 if instructed:
@@ -189,9 +186,18 @@ class RunRuntime(NodeScope):
                 return other
         return key
 
+    def _begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
+        """Yield the conversations of an agent that began at this place, each with the record of its first turn."""
+        for key, memo in self.frame.recorded_results.items():
+            turn = read_key(key)
+            if turn.kind == "turn" and turn.place[0] == 1:
+                conversation = read_key(turn.around)
+                if (conversation.around, conversation.name) == (self.below, name):
+                    yield turn.around, memo.value
+
     def begun(self, key: str) -> JsonValue:
         """Return the record of the first turn of a conversation; None if there is none."""
-        memo = self.frame.recorded_results.get(f"{key}/{_FIRST}")
+        memo = self.frame.recorded_results.get(turn_key(key, 1))
         return None if memo is None or memo.value is UNSET else memo.value
 
     @property

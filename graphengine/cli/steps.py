@@ -35,6 +35,7 @@ from graphengine.kernel import (
     outcome_of,
     own_name,
     path_of,
+    read_key,
     usage_of,
     wait_of,
 )
@@ -196,7 +197,7 @@ def lost_call(lost: Mapping[str, JsonValue]) -> str:
 def tool_value(step: Step) -> Mapping[str, JsonValue]:
     """Return an agent's recorded tool call: its `text`, whether it is an `error`, `traceback`; {} for other steps."""
     facts = step.data
-    if isinstance(facts, Recorded) and facts.name.startswith("tool "):
+    if isinstance(facts, Recorded) and read_key(facts.key).kind == "tool":
         value = facts.value
         if isinstance(value, dict) and "text" in value:
             return value
@@ -218,7 +219,7 @@ def _extras(facts: AnyFacts, limit: int) -> list[str]:
     if isinstance(facts, Node):
         found += [f"sent {topic}: {one_line(compact(payload), limit)}" for topic, payload in facts.sent]
         found += [f"emitted {one_line(compact(shown), limit)}" for shown in facts.emitted]
-        unused = ", ".join(own_name(key.partition("|")[0]) for key in facts.unused)
+        unused = ", ".join(own_name(read_key(key).name) for key in facts.unused)
         found += [f"recorded, but not used again: {unused}"] if facts.unused else []
     return found
 

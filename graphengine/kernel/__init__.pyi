@@ -306,3 +306,9 @@ from graphengine.engine.steps import Left as Left
 from graphengine.errors import WaitTimeout as WaitTimeout
 from graphengine.engine.snapshot import FrameKind as FrameKind
 from graphengine.engine.steps import Kind as Kind
+from graphengine.engine.work_keys import AGENT as AGENT
+from graphengine.engine.work_keys import CHILD as CHILD
+from graphengine.engine.work_keys import WorkKey as WorkKey
+from graphengine.engine.work_keys import call_key as call_key
+from graphengine.engine.work_keys import read_key as read_key
+from graphengine.engine.work_keys import turn_key as turn_key

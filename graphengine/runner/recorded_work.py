@@ -31,6 +31,7 @@ from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
+from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -143,8 +144,6 @@ class Decisions:
         return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
-_AGENT: Final = "agent "
-"""How the key of a conversation of an agent begins, below that of the work around it."""
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
@@ -223,7 +222,7 @@ class StepJournal:
     def _last_key(self, name: str, what: str) -> str:
         """Return the key of the last piece of work of this name and text; one that never exists if there is none."""
         stem = self._stem(name, what)
-        return f"{stem}|{self._counts.get(stem, 0)}"
+        return numbered(stem, self._counts.get(stem, 0))
 
     def track(self, what: str, coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Remember a coroutine that the node must await, under the name of its method, and return it."""
@@ -283,7 +282,7 @@ class StepJournal:
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
-        known = known_result(self._services.effects, f"{name}|{what}")
+        known = known_result(self._services.effects, stem_of("", name, what))
         own, own_key = own_name(name), self.idempotency_key(place)
         then = "once" if self.concerns(own_key, "") else effect
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
@@ -509,7 +508,7 @@ class StepJournal:
         around = max((key for key in self._groups if place.startswith(f"{key}/")), key=len, default=None)
         if around is None:
             return ()
-        beside, known = f"{self._groups[around]}{_AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
+        beside, known = f"{self._groups[around]}{AGENT}", tuple(f"{key}/" for key in (*self._groups, *self._left))
         effects = {key.removeprefix(BEGUN): memo for key, memo in self._frame.recorded_results.items() if memo.begun}
         left = [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
         return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
@@ -765,13 +764,13 @@ class StepJournal:
 
     def has_begun(self, name: str, what: str) -> bool:
         """Return whether the first piece of work of this name and text is recorded, or has begun."""
-        known, results = f"{self._stem(name, what)}|1", self._frame.recorded_results
+        known, results = numbered(self._stem(name, what), 1), self._frame.recorded_results
         return bool(results) and (known in results or BEGUN + known in results or known in self._around)
 
     def inside(self, name: str, what: str, below: str) -> RecordedResult | None:
         """Return what is recorded with a key below the first piece of work of this name and text."""
         results = self._frame.recorded_results
-        return results.get(f"{self._stem(name, what)}|1/{below}") if results else None
+        return results.get(f"{numbered(self._stem(name, what), 1)}/{below}") if results else None
 
     def taken(self, memo: RecordedResult) -> None:
         """Note that a recorded answer is used, without asking for it as `wait_at` does."""
@@ -782,18 +781,19 @@ class StepJournal:
         """The keys of the work around what was recorded before this attempt: it has begun too."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
-            above, _, last = key.removeprefix(BEGUN).rpartition("/")
-            if key.startswith((ASKED, UNKNOWN)) or last.startswith("ask|"):  # what is asked has not begun
+            work = read_key(key.removeprefix(BEGUN))
+            if key.startswith((ASKED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
                 continue
+            above = work.around
             while above and above not in found:
                 found.add(above)
-                above = above.rpartition("/")[0]
+                above = read_key(above).around
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
         """Return the next piece of work of this name and text, if it is recorded."""
         stem = self._stem(name, what)
-        return self._frame.recorded_results.get(f"{stem}|{self._counts.get(stem, 0) + 1}")
+        return self._frame.recorded_results.get(numbered(stem, self._counts.get(stem, 0) + 1))
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
@@ -807,13 +807,13 @@ class StepJournal:
 
     def _stem(self, name: str, what: str) -> str:
         here = self._here
-        return f"{here.key}/{name}|{what}" if here.work is self else f"{name}|{what}"
+        return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
         """Return the key of the next piece of work, or group of work, of this name and text."""
         stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
-        key = f"{stem}|{number}"
+        key = numbered(stem, number)
         self._used.add(key)
         return key
 

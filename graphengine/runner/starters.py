@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import RunStatus, StarterRecord
     from graphengine.stores.base import InboxMessage, RunStore
 
-STARTS: Final = "start"
+STARTS: Final = "start a run"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
 _TOPIC: Final = f"{RESERVED}end:"
 

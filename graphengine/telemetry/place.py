@@ -7,9 +7,8 @@ from any snapshot: the visits around a frame, and the number of its attempt.
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from graphengine.kernel import Collecting, Inside, Resumed, Stopped, outcome_of, path_of
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphengine.kernel import Frame, RecordedResult, Step
-
-_INNER: Final = re.compile(r".*\|[0-9]+(?=/)", re.DOTALL)
 
 
 class Ids:
@@ -140,25 +137,6 @@ class AttemptPlace(NamedTuple):
         return ids.span("work", self.key, self.attempt, self.leg, key) if key else self.span(ids)
 
 
-def key_around(key: str) -> str:
-    """Return the key around a key of recorded work, "" if there is none.
-
-    >>> key_around("agent writer|0f|1/tool find|1.0|1"), key_around("fetch|a/b|1")
-    ('agent writer|0f|1', '')
-    """
-    found = _INNER.match(key)
-    return found.group() if found is not None else ""
-
-
-def name_in(key: str) -> str:
-    """Return the name of the work that a key identifies.
-
-    >>> name_in("agent writer|0f|1/tool find|1.0|1")
-    'tool find'
-    """
-    return key[len(key_around(key)) :].lstrip("/").partition("|")[0]
-
-
 def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
     """Note the resumes in a part of a log that change the ids of attempts."""
     failed: list[tuple[str, str, int, int]] = []
@@ -189,4 +167,4 @@ def _item_around(frame: str, maps: Iterable[str]) -> str | None:
     return next((frame[: frame.index("]", len(place)) + 1] for place in maps if frame.startswith(f"{place}[")), None)
 
 
-__all__ = ["AttemptPlace", "Ids", "key_around", "name_in", "see_resumes"]
+__all__ = ["AttemptPlace", "Ids", "see_resumes"]

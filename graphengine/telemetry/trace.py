@@ -48,6 +48,7 @@ from graphengine.kernel import (
     decode_snapshot,
     encode_snapshot,
     is_settled,
+    read_key,
     spent_since,
     usage_of,
     without_items,
@@ -55,7 +56,7 @@ from graphengine.kernel import (
 from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
-from graphengine.telemetry.place import AttemptPlace, Ids, key_around, see_resumes
+from graphengine.telemetry.place import AttemptPlace, Ids, see_resumes
 from graphengine.telemetry.work import definitions, described, described_around, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
@@ -417,11 +418,11 @@ class RunTrace(Follower):
         times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
-            outer = key_around(key)
+            outer = read_key(key).around
             while outer:
                 first, last = around.get(outer, (began, ended))
                 around[outer] = min(first, began), max(last, ended)
-                outer = key_around(outer)
+                outer = read_key(outer).around
         for key, (began, ended) in around.items():
             if key not in place.recorded_results:
                 self._piece(place, key, described_around(key), (began, min(ended, end)), {})
@@ -434,7 +435,7 @@ class RunTrace(Follower):
         times: tuple[float, float],
         more: Mapping[str, AttributeValue],
     ) -> None:
-        ids = place.work_span(self._ids, key), place.work_span(self._ids, key_around(key))
+        ids = place.work_span(self._ids, key), place.work_span(self._ids, read_key(key).around)
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 

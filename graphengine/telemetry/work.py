@@ -8,10 +8,9 @@ from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
 from graphengine.agents.tools import Tool, split_tools
-from graphengine.kernel import own_name
+from graphengine.kernel import own_name, read_key, turn_key
 from graphengine.models.hiding import hidden
 from graphengine.telemetry import names
-from graphengine.telemetry.place import key_around, name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from graphengine.agents.asked import Asked
     from graphengine.kernel import ModelCaller, Recorded, RecordedResult, TokensName, Usage
     from graphengine.models.base import Message
-
-_AGENT = "agent "
-_TOOL = "tool "
 
 
 class Described(NamedTuple):
@@ -48,24 +44,22 @@ def described(
     """
     if facts.by is not None:
         return _call_of_model(facts, facts.by, turn)
-    if facts.name.startswith(_TOOL):
+    if read_key(facts.key).kind == "tool":
         return _call_of_tool(facts, recorded_results, content=content)
     return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
 def described_around(key: str) -> Described:
     """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
-    name = name_in(key)
-    if name.startswith(_AGENT):
-        agent = name.removeprefix(_AGENT)
-        attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: agent}
-        return Described(f"invoke_agent {agent}", SpanKind.INTERNAL, attributes)
-    if name.startswith(_TOOL):
-        tool = name.removeprefix(_TOOL)
-        attributes = {names.OPERATION: "execute_tool", names.TOOL: tool, names.OUTCOME: "cut_off"}
-        return Described(f"execute_tool {tool}", SpanKind.INTERNAL, attributes)
+    work = read_key(key)
+    if work.kind == "agent":
+        attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: work.of}
+        return Described(f"invoke_agent {work.of}", SpanKind.INTERNAL, attributes)
+    if work.kind == "tool":
+        attributes = {names.OPERATION: "execute_tool", names.TOOL: work.of, names.OUTCOME: "cut_off"}
+        return Described(f"execute_tool {work.of}", SpanKind.INTERNAL, attributes)
     attributes = {names.KIND: "step", names.OUTCOME: "cut_off"}
-    return Described(f"step {own_name(name)}", SpanKind.INTERNAL, attributes)
+    return Described(f"step {own_name(work.name)}", SpanKind.INTERNAL, attributes)
 
 
 def model_attributes(by: ModelCaller) -> dict[str, AttributeValue]:
@@ -153,7 +147,7 @@ def _text(content: str) -> dict[str, str]:
 
 
 def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
-    name = facts.name.removeprefix(_TOOL)
+    name = read_key(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
     call = _asked(facts.key, recorded_results)
     if call:
@@ -169,11 +163,11 @@ def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult
 
 def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> Mapping[str, Any]:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
-    around = key_around(key)
-    turn, _, number = key[len(around) :].split("|")[-2].partition(".")
-    memo = recorded_results.get(f"{around}/turn|{turn}|1")
+    work = read_key(key)
+    turn, index = work.place
+    memo = recorded_results.get(turn_key(work.around, turn))
     calls = memo.value.get("calls", ()) if memo is not None and isinstance(memo.value, dict) else ()
-    return calls[int(number)] if number.isdecimal() and int(number) < len(calls) else {}
+    return calls[index] if index < len(calls) else {}
 
 
 __all__ = ["Described", "described", "described_around", "model_attributes", "spent_attributes"]

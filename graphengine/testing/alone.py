@@ -34,6 +34,7 @@ from graphengine.kernel import (
     Refused,
     Session,
     as_record,
+    read_key,
     usage_from,
     waits_of,
 )
@@ -200,7 +201,7 @@ class _Alone:
                 self._decide(MessageCame(self._clock.now(), topic, record))
         frame = stage.frame
         for key, value in self.known.items():
-            now, name = self._clock.now(), key.partition("|")[0]
+            now, name = self._clock.now(), read_key(key).name
             self._decide(Noted(frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
         outer = CURRENT.set(CURRENT.get())
         try:

@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from graphengine.engine.claim import Stop
 from graphengine.kernel import (
+    CHILD,
     FINAL,
     OVER,
     ROOT,
@@ -56,6 +57,7 @@ from graphengine.kernel import (
     lives_of,
     load_snapshot,
     opened,
+    read_key,
     result_of,
     status_of,
     tenants_id,
@@ -398,7 +400,7 @@ class StartedRun(Generic[S]):
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
                 continue  # a message of the same topic from another sender
             look = partial(self._look, told["seq"])
-            record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
+            record = await journal.step_result(f"{CHILD}{self.id}", str(told["seq"]), look, where)
             end = msgspec.convert(record, _End)
             if end.status == "finished":
                 return end
@@ -447,7 +449,7 @@ def _recorded(made: _Made | _End) -> StepResult:
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the result of a child is recorded with the node."""
     found = attempt.frame.recorded_results.items()
-    ends = [memo.value for key, memo in found if f"end|{run_id} " in key]
+    ends = [memo.value for key, memo in found if read_key(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 

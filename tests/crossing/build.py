@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from graphengine import (
     END,
@@ -58,6 +58,14 @@ class Next(State):
     more: int = 0
 
 
+class Described(BaseModel):
+    """The first version's state, as another deployment describes it."""
+
+    n: int = Field(0, description="How many levels of children are below.")
+    which: int = 0
+    log: Annotated[list[str], extend] = Field([], title="What was done")
+
+
 class Boom(Exception):
     """What `Fail` raises."""
 
@@ -85,11 +93,13 @@ class Built:
         world: The world.
         program: The program.
         version: 1, or 2 for the next one.
+        changes: What differs in this deployment from the first one.
     """
 
     world: World
     program: p.Program
     version: int = 1
+    changes: tuple[p.Change, ...] = ()
     graphs: dict[tuple[p.Graph, str], Graph[Any]] = field(default_factory=dict)
     talks: dict[str, tuple[p.Talk | p.Chat, tuple[str, ...]]] = field(default_factory=dict)
     failed: Counter[object] = field(default_factory=Counter)
@@ -112,21 +122,20 @@ class Built:
         newer: dict[str, Any] = {}
         if self.version > 1:
             newer = {"version": 2, "migrate": {1: Migration(lambda old: {**old, "more": 1}, renamed=renamed)}}
-        graph: Graph[Any] = Graph(name, State if self.version == 1 else Next, result="log", **newer)
+        graph: Graph[Any] = Graph(name, self.state, result="log", **newer)
         if inner is None:
             self.graphs[key] = graph
         prefix = "" if inner is None else inner
         graph.add_node("top")
         if inner is None:
             graph.add_node("down", self._down(graph), writes="log")
-            graph.add_edge(START, "down", when=value("n") > 0)
             graph.add_edge("down", END)
-        graph.add_edge(START, "top")
+        self.add_edges(graph, START, "top", *([("down", value("n") > 0)] if inner is None else []))
         at = "top"
         for number, stage in enumerate(spec.stages):
             if isinstance(stage, p.Node):
                 self.add(graph, names[number], f"{prefix}{number}", stage, features)
-                graph.add_edge(at, names[number])
+                self.add_edges(graph, at, names[number])
                 at = names[number]
             else:
                 join, arms = f"j{number}", [f"f{number}x{arm}" for arm in range(len(stage.arms))]
@@ -138,11 +147,26 @@ class Built:
                     graph.add_edge(arm_name, join)
                 at = join
         if spec.rounds > 1:
-            graph.add_edge(at, END, when=iterations("top") >= spec.rounds)
-            graph.add_edge(at, "top")
+            self.add_edges(graph, at, "top", (END, iterations("top") >= spec.rounds))
         else:
             graph.add_edge(at, END)
         return graph
+
+    @property
+    def state(self) -> type[BaseModel]:
+        """The state of all graphs."""
+        return Next if self.version > 1 else Described if "types" in self.changes else State
+
+    def add_edges(self, graph: Graph[Any], start: str, rest: str, *first: tuple[str, Any]) -> None:
+        """Add the edges out of a node: those with conditions, of which only one can hold at a time, and the other one.
+
+        Another deployment has one more, before them, and these in another order.
+        """
+        if "edges" in self.changes:
+            first = ((END, value("n") < -1), *reversed(first))
+        for end, when in first:
+            graph.add_edge(start, end, when=when)
+        graph.add_edge(start, rest)
 
     def _down(self, graph: Graph[Any]) -> Callable[..., Any]:
         async def down(ctx: Context, n: int, which: int) -> list[str]:
@@ -209,7 +233,7 @@ class Built:
             case p.Act():
                 await self.lags(2)
                 here = cell._replace(what=f"{'node' if effect else 'plain'} {number}")
-                self.world.act(here, effect, ctx.idempotency_key, tries(frame))
+                self.world.act(here, self.promised(effect), ctx.idempotency_key, tries(frame))
                 await self.lags(2)
             case p.Call():
 
@@ -217,7 +241,7 @@ class Built:
                     if op.asks:
                         await ctx.ask("inside?")
                     await self.lags(2)
-                    self.world.act(cell, op.effect, idempotency_key, tries(frame))
+                    self.world.act(cell, self.promised(op.effect), idempotency_key, tries(frame))
                     await self.lags(2)
                     return PAID
 
@@ -264,8 +288,13 @@ class Built:
         for _ in range(self.program.lag // share):
             await asyncio.sleep(0)
 
+    def promised(self, effect: p.Effect) -> p.Effect:
+        """Return the effect that this deployment promises."""
+        return "" if "effects" in self.changes else effect
+
     def effect(self, effect: p.Effect, result: object) -> Any:
         """Return what `effect=` is given."""
+        effect = self.promised(effect)
         if effect != "reconcile":
             return effect or None
 
@@ -284,7 +313,10 @@ class Built:
         self.talks[name] = talk, features
         tools = [self.tool(number, each) for number, each in enumerate(given) if each is not None]
         prompt = "Go." if isinstance(talk, p.Talk) else ""
-        return Agent(name, model=Paid(self), prompt=prompt, tools=tools)
+        more: dict[str, Any] = {"max_tool_calls": 1} if "limits" in self.changes else {}
+        if "words" in self.changes:
+            more["system"], prompt = "Be brief.", prompt and "Go on, then."
+        return Agent(name, model=Paid(self), prompt=prompt, tools=tools, **more)
 
     def tool(self, number: int, spec: p.Tool) -> Any:
         """Return a tool."""
@@ -292,18 +324,23 @@ class Built:
         async def pay(ctx: Context, idempotency_key: str = "") -> str:
             frame = ctx._attempt.frame  # noqa: SLF001 - as above
             self.world.note(ctx.run_id, "tool", spec.effect, *(["approval"] if spec.approve else []))
-            if spec.approve == "no":
+            cell = Cell(ctx.run_id, around(frame), f"pay{number}{spec.approve}")
+            no = cell._replace(what=f"{cell.what} {tries(frame)}")
+            if spec.approve == "no" and (no in self.world.noes or "approvals" not in self.changes):
                 self.world.breaks(f"a tool was called that a person refused: {ctx.run_id} {ctx.path}")
             await self.lags(2)
             key = idempotency_key or ctx.idempotency_key
-            cell = Cell(ctx.run_id, around(frame), f"pay{number}{spec.approve}")
-            self.world.act(cell, spec.effect, key, tries(frame))
+            self.world.act(cell, self.promised(spec.effect), key, tries(frame))
             await self.lags(2)
             return PAID
 
         pay.__doc__ = "Pay."
-        approve = bool(spec.approve)
-        return tool(pay, name=f"pay{number}{spec.approve}", effect=self.effect(spec.effect, PAID), approve=approve)
+        approve = bool(spec.approve) != ("approvals" in self.changes)
+        return tool(pay, name=self.name(number, spec), effect=self.effect(spec.effect, PAID), approve=approve)
+
+    def name(self, number: int, spec: p.Tool) -> str:
+        """Return the name of a tool."""
+        return f"pay{number}{spec.approve}" + ("_renamed" if "tools" in self.changes else "")
 
 
 def _joined(fallback: Callable[..., Any]) -> Callable[..., Any]:
@@ -352,11 +389,11 @@ class Paid:
             world.refused += 1
             return Response(f"call {number}", (), turn.how, input_tokens=1, output_tokens=1, cost_usd=COST_USD)
         if isinstance(talk, p.Talk):
-            names = [f"pay{at}{each.approve}" for at, each in enumerate(talk.tools)]
+            names = [built.name(at, each) for at, each in enumerate(talk.tools)]
             wanted = names[done : done + 1] if not talk.at_once else [] if done else names
         else:
             at = talk.turns.index(turn)
-            wanted = [] if turn.tool is None or done else [f"pay{at}{turn.tool.approve}"]
+            wanted = [] if turn.tool is None or done else [built.name(at, turn.tool)]
         said = tuple(ToolCall(id=f"c{number}.{at}", name=name) for at, name in enumerate(wanted))
         stop: Any = "tools" if wanted else "end"
         text = json.dumps(number) if wanted else request.agent

@@ -11,6 +11,7 @@ from tests.crossing import program as p
 
 T = TypeVar("T")
 EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
+CHANGES: tuple[p.Change, ...] = ("words", "tools", "effects", "approvals", "limits", "types", "edges")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
 MOST = 32
 """The weight of a program at most, unless it is a large one."""
@@ -40,6 +41,7 @@ class Draw:
             main = self.graph(self.one(1, 1, 2, 3), 2)
         last = min((2 if isinstance(main, p.Chat) else 4) * weight(main) + 4, 80)
         events = tuple(self.event(draw.randint(1, last)) for _ in range(self.one(0, 1, 1, 2, 3)))
+        events = tuple(each for event in events for each in self.deployed(event))
         if isinstance(main, p.Chat):  # it ends only if it is stopped
             events = tuple(each for event in events for each in _ended_before(event))
         return p.Program(
@@ -158,6 +160,16 @@ class Draw:
         """Return a tool."""
         return p.Tool(self.one(*EFFECTS), self.one("", "", "yes", "no"))
 
+    def deployed(self, event: p.Event) -> tuple[p.Event, ...]:
+        """Return an event; a deployment most often with the end of the process that has the code of before."""
+        ends = self.one(None, p.Kill(event.at), p.Kill(event.at, durable=True), p.Close(event.at))
+        return (event, ends) if isinstance(event, p.Deploy) and event.at and ends is not None else (event,)
+
+    def changes(self) -> tuple[p.Change, ...]:
+        """Return what differs in a deployment: most often some of all, at times all or nothing."""
+        share = self.one(0.2, 0.5, 0.5, 1.0)
+        return tuple(each for each in CHANGES if self.chance(share))
+
     def event(self, at: int) -> p.Event:
         """Return something that happens at a write."""
         kinds: tuple[Callable[[], p.Event], ...] = (
@@ -170,6 +182,8 @@ class Draw:
             lambda: p.Post(at),
             lambda: p.Branch(at, self.random.randint(0, 12)),
             lambda: p.Migrate(at),
+            lambda: p.Deploy(self.one(0, at, at), self.changes()),
+            lambda: p.Deploy(self.one(0, at, at), self.changes()),
             lambda: p.Trim(at),
             lambda: p.Prune(at, failed=self.chance(0.5)),
         )

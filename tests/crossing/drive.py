@@ -47,6 +47,7 @@ from tests.crossing.media import Medium, infos, medium_of
 from tests.crossing.world import (
     COST_USD,
     HERE,
+    Cell,
     Door,
     Loop,
     LoopClock,
@@ -55,6 +56,7 @@ from tests.crossing.world import (
     Wrong,
     around,
     by_write,
+    tries,
 )
 
 FOR_GOOD = ("refused", "cut", "bad")
@@ -84,8 +86,10 @@ class Play:
     medium: Medium = field(init=False)
     refused: str = ""
     version: int = 1
+    changes: tuple[p.Change, ...] = ()
+    """What differs in the code that processes have now."""
     slots: dict[int, Process] = field(default_factory=dict)
-    built: dict[int, Built] = field(default_factory=dict)
+    built: dict[tuple[int, tuple[p.Change, ...]], Built] = field(default_factory=dict)
     outside: set[asyncio.Task[None]] = field(default_factory=set)
     resumes: Counter[str] = field(default_factory=Counter)
     accepted: list[str] = field(default_factory=list)
@@ -98,7 +102,8 @@ class Play:
     """
     posted: int = 0
     begun: int = 0
-    chat: Any = None
+    chats: dict[int, Any] = field(default_factory=dict)
+    """The agent of the chat, by the identity of its deployment."""
     turns: int = 0
     """How many turns of the chat are over."""
 
@@ -157,15 +162,18 @@ class Play:
 
     @property
     def current(self) -> Built:
-        """The graphs of the version that processes have now."""
-        return self.built.setdefault(self.version, Built(self.world, self.program, self.version))
+        """The graphs of the version, and of the deployment, that processes have now."""
+        key = self.version, self.changes
+        return self.built.setdefault(key, Built(self.world, self.program, *key))
 
     def main(self) -> Any:
         """Return the first run's graph, or the chat's agent."""
         main = self.program.main
         if isinstance(main, p.Chat):
-            self.chat = self.chat or self.current.agent("chat", main, ("chat",))
-            return self.chat
+            built = self.current
+            if id(built) not in self.chats:
+                self.chats[id(built)] = built.agent("chat", main, ("chat",))
+            return self.chats[id(built)]
         graph = self.current.graph(main)
         graph.compile()
         return graph
@@ -222,8 +230,9 @@ class Play:
                 self.aside(self.send(self.first, self.peer), self.peer)
             case p.Branch(back=back) if isinstance(self.program.main, p.Graph):
                 self.aside(self.branch(back))
-            case p.Migrate():
-                self.version = 2
+            case p.Migrate() | p.Deploy():
+                self.version = 2 if isinstance(event, p.Migrate) else self.version
+                self.changes = event.changes if isinstance(event, p.Deploy) else self.changes
                 self.main()
             case p.Trim():
                 self.aside(self.trim())
@@ -444,7 +453,8 @@ class Play:
                 break  # one after another, so that others can come in between
             if wait.kind in ("ask", "unknown") and name not in pending:
                 value = self.knows(snapshot, frame, wait) if wait.kind == "unknown" else self.says(wait)
-                given.append(partial(self.answer, info, name, value, slot))
+                no = self.refusing(info, frame, wait) if value is False else None
+                given.append(partial(self.answer, info, name, value, slot, no))
             elif wait.topic == "t":
                 given.append(partial(self.send, info.id, slot))
         if given or inbox:
@@ -457,11 +467,18 @@ class Play:
             await each()
         await self.resume(info, slot)
 
-    async def answer(self, info: RunInfo, name: str, value: Any, slot: int) -> None:
-        """Answer a question, and note that it was accepted."""
+    async def answer(self, info: RunInfo, name: str, value: Any, slot: int, no: Cell | None) -> None:
+        """Answer a question, and note that it was accepted; a no to a call also by its place."""
         with contextlib.suppress(InputError):
             said = self.at(slot).runner.answer(info.id, value, wait=name)
             await self.world.accepts(info.id, said, "answer", name.replace("n", "m"))
+            if no is not None:
+                self.world.noes.add(no)
+
+    def refusing(self, info: RunInfo, frame: Frame, wait: Any) -> Cell:
+        """Return the place of the call that a person refuses, and how often the graphs around it had been tried."""
+        (what,) = {f"pay{number}no" for number in range(20) if f"pay{number}no" in wait.question}
+        return Cell(info.id, around(frame), f"{what} {tries(frame)}")
 
     def says(self, wait: Any) -> Any:
         """Return a person's answer."""

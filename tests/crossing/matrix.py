@@ -12,7 +12,8 @@ from tests.crossing import program as p
 FEATURES: Final = (
     "act", "call", "tool", "idempotent", "once", "reconcile", "ask", "message", "sleep", "approval", "map", "narrow",
     "keep", "fork", "need", "graph", "child", "deep", "rounds", "retry", "fallback", "flaky", "visits", "cost",
-    "budget", "chat", "stop", "branch", "migrate", "trim", "prune", "post", "kill", "full", "close", "two", "file",
+    "budget", "chat", "stop", "branch", "migrate", "deploy", "trim", "prune", "post", "kill", "full", "close", "two",
+    "file",
 )  # fmt: skip
 """What is crossed, in the order of the matrix; `narrow` is a map wider than its concurrency, `two` are processes,
 `file` is a SQLite file."""

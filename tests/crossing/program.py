@@ -17,6 +17,10 @@ Effect: TypeAlias = Literal["", "idempotent", "once", "reconcile"]
 """What something does outside: `reconcile` is `Once(reconcile=…)`."""
 Disk: TypeAlias = Literal["", "NORMAL", "FULL"]
 """How a SQLite file is synced that stores the runs; "" for a store in memory."""
+Change: TypeAlias = Literal["words", "tools", "effects", "approvals", "limits", "types", "edges"]
+"""What differs in another deployment of a program: prompts; names of tools; nothing promises an effect; tools that
+needed an approval need none, and the others one; the most calls of tools, 1; descriptions of fields; edges that are
+inserted and in another order."""
 How: TypeAlias = Literal["answers", "flaky", "refused", "cut", "bad"]
 """How a model answers: for a moment not, or for good not, in one of three ways."""
 
@@ -216,6 +220,14 @@ class Migrate:
 
 
 @dataclass(frozen=True)
+class Deploy:
+    """From here on processes have another deployment, which differs in this from the first; () is the first again."""
+
+    at: int
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
 class Trim:
     """Old steps of a run are trimmed."""
 
@@ -230,7 +242,7 @@ class Prune:
     failed: bool = False
 
 
-Event: TypeAlias = Kill | Full | Stop | Close | Peer | Post | Branch | Migrate | Trim | Prune
+Event: TypeAlias = Kill | Full | Stop | Close | Peer | Post | Branch | Migrate | Deploy | Trim | Prune
 
 
 @dataclass(frozen=True)

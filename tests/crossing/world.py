@@ -176,6 +176,7 @@ class World:
         refused: How many calls failed for good.
         spent: What each run's own steps recorded, in US dollars.
         given: What was accepted by the first run: messages and answers, by run.
+        noes: The calls that a person refused, each with how often the graphs around it had been tried.
         stopped: From which write on nothing may begin in the trees of runs, until one of these is resumed.
         trees: The first run of the tree of each child run that stops with it.
         pruned: How often a run with this id had ended and was removed.
@@ -196,6 +197,7 @@ class World:
     in_flight: dict[int, tuple[str, Process]] = field(default_factory=dict)
     refused: int = 0
     broken: str = ""
+    noes: set[Cell] = field(default_factory=set)
     stopped: dict[str, int] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)
     pruned: Counter[str] = field(default_factory=Counter)
@@ -236,17 +238,20 @@ class World:
         """Note that something was done, unless its process is dead.
 
         A node that a migration renames keeps its key for the visit that is in progress. A graph that is tried again
-        visits it anew, under the new name.
+        visits it anew, under the new name. What was promised when something was done holds from then on, whatever a
+        later deployment says.
         """
         here = HERE.get()
         if here.is_dead:
             raise asyncio.CancelledError
         before = self.acts[cell]
         before.append(Acted(effect, key, here.name, tries))
-        if effect in ("once", "reconcile") and len(before) > 1:
+        promised = next((at for at, each in enumerate(before) if each.effect in ("once", "reconcile")), None)
+        if promised is not None and promised < len(before) - 1:
             self.breaks(f"acted twice: {cell} is promised at most once: {before}")
-        now = {each.key for each in before if each.tries == tries}
-        renamed = {each.key.replace("n", "m") for each in before}
+        alike = [each for each in before if each.effect == "idempotent"]
+        now = {each.key for each in alike if each.tries == tries}
+        renamed = {each.key.replace("n", "m") for each in alike}
         if effect == "idempotent" and max(len(now), len(renamed)) > 1:
             self.breaks(f"two keys: {cell} is promised one key: {before}")
 

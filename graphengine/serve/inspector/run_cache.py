@@ -36,6 +36,7 @@ from graphengine.kernel import (
     graph_spec_of,
     load_specs,
     outcome_of,
+    read_key,
     usage_of,
 )
 from graphengine.records.kept_children import children_in
@@ -262,8 +263,8 @@ def _text(step: Step) -> str:
 def _ended_child(step: Step) -> str:
     """Return the child run whose end a step records; "" for other steps."""
     facts = step.data
-    kind, _, rest = facts.key.partition("|") if isinstance(facts, Recorded) else ("", "", "")
-    return rest.rpartition("|")[0].rpartition(" ")[0] if kind == "end" and facts.name == "end" else ""  # type: ignore[union-attr]
+    work = read_key(facts.key) if isinstance(facts, Recorded) else None
+    return work.of if work is not None and work.kind == "child" else ""
 
 
 def _objection(step: Step) -> str:

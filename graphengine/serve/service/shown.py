@@ -36,6 +36,7 @@ from graphengine.kernel import (
     digest_of_call,
     opened,
     path_of,
+    read_key,
 )
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
@@ -379,25 +380,26 @@ class Fold:
     def _question(self, asked: Open) -> Question:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
         frame, record, wait = asked
-        around, _, rest = record.key.rpartition("/ask|")
+        work = read_key(record.key)
+        around = work.around
         if wait.kind == "tool":
             return Question(record.id, replace(wait, question=hidden(wait.question)), self._external(frame, around))
-        agent = around.rpartition("/")[2].removeprefix("agent ").partition("|")[0]
+        agent = read_key(around).of
         call, about = f"{_visit_of(frame)}:{around}", ""
         for text, calls in self._calls_of.items():
             for each in calls if text.rpartition(":")[0] == call else ():
                 identity = f"May {agent} call {each['name']}({each['arguments']})?"
                 is_open = f"{call}/{each['id']}" not in self._returned
-                if is_open and not about and rest.partition("|")[0] == _digest(identity):
+                if is_open and not about and work.input == _digest(identity):
                     about = f"{call}/{each['id']}"
         return Question(record.id, replace(wait, question=hidden(wait.question)), about)
 
     def _external(self, frame: Frame, around: str) -> str:
         """Return the call of a tool that another program executes, by the key of the call's own record."""
-        agent, _, record = around.rpartition("/tool ")
-        turn, _, index = record.split("|")[1].rpartition(".")
-        calls = self._calls_of.get(f"{_visit_of(frame)}:{agent}:{turn}", ())
-        return f"{_visit_of(frame)}:{agent}/{calls[int(index)]['id']}" if int(index) < len(calls) else ""
+        work = read_key(around)
+        turn, index = work.place
+        calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
+        return f"{_visit_of(frame)}:{work.around}/{calls[index]['id']}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
         """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""
@@ -451,9 +453,9 @@ class Fold:
         yield from self._answered(here, step)
         is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
         for key in getattr(facts, "refused", ()) if not is_over else ():
-            call, found, rest = key.rpartition("/turn|")
-            if found:
-                yield from self._drop(f"{here}:{call}:{rest.partition('|')[0]}")
+            turn = read_key(key)
+            if turn.kind == "turn":
+                yield from self._drop(f"{here}:{turn.around}:{turn.place[0]}")
         if step.node:
             yield from self._began(here)
             if step.kind in _VISITED:
@@ -487,27 +489,25 @@ class Fold:
 
     def _recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
         """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
-        around, _, rest = place.rpartition("/")
-        name, _, number = rest.partition("|")
-        call, number = f"{here}:{around}", number.partition("|")[0]
-        if not isinstance(record, dict) or not around:
+        work = read_key(place)
+        call, (turn, index) = f"{here}:{work.around}", work.place
+        if not isinstance(record, dict):
             return
-        if name == "turn":
-            key, text = f"{call}:{number}", hidden(str(record.get("text", "")))
+        if work.kind == "turn":
+            key, text = f"{call}:{turn}", hidden(str(record.get("text", "")))
             if "feedback" in record:  # the answer of the turn before was sent back
-                yield from self._drop(f"{call}:{int(number) - 1}")
-            yield from self._before(call, int(number))
+                yield from self._drop(f"{call}:{turn - 1}")
+            yield from self._before(call, turn)
             yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
             self._texts[key] = _Growing(text)
             self._is_answered = True
             self._calls_of[key] = record.get("calls", ())
-            yield from self._calls(call, int(number), self._calls_of[key])
-        elif name.startswith("tool "):
-            turn, _, index = number.rpartition(".")
+            yield from self._calls(call, turn, self._calls_of[key])
+        elif work.kind == "tool":
             calls = self._calls_of.get(f"{call}:{turn}", ())
-            if index.isdecimal() and int(index) < len(calls):
+            if index < len(calls):
                 text = str(record.get("text", ""))
-                yield from self._result(call, calls[int(index)]["id"], text, is_error=bool(record.get("error")))
+                yield from self._result(call, calls[index]["id"], text, is_error=bool(record.get("error")))
 
     def _text(self, key: str) -> _Growing:
         """Return a text that grows, or begins to."""

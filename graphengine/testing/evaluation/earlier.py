@@ -20,6 +20,7 @@ from graphengine.kernel import (
     GraphEngineError,
     Recorded,
     Waiting,
+    read_key,
     without_items,
 )
 from graphengine.kernel.definitions import KnowsResults
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]
 """Where results of tools and recorded calls come from: the log if it has the call, else the call; always the call; or
 only the log."""
-_TOOL: Final = "tool "
+_Arguments: TypeAlias = dict[tuple[str, int, int], str]
+"""What tools were called with, by the conversation, the turn and the index in it."""
 _OFFLINE: Final = ("rules", "placeholder")
 """Models that record no turns."""
 
@@ -56,7 +58,7 @@ class Answered:
         self._earlier: dict[str, JsonValue] = {}
         self._answers: defaultdict[tuple[str, str], deque[JsonValue]] = defaultdict(deque)
         asked: dict[tuple[str, str], str] = {}
-        arguments: dict[tuple[str, str], str] = {}
+        arguments: _Arguments = {}
         for step in steps:
             facts = step.data
             if isinstance(facts, Recorded):
@@ -68,19 +70,17 @@ class Answered:
             if value is not UNSET and step.seq > after:
                 self._answers[wait, asked.pop((step.frame, wait), "")].append(value)
 
-    def _add(self, step: Step, facts: Recorded, arguments: dict[tuple[str, str], str], *, is_earlier: bool) -> None:
+    def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
         """Add a result; those of an agent's tools have their arguments in the turn that called them."""
-        around, _, place = facts.key.rpartition("/")
-        kind, _, number = place.partition("|")
-        turn = f"{step.frame}{step.visit}{around}"
+        work = read_key(facts.key)
+        around = f"{step.frame}{step.visit}{work.around}"
         value: Any = facts.value
         if facts.by is not None:
             for index, call in enumerate(value.get("calls", ())):
-                arguments[turn, f"{number.partition('|')[0]}.{index}"] = call_text(call["name"], call["arguments"])
+                arguments[around, work.place[0], index] = call_text(call["name"], call["arguments"])
             return
-        is_tool = kind.startswith(_TOOL)
-        called = arguments.get((turn, number.rpartition("|")[0])) if is_tool else facts.key.rpartition("|")[0]
-        if called is None or (around and not is_tool):
+        called = arguments.get((around, *work.place)) if work.kind == "tool" else work.stem
+        if called is None or (work.around and work.kind != "tool"):
             return  # it was recorded inside a call, whose own result has it
         if is_earlier:
             self._earlier[called] = facts.value

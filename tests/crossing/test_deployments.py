@@ -1,0 +1,50 @@
+"""Small programs whose process dies, and whose code is another one from then on, at each of their writes.
+
+The ledger of the world judges: what was promised when something began holds, a call that was made is not made again, a
+person's no stays one, and every run comes to its end.
+"""
+
+import pytest
+
+from tests.crossing import program as p
+from tests.crossing.hunt import outcome
+
+LAST = 14
+"""The last write of the longest of these programs."""
+PROGRAMS: dict[str, tuple[p.Graph | p.Chat, tuple[tuple[p.Change, ...], ...]]] = {
+    "a node that acts once": (p.Graph((p.Node((p.Act(),), "once"),)), (("effects",), ("edges", "types"))),
+    "a node that can be looked up": (p.Graph((p.Node((p.Act(),), "reconcile"),)), (("effects",),)),
+    "a call that acts once": (p.Graph((p.Node((p.Call("once"), p.Ask())),)), (("effects",), ("edges", "types"))),
+    "a call that can be looked up": (p.Graph((p.Node((p.Call("reconcile"),)),)), (("effects",),)),
+    "a tool that acts once": (
+        p.Graph((p.Node(p.Talk((p.Tool("once"), p.Tool("once")))),)),
+        (("effects",), ("words",), ("tools",), ("limits",), ("approvals", "words")),
+    ),
+    "tools that act at once": (
+        p.Graph((p.Node(p.Talk((p.Tool("once"), p.Tool("reconcile")), at_once=True)),)),
+        (("effects", "words"), ("tools", "effects"), ("limits",)),
+    ),
+    "a tool that is approved": (
+        p.Graph((p.Node(p.Talk((p.Tool("once", "yes"),))),)),
+        (("effects",), ("words",), ("tools",), ("approvals",), ("approvals", "effects", "tools")),
+    ),
+    "a tool that is refused": (p.Graph((p.Node(p.Talk((p.Tool("", "no"),))),)), (("approvals",), ("words", "tools"))),
+    "a chat": (
+        p.Chat((p.Turn(tool=p.Tool("once")), p.Turn(tool=p.Tool("once", "no")))),
+        (("effects",), ("words",), ("tools",), ("approvals", "words")),
+    ),
+    "rounds": (p.Graph((p.Node((p.Ask(),)), p.Node((p.Call("once"),))), rounds=2), (("edges",), ("edges", "types"))),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_another_deployment_changes_nothing_that_has_happened(name: str) -> None:
+    """Whichever write the process makes last, whether it is durable, and also where the code changes as a run rests."""
+    main, deployments = PROGRAMS[name]
+    found: list[str] = []
+    for changes in deployments:
+        cases: list[tuple[p.Event, ...]] = [(p.Deploy(0, changes),)]
+        cases += [(p.Kill(at, ends), p.Deploy(at, changes)) for at in range(1, LAST + 1) for ends in (False, True)]
+        programs = [p.Program(main, case) for case in cases]
+        found += [f"{how}: {p.written(each)}" for each in programs if (how := outcome(each))]
+    assert found == []
