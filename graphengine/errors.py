@@ -135,6 +135,18 @@ class AnsweredAlready(InputError):
     code = "answered_already"
 
 
+class AmbiguousWait(InputError):
+    """The run has asked questions of this name more than once: only an id says which one an answer is for."""
+
+    code = "ambiguous_wait"
+
+
+class QuestionWithdrawn(InputError):
+    """The question is no longer open, and was not answered: the run asks something else, or went on without it."""
+
+    code = "question_withdrawn"
+
+
 class QuestionChanged(InputError):
     """The graph was changed since the question was asked: the answer to the old one was not recorded."""
 

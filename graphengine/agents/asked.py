@@ -142,7 +142,7 @@ def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN
     yield from (Message(role="user", text=record[name]) for name in ("feedback", "goes_on") if name in record)
     yield from (Message(role="user", text=text) for text in record.get("steered", ()))
     if summary is not None:
-        yield Message(role="summary", text=summary["text"], covers=summary.get("covers", 0))
+        yield Message(role="summary", text=summary["text"] or summary.get("why", ""), covers=summary.get("covers", 0))
 
 
 def _words(first: JsonObject) -> tuple[str, Message]:

@@ -26,7 +26,7 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.approval import Asking, question_about
 from graphengine.agents.arguments import repair_first
-from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
+from graphengine.agents.cut import MOST_PARTS, at_limit, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
@@ -50,8 +50,8 @@ from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_wri
 from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
-from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
-from graphengine.models.errors import AnswerCut, ContextFull, ModelTransient
+from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of, without_refused
+from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
     from graphengine.kernel.definitions import Injected
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.models.errors import ModelError
 
 log = logging.getLogger("graphengine.agents")
 
@@ -153,6 +152,7 @@ class Conversation(Generic[T]):
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._offered: Sequence[str] | None = None  # in this turn; None for all
+        self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
         self._names: Mapping[str, JsonValue] = {}  # where the tools of sources are from
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
@@ -240,8 +240,9 @@ class Conversation(Generic[T]):
         while True:
             await self._begin_turn()
             offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
-            response = await self._ask(self._model, self._request(), "turn", offered)
-            self._end_turn(response)
+            request = self._request()
+            response = await self._ask(self._model, request, "turn", offered)
+            self._end_turn(request, response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
             if lost is not None and self._goes_on(response):
@@ -263,6 +264,7 @@ class Conversation(Generic[T]):
                 self._runtime.answered("turn", str(self._turn), value)
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
+                self._explain(error, response)
                 if retries == agent.output_retries:
                     value = await self._best_effort(error)
                     self._runtime.answered("turn", str(self._turn), value)
@@ -273,6 +275,11 @@ class Conversation(Generic[T]):
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(self._said(self._feedback))
+
+    def _explain(self, error: BadAnswer, response: Response) -> None:
+        """Say of an answer that cannot be read that it may be cut off, although its server calls it complete."""
+        if at_limit(response, most := self._parts.settings.max_tokens):
+            error.repair = f"raise max_tokens: the answer has all of max_tokens={most}; {error.repair}"
 
     async def _take_turn(self, response: Response, number: int) -> None:
         """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
@@ -385,7 +392,7 @@ class Conversation(Generic[T]):
         if self._live is not None:
             self._live.begin(self._turn)
 
-    def _end_turn(self, response: Response) -> None:
+    def _end_turn(self, request: Request, response: Response) -> None:
         """Add the model's answer to the conversation."""
         self._feedback = self._go_on = ""
         if self._live is not None:
@@ -395,15 +402,36 @@ class Conversation(Generic[T]):
             text=str(response.content),
             calls=response.calls,
             agent=self._agent.name,
-            tokens=(response.input_tokens + response.output_tokens) or None,
+            tokens=window.counted(response, request.messages, self._fixed_tokens(request)),
             native=response.native,
+            unsealed=response.unsealed,
         )
         self.messages.append(message)
 
+    def _fixed_tokens(self, request: Request) -> int:
+        """Return about how many tokens the instructions and tools have; it changes only with the tools of a turn."""
+        offered = self._offered
+        if self._fixed is None or self._fixed[0] != offered:
+            tools = [each for each in request.tools if offered is None or each.name in offered]
+            self._fixed = (offered, window.fixed_tokens(replace(request, tools=tools)))
+        return self._fixed[1]
+
     async def _ask(
-        self, model: Model, request: Request, name: str, extra: Mapping[str, JsonValue] = NOTHING
+        self,
+        model: Model,
+        request: Request,
+        name: str,
+        extra: Mapping[str, JsonValue] = NOTHING,
+        otherwise: Callable[[ModelError], Request | Response] | None = None,
     ) -> Response:
         """Return a model's answer, from its record if there is one; `extra` is recorded with it.
+
+        Args:
+            model: The model.
+            request: What it is asked.
+            name: What the record is called.
+            extra: What is recorded with the answer.
+            otherwise: Returns what to ask instead after a failure, or the answer to record; or raises the error.
 
         Raises:
             ModelError: The model gave none.
@@ -412,7 +440,43 @@ class Conversation(Generic[T]):
         fresh: list[Response] = []
 
         async def make() -> StepResult:
-            used = await reserved.enter_async_context(self._runtime.reserved(model, request))
+            asked = request
+            while True:
+                try:
+                    return await self._called_for(model, asked, extra, fresh, reserved)
+                except ModelError as error:
+                    if otherwise is None:
+                        raise
+                    found = otherwise(error)
+                if isinstance(found, Response):
+                    record = {**record_of(found), **extra, "failed": True}
+                    return StepResult(record, len(to_json(record)))
+                asked = found
+
+        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
+            record = await self._runtime.step_result(name, str(self._turn), make)
+        if name == "turn":
+            self._offered = record.get("offered", self._offered)
+        return self._read_record(record, fresh[0] if fresh else response_of(record))
+
+    def _read_record(self, record: JsonObject, response: Response) -> Response:
+        """Count a recorded answer, and what was recorded with it. Return it."""
+        self._noted = record.get("note", self._noted)
+        if "failed" not in record:
+            self.usage = add_usage(self.usage, usage_of(response))
+        return response
+
+    async def _called_for(
+        self,
+        model: Model,
+        request: Request,
+        extra: Mapping[str, JsonValue],
+        fresh: list[Response],
+        reserved: AsyncExitStack,
+    ) -> StepResult:
+        """Call a model. Return the record of its answer; put it into `fresh`, and what it reserved into `reserved`."""
+        async with AsyncExitStack() as stack:
+            used = await stack.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
             with self._losing(model, request, extra):
                 with self._counting(answered):
@@ -421,20 +485,18 @@ class Conversation(Generic[T]):
                 fresh.append(checked(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
+            if at_limit(fresh[0], most := request.settings.max_tokens):
+                record["at_limit"] = True
+                text = (
+                    "the answer of %s to agent %s is called complete, and has all of max_tokens=%s: it may be cut off"
+                )
+                log.warning(text, fresh[0].model or model.name, self._agent.name, most)
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
             usage = usage_of(fresh[0])
             if "feedback" in record:
                 usage = add_usage(usage, {"rejected_answers": 1})
+            reserved.push_async_exit(stack.pop_all())
             return StepResult(record, len(to_json(record)), usage, by)
-
-        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
-            record = await self._runtime.step_result(name, str(self._turn), make)
-        self._noted = record.get("note", self._noted)
-        if name == "turn":
-            self._offered = record.get("offered", self._offered)
-        response = fresh[0] if fresh else response_of(record)
-        self.usage = add_usage(self.usage, usage_of(response))
-        return response
 
     def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
         """Return what is recorded with an answer: the settings, and the texts that functions made."""
@@ -544,14 +606,13 @@ class Conversation(Generic[T]):
 
     def _request(self) -> Request:
         agent = self._agent
-        messages = window.sent([*self._before, *self.messages], agent.window)
+        messages = without_refused(window.sent([*self._before, *self.messages], agent.window))
         note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
-        return Request(
+        request = Request(
             agent=agent.name,
             system="\n\n".join(filter(None, (self._system.text, note))),
             note=note,
             messages=messages,
-            compact_from=self._compact_from,
             schema=self._reader.schema,
             output=self._reader.name,
             tools=[each for each in self._specs if self._offered is None or each.name in self._offered],
@@ -564,6 +625,8 @@ class Conversation(Generic[T]):
             waits=self._runtime.waits,
             by_rules=self._rules,
         )
+        most = self._compact_from  # the provider counts instructions and tools too
+        return request if most is None else replace(request, compact_from=most + self._fixed_tokens(request))
 
     def _settings(self) -> Settings:
         """Return the settings of this turn.
@@ -937,36 +1000,63 @@ class Conversation(Generic[T]):
 
     @property
     def _compact_from(self) -> int | None:
-        """The number of tokens from which the provider compacts the conversation; None if it does not."""
+        """The tokens of a conversation from which the provider compacts it; None if it does not."""
         limit = self._agent.window
         if limit is None or not limit.native or not isinstance(self._model, Compacts):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
     async def _shorten(self) -> None:
-        """Replace older messages by a summary if the conversation is too long."""
-        limit = self._agent.window
-        if limit is None or self._compact_from is not None:
-            return
+        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was."""
+        limit, turn = self._agent.window, str(self._turn)
         messages = [*self._before, *self.messages]
-        count = window.cut(messages, limit)
-        if count is None:
-            return
+        record: Any = self._runtime.record_of("summary", turn)
+        if record is not None:
+            record = await self._runtime.step_result("summary", turn, _recorded)
+            response, covers = self._read_record(record, response_of(record)), record["covers"]
+        else:
+            is_done = self._compact_from is not None or self._runtime.is_recorded("turn", turn)
+            covers = None if limit is None or is_done else window.cut(messages, limit)
+            if limit is None or covers is None:
+                return
+            response = await self._summarised(limit, messages, covers)
+        self.messages.append(window.with_summary(response, window.to_summarise(messages, covers), covers, limit))
+
+    async def _summarised(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
+        """Return the summary of the first messages, or an answer without text that says why there is none.
+
+        It fails only as another call may not: the conversation goes on without a summary, which would fail again. Of
+        messages that are too long for the model, it is asked for a summary of the newer ones.
+        """
         model = (
             self._model if limit.model is None else self._runtime.model_for(f"{self._agent.name} summary", limit.model)
         )
         tokens, is_estimate = window.size(messages, limit)
-        text = window.summary_request_text(window.sent(window.to_summarise(messages, count), limit))
-        asked = self._said(text, ["conversation"])
-        extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": count}
+        extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": covers}
         of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
-        note = note_of(asked.tags)
-        request = Request(self._agent.name, note, [asked], settings=settings, note=note)
-        response = await self._ask(model, request, "summary", extra)
-        if (lost := self._unusable(response, model, "summary")) is not None:
-            raise lost
-        self.messages.append(window.with_summary(str(response.content), count))
+        replaced = window.sent(window.to_summarise(messages, covers), limit)
+        shares = iter(window.SHARES)
+
+        def ask() -> Request:
+            text = window.summary_request_text(window.newest(replaced, next(shares)))
+            asked = self._said(text, ["conversation"])
+            note = note_of(asked.tags)
+            return Request(self._agent.name, note, [asked], settings=settings, note=note)
+
+        def otherwise(error: ModelError) -> Request | Response:
+            if isinstance(error, (ModelTransient, ModelNotReady)):
+                raise error
+            is_full = isinstance(error, ContextFull)
+            if is_full:
+                with suppress(StopIteration):
+                    return ask()
+            text = "older messages of a conversation of agent %s are left out, as they have no summary: %s"
+            log.warning(text, self._agent.name, error.message)
+            why = self._recordable(utf8_text(error.message))
+            return Response("", stop="full" if is_full else "refused", why=why)
+
+        return await self._ask(model, ask(), "summary", extra, otherwise)
 
     def _now(self) -> Words:
         """Return the words that texts make now; None for those that a function makes, or a guard may change."""

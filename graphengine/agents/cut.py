@@ -65,6 +65,12 @@ def is_short(response: Response, max_tokens: int | None) -> bool:
     return max_tokens is not None and 0 < response.output_tokens < max_tokens
 
 
+def at_limit(response: Response, max_tokens: int | None) -> bool:
+    """Return whether an answer that its server calls complete has as many tokens as were allowed: it may be cut off."""
+    is_complete = response.stop in {"end", "tools"}
+    return is_complete and max_tokens is not None and response.output_tokens >= max_tokens
+
+
 def has_text(response: Response) -> bool:
     """Return whether an answer that was cut has a text to keep; the arguments of a call would be cut too."""
     return response.stop in ("cut", "full") and not response.calls and bool(str(response.content).strip())
@@ -96,4 +102,4 @@ def joined(before: str, after: str) -> str:
     return before + after
 
 
-__all__ = ["MOST_PARTS", "OnCut", "go_on", "has_text", "is_short", "joined", "unusable"]
+__all__ = ["MOST_PARTS", "OnCut", "at_limit", "go_on", "has_text", "is_short", "joined", "unusable"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form", "id", "server")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form", "id", "server", "unsealed")
 _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
@@ -58,6 +58,7 @@ def checked(response: object, model: Model, agent: str, known: set[str]) -> Resp
         model=utf8_text(response.model or ""),
         id=utf8_text(response.id or ""),
         server=utf8_text(response.server or ""),
+        unsealed=utf8_text(response.unsealed or ""),
         native=_native(response, model, agent),
     )
 

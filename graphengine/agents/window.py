@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.agents.errors import BadAnswer
+from pydantic_core import to_json
+
 from graphengine.agents.prompts import block, conversation
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.models.base import Message, media_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from graphengine.models.base import Model
+    from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4
 """Source: a rule of thumb in the providers' guides, about 4 characters of English per token. Bytes of UTF-8 are counted
@@ -28,6 +29,26 @@ _SUMMARY: Final = "What was said before, as a summary:"
 
 _NOTE_TOKENS: Final = 32
 """What the note takes in a result that was shortened."""
+
+_IN_MESSAGES: Final = frozenset(
+    {"text", "tool_use", "thinking", "redacted_thinking", "message", "function_call", "reasoning"}
+)
+"""Types of blocks of an answer whose text a message has too, or that are not sent for ever."""
+
+_MOST_MORE: Final = 4
+"""How many times more tokens than estimated a text can have, about: one for each byte."""
+
+SHARES: Final = (1, 2, 4, 8)
+"""Which parts of the messages to summarise are sent, one after the other, until the model has room for one."""
+
+_LEAST_REPLACED: Final = 16
+"""A summary replaces at least this part of a window."""
+
+_LEAST_SUMMARY: Final = 200
+"""How many tokens a summary may have in the smallest window."""
+
+_NO_MORE: Final = b"[{}]"
+"""What a request without a schema and tools has of them."""
 
 _AROUND_A_MESSAGE: Final = 4
 """Tokens that a message takes in addition to its text: its role and delimiters. Source: OpenAI's guide to counting
@@ -39,12 +60,14 @@ class Window:
     """How much of a conversation is sent before its older part becomes a summary.
 
     The results of the tools of one turn get at most half of it: of longer ones, the beginning and the end are sent.
-    Tokens are the provider's count if it is known, else estimated at 4 bytes each; a picture counts as 1,600.
+    The conversation counts, and neither the instructions nor the tools: these are sent besides, however large. Tokens
+    are the provider's count if it is known, less the share of instructions and tools, else estimated at 4 bytes each; a
+    picture counts as 1,600.
 
     Args:
         max_tokens: The number of tokens of question and conversation above which the older messages are summarised.
-        keep: How many of the newest messages remain unchanged; if they are larger than the window, only those that take
-            half of it, at least the last turn.
+        keep: How many of the newest messages remain unchanged; if they take more than half of the window, only those
+            that fit in half of it, at least the last turn.
         model: The model that writes the summary; the agent's own if not given. A cheaper one is enough.
         native: Whether the provider compacts the conversation itself from `max_tokens` on, where it can: OpenAI's
             Responses API, and Anthropic's from 50,000 tokens on for its newer models. Other models get summaries.
@@ -96,8 +119,8 @@ def without_tools(messages: Sequence[Message]) -> list[Message]:
 def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int, bool]:
     """Return the number of tokens of the messages that are sent, and whether it is partly estimated.
 
-    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all,
-    without the instructions and tools, for which there is no count.
+    It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all.
+    Instructions and tools are not in it.
     """
     found = sent(messages, window)
     counted, tokens = -1, 0
@@ -108,28 +131,65 @@ def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int
     return tokens + sum(map(_estimate, rest)), bool(rest)
 
 
+def fixed_tokens(request: Request) -> int:
+    """Return the approximate number of tokens of what is sent besides the conversation: instructions and tools."""
+    tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
+    more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
+    written = len(request.system.encode("utf-8", "surrogatepass")) + len(more) - len(_NO_MORE)
+    return -(-written // _BYTES_A_TOKEN)
+
+
+def counted(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
+    """Return how many tokens the conversation has after an answer, by the provider's count; None if there is none.
+
+    That count includes the instructions and tools. They get the share of it that they have of the estimate, so that it
+    does not matter how well the estimate fits the provider's tokens: what is left never exceeds the window for ever.
+
+    Args:
+        response: The answer.
+        sent_messages: The messages that were sent.
+        fixed: What `fixed_tokens` returns of the request.
+    """
+    if not response.input_tokens:
+        return response.output_tokens or None
+    said = sum(map(_estimate, sent_messages))
+    return response.input_tokens * said // (said + fixed or 1) + response.output_tokens
+
+
 def cut(messages: Sequence[Message], window: Window) -> int | None:
-    """Return how many of the first messages to summarise, so that the conversation fits again.
+    """Return how many of the first messages to summarise, so that the conversation fits again, with room to go on.
 
     The newest `keep` remain, and more if a tool's result would be separated from its call; fewer if they are too large.
 
     Returns:
-        The number that the summary covers; None if the conversation fits, or no more can be summarised.
+        The number that the summary covers; None if the conversation fits, or too little can be summarised: a provider
+        also counts what nobody sees, such as its own instructions for tools, and no summary makes that less.
     """
-    if size(messages, window)[0] <= window.max_tokens:
+    tokens = size(messages, window)[0]
+    if tokens <= window.max_tokens:
         return None
     indexes = [index for index, message in enumerate(messages) if message.role != "summary"]
     if not indexes:
         return None
     callers = _callers(messages)
     place = _unparted(callers, indexes[-window.keep]) if len(indexes) > window.keep else 0
-    if _estimated(messages[place:], window) > window.max_tokens:
+    room = _room(messages, window, tokens)
+    if _estimated(messages[place:], window) > room:
         later = (_unparted(callers, index) for index in indexes if index > place)
         last = _unparted(callers, indexes[-1])
-        place = next((index for index in later if _estimated(messages[index:], window) <= window.max_tokens // 2), last)
+        place = next((index for index in later if _estimated(messages[index:], window) <= room), last)
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
-    return place if any(message.role != "summary" for message in messages[before:place]) else None
+    return place if _estimated(messages[before:place], window) > window.max_tokens // _LEAST_REPLACED else None
+
+
+def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
+    """Return how many estimated tokens may stay: half of the window, else each further turn would need a summary.
+
+    Less where the provider counts more than the estimate has, as of scripts and JSON.
+    """
+    estimated = sum(map(_estimate, sent(messages, window)))
+    return window.max_tokens * max(estimated, tokens // _MOST_MORE) // (2 * max(estimated, tokens))
 
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
@@ -160,21 +220,54 @@ def summary_request_text(messages: Sequence[Message]) -> str:
     )
 
 
-def with_summary(text: str, covers: int) -> Message:
-    """Return the summary as a message to append to the conversation.
+def newest(messages: Sequence[Message], share: int) -> list[Message]:
+    """Return the earlier summary, and of the other messages the newest, which have at most this part of all tokens.
+
+    A single message that is too large is sent with its beginning and end.
 
     Args:
-        text: The model's answer.
-        covers: How many of the first messages it replaces, as returned by `cut`.
-
-    Raises:
-        BadAnswer: The text is blank.
+        messages: The messages to summarise.
+        share: The part of them: 1 for all, 2 for half of them.
     """
-    if not text.strip():
-        raise BadAnswer(
-            "the summary of the conversation is empty", repair="let another model write it: Window(model=…)"
-        )
-    return Message(role="summary", text=f"{_SUMMARY}\n\n{utf8_text(text.strip())}", covers=covers)
+    if share == 1:
+        return list(messages)
+    earlier = [each for each in messages[:1] if each.role == "summary"]
+    rest = messages[len(earlier) :]
+    left = sum(map(_estimate, rest)) // share
+    found: list[Message] = []
+    for message in reversed(rest):
+        found.append(_cut_to(message, left, _left_out))
+        left -= _estimate(found[-1])
+        if left <= 0:
+            break
+    return [*earlier, *reversed(found)]
+
+
+def with_summary(response: Response, replaced: Sequence[Message], covers: int, window: Window | None) -> Message:
+    """Return the summary as a message to append to the conversation. It takes at most a quarter of the window.
+
+    Without a summary, as the model refused or had nothing to say, the messages are left out, and it says so. An earlier
+    summary stays then.
+
+    Args:
+        response: The model's answer.
+        replaced: The messages that it replaces.
+        covers: How many of the first messages these are, as returned by `cut`.
+        window: The window; None if there is none any more.
+    """
+    text = utf8_text(str(response.content).strip())
+    if not text or response.stop == "refused":
+        count = sum(message.role != "summary" for message in replaced)
+        number = "1 message" if count == 1 else f"{count:,} messages"
+        earlier = [each.text for each in replaced if each.role == "summary"]
+        text = "\n\n".join((*earlier, f"[After this, {number} are left out here, without a summary]"))
+        text = text if earlier else f"[The beginning, {number}, is left out here, without a summary]"
+    elif response.stop != "end":
+        text = f"{_SUMMARY}\n\n{text}\n\n[The summary was cut off here]"
+    else:
+        text = f"{_SUMMARY}\n\n{text}"
+    message = Message(role="summary", text=text, covers=covers)
+    return message if window is None else _cut_to(message, max(window.max_tokens // 4, _LEAST_SUMMARY), _left_out)
 
 
 def _newest(messages: Sequence[Message]) -> int | None:
@@ -228,6 +321,16 @@ def _shortened(messages: Sequence[Message], window: Window) -> list[Message]:
 
 def _cut_result(message: Message, tokens: int, window: Window) -> Message:
     """Return a tool's result with the beginning and the end of its text, so that it has at most this many tokens."""
+    said = f"the conversation may have {window.max_tokens:,} tokens"
+    return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
+
+
+def _left_out(number: int) -> str:
+    return f"[{number:,} characters are left out here]"
+
+
+def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Message:
+    """Return a message with the beginning and the end of its text, so that it has at most this many tokens."""
     if _estimate(message) <= tokens:
         return message
     body = message.text.encode("utf-8", "surrogatepass")
@@ -237,9 +340,8 @@ def _cut_result(message: Message, tokens: int, window: Window) -> Message:
     if len(first) + len(last) >= len(body):
         return message
     head, tail = first.decode("utf-8", "ignore"), last.decode("utf-8", "ignore")
-    left_out = len(message.text) - len(head) - len(tail)
-    note = f"[{left_out:,} characters are left out here: the conversation may have {window.max_tokens:,} tokens]"
-    return message.model_copy(update={"text": "\n".join(part for part in (head, note, tail) if part)})
+    shown = note(len(message.text) - len(head) - len(tail))
+    return message.model_copy(update={"text": "\n".join(part for part in (head, shown, tail) if part)})
 
 
 def _estimated(messages: Sequence[Message], window: Window) -> int:
@@ -251,17 +353,29 @@ def _uncounted(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
+def _found_by_provider(message: Message) -> int:
+    """Return the bytes of what an answer has besides text, calls and thoughts: pages that its provider searched."""
+    content = None if message.native is None else message.native.get("content")
+    blocks = content if isinstance(content, list) else ()
+    more = [block for block in blocks if isinstance(block, dict) and block.get("type") not in _IN_MESSAGES]
+    return len(to_json(more, fallback=str)) if more else 0
+
+
 def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
-    size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _found_by_provider(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 
 __all__ = [
+    "SHARES",
     "Window",
+    "counted",
     "cut",
     "effective",
+    "fixed_tokens",
+    "newest",
     "sent",
     "size",
     "summary_request_text",

@@ -17,6 +17,7 @@ from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.effect import Effects
 from graphengine.graph.options import Limits, Sizes
+from graphengine.history.load import Wait
 from graphengine.kernel import (
     At,
     Clock,
@@ -172,7 +173,7 @@ class SyncRunner:
         value: object,
         graph: GraphDefinition[S, Out_co],
         *,
-        wait: str | None = None,
+        wait: str | Wait | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -184,7 +185,7 @@ class SyncRunner:
         value: object,
         graph: None = None,
         *,
-        wait: str | None = None,
+        wait: str | Wait | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -266,7 +267,7 @@ class SyncRun(Generic[S, Out_co]):
     def status(self) -> Status: ...
     def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
     def answer(
-        self, value: object, *, wait: str | None = None, by: str = "", reason: str = "", through: str = ""
+        self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted: ...
     def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def unread(self, topic: str) -> Sequence[JsonValue]: ...

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples="""
         graphengine answer post yes
         graphengine answer post-2 no --no-resume     # for a worker, or a later resume
-        graphengine answer post-3 @answer.txt --wait approve
+        graphengine answer post-3 @answer.txt --wait approve@2
     """,
     exits={
         **options.DRIVES,
@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 )
 @options.run_id
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
-@click.option("--wait", metavar="NAME", help="The name of the wait to answer; required if the run asks several.")
+@click.option(
+    "--wait",
+    metavar="ID",
+    help="The id of the question, as `show` names it, or its name if the run has asked no other of that name; "
+    "required if the run asks several.",
+)
 @click.option("--by", metavar="NAME", default="", help="Who answers; it is recorded as given, and shown.")
 @options.no_resume
 @options.graph
@@ -66,10 +71,10 @@ def answer(  # noqa: PLR0913 - one for each option
     run is left to a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives
     the run, the run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
-    from graphengine.kernel import check_answer
+    from graphengine.kernel import question_of
 
     info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
-    asked = check_answer(snapshot, wait, snapshot.posted)
+    asked = context.read(lambda store: question_of(store, snapshot, wait, snapshot.posted))
     if value is None:
         raise _no_value(context, asked, info.id, wait, reference)
     payload = value_from(value, asked.facts.schema)

@@ -381,7 +381,6 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
         place: Where the run is stored.
     """
     waits = all_waits(snapshot)
-    is_one = sum(wait_of(wait.name, wait.facts).answerable and wait.answered is None for wait in waits) == 1
     for wait in waits[:_MOST]:
         kind = wait.facts.kind
         first, *others = _whole(wait, snapshot.run_id)
@@ -396,8 +395,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
             out.line(("    waits for a worker, or: ", "dim"), words)
         elif wait_of(wait.name, wait.facts).answerable:
             value, alternatives = example(wait.facts)
-            named = [*([] if is_one else ["--wait", wait.name]), *graph]
-            words = place.command("answer", snapshot.run_id, *named, arguments=[value])
+            words = place.command("answer", snapshot.run_id, "--wait", wait.facts.id, *graph, arguments=[value])
             out.line(("    answer: ", "dim"), words, alternatives)
         elif kind == "receive":
             sent = [str(wait.facts.topic), "VALUE"]

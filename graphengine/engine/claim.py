@@ -151,16 +151,18 @@ class Stop(Struct, frozen=True):
     """A stop was asked.
 
     Attributes:
-        why: The reason to record.
+        why: The reason to record, in words.
         consume: The messages that asked for it.
         now: Whether to cancel what is in flight.
         final: Whether no resume continues it.
+        reason: Whether it was asked of this run, or of one above it.
     """
 
     why: str = "asked"
     consume: Sequence[int] = ()
     now: bool = False
     final: bool = False
+    reason: Literal["asked", "above"] = "asked"
 
 
 class Release(Struct, frozen=True):
@@ -379,8 +381,9 @@ def _idle(claim: Claim, given: Idle) -> Do:
 
 def _stop(claim: Claim, given: Stop) -> Do:
     earlier = claim.stop or Stop()
-    why = earlier.why if earlier.final and not given.final else given.why
-    claim.stop = Stop(why, (*earlier.consume, *given.consume), given.now, earlier.final or given.final)
+    first = earlier if earlier.final and not given.final else given
+    consume, final = (*earlier.consume, *given.consume), earlier.final or given.final
+    claim.stop = Stop(first.why, consume, given.now, final, first.reason)
     return _halt(claim, now=given.now)
 
 

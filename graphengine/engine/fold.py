@@ -20,6 +20,7 @@ from graphengine.engine.frame_tree import (
     drop_children,
     fail_frame,
     failure_in,
+    keep_asks,
     move,
     open_sub,
     pause,
@@ -385,6 +386,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     if isinstance(frame.phase, (Collecting, Inside)):
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
+        keep_asks(frame)
         wake(snapshot, frame)
     _forget_work(frame, facts, ("answer", "message"))
     frame.phase = Fallback(facts.error) if facts.then == "fallback" and facts.error is not None else READY
@@ -428,6 +430,7 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
     if not goes_on:
         goes_on = frame.cause is not None and any(m.begun and not m.id for m in frame.recorded_results.values())
         if isinstance(frame.phase, Waiting):
+            keep_asks(frame)
             wake(snapshot, frame)
         _forget_work(frame, facts, ("message",))
         frame.attempt += 1
@@ -438,7 +441,7 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
     if goes_on:
         failed.kept, frame.failing = True, Failing(failed.error)
     else:
-        failed.attempt, failed.recorded_results = frame.attempt, frame.recorded_results
+        failed.attempt, failed.recorded_results, failed.asks = frame.attempt, frame.recorded_results, frame.asks
     end_item(snapshot, frame, failed)
 
 
@@ -533,6 +536,8 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
+    if facts.withdrawn:
+        frame.asks = {key: asked for key, asked in frame.asks.items() if asked.id not in facts.withdrawn}
     wait(snapshot, frame, facts.waits)
 
 
@@ -566,22 +571,16 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         elif asked.key:  # the node will ask it again: it keeps its name, id and due time
             again = RecordedResult(asked.due, asked.asked_at, name=name, id=asked.id, seen=asked.seen)
             known[f"{ASKED}{asked.key}"] = again
+    keep_asks(frame)
     wake(snapshot, frame)
 
 
 def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
-    """Refuse an answer that did not fit; if the node itself refused it, it will ask again."""
+    """Refuse an answer that did not fit: its wait remains. If the node itself refused it, it will ask again."""
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
         given = frame.recorded_results.pop(facts.key, RecordedResult())
         frame.recorded_results[f"{ASKED}{facts.key}"] = RecordedResult(given.due, name=given.name)
-    elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
-        asked = frame.phase.waits[facts.wait]
-        again = replace(asked, id=asked.id + "+")  # so that the next answer has another key
-        frame.phase.waits[facts.wait] = again
-        if snapshot.open is not None:
-            snapshot.open.remove({facts.wait: asked})
-            snapshot.open.add(frame.id, {facts.wait: again})
 
 
 # --- Shared by several kinds -----------------------------------------------------------------------------------------
@@ -606,6 +605,8 @@ def _end_visit(snapshot: Snapshot, frame: Frame) -> None:
         wake(snapshot, frame)
     if frame.recorded_results:
         frame.recorded_results.clear()
+    if frame.asks:
+        frame.asks.clear()
 
 
 def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str = "") -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from msgspec import UNSET, json
 from msgspec.structs import replace
 
-from graphengine.engine.phases import Ended, Failing, Fallback, Forked, Inside, Waiting
+from graphengine.engine.phases import AskedName, Asking, Ended, Failing, Fallback, Forked, Inside, Waiting
 from graphengine.engine.snapshot import READY, Frame, children, sub_id
-from graphengine.engine.steps import WaitRecord, path_of
+from graphengine.engine.steps import ANSWERABLE, WaitRecord, path_of
 from graphengine.graph.options import START
 from graphengine.state.amounts import amounts_by_name, is_cost_unknown
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
 
 
+_encode: Final = json.Encoder(order="deterministic").encode
 _INDEX: Final = re.compile(r"\[\d+\]")
 
 
@@ -99,10 +102,10 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Make a frame wait. Each wait gets a unique id, and the time, unless it continues an earlier wait."""
-    here, now = f"@{snapshot.seq + 1}", snapshot.now
+    """Make a frame wait. Each wait gets an id, and the time, unless it continues an earlier wait."""
+    now = snapshot.now
     named = {
-        name: replace(asked, id=asked.id or name + here, asked_at=asked.asked_at or now)
+        name: replace(asked, id=asked.id or _new_id(snapshot, name, asked), asked_at=asked.asked_at or now)
         for name, asked in waits.items()
     }
     then = frame.phase if isinstance(frame.phase, Fallback) else READY
@@ -112,6 +115,40 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     if snapshot.open is not None:
         snapshot.open.add(frame.id, named)
     touch(snapshot, frame)
+
+
+def _new_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
+    """Return the id of a wait that begins, and count it if it is a question."""
+    if asked.kind in ANSWERABLE:
+        times = snapshot.asked[name].times if name in snapshot.asked else 0
+        snapshot.asked[name] = AskedName(snapshot.seq + 1, times + 1)
+    return f"{name}@{snapshot.seq + 1}"
+
+
+def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
+    """Return the id of a question that its visit has asked before, unchanged; "" for another one."""
+    known = frame.asks.get(asked.key)
+    return known.id if known is not None and known.shown == shown_by(frame, name, asked) else ""
+
+
+def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
+    """Return a digest of what a question shows, of its type, and of the visit that asks it.
+
+    How an effect ended is one question for each beginning, which its key has, whatever is known of it meanwhile.
+    """
+    what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
+    if what.kind == "unknown":
+        what.question = ""
+    body = _encode([frame.named or frame.at, frame.visit, name, what])
+    return hashlib.blake2b(body, digest_size=9).hexdigest()
+
+
+def keep_asks(frame: Frame) -> None:
+    """Keep which questions a visit has asked whose waits are about to end: it may ask them again."""
+    for name, asked in frame.waits.items():
+        known = frame.asks.get(asked.key)
+        if asked.kind in ANSWERABLE and asked.kind != "pause" and (known is None or known.id != asked.id):
+            frame.asks[asked.key] = Asking(asked.id, shown_by(frame, name, asked))
 
 
 def wake(snapshot: Snapshot, frame: Frame) -> None:

@@ -138,7 +138,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)
     frame.failing = frame.error = None
-    frame.recorded_results = {}
+    frame.recorded_results, frame.asks = {}, {}
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     if frame.kind == "arm" and node == frame.until:

@@ -77,7 +77,7 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
     item.at, item.visit = frame.at, frame.visit
     item.written = dict.fromkeys(map_.written, True)
     if earlier is not None:
-        item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
+        item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks
     snapshot.changed.append(key)
 
 

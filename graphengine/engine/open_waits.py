@@ -66,6 +66,12 @@ class OpenWaits:
         holders = (self.holder(name, identity) for identity in self._named.get(name, ()))
         return [holder.waits[name] for holder in holders if holder is not None]
 
+    def asked(self, identity: str) -> tuple[str, WaitRecord] | None:
+        """Return the name and the record of the wait with this id; None if it is not open."""
+        name = identity.rpartition("@")[0]
+        holder = self.holder(name, identity)
+        return (name, holder.waits[name]) if holder is not None else None
+
     def next_due(self) -> float | None:
         """Return when the first wait times out, epoch seconds; None if none does."""
         dues = self._dues

@@ -51,6 +51,25 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     given: bool = False
 
 
+class Asking(Struct, frozen=True):
+    """A question of a visit whose wait is over: if the visit asks it again, unchanged, it is the same question.
+
+    Attributes:
+        id: Its id.
+        shown: The digest of what it showed; see `frame_tree.shown_by`.
+    """
+
+    id: str
+    shown: str
+
+
+class AskedName(Struct, frozen=True, omit_defaults=True):
+    """The questions of one name in a run: the seq of the step that asked last, and how many there were."""
+
+    last: int
+    times: int = 1
+
+
 ASKED: Final = "asked "
 """Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 BEGUN: Final = "begun "
@@ -100,12 +119,14 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
         kept: Whether its frame was kept, because a subgraph failed in it.
         attempt: Its next attempt, if the frame was not kept.
         recorded_results: Its recorded work.
+        asks: What it has asked.
     """
 
     error: FailureRecord
     kept: bool = False
     attempt: int = 1
     recorded_results: dict[str, RecordedResult] = {}
+    asks: dict[str, Asking] = {}
 
 
 class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -200,6 +221,7 @@ class FrameRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     since: Number = 0.0
     arrived: Number = 0.0
     recorded_results: dict[str, RecordedResult] = {}
+    asks: dict[str, Asking] = {}
     limits: LimitsRecord = {}
     steps: int = 0
     entered: Number = 0.0

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from graphengine.engine.open_waits import OpenWaits
 from graphengine.engine.phases import (
     ASKED,
+    AskedName,
     Collecting,
     Ended,
     Fallback,
@@ -85,6 +86,7 @@ class Frame(FrameRecord, eq=False):
         error: The failure that led here, until the node is done.
         arrived: When this attempt could begin, epoch seconds.
         recorded_results: Work of this visit that was recorded, by key.
+        asks: The questions of this visit whose wait is over, by the key of the wait.
         counts: Completed visits by node; for an arm, those since the fork.
         marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
         usage: What was spent in this frame.
@@ -233,6 +235,7 @@ class Snapshot(Struct, eq=False):
             changes it.
         open: The index of its waits, a cache; None if it is not built. Use `open_waits`.
         changed: The frames that the last step changed, so that they may have new tasks.
+        asked: How often the run has asked a question of a name, and the seq of the step that did last, by name.
         posted: Answers in the run's inbox that the run has not taken up, by the ids of their waits. Only readers set
             them (`history.load.load_now`); they are not stored, and move nothing.
     """
@@ -264,6 +267,7 @@ class Snapshot(Struct, eq=False):
     waiting: int = 0
     deaths: int = 0
     shared_process: bool = False
+    asked: dict[str, AskedName] = field(default_factory=dict)
     frames: dict[str, Frame] = field(default_factory=dict)
     runnable: str | None = ROOT
     maybe_runnable: dict[str, None] | None = None

@@ -147,7 +147,8 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         default: The answer after a timeout.
         key: The key under which the answer is recorded for the node's code; "" if the wait is the node itself.
         choice: What `choose` picked, if the wait is the node itself.
-        id: A unique id, assigned when the wait is folded.
+        id: Its id, assigned when the wait is folded: of a question, its name and the seq of the step that asked it
+            first. It is the same for as long as a visit asks it, unchanged.
         keeps_slot: Whether an item of a map keeps its slot meanwhile, as it does for a pause and an unknown effect.
         together: Whether it ends in one step with others of its node whose messages are there too: nothing else
             receives its topic.
@@ -224,6 +225,7 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
         through: The door through which it came, such as `cli`; "" for a program's own call.
         reason: Why, in the words of the one who answered.
         at: When it was given, epoch seconds; 0 if nobody gave it.
+        id: The id of the question that it was given to; "" if nobody gave it.
     """
 
     value: JsonValue | UnsetType = UNSET
@@ -232,7 +234,11 @@ class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     through: str = ""
     reason: str = ""
     at: Number = 0
+    id: str = ""
 
+
+ANSWERABLE: Final = ("ask", "pause", "tool", "unknown")
+"""The kinds of waits that an answer ends."""
 
 OutputKind: TypeAlias = Literal["sent", "emitted"]
 
@@ -519,10 +525,15 @@ class Recorded(Spent, kw_only=True):
 
 
 class Waiting(Spent, kw_only=True):
-    """A node waits for any of these, by name."""
+    """A node waits for any of these, by name.
+
+    Attributes:
+        withdrawn: The ids of questions of this visit that it asks no longer.
+    """
 
     kind: ClassVar[Kind] = "waiting"
     waits: Mapping[str, WaitRecord]
+    withdrawn: Sequence[str] = ()
 
 
 class Answered(Facts, kw_only=True):
@@ -540,11 +551,12 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer did not fit: the answer to a wait (`wait`), or one that a node's code could not read (`key`)."""
+    """An answer did not fit: one to a question (`wait`, `id`), or one that a node's code could not read (`key`)."""
 
     kind: ClassVar[Kind] = "refused"
     key: str = ""
     wait: str = ""
+    id: str = ""
     answer: JsonValue | UnsetType = UNSET
     message: str
 

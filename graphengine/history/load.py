@@ -16,7 +16,7 @@ from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import AnswerRecord, Failed, Left, Node, Shift, is_removed, path_of
+from graphengine.engine.steps import ANSWERABLE, AnswerRecord, Failed, Left, Node, Shift, is_removed, path_of
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
 from graphengine.stores.refusals import step_removed
@@ -34,9 +34,6 @@ that visit."""
 _VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
 
 _LISTED: Final = 20
-
-ANSWERABLE: Final = ("ask", "pause", "tool", "unknown")
-"""The kinds of waits that an answer ends."""
 
 LET_GO_LATER: Final = ("waiting", "failed")
 """Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
@@ -66,8 +63,7 @@ class Wait:
     """Something that a run waits for.
 
     Attributes:
-        name: Its name, to answer it by: `runner.answer(run_id, value, wait=name)`, or
-            `graphengine answer RUN_ID VALUE --wait NAME`.
+        name: Its name. A question that the run has asked once can be answered by it.
         kind: `ask` (an answer), `tool` (the result of a call that another program executes), `receive` (a message),
             `sleep` (a time), `pause` (the answer True to continue), or `unknown` (how an effect ended that began).
         question: The question, as text.
@@ -80,6 +76,9 @@ class Wait:
             `arguments`, and the schema of these (`parameters`).
         proposed: The value that `ask(proposed=…)` names; left out if it names none.
         old: The value that this would replace, which `ask(was=…)` names; left out if it names none.
+        id: The id of this asking, to answer it by: `runner.answer(run_id, value, wait=wait)` takes it from the wait,
+            and `graphengine answer RUN_ID VALUE --wait ID`. The same for as long as a visit asks it, unchanged; of
+            what takes no answer it is of no use.
     """
 
     name: str
@@ -92,6 +91,7 @@ class Wait:
     facts: Mapping[str, Any] = field(default_factory=dict)
     proposed: Any = UNSET
     old: Any = UNSET
+    id: str = ""
 
     @property
     def answerable(self) -> bool:
@@ -102,7 +102,7 @@ class Wait:
 def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
     """Return a wait as it is recorded under a name, with the answer that is posted to it."""
     answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, given.reason)
-    beside = record.facts, record.proposed, record.old
+    beside = record.facts, record.proposed, record.old, record.id
     return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer, *beside)
 
 
@@ -117,7 +117,7 @@ def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
 
 def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
     """Return the answer that a message of an inbox brings."""
-    return convert({name: fact for name, fact in payload.items() if name not in ("wait", "id")}, AnswerRecord)
+    return convert({name: fact for name, fact in payload.items() if name != "wait"}, AnswerRecord)
 
 
 def posted_in(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:

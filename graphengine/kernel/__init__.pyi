@@ -200,9 +200,10 @@ from graphengine.runner.answer_schema import in_words as in_words
 from graphengine.runner.answer_schema import resolved as resolved
 from graphengine.runner.answer_schema import whats_wrong as whats_wrong
 from graphengine.runner.answers import changed as changed
-from graphengine.runner.answers import check_answer as check_answer
 from graphengine.runner.answers import fitting as fitting
 from graphengine.runner.answers import parsed as parsed
+from graphengine.runner.answers import question_id as question_id
+from graphengine.runner.answers import question_of as question_of
 from graphengine.runner.arguments import checked_tags as checked_tags
 from graphengine.runner.arguments import graphs_by_name as graphs_by_name
 from graphengine.runner.cached_snapshots import CachedSnapshot as CachedSnapshot

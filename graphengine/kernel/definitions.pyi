@@ -56,7 +56,6 @@ from graphengine.graph.effect import Effect as Effect
 from graphengine.graph.effect import EffectKind as EffectKind
 from graphengine.graph.effect import Effects as Effects
 from graphengine.graph.effect import KnowsResults as KnowsResults
-from graphengine.graph.effect import Once as Once
 from graphengine.graph.effect import checked_effect as checked_effect
 from graphengine.graph.effect import checked_effects as checked_effects
 from graphengine.graph.effect import kind_of as kind_of

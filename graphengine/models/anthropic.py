@@ -29,6 +29,7 @@ from graphengine.models.anthropic_forms import (
     paused,
     read,
     reported,
+    unknown_end,
 )
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.base import usage_of_failure
@@ -148,7 +149,8 @@ class AnthropicModel(PricedModel):
             fewer = self._body(bare, is_native=is_native)
             if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
                 raise
-        return await self._asked(bare, fewer)
+        found = await self._asked(bare, fewer)
+        return found if fewer["messages"] == sent["messages"] else replace(found, unsealed=PROVIDER)
 
     async def _asked(self, request: Request, sent: JsonObject) -> Response:
         parts = Parts()
@@ -158,6 +160,8 @@ class AnthropicModel(PricedModel):
                 if message.get("error"):  # with status 200, as some proxies make of every status
                     raise self._server.refused(message)
                 response, spent = read(message)
+            if reason := unknown_end(message):
+                raise self._server.unknown_end(reason)
         except ModelError as error:
             if isinstance(error, BadRequest):
                 error.repair = repair_of(request.settings, error.message) or error.repair
@@ -226,6 +230,8 @@ class AnthropicModel(PricedModel):
         """Return a message of a batch as a response, at the price of batches."""
         with self._server.failing():
             response, spent = read(message)
+        if reason := unknown_end(message):
+            raise self._server.unknown_end(reason)
         return await self._priced(response, spent and replace(spent, is_batch=True))
 
     async def _priced(self, response: Response, spent: Spent | None) -> Response:

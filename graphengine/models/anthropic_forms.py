@@ -18,7 +18,7 @@ from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import told_apart
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
+from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count, listed
 from graphengine.models.sdk import called_name, plain_arguments, schema_in_words, sound_json
 from graphengine.models.settings import merged
 
@@ -57,6 +57,12 @@ _NO_END: Final = "it has no stop reason, so its end is missing"
 _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
 """Fields of blocks of text and calls that a message's text and calls contain too."""
 
+_HOSTED_CALLS: Final = ("server_tool_use", "mcp_tool_use")
+"""Types of blocks that call a tool which the provider runs."""
+_SEALS: Final = {"thinking": "signature", "redacted_thinking": "data"}
+"""Where thoughts have what the provider knows them by, by type of block."""
+_BEFORE: Final = "[What was said before is left out.]"
+
 _CACHED: Final[JsonObject] = {"type": "ephemeral"}
 _STANDARD: Final = {
     "service_tier": ("standard", "batch"),
@@ -73,7 +79,13 @@ _STOPS: Final[dict[str, Stop]] = {
     "max_tokens": "cut",
     "refusal": "refused",
     "model_context_window_exceeded": "full",
+    "length": "cut",
+    "content_filter": "refused",
+    "guardrail_intervened": "refused",
 }
+"""Reasons for incomplete answers, with those of gateways to other APIs."""
+_ENDS: Final = ("end_turn", "stop_sequence", "tool_use", "pause_turn", "compaction", "stop", "tool_calls", "end")
+"""Reasons for whole answers, with those of gateways to other APIs."""
 
 
 class Unreadable(ValueError):
@@ -105,7 +117,7 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
-    if settings.thinking is not None:
+    if settings.thinking is not None and (isinstance(settings.thinking, bool) or _may_think(messages)):
         made["thinking"] = _thinking(settings)
     if settings.stop:
         made["stop_sequences"] = list(settings.stop)
@@ -158,6 +170,19 @@ def _thinking(settings: Settings) -> JsonObject:
     return {"type": "enabled", "budget_tokens": settings.thinking}
 
 
+def _may_think(messages: Sequence[JsonObject]) -> bool:
+    """Return whether an answer may begin with thoughts: amid calls only if the first answer to the question did."""
+    first: JsonValue = None
+    for message in reversed(messages):
+        content = message["content"]
+        kinds = [block.get("type") for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+        if message["role"] == "assistant":
+            first = kinds[0] if kinds else None
+        elif "tool_result" not in kinds:
+            return message is messages[-1] or first in _SEALS
+    return False
+
+
 def _tool_choice(choice: str) -> JsonObject:
     kind = {"auto": "auto", "required": "any", "none": "none"}.get(choice)
     return {"type": "tool", "name": choice} if kind is None else {"type": kind}
@@ -178,9 +203,11 @@ def _cache_ends(messages: Sequence[JsonObject]) -> None:
 def conversation(messages: Sequence[Message]) -> list[JsonObject]:
     """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
-    for message in told_apart(messages):
+    messages = told_apart(messages)
+    hosted = _hosted(messages)
+    for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
-        content = _content(message)
+        content = _content(message, hosted)
         if made and made[-1][0] == role:
             before = made[-1][1]
             if role == "user" and _are_text(before[-1:]) and _are_text(content):
@@ -188,10 +215,66 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
             before.extend(content)
         elif content:
             made.append((role, content))
+    if made and made[0][0] == "assistant":  # `history=` left the question out
+        made.insert(0, ("user", [_text(_BEFORE)]))
     return [{"role": role, "content": content} for role, content in made]
 
 
-def _content(message: Message) -> list[JsonValue]:
+def _hosted(messages: Sequence[Message]) -> frozenset[str]:
+    """Return the ids of the calls of the provider's own tools that have a result, and of those that may get it still.
+
+    The provider refuses a call of its tools without a result, as of an answer that was cut off in a search, but not in
+    the last answer if that waits for other tools. The result is then in the next answer.
+    """
+    called: set[str] = set()
+    answered: set[str] = set()
+    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
+    for message in messages:
+        for block in _own_blocks(message):
+            if block.get("type") in _HOSTED_CALLS:
+                called.add(str(block.get("id")))
+                answered |= {str(block.get("id"))} if message is last and message.calls else set()
+            elif "tool_use_id" in block:
+                answered.add(str(block["tool_use_id"]))
+    return frozenset(called & answered)
+
+
+def _own_blocks(message: Message) -> list[JsonObject]:
+    """Return an answer's blocks as they came; [] if it is not this provider's, or its text is another one now."""
+    native = message.native or {}
+    if message.role != "assistant" or native.get("provider") != PROVIDER:
+        return []
+    blocks = listed(native, "content")
+    is_same = "".join(utf8_text(_text_of(block)) for block in blocks if _are_text([block])) == message.text
+    ids = [str(block.get("id")) for block in blocks if block.get("type") == "tool_use"]
+    return blocks if is_same and {call.id for call in message.calls} <= {*ids} else []
+
+
+def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
+    """Return an answer's own blocks as far as the provider reads them back.
+
+    It refuses what is left of an answer that was cut off: a call without a result, a thought without its signature, and
+    a thought at the end. Each would end the conversation, as it is sent again with every question.
+    """
+    calls = {call.id for call in message.calls}
+    found: list[JsonValue] = []
+    for block in _own_blocks(message):
+        kind = block.get("type")
+        is_open = (
+            (kind == "tool_use" and block.get("id") not in calls)
+            or (kind in _HOSTED_CALLS and block.get("id") not in hosted)
+            or ("tool_use_id" in block and block["tool_use_id"] not in hosted)
+            or (kind in _SEALS and not block.get(_SEALS[str(kind)]))
+            or _is_empty(block)
+        )
+        if not is_open:
+            found.append(block)
+    while found and isinstance(found[-1], dict) and found[-1].get("type") in _SEALS:
+        found.pop()
+    return found
+
+
+def _content(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
     if message.role == "tool":
         result: JsonObject = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
         if message.media:
@@ -200,10 +283,8 @@ def _content(message: Message) -> list[JsonValue]:
         elif message.text.strip():
             result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]
-    native = message.native or {}
-    content = native.get("content")
-    if message.role == "assistant" and native.get("provider") == PROVIDER and isinstance(content, list):
-        return [block for block in content if not _is_empty(block)]
+    if own := _read_back(message, hosted):
+        return own
     text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
     return [*text, *_media(message)] + [
         {"type": "tool_use", "id": _id(call.id), "name": called_name(call.name), "input": _input(call.arguments)}
@@ -368,6 +449,12 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
         id=utf8_text(found) if isinstance(found := message.get("id"), str) else "",
     )
     return (spent or Spent()).on(response), spent
+
+
+def unknown_end(message: Mapping[str, JsonValue]) -> str:
+    """Return the reason for a message's end if it is not known here, "" if it is."""
+    reason = str(message.get("stop_reason"))
+    return "" if reason in _STOPS or reason in _ENDS else reason
 
 
 @dataclass(slots=True)
@@ -622,4 +709,5 @@ __all__ = [
     "paused",
     "read",
     "reported",
+    "unknown_end",
 ]

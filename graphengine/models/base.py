@@ -77,9 +77,11 @@ class Message(BaseModel):
         tags: For a question: the names of the tags between which its text has what others wrote.
         covers: For a summary: how many messages it replaces, counted from the first.
         tokens: For an assistant's message: the tokens of the conversation up to and including it, as the provider
-            counted them; None if that is unknown.
+            counted them, less the share of instructions and tools; None if that is unknown.
         native: For an assistant's message: `{"provider": …, "content": …}`, the provider's own form, which that
             provider must get back unchanged (signed thinking, for instance). Other providers ignore it.
+        unsealed: For an assistant's message: the provider that refused earlier answers in its own form, as another key
+            or region had sealed them; they are not sent to it so again. "" for none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,6 +98,7 @@ class Message(BaseModel):
     covers: int = Field(default=0, exclude_if=not_)
     tokens: int | None = Field(default=None, exclude_if=_is_none)
     native: dict[str, JsonValue] | None = Field(default=None, exclude_if=_is_none)
+    unsealed: str = Field(default="", exclude_if=not_)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -238,6 +241,17 @@ class Request:
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
 
+def without_refused(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages without the own forms of answers that their provider refused to read back."""
+    refused: set[object] = set()
+    made: list[Message] = []
+    for message in reversed(messages):
+        is_refused = message.native is not None and message.native.get("provider") in refused
+        made.append(message.model_copy(update={"native": None}) if is_refused else message)
+        refused |= {message.unsealed} if message.unsealed else set()
+    return made[::-1] if refused else messages
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A model's answer.
@@ -259,6 +273,7 @@ class Response:
         form: How the schema of a typed answer was sent; "" if there is none, or the adapter does not say.
         id: The provider's id of the answer; "" for none.
         server: Which server answered, as `api.openai.com:443`; "" if none did, or the adapter does not say.
+        unsealed: The provider, if it refused earlier answers in its own form, see `Message.unsealed`; else "".
     """
 
     content: object
@@ -277,6 +292,7 @@ class Response:
     form: Form = ""
     id: str = ""
     server: str = ""
+    unsealed: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name
@@ -476,4 +492,5 @@ __all__ = [
     "media_tokens",
     "usage_of",
     "usage_of_failure",
+    "without_refused",
 ]

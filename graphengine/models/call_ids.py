@@ -1,26 +1,75 @@
-"""Ids of calls that are unique in a conversation, which providers require: some servers count anew in each answer."""
+"""Calls and results that providers read back: each call with its result, under an id that is unique in a conversation.
+
+Providers refuse a call without a result after it, and a result without its call. What is sent can have both: `history=`
+may leave either out, and a state may be written by other code. Some servers count the ids anew in each answer.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from graphengine.models.base import Message, ToolCall
 from graphengine.models.received import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
-
-    from graphengine.models.base import Message
 
 _ID_OF: Final = {"tool_use": "id", "function_call": "call_id"}
 """Where the native parts of calls have their ids, by type."""
 
 
+def paired(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages in which each call has its result right after it, and each result its call.
+
+    What has none is left out, and an answer of which nothing remains.
+    """
+    made: list[Message] = []
+    is_changed, place = False, 0
+    while place < len(messages):
+        message, place = messages[place], place + 1
+        results: list[Message] = []
+        while message.role == "assistant" and place < len(messages) and messages[place].role == "tool":
+            results.append(messages[place])
+            place += 1
+        if message.role == "tool" or (not message.calls and results):
+            is_changed = True
+            made += [message] if message.role != "tool" else []
+            continue
+        open_, answered = Counter(call.id for call in message.calls), Counter(each.call_id for each in results)
+        if open_ != answered:
+            is_changed = True
+            both = open_ & answered
+            results, calls = _taken(results, both, "call_id"), _taken(message.calls, both, "id")
+            message = message.model_copy(update={"calls": tuple(calls)})
+            made += [message] if message.calls or message.text.strip() else []
+        else:
+            made.append(message)
+        made += results
+    return made if is_changed else messages
+
+
+_Named = TypeVar("_Named", Message, ToolCall)
+
+
+def _taken(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
+    """Return those with these ids, each as often as its id is there."""
+    left = ids.copy()
+    taken = []
+    for each in found:
+        identity = getattr(each, key)
+        if left[identity]:
+            left[identity] -= 1
+            taken.append(each)
+    return taken
+
+
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return messages in which no two calls have one id. A result belongs to the call of its id in the last answer."""
+    """Return messages as `paired` does, with other ids for calls whose id is taken. Results are of the last answer."""
+    messages = paired(messages)
     ids = [call.id for message in messages for call in message.calls]
     taken = set(ids)
     if len(taken) == len(ids) and "" not in taken:
@@ -59,4 +108,4 @@ def _renamed(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[
     return {**native, "content": parts}
 
 
-__all__ = ["told_apart"]
+__all__ = ["paired", "told_apart"]

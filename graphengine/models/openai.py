@@ -38,7 +38,7 @@ from graphengine.models.sdk import called_name, sound_json
 from graphengine.models.settings import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic import JsonValue
 
@@ -68,6 +68,18 @@ _ABOUT_SEALS: Final = re.compile(r"encrypted[ _]content|required 'reasoning' ite
 _WITHOUT_TOOLS: Final = re.compile(r"gpt-3|gpt-4(-\d|-turbo|$)|gpt-4\.1-nano|o1|o3-mini")
 """Models of OpenAI that have none of these tools, as far as their names show."""
 
+
+_CUT: Final = "incomplete"
+"""The status of an item that was cut off, even if the answer is marked as completed: a call is not made then."""
+_UNENDED: Final = (_CUT, "in_progress", "searching", "interpreting", "generating", "calling")
+"""The statuses of calls of the provider's tools that did not end. Source: the SDK's types of items."""
+_REASONS: Final[dict[str, Stop]] = {
+    "": "cut",
+    "max_output_tokens": "cut",
+    "max_tokens": "cut",
+    "content_filter": "refused",
+}
+"""Why an answer is incomplete."""
 
 _KNOWN: Final = {
     "message": ("id", "type", "status", "role", "content"),
@@ -122,7 +134,8 @@ class OpenAIModel(ServedModel):
             has_native = any(message.native for message in request.messages)
             if not has_native or not _ABOUT_SEALS.search(error.message):
                 raise
-        return await super()._answered(request.bare(), is_native)
+        found = await super()._answered(request.bare(), is_native)
+        return replace(found, unsealed=self._provider)
 
     def _reads(self, request: Request) -> _Events:
         return _Events(self._server, request)
@@ -196,18 +209,22 @@ class OpenAIModel(ServedModel):
     def _sealed(self, message: Message) -> list[JsonValue]:
         """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal.
 
-        Reasoning at its end is left out: the provider refuses it without the item that was to follow.
+        What is left of an answer that was cut off is left out at its end: the provider refuses reasoning without the
+        item that was to follow, calls without results, and searches that did not end. Amid it, nothing can be left out.
         """
         native = message.native or {}
         items = listed(native, "content")
         if native.get("provider") != self._provider or _text(items) != message.text:
             return []
+        called = {call.id for call in message.calls}
+        while items and _is_open(items[-1], called):
+            items.pop()
         if [call.id for call in _calls(items)] != [call.id for call in message.calls]:
             return []
-        while items and items[-1].get("type") == "reasoning":
-            items.pop()
+        has_gap = any(item.get("type") != "reasoning" and _is_open(item, called) for item in items)
         thoughts = [item for item in items if item.get("type") == "reasoning"]
-        return [*items] if all(text(item, "encrypted_content") for item in thoughts) else []
+        is_whole = not has_gap and all(text(item, "encrypted_content") for item in thoughts)
+        return [{key: value for key, value in item.items() if value is not None} for item in items] if is_whole else []
 
     def _response(self, whole: JsonObject) -> Response:
         items = self._checked(whole)
@@ -232,6 +249,8 @@ class OpenAIModel(ServedModel):
             raise self._server.error(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
             raise self._server.torn("returned an incomplete answer", f"its status is {status}")
+        if status == "incomplete" and (reason := text(inside(whole, "incomplete_details"), "reason")) not in _REASONS:
+            raise self._server.unknown_end(reason)
         return items
 
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
@@ -311,7 +330,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
 
 def _assembled(message: Message) -> Iterator[JsonValue]:
     """Yield an answer's items, made from its text and calls alone."""
-    if message.text or not message.calls:
+    if message.text.strip():
         yield {"role": "assistant", "content": message.text}
     for call in message.calls:
         written = sendable(call.arguments)
@@ -363,8 +382,18 @@ def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
             arguments=arguments(item.get("arguments")),
         )
         for item in items
-        if item.get("type") == "function_call"
+        if item.get("type") == "function_call" and item.get("status") != _CUT
     )
+
+
+def _is_open(item: JsonObject, called: Collection[str]) -> bool:
+    """Return whether an item cannot be the last of an answer that is sent back, as it was cut off in or after it."""
+    kind, status = text(item, "type"), text(item, "status")
+    if kind == "function_call":
+        return status == _CUT or (text(item, "call_id") or text(item, "id")) not in called
+    if kind == "message":
+        return status not in {"", "completed"} and not _text([item])
+    return kind == "reasoning" or (kind.endswith("_call") and status in _UNENDED)
 
 
 def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
@@ -378,7 +407,9 @@ def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
     refusals = [text(part, "refusal") for part in parts if part.get("type") == "refusal"]
     if refusals:
         return "refused", "".join(refusals)
-    return ("tools", "") if any(item.get("type") == "function_call" for item in items) else ("end", "")
+    if _calls(items):
+        return "tools", ""
+    return ("cut" if any(item.get("type") == "function_call" for item in items) else "end"), ""
 
 
 __all__ = ["OpenAIModel"]

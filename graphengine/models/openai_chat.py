@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.call_ids import paired
 from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
@@ -68,6 +69,12 @@ _STOPS: Final[dict[str, Stop]] = {
 }
 """Servers' reasons for incomplete answers."""
 
+_ENDS: Final = frozenset(
+    {"", "complete", "completed", "done", "end", "end_of_turn", "end_turn", "eos", "eos_token", "finish", "finished"}
+    | {"function_call", "stop", "stop_sequence", "stop_token", "stopped", "tool_call", "tool_calls", "tool_use"}
+)
+"""Servers' reasons for whole answers; some give none."""
+
 _FAILED: Final[dict[str, type[ModelError]]] = {
     "abort": AnswerTorn,
     "error": ModelOverloaded,
@@ -88,6 +95,9 @@ _THINKING: Final = ("reasoning_content", "reasoning")
 
 _RETURNED: Final = "reasoning_content"
 """The field of thinking that DeepSeek and Moonshot want back with each turn that has calls, be it empty."""
+
+_LONGEST_ID: Final = 40
+"""The longest id of a call. Source: the API's refusal of longer ones."""
 
 _HEAD: Final = ("id", "model", "usage", "service_tier")
 """Fields of pieces that are about the whole answer."""
@@ -253,7 +263,7 @@ class OpenAIChatModel(ServedModel):
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
         shown: list[JsonValue] = []
-        messages = _joined_over_empty(messages)
+        messages = _joined_over_empty(paired(messages))
         thinks = self._returns_thoughts or any(self._fields(message).get(_RETURNED) for message in messages)
         for message in messages:
             if message.role != "tool" and shown:
@@ -261,7 +271,7 @@ class OpenAIChatModel(ServedModel):
                 shown = []
             yield self._message(message, thinks=thinks)
             if message.role == "tool" and message.media:
-                shown += [_text(f"Shown by the result of call {call_id(message.call_id)}:"), *_media(message)]
+                shown += [_text(f"Shown by the result of call {_id(message.call_id)}:"), *_media(message)]
         if shown:
             yield {"role": "user", "content": shown}
 
@@ -370,6 +380,8 @@ class OpenAIChatModel(ServedModel):
         refusal = text(inside(choice, "message"), "refusal")
         if refusal:
             return "refused", refusal
+        if reason not in _STOPS and reason not in _ENDS:
+            raise self._server.unknown_end(reason)
         ends: Stop = "tools" if calls else "end"
         return _STOPS.get(reason, ends), "the provider's content filter" if _STOPS.get(reason) == "refused" else ""
 
@@ -504,7 +516,7 @@ def _joined_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
 def _message(message: Message) -> JsonObject:
     if message.role == "tool":
         result = tool_result(message.text, is_error=message.is_error)
-        return {"role": "tool", "tool_call_id": call_id(message.call_id), "content": result}
+        return {"role": "tool", "tool_call_id": _id(message.call_id), "content": result}
     if message.role != "assistant":
         content: JsonValue = [_text(message.text), *_media(message)] if message.media else message.text
         return {"role": "user", "content": content}
@@ -512,6 +524,10 @@ def _message(message: Message) -> JsonObject:
         return {"role": "assistant", "content": message.text}
     calls: list[JsonValue] = [_call(call) for call in message.calls]
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+def _id(given: str) -> str:
+    return call_id(given, _LONGEST_ID)
 
 
 def _text(text: str) -> JsonObject:
@@ -542,7 +558,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
 
 def _call(call: ToolCall) -> JsonObject:
     function: JsonObject = {"name": called_name(call.name), "arguments": sendable(call.arguments)}
-    return {"id": call_id(call.id), "type": "function", "function": function}
+    return {"id": _id(call.id), "type": "function", "function": function}
 
 
 def _tool(tool: ToolSpec) -> JsonObject:

@@ -103,9 +103,9 @@ def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
     return (named or (tools if len(tools) == 1 else [_UNREADABLE]))[0], written
 
 
-def call_id(given: str) -> str:
+def call_id(given: str, longest: int = LONGEST_ID) -> str:
     """Return a call's id in the length that these APIs accept; it is the same for the call and its result."""
-    if 0 < len(given) <= LONGEST_ID:
+    if 0 < len(given) <= longest:
         return given
     return f"call_{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:32]}"
 

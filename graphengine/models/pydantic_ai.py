@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.models.base import Response, Stop, ToolCall, cannot_show
+from graphengine.models.call_ids import paired
 from graphengine.models.errors import (
     AnswerRefused,
     AnswerTorn,
@@ -29,13 +30,15 @@ from graphengine.models.errors import (
 )
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
-from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
+from graphengine.models.received import listed
+from graphengine.models.refusals import REPAIRS, WHAT, advised, kind_of_status, shown
 from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
 from graphengine.models.settings import refuse_lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pydantic import JsonValue
     from pydantic_ai import messages as parts
     from pydantic_ai.models import Model as PydanticModel
     from pydantic_ai.models import ModelRequestParameters, StreamedResponse
@@ -171,12 +174,12 @@ class PydanticAIModel:
 
         made: list[parts.ModelMessage] = []
         names = {call.id: call.name for message in request.messages for call in message.calls}
-        for message in request.messages:
-            native = message.native or {}
-            if message.role == "assistant" and native.get("provider") == self.name:
-                made += ModelMessagesTypeAdapter.validate_python(native["content"])
+        for message in paired(request.messages):
+            if message.role == "assistant" and (own := self._own(message)):
+                made += ModelMessagesTypeAdapter.validate_python(own)
             elif message.role == "assistant":
-                made.append(ModelResponse(_answer_parts(message)))
+                said = _answer_parts(message)
+                made += [ModelResponse(said)] if said else []
             elif made and isinstance(made[-1], ModelRequest):
                 made[-1] = replace(made[-1], parts=[*made[-1].parts, *_question_parts(message, names)])
             else:
@@ -187,9 +190,19 @@ class PydanticAIModel:
             made[-1] = replace(made[-1], instructions=utf8_text(system))
         return made
 
+    def _own(self, message: Message) -> list[JsonValue]:
+        """Return an answer in pydantic-ai's form; [] if it is another model's, or has other calls, as of a cut one."""
+        native = message.native or {}
+        found = listed(native, "content") if native.get("provider") == self.name else []
+        inside = [part for each in found for part in listed(each, "parts") if part.get("part_kind") == "tool-call"]
+        is_same = [part.get("tool_call_id") for part in inside] == [call.id for call in message.calls]
+        return [*found] if is_same else []
+
     def response_of(self, found: parts.ModelResponse) -> Response:
         """Return an answer of pydantic-ai as a response."""
         used, reason = found.usage, found.finish_reason or ""
+        if reason == "error":
+            raise ModelOverloaded(f"{self.name} broke off its answer (error)", repair=REPAIRS[ModelOverloaded])
         calls = tuple(
             ToolCall(id=call.tool_call_id, name=call.tool_name, arguments=call.args_as_json_str())
             for call in found.tool_calls
@@ -348,7 +361,7 @@ def _answer_parts(message: Message) -> list[parts.ModelResponsePart]:
     from pydantic_ai.messages import TextPart, ToolCallPart  # noqa: PLC0415 - loaded by `answer`
 
     calls = [ToolCallPart(call.name, sendable(call.arguments), call_id(call.id)) for call in message.calls]
-    return [TextPart(utf8_text(message.text)), *calls] if message.text or not calls else [*calls]
+    return [TextPart(utf8_text(message.text)), *calls] if message.text.strip() else [*calls]
 
 
 def whole(stream: StreamedResponse) -> parts.ModelResponse:

@@ -656,6 +656,12 @@ class Server:
         error.unread_call = report.call
         return error
 
+    def unknown_end(self, reason: str) -> ModelError:
+        """Return the error for an answer that ended for a reason which is not known here: it may not be whole."""
+        error = self.error(ModelError, "ended its answer for a reason that is not known here", reason)
+        error.repair = "ask its provider what the reason means; an answer that may be cut off or refused is not taken"
+        return error
+
     def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
         """Return a block that raises the SDK's errors, and those of reading, as `ModelError`s.
 

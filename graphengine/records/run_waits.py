@@ -37,7 +37,7 @@ def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
         RunWait(n, w.kind, w.question, w.schema, w.topic, w.due, None, *beside, since=frame.since, **at)
         for frame in snapshot.frames.values()
         for n, w in frame.waits.items()
-        for beside in [(w.facts, w.proposed, w.old)]
+        for beside in [(w.facts, w.proposed, w.old, w.id)]
         if w.id not in snapshot.posted
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
@@ -165,7 +166,9 @@ class Detail(Part):
         name: recorded: the function that was called.
         value: recorded: what it returned.
         waits: waiting: what the run waits for.
+        withdrawn: waiting: the ids of questions that the node asks no longer.
         wait: answered, refused, node: the name of the wait that is over.
+        id: answered, refused, node: the id of the question that an answer was given to.
         by: answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`.
         answer: answered, refused, node: the answer.
         message: refused: why.
@@ -205,7 +208,9 @@ class Detail(Part):
     name: str | UnsetType = UNSET
     value: Any = UNSET
     waits: Sequence[Wait] | UnsetType = UNSET
+    withdrawn: Sequence[str] | UnsetType = UNSET
     wait: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
     by: str | Mapping[str, str] | UnsetType = UNSET
     answer: Any = UNSET
     message: str | UnsetType = UNSET
@@ -327,20 +332,23 @@ def step_document(step: RecordedStep, why: str = "") -> Step:
         targets=outcome.to,
         why=why or None,
         error=failure_document(failed) if failed is not None else None,
-        detail=_detail(step.data),
+        detail=_detail(step),
         usage=usage_from(usage) if usage else None,
         started_at=step.began or step.at,
         finished_at=step.at,
     )
 
 
-def _detail(facts: AnyFacts) -> Detail:
+def _detail(step: RecordedStep) -> Detail:
+    facts = step.data
     record = facts_record(facts)
     found: dict[str, Any] = {name: record[name] for name in Detail.__struct_fields__ if name in record}
     if isinstance(facts, Waiting):
-        found["waits"] = [wait_of(name, wait) for name, wait in facts.waits.items()]
+        waits = [(name, wait, wait.id or f"{name}@{step.seq}") for name, wait in facts.waits.items()]
+        found["waits"] = [replace(wait_of(name, wait), id=wait_id) for name, wait, wait_id in waits]
     if "by" in found and "answer" in found:  # recorded so that None is an answer too
-        found["answer"] = found["answer"].get("value")
+        given = found["answer"]
+        found |= {"answer": given.get("value"), "id": given.get("id", UNSET)}
     return Detail(**found)
 
 

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged, RunCancelled
-from graphengine.history.load import ANSWERABLE, posted_in
+from graphengine.engine.steps import ANSWERABLE
+from graphengine.errors import (
+    AmbiguousWait,
+    AnsweredAlready,
+    AsksNothing,
+    InputError,
+    QuestionChanged,
+    QuestionWithdrawn,
+    RunCancelled,
+)
+from graphengine.history.ended_questions import ended_question, name_in
+from graphengine.history.load import Wait, posted_in
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import AnswerRecord, WaitRecord
-    from graphengine.history.load import Wait
+    from graphengine.history.ended_questions import EndedQuestion
     from graphengine.runner.cached_snapshots import CachedSnapshots
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore
@@ -33,6 +43,9 @@ _INSTEAD: Final = {
 """What to do with a run that has no question, by its status."""
 
 
+_LISTED: Final = 10
+
+
 class Asked(NamedTuple):
     """A wait to be answered."""
 
@@ -40,63 +53,151 @@ class Asked(NamedTuple):
     facts: WaitRecord
 
 
-async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | None) -> Asked:
-    """Return the wait of a run that an answer is for; see `check_answer`.
+async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
+    """Return the wait of a run that an answer is for; see `question_of`.
 
-    Thousands of answers may be waiting to be taken. So they are only read if the name alone does not decide.
+    Thousands of answers may be waiting to be taken. So they are only read if the name or id alone does not decide.
     """
-    if wait is not None and (there := await kept.read(run_id)).status != "cancelled":
-        named = there.open_waits.named(wait)
-        if len(named) == 1 and named[0].kind in ANSWERABLE:
-            return Asked(wait, named[0])
+    named = wait.id if isinstance(wait, Wait) else wait
+    if named is not None:
+        there = await kept.read(run_id)
+        found = _open_now(there, named)
+        if found is not None and there.status != "cancelled":
+            return found
     posted = posted_in(await store.inbox([run_id]), run_id)
-    return check_answer(await kept.read(run_id), wait, posted)
+    return await question_of(store, await kept.read(run_id), named, posted)
 
 
-def check_answer(snapshot: Snapshot, wait: str | None, posted: Mapping[str, AnswerRecord]) -> Asked:
-    """Return the wait that an answer is for. If several have the same name, the first is answered first.
-
-    Args:
-        snapshot: The run.
-        wait: The name of the wait, or its id; None if the run has only one question.
-        posted: The answers that the run has not taken up yet, by the ids of their waits. If the question has one, the
-            store refuses another.
+def question_id(text: str) -> str:
+    """Return the id of a question, as doors require it: a name also means what is asked later under it.
 
     Raises:
-        AsksNothing, RunCancelled; InputError: The run has no such question, or has several and no name is given.
+        InputError: It is not one.
+    """
+    if not name_in(text):
+        repair = "give the `id` of the question that was shown, such as approve@7: the waits of the run have it"
+        raise InputError(f"{text!r} is not the id of a question", where="the answer", repair=repair)
+    return text
+
+
+def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
+    """Return the one open question of an id, or of a name under which the run has asked no other."""
+    if name_in(wait):
+        found = snapshot.open_waits.asked(wait)
+        return Asked(*found) if found is not None and found[1].kind in ANSWERABLE else None
+    named = [each for each in snapshot.open_waits.named(wait) if each.kind in ANSWERABLE]
+    return Asked(wait, named[0]) if len(named) == 1 and snapshot.asked[wait].times == 1 else None
+
+
+async def question_of(
+    store: RunStore, snapshot: Snapshot, wait: str | None, posted: Mapping[str, AnswerRecord]
+) -> Asked:
+    """Return the question that an answer is for: the one that is open now.
+
+    Args:
+        store: What has the run.
+        snapshot: The run.
+        wait: The id of the question, or its name if the run has asked it once; None if the run has only one.
+        posted: The answers that the run has not taken up yet, by the ids of their questions. If the question has one,
+            the store refuses another.
+
+    Raises:
+        AsksNothing, RunCancelled, AmbiguousWait; AnsweredAlready, QuestionWithdrawn: The question is no longer open.
+        InputError: The run has no such question, or has several and none is named.
     """
     where = f"run {snapshot.run_id}"
     if snapshot.status == "cancelled":
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
+    if wait is not None and (found := _open_now(snapshot, wait)) is not None:
+        return found
     every = [Asked(*each) for frame in snapshot.frames.values() for each in frame.waits.items()]
     asks = [asked for asked in every if asked.facts.kind in ANSWERABLE]
     open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
-    names = list(dict.fromkeys(asked.name for asked in open_ones))
+    if wait is not None:
+        if name_in(wait) and (again := await _asked_again(store, snapshot, wait)) is not None:
+            return again
+        raise await _not_open(store, snapshot, wait, open_ones)
     if not open_ones:
         text = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
-        others = ", ".join(asked.facts.question for asked in every if asked not in asks)
+        others = ", ".join(asked.facts.question for asked in every)
         repair = (
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
         raise AsksNothing(text, where=where, repair=repair)
-    if wait is None:
-        if len(open_ones) > 1:
-            text = f"run {snapshot.run_id} asks several questions"
-            raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
-        wait = names[0]
-    named = [asked for asked in asks if wait in (asked.name, asked.facts.id)]
-    if not named:
-        text = f"run {snapshot.run_id} has no question named {wait!r}"
-        raise InputError(text, where=where, repair=did_you_mean(wait, names))
-    return next((asked for asked in named if asked in open_ones), named[0])
+    if len(open_ones) > 1:
+        text = f"run {snapshot.run_id} asks several questions"
+        names = list(dict.fromkeys(_named(snapshot, asked) for asked in open_ones))
+        raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
+    return open_ones[0]
+
+
+def _named(snapshot: Snapshot, asked: Asked) -> str:
+    """Return what names an open question: its name, or, if the run has asked that more than once, its id."""
+    return asked.name if snapshot.asked[asked.name].times == 1 else asked.facts.id
+
+
+async def _asked_again(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
+    """Return a question that a node has asked, and is about to ask again: an answer is kept until it does."""
+    for frame in snapshot.frames.values():
+        is_under_way = not frame.waits and frame.failing is None
+        for name, (_, again) in frame.asked.items() if is_under_way else ():
+            if again.id == wait_id and (ended := await ended_question(store, snapshot.run_id, wait_id)) is not None:
+                return None if ended.facts is None else Asked(name, ended.facts)
+    return None
+
+
+async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: Sequence[Asked]) -> InputError:
+    """Return the error for an answer to what is not open, or whose name does not say which question is meant."""
+    run_id, where, known = snapshot.run_id, f"run {snapshot.run_id}", snapshot.asked.get(wait)
+    now = "; ".join(f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED])
+    if known is not None and (known.times > 1 or name_in(wait)):
+        same = "; ".join(
+            f"{each.facts.id} ({_first_line(each.facts.question)})" for each in open_ones[:_LISTED] if each.name == wait
+        )
+        return AmbiguousWait(
+            f"run {run_id} has asked {wait!r} {known.times} times, so the name does not say which question is "
+            f"meant; open now: {same or 'none of that name'}",
+            where=where,
+            repair="give the id of the question that was read: wait=… takes a Wait of a result or of "
+            "runner.waits(run_id), or its id; so does --wait",
+        )
+    wait_id = wait if known is None else f"{wait}@{known.last}"
+    ended = await ended_question(store, run_id, wait_id) if name_in(wait_id) else None
+    if ended is None:
+        if not open_ones and not name_in(wait):
+            return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
+        names = list(dict.fromkeys(_named(snapshot, asked) for asked in open_ones))
+        return InputError(f"run {run_id} has no question named {wait!r}", where=where, repair=did_you_mean(wait, names))
+    repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
+    return _ended(run_id, wait_id, ended, repair)
+
+
+def _ended(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> InputError:
+    """Return the error for an answer to a question that has ended."""
+    where, answer = f"run {run_id}", ended.answer
+    text = f"question {wait_id} of run {run_id}"
+    if ended.facts is not None:
+        text += f", {_first_line(ended.facts.question)!r},"
+    if ended.end == "answered" and answer is not None:
+        return AnsweredAlready(f"{text} was answered already{_by(answer)}", where=where, repair=repair)
+    if ended.end in ("time", "removed"):
+        why = "is no longer open: its time was over" if ended.end == "time" else "is no longer open"
+        return AnsweredAlready(f"{text} {why}", where=where, repair=repair)
+    why = "the graph was changed since" if ended.end == "changed" else "the run went on without an answer"
+    return QuestionWithdrawn(f"{text} was withdrawn: {why}", where=where, repair=repair)
+
+
+def _by(answer: AnswerRecord) -> str:
+    """Return who gave an answer, and when, as far as that is known."""
+    at = f" at {datetime.fromtimestamp(answer.at, UTC).isoformat(timespec='seconds')}" if answer.at else ""
+    return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
 def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
     """Return the error for a second answer, with the first one as long as the run has not taken it up."""
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
-        at = datetime.fromtimestamp(given.at, UTC).isoformat(timespec="seconds")
-        text += f"{f' by {given.by}' if given.by else ''} at {at}"
+        text += _by(given)
         repair = "resume it, or start `graphengine worker`"
     return AnsweredAlready(text, where=f"run {run_id}", repair=repair)
 

@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, Durable, Failed, Idle, Late, Stop
 from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked, WaitOver
@@ -200,7 +200,7 @@ class Driving:
             return
         asked = self.claim.stop
         late = f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
-        reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or late)
+        reason, text = (asked.reason, asked.why) if asked else ("limit", limit_reached(self.snapshot) or late)
         is_final = asked is not None and asked.final
         stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut, final=is_final)
         consume = (*asked.consume, *(self._mail if is_final else ())) if asked else ()
@@ -639,4 +639,5 @@ def stop_in(message: InboxMessage) -> Stop:
     """Return the stop that a message of an inbox asks for."""
     asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
     now, final = bool(asked.get("now")), bool(asked.get("final"))
-    return Stop(str(asked["why"]) or "asked", (message.id,), now=now, final=final)
+    why, reason = str(asked["why"]) or "asked", "above" if asked.get("above") else "asked"
+    return Stop(why, (message.id,), now=now, final=final, reason=cast("Literal['asked', 'above']", reason))

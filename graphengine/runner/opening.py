@@ -77,7 +77,6 @@ log = logging.getLogger("graphengine.runner")
 S = TypeVar("S")
 
 _TITLE_CHARACTERS: Final = 1000
-STOPPED_WITH: Final = "stopped with run "
 """Why a run was stopped together with the one that started it; that one's id follows."""
 
 
@@ -446,8 +445,8 @@ async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> N
             return
         is_final = stop_over.mark == "cancel"
         if by_starter or not asked or is_final:
-            why = "asked" if stop_over.run_id == life.id else f"{STOPPED_WITH}{stop_over.run_id}"
-            life.claim.step(Stop(why, final=is_final))
+            own = Stop(final=is_final)
+            life.claim.step(own if stop_over.run_id == life.id else stopped_with(stop_over.run_id, own))
             return
         await store.mark_stop(stop_over.run_id, "")
 
@@ -532,6 +531,11 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
+def stopped_with(run_id: str, asked: Stop) -> Stop:
+    """Return the stop of a run below the one of which a stop was asked."""
+    return Stop(f"stopped with run {run_id}", now=asked.now, final=asked.final, reason="above")
+
+
 async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run and all runs below it in its tree, each before those that it started.
 
@@ -542,7 +546,7 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     store = shared.store
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
     await _stop_one(shared, run_id, asked)
-    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
+    asked = stopped_with(run_id, asked)
     level, seen = [run_id], {run_id}
     while below := [info for info in await store.started(level) if info.id not in seen]:
         seen.update(level := [info.id for info in below])
@@ -585,7 +589,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status in at_rest or info.queued:
             followers = await shared.following(OpenRun(store, snapshot, info))
-            event = StopAsked(max(shared.clock.now(), snapshot.now), "asked", why, final=asked.final)
+            event = StopAsked(max(shared.clock.now(), snapshot.now), asked.reason, why, final=asked.final)
             taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
@@ -607,6 +611,7 @@ async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, asked
     reason = words_for(plan, await load_snapshot(store, run_id, None), why)
     flags: dict[str, JsonValue] = {"now": True} if asked.now else {}
     flags |= {"final": True} if asked.final else {}
+    flags |= {"above": True} if asked.reason == "above" else {}
     await store.post(run_id, "stop", {"why": reason, **flags} if flags else reason, key=f"stop {secrets.token_hex(8)}")
 
 

@@ -30,7 +30,7 @@ from graphengine.engine.failures import why_refused
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.size_limits import bytes_of
-from graphengine.engine.steps import Begun, Recorded, Refused, WaitRecord, own_name, path_of
+from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
 from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
 from graphengine.errors import (
     DefinitionError,
@@ -749,7 +749,7 @@ class StepJournal:
             wait.due = earlier.value
         wait.key = place
         wait.asked_at = earlier.at
-        wait.id = earlier.id or ""  # the same question as before: an answer to it may already be on its way
+        wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
         self.in_flight.waits[name] = wait
         try:
             await self.in_flight.park(self._here.around)

@@ -32,7 +32,7 @@ from graphengine.history.changes import poke, polled
 from graphengine.history.load import load_snapshot, posted_in, waits_of
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
-from graphengine.runner.answers import answered_already, asked, check_against, fitting
+from graphengine.runner.answers import Asked, answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_id
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.graph.options import Limits
-    from graphengine.history.load import At
+    from graphengine.history.load import At, Wait
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life, Lives
     from graphengine.runner.result import Result
@@ -69,11 +69,13 @@ class Posted:
     Attributes:
         run_id: The run.
         wait: The name of the wait that it is for.
+        id: The id of that question.
         driver: The process that drives the run, and takes the answer up; None if none does.
     """
 
     run_id: str
     wait: str
+    id: str
     driver: str | None
 
     def __repr__(self) -> str:
@@ -189,13 +191,13 @@ class Run(Generic[S, Out_co]):
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
     async def answer(
-        self, value: object, *, wait: str | None = None, by: str = "", reason: str = "", through: str = ""
+        self, value: object, *, wait: str | Wait | None = None, by: str = "", reason: str = "", through: str = ""
     ) -> Posted:
         """Answer a question of the run, which nothing drives on then; see `Runner.answer`, which does.
 
         Raises:
-            UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
-                fit it.
+            UnknownRun; AsksNothing, AmbiguousWait, AnsweredAlready, QuestionWithdrawn; InputError: The run has no such
+                question, or the answer does not fit it.
         """
         shared, run_id = self._lives.shared, self.id
         checked_name(by, "who answers", f"run {run_id}")
@@ -204,17 +206,29 @@ class Run(Generic[S, Out_co]):
         found = await asked(shared.store, shared.kept, run_id, wait)
         record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         check_against(found, record)
-        facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now())
-        payload = {"wait": found.name, "id": found.facts.id, **msgspec.to_builtins(facts)}
-        if not await shared.store.post(run_id, "answer", payload, key=f"answer {found.facts.id}"):
-            first = posted_in(await shared.store.inbox([run_id]), run_id).get(found.facts.id)
-            if first is None or (first.value, first.by) != (record, by):  # else it is the same, sent again
-                raise answered_already(run_id, found, first)
+        facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now(), id=found.facts.id)
+        await self._post(found, facts)
         await self._look()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
         if driver is None and life is not None and life.claim.may("be_wanted"):
             driver = "this Runner"
-        return Posted(run_id, found.name, driver)
+        return Posted(run_id, found.name, found.facts.id, driver)
+
+    async def _post(self, found: Asked, answer: AnswerRecord) -> None:
+        """Post an answer under the id of its question, which takes one.
+
+        If the run has taken one up and still asks, it has refused that: the next one has another key.
+        """
+        shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
+        key = f"answer {answer.id}"
+        while not await shared.store.post(self.id, "answer", payload, key=key):
+            first = posted_in(await shared.store.inbox([self.id]), self.id).get(answer.id)
+            if first is not None:
+                if (first.value, first.by) != (answer.value, answer.by):  # else it is the same, sent again
+                    raise answered_already(self.id, found, first)
+                return
+            await asked(shared.store, shared.kept, self.id, answer.id)
+            key += "+"
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run; it is kept until a node receives its topic.
@@ -402,12 +416,14 @@ class Run(Generic[S, Out_co]):
         info = await store.info(self.id)
         snapshot = await load_snapshot(store, self.id, info.seq)  # not at a later step
         reported: tuple[object, ...] = ()
+        refused = 0  # the last answer that was: its question has the id that it had
         reasons = StepReasons(store, self.id)
         async with aclosing(polled(store, info, after)) as polls:
             async for row, steps, snapshot.posted in polls:
                 for step in steps:
                     if step.seq > snapshot.seq:
                         fold((step,), snapshot)
+                    refused = step.seq if step.kind == "refused" else refused
                     yield StepRecorded(step.seq, step, await reasons.why(step))
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
@@ -418,7 +434,7 @@ class Run(Generic[S, Out_co]):
                 status = status_of(row)
                 ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
                 # A chat can have been answered, and wait again, since then.
-                news = (status, row.driver, ids, [*snapshot.posted])
+                news = (status, row.driver, ids, [*snapshot.posted], refused)
                 if news != reported:
                     reported = news
                     yield StatusChanged(status, row.driver, waits)

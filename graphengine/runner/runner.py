@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Limits, Sizes
-    from graphengine.history.load import At
+    from graphengine.history.load import At, Wait
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
     from graphengine.runner.run import Posted
@@ -542,7 +542,7 @@ class Runner:
         value: object,
         graph: GraphDefinition[S, Out_co],
         *,
-        wait: str | None = None,
+        wait: str | Wait | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -555,7 +555,7 @@ class Runner:
         value: object,
         graph: None = None,
         *,
-        wait: str | None = None,
+        wait: str | Wait | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -567,7 +567,7 @@ class Runner:
         value: object,
         graph: GraphDefinition[Any] | None = None,
         *,
-        wait: str | None = None,
+        wait: str | Wait | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
@@ -584,7 +584,9 @@ class Runner:
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             graph: The run's graph, changed or not.
-            wait: The name of the wait, as `Wait.name` has it, or its id; required if the run asks several.
+            wait: The question: a `Wait` of a result or of `runner.waits(run_id)`, or its id. Its name will do if the
+                run has asked no other question of that name. Without it the answer is for the question that is open
+                when the call begins; required if several are.
             by: Who answers; it is recorded with the answer as it is given.
             reason: Why, in their words; recorded too.
             through: The door through which it came, such as `cli`; recorded too.
@@ -594,8 +596,9 @@ class Runner:
             takes the answer up.
 
         Raises:
-            UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
-                fit it.
+            UnknownRun; AsksNothing; InputError: The run has no such question, or the answer does not fit it.
+            AnsweredAlready, QuestionWithdrawn: The question is no longer open.
+            AmbiguousWait: The run has asked several questions of that name.
             GraphChanged: The run does not fit the graph; nothing is recorded.
             QuestionChanged: The graph asks another question now.
 
@@ -614,7 +617,7 @@ class Runner:
             5
         """
         if graph is not None:
-            await ask_anew(self, run_id, graph, wait)
+            wait = await ask_anew(self, run_id, graph, wait)
         given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
@@ -716,8 +719,11 @@ def as_shown(info: RunInfo) -> RunInfo:
     return info if status == info.status else replace(info, status=status)
 
 
-async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | None) -> None:
+async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
     """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
+
+    Returns:
+        The id of the question that the answer is for.
 
     Raises:
         QuestionChanged: It did.
@@ -730,6 +736,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
         raise answers.changed(run_id, asked, result.waits)
+    return asked.facts.id
 
 
 def lives_of(runner: Runner) -> Lives:

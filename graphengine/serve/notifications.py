@@ -38,6 +38,7 @@ from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
     UNREADABLE,
+    AnsweredAlready,
     Append,
     Context,
     DefinitionError,
@@ -55,6 +56,7 @@ from graphengine.kernel import (
     derived_id,
     load_snapshot,
     losses_of,
+    question_of,
     wait_of,
 )
 from graphengine.kernel import Runner as CoreRunner
@@ -417,9 +419,9 @@ class Notifications(Extension):
             data["title"] = info.title  # one that the graph words: the first line of an input is of its state
         for frame, name, wait in _questions(there) if news.kind == "asked" else ():
             if wait.id == news.wait_id:
-                data |= {"question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
+                data |= {"wait": wait.id, "question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
                 data |= {"schema": wait.schema, "due": wait.due}
-                page = f"questions?{urlencode({'id': info.id, 'wait': name})}"
+                page = f"questions?{urlencode({'id': info.id, 'wait': wait.id})}"
         if there.failure is not None:
             data["error"] = f"{there.failure.path}: {there.failure.kind}: {there.failure.message}"[:_TEXT_CHARACTERS]
         if news.kind != "asked":
@@ -465,7 +467,7 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
     Args:
         runner: A Runner over the store of the run.
         run_id: The run.
-        wait: The name of the wait that asks the question.
+        wait: The question: its id, or its name if the run has asked no other of that name.
         to: Who is to answer.
         by: Who hands it on.
 
@@ -474,14 +476,14 @@ async def delegate(runner: CoreRunner, run_id: str, wait: str, *, to: str, by: s
     """
     await runner.store.open()
     snapshot = await load_now(runner.store, run_id)
-    ids = [each.id for _, name, each in _questions(snapshot) if name == wait]
-    if not ids or not to:
-        names = ", ".join(sorted({name for _, name, _ in _questions(snapshot)})) or "none"
-        text = f"run {run_id} has no open question named {wait!r}" if to else "nobody is named"
-        raise InputError(text, where=f"run {run_id}", repair=f"open questions: {names}; and give to=NAME")
-    news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": ids[0], "to": to, "by": by}
+    if not to:
+        raise InputError("nobody is named", where=f"run {run_id}", repair="give to=NAME")
+    wait_id = (await question_of(runner.store, snapshot, wait, snapshot.posted)).facts.id
+    if wait_id in snapshot.posted:
+        raise AnsweredAlready(f"question {wait_id} of run {run_id} was answered already", where=f"run {run_id}")
+    news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": wait_id, "to": to, "by": by}
     try:
-        await runner.store.post(OUTBOX, "message", {"topic": "news", "payload": news}, f"to {run_id} {ids[0]} {to}")
+        await runner.store.post(OUTBOX, "message", {"topic": "news", "payload": news}, f"to {run_id} {wait_id} {to}")
     except UnknownRun as error:
         repair = "configure webhooks: see docs/use/notifications.md"
         raise InputError("nothing is notified of runs in this store", where="delegate", repair=repair) from error

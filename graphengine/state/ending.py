@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-EndReason: TypeAlias = Literal["end", "failed", "limit", "asked"]
+EndReason: TypeAlias = Literal["end", "failed", "limit", "asked", "above"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Ending:
     """Why a run ended.
 
     Attributes:
-        reason: `end` (an edge to END), `failed`, `limit` or `asked`.
+        reason: `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped).
         label: The label of the edge that led to the end.
         condition: The condition of that edge in words.
         why: How its conditions evaluated, with their values.

@@ -108,6 +108,11 @@ class _End(Struct, omit_defaults=True, kw_only=True):
     visits: int = 0
     seconds: Number = 0.0
 
+    @property
+    def is_from_above(self) -> bool:
+        """Whether it was stopped with a run above it."""
+        return self.ending is not None and self.ending.reason == "above"
+
 
 class _Known:
     """A child that an attempt started or found, and its end, which is received once, however often it is asked for."""
@@ -258,7 +263,7 @@ class _Start(Generic[S]):
         try:
             life.ended_with()
         except TreeStopped as error:
-            lives.shared.driven[here].ask(Stop(f"{opening.STOPPED_WITH}{error.by}"))
+            lives.shared.driven[here].ask(opening.stopped_with(error.by, Stop()))
             await journal_of(self.attempt).halt()
         except RunExists as error:
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
@@ -405,8 +410,7 @@ class StartedRun(Generic[S]):
             if end.status == "finished":
                 return end
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
-            goes_on = goes_on or end.why.startswith(opening.STOPPED_WITH)
-            if end.status in OVER and not (goes_on and end.status != "cancelled"):
+            if end.status in OVER and not ((goes_on or end.is_from_above) and end.status != "cancelled"):
                 return end
             seq = end.seq
 
@@ -429,7 +433,7 @@ class StartedRun(Generic[S]):
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
-        is_loss = end.status in OVER and end.status != "finished" and not end.why.startswith(opening.STOPPED_WITH)
+        is_loss = end.status in OVER and end.status != "finished" and not end.is_from_above
         return replace(_recorded(end), usage={"failed_children": 1} if is_loss else None)
 
     def _as_result(self, end: _End) -> Result[S, Any]:

@@ -47,7 +47,7 @@ async def test_what_a_person_sees_is_a_table_or_what_the_tool_shows(tmp_path: Pa
         assert first.question == f"{head}@@ -1,2 +1,2 @@\n roses\n-are red\n+are blue"
         assert second.question == "May writer call mail?\n\nto    Ada\ntext  Dear\n\n      you"
         path.unlink()
-        await runner.answer(run.id, "yes", wait=second.name)
+        await runner.answer(run.id, "yes", wait=second)
         (first,) = (await within(runner.resume(run.id, graph))).waits
         assert "(does not exist)" in first.question  # asked again, it shows the file of now
         await runner.answer(run.id, "yes")

@@ -85,4 +85,4 @@ async def test_a_summary_replaces_the_older_part_of_a_memory() -> None:
     assert cheap.requests
     assert "they spoke of rhymes" in model.requests[-1].messages[0].text
     (first, *_) = [said(step)["value"] for step in steps if said(step).get("name") == "summary"]
-    assert (first["estimated"], first["covers"]) == (True, 3)
+    assert (first["estimated"], first["covers"]) == (True, 4)

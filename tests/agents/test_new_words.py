@@ -257,7 +257,7 @@ async def test_other_inputs_are_another_conversation_and_a_person_is_asked_befor
         assert [wait.kind for wait in result.waits] == ["unknown", "unknown"]
         assert "an earlier conversation" in result.waits[0].question
         for wait, answer in zip(result.waits, ({"result": "acted 1, I looked"}, "rerun"), strict=True):
-            await runner.answer("r", answer, wait=wait.name)
+            await runner.answer("r", answer, wait=wait)
         result = await runner.resume("r", graph("!")).result()
         assert (result.status, sorted(DONE)) == ("waiting", [1, 2, 2, 3])  # and the third is asked about
         await runner.answer("r", "fail")

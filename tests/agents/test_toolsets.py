@@ -230,13 +230,13 @@ async def test_a_call_is_a_wait_until_another_program_has_made_it(tmp_path: Path
         assert (first.facts["tool"], first.facts["arguments"]) == ("choose_seat", {"flight": "LH1"})
         assert first.facts["parameters"]["required"] == ["flight"]
         with pytest.raises(InputError, match="row"):
-            await runner.answer("r", {"row": "x"}, wait=first.name)
-        await runner.answer("r", {"row": 3}, wait=first.name)
+            await runner.answer("r", {"row": "x"}, wait=first)
+        await runner.answer("r", {"row": 3}, wait=first)
     async with Runner(tmp_path / "runs.db") as runner:
         waiting = await runner.resume("r", seats()).result()
         (left,) = [wait for wait in waiting.waits if wait.answered is None]
         assert left.question == second.question
-        await runner.answer("r", {"error": "sold out"}, wait=left.name)
+        await runner.answer("r", {"error": "sold out"}, wait=left)
     async with Runner(tmp_path / "runs.db") as runner:
         found = await runner.resume("r", seats()).result()
     assert (found.output, found.losses) == ('{"row":3} | sold out', {"failed_tools": 1})

@@ -1,12 +1,14 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from graphengine import Agent, ScriptedModel
+from graphengine import Agent, Runner, ScriptedModel
 from graphengine.agents.window import (
     Window,
+    counted,
     cut,
     effective,
+    fixed_tokens,
     sent,
     size,
     to_summarise,
@@ -14,7 +16,7 @@ from graphengine.agents.window import (
     without_tools,
 )
 from graphengine.errors import DefinitionError
-from graphengine.models.base import Message, ToolCall
+from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
 
 
 def user(text: str = "question") -> Message:
@@ -26,6 +28,11 @@ def answer(text: str = "answer", tokens: int | None = None, calls: str = "") -> 
     """Return an answer of the model, or its calls of tools with these ids."""
     made = tuple(ToolCall(id=one, name="look", arguments='{"a": 1}') for one in calls)
     return Message(role="assistant", text=text, tokens=tokens, calls=made)
+
+
+def summary(text: str, covers: int) -> Message:
+    """Return the message with a summary of the first messages."""
+    return with_summary(Response(text), [], covers, None)
 
 
 def result(call: str, text: str = "result") -> Message:
@@ -58,7 +65,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
             case _:
                 covers = cut(messages, Window(1, keep=draw(st.integers(1, 4))))
                 if covers is not None:
-                    messages.append(with_summary(f"s{n}", covers))
+                    messages.append(summary(f"s{n}", covers))
     return messages
 
 
@@ -118,16 +125,80 @@ def test_a_cut_keeps_the_newest_and_makes_it_shorter(messages: list[Message], mo
         return
     before = effective(messages)
     newest = [message for message in messages if message.role != "summary"][-keep:]
-    after = effective([*messages, with_summary("s", covers)])
+    after = effective([*messages, summary("s", covers)])
     kept = texts(after)[1:]
     assert texts(before)[-len(kept) :] == kept
     assert kept
-    assert len(kept) >= keep or size(newest, window)[0] > most
+    assert len(kept) >= keep or size(newest, window)[0] > most // 8
     assert len(after) <= len(before)
     assert not parted(after)
     assert texts(to_summarise(messages, covers)) + kept == texts(before)
-    again = [*messages, with_summary("s", covers)]
+    again = [*messages, summary("s", covers)]
     assert cut(again, window) is None
+
+
+@example(
+    window=Window(1000, keep=33),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.25,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=0,
+)
+@example(
+    window=Window(1000, keep=10),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.9,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=0,
+)
+@example(
+    window=Window(4000, keep=6),
+    letters=[(100, 100)] * 60,
+    fixed=0,
+    per_letter=0.25,
+    per_fixed=0.25,
+    is_tool=False,
+    hidden=5000,
+)
+@given(
+    window=st.builds(Window, st.integers(3000, 9000), keep=st.integers(1, 50)),
+    letters=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), min_size=40, max_size=80),
+    fixed=st.sampled_from([0, 40, 40_000, 400_000]),
+    is_tool=st.booleans(),
+    per_letter=st.floats(0.1, 0.9),
+    per_fixed=st.floats(0.1, 0.9),
+    hidden=st.sampled_from([0, 0, 2000, 20_000]),
+)
+def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
+    window: Window,
+    letters: list[tuple[int, int]],
+    fixed: int,
+    per_letter: float,
+    per_fixed: float,
+    is_tool: bool,  # noqa: FBT001
+    hidden: int,
+) -> None:
+    """However large instructions, tools and kept messages are, and whatever is counted: never one each turn."""
+    request = Request("a", "" if is_tool else "x" * fixed, [], tools=[ToolSpec("look", "x" * fixed, {})] * is_tool)
+    messages: list[Message] = []
+    said, paid = 0, 0
+    for asked, answered in letters:
+        messages.append(user("x" * asked))
+        covers = cut(messages, window)
+        if covers is not None:
+            paid += 1
+            messages.append(summary("in short", covers))
+        text = "y" * answered
+        shown = sent(messages, window)
+        tokens = int(per_letter * sum(len(each.text) + 10 for each in shown) + per_fixed * fixed) + hidden
+        response = Response(text, input_tokens=tokens, output_tokens=int(per_letter * answered))
+        messages.append(answer(text, counted(response, shown, fixed_tokens(request))))
+        said += int(max(per_letter, 0.25) * (asked + answered + 20))
+    assert paid <= 1 + (24 if hidden else 4) * said // window.max_tokens
 
 
 def test_results_of_tools_take_at_most_half_of_a_window() -> None:
@@ -160,3 +231,34 @@ async def test_a_handoff_takes_the_chosen_history() -> None:
     assert texts(list(reply.messages)) == ["Take over.", "It is repaid."]
     with pytest.raises(DefinitionError, match="the history of billing is str"):
         await billing.but(model=model, history=lambda _: "all").run(messages=said)
+
+
+async def test_instructions_and_tools_larger_than_a_window_need_no_summary() -> None:
+    """In a chat, after a hand-over to an agent with others, and in a native window, whose provider counts them too."""
+
+    class Counts(ScriptedModel):
+        def compacts(self, tokens: int) -> bool:
+            return tokens > 1000
+
+    def count(request: Request) -> Response:
+        size = len(request.system) + sum(len(str(tool.schema)) + len(tool.description) for tool in request.tools)
+        return Response("yes", input_tokens=size // 3 + 10 * len(request.messages), output_tokens=3)
+
+    def look(x: int) -> str:
+        return str(x)
+
+    look.__doc__ = "Look. " + "word " * 3000
+    model = Counts(count)
+    first = Agent("first", system="x" * 9000, window=Window(1000, keep=2), model=model)
+    second = Agent("second", prompt="on", tools=[look], window=Window(1000, keep=2), model=model, messages="messages")
+    async with Runner() as runner:
+        for number in range(8):
+            assert await runner.run(first, chat="c", question=f"{number}?") == "yes"
+    kept: list[Message] = []
+    for _ in range(4):
+        kept += (await second.answer(messages=kept)).messages
+    assert not any(message.role == "summary" for request in model.requests for message in request.messages)
+    assert size(kept)[0] < 100
+    native = second.but(window=Window(1001, native=True))
+    await native.answer(messages=kept)
+    assert (model.requests[-1].compact_from or 0) > 4000

@@ -279,7 +279,7 @@ class Trial:
             for wait in await self.runner.waits(RUN):
                 with contextlib.suppress(InputError):  # it was answered meanwhile
                     if wait.answerable:
-                        await self.runner.answer(RUN, ANSWERS[wait.name], wait=wait.name)
+                        await self.runner.answer(RUN, ANSWERS[wait.name], wait=wait)
                     elif wait.topic == "news":
                         number = sum(awaits_news(step) for step in await self.steps())
                         await self.runner.send(RUN, "news", f"news {number}", idempotency_key=str(number))

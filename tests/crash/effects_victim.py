@@ -193,7 +193,7 @@ async def live() -> None:
         result = await result_of(runner)
         while result.status == "waiting":
             for wait in result.waits:
-                await runner.answer(RUN, decision(wait), wait=wait.name)
+                await runner.answer(RUN, decision(wait), wait=wait)
             result = await result_of(runner)
         state = result.state
         sys.stdout.write(" ".join([result.status, state.first, state.second, *state.calls, state.told]))

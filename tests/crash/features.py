@@ -373,7 +373,7 @@ async def answer_all(runner: Runner, run_id: str) -> None:
     for wait in await runner.waits(run_id):
         with contextlib.suppress(InputError):  # it was answered already, and the run has not read it yet
             if wait.answerable:
-                await runner.answer(run_id, "rerun" if wait.kind == "unknown" else ANSWERS[wait.name], wait=wait.name)
+                await runner.answer(run_id, "rerun" if wait.kind == "unknown" else ANSWERS[wait.name], wait=wait)
 
 
 # -- processes

@@ -446,15 +446,15 @@ class Play:
             raise Wrong(f"a run says not what it waits for: {info.id}")
         check_slots(snapshot)
         inbox = await self.medium.view.inbox([info.id])
-        pending = {message.payload["wait"] for message in inbox if message.kind == "answer"}
+        pending = {message.payload["id"] for message in inbox if message.kind == "answer"}
         given: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for frame, name, wait in waits:
             if given and len(waits) < MANY:
                 break  # one after another, so that others can come in between
-            if wait.kind in ("ask", "unknown") and name not in pending:
+            if wait.kind in ("ask", "unknown") and wait.id not in pending:
                 value = self.knows(snapshot, frame, wait) if wait.kind == "unknown" else self.says(wait)
                 no = self.refusing(info, frame, wait) if value is False else None
-                given.append(partial(self.answer, info, name, value, slot, no))
+                given.append(partial(self.answer, info, (name, wait.id), value, slot, no))
             elif wait.topic == "t":
                 given.append(partial(self.send, info.id, slot))
         if given or inbox:
@@ -467,11 +467,11 @@ class Play:
             await each()
         await self.resume(info, slot)
 
-    async def answer(self, info: RunInfo, name: str, value: Any, slot: int, no: Cell | None) -> None:
+    async def answer(self, info: RunInfo, asked: tuple[str, str], value: Any, slot: int, no: Cell | None) -> None:
         """Answer a question, and note that it was accepted; a no to a call also by its place."""
         with contextlib.suppress(InputError):
-            said = self.at(slot).runner.answer(info.id, value, wait=name)
-            await self.world.accepts(info.id, said, "answer", name.replace("n", "m"))
+            said = self.at(slot).runner.answer(info.id, value, wait=asked[1])
+            await self.world.accepts(info.id, said, "answer", asked[0].replace("n", "m"))
             if no is not None:
                 self.world.noes.add(no)
 

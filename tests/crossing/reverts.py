@@ -38,7 +38,7 @@ _BEGAN_AGAIN: Final = """\
 _ONE_MARK: Final = """\
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     await _stop_one(shared, run_id, asked)
-    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
+    asked = stopped_with(run_id, asked)
     level, seen = [run_id], {run_id}
     while level:
         below = [info for info in await store.started(level) if info.id not in seen]
@@ -56,7 +56,7 @@ _DEEPEST_FIRST: Final = """\
 
 
 async def stop_started(shared: Shared[Any], run_id: str, asked: Stop) -> None:
-    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
+    asked = stopped_with(run_id, asked)
     for info in await shared.store.started([run_id]):
         if info.status in ("running", "waiting"):
             await stop_tree(shared, info.id, asked)

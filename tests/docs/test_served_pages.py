@@ -35,7 +35,7 @@ def test_the_programs_of_a2a_use_its_agent(tmp_path: Path) -> None:
     here = Service(tmp_path / "here.db", graphs=str(tmp_path / "desk.py"), AGENT=address)
     run = here.settled(here.start("desk", {"title": "Moon"})[1]["run_id"])
     assert [wait["question"] for wait in run["waits"]] == ["Publish Moon? (yes or no)"]
-    here.call("POST", f"/runs/{run['run_id']}/answer", {"value": "yes"})
+    here.call("POST", f"/runs/{run['run_id']}/answer", {"id": run["waits"][0]["id"], "value": "yes"})
     assert here.settled(run["run_id"], run["seq"] + 1)["output"] == "All about Moon"
     assert (here.end(), there.end()) == (0, 0)
 

@@ -88,10 +88,12 @@ def test_a_run_is_started_streamed_and_answered(serve: Callable[[str], Service])
     assert status == 202
     run_id = json.loads(text)["id"]
     last = service.events(run_id)[-1]
-    assert (last["event"], last["status"], last["waits"][0]["question"]) == ("ended", "waiting", "Publish Tides?")
+    (wait,) = last["waits"]
+    assert (last["event"], last["status"], wait["question"]) == ("ended", "waiting", "Publish Tides?")
+    answers = f"/posts/{run_id}/answers/{wait['id']}"
     assert service.call("/posts", {"title": 5})[0] == 422
-    assert service.call(f"/posts/{run_id}/answer", "perhaps")[0] == 422
-    assert service.call(f"/posts/{run_id}/answer", body=True) == (
+    assert service.call(answers, "perhaps")[0] == 422
+    assert service.call(answers, body=True) == (
         202,
         json.dumps({"id": run_id}, separators=(",", ":")),
     )
@@ -103,8 +105,8 @@ def test_an_answer_does_not_wait_for_the_rest_of_the_run(serve: Callable[[str], 
     """It returns once it is recorded, while the next node is at work; the events continue after the last id."""
     service = serve(SOURCE.replace('"approve", END)', PRINTED))
     run_id = json.loads(service.call("/posts", {"title": "Tides"})[1])["id"]
-    service.events(run_id)
-    assert service.call(f"/posts/{run_id}/answer", body=True)[0] == 202
+    (wait,) = service.events(run_id)[-1]["waits"]
+    assert service.call(f"/posts/{run_id}/answers/{wait['id']}", body=True)[0] == 202
     assert not (tmp_path / "quick").exists()
     (tmp_path / "quick").touch()
     assert (service.events(run_id)[-1]["status"], len(service.events(run_id, 4))) == ("finished", 3)
@@ -126,11 +128,13 @@ def test_a_run_that_was_cut_off_continues_at_the_next_start(
 
 def test_an_answer_that_was_recorded_just_before_a_kill_counts(serve: Callable[[str], Service]) -> None:
     """The next process resumes the run, though `recover` leaves runs that wait."""
-    answers = ".answer(run_id, given, posts)"
+    answers = ".answer(run_id, given, posts, wait=question)"
     assert answers in SOURCE
-    first = serve(SOURCE.replace(answers, ".answer(run_id, given)"))  # which is killed before the run goes on
+    first = serve(
+        SOURCE.replace(answers, ".answer(run_id, given, wait=question)")
+    )  # which is killed before the run goes on
     run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]
-    assert first.events(run_id)[-1]["status"] == "waiting"
-    assert first.call(f"/posts/{run_id}/answer", body=True)[0] == 202
+    (wait,) = first.events(run_id)[-1]["waits"]
+    assert first.call(f"/posts/{run_id}/answers/{wait['id']}", body=True)[0] == 202
     first.end(signal.SIGKILL)
     assert serve(SOURCE).events(run_id)[-1]["state"]["approved"] is True

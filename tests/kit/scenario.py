@@ -342,6 +342,7 @@ _ORDER: Final = (
     ),
     *(
         "waits",
+        "withdrawn",
         "usage",
         "choice",
         "keep_results",
@@ -354,6 +355,7 @@ _ORDER: Final = (
         "unused",
         "unawaited",
         "wait",
+        "id",
         "by",
     ),
     *(

@@ -99,7 +99,8 @@ class Case:
             return await self.resumed(graph, options)
         value, _, wait = rest.partition(", wait=")
         names = [eval(text) for text in (value, wait or "None")]  # noqa: S307 - our own page
-        await self.runner.answer(self.run_id, names[0], wait=names[1])
+        waits = await self.runner.waits(self.run_id)
+        await self.runner.answer(self.run_id, names[0], wait=next((w for w in waits if w.name == names[1]), names[1]))
         return []
 
     async def resumed(self, graph: Graph[Any], options: dict[str, Any]) -> list[str]:
@@ -142,9 +143,9 @@ class Case:
         """Answer what the run asks until it finishes."""
         result = await self.runner.resume(self.run_id, self.graph).result()
         while result.waits:
-            for wait in {wait.name: wait for wait in result.waits}.values():
+            for wait in result.waits:
                 kind = (wait.schema or {}).get("type", "string")
-                await self.runner.answer(self.run_id, ANSWERS[str(kind)], wait=wait.name)
+                await self.runner.answer(self.run_id, ANSWERS[str(kind)], wait=wait)
             result = await self.runner.resume(self.run_id, self.graph).result()
         assert result.status == "finished"
 

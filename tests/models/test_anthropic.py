@@ -49,7 +49,8 @@ class TestAnswers:
     def test_arguments_that_are_too_deep_are_sent_unchanged(self) -> None:
         """The model sees its own text, next to the tool's error."""
         call = ToolCall(id="t", name="add", arguments="[" * 100_000)
-        made: Any = conversation([ASKED, Message(role="assistant", calls=(call,))])
+        told = Message(role="tool", call_id="t", text="not JSON", is_error=True)
+        made: Any = conversation([ASKED, Message(role="assistant", calls=(call,)), told])
         assert made[1]["content"][0]["input"] == {"unreadable": call.arguments}
 
 

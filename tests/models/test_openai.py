@@ -50,7 +50,7 @@ OPENED: Final[JsonValue] = {"type": "reasoning", "id": "rs_1"}
         {"native": {"provider": "anthropic", "content": [SEALED]}},
         {"native": {"provider": "openai", "content": [SEALED, message("well")]}, "calls": ()},
         {"text": "what a guard made of it"},
-        {"calls": ()},
+        {"calls": (ADD.model_copy(update={"id": "other"}),)},
         {"native": {"provider": "HERE", "content": "?"}},
         {"native": {"provider": "HERE", "content": [OPENED, message("well")]}, "calls": ()},
     ],

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
+from tests.models.read_back import of_chat
 from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
 from tests.models.wire_schemas import NAME, not_arguments, not_strict
 
@@ -82,6 +83,7 @@ class ChatWire:
             return f"Invalid 'tools': array too long. Expected an array with maximum length {MOST_TOOLS}"
         return first_of(
             map(_unreadable, body["messages"]),
+            of_chat(body),
             not_strict(form["schema"]) if form.get("strict") else "",
             (not_arguments(tool["name"], tool["parameters"], api="chat") for tool in tools),
             (not_strict(tool["parameters"]) for tool in tools if tool.get("strict")),

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
+from tests.models.read_back import of_messages
 from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
 from tests.models.wire_schemas import not_arguments, not_compiled
 
@@ -71,6 +72,7 @@ class MessagesWire:
         return first_of(
             "" if body["messages"][0]["role"] == "user" else "the first message must be a user's",
             _misplaced(body),
+            of_messages(body),
             not_compiled(form["schema"]) if form else "",
             (not_arguments(tool["name"], tool["input_schema"], api="messages") for tool in tools),
             _unthinkable(body),

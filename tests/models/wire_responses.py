@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
+from tests.models.read_back import of_responses
 from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
 from tests.models.wire_chat import openai_error
 from tests.models.wire_schemas import not_arguments, not_strict
@@ -34,6 +35,7 @@ class ResponsesWire:
         form = (body.get("text") or {}).get("format") or {}
         tools = [tool for tool in body.get("tools") or () if tool["type"] == "function" and "parameters" in tool]
         return first_of(
+            of_responses(body),
             map(_unfollowed, items, [*items[1:], {}]),
             not_strict(form["schema"]) if form.get("strict") else "",
             (not_arguments(tool["name"], tool["parameters"], api="responses") for tool in tools),

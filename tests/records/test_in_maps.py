@@ -87,7 +87,7 @@ async def answered(runner: Runner, random: Random) -> None:
     waits = [wait for wait in await runner.waits() if wait.kind in ("ask", "receive")]
     for wait in random.sample(waits, min(len(waits), random.randint(1, 4))):
         if wait.kind == "ask":
-            await runner.answer("r", 1, wait=wait.name)
+            await runner.answer("r", 1, wait=wait)
         else:
             await runner.send("r", str(wait.topic), 1)
 

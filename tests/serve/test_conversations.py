@@ -217,7 +217,7 @@ BEGINS: Final[Sequence[Way]] = [
 BY_ID: Final[Sequence[Way]] = [
     row("GET /runs/{run_id:path}", "id", tenants, None, path="/runs/RUN"),
     row("GET /runs/{run_id:path}/events", "id", tenants, None, path="/runs/RUN/events"),
-    row("POST /runs/{run_id:path}/answer", "id", tenants, {"value": "a"}, path="/runs/RUN/answer"),
+    row("POST /runs/{run_id:path}/answer", "id", tenants, {"id": "approve@3", "value": "a"}, path="/runs/RUN/answer"),
     row("POST /runs/{run_id:path}/messages", "id", tenants, {"topic": "a", "payload": 1}, path="/runs/RUN/messages"),
     row(RESPOND, "previous_response_id", tenants, RESPONSE | {"input": "NEW", "previous_response_id": "TURN"}),
     row("GET /v1/responses/{id}", "id", tenants, None, path="/v1/responses/TURN"),

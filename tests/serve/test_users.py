@@ -51,14 +51,22 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
         for path in ("/runs/acme/ge:key:desk:k", "/runs/none"):
             assert (await here.send("starter", "GET", path)).status == 403
             assert (await here.send("reader", "POST", f"{path}/stop", {})).status == 403
-            assert (await here.send("reader", "POST", f"{path}/answer", {"value": True})).status == 403
-        assert (await here.send("reader", "GET", "/runs/acme/ge:key:desk:k?wait=30")).json["status"] == "waiting"
+            assert (
+                await here.send("reader", "POST", f"{path}/answer", {"id": "approve@3", "value": True})
+            ).status == 403
+        waiting = (await here.send("reader", "GET", "/runs/acme/ge:key:desk:k?wait=30")).json
+        wait_id = waiting["waits"][0]["id"]
+        assert waiting["status"] == "waiting"
         other = await here.send("starter", "POST", "/graphs/desk/runs?tenant=globex", {"text": "a"})
         first = await here.send("starter", "POST", "/graphs/desk/runs?priority=9", {"text": "a"})
         assert (other.status, first.status) == (403, 403)
-        named = await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"value": True, "by": "bob"})
+        named = await here.send(
+            "ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"id": wait_id, "value": True, "by": "bob"}
+        )
         assert (named.status, named.json["error"]["message"]) == (422, "ada cannot answer in the name of bob")
-        assert (await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"value": True})).status == 202
+        assert (
+            await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"id": wait_id, "value": True})
+        ).status == 202
         assert (await here.send("ada", "GET", "/runs/acme/ge:key:desk:k?wait=30&after=3")).json["status"] == "finished"
         steps = await here.runner.history("acme/ge:key:desk:k")
         assert [step.data.answer.by for step in steps if getattr(step.data, "answer", None)] == ["ada"]  # type: ignore[union-attr]

@@ -283,7 +283,7 @@ async def test_types_of_what_a_node_may_do() -> None:
             for wait in result.waits:
                 assert_type((wait.name, wait.due_at), tuple[str, float | None])
                 given = True if wait.kind == "pause" else answers[wait.question]
-                await runner.answer(result.run_id, given, wait=wait.name)
+                await runner.answer(result.run_id, given, wait=wait)
             result = await runner.resume(result.run_id, published).result()
     assert_type(result, Result[Article])
     assert (result.status, result.state.review, seen) == ("finished", Review(score=7), ["Ants b"])

@@ -37,7 +37,7 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
             await working
         assert len(await runner.waits("r")) == COUNT - 2
         for wait in await runner.waits("r"):
-            await runner.answer("r", wait.name, wait=wait.name)
+            await runner.answer("r", wait.name, wait=wait)
         last = await runner.resume("r", graph).result()
     assert (last.status, last.state.labels[6:10]) == ("finished", ["label[6]", "moon", "sun", "label[9]"])
     assert (first.status, len(first.waits), bytes(first.recorded["labels"])) == ("waiting", COUNT, b"[]")

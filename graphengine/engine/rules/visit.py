@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
+from graphengine.engine.frame_tree import id_again
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
 from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
 from graphengine.engine.provenance import given_in
@@ -20,6 +21,7 @@ from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
+    ANSWERABLE,
     Attempt,
     AttemptEnded,
     Decided,
@@ -28,6 +30,7 @@ from graphengine.engine.steps import (
     Item,
     Left,
     Node,
+    Waiting,
     path_of,
 )
 from graphengine.engine.trackers import note_changes, sample_again, track
@@ -265,10 +268,23 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
 
 def noted(run: RunState, event: Noted) -> Decided:
     """Return the step of what an attempt records while it goes on, or because it waits."""
-    step = step_of(run.snapshot, event, event.facts)
+    facts = event.facts
+    if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
+        _ask_again(frame, facts)
+    step = step_of(run.snapshot, event, facts)
     if event.size_bytes is not None:
         step.state_bytes = added(run, event.size_bytes)
     return step
+
+
+def _ask_again(frame: Frame, facts: Waiting) -> None:
+    """Give the questions that a visit asks again their ids; the others that it had no answer to are withdrawn."""
+    for name, asked in facts.waits.items():
+        if asked.kind in ANSWERABLE:
+            asked.id = id_again(frame, name, asked)
+    again = {asked.id for asked in facts.waits.values()}
+    left = [asked.id for key, asked in frame.asks.items() if key not in frame.recorded_results]
+    facts.withdrawn = [each for each in left if each not in again] or ()
 
 
 def node_left(run: RunState, frame: Frame, event: NodeLeft) -> Decided:

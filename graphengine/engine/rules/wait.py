@@ -1,8 +1,8 @@
 """Waits: how one begins, is answered or times out, and messages.
 
 A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `unknown`
-for an effect that began and did not end), `id` (unique), `question`, `schema` (of the answer), `topic`, `due` and
-`default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
+for an effect that began and did not end), `id` (of the asking), `question`, `schema` (of the answer), `topic`, `due`
+and `default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
 runs again. A wait without a key is the node itself, and its answer is the node's result.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from graphengine.engine import steps
 from graphengine.engine.events import NodeFailed, NodeFinished
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 def answered(run: RunState, event: AnswerArrived) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
-    frame, answer = snapshot.open_waits.holder(event.wait, event.id), event.answer
+    frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
     if frame is None:
         again = _asking_again(snapshot, event)
         if again is None:
@@ -154,6 +155,6 @@ def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answere
 
 
 def _refused(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
-    facts = Refused(wait=event.wait, answer=event.answer.value, message=message)
+    facts = Refused(wait=event.wait, id=event.id, answer=event.answer.value, message=message)
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Decided(snapshot.seq + 1, event.now, facts, *visit)

@@ -144,10 +144,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             if facts.key:
                 _node_at(plan, snapshot, step)
                 return Noted(of, 0.0, at, steps.Refused(key=facts.key, message=facts.message))
-            waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
-            return AnswerArrived(
-                facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, AnswerRecord(facts.answer)
-            )
+            return AnswerArrived(facts.wait, facts.id, at, AnswerRecord(facts.answer))
         case steps.Message():
             return MessageCame(at, facts.topic, facts.payload, facts.told)
         case steps.Resumed():

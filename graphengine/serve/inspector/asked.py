@@ -146,7 +146,7 @@ class QuestionLog:
         found: list[Decided] = []
         for step, wait, question in log.answers:
             given = cast("Answered", step.data).answer
-            found.append(_decision(now, (wait, question), given, given.at or step.at, is_taken=True))
+            found.append(_decision(now, (wait, given.id, question), given, given.at or step.at, is_taken=True))
         return found
 
 
@@ -154,7 +154,7 @@ def _posted(run: ListedRun) -> list[Decided]:
     """Return the answers of a run that nothing has taken up."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
-        _decision(run, (each.name, each.question), each.answered, each.answered.at, is_taken=False)
+        _decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)
         for each in found
         if each.answered is not None
     ]
@@ -162,7 +162,7 @@ def _posted(run: ListedRun) -> list[Decided]:
 
 def _decision(
     run: ListedRun,
-    asked: tuple[str, str],
+    asked: tuple[str, str, str],
     given: Any,  # noqa: ANN401 - an answer as a log has it, or one that is posted
     at: float,
     *,
@@ -174,7 +174,8 @@ def _decision(
         graph=run.graph,
         title=run.title,
         wait=asked[0],
-        question=asked[1],
+        id=asked[1],
+        question=asked[2],
         value=given.value,
         by=given.by,
         at=at,

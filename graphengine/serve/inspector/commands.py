@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.datastructures import QueryParams
 
-from graphengine.kernel import InputError, ask_anew, lives_of, status_of
+from graphengine.kernel import InputError, ask_anew, lives_of, question_id, status_of
 from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.selection import newest
 from graphengine.serve.callers import signed_by
@@ -78,7 +78,7 @@ class Commands:
         """Answer a question of a run."""
         run_id, by = await self._seen(body), signed_by(str(body.get("by", "")))
         async with self._runner() as runner:
-            wait, graph = text_of(body, "wait"), self._graphs.get((await self._reader.info(run_id)).graph)
+            wait, graph = question_id(text_of(body, "wait")), self._graphs.get((await self._reader.info(run_id)).graph)
             if graph is not None:
                 await ask_anew(runner, run_id, graph.graph, wait)
             reason = text_of(body, "reason") if body.get("reason") else ""

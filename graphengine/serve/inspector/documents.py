@@ -187,6 +187,7 @@ class Decided(Part):
         graph: The name of its graph.
         title: What the run is about.
         wait: The name of the question.
+        id: Its id; "" if that is not known.
         question: Its text.
         value: The answer.
         by: Who gave it; "" if that is not known.
@@ -201,6 +202,7 @@ class Decided(Part):
     graph: str
     title: str
     wait: str
+    id: str
     question: str
     value: Any
     by: str

@@ -28,6 +28,7 @@ from graphengine.kernel import (
     StepRecorded,
     StoreError,
     UnknownRun,
+    question_id,
     result_of,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
@@ -304,7 +305,7 @@ class Service:
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Answer)
-        await self.runner.answer(run_id, body.value, wait=body.wait, by=body.by or "")
+        await self.runner.answer(run_id, body.value, wait=question_id(body.id), by=body.by or "")
         return await self._now(run_id, 202)
 
     async def send(self, request: Request) -> Response:

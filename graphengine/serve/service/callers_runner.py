@@ -105,8 +105,8 @@ class CallersRunner:
             async for row, steps, _ in found:
                 yield row, steps
 
-    async def answer(self, run_id: str, value: object, *, wait: str | None = None, by: str = "") -> None:
-        """Answer a question of a run; a user does so in their own name."""
+    async def answer(self, run_id: str, value: object, *, wait: str, by: str = "") -> None:
+        """Answer a question of a run, by its id; a user does so in their own name."""
         info = await self.info(run_id, "answer")
         by = signed_by(by)
         if self._drives:

@@ -120,13 +120,13 @@ class Answer(Struct, forbid_unknown_fields=True):
     """An answer to a question of a run.
 
     Attributes:
+        id: The `id` of the wait that was shown to the person, as `waits` of the run has it.
         value: The answer; it has to fit the `schema` of the wait.
-        wait: The `name` of the wait; needed if the run asks several.
         by: Who answers, as the client says; it is recorded, and not checked.
     """
 
+    id: str
     value: Any
-    wait: str | None = None
     by: Text | None = None
 
 

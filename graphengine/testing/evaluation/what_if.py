@@ -358,7 +358,7 @@ class _Job:
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
             known = [(wait, answer) for wait, answer in found if answer is not UNSET]
             for wait, answer in known:
-                await self.runner.answer(run.id, answer, wait=wait.name, by="the log", through="what-if")
+                await self.runner.answer(run.id, answer, wait=wait, by="the log", through="what-if")
             if not known:
                 break
             run = self.runner.resume(run.id, self.graph, wait_out=False)

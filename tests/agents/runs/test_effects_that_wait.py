@@ -290,7 +290,7 @@ async def lived(runner: Runner, graph: Graph[State]) -> set[str]:
             if wait.kind == "receive":
                 await runner.send("r", "post", "a letter")
             else:
-                await runner.answer("r", {"result": TOLD} if wait.kind == "unknown" else True, wait=wait.name)
+                await runner.answer("r", {"result": TOLD} if wait.kind == "unknown" else True, wait=wait)
     raise AssertionError(kinds)
 
 

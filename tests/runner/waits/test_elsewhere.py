@@ -59,7 +59,7 @@ async def cost(runner: Runner, count: int, calls: list[int]) -> Sequence[int]:
     asking = calls[0]
     assert len(result.waits) == count
     for n, wait in enumerate(result.waits):
-        await runner.answer(result.run_id, n, wait=wait.name)
+        await runner.answer(result.run_id, n, wait=wait)
     calls[0] = 0
     assert (await runner.resume(result.run_id, graph).result()).state.answers == list(range(count))
     return asking, calls[0]

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.errors import DefinitionError, InputError
-from graphengine.history.load import load_snapshot
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 from tests.kit.waiting import resume_run
@@ -144,19 +143,19 @@ def same_names() -> Graph[State]:
 
 
 async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Runner) -> None:
-    """The first item asked again before the answer to the second reached the run. None is answered without a name."""
+    """The first item asked again before the answer to the second reached the run. None is answered without its id."""
     graph = same_names()
-    run_id = (await runner.start(graph).result()).run_id
+    begun = await runner.start(graph).result()
+    run_id, (first, second) = begun.run_id, begun.waits
     with pytest.raises(InputError, match="asks several questions"):
         await runner.answer(run_id, 1)
-    await runner.answer(run_id, 1, wait="ok")
+    await runner.answer(run_id, 1, wait=first)
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?", "2?"]
-    second = (await load_snapshot(runner.store, run_id, None)).frames["work[1]"].waits["ok"].id
-    await runner.store.post(run_id, "answer", {"wait": "ok", "id": second, "value": 20}, "late")
+    await runner.store.post(run_id, "answer", {"wait": "ok", "id": second.id, "value": 20}, "late")
     result = await resume_run(runner, graph, run_id)
     assert [wait.question for wait in result.waits] == ["again?"]
-    await runner.answer(run_id, 2, wait="ok")
+    await runner.answer(run_id, 2, wait=result.waits[0])
     assert (await resume_run(runner, graph, run_id)).state.answers == [3, 20]
 
 

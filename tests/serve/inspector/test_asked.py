@@ -161,7 +161,7 @@ def sides(page: Page) -> tuple[dict[str, float], dict[str, float]]:
 
 def test_a_question_on_a_phone(at: str, visit: Opened) -> None:
     """The facts, what is proposed against what was, and two large buttons that are far from each other."""
-    page = visit(at, "/questions?id=refund-4711&wait=approve_refund")
+    page = visit(at, "/questions?id=refund-4711&wait=approve_refund%402")
     page.set_viewport_size({"width": 390, "height": 844})
     card = page.locator(".asking")
     expect(card.get_by_role("heading")).to_have_text("Refund 4711, 180.00 EUR")

@@ -15,5 +15,5 @@ async def test_an_answered_question_is_handed_on_to_nobody(runner: Runner) -> No
     with pytest.raises(InputError, match="nothing is notified"):
         await delegate(runner, run_id, "q", to="bob")
     await runner.answer(run_id, "good", by="ada")
-    with pytest.raises(InputError, match="no open question"):
+    with pytest.raises(InputError, match="was answered already"):
         await delegate(runner, run_id, "q", to="bob")

@@ -357,7 +357,7 @@ def test_a_remote_question_is_one_of_the_run(serve: Callable[..., Service], tmp_
         run = here.start(graph, state)[1]
         run = here.settled(run["run_id"])
         assert [wait["question"] for wait in run["waits"]] == ["Publish Tides? (yes or no)"]
-        here.call("POST", f"/runs/{run['run_id']}/answer", {"value": "yes"})
+        here.call("POST", f"/runs/{run['run_id']}/answer", {"id": run["waits"][0]["id"], "value": "yes"})
         run = here.settled(run["run_id"], run["seq"] + 1)
         assert (run["status"], run["output"]) == ("finished", "All about Tides")
     run = here.settled(here.start("desk of broken", {"title": "x"})[1]["run_id"])

@@ -115,7 +115,7 @@ def test_a_system_executes_a_tool_over_http(tmp_path: Path) -> None:
         ("tool", "choose_seat", {"flight": "LH2"}),
     ]
     for each, answer in zip(waits, ({"row": 1}, {"row": 2}), strict=True):
-        given = {"wait": each["name"], "value": answer}
+        given = {"id": each["id"], "value": answer}
         assert service.call("POST", f"/runs/{key}/answer", given)[0] == 202
     seq = run["seq"]
     while run["status"] == "waiting":  # an answer is taken up as a step of its own

@@ -24,8 +24,9 @@ def test_by_http_and_front_ends(services: Services, tmp_path: Path, answer: Any)
     flows = str(Path(__file__).with_name("a2a_flows.py"))
     service = services("--ag-ui", tmp_path / "runs.db", "--ai-sdk", graphs=flows)
     assert service.start("picking", GIVEN, "?run_id=r")[0] == 201
-    asked = service.settled("r")["seq"]
-    assert service.call("POST", "/runs/r/answer", {"value": answer})[0] == 202
+    run = service.settled("r")
+    asked, wait_id = run["seq"], run["waits"][0]["id"]
+    assert service.call("POST", "/runs/r/answer", {"id": wait_id, "value": answer})[0] == 202
 
     assert service.settled("r", after=asked)["state"] == {**READ, "chosen": LARGE}
 

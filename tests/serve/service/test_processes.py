@@ -71,7 +71,9 @@ async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], p
         working = asyncio.create_task(worker.run())
         run = await asyncio.to_thread(service.settled, mine["run_id"])
         assert (run["status"], run["waits"][0]["name"]) == ("waiting", "approve")
-        await asyncio.to_thread(service.call, "POST", f"/runs/{run['run_id']}/answer", {"value": True})
+        await asyncio.to_thread(
+            service.call, "POST", f"/runs/{run['run_id']}/answer", {"id": run["waits"][0]["id"], "value": True}
+        )
         run = await asyncio.to_thread(service.settled, mine["run_id"], run["seq"])
         assert (run["status"], run["output"]) == ("finished", "All about A")
         assert (await runner.info(others["run_id"])).queued

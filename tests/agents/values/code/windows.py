@@ -1,6 +1,15 @@
 from graphengine import Message, Window
-from graphengine.agents.window import cut, effective, sent, size, summary_request_text, to_summarise, with_summary
-from graphengine.models import ToolCall
+from graphengine.agents.window import (
+    cut,
+    effective,
+    newest,
+    sent,
+    size,
+    summary_request_text,
+    to_summarise,
+    with_summary,
+)
+from graphengine.models import Response, ToolCall
 
 
 def user(text="question"):
@@ -21,8 +30,17 @@ def summary(covers, text="before"):
     return Message(role="summary", text=text, covers=covers)
 
 
+def written(text, *replaced, stop="end", window=None):
+    """Return the message with a model's summary of these messages."""
+    return with_summary(Response(text, stop=stop), replaced, len(replaced), window).text
+
+
 def texts(messages):
     return [message.text for message in messages]
+
+
+def lengths(messages):
+    return [len(message.text) for message in messages]
 
 
 def cuts(messages, *windows):
@@ -30,7 +48,7 @@ def cuts(messages, *windows):
     return [cut(messages, Window(most, keep=keep)) for most, keep in windows]
 
 
-COUNTED = answer(tokens=10_000)
+COUNTED = answer(tokens=101)
 SHORT = [user("x" * 36), answer("x" * 36)]
 LONG = [user("x" * 1000), answer("y" * 1000)]
 LOOP = [user(), *(each for _ in range(4) for each in (answer("y" * 400, calls="1"), result("1", "z" * 400)))]

@@ -1,6 +1,10 @@
 from tests.models.edge_server import WIRES
 
 HELLO = {"role": "user", "content": "hi"}
+TEXT = {"type": "text", "text": "so"}
+THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
+SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}
 LOOSE = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {}}}}}
 
 
@@ -33,8 +37,16 @@ def output(called):
     return {"type": "function_call_output", "call_id": called, "output": ""}
 
 
-def thinks(budget_tokens, **more):
-    body = {"messages": [HELLO], "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": budget_tokens}}
+def says(*blocks):
+    return {"role": "assistant", "content": [*blocks]}
+
+
+def thinks(*sent, budget_tokens, **more):
+    body = {
+        "messages": [*sent] or [HELLO],
+        "max_tokens": 9000,
+        "thinking": {"type": "enabled", "budget_tokens": budget_tokens},
+    }
     return WIRES["/v1/messages"].objection(body | more) or "nothing"
 
 

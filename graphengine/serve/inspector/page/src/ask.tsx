@@ -33,8 +33,8 @@ export function Questions({
     <section class="questions" aria-label="Questions">
       {run.waits.map((wait) => (
         <Question
-          key={`${wait.name} ${wait.question}`}
-          {...{ run, wait, session, resume, answerers, answered: answered && (() => answered(wait.name)) }}
+          key={wait.id}
+          {...{ run, wait, session, resume, answerers, answered: answered && (() => answered(wait.id)) }}
         />
       ))}
     </section>
@@ -77,7 +77,7 @@ function Question({
   const drives = canDrive(session, run.graph);
   const bodyOf = ({ value: given, reason: why }: Held) => ({
     id: run.run_id,
-    wait: wait.name,
+    wait: wait.id,
     value: given,
     reason: why,
   });

@@ -10,7 +10,7 @@ import { brief, moment, count, nodeWords } from "./words";
 
 const keyOf = (run: string, wait: string) => `${run} ${wait}`;
 
-export function QuestionsPage({ id, wait: name, session }: { id: string; wait: string; session: Session }) {
+export function QuestionsPage({ id, wait: only, session }: { id: string; wait: string; session: Session }) {
   const [found, setFound] = useState<Found | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
@@ -34,11 +34,11 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
     load.current();
     return follow(() => ({}), { changed: () => load.current(), live: setLive });
   }, []);
-  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!name || wait.name === name);
+  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!only || wait.id === only);
   const runs = (found?.runs || []).map((run) => ({ ...run, waits: run.waits.filter(isAsked) }));
   const open = runs.filter((run) => run.waits.length).sort((one, other) => one.updated_at - other.updated_at);
-  const done = (found?.done || []).filter((each) => !name || each.wait === name);
-  const followed = done.filter((each) => id || mine.has(keyOf(each.run_id, each.wait)));
+  const done = (found?.done || []).filter((each) => !only || each.id === only);
+  const followed = done.filter((each) => id || mine.has(keyOf(each.run_id, each.id)));
   const number = open.reduce((sum, run) => sum + run.waits.length, 0);
   return (
     <main class="open-questions">
@@ -60,7 +60,8 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
           )}
           {found && !number && id && !followed.length && (
             <p class="empty">
-              <Sign status="finished" /> No longer open: <Link to={runAddress(id)}>its run</Link> went on without it.
+              <Sign status="finished" /> No longer open: <Link to={runAddress(id)}>its run</Link> went on without it.{" "}
+              {only && <Link to={`/questions?id=${encodeURIComponent(id)}`}>What it asks now</Link>}
             </p>
           )}
           {found && !number && !id && !followed.length && (
@@ -69,7 +70,7 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
             </p>
           )}
           {followed.map((each) => (
-            <article class="asking" key={keyOf(each.run_id, each.wait)}>
+            <article class="asking" key={`${keyOf(each.run_id, each.id)} ${each.at}`}>
               <Title run={each} />
               <Way each={each} session={session} />
             </article>
@@ -95,7 +96,7 @@ export function QuestionsPage({ id, wait: name, session }: { id: string; wait: s
             {found && !done.length && <p class="soft">Nothing was answered.</p>}
             <ul>
               {done.slice(0, 50).map((each) => (
-                <li key={`${keyOf(each.run_id, each.wait)} ${each.at}`}>
+                <li key={`${keyOf(each.run_id, each.id)} ${each.at}`}>
                   <b>
                     <Link to={runAddress(each.run_id)}>{each.title || each.run_id}</Link>
                   </b>

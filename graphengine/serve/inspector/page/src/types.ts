@@ -65,6 +65,8 @@ export interface Decided {
   title: string;
   /** The name of the question. */
   wait: string;
+  /** Its id; "" if that is not known. */
+  id: string;
   /** Its text. */
   question: string;
   /** The answer. */
@@ -112,8 +114,12 @@ export interface Detail {
   value?: unknown;
   /** waiting: what the run waits for. */
   waits?: Wait[];
+  /** waiting: the ids of questions that the node asks no longer. */
+  withdrawn?: string[];
   /** answered, refused, node: the name of the wait that is over. */
   wait?: string;
+  /** answered, refused, node: the id of the question that an answer was given to. */
+  id?: string;
   /** answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`. */
   by?: string | Record<string, string>;
   /** answered, refused, node: the answer. */
@@ -175,7 +181,7 @@ export interface Drivable {
 
 export interface Ending {
   /** `end` (an edge to END), `failed`, `limit` or `asked`. */
-  reason: "asked" | "end" | "failed" | "limit";
+  reason: "above" | "asked" | "end" | "failed" | "limit";
   /** The label of the edge that led to the end. */
   label: string;
   /** The condition of that edge in words. */
@@ -781,6 +787,7 @@ export interface Usage {
 }
 
 export interface Wait {
+  /** Its name. A question that the run has asked once can be answered by it. */
   name: string;
   kind: "ask" | "pause" | "receive" | "sleep" | "tool" | "unknown";
   /** The question, as text. */
@@ -797,6 +804,7 @@ export interface Wait {
   proposed?: unknown;
   /** The value that this would replace, which `ask(was=…)` names; left out if it names none. */
   old?: unknown;
+  id: string;
 }
 
 export interface Waypoint {

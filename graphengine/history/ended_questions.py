@@ -1,0 +1,85 @@
+"""What became of a question that is no longer open: an answer, its time, or the end of the part that asked it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from graphengine.engine.fold import evolve
+from graphengine.engine.steps import Answered, AttemptEnded, Continued
+from graphengine.errors import UnknownStep
+from graphengine.history.load import load_snapshot
+
+if TYPE_CHECKING:
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import AnswerRecord, Step, WaitRecord
+    from graphengine.stores.base import RunStore
+
+_ID: Final = re.compile(r"(.+)@([0-9]{1,15})", re.DOTALL)
+_AT_ONCE: Final = 256
+
+End: TypeAlias = Literal["answered", "time", "changed", "gone", "removed"]
+
+
+class EndedQuestion(NamedTuple):
+    """How a question ended.
+
+    Attributes:
+        end: It was `answered`; its `time` was over; the graph was `changed`, and asks another one; its part of the run
+            is `gone`, or asks something else; or its steps were `removed`, so that this is not known.
+        facts: What was asked; None if that is not known.
+        answer: The answer, if it had one.
+    """
+
+    end: End
+    facts: WaitRecord | None = None
+    answer: AnswerRecord | None = None
+
+
+def name_in(wait_id: str) -> str:
+    """Return the name in the id of a question; "" if the text is no such id."""
+    found = _ID.fullmatch(wait_id)
+    return found[1] if found is not None else ""
+
+
+async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQuestion | None:
+    """Return how a question of a run ended, or why it is not open now; None if the run never asked it.
+
+    Its id says which step asked it. From there the log is read to the end of the visit that asked.
+    """
+    name, seq = name_in(wait_id), int(wait_id.rpartition("@")[2])
+    try:
+        snapshot = await load_snapshot(store, run_id, seq)
+    except UnknownStep:
+        return EndedQuestion("removed") if seq and seq <= (await store.info(run_id)).seq else None
+    holder = snapshot.open_waits.holder(name, wait_id)
+    if holder is None:
+        return None
+    ended = EndedQuestion("gone", holder.waits[name])
+    while steps := await store.steps(run_id, snapshot.seq, snapshot.seq + _AT_ONCE):
+        for step in steps:
+            was_open = snapshot.open_waits.holder(name, wait_id) is not None
+            evolve(snapshot, step)
+            is_open = snapshot.open_waits.holder(name, wait_id) is not None
+            ended = _ended_by(ended, name, wait_id, step, ends=was_open and not is_open)
+            if not (is_open or _may_ask_again(snapshot, wait_id)):
+                return ended
+    return ended
+
+
+def _ended_by(before: EndedQuestion, name: str, wait_id: str, step: Step, *, ends: bool) -> EndedQuestion:
+    facts = step.data
+    if isinstance(facts, (Answered, AttemptEnded)):
+        answer = facts.answer
+        if answer is not None and answer.id == wait_id:
+            return before._replace(end="answered", answer=answer)
+        is_over = facts.wait == name and facts.by in ("time", "default")
+        error = facts.error if isinstance(facts, AttemptEnded) else None
+        if ends and (is_over or (error is not None and error.kind == "wait_timeout")):
+            return before._replace(end="time", answer=None)
+    is_changed = isinstance(facts, Continued) and bool(facts.asks or facts.moved)
+    return before._replace(end="changed" if is_changed else "gone", answer=None) if ends else before
+
+
+def _may_ask_again(snapshot: Snapshot, wait_id: str) -> bool:
+    return any(each.id == wait_id for frame in snapshot.frames.values() for each in frame.asks.values())
