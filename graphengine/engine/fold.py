@@ -493,7 +493,9 @@ def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
     for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
         del frame.recorded_results[key]
     if facts.not_done:
-        undone = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
+        kept = (k for k, m in frame.recorded_results.items() if k.startswith(BEGUN) and m.id == facts.idempotency_key)
+        key = BEGUN + facts.key
+        undone = frame.recorded_results.pop(key if key in frame.recorded_results else next(kept, key), _NO_RESULT)
         for around in _graphs_around(frame):
             around.recorded_results.pop(f"{BEGUN}{undone.id}", None)
         return

@@ -18,7 +18,7 @@ import random
 from dataclasses import replace
 from time import monotonic
 from types import CoroutineType, coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
 
 from graphengine.engine.events import (
@@ -73,6 +73,12 @@ _OF_LOOP: Final = "make it a plain function (def, without thread=False), which r
 _OF_THREAD: Final = "its code has a thread, so its values took long: keep large data in files, their names in the state"
 
 
+class _Anew(NamedTuple):
+    """What a node returned that was an effect when it began, begins again, and is no code of one node now."""
+
+    result: object
+
+
 class Attempt(AttemptFacts):
     """A task, from the moment when it is ready to the event that ends it; mostly an attempt of a node."""
 
@@ -102,7 +108,9 @@ class Attempt(AttemptFacts):
             self.call = node.call
             is_map = node.each is not None and frame.kind != "item"
             if not node.plain and (is_map or (node.call is not None and node.call.graph is not None)):
-                return self._entered()
+                if not (frame.recorded_results and self._has_begun()):
+                    return self._entered()
+                self.call = self.call or node.calls[0]
         checks = run.checks
         self.view = View(plan.state, frame, checks) if frame.up is None else view_of(plan, frame, checks=checks)
         return None
@@ -154,9 +162,9 @@ class Attempt(AttemptFacts):
             node, call = self.node, self.call
             if call is None:
                 call, self.choice = node.pick(self.view)
-                if call.graph is not None:
-                    return self._entered()
             has_begun = task.mode == "run" and bool(frame.recorded_results) and self._has_begun()
+            if call.graph is not None and not has_begun:
+                return self._entered()
             if task.mode == "run" and (node.effect is not None or has_begun):
                 replacement = self.acting("once" if has_begun else node.effect, call.body.name)
                 if replacement is not None:
@@ -171,7 +179,11 @@ class Attempt(AttemptFacts):
                 result = await result
             if self.journal is not None and self.state == "running":
                 self.journal.check_awaited()
-            if not node.plain and isinstance(call.body, AskBody):
+            if has_begun and isinstance(result, _Anew):
+                if self._enters(call):
+                    return self._entered()
+                result, has_begun = result.result, False
+            if not node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
             if self.state == "ending" and _uncancelled():
@@ -285,12 +297,23 @@ class Attempt(AttemptFacts):
         """Return whether the node, whatever it is now, began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
 
+    def _enters(self, call: Call) -> bool:
+        """Return whether the node is a graph or a map."""
+        return call.graph is not None or (self.node.each is not None and self.frame.kind != "item")
+
     async def _once(self, once: Once | None, call: Call) -> object:
-        """Run a node that must not be repeated, or find out how it ended if it began before."""
+        """Run a node that must not be repeated, or find out how it ended if it began before.
+
+        If it is a graph, a map or a question now, and is to begin again, return that, as `_Anew`: it is no effect then.
+        """
+        is_code = not self._enters(call) and not isinstance(call.body, AskBody)
 
         async def made() -> object:
-            result = self._begin(call)
-            return await result if inspect.isawaitable(result) else result
+            if not is_code:
+                await journal_of(self).forget("", self.visit_key)
+            result = None if self._enters(call) else self._begin(call)
+            result = await result if inspect.isawaitable(result) else result
+            return result if is_code else _Anew(result)
 
         values = call.values(self.view) if once is not None and once.reconcile is not None else {}
         name, is_now = call.body.name, once is not None

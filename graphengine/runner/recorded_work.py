@@ -398,6 +398,12 @@ class StepJournal:
             await self._services.host.check_owned()
         return await self._inside(effect)
 
+    async def forget(self, place: str, key: str) -> None:
+        """Record that an effect, as a person says, did not begin: something else is done in its place."""
+        await self._services.host.note(
+            Noted(self._task, 0.0, self._services.now(), Begun(key=place, idempotency_key=key, not_done=True))
+        )
+
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
         """Record that an effect begins, or that it has said that it did nothing."""
         shown = UNSET if not_done else self._shown(effect)

@@ -329,6 +329,8 @@ _ORDER: Final = (
         "name",
         "arguments",
         "idempotency_key",
+        "unknown",
+        "reconcile",
         "value",
         "topic",
         "payload",

@@ -5,7 +5,7 @@ ledger outside the run is the oracle.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ from graphengine import (
     RunFailed,
     Runner,
     ScriptedModel,
+    ask,
     tool,
 )
-from graphengine.agents import guard
+from graphengine.agents import Tool, guard
+from graphengine.agents.runs import RunWaits
 from graphengine.graph.effect import Effect
+from graphengine.models import ModelUnavailable, Request
 from graphengine.models.scripted import calls
 
 
@@ -122,12 +125,33 @@ def as_tool(ledger: Ledger, effect: Effect | None) -> Graph[State]:
     return one(agent_of(ledger, effect))
 
 
+class Server:
+    """A source of a tool, whose version says what the tool does, as an MCP server does by hints."""
+
+    name = "server"
+
+    def __init__(self, *tools: Tool) -> None:
+        self._tools = tools
+
+    async def open(self) -> Sequence[Tool]:
+        """Return its tools."""
+        return self._tools
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def as_server(ledger: Ledger, effect: Effect | None) -> Graph[State]:
+    """Return a graph whose agent has the effect as a tool of a server."""
+    return one(agent_of(ledger, effect, tools=[Server(tool(ledger.act, name="act", effect=effect))]))
+
+
 def in_graph(ledger: Ledger, effect: Effect | None) -> Graph[State]:
     """Return a graph with a graph in it whose node is the effect."""
     return one(as_node(ledger, effect), inputs=["to"])
 
 
-FORMS = (as_node, as_call, as_tool, in_graph)
+FORMS = (as_node, as_call, as_tool, as_server, in_graph)
 SAID: dict[str, Callable[[Ledger], Effect | None]] = {
     "nothing": lambda _: None,
     "read": lambda _: "read",
@@ -200,6 +224,29 @@ async def test_what_a_person_answered_holds(answer: str, now: str, form: Form, t
     wanted = {"told": "told", "fail": "effect_unknown", "rerun": "acted"}[answer]
     assert getattr(found, "output", found) == wanted
     assert ledger.acts == ["ada"] * (2 if answer == "rerun" else 1)
+
+
+def as_question(_: Ledger, __: Effect | None) -> Graph[State]:
+    """Return a graph whose node is a question."""
+    return one(ask("What was done?", str))
+
+
+@pytest.mark.parametrize("form", [in_graph, as_question])
+@pytest.mark.parametrize("answer", ["told", "fail", "rerun"])
+async def test_a_node_that_is_no_code_any_more_is_found_out_too(answer: str, form: Form, tmp_path: Path) -> None:
+    """It would do in other ways what the node did: that begins once a person says so, and is no effect then."""
+    ledger = Ledger()
+    await cut_off(tmp_path / "r.db", as_node(ledger, "once"), ledger)
+    found = await gone_on(tmp_path / "r.db", form(ledger, None), {"result": "told"} if answer == "told" else answer)
+    if answer == "rerun" and form is as_question:
+        assert isinstance(found, Result)
+        assert [wait.question for wait in found.waits] == ["What was done?"]
+        async with Runner(tmp_path / "r.db") as runner:
+            await runner.answer("r", "acted")
+            found = await runner.resume("r", form(ledger, None)).result()
+    wanted = {"told": "told", "fail": "effect_unknown", "rerun": "acted"}[answer]
+    assert getattr(found, "output", found) == wanted
+    assert ledger.acts == ["ada"] * (2 if answer == "rerun" and form is in_graph else 1)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -322,6 +369,65 @@ async def test_a_call_that_began_is_found_out_whatever_became_of_its_tool(
     assert ledger.acts == ["ada"] * (2 if answer == "rerun" and there else 1)
     if answer == "told":
         assert found.output == "told"
+
+
+@pytest.mark.parametrize("door", ["a run", "a chat"])
+@pytest.mark.parametrize("now", ["nothing", "idempotent"])
+async def test_doors_of_an_agent_alone(now: str, door: str, tmp_path: Path) -> None:
+    """A run of an agent, and a turn of a chat with it."""
+    ledger = Ledger()
+    key: Any = {"run_id": "r"} if door == "a run" else {"chat": "r"}
+    run_id = "r" if door == "a run" else "ge:chat:r"
+    async with Runner(tmp_path / "r.db") as runner:
+        running = asyncio.create_task(runner.run(agent_of(ledger, "once", prompt=""), question="Act.", **key))
+        async with asyncio.timeout(20):
+            await ledger.begun.wait()
+    await asyncio.gather(running, return_exceptions=True)
+    after = agent_of(ledger, SAID[now](ledger), prompt="")
+    async with Runner(tmp_path / "r.db") as runner:
+        with pytest.raises(RunWaits):
+            await runner.run(after, **key)
+        await runner.answer(run_id, {"result": "told"})
+        assert await runner.run(after, **key) == "told"
+    assert ledger.acts == ["ada"]
+
+
+@pytest.mark.parametrize("now", ["gone", "another", "no more turns"])
+@pytest.mark.parametrize("answer", ["told", "rerun"])
+async def test_what_an_agent_in_a_tool_did_is_not_lost_with_the_tool(answer: str, now: str, tmp_path: Path) -> None:
+    """The agent inside has acted, and dies in its next turn: with the tool gone, a person says what became of it."""
+    ledger = Ledger(hangs=0)
+
+    def outer(name: str, troubles: int, **options: Any) -> Graph[State]:
+        def answered(request: Request) -> Any:
+            if len(request.messages) > 1 and troubles:
+                raise ModelUnavailable("no key")
+            return request.messages[-1].text if len(request.messages) > 1 else calls(("act", {"to": "ada"}))
+
+        inner = agent_of(ledger, "once", model=ScriptedModel(answered))
+
+        async def delegate() -> str:
+            return await inner.run()
+
+        model = ScriptedModel(
+            lambda request: request.messages[-1].text if len(request.messages) > 1 else calls(("delegate", {}))
+        )
+        tools = [tool(delegate, name=name)] if name else []
+        return one(Agent("first", model=model, prompt="Act.", tools=tools, **options))
+
+    async with Runner(tmp_path / "r.db") as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(outer("delegate", 9), run_id="r").result()
+    graph = outer({"gone": "", "another": "other"}.get(now, "delegate"), 0, turns=1)
+    there = now == "no more turns"
+    found = await gone_on(
+        tmp_path / "r.db", graph, *([] if there else [{"result": "told"} if answer == "told" else answer])
+    )
+    assert isinstance(found, Result)
+    assert (
+        found.output == ("acted" if there else "told") if there or answer == "told" else "no tool" in str(found.output)
+    )
+    assert ledger.acts == ["ada"]
 
 
 async def test_another_conversation_asks_before_it_does_what_is_not_said_to_be_an_effect_any_more() -> None:
