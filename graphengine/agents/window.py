@@ -135,7 +135,7 @@ def fixed_tokens(request: Request) -> int:
     """Return the approximate number of tokens of what is sent besides the conversation: instructions and tools."""
     tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
     more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
-    written = len(request.system.encode("utf-8", "surrogatepass")) + len(more) - len(_NO_MORE)
+    written = _bytes(request.system) + len(more) - len(_NO_MORE)
     return -(-written // _BYTES_A_TOKEN)
 
 
@@ -353,6 +353,10 @@ def _uncounted(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def _found_by_provider(message: Message) -> int:
     """Return the bytes of what an answer has besides text, calls and thoughts: pages that its provider searched."""
     content = None if message.native is None else message.native.get("content")
@@ -364,7 +368,7 @@ def _found_by_provider(message: Message) -> int:
 def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
-    size_bytes = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + _found_by_provider(message)
+    size_bytes = sum(map(_bytes, texts)) + _found_by_provider(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 
