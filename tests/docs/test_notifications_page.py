@@ -18,7 +18,7 @@ from tests.docs.page import USE, blocks, names_of
 PAGE = USE / "notifications.md"
 SECRET = "whsec_c2VjcmV0"  # noqa: S105 - of tests
 NEWS = json.loads(blocks(PAGE, "json")[0])
-LINK = "https://runs.example.org/questions?id=payment-7&wait=approve%403"
+LINK = "https://runs.example.org/questions?id=payment-7&wait=approve%402"
 
 
 @pytest.fixture

@@ -60,7 +60,8 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
           )}
           {found && !number && id && !followed.length && (
             <p class="empty">
-              <Sign status="finished" /> No longer open: <Link to={runAddress(id)}>its run</Link> went on without it.{" "}
+              <Sign status="finished" /> No longer open: <Link to={runAddress(id)}>its run</Link> went on without it.
+              {only && " "}
               {only && <Link to={`/questions?id=${encodeURIComponent(id)}`}>What it asks now</Link>}
             </p>
           )}
