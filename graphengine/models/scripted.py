@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import did_you_mean
-from graphengine.models.base import Request, Response, ToolCall
+from graphengine.models.base import Message, Request, Response, ToolCall
 from graphengine.models.errors import ModelError
 from graphengine.models.hiding import hidden
 
@@ -50,6 +50,10 @@ class ScriptedModel:
     An answer is one of these: a text; a JSON value or a pydantic instance, returned as JSON text; a `ToolCall` or a
     list of them, see `calls`; a `Response`, returned unchanged; an exception, raised when its turn comes; a function of
     the request, async or not, that returns any of these. Texts are streamed word by word if the request wants that.
+
+    A script can be that of a whole conversation, also where another process had its first answers, and the run was
+    resumed: if all that the model said in the conversation so far are the first answers of a script that gave none yet,
+    it goes on behind them.
 
     As a context manager it checks at the end of the block that every answer was used, as `done` does.
 
@@ -90,6 +94,8 @@ class ScriptedModel:
         """
         self.requests.append(request)
         script = self._scripts.get(request.agent if self._by_agent else "")
+        if script is not None:
+            script.go_on(request)
         if script is None or not script.has_next:
             raise self._off(request, script)
         given = script.next()
@@ -271,6 +277,15 @@ class _Script:
     def _whose(self) -> str:
         return f" of agent {self._agent}" if self._agent else ""
 
+    def go_on(self, request: Request) -> None:
+        """Go on behind the answers that a conversation has, if these are the first of the script, and it gave none."""
+        if self._position or self._always is not None:
+            return
+        asked = max((at for at, each in enumerate(request.messages) if each.role == "user"), default=-1)
+        had = [each for each in request.messages[asked + 1 :] if each.role == "assistant"]
+        if len(had) <= len(self._answers) and all(map(_is_said, self._answers, had)):
+            self._position = len(had)
+
     def next(self) -> object:
         if self._always is not None:
             return self._always
@@ -307,6 +322,16 @@ def _response(given: object, request: Request) -> Response:
         for number, call in enumerate(response.calls, start=before + 1)
     )
     return replace(response, calls=tuple(named))
+
+
+def _is_said(item: object, message: Message) -> bool:
+    """Return whether a message of a conversation is this answer."""
+    if is_raised(item) or callable(item):
+        return False
+    said = _content(item)
+    text, calls = (said, ()) if isinstance(said, str) else (str(said.content), said.calls)
+    made = [(each.name, each.arguments) for each in message.calls]
+    return text == message.text and [(each.name, each.arguments) for each in calls] == made
 
 
 def is_raised(item: object) -> bool:

@@ -9,6 +9,7 @@ from graphengine.models import (
     Request,
     Response,
     ScriptedModel,
+    calls,
 )
 from graphengine.models.errors import RateLimited
 
@@ -39,6 +40,30 @@ async def test_answers_can_be_given_for_each_agent() -> None:
         asked = [("critic", "a"), ("writer", "b"), ("critic", "c"), ("writer", "d")]
         assert [(await model.answer(asks(text, agent))).content for agent, text in asked] == ["c a", "w1", "c c", "w2"]
     assert [(request.agent, request.prompt) for request in model.requests] == asked
+
+
+async def test_a_script_goes_on_behind_the_answers_that_a_conversation_has() -> None:
+    """As in the process that resumes a run; not if it gave one, if the conversation had others, or if it is a new one."""
+    made = calls(("find", {"x": 1}))
+    had = [Message(role="user", text="go"), Message(role="assistant", text="", calls=made.calls)]
+    told = [*had, Message(role="tool", text="found", call_id="c")]
+    first: list[tuple[list[Message], list[object], str]] = [
+        (told, [made, "done"], "done"),
+        (told, ["done"], "done"),
+        (told, [calls(("find", {"x": 2})), "done"], ""),
+        (told, [TimeoutError, "done"], "slow"),
+        ([*told, Message(role="user", text="again")], [made, "done"], ""),
+    ]
+    for messages, answers, said in first:
+        model = ScriptedModel(answers)
+        if said == "slow":
+            with pytest.raises(TimeoutError):
+                await model.answer(Request("writer", "", messages))
+        else:
+            assert (await model.answer(Request("writer", "", messages))).content == said
+    used = ScriptedModel(["one", made])
+    await used.answer(asks("1"))
+    assert (await used.answer(Request("writer", "", told))).calls == made.calls
 
 
 async def test_answers_stream_word_by_word() -> None:
