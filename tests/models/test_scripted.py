@@ -43,7 +43,7 @@ async def test_answers_can_be_given_for_each_agent() -> None:
 
 
 async def test_a_script_goes_on_behind_the_answers_that_a_conversation_has() -> None:
-    """As in the process that resumes a run; not if it gave one, if there were others, or if the question is a new one."""
+    """As where a run is resumed; not if it gave one, if there were others, or if the question is a new one."""
     made = calls(("find", {"x": 1}))
     had = [Message(role="user", text="go"), Message(role="assistant", text="", calls=made.calls)]
     told = [*had, Message(role="tool", text="found", call_id="c")]
