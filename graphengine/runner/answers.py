@@ -170,7 +170,8 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
         if not open_ones and not name_in(wait):
             return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
         names = list(dict.fromkeys(_named(snapshot, asked) for asked in open_ones))
-        return InputError(f"run {run_id} has no question named {wait!r}", where=where, repair=did_you_mean(wait, names))
+        repair = did_you_mean(wait, names) if names else f"see the run, which is {snapshot.status}"
+        return InputError(f"run {run_id} has no question named {wait!r}", where=where, repair=repair)
     repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
     return _ended(run_id, wait_id, ended, repair)
 

@@ -31,7 +31,7 @@ def test_generators_of_clients_can_read_it() -> None:
     parameters = [each for path in found["paths"].values() for call in path.values() for each in call["parameters"]]
     assert not [each["name"] for each in parameters if "null" in str(each["schema"])]
     assert {name: schemas[name]["required"] for name in ("Answer", "SentMessage", "StopRequest")} == {
-        "Answer": ["value"],
+        "Answer": ["id", "value"],
         "SentMessage": ["topic", "payload"],
         "StopRequest": [],
     }
