@@ -57,7 +57,7 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
         views = views_of(runner.store)
         rows = await views.rows(Query(QueryParams({"id": "parent"})))
         child, parent = [await views.run(Query(QueryParams({"id": name}))) for name in ("below", "parent")]
-    assert [(row.text, row.child) for row in rows if row.child] == [("start", "below"), ("end", "below")]
+    assert [(row.text, row.child) for row in rows if row.child] == [("start a run", "below"), ("child below", "below")]
     assert (child.starter, parent.starter) == ("parent", None)
 
 

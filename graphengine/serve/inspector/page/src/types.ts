@@ -180,7 +180,7 @@ export interface Drivable {
 }
 
 export interface Ending {
-  /** `end` (an edge to END), `failed`, `limit` or `asked`. */
+  /** `end` (an edge to END), `failed`, `limit`, `asked`, or `above` (a run above it was stopped). */
   reason: "above" | "asked" | "end" | "failed" | "limit";
   /** The label of the edge that led to the end. */
   label: string;
