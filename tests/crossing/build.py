@@ -248,7 +248,10 @@ class Built:
                 await ctx.call(pay, key=str(number), effect=self.effect(op.effect, PAID))
             case p.Ask():
                 timed: dict[str, Any] = {"timeout_seconds": op.seconds, "default": "late"} if op.seconds else {}
-                await ctx.ask(question_of(mark), **timed)
+                asked = question_of(mark) + ("?" if "questions" in self.changes else "")
+                said = await ctx.ask(asked, **timed)
+                if said not in (asked, "late"):
+                    self.world.breaks(f"an answer to another question: {ctx.run_id}: {asked} got {said}")
             case p.Receive():
                 timed = {"timeout_seconds": op.seconds, "default": "late"} if op.seconds else {}
                 await ctx.receive("t", str, **timed)

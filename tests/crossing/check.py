@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from graphengine import testing
 from graphengine.engine.fold import fold
+from graphengine.engine.graph_spec import EdgeSpec
+from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Answered, Message, Refused, Step, is_removed
+from graphengine.engine.steps import Answered, Message, Refused, Step, is_removed, outcome_of
 from graphengine.history.load import load_snapshot
+from graphengine.history.reasons import load_specs
 from graphengine.records.export import export_run
 from graphengine.state.encoded import opened
 from graphengine.stores.base import RunInfo
@@ -53,8 +56,21 @@ async def _run(play: Play, info: RunInfo) -> None:
             except AssertionError as error:
                 raise Wrong(f"replay decides otherwise: {info.id}: {error}") from error
         await _accepted(play, info, steps)
+        await _edges(play, info, steps)
     if info.status == "finished":
         _state(play, info, snapshot)
+
+
+async def _edges(play: Play, info: RunInfo, steps: Sequence[Step]) -> None:
+    """Check that each recorded edge is one out of the step's node, and to where it led, in the spec in force."""
+    in_force = InForce(await load_specs(play.medium.view, steps))
+    for step in steps:
+        ways, outcome = in_force.ways(step), outcome_of(step)
+        if outcome.way >= 0:
+            way = ways[outcome.way] if outcome.way < len(ways) else EdgeSpec({"from": ""})
+            ends = {way.get("to"), *(arm["to"] for arm in way.get("arms", ()))}
+            if way["from"] not in (step.node, "START") or not ends.issuperset(outcome.to):
+                raise Wrong(f"a step names another edge: {info.id}: step {step.seq} of {step.path}: {way}")
 
 
 async def _accepted(play: Play, info: RunInfo, steps: Sequence[Step]) -> None:
@@ -69,13 +85,18 @@ async def _accepted(play: Play, info: RunInfo, steps: Sequence[Step]) -> None:
         there = (said if kind == "message" else [name.replace("n", "m") for name in answered]).count(what)
         if kind == "message" and there != 1:
             raise Wrong(f"an accepted message is there {there} times: {info.id}: {what}: {said}")
-        if kind == "answer" and not there and not cancels(play):
+        if kind == "answer" and not there and not cancels(play) and not asks_otherwise(play):
             raise Wrong(f"an accepted answer is lost: {info.id}: {what}: {answered}")
 
 
 def promises_less(play: Play) -> bool:
     """Return whether a deployment promises other effects, of which a replay says that they differ."""
     return any(isinstance(each, p.Deploy) and "effects" in each.changes for each in play.program.events)
+
+
+def asks_otherwise(play: Play) -> bool:
+    """Return whether a deployment asks other questions: an answer to an earlier one is dropped with that."""
+    return any(isinstance(each, p.Deploy) for each in play.program.events)
 
 
 def cancels(play: Play) -> bool:

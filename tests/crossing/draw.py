@@ -11,7 +11,7 @@ from tests.crossing import program as p
 
 T = TypeVar("T")
 EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
-CHANGES: tuple[p.Change, ...] = ("words", "tools", "effects", "approvals", "limits", "types", "edges")
+CHANGES: tuple[p.Change, ...] = ("words", "tools", "effects", "approvals", "limits", "types", "edges", "questions")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
 MOST = 32
 """The weight of a program at most, unless it is a large one."""

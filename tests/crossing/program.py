@@ -17,10 +17,10 @@ Effect: TypeAlias = Literal["", "idempotent", "once", "reconcile"]
 """What something does outside: `reconcile` is `Once(reconcile=…)`."""
 Disk: TypeAlias = Literal["", "NORMAL", "FULL"]
 """How a SQLite file is synced that stores the runs; "" for a store in memory."""
-Change: TypeAlias = Literal["words", "tools", "effects", "approvals", "limits", "types", "edges"]
+Change: TypeAlias = Literal["words", "tools", "effects", "approvals", "limits", "types", "edges", "questions"]
 """What differs in another deployment of a program: prompts; names of tools; nothing promises an effect; tools that
 needed an approval need none, and the others one; the most calls of tools, 1; descriptions of fields; edges that are
-inserted and in another order."""
+inserted and in another order; the texts of questions."""
 How: TypeAlias = Literal["answers", "flaky", "refused", "cut", "bad"]
 """How a model answers: for a moment not, or for good not, in one of three ways."""
 

@@ -35,6 +35,7 @@ _BEGAN_AGAIN: Final = """\
     if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
         _not_begun(frame, "")
     wait(snapshot"""
+_NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
 _ONE_MARK: Final = """\
     await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     await _stop_one(shared, run_id, asked)
@@ -117,6 +118,31 @@ REVERTS: Final = {
     )),
     "children that are needed": Revert("child_pruned_before_its_end_is_read", (
         ("records/kept_children.py", "        return any(name in visit", "        return False and any(name in visit"),
+    )),
+    "effects by their record": Revert("effect_taken_back", (
+        ("runner/recorded_work.py", "return self._at(key) in keys or name in names", "return False"),
+    )),
+    "decisions by their record": Revert("no_taken_back", (
+        (
+            "agents/approval.py",
+            "if self.tool.approval is None and not (was_answered or self.why):",
+            "if self.tool.approval is None:",
+        ),
+    )),
+    "conversations by what they are given": Revert("prompt_reworded", (
+        ("agents/runtime.py", "to_json([inputs, *instructed])", "to_json([inputs, str(agent.system), *instructed])"),
+        ("agents/runtime.py", "elif self.is_node_of(agent) and _agree(", "elif not other and _agree("),
+        ("runner/recorded_work.py", "left = self._left_behind(effect) if begun is None else ()", "left = ()"),
+    )),
+    "edges by the spec in force": Revert("edges_inserted", (
+        (
+            "engine/reasons.py",
+            "self.fingerprint = fingerprint_after(step) or self.fingerprint\n        return ways_of(",
+            "self.fingerprint = self.fingerprint or fingerprint_after(step)\n        return ways_of(",
+        ),
+    )),
+    "answers by the id of their question": Revert("question_reworded", (
+        ("runner/call_records.py", "given: list[object] = [[*args], dict(kwargs)]", _NO_TEXT),
     )),
 }  # fmt: skip
 

@@ -33,6 +33,7 @@ PROGRAMS: dict[str, tuple[p.Graph | p.Chat, tuple[tuple[p.Change, ...], ...]]] =
         p.Chat((p.Turn(tool=p.Tool("once")), p.Turn(tool=p.Tool("once", "no")))),
         (("effects",), ("words",), ("tools",), ("approvals", "words")),
     ),
+    "questions": (p.Graph((p.Node((p.Ask(), p.Act(), p.Ask())),)), (("questions",), ("questions", "edges"))),
     "rounds": (p.Graph((p.Node((p.Ask(),)), p.Node((p.Call("once"),))), rounds=2), (("edges",), ("edges", "types"))),
 }
 
