@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from graphengine.agents.prompts import text_in
 from graphengine.agents.records import response_of, result_message
 from graphengine.kernel import (
@@ -24,6 +26,7 @@ from graphengine.kernel import (
 from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
+from graphengine.records.work_records import TurnRecord, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,13 +113,14 @@ def _asked(
     records = {**records, key: found}
     with suppress(*_UNREADABLE):
         who = found if by is None else by
-        system, begun = _words(records[turn_key(around, 1)])
+        system, begun = _words(msgspec.convert(records[turn_key(around, 1)], TurnRecord))
         messages, note = [begun], ""
         new = 0
         for turn in range(1, asked.place[0] + 1):
             record: Any = records[turn_key(around, turn)]
-            note = record.get("note", note)
-            messages += _before(record, records.get(str(WorkKey(around, "summary", str(turn), 1))))
+            told = msgspec.convert(record, TurnRecord)
+            note = note if told.note is None else told.note
+            messages += _before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
             answer = None if record is found and by is None else _answer(record)
             if answer is None or record is found:
                 shown, last = [hidden(each) for each in messages], None if answer is None else hidden(answer)
@@ -126,8 +130,9 @@ def _asked(
             new = len(messages)
             for index, call in enumerate(answer.calls):
                 result: Any = records.get(call_key(around, call.name, turn, index))
-                told: Any = records.get(turn_key(around, turn + 1), {}).get("not_made", {}).get(str(index))
-                refused = _NOT_MADE if told is None else {"text": told, "error": True}
+                after = read_record(records.get(turn_key(around, turn + 1)), TurnRecord) or TurnRecord()
+                why = after.not_made.get(str(index))
+                refused = _NOT_MADE if why is None else {"text": why, "error": True}
                 messages.append(result_message(call, refused if result is None else result))
     return None
 
@@ -137,19 +142,19 @@ def _answer(record: JsonObject) -> Message:
     return Message(role="assistant", text=str(response.content), calls=response.calls)
 
 
-def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
+def _before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
     """Yield what was added before a turn: on the answer before it, messages to the agent, and a summary."""
-    yield from (Message(role="user", text=record[name]) for name in ("feedback", "goes_on") if name in record)
-    yield from (Message(role="user", text=text) for text in record.get("steered", ()))
+    yield from (Message(role="user", text=text) for text in (record.feedback, record.goes_on) if text is not None)
+    yield from (Message(role="user", text=text) for text in record.steered)
     if summary is not None:
-        yield Message(role="summary", text=summary["text"] or summary.get("why", ""), covers=summary.get("covers", 0))
+        found = msgspec.convert(summary, TurnRecord)
+        yield Message(role="summary", text=found.text or found.why, covers=found.covers)
 
 
-def _words(first: JsonObject) -> tuple[str, Message]:
+def _words(first: TurnRecord) -> tuple[str, Message]:
     """Return the instructions with which a conversation began, and its question."""
-    media = tuple(Media.model_validate(one) for one in first.get("media", ()))
-    question = Message(role="user", text=text_in(first.get("question", "")), media=media)
-    return text_in(first.get("system", "")), question
+    media = tuple(Media.model_validate(one) for one in first.media)
+    return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)
 
 
 __all__ = ["Asked", "asked_in", "has_conversation", "turn_of"]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+import msgspec
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
@@ -21,6 +22,7 @@ from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.models.errors import ModelError
 from graphengine.models.sdk import sound_json
+from graphengine.records.work_records import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -148,18 +150,19 @@ def call_text(tool: str, arguments: str) -> str:
 
 def outcome_in(record: JsonObject) -> ToolOutcome:
     """Return the outcome of a call that is recorded so."""
-    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-    is_error, writes = record.get("error", False), record.get("writes", {})
-    return ToolOutcome(record["text"], is_error=is_error, media=media, writes=writes)
+    found = msgspec.convert(record, CallRecord)
+    media = tuple(Media.model_validate(one) for one in found.media)
+    return ToolOutcome(found.text, is_error=found.error, media=media, writes=found.writes)
 
 
 def result_message(call: ToolCall, record: JsonObject) -> Message:
     """Return the message to the model about a tool call that is recorded so."""
-    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
-    text = record["text"]
-    if "arguments" in record:
-        text = f"A person changed the arguments of this call to {record['arguments']}.\n\n{text}"
-    return Message(role="tool", text=text, media=media, call_id=call.id, is_error=record.get("error", False))
+    found = msgspec.convert(record, CallRecord)
+    media = tuple(Media.model_validate(one) for one in found.media)
+    text = found.text
+    if found.arguments is not None:
+        text = f"A person changed the arguments of this call to {found.arguments}.\n\n{text}"
+    return Message(role="tool", text=text, media=media, call_id=call.id, is_error=found.error)
 
 
 def _calls(response: Response, known: set[str]) -> Iterator[ToolCall]:

@@ -378,9 +378,11 @@ def _because(entry: Entry, *, is_last: bool) -> str:
 def _show_step(out: Channel, recorded: _Recorded) -> None:
     """Show one step with everything recorded."""
     from graphengine.cli.report import whole
-    from graphengine.cli.steps import arrow, changes_of, explained, facts_of, tool_value, why_taken
+    from graphengine.cli.steps import arrow, changes_of, explained, facts_of, why_taken
     from graphengine.cli.terminal import when
+    from graphengine.kernel import Recorded
     from graphengine.records.step_queries import falls_back, ops_of
+    from graphengine.records.work_records import call_record
 
     step, info = recorded.steps[-1], recorded.info
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
@@ -405,8 +407,8 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
         for word, text in (("at", failure.where), ("repair", failure.repair)):
             if text:
                 out.prose((f"  {word}: ", "dim"), text)
-    value = tool_value(step)
-    traceback = failure.traceback if failure is not None else value.get("traceback")
+    called = call_record(step.data) if isinstance(step.data, Recorded) else None
+    traceback = failure.traceback if failure is not None else called.traceback if called is not None else ""
     if traceback:
         out.line(str(traceback).rstrip())
 

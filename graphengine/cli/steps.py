@@ -45,6 +45,7 @@ from graphengine.kernel.stores import wait_words
 from graphengine.records.offline import are_offline
 from graphengine.records.step_queries import ops_of
 from graphengine.records.visit_tree import open_seconds
+from graphengine.records.work_records import call_record, turn_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -139,7 +140,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
         case Entered():
             found.append(f"graph {facts.graph}")
         case Recorded() | Begun():
-            found += recorded(step, facts, limit)
+            found += recorded(facts, limit)
         case Waiting():
             found += [in_words(name, wait, step.path) for name, wait in facts.waits.items()]
         case Refused():
@@ -157,7 +158,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
     return found + _extras(facts, limit)
 
 
-def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
+def recorded(facts: Recorded | Begun, limit: int) -> list[str]:
     """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply.
 
     Of an effect that must not be repeated: that it begins, or did nothing.
@@ -167,42 +168,29 @@ def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
         return [f"{name} {'did nothing' if facts.not_done else 'begins'}"]
     value = facts.value
     if not facts.by:
-        result = tool_value(step)
-        writes = result.get("writes")  # anything can be in a file from elsewhere
-        written = writes.items() if isinstance(writes, dict) else ()
+        result = call_record(facts)
+        written = result.writes.items() if result is not None else ()
         lines = [f"{field} will get {one_line(compact(new), limit)}" for field, new in written]
-        return [f"{name} returned {one_line(compact(result.get('text', value)), limit)}", *lines]
+        return [f"{name} returned {one_line(compact(value if result is None else result.text), limit)}", *lines]
     what = "" if name == "turn" else f" for a {name}"
     used = facts.usage
     agent, model = facts.by.get("agent"), facts.by.get("model")
     request = f"{agent} asked {model}{what}: {tokens_line(used)}, cost {cost(used)}"
-    reply = value if isinstance(value, dict) else {}
-    listed = reply.get("calls")  # anything can be in a file from elsewhere
-    made = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
-    calls = [f"calls {call.get('name')}({call.get('arguments')})" for call in made]
-    texts = [compact(reply.get("text", ""))] if reply.get("text") or not calls else []
-    ended = "" if reply.get("stop", "end") in ("end", "tools") else f" ({reply['stop']})"
-    told = reply.get("steered")
-    steered = told if isinstance(told, list) else []
-    again = [one_line(f"asked again: {reply['feedback']}", limit)] if "feedback" in reply else []
-    again += ["was asked to go on with its answer, which was cut"] if "goes_on" in reply else []
-    again += [one_line(f"was sent: {text}", limit) for text in steered]
+    reply = turn_record(facts)
+    if reply is None:  # anything can be in a file from elsewhere
+        return [request, one_line(f"its reply: {compact(value)}", limit)]
+    calls = [f"calls {call.name}({call.arguments})" for call in reply.calls]
+    texts = [compact(reply.text)] if reply.text or not calls else []
+    ended = "" if reply.stop in ("end", "tools") else f" ({reply.stop})"
+    again = [one_line(f"asked again: {reply.feedback}", limit)] if reply.feedback is not None else []
+    again += ["was asked to go on with its answer, which was cut"] if reply.goes_on is not None else []
+    again += [one_line(f"was sent: {text}", limit) for text in reply.steered]
     return [*again, request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 
 
 def lost_call(lost: Mapping[str, JsonValue]) -> str:
     """Return that an agent called a model that gave no answer; the step alone shows what it was asked."""
     return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
-
-
-def tool_value(step: Step) -> Mapping[str, JsonValue]:
-    """Return an agent's recorded tool call: its `text`, whether it is an `error`, `traceback`; {} for other steps."""
-    facts = step.data
-    if isinstance(facts, Recorded) and read_key(facts.key).kind == "tool":
-        value = facts.value
-        if isinstance(value, dict) and "text" in value:
-            return value
-    return {}
 
 
 def _extras(facts: AnyFacts, limit: int) -> list[str]:

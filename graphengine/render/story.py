@@ -34,6 +34,7 @@ from graphengine.records.kept_children import children_in
 from graphengine.records.run_diff import diff
 from graphengine.records.spending import own_usage, spending, spent_below, summed
 from graphengine.records.step_queries import falls_back, ops_of
+from graphengine.records.work_records import call_record, turn_record
 from graphengine.render.amounts import cost, moment, paid, took
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
 from graphengine.render.text import clean, one_line
@@ -291,18 +292,23 @@ def _lines(steps: Iterable[Step], whys: Mapping[int, str]) -> Iterator[tuple[boo
 
 def _recorded(facts: Recorded, place: str, tokens: str, price: str) -> Iterator[tuple[bool, _Line]]:
     """Yield a line for a call, and one for why the answer before it was rejected."""
-    value: Any = facts.value if isinstance(facts.value, dict) else {"text": facts.value}
-    if value.get("feedback"):
-        yield True, (place, "", f"Rejected and sent back: {value['feedback']}", "", "")
+    turn, called = turn_record(facts), call_record(facts)
+    if turn is not None and turn.feedback:
+        yield True, (place, "", f"Rejected and sent back: {turn.feedback}", "", "")
     name = f"{facts.by['agent']}: " if facts.by else f"{facts.name.rpartition('.')[2]}: "
-    wanted = ", ".join(str(call.get("name")) for call in value.get("calls") or ())
-    text = value.get("text") if isinstance(value.get("text"), str) else to_json(value.get("text")).decode()
+    wanted = ", ".join(call.name for call in turn.calls) if turn is not None else ""
+    found = turn or called
+    text = found.text if found is not None else _plain(facts.value)
     what = f"{name}{text or (f'calls {wanted}' if wanted else 'nothing')}"
     model = facts.by["model"] if facts.by else ""
-    yield (
-        bool(value.get("error")),
-        (place, model, f"failed: {what}" if value.get("error") else what, tokens, price),
-    )
+    has_failed = called is not None and called.error
+    yield has_failed, (place, model, f"failed: {what}" if has_failed else what, tokens, price)
+
+
+def _plain(value: object) -> str:
+    """Return what a function returned: of an object its text, if it has one."""
+    shown = value.get("text") if isinstance(value, dict) else value
+    return shown if isinstance(shown, str) else to_json(shown).decode()
 
 
 def _steps(found: Sequence[tuple[bool, _Line]], title: str = "How it came to this") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from graphengine.agents.tools import Tool, split_tools
 from graphengine.kernel import own_name, read_key, turn_key
 from graphengine.models.hiding import hidden
+from graphengine.records.work_records import CalledTool, CallRecord, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
 
 if TYPE_CHECKING:
@@ -91,13 +92,13 @@ def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = name
 
 
 def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Described:
-    record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
+    record = turn_record(facts) or TurnRecord()
     attributes = model_attributes(by) | spent_attributes(facts.usage)
     attributes[names.AGENT] = by["agent"]
     if names.COST in attributes:
         attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
     attributes |= _answered(record)
-    stop = names.STOPS.get(str(record.get("stop")))
+    stop = names.STOPS.get(record.stop)
     if stop is not None:
         attributes[names.FINISH_REASONS] = [stop]
     if turn is not None and turn.answer is not None:
@@ -120,13 +121,12 @@ def definitions(tools: Iterable[object]) -> str:
     return to_json(hidden(found)).decode() if found else ""
 
 
-def _answered(record: Mapping[str, Any]) -> dict[str, AttributeValue]:
+def _answered(record: TurnRecord) -> dict[str, AttributeValue]:
     """Return the attributes of who answered, as far as the record has them."""
-    model, place = str(record.get("model", "")), str(record.get("server", ""))
-    host, _, port = place.rpartition(":")
+    host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
-        names.RESPONSE_MODEL: model.partition(":")[2] or model,
-        names.RESPONSE_ID: str(record.get("id", "")),
+        names.RESPONSE_MODEL: record.model.partition(":")[2] or record.model,
+        names.RESPONSE_ID: record.id,
         names.ADDRESS: host,
     }
     found = {name: value for name, value in found.items() if value}
@@ -150,24 +150,24 @@ def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult
     name = read_key(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
     call = _asked(facts.key, recorded_results)
-    if call:
-        attributes[names.TOOL_CALL] = str(call.get("id", ""))
-    record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
+    if call is not None:
+        attributes[names.TOOL_CALL] = call.id
+    record = call_record(facts) or CallRecord("")
     if content:
-        attributes[names.TOOL_RESULT] = hidden(str(record.get("text", "")))
-        if call:
-            attributes[names.TOOL_ARGUMENTS] = hidden(str(call.get("arguments", "")))
-    error = "tool_error" if record.get("error") else ""
+        attributes[names.TOOL_RESULT] = hidden(record.text)
+        if call is not None:
+            attributes[names.TOOL_ARGUMENTS] = hidden(call.arguments)
+    error = "tool_error" if record.error else ""
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
 
-def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> Mapping[str, Any]:
+def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
     work = read_key(key)
     turn, index = work.place
     memo = recorded_results.get(turn_key(work.around, turn))
-    calls = memo.value.get("calls", ()) if memo is not None and isinstance(memo.value, dict) else ()
-    return calls[index] if index < len(calls) else {}
+    made = read_record(memo.value, TurnRecord) if memo is not None else None
+    return made.calls[index] if made is not None and index < len(made.calls) else None
 
 
 __all__ = ["Described", "described", "described_around", "model_attributes", "spent_attributes"]

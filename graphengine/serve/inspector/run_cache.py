@@ -43,6 +43,7 @@ from graphengine.kernel import (
 from graphengine.records.kept_children import children_in
 from graphengine.records.step_queries import falls_back, ops_of
 from graphengine.records.visits import Visits, load_start
+from graphengine.records.work_records import CallRecord, work_record
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.serve.inspector.documents import Chart, Row
@@ -275,9 +276,10 @@ def _objection(step: Step) -> str:
         given: Any = facts.payload.get("given", facts.payload) if isinstance(facts.payload, dict) else facts.payload
         values = given.values() if isinstance(given, dict) else (given,)
         return next((each for each in values if isinstance(each, str)), "")
-    if not isinstance(facts, Recorded) or not isinstance(facts.value, dict):
-        return ""
-    return str(facts.value.get("feedback") or (facts.value.get("text") if facts.value.get("error") else "") or "")
+    work = work_record(facts) if isinstance(facts, Recorded) else None
+    if isinstance(work, CallRecord):
+        return work.text if work.error else ""
+    return (work.feedback or "") if work is not None else ""
 
 
 def _short(text: str) -> str:

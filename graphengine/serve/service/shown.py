@@ -42,6 +42,7 @@ from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
+from graphengine.records.work_records import CalledTool, CallRecord, TurnRecord, read_record
 from graphengine.serve.service.following import open_in
 
 if TYPE_CHECKING:
@@ -339,7 +340,7 @@ class Fold:
         self._info = info
         self._have = have
         self._texts: dict[str, _Growing] = {}
-        self._calls_of: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._calls_of: dict[str, Sequence[CalledTool]] = {}
         self._is_answered = True
         self._called, self._returned = set(have.calls), set(have.results)
         self.visits: dict[str, None] = {}
@@ -358,7 +359,7 @@ class Fold:
                 yield from self._drop(text)
                 yield from self._drop(f"{text}:thinking")
             case ToolCalled():
-                made = {"id": event.id, "name": event.tool, "arguments": event.arguments}
+                made = CalledTool(event.id, event.tool, event.arguments)
                 yield from self._calls(self._call_of(event), event.turn, [made])
             case ToolReturned():
                 yield from self._result(self._call_of(event), event.id, event.text, is_error=event.is_error)
@@ -388,10 +389,10 @@ class Fold:
         call, about = f"{_visit_of(frame)}:{around}", ""
         for text, calls in self._calls_of.items():
             for each in calls if text.rpartition(":")[0] == call else ():
-                identity = f"May {agent} call {each['name']}({each['arguments']})?"
-                is_open = f"{call}/{each['id']}" not in self._returned
+                identity = f"May {agent} call {each.name}({each.arguments})?"
+                is_open = f"{call}/{each.id}" not in self._returned
                 if is_open and not about and work.input == _digest(identity):
-                    about = f"{call}/{each['id']}"
+                    about = f"{call}/{each.id}"
         return Question(record.id, replace(wait, question=hidden(wait.question)), about)
 
     def _external(self, frame: Frame, around: str) -> str:
@@ -399,7 +400,7 @@ class Fold:
         work = read_key(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
-        return f"{_visit_of(frame)}:{work.around}/{calls[index]['id']}" if index < len(calls) else ""
+        return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
 
     def _call_of(self, event: OfTurn) -> str:
         """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""
@@ -430,7 +431,7 @@ class Fold:
         if thinking is not None and not thinking.has_gap:
             yield from _piece_events(f"{call}:{turn}:thinking", thinking.add("", is_end=True), is_thinking=True)
         for each in self._calls_of.get(f"{call}:{turn - 1}", ()):
-            yield from self._result(call, each["id"], _NOT_MADE, is_error=True)
+            yield from self._result(call, each.id, _NOT_MADE, is_error=True)
 
     def _drop(self, key: str) -> Iterator[FrontEvent]:
         text = self._texts.pop(key, None)
@@ -491,34 +492,33 @@ class Fold:
         """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
         work = read_key(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
-        if not isinstance(record, dict):
-            return
-        if work.kind == "turn":
-            key, text = f"{call}:{turn}", hidden(str(record.get("text", "")))
-            if "feedback" in record:  # the answer of the turn before was sent back
+        answer = read_record(record, TurnRecord) if work.kind == "turn" else None
+        result = read_record(record, CallRecord) if work.kind == "tool" else None
+        if answer is not None:
+            key, text = f"{call}:{turn}", hidden(answer.text)
+            if answer.feedback is not None:  # the answer of the turn before was sent back
                 yield from self._drop(f"{call}:{turn - 1}")
             yield from self._before(call, turn)
             yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
             self._texts[key] = _Growing(text)
             self._is_answered = True
-            self._calls_of[key] = record.get("calls", ())
-            yield from self._calls(call, turn, self._calls_of[key])
-        elif work.kind == "tool":
+            self._calls_of[key] = answer.calls
+            yield from self._calls(call, turn, answer.calls)
+        elif result is not None:
             calls = self._calls_of.get(f"{call}:{turn}", ())
             if index < len(calls):
-                text = str(record.get("text", ""))
-                yield from self._result(call, calls[index]["id"], text, is_error=bool(record.get("error")))
+                yield from self._result(call, calls[index].id, result.text, is_error=result.error)
 
     def _text(self, key: str) -> _Growing:
         """Return a text that grows, or begins to."""
         return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
 
-    def _calls(self, call: str, turn: int, calls: Sequence[Mapping[str, Any]]) -> Iterator[FrontEvent]:
+    def _calls(self, call: str, turn: int, calls: Sequence[CalledTool]) -> Iterator[FrontEvent]:
         for each in calls:
-            key = f"{call}/{each['id']}"
+            key = f"{call}/{each.id}"
             if key not in self._called:
                 self._called.add(key)
-                yield Called(key, each["name"], hidden(each["arguments"]), f"{call}:{turn}")
+                yield Called(key, each.name, hidden(each.arguments), f"{call}:{turn}")
 
     def _result(self, call: str, key: str, text: str, *, is_error: bool) -> Iterator[FrontEvent]:
         if f"{call}/{key}" not in self._returned:

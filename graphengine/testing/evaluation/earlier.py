@@ -27,6 +27,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import KnowsResults
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
+from graphengine.records.work_records import turn_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -75,10 +76,10 @@ class Answered:
         """Add a result; those of an agent's tools have their arguments in the turn that called them."""
         work = read_key(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
-        value: Any = facts.value
         if facts.by is not None:
-            for index, call in enumerate(value.get("calls", ())):
-                arguments[around, work.place[0], index] = call_text(call["name"], call["arguments"])
+            answered = turn_record(facts)
+            for index, call in enumerate(answered.calls if answered is not None else ()):
+                arguments[around, work.place[0], index] = call_text(call.name, call.arguments)
             return
         called = arguments.get((around, *work.place)) if work.kind == "tool" else work.stem
         if called is None or (work.around and work.kind != "tool"):
