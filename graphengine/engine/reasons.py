@@ -112,6 +112,8 @@ def ways_of(spec: GraphSpec | None, step: Step) -> Sequence[EdgeSpec]:
         step: The step.
     """
     outcome = outcome_of(step)
+    if not step.frame and not isinstance(outcome, Entered):  # nothing is around it
+        return spec.get("ways", ()) if spec is not None else ()
     nodes = [part.split("~", 1)[0].split("[", 1)[0] for part in step.frame.split("/")[:-1]]
     around = [node for node in nodes if node]
     chosen = [*outcome.chosen] or [""] * len(around)

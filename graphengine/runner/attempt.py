@@ -162,16 +162,17 @@ class Attempt(AttemptFacts):
             node, call = self.node, self.call
             if call is None:
                 call, self.choice = node.pick(self.view)
-            has_begun = task.mode == "run" and bool(frame.recorded_results) and self._has_begun()
+            has_begun = task.mode == "run" and self._has_begun() if frame.recorded_results else False
             if call.graph is not None and not has_begun:
                 return self._entered()
-            if task.mode == "run" and (node.effect is not None or has_begun):
+            acts = has_begun or (node.effect is not None and task.mode == "run")
+            if acts:
                 replacement = self.acting("once" if has_begun else node.effect, call.body.name)
                 if replacement is not None:
                     extras = tuple(taken_by(replacement, call.extras))
                     call = replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
             self.call = call
-            if task.mode == "run" and (node.once is not None or has_begun) and services.effects == "act":
+            if acts and (node.once is not None or has_begun) and services.effects == "act":
                 result: object = self._once(node.once, call)
             else:
                 result = self._begin(call)
@@ -179,7 +180,7 @@ class Attempt(AttemptFacts):
                 result = await result
             if self.journal is not None and self.state == "running":
                 self.journal.check_awaited()
-            if has_begun and isinstance(result, _Anew):
+            if acts and isinstance(result, _Anew):
                 if self._enters(call):
                     return self._entered()
                 result, has_begun = result.result, False

@@ -631,7 +631,9 @@ class Driving:
             recorded(stored)
         if self.audience.watchers:
             for step in stored:
-                why = why_of(outcome_of(step), ways_of(self.plan.graph_spec, step))
+                outcome = outcome_of(step)
+                is_tried = outcome.tests or outcome.arms
+                why = why_of(outcome, ways_of(self.plan.graph_spec, step) if is_tried else ())
                 self.audience.show(StepRecorded(step.seq, step, why))
 
 

@@ -90,13 +90,13 @@ def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> 
         unlike: Whether it could not be compared with the constant.
         whole: Whether a large container gets its digest too: for a constant, of which a graph's spec is made once.
     """
-    if isinstance(value, enum.Enum):
-        value = value.value
     kind = type(value)
+    if kind is int and not unlike and value.bit_length() <= _BITS:  # type: ignore[attr-defined]  # most often
+        return value  # type: ignore[return-value]
+    if isinstance(value, enum.Enum):
+        return measured_of(value.value, unlike=unlike, whole=whole)
     if not unlike:
         if value is None or kind is bool:
-            return value  # type: ignore[return-value]
-        if kind is int and value.bit_length() <= _BITS:  # type: ignore[attr-defined]
             return value  # type: ignore[return-value]
         if kind is float and math.isfinite(value):  # type: ignore[arg-type]
             return value  # type: ignore[return-value]
