@@ -11,9 +11,9 @@ from benchmarks.startup import WINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADS = {
-    "agents": {"models", "media"},
+    "agents": {"models", "media", "records"},  # the records of its work, as readers have them
     "models": {"media"},
-    "memory": {"api", "agents", "models", "media", "databases"},
+    "memory": {"api", "agents", "models", "media", "databases", "records"},
     "render": {"agents", "models", "records"},  # their errors, to name them in pictures; the visits that it draws
     "telemetry": {"agents", "models", "media", "records"},  # what their steps record; visits
     "worker": {"records"},  # which runs retention removes

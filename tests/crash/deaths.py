@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -39,6 +40,8 @@ PROCESSES: Final = 60
 ANSWERS: Final[Mapping[str, object]] = {"agree": True, "christen": "Ada", "publish": "rerun"}
 PASSING: Final = {"at", "began", "chance", "due", "due_at", "traceback"}
 """The parts in which any two runs differ: times, chance, and tracebacks, which contain line numbers of the engine."""
+_SEQ: Final = re.compile(r"@[0-9]+$")
+"""How the id of a question ends: the step that asked it first, the number of which differs as the times do."""
 MOMENTS: Final[Sequence[Moment]] = ("line", "line", "before", "submitted", "durable", "stuck")
 LATEST_SECONDS: Final = 0.001
 """The duration of some commits: a death up to this late can hit the writing thread anywhere."""
@@ -70,6 +73,8 @@ def order_free(steps: Sequence[Step]) -> Counter[str]:
 def _lasting(value: Any) -> Any:
     if isinstance(value, Mapping):
         kept = {key: _lasting(inner) for key, inner in value.items() if key not in PASSING}
+        if isinstance(kept.get("id"), str):
+            kept["id"] = _SEQ.sub("", kept["id"])
         return {key: sorted(inner) if key == "unused" else inner for key, inner in kept.items()}  # made side by side
     return [_lasting(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
