@@ -34,21 +34,19 @@ _BEGAN_AGAIN: Final = """\
     frame.crashes = 0
     if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
         _not_begun(frame, "")
-    wait(snapshot"""
+    if facts.withdrawn:"""
 _NO_TEXT: Final = 'given: list[object] = [[] if name == "ask" else [*args], dict(kwargs)]'
 _ONE_MARK: Final = """\
-    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")  # nothing is read before: a node could begin
     await _stop_one(shared, run_id, asked)
     asked = stopped_with(run_id, asked)
     level, seen = [run_id], {run_id}
-    while level:
-        below = [info for info in await store.started(level) if info.id not in seen]
-        level = [info.id for info in below]
-        seen.update(level)
+    while below := [info for info in await store.started(level) if info.id not in seen]:
+        seen.update(level := [info.id for info in below])
         for info in below:
             try:
                 await _stop_one(shared, info.id, asked)
-            except StoreCorrupt as error:
+            except UNREADABLE as error:
                 log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
 """
 _DEEPEST_FIRST: Final = """\
@@ -98,7 +96,7 @@ class Revert(NamedTuple):
 REVERTS: Final = {
     "waits in an effect": Revert("once_then_ask", (
         ("runner/recorded_work.py", "return not (self._acts or self.is_inside)", "return not self.is_inside"),
-        ("engine/fold.py", "    frame.crashes = 0\n    wait(snapshot", _BEGAN_AGAIN),
+        ("engine/fold.py", "    frame.crashes = 0\n    if facts.withdrawn:", _BEGAN_AGAIN),
     )),
     "turns that fail for good": Revert("turn_that_fails_for_good", (
         (

@@ -10,6 +10,7 @@ from tests.crossing.drive import Play
 from tests.crossing.hunt import Hunt
 from tests.crossing.matrix import empty, table
 from tests.crossing.program import read
+from tests.crossing.reverts import REVERTS, ROOT, Revert
 
 CROSSINGS = int(os.environ.get("CROSSINGS", "120"))
 MOST = 400
@@ -32,3 +33,11 @@ def test_a_program_that_failed_once_passes(page: Path) -> None:
     """Each page says what was wrong, and has the smallest program that showed it."""
     _, _, program = page.read_text(encoding="utf-8").partition("\n\n")
     Play(read(program)).run()
+
+
+@pytest.mark.parametrize("revert", REVERTS.values(), ids=lambda revert: revert.page)
+def test_what_undoes_a_repair_is_there(revert: Revert) -> None:
+    """Code that moved leaves no revert behind that undoes nothing, and each has the page of its fault."""
+    assert revert.page in [page.stem for page in PAGES]
+    for name, has, _ in revert.edits:
+        assert (ROOT / "graphengine" / name).read_text(encoding="utf-8").count(has) == 1
