@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, Wait, ask, value
 from graphengine.engine.steps import Waiting
-from graphengine.errors import AmbiguousWait, AnsweredAlready, InputError, QuestionChanged, QuestionWithdrawn
+from graphengine.errors import AmbiguousWait, AnsweredAlready, InputError, QuestionWithdrawn
 from graphengine.history.load import load_snapshot, waits_of
 from graphengine.kernel.fake_clock import FakeClock
 
@@ -224,26 +224,6 @@ async def _other(ctx: Context) -> str:
     await first
     second.cancel()
     return str(await ctx.ask("else?", name="else"))
-
-
-async def test_a_changed_question_is_another_one(runner: Runner) -> None:
-    """Of another text or type the old one is withdrawn; a yes to it is no yes to what is asked today."""
-    for number, today in enumerate(
-        (ask("Print draft {n}?", Verdict), ask("Publish draft {n}?", Literal["publish", "again", "later"]))
-    ):
-        run_id = f"r{number}"
-        (old,) = (await runner.start(KINDS["ask"].graph, run_id=run_id).result()).waits
-        changed = press(today)
-        with pytest.raises(QuestionChanged):
-            await runner.answer(run_id, "publish", changed, wait=old)
-        (new,) = await open_now(runner, run_id)
-        assert new != old.id
-        for given in (changed, None):
-            with pytest.raises(QuestionWithdrawn, match=rf"{old.id}.*the graph was changed") as error:
-                await runner.answer(run_id, "publish", given, wait=old)
-            assert new in error.value.repair
-        with pytest.raises(AmbiguousWait):
-            await runner.answer(run_id, "publish", changed, wait="approve")
 
 
 async def test_what_has_ended_otherwise_says_so(timed: Runner, clock: FakeClock) -> None:
