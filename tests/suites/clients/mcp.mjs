@@ -37,7 +37,9 @@ say("a bad argument is an error with its repair", found.isError && textOf(found)
 found = await called(plain, "posts", { title: "T" }, "suite-posts");
 const id = found._meta?.["graphengine/run_id"];
 say("an open question is an error with the run's id", found.isError && id === "suite-posts" && textOf(found).startsWith("question_open"), found);
-await fetch(`${url.replace("/mcp", "")}/runs/${id}/answer`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify({ value: true }) });
+const run = `${url.replace("/mcp", "")}/runs/${id}`;
+const [wait] = (await (await fetch(run, { headers })).json()).waits;
+await fetch(`${run}/answer`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body: JSON.stringify({ id: wait.id, value: true }) });
 found = await called(plain, "posts", { title: "T" }, id);
 say("the same call goes on once it was answered", found.structuredContent?.result === true, found);
 await plain.close();
