@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
@@ -438,10 +438,8 @@ OPEN: list[tuple[Any, dict[str, object]]] = [
 @pytest.mark.parametrize("within", ["alone", "list", "dict"])
 async def test_open_typed_dicts_keep_their_items(kind: Any, value: dict[str, object], within: str) -> None:
     """Items beyond the keys of a TypedDict are read back, also where it is inherited that it has some."""
-    try:
-        TypeAdapter(kind).validate_python(value)
-    except ValidationError:
-        pytest.skip("pydantic itself refuses them, as 2.12 does where it is inherited")
+    if TypeAdapter(kind).validate_python(value) != value:
+        pytest.skip("pydantic itself drops them, as 2.12 does where it is inherited that it has some")
     kinds: dict[str, Any] = {
         "alone": kind | None,
         "list": GenericAlias(list, kind),
