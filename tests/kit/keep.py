@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_arg
 
 import msgspec
 
+import tests.kit.from_root  # noqa: F401 - before what it loads
 from graphengine import Memory, __version__
 from graphengine.cli.schemas import schema_of
 from graphengine.databases.sqlite import SQLiteStore

@@ -137,3 +137,11 @@ class TestFolder:
             }
             assert not lost, name
             assert set(kept.get("required", [])) <= set(today.get("required", [])), name
+
+
+def test_kept_tracebacks_name_no_folder_of_whoever_made_them() -> None:
+    """They name files from the root of the repository."""
+    folder = Path(__file__).resolve().parents[2] / "checkpoints"
+    files = [file for file in folder.rglob("*") if file.is_file() and b'File \\"' in file.read_bytes()]
+    assert files
+    assert [file.name for file in files if b'File \\"/' in file.read_bytes()] == []
