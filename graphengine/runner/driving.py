@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, Durable, Failed, Idle, Late, Stop
 from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked, WaitOver
@@ -641,5 +641,5 @@ def stop_in(message: InboxMessage) -> Stop:
     """Return the stop that a message of an inbox asks for."""
     asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
     now, final = bool(asked.get("now")), bool(asked.get("final"))
-    why, reason = str(asked["why"]) or "asked", "above" if asked.get("above") else "asked"
-    return Stop(why, (message.id,), now=now, final=final, reason=cast("Literal['asked', 'above']", reason))
+    why = str(asked["why"]) or "asked"
+    return Stop(why, (message.id,), now=now, final=final, reason="above" if asked.get("above") else "asked")
