@@ -182,7 +182,7 @@ class Asking:
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
 
-        What a person has decided holds, whatever the tool and its rule are now.
+        What a person has decided holds, also if the tool or its rule was changed.
 
         Args:
             runtime: The run.

@@ -326,7 +326,7 @@ class StepJournal:
         return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt, whatever it is now."""
+        """Return whether an effect with this key, or of this name, began before this attempt."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
@@ -335,7 +335,7 @@ class StepJournal:
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
-        What it was when it began decides, whatever is said of it now; what is said now decides of what has not begun.
+        What it was when it began decides. What its declaration says today counts for what has not begun.
         A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
         not happen, it begins under a key of the branch.
 
