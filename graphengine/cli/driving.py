@@ -304,7 +304,7 @@ class _Watch:
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
         """Show events until the run is over; the first one means that it is driven here and a step is durable."""
-        await self._run.begun()
+        await life_of(self._run).until("begun")  # without one, its result raises the reason
         async with self._progress.ticking():
             await self._show(events)
 

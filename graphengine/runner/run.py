@@ -39,6 +39,7 @@ from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
+from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
 from graphengine.state.json_values import checked_name, checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
@@ -129,6 +130,7 @@ class Run(Generic[S, Out_co]):
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
         `Runner.release` releases a run, and so does a Runner that closes, and the death of the process that drives it.
+        A run of workers that waits only for a time, or for runs that it started, is waited for while a worker is alive.
 
         Raises:
             RunFailed: It failed; the error has the result.
@@ -136,8 +138,19 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        result: Result[S, Out_co] | None = None
         life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
+        result = await self._rested(life)
+        while (life is None or life.claim.of_worker) and await self._naps(result):
+            await self._moved(result.seq)
+            life = self._lives.of(self.id)
+            result = await self._rested(life)
+        if result.status == "failed":
+            raise RunFailed(result)
+        return result
+
+    async def _rested(self, life: Life[Any] | None) -> Result[S, Out_co]:
+        """Wait until it is driven neither by a life here nor elsewhere, and return its result."""
+        result: Result[S, Out_co] | None = None
         if life is not None:
             try:
                 result = await life.outcome()
@@ -152,14 +165,39 @@ class Run(Generic[S, Out_co]):
                     result = event.result
         if result is None:
             raise UnknownRun(f"run {self.id} was removed", where=f"run {self.id}")
-        if result.status == "failed":
-            raise RunFailed(result)
         return result
 
+    async def _naps(self, result: Result[Any, Any]) -> bool:
+        """Return whether it waits only for times, and for runs that it started, and a worker is there to go on."""
+        if result.status != "waiting" or not all(each.kind == "sleep" or child_of(each.topic) for each in result.waits):
+            return False
+        return any(each.role is not None for each in await self._lives.shared.store.owners())
+
+    async def _moved(self, seq: int) -> None:
+        """Wait until it does not rest at this step any more."""
+        store = self._lives.shared.store
+        async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
+            async for row, _, _ in polls:
+                if row.seq > seq or row.status != "waiting":
+                    return
+
     async def begun(self) -> None:
-        """Return when its first step is durable, or when it has ended without one."""
-        if self._life is not None:
-            await self._life.until("begun")
+        """Return when the first step of this start, resume or branch is durable; of another handle, when one is.
+
+        Raises:
+            RunExists, StoreError, …: What kept that step off the disk, as `result` raises it.
+            RunnerClosed: The runner was closed before.
+            UnknownRun: A run that this handle did not begin is not recorded.
+        """
+        life = self._life
+        if life is None:
+            await self._known()
+            await self._lives.shared.store.info(self.id)
+            return
+        await life.until("begun")
+        if not life.seq:
+            life.is_retrieved = True
+            life.ended_with()
 
     async def _known(self) -> None:
         """Wait until it is recorded. Raises: what kept it from being recorded, if it was begun by this handle."""

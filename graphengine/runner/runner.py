@@ -32,8 +32,7 @@ from graphengine.runner.clock import Clock, SystemClock, first_of
 from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Run, handle_on, is_inside, life_of
+from graphengine.runner.run import Run, handle_on, is_inside
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
 from graphengine.state.given import as_record
@@ -362,9 +361,10 @@ class Runner:
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
-        For any other run `events()` follows it, and `result()` waits until no process drives it, and it is not queued.
-        To drive it here, call `resume`. A start or resume that is about to
-        fail is not distinguished: its handle raises its error, as `RunExists`.
+        For any other run `events()` follows it, and `result()` waits until no process drives it, it is not queued, and
+        it does not only wait for a time or a run of its own that a worker goes on with. To drive it here, call
+        `resume`. A start or resume that is about to fail is not distinguished: its handle raises its error, as
+        `RunExists`.
 
         Args:
             run_id: The run.
@@ -683,10 +683,8 @@ class Runner:
             await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
-                await run.begun()
-                if life_of(run).task.done():
-                    with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
-                        await run.result()
+                with contextlib.suppress(RunExists):  # another process has just started it
+                    await run.begun()
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         return await self.drive(run_id, graph)
 

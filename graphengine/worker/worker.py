@@ -20,7 +20,6 @@ from graphengine.kernel import (
     Claim,
     DefinitionError,
     LeaseLost,
-    RunFailed,
     RunIsDriven,
     RunnerClosed,
     StoreError,
@@ -345,14 +344,14 @@ class Worker:
         info, now = taken.info, self._clock.now()
         try:
             run, taking = await self._resumed(taken)
-            is_taken = await taking
+            life, is_taken = life_of(run), await taking
             if is_taken:
                 self._on_event(Took(info, _why(info, now)))
             try:
-                result = await run.result()
-            except RunFailed as failed:
-                result = failed.result
-            if life_of(run).claim.held_back:
+                result = await life.outcome()  # a caller's `result` waits on while the run only sleeps
+            finally:
+                life.is_retrieved = True
+            if life.claim.held_back:
                 self._suspects[info.id] = info
             if is_taken:
                 self._on_event(RunOutcome(info, result))
