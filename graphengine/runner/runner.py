@@ -688,7 +688,9 @@ class Runner:
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         return await self.drive(run_id, graph)
 
-    async def drive(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]:
+    async def drive(
+        self, run_id: str, graph: GraphDefinition[S, Out_co], *, limits: Limits | None = None
+    ) -> Run[S, Out_co]:
         """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
 
         For servers and pages to which a client comes back: the handle has the run's events and its result,
@@ -697,6 +699,7 @@ class Runner:
         Args:
             run_id: The run.
             graph: The run's graph.
+            limits: Limits that replace those it has, as for `resume`, if it is not driven already.
 
         Raises:
             CompileError: At once. `UnknownRun` and `GraphChanged` are raised by `result()`, and by `events()`.
@@ -705,7 +708,8 @@ class Runner:
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or not here.claim.may("be_wanted"):
-            here = lives.begin(lives.checked(compiled(graph)), run_id, opening.resume, Claim(follows=True))
+            resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
+            here = lives.begin(lives.checked(compiled(graph)), run_id, resume, Claim(follows=True))
         else:
             here.claim.step(Wanted())
         return handle_on(here, lives)
