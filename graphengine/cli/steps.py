@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from graphengine.cli.example_answers import example as an_example
 from graphengine.cli.terminal import one_line, seconds, when
 from graphengine.kernel import (
     Answered,
@@ -30,7 +29,6 @@ from graphengine.kernel import (
     Started,
     Stopped,
     Waiting,
-    choices,
     dollars,
     outcome_of,
     own_name,
@@ -40,12 +38,14 @@ from graphengine.kernel import (
     usage_of,
     wait_of,
 )
-from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
 from graphengine.records.offline import are_offline
 from graphengine.records.step_queries import ops_of
 from graphengine.records.visit_tree import open_seconds
 from graphengine.records.work_records import call_record, turn_record
+from graphengine.schemas.examples import example as an_example
+from graphengine.schemas.words import choices
+from graphengine.schemas.words import in_words as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -194,11 +194,6 @@ from graphengine.history.load import waits_of as waits_of
 from graphengine.history.usage import figures_of as figures_of
 from graphengine.history.usage import usage_from as usage_from
 from graphengine.runner import RunFailed as RunFailed
-from graphengine.runner.answer_schema import branches_of as branches_of
-from graphengine.runner.answer_schema import choices as choices
-from graphengine.runner.answer_schema import in_words as in_words
-from graphengine.runner.answer_schema import resolved as resolved
-from graphengine.runner.answer_schema import whats_wrong as whats_wrong
 from graphengine.runner.answers import changed as changed
 from graphengine.runner.answers import fitting as fitting
 from graphengine.runner.answers import parsed as parsed

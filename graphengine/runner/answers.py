@@ -20,7 +20,7 @@ from graphengine.errors import (
 )
 from graphengine.history.ended_questions import ended_question, name_in
 from graphengine.history.load import Wait, posted_in
-from graphengine.runner.answer_schema import choices, in_words, whats_wrong
+from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import show

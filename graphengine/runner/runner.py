@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
-from graphengine.errors import DefinitionError, RunExists, RunIsDriven
+from graphengine.errors import RunExists, RunIsDriven
 from graphengine.graph.effect import checked_effects
-from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
@@ -43,10 +42,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pydantic import PositiveInt
+
     from graphengine.engine.steps import OriginRecord, Step
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effects
-    from graphengine.graph.options import Limits, Sizes
+    from graphengine.graph.options import Limits, SecondsOrZero, Sizes
     from graphengine.history.load import At, Wait
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
@@ -85,18 +86,14 @@ class Runner:
         *,
         resources: Mapping[str, object] | None = None,
         check: bool = True,
-        threads: int = 32,
+        threads: PositiveInt = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
-        grace_seconds: float = 0.0,
+        grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
         origin: OriginRecord | None = None,
     ) -> None:
-        if threads < 1:
-            raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
-        if not is_seconds(grace_seconds, zero=True):
-            raise DefinitionError(f"Runner(grace_seconds={grace_seconds!r})", repair="give seconds, 0 or more")
         self.store: Store = store_of(store)
         self._in_memory = store is None
         self._grace_seconds = grace_seconds

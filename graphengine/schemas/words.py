@@ -1,22 +1,22 @@
-"""Descriptions of the JSON Schema of an answer, for people.
+"""JSON Schemas in words, for people.
 
-`in_words` describes the schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
+`in_words` describes a schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
 fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
+from graphengine.schemas.walking import resolved
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
-    from graphengine.state.json_values import JsonObject, JsonValue
-
-Schema: TypeAlias = "JsonObject"
+    from graphengine.schemas.walking import Schema
+    from graphengine.state.json_values import JsonValue
 
 _SIMPLE: Final = {
     "boolean": "yes or no",
@@ -77,7 +77,7 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
         return _either([*map(_as_written, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
-    branches = branches_of(schema)
+    branches = _branches(schema)
     if branches:
         alone = _choices(schema, root, _DEPTH)[:_LISTED]
         others = [branch for branch in branches if not _choices(branch, root, _DEPTH)] if depth >= 0 else []
@@ -95,7 +95,7 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     """Return the listed values of a valid schema."""
     schema = resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    branches = branches_of(schema) if depth else ()
+    branches = _branches(schema) if depth else ()
     return [*map(_as_written, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
 
 
@@ -119,18 +119,9 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
     return f"{place}: {text}" if place else text
 
 
-def branches_of(schema: Schema) -> Sequence[Schema]:
+def _branches(schema: Schema) -> Sequence[Schema]:
     """Return the schemas of which one fits; none if it does not branch."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
-
-
-def resolved(schema: object, root: object) -> Schema:
-    """Return a schema, or the definition of `root` that it refers to."""
-    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database, so it can be anything
-        return {}
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    found = root.get("$defs", {}).get(name) if name else None
-    return found if isinstance(found, Mapping) else schema
 
 
 def _bounds(schema: Schema) -> str:
