@@ -221,8 +221,11 @@ class Limits:
         for name in (*_AMOUNTS, "depth"):
             limit = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, limit)
+            is_whole = name in ("visits", "tokens", "depth")
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
+            if is_whole and limit is not None and limit % 1:
+                raise DefinitionError(f"Limits({name}={limit!r})", repair=f"{name} are counted: give a whole number")
 
 
 DAY_SECONDS: Final = 86400.0

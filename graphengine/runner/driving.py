@@ -164,6 +164,7 @@ class Driving:
             is_shared=shared.store.shared,
             guard=Redactor(plan, snapshot) if plan.secret else None,
             effects=shared.effects,
+            types=shared.types,
         )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)

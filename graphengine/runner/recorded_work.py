@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
+_REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
 
@@ -737,6 +738,10 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
+                if wait.kind == "receive":
+                    log.warning(
+                        _REFUSED, wait.topic, self._services.run_id, path, why, extra={"run": self._services.run_id}
+                    )
                 refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
@@ -749,6 +754,8 @@ class StepJournal:
         if isinstance(earlier.value, (int, float)):
             wait.due = earlier.value
         wait.key = place
+        if answers is not None and self._services.types is not None:
+            self._services.types.keep(self._services.run_id, self._frame.id, place, answers)
         wait.asked_at = earlier.at
         wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
         self.in_flight.waits[name] = wait

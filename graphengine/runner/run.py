@@ -244,7 +244,10 @@ class Run(Generic[S, Out_co]):
         await self._lives.known(run_id)
         found = await asked(shared.store, shared.kept, run_id, wait)
         record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
-        check_against(found, record)
+        plan = self._plan
+        if plan is None and not found.facts.key:  # a node asks, not its code
+            plan = shared.plans.get((await shared.store.info(run_id)).fingerprint)
+        check_against(found, record, shared.types.of(run_id, found, plan))
         facts = AnswerRecord(
             record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
         )
@@ -280,8 +283,8 @@ class Run(Generic[S, Out_co]):
             idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
-                NUL or a lone surrogate.
+            UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
+                payload, or the topic or the key has a NUL or a lone surrogate.
         """
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
@@ -293,9 +296,28 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
+        if info.status == "waiting":
+            await self._check_message(topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
         await shared.store.post(self.id, "message", message, key=key)
         await self._look()
+
+    async def _check_message(self, topic: str, record: JsonValue) -> None:
+        """Refuse a message to a run that waits for another type on this topic, unless another message comes first."""
+        shared, errors = self._lives.shared, list[InputError]()
+        for frame in (await shared.kept.read(self.id)).frames.values():
+            for name, wait in frame.waits.items():
+                if wait.topic != topic:
+                    continue
+                found = Asked(name, wait, frame)
+                try:
+                    check_against(found, record, shared.types.of(self.id, found, None))
+                except InputError as error:
+                    errors.append(error)
+                else:
+                    return
+        if errors and not await self.unread(topic):
+            raise errors[0]
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
         """Return its messages of a topic that nothing has received yet, the oldest first.

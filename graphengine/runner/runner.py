@@ -615,7 +615,8 @@ class Runner:
         """
         if graph is not None:
             wait = await ask_anew(self, run_id, graph, wait)
-        given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
+        run: Run[Any] = Run(run_id, self._lives, plan=None if graph is None else compiled(graph))
+        given = await run.answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
         if not through and given.driver is None:  # noqa: SIM102 - a door shows it itself; no worker takes a stopped run

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
+from graphengine.schemas.formats import WORDS, checker
 from graphengine.schemas.walking import resolved
 from graphengine.state.json_values import clipped
 
@@ -64,7 +65,7 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
     try:
-        found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
+        found = Draft202012Validator(schema, registry=Registry(), format_checker=checker()).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
         return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _meant(error)))
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
@@ -88,6 +89,8 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
         return f"a list, each item {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
         return _object(schema, root, depth)
+    if kind == "string" and (what := WORDS.get(str(schema.get("format")))) is not None:
+        return what
     return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
 
 
@@ -111,7 +114,7 @@ def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
 def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
     text: str = error.message
-    if error.validator in ("type", "enum", "const", "anyOf", "oneOf"):
+    if error.validator in ("type", "enum", "const", "anyOf", "oneOf", "format"):
         text = f"{_as_written(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
