@@ -262,6 +262,7 @@ from graphengine.state.amounts import dollars as dollars
 from graphengine.state.amounts import is_cost_unknown as is_cost_unknown
 from graphengine.state.amounts import loss_words as loss_words
 from graphengine.state.amounts import losses_of as losses_of
+from graphengine.state.amounts import rounded as rounded
 from graphengine.state.encoded import encode as encode
 from graphengine.state.encoded import opened as opened
 from graphengine.state.ending import Ending as Ending
