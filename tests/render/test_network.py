@@ -50,7 +50,7 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
 @pytest.mark.parametrize("form", ["graphml", "gexf"])
 @pytest.mark.parametrize("name", NAMES)
 def test_it_can_be_written_as_other_programs_read_it(name: str, form: str) -> None:
-    """yEd and Gephi: with and without a run, whatever its costs are, and read back with the same nodes and edges."""
+    """As yEd and Gephi do: with and without a run, whatever its costs are; the same nodes and edges come back."""
     run = read_file(GALLERY / f"{name}.json")
     graph_spec = graph_of(name).compile().graph_spec
     write, read = {
