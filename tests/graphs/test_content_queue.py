@@ -147,15 +147,15 @@ async def test_an_order_that_is_none_is_refused() -> None:
         for message in ({"task": ""}, "shut", 7):
             with pytest.raises(InputError, match="not a message on 'research'"):
                 await runner.send("r", "research", message)
-        messages: Sequence[object] = (
+        later: Sequence[object] = (
             {"task": TASK, "sources": [SOURCE.model_dump()]},
             {"task": ""},
             "shut",
             7,
             "close",
         )
-        for message in messages:
-            await runner.send("r", "research", message)
+        for each in later:
+            await runner.send("r", "research", each)
         result = await runner.resume("r", graph).result()
         refused = [step for step in await runner.history("r") if step.kind == "refused"]
     assert ([parcel.task for parcel in result.state.parcels], len(refused)) == ([TASK], 3)

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -53,10 +54,11 @@ def test_it_can_be_written_as_other_programs_read_it(name: str, form: str) -> No
     """As yEd and Gephi do: with and without a run, whatever its costs are; the same nodes and edges come back."""
     run = read_file(GALLERY / f"{name}.json")
     graph_spec = graph_of(name).compile().graph_spec
-    write, read = {
+    forms: dict[str, tuple[Any, Any]] = {
         "graphml": (nx.write_graphml_xml, nx.read_graphml),
         "gexf": (nx.write_gexf, nx.read_gexf),
-    }[form]
+    }
+    write, read = forms[form]
     for steps in (None, run.steps):
         found = to_networkx(graph_spec, steps)
         file = io.BytesIO()
