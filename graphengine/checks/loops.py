@@ -2,9 +2,10 @@
 
 A run that loops forever leaves some nodes by the same edges again and again. An edge cannot be among them if its
 condition stops holding, or that of an earlier edge starts to hold, because of a quantity that only grows with each
-round: visits, spent time or money, samples without improvement, the length of a list to which each round appends. Such
-edges are removed until no more are found. A loop of the remaining edges may never end. A node that waits for an answer
-or a message ends a loop too, since it is controlled from outside. `value("score") >= 7` does not guarantee termination.
+round: visits, spent time or money, the length of a list to which each round appends, samples without improvement of a
+score that is never missing and cannot get better for ever. Such edges are removed until no more are found. A loop of
+the remaining edges may never end. A node that waits for an answer or a message ends a loop too, since it is controlled
+from outside. `value("score") >= 7` does not guarantee termination.
 
 Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
 back. The cap removes the edge to `c`, which is tried after it, but not the one to `b`, which is tried before.
@@ -34,11 +35,13 @@ from graphengine.kernel.definitions import (
     Value,
     members,
 )
+from graphengine.schemas.walking import kinds, variants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel.definitions import AnyEdge, Call, Condition, NodePlan, Plan, StateType
+    from graphengine.schemas.walking import Schema
 
 _RISES: Final = (">=", ">", "!=")
 _FALLS: Final = ("<=", "<", "==")
@@ -189,11 +192,45 @@ def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool)
         left, right = (_settles(part, state, holds=holds) for part in condition.parts())
         either = holds == (condition.word == "or")
         return [*left, *right] if either else [a | b for a, b in product(left, right)]
-    if isinstance(condition, Plateau) and holds:
+    if isinstance(condition, Plateau) and holds and not may_rise_for_ever(condition, state):
         return [frozenset([_Growth(samples=condition.reading.roots, since=condition.since or "")])]
     if isinstance(condition, Comparison) and condition.operator in (_RISES if holds else _FALLS):
         return [frozenset([growth]) for growth in _growing(condition, state)]
     return []
+
+
+def may_rise_for_ever(plateau: Plateau, state: StateType[Any]) -> bool:
+    """Return whether a plateau may never hold: its score can be missing, or get better and better, as far as known."""
+    path = plateau.reading.path
+    if path is None:
+        return True
+    try:
+        root = state.model.model_json_schema(by_alias=False)
+    except Exception:  # noqa: BLE001 - of types of the user's, which have no schema
+        return True
+    found = variants(root.get("properties", {}).get(path.root), root)
+    for kind, key in path.parts:
+        if any("null" in kinds(each) for each in found):
+            return True
+        found = [below for each in found for below in variants(_below(each, kind, key), root)]
+    return not found or not all(_has_end(each, plateau) for each in found)
+
+
+def _below(schema: Schema, kind: str, key: str | int) -> object:
+    """Return the schema of a part of a value; None if it is not known."""
+    if kind == "name":
+        return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+    return schema.get("items", schema.get("additionalProperties"))
+
+
+def _has_end(schema: Schema, plateau: Plateau) -> bool:
+    """Return whether a value of a schema is never missing, and can be better than before so many times only."""
+    if "enum" in schema or "const" in schema:
+        return None not in schema.get("enum", [schema.get("const")])
+    names = ("maximum", "exclusiveMaximum") if plateau.mode == "max" else ("minimum", "exclusiveMinimum")
+    is_bounded, allowed = any(name in schema for name in names), kinds(schema)
+    steps = allowed == {"integer"} or (allowed == {"number"} and plateau.min_delta > 0)
+    return allowed == {"boolean"} or (steps and is_bounded)
 
 
 def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.checks.cases import choice_problems, none_problems
 from graphengine.checks.forks import cancelled_effects, fork_problems
-from graphengine.checks.loops import unbounded_loops
+from graphengine.checks.loops import may_rise_for_ever, unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
 from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
 from graphengine.kernel import Problem
-from graphengine.kernel.definitions import Checks, Limits, Switch, always, closed_values, types_read
+from graphengine.kernel.definitions import Checks, Limits, Plateau, Switch, always, closed_values, types_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -92,8 +92,17 @@ def _unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator
     """Yield the loops that nothing forces to end."""
     for loop in unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
-        repair = "before the edges back, add an edge that leaves the loop, with iterations(…) or plateau(…)"
+        if idle := [each for name in loop for each in _plateaus(nodes[name]) if may_rise_for_ever(each, state)]:
+            text += f": '{idle[0]}' may never hold, as the score may be missing, or get better for ever"
+        repair = "before the edges back, add an edge that leaves the loop, with iterations(…)"
         yield Problem("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
+
+
+def _plateaus(node: NodePlan) -> Iterator[Plateau]:
+    """Yield the plateaus that the edges out of a node ask for."""
+    for edge in (*node.edges, *node.failure_edges):
+        if not isinstance(edge, Switch) and edge.condition is not None:
+            yield from (leaf for leaf in edge.condition.leaves() if isinstance(leaf, Plateau))
 
 
 def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:

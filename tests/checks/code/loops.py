@@ -1,11 +1,19 @@
-from pydantic import BaseModel
+from typing import Annotated
 
-from graphengine import END, FAIL, START, Context, Graph, ask, value
+from pydantic import BaseModel, Field
+
+from graphengine import END, FAIL, START, Context, Graph, ask, plateau, value
+
+
+Bounded = Annotated[int, Field(ge=0, le=10)]
 
 
 class State(BaseModel):
-    score: int = 0
-    other: int = 0
+    score: Bounded = 0
+    other: Bounded = 0
+    risen: int = 0
+    share: Annotated[float, Field(le=1)] = 0.0
+    missing: Bounded | None = None
     word: str = ""
 
 
@@ -33,6 +41,15 @@ def loop(*edges, limits=None, **runnables):
     graph.add_edge(START, edges[0][0])
     for source, target, *condition in edges:
         graph.add_edge(source, target, when=condition[0] if condition else None)
+    return graph
+
+
+def rising(field, **options):
+    graph = Graph("g", State)
+    graph.add_node("a", lambda: 0, writes=field)
+    graph.add_edge(START, "a")
+    graph.add_edge("a", END, when=plateau(options.pop("of", field), **options))
+    graph.add_edge("a", "a")
     return graph
 
 
