@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_orig
 import lazy_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pydantic import TypeAdapter
 
@@ -116,11 +116,20 @@ def _is_protocol(made: type[Any]) -> bool:
 def _refusing(function: F) -> F:
     """Return a function that refuses arguments that do not fit."""
     flags = {name for name, kind in function.__annotations__.items() if kind in ("bool", bool)}
+    made: Any = (_awaited if inspect.iscoroutinefunction(function) else _called_with)(function, flags)
+    _CHECKED.add(made)
+    return made  # type: ignore[no-any-return]
+
+
+def _called_with(function: Callable[..., object], flags: set[str]) -> Callable[..., object]:
+    ranges = _ranges_of(function)
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         if flags and not flags.isdisjoint(kwargs):
             _refuse_texts(function, args, {name: kwargs[name] for name in flags & kwargs.keys()})
+        if ranges:
+            _refuse_outside(function, args, kwargs, ranges)
         try:
             return function(*args, **kwargs)
         except (TypeError, AttributeError, ValueError, LookupError) as error:
@@ -129,6 +138,10 @@ def _refusing(function: F) -> F:
                 raise
         raise refused
 
+    return call
+
+
+def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Callable[..., Awaitable[object]]:
     @functools.wraps(function)
     async def awaited(*args: object, **kwargs: object) -> object:
         if flags and not flags.isdisjoint(kwargs):
@@ -141,30 +154,34 @@ def _refusing(function: F) -> F:
                 raise
         raise refused
 
-    made: Any = _in_range(awaited if inspect.iscoroutinefunction(function) else call)
-    _CHECKED.add(made)
-    return made  # type: ignore[no-any-return]
+    return awaited
 
 
-def _in_range(function: F) -> F:
-    """Return a function that refuses numbers outside the ranges that its annotations state, if there are any."""
-    names = [*inspect.signature(function).parameters] if any(map(_range, function.__annotations__.values())) else ()
-    ranges = [
-        (place, name, kind) for place, name in enumerate(names) if (kind := _range(function.__annotations__.get(name)))
-    ]
-    if not ranges:
-        return function
+def _ranges_of(function: Callable[..., object]) -> Sequence[tuple[int, str, str]]:
+    """Return the place, the name and the annotation of each parameter whose annotation states a range."""
+    kinds = function.__annotations__
+    if not any(map(_range, kinds.values())):
+        return ()
+    names = enumerate(inspect.signature(function).parameters)
+    return [(place, name, kind) for place, name in names if (kind := _range(kinds.get(name)))]
 
-    @functools.wraps(function)
-    def call(*args: object, **kwargs: object) -> object:
-        for place, name, kind in ranges:
-            if name in kwargs:
-                _refuse_outside(kind, function, args, name, kwargs[name])
-            elif place < len(args):
-                _refuse_outside(kind, function, args, name, args[place])
-        return function(*args, **kwargs)
 
-    return call  # type: ignore[return-value]
+def _refuse_outside(
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    ranges: Sequence[tuple[int, str, str]],
+) -> None:
+    """Refuse a number outside the range that its annotation states."""
+    for place, name, kind in ranges:
+        if name in kwargs:
+            value = kwargs[name]
+        elif place < len(args):
+            value = args[place]
+        else:
+            continue
+        if not _checker(kind)(value, strict=True):
+            raise _outside(kind, f"{_called(function, args)}({name}=", value)
 
 
 def _range(annotation: object) -> str:
@@ -173,31 +190,26 @@ def _range(annotation: object) -> str:
     return text if text.removesuffix(_OR_NONE) in _RANGES else ""
 
 
-def _refuse_outside(
-    kind: str, function: Callable[..., object], args: Sequence[object], name: str, value: object
-) -> None:
-    """Refuse a number outside the range that an annotation states."""
-    from pydantic import ValidationError  # noqa: PLC0415 - `import graphengine` needs none of it
-
-    try:
-        _adapter(kind).validate_python(value, strict=True)
-    except ValidationError:
-        from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-        from graphengine.kernel.definitions import shown  # noqa: PLC0415
-
-        repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
-        raise DefinitionError(f"{_called(function, args)}({name}={shown(value)})", repair=repair) from None
-
-
 @functools.cache
-def _adapter(kind: str) -> TypeAdapter[float | None]:
-    import pydantic  # noqa: PLC0415 - as above
+def _checker(kind: str) -> Callable[..., bool]:
+    """Return the function that says whether a value is in the range that an annotation states."""
+    import pydantic  # noqa: PLC0415 - `import graphengine` needs none of it
 
     from graphengine.kernel import definitions  # noqa: PLC0415
 
     name = kind.removesuffix(_OR_NONE)
     made: Any = getattr(pydantic if hasattr(pydantic, name) else definitions, name)
-    return pydantic.TypeAdapter(made | None if name != kind else made)
+    adapter: TypeAdapter[Any] = pydantic.TypeAdapter(made | None if name != kind else made)
+    return adapter.validator.isinstance_python
+
+
+def _outside(kind: str, call: str, value: object) -> GraphEngineError:
+    """Return the error for a number outside the range that an annotation states."""
+    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.definitions import shown  # noqa: PLC0415
+
+    repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
+    return DefinitionError(f"{call}{shown(value)})", repair=repair)
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:

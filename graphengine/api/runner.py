@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from os import PathLike
 
+    from pydantic import PositiveInt
+
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.agents.runs import RunOptions
     from graphengine.kernel import Clock, Extension, Result, Snapshot, Store
-    from graphengine.kernel.definitions import Effects, Limits, Sizes
+    from graphengine.kernel.definitions import Effects, Limits, SecondsOrZero, Sizes
     from graphengine.telemetry import Telemetry
 
 
@@ -84,10 +86,10 @@ class Runner(Records):
         resources: Mapping[str, object] | None = None,
         models: GivenModels | None = None,
         check: bool = True,
-        threads: int = 32,
+        threads: PositiveInt = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
-        grace_seconds: float = 0.0,
+        grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,

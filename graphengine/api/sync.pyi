@@ -6,6 +6,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, overload
 
+from pydantic import PositiveInt
 from typing_extensions import TypeVar
 
 from graphengine.agents.agent import Agent
@@ -28,7 +29,7 @@ from graphengine.kernel import (
     RunInfo,
     Store,
 )
-from graphengine.kernel.definitions import Retention
+from graphengine.kernel.definitions import Retention, SecondsOrZero
 from graphengine.records import retention as pruning
 from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page
@@ -94,10 +95,10 @@ class SyncRunner:
         resources: Mapping[str, object] | None = None,
         models: GivenModels | None = None,
         check: bool = True,
-        threads: int = 32,
+        threads: PositiveInt = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
-        grace_seconds: float = 0.0,
+        grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,

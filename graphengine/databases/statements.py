@@ -29,9 +29,9 @@ def text_of(module: str, name: str) -> str:
     return data.decode()
 
 
-def named(module: str, name: str) -> dict[str, str]:
-    """Return the statements of a file by name; a line `-- name: …` begins each."""
-    _, *parts = _NAME.split(text_of(module, name))
+def named(module: str, name: str, made: Callable[[str], str] = str) -> dict[str, str]:
+    """Return the statements of a file by name, each begun by a line `-- name: …`, after a change of the file's text."""
+    _, *parts = _NAME.split(made(text_of(module, name)))
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 

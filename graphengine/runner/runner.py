@@ -42,12 +42,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pydantic import PositiveInt
-
     from graphengine.engine.steps import OriginRecord, Step
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effects
-    from graphengine.graph.options import Limits, SecondsOrZero, Sizes
+    from graphengine.graph.options import Limits, Sizes
     from graphengine.history.load import At, Wait
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
@@ -86,10 +84,10 @@ class Runner:
         *,
         resources: Mapping[str, object] | None = None,
         check: bool = True,
-        threads: PositiveInt = 32,
+        threads: int = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
-        grace_seconds: SecondsOrZero = 0.0,
+        grace_seconds: float = 0.0,
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
         origin: OriginRecord | None = None,

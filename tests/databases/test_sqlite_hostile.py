@@ -166,11 +166,12 @@ def test_no_value_is_ever_part_of_a_statement() -> None:
             where = f"{file.name}:{statement.lineno}: {ast.unparse(statement)}"
             if file.parent.name == "toolbox":
                 continue  # a model's own query, which SQLite lets read only; see tests/agents/toolbox
-            assert folder in file.parents, where
+            assert folder in file.parents or file.name == "shared_reads.py", where
             if isinstance(statement, ast.JoinedStr):
                 built.add(ast.unparse(statement)[2:-1].replace("\\'", "'"))
             elif isinstance(statement, ast.Subscript):
-                assert ast.unparse(statement.value).lstrip("_").isupper(), where
+                table = ast.unparse(statement.value)
+                assert table.lstrip("_").isupper() or table == "self.sql", where  # which has those of `SQL`
             elif isinstance(statement, ast.Name):
                 assert statement.id.lstrip("_").isupper() or statement.id in ("statement", "query", "sql"), where
             else:

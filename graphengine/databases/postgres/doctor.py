@@ -95,14 +95,14 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
 def _graph_specs(connection: Connection) -> Iterator[Finding]:
     for (fingerprint,) in connection.execute("SELECT fingerprint FROM graph_specs ORDER BY fingerprint").fetchall():
         try:
-            reads.graph_spec(connection, fingerprint)
+            reads.shared.graph_spec(connection, fingerprint)
         except StoreCorrupt as error:
             yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
 
 
 def _run(connection: Connection, run_id: str, counted: Counted) -> Iterator[Finding]:
     try:
-        reads.inbox(connection, [run_id])
+        reads.shared.inbox(connection, [run_id])
     except StoreCorrupt as error:
         yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
     try:

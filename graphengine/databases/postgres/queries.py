@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.databases.run_rows import selected
 from graphengine.databases.statements import named, text_of
 from graphengine.kernel import is_name
 
@@ -21,7 +23,8 @@ FIRST: Final = 2
 OLDEST: Final = 2
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
 
-SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql").items()}
+run_selected: Final = partial(selected, driven="f.is_driven", wanted_at="NULL")
+SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql", run_selected).items()}
 """The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
 
 LARGEST: Final = (1 << 31) - 1

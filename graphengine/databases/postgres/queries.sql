@@ -67,7 +67,7 @@ SELECT pg_advisory_xact_lock(tree_lock(r)) FROM runs AS r WHERE r.id = %s::text;
 SELECT id, mark FROM stop_over(%s::text);
 
 -- name: started
-SELECT * FROM run_facts WHERE starter = ANY (%s::text[]) AND root IS NOT NULL;
+SELECT {run} FROM run_facts AS f WHERE starter = ANY (%s::text[]) AND root IS NOT NULL;
 
 -- name: claim
 SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %s::integer[]);
@@ -146,11 +146,11 @@ SELECT id FROM dead_drivers(%s::text);
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
 
 -- name: facts
-SELECT * FROM run_facts WHERE id = %s;
+SELECT {run} FROM run_facts AS f WHERE id = %s;
 
 -- name: facts_of
 -- A join with a list of keys would read the last step of every run.
-SELECT * FROM run_facts WHERE key = ANY (%s::bigint[]);
+SELECT {run} FROM run_facts AS f WHERE key = ANY (%s::bigint[]);
 
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
@@ -160,7 +160,7 @@ SELECT id FROM runs WHERE id >= %(prefix)s::text AND id < %(prefix)s::text || ch
 SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s::integer, %(after)s::integer, %(newest)s::integer);
 
 -- name: infos
-SELECT * FROM run_facts WHERE id = ANY (%s::text[]);
+SELECT {run} FROM run_facts AS f WHERE id = ANY (%s::text[]);
 
 -- name: moved
 SELECT seen.id FROM unnest(%s::text[], %s::integer[]) AS seen (id, seq)
@@ -214,7 +214,7 @@ SELECT r.key FROM (
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
 
 -- name: branches
-SELECT f.* FROM run_facts AS f
+SELECT {run} FROM run_facts AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%s::text[])) ORDER BY f.key;
 
 -- name: graph_spec
@@ -224,7 +224,7 @@ SELECT body, sum FROM graph_specs WHERE fingerprint = %s;
 SELECT key FROM due(%s::text, %s::float8, %s::integer, %s::text[]) ORDER BY rank, since, key;
 
 -- name: inbox
-SELECT i.id, r.id, i.kind, i.payload, i.sum, i.key FROM runs AS r JOIN inbox AS i ON i.run = r.key
+SELECT i.id, r.id, i.kind, i.payload, i.sum, r.id, i.key FROM runs AS r JOIN inbox AS i ON i.run = r.key
 WHERE r.id = ANY (%s::text[]) AND i.payload IS NOT NULL ORDER BY i.id;
 
 -- name: message_keys

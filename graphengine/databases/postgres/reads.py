@@ -12,19 +12,18 @@ from psycopg.adapt import Loader
 from pydantic_core import from_json
 
 from graphengine.databases import checksums
-from graphengine.databases.checksums import CHANGED, message_place, sum_of
+from graphengine.databases.checksums import CHANGED, sum_of
 from graphengine.databases.long_texts import join
-from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
+from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, run_selected, signed
 from graphengine.databases.refusals import damaged
-from graphengine.databases.row_json import read_summary
-from graphengine.kernel import OwnerInfo, RunInfo, StoreCorrupt, StoreError, is_name
+from graphengine.databases.run_rows import RunRow, run_of
+from graphengine.databases.shared_reads import SharedReads
+from graphengine.kernel import OwnerInfo, StoreCorrupt, StoreError, is_name
 from graphengine.kernel.stores import (
     PAGE_LIMIT,
     Count,
     EndedRun,
-    InboxMessage,
     Loaded,
-    StopOver,
     sought_words,
     unknown_run,
     unknown_step,
@@ -38,8 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import Page, Status, Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel import Page, RunInfo, Status, Step
     from graphengine.kernel.stores import Sort
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
@@ -78,46 +76,16 @@ class _RawText(Loader):
 
 def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     """Return the run for a row of `run_facts`."""
-    _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
-    driver, fence, due_at, tags, is_driven = row[10:15]
-    queue, priority, queue_key, summary, title, user_name = row[15:21]
-    starter, root, depth, began_with, deploy, stop_asked, ended_at = row[21:]
-    if (run_id, fence) in own.owed:
-        driver = None
-    return RunInfo(
-        run_id,
-        graph,
-        fingerprint,
-        status,
-        seq,
-        float(created_at),
-        float(updated_at),
-        parent,
-        parent_seq,
-        driver=driver if driver is not None and (is_driven or driver == own.id) else None,
-        held=driver is not None,
-        due_at=None if due_at is None else float(due_at),
-        tags=tuple(sorted(tags or ())),
-        queue=queue,
-        priority=priority,
-        tenant=queue_key or None,
-        queued=fence == 0,
-        summary=read_summary(summary),
-        title=title,
-        user=user_name or None,
-        starter=starter,
-        root=root,
-        depth=depth,
-        began_with=began_with,
-        deploy=deploy,
-        stop_asked=stop_asked,
-        ended_at=None if ended_at is None else float(ended_at),
-    )
+    run = RunRow._make(row)
+    driver = None if (run.id, run.fence) in own.owed else run.driver
+    return run_of(run, driver, run.tags or (), is_alive=driver is not None and (run.driven or driver == own.id))
 
 
-def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement."""
-    return connection.execute(SQL[statement]).fetchall()
+def _from_json(text: bytes, own: Own) -> RunInfo:
+    """Return the run for a row of `run_facts` as JSON, in which a time can be a whole number."""
+    facts = msgspec.json.decode(text, type=dict[str, Any])
+    times = {name: float(value) for name, value in facts.items() if name.endswith("_at") and value is not None}
+    return from_facts(RunRow(driven=facts.pop("is_driven"), **{**facts, **times}), own)
 
 
 def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
@@ -135,14 +103,6 @@ def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     if row is None:
         raise unknown_run(run_id)
     return from_facts(row, own)
-
-
-def ids(connection: Connection, prefix: str, *, limit: int = 50) -> list[str]:
-    """Return the ids that begin with a text, sorted."""
-    if not is_name(prefix):
-        return []
-    found = connection.execute(SQL["ids"], {"prefix": prefix, "limit": max(clamped(limit), 0)})
-    return [row[0] for row in found.fetchall()]
 
 
 def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
@@ -285,7 +245,7 @@ class _Log:
                 self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
         if facts is None:
             raise unknown_run(run_id)
-        self.info = from_facts(tuple(msgspec.json.decode(facts, type=dict[str, Any]).values()), own)
+        self.info = _from_json(facts, own)
 
     def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
         """Return a body with its texts.
@@ -377,7 +337,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
         f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
     ]
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
-    statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
+    statement = run_selected(f"SELECT {{run}} FROM {source} WHERE {' AND '.join(where)} {order}")  # noqa: S608 - of ours
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
@@ -404,11 +364,6 @@ def _found(connection: Connection, values: Mapping[str, Any], query: str) -> lis
     if len(keys) < values["limit"]:
         keys = connection.execute(SQL["found"], values).fetchall()
     return [key for (key,) in keys]
-
-
-def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the facts about each of these runs that exists."""
-    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
 
 def moved(connection: Connection, seqs: Mapping[str, int]) -> list[str]:
@@ -439,34 +394,6 @@ def counts(
     return [Count(*row) for row in found.fetchall()]
 
 
-def branches(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the direct branches of these runs."""
-    return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
-
-
-def stop_over(connection: Connection, run_id: str) -> StopOver | None:
-    """Return a stop that holds for a run."""
-    row = connection.execute(SQL["stop_over"], (known(run_id),)).fetchone()
-    return None if row is None else StopOver(*row)
-
-
-def started(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the runs of their trees that nodes of these runs started."""
-    return [from_facts(row, own) for row in connection.execute(SQL["started"], (_ids(run_ids),)).fetchall()]
-
-
-def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
-    """Return the graph spec recorded under a fingerprint.
-
-    Raises:
-        StoreCorrupt: It is damaged.
-    """
-    row = connection.execute(SQL["graph_spec"], (known(fingerprint),)).fetchone()
-    if row is None:
-        return None
-    return checksums.read_graph_spec(fingerprint, row[0].encode(), row[1])
-
-
 def due(
     connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
 ) -> list[RunInfo]:
@@ -479,20 +406,6 @@ def due(
         return []
     found = [from_facts(row, own) for row in facts_of(connection, keys)]
     return [each for each in found if each.driver is None]
-
-
-def inbox(connection: Connection, run_ids: Sequence[str]) -> list[InboxMessage]:
-    """Return the undelivered messages of these runs, oldest first.
-
-    Raises:
-        StoreCorrupt: One is damaged.
-    """
-    found: list[InboxMessage] = []
-    for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
-        what = f"message {number} to run {run_id}"
-        value = checksums.read_json(what, message_place(run_id, kind, key), payload.encode(), checksum)
-        found.append(InboxMessage(number, run_id, kind, value))
-    return found
 
 
 def message_keys(connection: Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
@@ -531,3 +444,10 @@ def ended(  # noqa: PLR0913 - the words of `Store.ended`
 
 def _ids(run_ids: Sequence[str]) -> list[str]:
     return [run_id for run_id in run_ids if is_name(run_id)]
+
+
+def _info_of(_: Connection, row: Sequence[Any], own: Own) -> RunInfo:
+    return from_facts(row, own)
+
+
+shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, _info_of, LARGEST)

@@ -75,21 +75,21 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     change_token = read(reads.change_token)
     info = read_as_owner(reads.info)
-    infos = read_as_owner(reads.infos)
+    infos = read_as_owner(reads.shared.infos)
     moved = read(reads.moved)
     counts = read(reads.counts)
     summaries = read(trends.summaries)
-    ids = read(reads.ids)
+    ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
     runs = read_page(reads.runs)
     due = read_as_owner(reads.due)
-    graph_spec = read(reads.graph_spec)
-    inbox = read(reads.inbox)
+    graph_spec = read(reads.shared.graph_spec)
+    inbox = read(reads.shared.inbox)
     message_keys = read(reads.message_keys)
-    branches = read_as_owner(reads.branches)
-    stop_over = read(reads.stop_over)
-    started = read_as_owner(reads.started)
+    branches = read_as_owner(reads.shared.branches)
+    stop_over = read(reads.shared.stop_over)
+    started = read_as_owner(reads.shared.started)
     ended = read_as_owner(reads.ended)
     owners = read_as_owner(reads.owners)
 
@@ -105,7 +105,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             refuse_address(address)
             raise DefinitionError(f"PostgresStore({address!r})", repair='write PostgresStore("postgresql://…")')
         self.address: Final[Address] = parse(address)
-        super().__init__(self.address.shown, reads.rows)
+        super().__init__(self.address.shown, reads.shared.rows)
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._read_only = read_only

@@ -49,7 +49,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
     infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys])]
     logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
-    inbox = reads.inbox(connection, list(claimed))
+    inbox = reads.shared.inbox(connection, list(claimed))
     taken = [
         ClaimedRun(
             # as it was before: the first owner of a queued run gets the fence 1

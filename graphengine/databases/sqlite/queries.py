@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.databases.run_rows import selected
 from graphengine.databases.statements import named, text_of
 
 if TYPE_CHECKING:
@@ -16,10 +18,11 @@ MIGRATIONS: Final = [text_of(__name__, "schema/0002_runs.sql")]
 FIRST: Final = 2
 """The format of the first of them. Formats before it are of development versions, and refused."""
 
-SQL: Final = named(__name__, "queries.sql")
+run_selected: Final = partial(selected, driven="f.driven_until", wanted_at="f.wanted_at")
+SQL: Final = named(__name__, "queries.sql", run_selected)
 """The statements of the store by name."""
 
-DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql")
+DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql", run_selected)
 """The statements of the doctor by name; they can read whole tables."""
 
 

@@ -1,7 +1,7 @@
 -- The statements of the store by name; `queries.py` reads them. Parameters are `?`, in the order of the statement.
 
 -- name: run_facts
-SELECT * FROM run_facts WHERE id = ?;
+SELECT {run} FROM run_facts AS f WHERE id = ?;
 
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
@@ -9,7 +9,7 @@ SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER 
 
 -- name: infos
 -- CROSS JOIN: look up each of the ids.
-SELECT f.* FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
+SELECT {run} FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
 -- name: moved
 SELECT seen.key FROM json_each(?) AS seen
@@ -50,18 +50,18 @@ GROUP BY 1, 2, 3;
 SELECT id FROM runs WHERE key = ?;
 
 -- name: runs
-SELECT * FROM run_facts WHERE (created_at, id) < (:created_at, :id)
+SELECT {run} FROM run_facts AS f WHERE (created_at, id) < (:created_at, :id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_status
 -- Any status but 'running'. The index has the graph too.
-SELECT * FROM run_facts WHERE status = :status AND status <> 'running' AND (:graph IS NULL OR graph = :graph)
+SELECT {run} FROM run_facts AS f WHERE status = :status AND status <> 'running' AND (:graph IS NULL OR graph = :graph)
     AND (created_at, id) < (:created_at, :id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: running_runs
 -- Those without a driver are many, but in order; those with one are few.
-SELECT f.* FROM (
+SELECT {run} FROM (
     SELECT * FROM (
         SELECT r.key, r.created_at, r.id FROM runs AS r
         WHERE r.status = 'running' AND r.driver IS NULL AND (:graph IS NULL OR r.graph = :graph)
@@ -77,18 +77,18 @@ SELECT f.* FROM (
 ORDER BY page.created_at DESC, page.id DESC;
 
 -- name: runs_of_graph
-SELECT * FROM run_facts WHERE graph = :graph AND (created_at, id) < (:created_at, :id)
+SELECT {run} FROM run_facts AS f WHERE graph = :graph AND (created_at, id) < (:created_at, :id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_that_match
-SELECT * FROM run_facts
+SELECT {run} FROM run_facts AS f
 WHERE (created_at, id) < (:created_at, :id) AND created_at >= :begun_after
     AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_tag
 -- CROSS JOIN: the tag's index returns them in order, so that only one page is read.
-SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
+SELECT {run} FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
 WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
     AND t.created_at >= :begun_after
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
@@ -96,22 +96,22 @@ WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:
 ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
 
 -- name: runs_of_tenant
-SELECT * FROM run_facts WHERE queue_key = :tenant AND queue_key <> '' AND (created_at, id) < (:created_at, :id)
+SELECT {run} FROM run_facts AS f WHERE queue_key = :tenant AND queue_key <> '' AND (created_at, id) < (:created_at, :id)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_user
-SELECT * FROM run_facts WHERE user_name = :user AND user_name <> '' AND (created_at, id) < (:created_at, :id)
+SELECT {run} FROM run_facts AS f WHERE user_name = :user AND user_name <> '' AND (created_at, id) < (:created_at, :id)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
     AND (:tenant IS NULL OR queue_key = :tenant)
-    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
+    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = f.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_starter
-SELECT * FROM run_facts WHERE starter = :starter AND (created_at, id) < (:created_at, :id)
+SELECT {run} FROM run_facts AS f WHERE starter = :starter AND (created_at, id) < (:created_at, :id)
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
     AND (:tenant IS NULL OR queue_key = :tenant) AND (:user IS NULL OR user_name = :user)
-    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
+    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = f.key AND t.tag = :tag))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: graph_spec
@@ -137,7 +137,7 @@ WITH RECURSIVE line (id, starter, root, mark) AS (
 SELECT id, mark FROM line WHERE mark <> '' ORDER BY mark LIMIT 1;
 
 -- name: started
-SELECT f.* FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL;
+SELECT {run} FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL;
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet, and of all that the index of words has had.
@@ -248,13 +248,13 @@ WHERE id = ? AND fence = ? AND driver = ?;
 UPDATE runs SET driver = NULL, wanted_at = CASE status WHEN 'running' THEN ? ELSE wanted_at END WHERE driver = ?;
 
 -- name: due_timers
-SELECT * FROM run_facts WHERE due_at <= ? ORDER BY due_at, key;
+SELECT {run} FROM run_facts AS f WHERE due_at <= ? ORDER BY due_at, key;
 
 -- name: wanted_runs
-SELECT * FROM run_facts WHERE wanted_at IS NOT NULL ORDER BY wanted_at, key;
+SELECT {run} FROM run_facts AS f WHERE wanted_at IS NOT NULL ORDER BY wanted_at, key;
 
 -- name: running_of
-SELECT * FROM run_facts WHERE driver = ? AND status = 'running' ORDER BY key;
+SELECT {run} FROM run_facts AS f WHERE driver = ? AND status = 'running' ORDER BY key;
 
 -- name: drivers
 -- The drivers of runs, alive or dead, and when their leases end. It skips from one driver to the next in the index,
@@ -354,7 +354,7 @@ WHERE runs.id = ?;
 UPDATE inbox SET payload = NULL WHERE id = ? AND run = ?;
 
 -- name: branches
-SELECT f.* FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent.key
+SELECT {run} FROM runs AS parent CROSS JOIN runs AS child ON child.parent = parent.key
 CROSS JOIN run_facts AS f ON f.key = child.key
 WHERE parent.id IN (SELECT value FROM json_each(?));
 
@@ -555,10 +555,10 @@ SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driv
 WHERE r.queue = ? AND r.queue_key = ? AND r.fence = 0 ORDER BY r.priority DESC, r.turn, r.key;
 
 -- name: facts_of_driver
-SELECT * FROM run_facts WHERE driver = ? ORDER BY key;
+SELECT {run} FROM run_facts AS f WHERE driver = ? ORDER BY key;
 
 -- name: facts_of
-SELECT * FROM run_facts WHERE key = ?;
+SELECT {run} FROM run_facts AS f WHERE key = ?;
 
 -- name: set_limits
 INSERT INTO queues (name, limits) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET limits = excluded.limits;

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.databases import checksums
-from graphengine.databases.checksums import message_place
 from graphengine.databases.refusals import damaged
-from graphengine.databases.row_json import read_summary
+from graphengine.databases.run_rows import RunRow, run_of
+from graphengine.databases.shared_reads import SharedReads
 from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.faults import end_statements
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.kernel import Branched, RunInfo, Started, decode_step, is_name
-from graphengine.kernel.stores import PAGE_LIMIT, Count, InboxMessage, Loaded, StopOver, unknown_run, unknown_step
+from graphengine.kernel import Branched, Started, decode_step, is_name
+from graphengine.kernel.stores import PAGE_LIMIT, Count, Loaded, unknown_run, unknown_step
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.sqlite.owners import Onlooker
-    from graphengine.kernel import JsonValue, Page, Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel import JsonValue, Page, RunInfo, Step
     from graphengine.kernel.stores import Sort
 
 T = TypeVar("T")
@@ -109,17 +108,6 @@ def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> Run
     return find(connection, run_id, onlooker).info
 
 
-def rows(connection: sqlite3.Connection, statement: str) -> list[Sequence[Any]]:
-    """Return the rows of a statement."""
-    return connection.execute(SQL[statement]).fetchall()
-
-
-def infos(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the facts about each of these runs that exists."""
-    known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
-    return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
-
-
 def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
     """Return the runs whose last seq is another one, and those that do not exist."""
     return [run_id for (run_id,) in connection.execute(SQL["moved"], (to_json(seqs).decode(),))]
@@ -154,48 +142,13 @@ def counts(
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
-def ids(connection: sqlite3.Connection, prefix: str, *, limit: int = 50) -> list[str]:
-    """Return the ids that begin with a text, sorted."""
-    if not is_name(prefix):
-        return []
-    limit = min(max(limit, 0), _LARGEST_LIMIT)
-    return [row[0] for row in connection.execute(SQL["ids"], {"prefix": prefix, "limit": limit})]
-
-
 def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
     """Return the run for a row of `run_facts`."""
-    key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
-    driver, fence, driven_until, due_at = row[10:14]
-    tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
-    if onlooker is not None and (run_id, fence) in onlooker.owed:
-        driver = None
-    held = driver is not None
-    is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
-    facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    queue, priority, queue_key, summary, title, user_name = row[16:22]
-    starter, root, depth, began_with, deploy, stop_asked, ended_at = row[22:]
-    info = RunInfo(
-        *facts,
-        driver=driver if is_alive else None,
-        held=held,
-        due_at=due_at,
-        tags=tags,
-        queue=queue,
-        priority=priority,
-        tenant=queue_key or None,
-        queued=fence == 0,
-        summary=read_summary(summary),
-        title=title,
-        user=user_name or None,
-        starter=starter,
-        root=root,
-        depth=depth,
-        began_with=began_with,
-        deploy=deploy,
-        stop_asked=stop_asked,
-        ended_at=ended_at,
-    )
-    return Found(info, key, fence, driver)
+    run = RunRow._make(row)
+    driver = None if onlooker is not None and (run.id, run.fence) in onlooker.owed else run.driver
+    is_alive = driver is not None and (onlooker is None or onlooker.sees_alive(connection, driver, run.driven))
+    tags = run.tags.split("\n") if run.tags is not None else ()
+    return Found(run_of(run, driver, tags, is_alive=is_alive), run.key, run.fence, driver)
 
 
 def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: int | None = None) -> Loaded:
@@ -421,35 +374,6 @@ def _listing(given: Mapping[str, object]) -> str:
     return "runs_of_graph" if "graph" in given else "runs"
 
 
-def stop_over(connection: sqlite3.Connection, run_id: str) -> StopOver | None:
-    """Return a stop that holds for a run."""
-    found = connection.execute(SQL["stop_over"], (run_id,)).fetchone()
-    return None if found is None else StopOver(*found)
-
-
-def started(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the runs of their trees that nodes of these runs started."""
-    rows = connection.execute(SQL["started"], (to_json(list(run_ids)).decode(),)).fetchall()
-    return [from_row(connection, row, onlooker).info for row in rows]
-
-
-def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:
-    """Return the graph spec recorded under this fingerprint, or None."""
-    row = connection.execute(SQL["graph_spec"], (fingerprint,)).fetchone()
-    return None if row is None else checksums.read_graph_spec(fingerprint, *row)
-
-
-def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxMessage]:
-    """Return the undelivered messages of these runs, oldest first."""
-    rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
-    found: list[InboxMessage] = []
-    for message_id, run_id, kind, payload, recorded, run, key in rows:
-        what = f"message {message_id} to run {run_id}"
-        value = checksums.read_json(what, message_place(run, kind, key), payload, recorded)
-        found.append(InboxMessage(message_id, run_id, kind, value))
-    return found
-
-
 def message_keys(connection: sqlite3.Connection, run_id: str, newest: int | None = None) -> Mapping[str, int]:
     """Return the keys of a run's messages, or the newest so many, with the ids of the undelivered ones."""
     rows = connection.execute(SQL["message_keys"], (run_id if is_name(run_id) else "",)).fetchall()
@@ -473,3 +397,14 @@ def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connecti
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _listed(run_ids: Sequence[str]) -> str:
+    return to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
+
+
+def _info_of(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
+    return from_row(connection, row, onlooker).info
+
+
+shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _listed, _info_of, _LARGEST_LIMIT)

@@ -20,7 +20,7 @@ from graphengine.databases.checksums import sum_of
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
-from graphengine.databases.sqlite.reads import KEY_BITS, find, from_row
+from graphengine.databases.sqlite.reads import KEY_BITS, find
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.kernel import encode_step, removed
 from graphengine.kernel.stores import PAGE_LIMIT, EndedRun, reason_to_stay
@@ -55,12 +55,6 @@ _READ_SECONDS: Final = 0.05
 _INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
-
-
-def branches(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
-    """Return the direct branches of these runs."""
-    rows = connection.execute(SQL["branches"], (to_json(list(run_ids)).decode(),))
-    return [from_row(connection, row, onlooker).info for row in rows]
 
 
 def ended(  # noqa: PLR0913 - the words of `Store.ended`

@@ -80,21 +80,21 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     """
 
     info = read_as_owner(reads.info)
-    infos = read_as_owner(reads.infos)
+    infos = read_as_owner(reads.shared.infos)
     moved = read(reads.moved)
     counts = read(reads.counts)
     summaries = read(trends.summaries)
-    ids = read(reads.ids)
+    ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
     runs = read_page(reads.runs)
     due = read_as_owner(taking.due)
-    graph_spec = read(reads.graph_spec)
-    inbox = read(reads.inbox)
+    graph_spec = read(reads.shared.graph_spec)
+    inbox = read(reads.shared.inbox)
     message_keys = read(reads.message_keys)
-    branches = read_as_owner(removal.branches)
-    stop_over = read(reads.stop_over)
-    started = read_as_owner(reads.started)
+    branches = read_as_owner(reads.shared.branches)
+    stop_over = read(reads.shared.stop_over)
+    started = read_as_owner(reads.shared.started)
     ended = read_as_owner(removal.ended)
     owners = read_as_owner(taking.owners)
 
@@ -109,7 +109,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         read_only: bool = False,
     ) -> None:
         self.path: Final = path_of(path).absolute()
-        super().__init__(str(self.path), reads.rows)
+        super().__init__(str(self.path), reads.shared.rows)
         if synchronous not in ("FULL", "NORMAL"):
             raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
         self._synchronous: Synchronous = synchronous

@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from graphengine.databases.queue_limits import full_tenants, is_full, spent_tenants
 from graphengine.databases.row_json import read_limits
+from graphengine.databases.run_rows import RunRow
 from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
 from graphengine.databases.sqlite import reads
 from graphengine.databases.sqlite.queries import SQL
@@ -32,21 +33,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.databases.sqlite.owners import Lease, Onlooker
-    from graphengine.kernel import JsonValue, QueueLimits, RunInfo
+    from graphengine.kernel import QueueLimits, RunInfo
     from graphengine.kernel.stores import ClaimQuery
 
 _LISTED: Final = 100
 
-_Due: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
-"""Its rank, since when it is due, and the row of `run_facts`."""
+_Due: TypeAlias = "tuple[int, float, RunRow]"
+"""Its rank, since when it is due, and its row."""
 
 _ORPHANS: Final = 0  # ranks
 _OTHERS: Final = 1
 
-_KEY: Final = 0  # columns of `run_facts`
-_GRAPH: Final = 2
-_DUE_AT: Final = 13
-_WANTED_AT: Final = 14
 _UNKNOWN: Final = 0.0  # another process removed the dead owner's row: it died before the owners that have one
 
 
@@ -66,10 +63,10 @@ def due(
     if limit <= 0:
         return []
     found: dict[str, RunInfo] = {}
-    timers = ((_OTHERS, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
-    wanted = ((_OTHERS, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    timers = ((_OTHERS, row.due_at or 0.0, row) for row in _rows(connection, "due_timers", now))
+    wanted = ((_OTHERS, row.wanted_at or 0.0, row) for row in _rows(connection, "wanted_runs"))
     for *_, row in merge(timers, wanted, *_interrupted(connection, onlooker), key=_rank):
-        if graphs is not None and row[_GRAPH] not in graphs:
+        if graphs is not None and row.graph not in graphs:
             continue
         info = reads.from_row(connection, row, onlooker).info
         if info.driver is None:
@@ -81,14 +78,18 @@ def due(
 
 def _rank(candidate: _Due) -> tuple[int, float, object]:
     rank, since, row = candidate
-    return rank, since, row[_KEY]
+    return rank, since, row.key
+
+
+def _rows(connection: sqlite3.Connection, statement: str, *values: object) -> Iterator[RunRow]:
+    return map(RunRow._make, connection.execute(SQL[statement], values))
 
 
 def _interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
     """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
     sources: list[Iterator[_Due]] = []
     for driver, expires_at in _dead(connection, onlooker).items():
-        rows = connection.execute(SQL["running_of"], (driver,))
+        rows = _rows(connection, "running_of", driver)
         since = _UNKNOWN if expires_at is None else expires_at
         sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
     return sources
@@ -138,7 +139,7 @@ def read(
 ) -> list[ClaimedRun]:
     """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
     ids = [each.info.id for each in taken if each.fence is not None]
-    inbox = reads.inbox(connection, ids) if ids else []
+    inbox = reads.shared.inbox(connection, ids) if ids else []
     found: list[ClaimedRun] = []
     for each in taken:
         run_id = each.info.id
@@ -156,12 +157,12 @@ def _orphans(
     """Yield the due runs of dead owners, also those that are aside."""
     limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
     paused = {name for name, text in limits if read_limits(text).paused}
-    rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
+    rows = (row for driver in dead for row in _rows(connection, "facts_of_driver", driver))
     infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
     return (
         info
         for row, info in infos
-        if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
+        if (info.status == "running" or row.wanted_at is not None or (info.due_at or pick.now + 1) <= pick.now)
         and (pick.graphs is None or info.graph in pick.graphs)
         and (pick.queues is None or info.queue in pick.queues)
         and info.queue not in paused

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.databases.sql import folded
+from graphengine.databases.sqlite.queries import run_selected
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
 from graphengine.kernel.stores import has_all, joined, sought_words
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
-SQL: Final = named(__name__, "words.sql")
+SQL: Final = named(__name__, "words.sql", run_selected)
 EVERY: Final = 256
 """How many new or changed runs are indexed together."""
 _MOST: Final = 2 * EVERY

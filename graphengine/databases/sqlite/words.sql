@@ -76,7 +76,7 @@ SELECT value AS rowid FROM json_each(:others)
 
 -- name: runs
 -- It reads every run that matches. `reads.py` puts in by what they are sorted, and where they come from.
-SELECT f.* FROM (
+SELECT {run} FROM (
     SELECT r.key AS place, …value… AS value FROM …source…
     WHERE (:before IS NULL OR (…value…, r.created_at, r.id) … (
             SELECT …value…, r.created_at, r.id FROM runs AS r WHERE r.id = :before

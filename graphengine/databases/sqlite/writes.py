@@ -18,7 +18,7 @@ from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
-from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, stop_over
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, shared
 from graphengine.kernel import RunIsDriven, UnknownRun
 from graphengine.kernel.stores import (
     DEFAULT_QUEUE,
@@ -171,7 +171,7 @@ def create(
         UnknownStep: The parent has no such step.
         TreeStopped: A node starts it while its tree is stopped.
     """
-    stop = None if info.starter is None else stop_over(connection, info.starter)
+    stop = None if info.starter is None else shared.stop_over(connection, info.starter)
     if stop is not None:
         raise tree_stopped(info.id, stop.run_id)
     if info.parent is not None:  # a taken id is said before what is wrong with the parent

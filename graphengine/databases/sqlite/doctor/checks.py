@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.findings import Finding
 from graphengine.databases.refold import BACKUP, StoredRun, differences, refold, row_of
+from graphengine.databases.run_rows import RunRow
 from graphengine.databases.sqlite.definitions import refuse_foreign
 from graphengine.databases.sqlite.faults import shows_damage
 from graphengine.databases.sqlite.files import APPLICATION_ID
@@ -231,7 +232,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator
         repair = f"{_DOCTOR} drops it: the run is read from what precedes it"
         yield replace(finding, repair=repair, repairable=True, statement=DOCTOR_SQL["drop_snapshot"], values=(shot,))
     if snapshot is not None:
-        yield from _row(connection, key, info, row[14], snapshot)
+        yield from _row(connection, key, info, RunRow._make(row).wanted_at, snapshot)
 
 
 def _row(

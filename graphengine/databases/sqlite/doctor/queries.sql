@@ -2,7 +2,7 @@
 
 -- name: run_by_scan
 -- Without the index of ids, which can be damaged itself.
-SELECT * FROM run_facts WHERE key = (SELECT key FROM runs NOT INDEXED WHERE id = ?);
+SELECT {run} FROM run_facts AS f WHERE key = (SELECT key FROM runs NOT INDEXED WHERE id = ?);
 
 -- name: key_by_scan
 SELECT key FROM runs NOT INDEXED WHERE id = ?;

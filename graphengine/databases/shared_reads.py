@@ -1,0 +1,124 @@
+"""The reads that are the same in both databases but for the dialect of their statements: written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from graphengine.databases import checksums
+from graphengine.databases.checksums import message_place
+from graphengine.kernel import is_name
+from graphengine.kernel.stores import InboxMessage, StopOver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.kernel import RunInfo
+    from graphengine.kernel.definitions import GraphSpec
+
+
+class Connection(Protocol):
+    """A connection of either database."""
+
+    def execute(self, statement: Any, values: Any = ..., /) -> Any:  # noqa: ANN401 - of either driver
+        """Run a statement, and return a cursor with its rows."""
+        ...
+
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
+OwnT = TypeVar("OwnT")
+
+
+class _MessageRow(NamedTuple):
+    id: int
+    run_id: str
+    kind: str
+    payload: Any
+    sum: int
+    run: int | str
+    """What its checksum knows the run by."""
+    key: str
+
+
+@dataclass(frozen=True)
+class SharedReads(Generic[ConnectionT, OwnT]):
+    """Reads by statements of these names.
+
+    Attributes:
+        sql: The statements.
+        listed: Makes the value of a parameter that lists ids of runs.
+        run: Returns the run for a row of `run_facts`.
+        most: The largest number that a limit can be.
+    """
+
+    sql: Mapping[str, Any]
+    listed: Callable[[Sequence[str]], object]
+    run: Callable[[ConnectionT, Sequence[Any], OwnT], RunInfo]
+    most: int
+
+    def rows(self, connection: ConnectionT, statement: str) -> list[Sequence[Any]]:
+        """Return the rows of a statement."""
+        found: list[Sequence[Any]] = connection.execute(self.sql[statement]).fetchall()
+        return found
+
+    def ids(self, connection: ConnectionT, prefix: str, *, limit: int = 50) -> list[str]:
+        """Return the ids that begin with a text, sorted."""
+        if not is_name(prefix):
+            return []
+        values = {"prefix": prefix, "limit": min(max(limit, 0), self.most)}
+        return [run_id for (run_id,) in connection.execute(self.sql["ids"], values).fetchall()]
+
+    def infos(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
+        """Return the facts about each of these runs that exists."""
+        return self._runs(connection, own, "infos", list(dict.fromkeys(run_ids)))
+
+    def branches(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
+        """Return the direct branches of these runs."""
+        return self._runs(connection, own, "branches", run_ids)
+
+    def started(self, connection: ConnectionT, own: OwnT, run_ids: Sequence[str]) -> list[RunInfo]:
+        """Return the runs of their trees that nodes of these runs started."""
+        return self._runs(connection, own, "started", run_ids)
+
+    def _runs(self, connection: ConnectionT, own: OwnT, statement: str, run_ids: Sequence[str]) -> list[RunInfo]:
+        rows = connection.execute(self.sql[statement], (self.listed(run_ids),)).fetchall()
+        return [self.run(connection, row, own) for row in rows]
+
+    def stop_over(self, connection: ConnectionT, run_id: str) -> StopOver | None:
+        """Return a stop that holds for a run."""
+        row = connection.execute(self.sql["stop_over"], (_known(run_id),)).fetchone()
+        return None if row is None else StopOver(*row)
+
+    def graph_spec(self, connection: ConnectionT, fingerprint: str) -> GraphSpec | None:
+        """Return the graph spec recorded under a fingerprint.
+
+        Raises:
+            StoreCorrupt: It is damaged.
+        """
+        row = connection.execute(self.sql["graph_spec"], (_known(fingerprint),)).fetchone()
+        return None if row is None else checksums.read_graph_spec(fingerprint, _in_bytes(row[0]), row[1])
+
+    def inbox(self, connection: ConnectionT, run_ids: Sequence[str]) -> list[InboxMessage]:
+        """Return the undelivered messages of these runs, oldest first.
+
+        Raises:
+            StoreCorrupt: One is damaged.
+        """
+        found: list[InboxMessage] = []
+        for each in map(_MessageRow._make, connection.execute(self.sql["inbox"], (self.listed(run_ids),)).fetchall()):
+            what, place = f"message {each.id} to run {each.run_id}", message_place(each.run, each.kind, each.key)
+            value = checksums.read_json(what, place, _in_bytes(each.payload), each.sum)
+            found.append(InboxMessage(each.id, each.run_id, each.kind, value))
+        return found
+
+
+def _known(name: str) -> str:
+    """Return an id as a database can carry it; for one that it cannot carry, return one that nothing has."""
+    return name if is_name(name) else ""
+
+
+def _in_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+__all__ = ["SharedReads"]
