@@ -4,7 +4,6 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Context, Graph, ask, plateau, value
 
-
 Bounded = Annotated[int, Field(ge=0, le=10)]
 
 
