@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -38,6 +38,13 @@ _PATH: Final = "name a field, as customer, or a part of it, as order.amount"
 
 NO_ANSWER: Final = object()
 """The marker for no default answer."""
+
+
+class ReadsAnswer(Protocol):
+    """The type of an answer."""
+
+    def read(self, record: Any, /) -> Any:  # noqa: ANN401 - JSON, and of that type
+        """Return the answer of a record, or raise a `ValidationError`."""
 
 
 class Answers:

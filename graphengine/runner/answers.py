@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnswerRecord, WaitRecord
+    from graphengine.graph.question import ReadsAnswer
     from graphengine.history.ended_questions import EndedQuestion
     from graphengine.runner.cached_snapshots import CachedSnapshots
-    from graphengine.runner.recorded_work import ReadsAnswer
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore
 

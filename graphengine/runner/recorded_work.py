@@ -20,7 +20,7 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
 from pydantic_core import to_json
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect
-    from graphengine.graph.question import Answers
+    from graphengine.graph.question import Answers, ReadsAnswer
     from graphengine.runner.scope import AttemptFacts
     from graphengine.state.json_values import JsonValue
 
@@ -126,13 +126,6 @@ class Effecting(Generic[T]):
     cut_off: Callable[[T], BaseException | None] | None = None
     may_wait: bool = False
     lost: str = ""
-
-
-class ReadsAnswer(Protocol):
-    """The type of an answer."""
-
-    def read(self, record: Any, /) -> Any:  # noqa: ANN401 - JSON, and of that type
-        """Return the answer of a record, or raise a `ValidationError`."""
 
 
 @dataclass(frozen=True, slots=True)
