@@ -132,7 +132,7 @@ def _show(context: CommandContext, report: Report, place: DatabaseOption) -> Non
     import shlex
 
     from graphengine.cli.places import program, shown
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out = context.out
     for finding in report.findings[:_SHOWN]:

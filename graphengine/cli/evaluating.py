@@ -367,7 +367,7 @@ def _show_table(out: Channel, report: Report) -> None:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     yield ""
     if report.against is not None:
@@ -384,7 +384,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
-    from graphengine.cli.terminal import seconds
+    from graphengine.records.words import seconds
 
     scores = [_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
     took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
@@ -412,7 +412,7 @@ def _cost(value: float | None) -> str:
 
 
 def _differences(report: Report, scorer: str) -> Iterator[str]:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     found = report.differences.get(scorer)
     if found is not None:

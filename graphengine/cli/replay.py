@@ -95,7 +95,7 @@ def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Doc
 
 def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all of them."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out = context.out
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")

@@ -113,7 +113,7 @@ function useRun(id: string) {
         if (gone) return;
         stop = follow(() => ({ id, after: seq.current }), {
           step: (row: Sent) => {
-            seq.current = row.seq;
+            seq.current = row.account.seq;
             pending.current.push(wholeRow(row));
             plan();
           },

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "./api";
 import { Icon, Link, List, Sign, isUnderWay, runAddress, useKeys } from "./parts";
 import type { ListedRun } from "./types";
-import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf } from "./trace";
+import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf, told } from "./trace";
 import { brief, count, dollars, seconds } from "./words";
 
 const SHORTEST = 2; // characters of a search in the records
@@ -222,8 +222,9 @@ function indexOf(found: Line[], seq: number): number {
 
 function textOf(row: Row, notes: Map<number, string>): string {
   const note = notes.get(row.seq) || "";
-  const { seq, path, kind, edge, why, text, targets, agent, model } = row;
-  return `${seq} ${path} ${kind} ${edge} ${why} ${text} ${targets} ${agent} ${model} ${note}`.toLowerCase();
+  const { seq, path, kind, edge, why, changes, targets, agent, model, sent_back } = row;
+  const words = `${told(row)} ${changes} ${sent_back} ${why}`;
+  return `${seq} ${path} ${kind} ${edge} ${words} ${targets} ${agent} ${model} ${note}`.toLowerCase();
 }
 
 function TraceLine({
@@ -353,7 +354,7 @@ function Name({ line }: { line: Line }) {
   if (line.kind === "event")
     return (
       <>
-        <b>{line.name}</b> <span class="soft">{last?.text}</span>
+        <b>{line.name}</b> <span class="soft">{last && told(last)}</span>
       </>
     );
   return (
@@ -441,7 +442,7 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
             <i
               key={row.seq}
               class="bar bad"
-              title={row.text}
+              title={told(row)}
               style={{ left: percent(begin), width: percent(scale.x(row.at) - begin) }}
             />
           );
