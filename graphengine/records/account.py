@@ -95,7 +95,7 @@ class Account(Part, omit_defaults=True):
         said: What a model replied, a tool or function returned, a person answered, or a message says.
         facts: What else it records, a line each.
         withdrawn: The ids of questions that its node asks no longer.
-        changes: What it changed in the state, in short.
+        changes: What it changed in the state, in short, if it did nothing else.
         shifts: What is different since a resume or a branch, a line each.
         error: What failed, and how; "" for an edge to FAIL.
         sent_back: Why the answer before a turn was rejected, as the model was told.
@@ -239,8 +239,9 @@ def account_of_step(
     made.facts = told = list[str]()
     _tell(made, step, told, limit)
     made.tone = made.tone or _tone(step)
-    changes = [*islice(changes_in(step, limit), _LISTED + 1)]
-    made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
+    if not made.text and not made.error:
+        changes = [*islice(changes_in(step, limit), _LISTED + 1)]
+        made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
     return made
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from datetime import UTC, datetime
 from itertools import pairwise
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel import dollars
@@ -30,9 +31,8 @@ _ROOM: Final = 4
 _MILLISECONDS_BELOW: Final = 0.0995
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _CALENDAR: Final = "%Y-%m-%d %H:%M:%S %Z"
-_SET_FIELDS: Final = re.compile(r'(?:, )?"__fields_set__": \[[^\]]*\]')
+_SET_FIELDS: Final = "__fields_set__"
 """What the record of a model has beside its fields: which of them were set."""
-_JSON: Final = json.JSONEncoder(ensure_ascii=False, default=repr)
 _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
     (0, "cache_read_tokens", "cached"),
     (0, "cache_write_tokens", "written to the cache"),
@@ -78,15 +78,28 @@ def compact(value: JsonValue, limit: int = 200) -> str:
     """
     if isinstance(value, str):
         return one_line(value, limit) or '""'
-    text = ""
     try:
-        for part in _JSON.iterencode(value):
-            text += part
-            if len(text) > _ROOM * limit:
-                break
-    except (TypeError, ValueError, RecursionError):
-        text = repr(value)
-    return one_line(_SET_FIELDS.sub("", text), limit)
+        return one_line(_json(value, _ROOM * limit), limit)
+    except RecursionError:
+        return "…"
+
+
+def _json(value: JsonValue, room: int) -> str:
+    """Return a value as JSON, or its beginning if that fills the room, without the set fields of models."""
+    if isinstance(value, str):
+        return encode_basestring(value[:room])
+    if not isinstance(value, (dict, list)):
+        return json.dumps(value, default=repr)
+    text, is_dict = "", isinstance(value, dict)
+    for each in value:
+        if each == _SET_FIELDS and is_dict:
+            continue
+        text += ", " if text else ""
+        text += f"{encode_basestring(each)}: " if is_dict else ""
+        text += _json(value[each] if is_dict else each, room - len(text))
+        if len(text) > room:
+            break
+    return f"{{{text}}}" if is_dict else f"[{text}]"
 
 
 def counted(number: int, noun: str) -> str:

@@ -90,10 +90,8 @@ export function Trace({
   const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
   const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
   const worked = isLive ? scale.marks.at(-1)![1] : took; // as the header has it
-  const isShort = worked < 1;
-  const timed = (time: number) => (isShort ? `${Math.round(time * 1000)} ms` : seconds(time));
   const isFree = (at: number) => scale.cuts.every(([from, to]) => at < from - 0.07 || at > to + 0.03);
-  const marks = scale.marks.map(([at]) => [at, isFree(at) ? timed(at * worked) : ""] as const);
+  const marks = scale.marks.map(([at]) => [at, isFree(at) ? seconds(at * worked) : ""] as const);
   const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const index = indexOf(found, selected);
   const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;

@@ -24,7 +24,7 @@ export interface Account {
   facts?: string[];
   /** The ids of questions that its node asks no longer. */
   withdrawn?: string[];
-  /** What it changed in the state, in short. */
+  /** What it changed in the state, in short, if it did nothing else. */
   changes?: string;
   /** What is different since a resume or a branch, a line each. */
   shifts?: string[];
