@@ -94,6 +94,7 @@ class Account(Part, omit_defaults=True):
         text: What happened, in a few words; "" for the end of a visit.
         said: What a model replied, a tool or function returned, a person answered, or a message says.
         facts: What else it records, a line each.
+        sent: The messages that it sent and the data that it emitted, a line each.
         withdrawn: The ids of questions that its node asks no longer.
         changes: What it changed in the state, in short, if it did nothing else.
         shifts: What is different since a resume or a branch, a line each.
@@ -128,6 +129,7 @@ class Account(Part, omit_defaults=True):
     text: str = ""
     said: str = ""
     facts: Sequence[str] = ()
+    sent: Sequence[str] = ()
     withdrawn: Sequence[str] = ()
     changes: str = ""
     shifts: Sequence[str] = ()
@@ -193,7 +195,7 @@ class Account(Part, omit_defaults=True):
             found.append(f"its graph ended [{self.inside}]")
         if self.choice:
             found.append(f"chose {self.choice}")
-        return [*found, *self.facts, *(f"asks no longer: {each}" for each in self.withdrawn)]
+        return [*found, *self.facts, *self.sent, *(f"asks no longer: {each}" for each in self.withdrawn)]
 
     def _first(self) -> Iterator[str]:
         if self.agent:
@@ -329,10 +331,17 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
         case Shift():
             made.text = "the process that drove it had died" if isinstance(facts, Resumed) and facts.crashed else ""
             made.shifts = list(_shifts(facts))
+            told += _pauses(facts)
+        case Started(after=after):
+            told += [*([f"begins with the state of run {after}"] if after else []), *_pauses(facts)]
         case _:
             pass
-    if isinstance(facts, (Started, Continued)) and facts.pause:
-        told.append(f"pauses before {', '.join(facts.pause)}")
+
+
+def _pauses(facts: Started | Shift) -> Sequence[str]:
+    """Return a line that says before which nodes a run waits."""
+    pauses = facts.pause if isinstance(facts, (Started, Continued)) else ()
+    return [f"pauses before {', '.join(pauses)}"] if pauses else []
 
 
 def _recorded(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
@@ -406,8 +415,9 @@ def _ended(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> N
     if not isinstance(facts, Node):
         return
     made.inside = facts.inside.label if facts.inside is not None else ""
-    told += [f"sent {topic}: {_value(payload, limit)}" for topic, payload in facts.sent[:limit]]
-    told += [f"emitted {_value(shown, limit)}" for shown in facts.emitted[:limit]]
+    if facts.sent or facts.emitted:
+        sent = [f"sent {topic}: {_value(payload, limit)}" for topic, payload in facts.sent[:limit]]
+        made.sent = [*sent, *(f"emitted {_value(shown, limit)}" for shown in facts.emitted[:limit])]
     unused = ", ".join(own_name(read_key(key).name) for key in facts.unused)
     told += [f"recorded, but not used again: {unused}"] if unused else []
 

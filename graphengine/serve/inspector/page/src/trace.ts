@@ -15,6 +15,7 @@ const PLAIN = {
   text: "",
   said: "",
   facts: [],
+  sent: [],
   withdrawn: [],
   changes: "",
   shifts: [],
@@ -41,16 +42,17 @@ const PLAIN = {
 };
 
 /** A row as it was sent, with what it leaves out. */
-export const whole = ({ account, ...place }: Sent): Row => {
-  const cost_usd = account.usage && "cost_usd" in account.usage ? account.usage.cost_usd! : 0;
-  return { ...PLAIN, ...account, ...place, cost_usd } as Row;
-};
+export const whole = ({ account, ...place }: Sent): Row =>
+  ({ ...PLAIN, ...account, ...place, cost_usd: costOf(account) }) as Row;
+
+/** What a step cost; null if that is not known. */
+export const costOf = ({ usage }: Account): number | null => (usage && "cost_usd" in usage ? usage.cost_usd! : 0);
 
 /** What happened in a step, on one line: how it failed, what it did and what was said, or what it changed. */
 export function told(row: Row): string {
   const said = row.said && `${row.text}${row.text.endsWith(" returned") ? " " : ": "}${row.said}`;
   const withdrawn = row.withdrawn.map((each) => `asks no longer: ${each}`);
-  const happened = [said || row.text, ...row.facts, ...withdrawn, ...row.shifts].filter(Boolean);
+  const happened = [said || row.text, ...row.facts, ...row.sent, ...withdrawn, ...row.shifts].filter(Boolean);
   return row.error || happened.join("; ") || row.changes;
 }
 

@@ -22,6 +22,8 @@ export interface Account {
   said?: string;
   /** What else it records, a line each. */
   facts?: string[];
+  /** The messages that it sent and the data that it emitted, a line each. */
+  sent?: string[];
   /** The ids of questions that its node asks no longer. */
   withdrawn?: string[];
   /** What it changed in the state, in short, if it did nothing else. */
@@ -85,7 +87,7 @@ export interface Box {
 }
 
 export interface Call {
-  took: number | null;
+  account: Account;
   step: Step;
   asked: Said[];
 }
@@ -562,8 +564,8 @@ export interface Said {
 }
 
 export interface Seen {
+  account: Account;
   step: Step;
-  took: number | null;
   waited: number;
   tried: Tried[];
   changes: Difference[];
