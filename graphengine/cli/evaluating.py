@@ -406,9 +406,9 @@ def _costs(values: list[float | None]) -> str:
 
 
 def _cost(value: float | None) -> str:
-    from graphengine.kernel import dollars
+    from graphengine.records.words import usd
 
-    return "cost unknown" if value is None else f"{dollars(value)} USD"
+    return usd(value) or "cost unknown"
 
 
 def _differences(report: Report, scorer: str) -> Iterator[str]:

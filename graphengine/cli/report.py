@@ -19,7 +19,6 @@ from graphengine.kernel import (
     GraphEngineError,
     allows_unknown_cost,
     amounts_by_name,
-    dollars,
     is_cost_unknown,
     is_user_code,
     limit_reached,
@@ -29,7 +28,7 @@ from graphengine.kernel import (
 )
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.records.words import clean, counted, one_line, seconds, used
+from graphengine.records.words import clean, counted, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -309,7 +308,7 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {used(snapshot.inherited)}")
     if below is not None and below.cost_usd != 0:
-        amount = "an unknown amount" if below.cost_usd is None else f"{dollars(below.cost_usd)} USD"
+        amount = usd(below.cost_usd) or "an unknown amount"
         err.prose(f"besides, {counted(below.runs, 'child run')} cost {amount}")
 
 

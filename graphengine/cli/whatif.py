@@ -257,8 +257,7 @@ def _score(value: float | None) -> str:
 
 def _show_rest(out: Channel, report: WhatIf) -> None:
     """Show what was not compared, and why."""
-    from graphengine.kernel import dollars
-    from graphengine.records.words import counted
+    from graphengine.records.words import counted, usd
 
     if report.untouched:
         if report.runs:
@@ -273,5 +272,5 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
         out.line(f"not compared: {counted(count, 'run')}: {why}")
     if not report.runs:
         return
-    spent = "an unknown amount" if report.spent_usd is None else f"{dollars(report.spent_usd)} USD"
+    spent = usd(report.spent_usd) or "an unknown amount"
     out.line(f"the branches cost {spent}")

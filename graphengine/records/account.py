@@ -211,7 +211,9 @@ class Account(Part, omit_defaults=True):
             yield used(self.usage)
 
 
-def account_of(entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY) -> Account:
+def account_of(
+    entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY, with_changes: bool = False
+) -> Account:
     """Return the account of a step as it is folded.
 
     Args:
@@ -219,9 +221,14 @@ def account_of(entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why
         why: The reasons for its edge, if the caller has them; by default those of the fold.
         limit: How long each text may be, and about how many facts there may be.
         why_limit: How long the reasons may be.
+        with_changes: Whether to say what a step that did nothing else changed; who has a line for each needs it not.
     """
     reasons = why if why is not None else entry.edge.why if entry.edge is not None else ""
-    return account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
+    made = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
+    if with_changes and not made.text and not made.error:
+        changes = [*islice(changes_in(entry.step, limit), _LISTED + 1)]
+        made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
+    return made
 
 
 def account_of_step(
@@ -241,9 +248,6 @@ def account_of_step(
     made.facts = told = list[str]()
     _tell(made, step, told, limit)
     made.tone = made.tone or _tone(step)
-    if not made.text and not made.error:
-        changes = [*islice(changes_in(step, limit), _LISTED + 1)]
-        made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
     return made
 
 

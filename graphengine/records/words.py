@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import pairwise, repeat
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
@@ -90,16 +90,16 @@ def _json(value: JsonValue, room: int) -> str:
         return encode_basestring(value[:room])
     if not isinstance(value, (dict, list)):
         return json.dumps(value, default=repr)
-    text, is_dict = "", isinstance(value, dict)
-    for each in value:
-        if each == _SET_FIELDS and is_dict:
+    text, ends = "", "{}" if isinstance(value, dict) else "[]"
+    for name, each in value.items() if isinstance(value, dict) else zip(repeat(""), value, strict=False):
+        if name == _SET_FIELDS:
             continue
         text += ", " if text else ""
-        text += f"{encode_basestring(each)}: " if is_dict else ""
-        text += _json(value[each] if is_dict else each, room - len(text))
+        text += f"{encode_basestring(name)}: " if ends == "{}" else ""
+        text += _json(each, room - len(text))
         if len(text) > room:
             break
-    return f"{{{text}}}" if is_dict else f"[{text}]"
+    return f"{ends[0]}{text}{ends[1]}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -336,7 +336,7 @@ class RunTrace(Follower):
 
     def _attempt(self, place: AttemptPlace, entry: Entry) -> None:
         """Export an attempt that ended, and its visit if that had several."""
-        step, account = entry.step, account_of(entry)
+        step, account = entry.step, account_of(entry, "")
         outcome = "failed" if account.kind == "failed" else "done"
         if account.kind == "attempt":
             outcome = "replaced" if account.is_replaced else "retried"
@@ -392,7 +392,7 @@ class RunTrace(Follower):
     def _work(self, place: AttemptPlace, entry: Entry, facts: Recorded) -> None:
         """Export a piece of recorded work."""
         telemetry, snapshot = self._telemetry, self._visits.snapshot
-        step, account = entry.step, account_of(entry)
+        step, account = entry.step, account_of(entry, "")
         turn = turn_of(step, snapshot) if telemetry.content else None
         piece = described(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
         tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))

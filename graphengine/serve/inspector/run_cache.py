@@ -168,7 +168,7 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
 
 def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
     return Row(
-        account_of(entry, limit=_TEXT, why_limit=_TEXT),
+        account_of(entry, limit=_TEXT, why_limit=_TEXT, with_changes=True),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
         compared(entry.edge.outcome, entry.edge.ways) if entry.edge is not None else {},
