@@ -11,30 +11,9 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Lost
+from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Broken, Document, Part, Refusal
-
-
-class Otherwise(Part):
-    """A step that the current graph decides differently.
-
-    Attributes:
-        seq: The step.
-        path: Its node; "" for the run itself.
-        what: What differs: `edge`, `update`, `inputs`, `work`, …
-        recorded: What was recorded.
-        today: What the current graph decides.
-        message: The difference in a sentence.
-        repair: What to do about it.
-    """
-
-    seq: int
-    path: str
-    what: str
-    recorded: Any
-    today: Any
-    message: str
-    repair: str
 
 
 class Unchecked(Part):
