@@ -31,6 +31,7 @@ _ROOM: Final = 4
 _MILLISECONDS_BELOW: Final = 0.0995
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _CALENDAR: Final = "%Y-%m-%d %H:%M:%S %Z"
+_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record: what it has is encrypted
 _SET_FIELDS: Final = "__fields_set__"
 """What the record of a model has beside its fields: which of them were set."""
 _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
@@ -75,6 +76,8 @@ def compact(value: JsonValue, limit: int = 200) -> str:
 
     >>> compact("tides"), compact(""), compact({"score": 7, "notes": ["long"] * 1000}, 20)
     ('tides', '""', '{"score": 7, "notes…')
+    >>> compact({"token": {"$secret": "gAAAAA"}})
+    '{"token": secret}'
     """
     if isinstance(value, str):
         return one_line(value, limit) or '""'
@@ -85,11 +88,13 @@ def compact(value: JsonValue, limit: int = 200) -> str:
 
 
 def _json(value: JsonValue, room: int) -> str:
-    """Return a value as JSON, or its beginning if that fills the room, without the set fields of models."""
+    """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
     if isinstance(value, str):
         return encode_basestring(value[:room])
     if not isinstance(value, (dict, list)):
         return json.dumps(value, default=repr)
+    if len(value) == 1 and _SECRET in value and isinstance(value, dict):
+        return "secret"
     text, ends = "", "{}" if isinstance(value, dict) else "[]"
     for name, each in value.items() if isinstance(value, dict) else zip(repeat(""), value, strict=False):
         if name == _SET_FIELDS:

@@ -293,8 +293,8 @@ def _steps(found: Sequence[tuple[Account, str]], title: str = "How it came to th
     for account, what in shown:
         more = f'<br><span class="soft">{_text(account.model)}</span>' if account.model else ""
         place = f"{account.path}{f' {account.visit}' if account.visit > 1 else ''}"
-        is_wrong, text = account.is_trouble, "secret" if _SECRET in what else what
-        cells = f"<td><b>{_text(place)}</b>{more}</td><td>{_text(clipped(text, _LINE * (1 + is_wrong)))}</td>"
+        is_wrong = account.is_trouble
+        cells = f"<td><b>{_text(place)}</b>{more}</td><td>{_text(clipped(what, _LINE * (1 + is_wrong)))}</td>"
         cells += f'<td class="r o">{_tokens(account.usage)}</td><td class="r">{account.cost}</td>' if title else ""
         yield f"<tr{' class=wrong' if is_wrong else ''}>{cells}</tr>"
     yield "</table>"
