@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.databases.findings import Lost
+from graphengine.databases.findings import Finding, Lost
 from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Broken, Document, Part, Refusal
@@ -64,28 +64,6 @@ class Replays(Document):
     """
 
     replays: Sequence[Replay]
-
-
-class Finding(Part):
-    """A fault in a database, or a note.
-
-    Attributes:
-        code: Its kind, stable.
-        what: What is wrong, with the values.
-        run_id: The run; "" if it concerns none.
-        seq: The step, if it concerns one.
-        repair: How to repair it.
-        repairable: Whether `--repair` fixes it.
-        note: Whether it is only a note, not a fault.
-    """
-
-    code: str
-    what: str
-    run_id: str
-    seq: int | None
-    repair: str
-    repairable: bool
-    note: bool
 
 
 class Examined(Document):
