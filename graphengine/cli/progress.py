@@ -74,6 +74,9 @@ _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
 _MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
+_ITEM_ENDS: Final = ("attempt", "item", "failed")
+_TOLD: Final = ("waiting", "answered", "refused", "message")
+"""Kinds of steps that are shown wherever they are."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """Kinds of steps after which their node is still at work."""
 
@@ -200,12 +203,16 @@ class Progress:
 
     def recorded(self, entry: Entry, why: str) -> None:
         """Show a durable step; `why` are the reasons for its edge."""
-        step, account = entry.step, account_of(entry, why, why_limit=1000)
+        step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
-        if step.kind in ("waiting", "answered", "refused", "message"):
+        is_told, is_inside = step.kind in _TOLD, "[" in step.frame
+        if is_inside and not is_told and step.kind not in _ITEM_ENDS:
+            return
+        account = account_of(entry, why, why_limit=1000)
+        if is_told:
             self._wait(account)
-        elif "[" in step.frame:
+        elif is_inside:
             self._in_item(step, account)
         else:
             self._step(entry, account)
@@ -401,13 +408,12 @@ class Progress:
             for line in account.lines:
                 self._line("waits", account.path, f": {line}")
             return
-        verb = account.kind if account.kind != "message" else "message"
-        self._line(verb, f"{account.path}: " if account.path else "", "; ".join(account.lines))
+        self._line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
 
     def _in_item(self, step: Step, account: Account) -> None:
         """Count a finished item of a map; items of items, and work below an item, are not counted."""
         key, _, index = step.frame.rpartition("[")
-        if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
+        if "[" in key or not index.endswith("]"):
             return
         count = self._counts.get(key)
         if count is None:  # of a map that ended already
