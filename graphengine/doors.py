@@ -1,8 +1,9 @@
 """The modules from which programs import: each loads its public names at their first use, and checks their arguments.
 
-What does not fit is a DefinitionError with what to write instead: a misspelt, missing or surplus argument, and one of
-another type for which the call fails, or a text for True or False. A call that succeeds pays for one function call
-more, and nothing else is looked at. What only a run hands out, such as its events, is left as it is.
+What does not fit is a DefinitionError with what to write instead: a misspelt, missing or surplus argument, one of
+another type for which the call fails, or a text for True or False, and a number outside the range that its annotation
+states, such as `threads: PositiveInt`. A call that succeeds pays for one function call more, and nothing else is looked
+at. What only a run hands out, such as its events, is left as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import lazy_loader
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pydantic import TypeAdapter
+
     from graphengine.kernel import GraphEngineError
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -32,6 +35,14 @@ _IN_A_STEP: Final = "graphengine.reducers"
 _CALLED_BACK: Final = tuple(f"graphengine.{name}" for name in ("databases", "stores", "models", "telemetry", "serve"))
 """The engine calls the methods of what these make, some of them at every step."""
 _CHECKED: Final[set[object]] = set()
+_RANGES: Final = {
+    "NonNegativeInt": "a whole number, 0 or more",
+    "PositiveInt": "a whole number, 1 or more",
+    "Seconds": "seconds above 0",
+    "SecondsOrZero": "seconds, 0 or more",
+}
+"""The annotations that state a range, and what to give for them."""
+_OR_NONE: Final = " | None"
 
 
 def door(module: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
@@ -130,9 +141,63 @@ def _refusing(function: F) -> F:
                 raise
         raise refused
 
-    made: Any = awaited if inspect.iscoroutinefunction(function) else call
+    made: Any = _in_range(awaited if inspect.iscoroutinefunction(function) else call)
     _CHECKED.add(made)
     return made  # type: ignore[no-any-return]
+
+
+def _in_range(function: F) -> F:
+    """Return a function that refuses numbers outside the ranges that its annotations state, if there are any."""
+    names = [*inspect.signature(function).parameters] if any(map(_range, function.__annotations__.values())) else ()
+    ranges = [
+        (place, name, kind) for place, name in enumerate(names) if (kind := _range(function.__annotations__.get(name)))
+    ]
+    if not ranges:
+        return function
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> object:
+        for place, name, kind in ranges:
+            if name in kwargs:
+                _refuse_outside(kind, function, args, name, kwargs[name])
+            elif place < len(args):
+                _refuse_outside(kind, function, args, name, args[place])
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _range(annotation: object) -> str:
+    """Return an annotation that states a range; "" for another one."""
+    text = str(annotation)
+    return text if text.removesuffix(_OR_NONE) in _RANGES else ""
+
+
+def _refuse_outside(
+    kind: str, function: Callable[..., object], args: Sequence[object], name: str, value: object
+) -> None:
+    """Refuse a number outside the range that an annotation states."""
+    from pydantic import ValidationError  # noqa: PLC0415 - `import graphengine` needs none of it
+
+    try:
+        _adapter(kind).validate_python(value, strict=True)
+    except ValidationError:
+        from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+        from graphengine.kernel.definitions import shown  # noqa: PLC0415
+
+        repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
+        raise DefinitionError(f"{_called(function, args)}({name}={shown(value)})", repair=repair) from None
+
+
+@functools.cache
+def _adapter(kind: str) -> TypeAdapter[float | None]:
+    import pydantic  # noqa: PLC0415 - as above
+
+    from graphengine.kernel import definitions  # noqa: PLC0415
+
+    name = kind.removesuffix(_OR_NONE)
+    made: Any = getattr(pydantic if hasattr(pydantic, name) else definitions, name)
+    return pydantic.TypeAdapter(made | None if name != kind else made)
 
 
 def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags: Mapping[str, object]) -> None:

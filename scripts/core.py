@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.kit.clean_environment import ROOT, Environment, link
 from tests.kit.contracts import NEEDS, TOOLS, contract
 
-TESTS = ("claims", "compile", "engine", "graph", "history", "runner", "scenarios", "state", "stores")
+TESTS = ("claims", "compile", "engine", "graph", "history", "runner", "scenarios", "schemas", "state", "stores")
 """The folders of the core's tests."""
 IGNORED = shutil.ignore_patterns("__pycache__")
 

@@ -22,21 +22,21 @@ PAGES: Final = {
     "graphengine.kernel.definitions": "kernel/definitions.pyi",
     "graphengine.kernel.stores": "kernel/stores.pyi",
 }
-MOST_NAMES: Final = {"graphengine.kernel": 317, "graphengine.kernel.definitions": 152, "graphengine.kernel.stores": 41}
+MOST_NAMES: Final = {"graphengine.kernel": 313, "graphengine.kernel.definitions": 154, "graphengine.kernel.stores": 41}
 """How many names each page may have; this only shrinks, or rises with a reason in the commit."""
 
 
 def core() -> set[str]:
-    """Return the modules at the top of the core, as the contract in pyproject.toml names them."""
+    """Return the modules at the top of the core, as pyproject.toml names them; `schemas` is for all."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     (found,) = [each["source_modules"] for each in contracts if each["name"] == "the core stands alone"]
-    return {name.partition(".")[2] for name in found} - {"kernel"}
+    return {name.partition(".")[2] for name in found} - {"kernel", "schemas"}
 
 
 def imports_of_wings() -> Iterator[tuple[str, str]]:
     """Yield each module that a file of a wing imports a name from, and the name."""
-    inside, package = core() | {"kernel"}, ROOT / "graphengine"
+    inside, package = core() | {"kernel", "schemas"}, ROOT / "graphengine"
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0].removesuffix(".py") in inside and "kernel/testing" not in str(path):
             continue

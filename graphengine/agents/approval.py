@@ -24,6 +24,7 @@ from graphengine.agents.node_scope import Question, asked_again
 from graphengine.agents.prompts import as_text
 from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
+from graphengine.schemas.walking import with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -182,7 +183,7 @@ class Asking:
     async def verdict(self, runtime: AgentRuntime, record: tuple[str, str]) -> ToolCall | str:
         """Return the call to make, or why it is not made, in words for the model. Asks a person if needed.
 
-        What a person has decided holds, whatever the tool and its rule are now.
+        What a person has decided holds, also if the tool or its rule was changed.
 
         Args:
             runtime: The run.
@@ -332,7 +333,7 @@ class Asking:
         }
         if self.tool.approval is not None and self.tool.approval.refused_by_message:
             schema[BY_MESSAGE] = {"refuse": "the person wrote another message instead"}
-        return {**schema, **({"$defs": own["$defs"]} if "$defs" in own else {})}
+        return with_definitions(schema, own)
 
     def _read(self, record: object, *, is_over: bool = False) -> bool | Refuse | Edit:
         """Return a recorded answer.

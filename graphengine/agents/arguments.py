@@ -26,6 +26,7 @@ from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.kernel.definitions import evaluated, signature_of, unaliased
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
+from graphengine.schemas.walking import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -239,15 +240,21 @@ def misfits(schema: Mapping[str, JsonValue], value: object) -> list[str]:
     return [f"{place}: {clipped(utf8_text(e.message), _LONGER)}" for place, e in zip(places, found, strict=True)]
 
 
-def with_defaults(schema: Mapping[str, JsonValue], value: object) -> object:
+def with_defaults(
+    schema: Mapping[str, JsonValue], value: object, root: Mapping[str, JsonValue] | None = None
+) -> object:
     """Return a value with the defaults that a declared schema has for properties without a value."""
-    properties = schema.get("properties")
+    whole = schema if root is None else root
+    properties = resolved(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
         return value
     found: dict[str, object] = {**value}
     for name, each in properties.items():
-        if isinstance(each, dict) and (name in found or "default" in each):
-            found[name] = with_defaults(each, found.get(name, each.get("default")))
+        inner = resolved(each, whole)
+        if name in found:
+            found[name] = with_defaults(inner, found[name], whole)
+        elif "default" in inner:  # whose own references are not followed: they may lead to it again, without end
+            found[name] = with_defaults(inner, inner["default"], {})
     return found
 
 

@@ -284,7 +284,7 @@ class Conversation(Generic[T]):
     async def _take_turn(self, response: Response, number: int) -> None:
         """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
 
-        Calls that were made stay made, whatever the agent allows now.
+        Calls that were made stay made, also if the agent allows fewer today.
 
         Raises:
             TooManyTurns: It was told so before.
@@ -834,7 +834,7 @@ class Conversation(Generic[T]):
         tool, (key, question) = self._tools.get(call.name), keys
         if refused:
             return self._refuse(call, place, refused)
-        if self._runtime.is_recorded(record, number):  # whatever the tool is now, or whether there is one
+        if self._runtime.is_recorded(record, number):  # also if the tool was changed or is gone
             self._runtime.pass_answers(question)
             return await self._result(call, place, tool)
         lost = ""
@@ -953,8 +953,7 @@ class Conversation(Generic[T]):
     async def _outcome(self, tool: Tool, decided: _Decided, given: Mapping[str, object], lost: str) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed.
 
-        If it began as an effect that must not be repeated, it is one, whatever the tool is now, or whether there is
-        one.
+        If it began as an effect that must not be repeated, it is one, also if the tool was changed or is gone.
         """
         known = known_result(self._runtime.effects, call_text(tool.name, decided.call.arguments))
         if known is not UNSET:

@@ -20,6 +20,7 @@ from graphengine.agents.runtime import outside, runtime_here
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError, clipped
 from graphengine.kernel.definitions import Answers, hints_of, none_for_ever
+from graphengine.schemas.walking import with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,9 +128,7 @@ class _Call:
         written = clipped(to_json(arguments).decode(), _SHOWN)
         late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds. {NOT_KNOWN}"}
         result = {key: value for key, value in self.result.items() if key != "$defs"}
-        schema: dict[str, Any] = {"anyOf": [result, _FAILED]}
-        if "$defs" in self.result:
-            schema["$defs"] = self.result["$defs"]
+        schema = with_definitions({"anyOf": [result, _FAILED]}, self.result)
         call = {"tool": self.name, "arguments": arguments, "parameters": dict(self.schema)}
         return Question(f"{self.name}({written})", schema, self._read, self.timeout_seconds, late, call)
 

@@ -27,6 +27,7 @@ from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name, unaliased
 from graphengine.models.parts import Cited
+from graphengine.schemas.walking import resolved, with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -88,7 +89,7 @@ class Output(Generic[T]):
         schema = schema if form is None else dict(form.schema)
         self._choices = {} if schema is not None and "contentSchema" in schema else _choices(output)
         self._bare = schema is not None and schema.get("format") in _BARE
-        inner = _unreferenced(schema or {})
+        inner = resolved(schema, schema)
         plain = inner.get("type") == "object" and "properties" in inner
         self.wrapped = schema is not None and not plain
         self._fields = (
@@ -392,24 +393,11 @@ def _plain(text: str) -> str:
     return text.strip(_AROUND).casefold()
 
 
-def _unreferenced(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema with the `$ref` at its root resolved, as recursive types have."""
-    inner, definitions = dict(schema), schema.get("$defs", {})
-    while isinstance(reference := inner.get("$ref"), str):
-        inner = {**definitions[reference.removeprefix("#/$defs/")], "$defs": definitions}
-    return inner
-
-
 def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the schema of an object with the value under its one key."""
     inner = {key: value for key, value in schema.items() if key != "$defs"}
-    made: dict[str, JsonValue] = {
-        "type": "object",
-        "properties": {KEY: inner},
-        "required": [KEY],
-        "additionalProperties": False,
-    }
-    return {**made, "$defs": schema["$defs"]} if "$defs" in schema else made
+    members = {"properties": {KEY: inner}, "required": [KEY], "additionalProperties": False}
+    return with_definitions({"type": "object", **members}, schema)
 
 
 def _place(parts: Sequence[str | int]) -> str:

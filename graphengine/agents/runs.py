@@ -15,20 +15,19 @@ from graphengine.agents.agent import QUESTION, by_name, graphs_of, reads_of
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.kernel import DefinitionError, GraphEngineError, RunExists
+from graphengine.kernel import DefinitionError, GraphEngineError
 from graphengine.kernel.definitions import (
     END,
     NO_DEFAULT,
     START,
     DeclaredModel,
     GraphDefinition,
-    compiled,
     extend,
     model_of,
     parse,
 )
 from graphengine.models.base import Message
-from graphengine.records.begun import begun_otherwise
+from graphengine.records.again import run_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
@@ -224,16 +223,7 @@ class Asked(Generic[T]):
 
     async def _run(self) -> Run[Any]:
         """Start its run, or resume the one that has the given id."""
-        graph, run_id, store = self.graph(), self.options.get("run_id"), self.runner.store
-        if run_id is None or not await store.infos([run_id]):
-            return self.runner.start(graph, self.inputs, **self.options)
-        if self.inputs:
-            begins = compiled(graph).state.initial(self.inputs, f"agent {self.agent.name}")
-            if others := await begun_otherwise(store, run_id, begins, said_in(compiled(graph).state, begins)):
-                text = f"run {run_id} began with another {others[0]!r}"
-                repair = "give what it began with, or nothing, to continue it; give another run_id for another answer"
-                raise RunExists(text, where=f"agent {self.agent.name}", repair=repair)
-        return self.runner.resume(run_id, graph, limits=self.options.get("limits"))
+        return await run_of(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
         """Return its graph, made once for the same resources, with those that the Runner has and it can take."""

@@ -302,7 +302,7 @@ class RunRuntime(NodeScope):
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt, whatever it is now."""
+        """Return whether an effect with this key, or of this name, began before this attempt."""
         return self.work.concerns(key, name)
 
     def is_recorded(self, name: str, what: str) -> bool:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.agents.prompts import block, conversation
-from graphengine.kernel import DefinitionError, utf8_text
+from graphengine.kernel import utf8_text
 from graphengine.models.base import Message, media_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from pydantic import PositiveInt
 
     from graphengine.models.base import Model, Request, Response
 
@@ -80,15 +82,10 @@ class Window:
         4
     """
 
-    max_tokens: int
-    keep: int = 8
+    max_tokens: PositiveInt
+    keep: PositiveInt = 8
     model: str | Model | None = None
     native: bool = False
-
-    def __post_init__(self) -> None:
-        for name, number in (("max_tokens", self.max_tokens), ("keep", self.keep)):
-            if type(number) is not int or number < 1:
-                raise DefinitionError(f"Window({name}={number!r})", repair="give a whole number above 0")
 
 
 def effective(messages: Sequence[Message]) -> list[Message]:

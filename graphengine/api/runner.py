@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Unpack, overload
+
+from typing_extensions import TypeVar
 
 from graphengine import __version__
 from graphengine.agents.model_routing import Models
@@ -13,7 +15,7 @@ from graphengine.api.places import store_at
 from graphengine.doors import checked
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel import CURRENT, Context, DefinitionError, OriginRecord, Run, draw_with
-from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing
+from graphengine.kernel.definitions import LONGEST_TAG, GraphDefinition, is_tag, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from graphengine.telemetry import Telemetry
 
 
+S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
@@ -127,6 +131,19 @@ class Runner(Records):
     @overload
     async def run(
         self,
+        graph: GraphDefinition[S, Out_co],
+        state: S | Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        resume: bool = False,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> Result[S, Out_co]: ...
+    @overload
+    async def run(
+        self,
         agent: Agent[T],
         inputs: Mapping[str, object] | str | None = None,
         /,
@@ -145,8 +162,8 @@ class Runner(Records):
     ) -> T: ...
     async def run(  # noqa: PLR0913 - the options of a run
         self,
-        agent: Agent[T, Any],
-        inputs: object = None,
+        agent: Any,
+        inputs: Any = None,
         /,
         *,
         run_id: str | None = None,
@@ -156,17 +173,17 @@ class Runner(Records):
         idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
-    ) -> T:
-        """Run one agent, recorded in the store as a run of `Graph.of(agent)`, and return its answer.
+    ) -> Any:
+        """Run one agent, recorded as a run of `Graph.of(agent)`, and return its answer; or a graph, for its result.
 
-        `runner.start(Graph.of(agent), …)` does the same and returns a handle, whose result has usage, state and id.
+        With a `run_id` it is run once: a run that has the id goes on, in whichever process. What it recorded is not
+        done again; if it is over, its answer or result is returned; if another process drives it, that is waited for.
 
         Args:
-            agent: The agent. Its functions and tools can take the Runner's resources by name.
-            inputs: What it reads, of the type that its `inputs=` names; without that a mapping, for names that are
-                those of options. A text is the one thing that it reads.
-            run_id: The run's id; generated if not given. A run that has it already is resumed: what it recorded is not
-                done again, and if it is over, its answer is returned.
+            agent: The agent; or a graph.
+            inputs: What the agent reads, of the type that its `inputs=` names; without that a mapping, for names that
+                are those of options. A text is the one thing that it reads. Of a graph, its initial state.
+            run_id: The run's id; generated if not given.
             limits: As for `start`.
             after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
             chat: The key of a conversation, such as a user's id. All its turns are one run, `ge:chat:<key>`, which
@@ -174,14 +191,17 @@ class Runner(Records):
                 or the one of `idempotency_key`, after a crash or an answer of a person.
             idempotency_key: The key of a turn of a conversation: the same turn sent again is not answered again.
             tags: As for `start`.
-            more: What it reads, by name; an agent without a prompt reads `question`.
+            more: What the agent reads, by name; without a prompt it reads `question`. Of a graph, `resume=True`: a run
+                with this id that failed or was stopped is resumed, as one of an agent is in any case; without it such a
+                run's end is returned, or raised.
 
         Raises:
             InputError: An input is missing, or nothing reads it.
+            RunExists: The run with this id is of another graph, or began with another input, which the error shows.
             RunWaits: A person has to be asked, as to approve a tool's call. The run waits for the answer; then this
-                call, with its `run_id` or its `chat`, continues it.
+                call, with its `run_id` or its `chat`, continues it. The result of a graph says that it waits.
             TurnFailed: A turn of a conversation failed for good; the conversation goes on.
-            DefinitionError: The run was stopped or released.
+            DefinitionError: The run of an agent was stopped or released.
             CompileError, RunFailed: As for other runs.
 
         Example:
@@ -189,11 +209,25 @@ class Runner(Records):
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         print(await runner.run(shout, word="ho"))
-            ...         print([run.status for run in await runner.runs(graph="shout")])
+            ...         for _ in range(2):  # one run
+            ...             print((await runner.run(count, {"n": 0}, run_id="daily")).state.n)
+            ...         print([run.status for run in await runner.runs()])
             >>> asyncio.run(main())
             HO
-            ['finished']
+            3
+            3
+            ['finished', 'finished']
         """
+        if isinstance(agent, GraphDefinition):
+            from graphengine.records.again import run_of  # noqa: PLC0415 - runs of agents do not need it
+
+            resume = more.pop("resume", False)
+            others = {**more, "chat": chat, "idempotency_key": idempotency_key}
+            if wrong := sorted(name for name, given in others.items() if given is not None):
+                repair = f"await runner.run({agent.name}, {{…}}, run_id=…): the fields of its state are one mapping"
+                raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
+            options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
+            return await (await run_of(self, agent, inputs, resume=bool(resume), **options)).result()
         from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs need no agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}

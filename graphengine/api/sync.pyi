@@ -203,7 +203,9 @@ class SyncRunner:
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S, Out_co]: ...
-    def drive(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> SyncRun[S, Out_co]: ...
+    def drive(
+        self, run_id: str, graph: GraphDefinition[S, Out_co], *, limits: Limits | None = None
+    ) -> SyncRun[S, Out_co]: ...
     def runs(
         self,
         search: str = "",
@@ -219,6 +221,19 @@ class SyncRunner:
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]: ...
     def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]: ...
+    @overload
+    def run(
+        self,
+        graph: GraphDefinition[S, Out_co],
+        state: S | Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        resume: bool = False,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> Result[S, Out_co]: ...
     @overload
     def run(
         self,

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAccounts
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import DefinitionError, checked_name, dollars
+from graphengine.kernel import DefinitionError, checked_name, dollars, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -37,8 +37,6 @@ By: TypeAlias = Literal["all", "tenant", "user", "agent", "graph"]
 Window: TypeAlias = Literal["hour", "day", "month"]
 Over: TypeAlias = Literal["wait", "fail", "ask"]
 
-_ROUNDING: Final = 1e-9
-"""How much more than a limit still fits, as sums of dollars are not exact."""
 _PAGE: Final = 500
 _HOUR_SECONDS: Final = 3600.0  # each hour of UTC begins at a multiple of it
 _WINDOWS: Final = 16
@@ -290,10 +288,10 @@ class _Held:
 def _refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
     for name, limit in place.budget.limits.items():
         used = account.spent[name]
-        if used >= limit - _ROUNDING:
+        if rounded(used) >= limit:
             return Refusal(place, name, used, is_spent=True)
         planned = used + account.in_flight(name) + amounts.get(name, math.inf)
-        if account.calls_in_flight and planned > limit + _ROUNDING:
+        if account.calls_in_flight and rounded(planned) > limit:
             return Refusal(place, name, used, is_spent=False)
     return None
 

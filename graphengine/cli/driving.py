@@ -305,7 +305,7 @@ class _Watch:
 
     async def show(self, events: asyncio.Queue[Event | None]) -> None:
         """Show events until the run is over; the first one means that it is driven here and a step is durable."""
-        await self._run.begun()
+        await life_of(self._run).until("begun")  # without one, its result raises the reason
         async with self._progress.ticking():
             await self._show(events)
 
@@ -351,7 +351,7 @@ class _Watch:
 
     async def _asleep_until(self) -> float | None:
         """Return when the run wakes up here if all of it sleeps; otherwise None."""
-        if not self._job.sleeps or life_of(self._run).task.done() or await self._status() != "waiting":
+        if not self._job.sleeps or not life_of(self._run).claim.may("sleep"):
             return None
         waits = await self._runner.waits(self._run.id)
         dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]
@@ -359,7 +359,8 @@ class _Watch:
 
     async def _stop(self) -> None:
         """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
-        is_waiting = self._run.id not in lives_of(self._runner).shared.driven and await self._status() == "waiting"
+        is_driven, store = self._run.id in lives_of(self._runner).shared.driven, self._runner.store
+        is_waiting = not is_driven and (await store.info(self._run.id)).status == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
             cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
             await self._runner.release(self._run.id)
@@ -370,9 +371,6 @@ class _Watch:
     def _cut(self) -> None:
         """Cancel what is still in flight."""
         self._cutting = asyncio.get_running_loop().create_task(self._runner.release(self._run.id, now=True))
-
-    async def _status(self) -> str:
-        return (await self._runner.store.info(self._run.id)).status
 
 
 class Stopper:

@@ -29,17 +29,18 @@ from graphengine.kernel import InputError, clipped, is_secret
 from graphengine.kernel.definitions import did_you_mean, explain, members, read_json
 from graphengine.media import Media, TextFile
 from graphengine.records.whole_characters import with_whole_characters
+from graphengine.schemas.walking import kinds, resolved, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue
     from graphengine.kernel.definitions import StateType
+    from graphengine.schemas.walking import Schema
 
 S = TypeVar("S", bound=BaseModel)
 
 _ADDRESSES: Final = ("http://", "https://")
-_DEPTH: Final = 20  # the most nested references of a schema that are followed
 _SHOWN: Final = 60  # characters of an option in a message: a line with the rest
 
 
@@ -70,11 +71,10 @@ class Form:
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     """Return the form of each field of a compiled state."""
     schema = state.model_json_schema(by_alias=False)
-    definitions = schema.get("$defs", {})
-    properties = schema.get("properties", {})
+    properties = resolved(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
     for name, info in state.model_fields.items():
-        form = _form(properties.get(name, {}), definitions, info.annotation)
+        form = _form(properties.get(name, {}), schema, info.annotation)
         forms[name] = replace(form, is_secret=True) if is_secret(info.annotation, info.metadata) else form
     return forms
 
@@ -365,38 +365,19 @@ def _repair(form: Form) -> str:
     return """write JSON, in quotes for the shell; a text needs quotes of its own: 'key="text"'"""
 
 
-def _form(schema: Mapping[str, Any], definitions: Mapping[str, Any], annotation: object) -> Form:
-    branches = list(_branches(schema, definitions, _DEPTH))
-    kinds = frozenset(kind for branch in branches for kind in _kinds(branch))
-    any_kind = any(not _kinds(branch) for branch in branches)
+def _form(schema: Schema, root: Schema, annotation: object) -> Form:
+    branches = variants(schema, root)
+    found = frozenset[str]().union(*map(kinds, branches))
+    any_kind = not all(map(kinds, branches))
     item = None
     if {m for m in members(annotation) if m is not type(None)} == {Decimal}:
-        kinds = frozenset(("string",))  # as JSON, a number would lose digits
-    if kinds - {"null"} == {"array"}:
-        arrays = [branch for branch in branches if "array" in _kinds(branch)]
+        found = frozenset(("string",))  # as JSON, a number would lose digits
+    if found - {"null"} == {"array"}:
+        arrays = [branch for branch in branches if "array" in kinds(branch)]
         arguments = [a for m in members(annotation) if get_origin(m) is not dict for a in get_args(m)]
-        item = _form(arrays[0].get("items") or {}, definitions, arguments[0] if arguments else object)
+        item = _form(arrays[0].get("items") or {}, root, arguments[0] if arguments else object)
     media = any(isinstance(member, type) and issubclass(member, Media) for member in members(annotation))
-    return Form(frozenset() if any_kind else kinds, _text_file(annotation), media, item)
-
-
-def _branches(schema: Mapping[str, Any], definitions: Mapping[str, Any], depth: int) -> list[Mapping[str, Any]]:
-    """Return the alternatives of a schema, with references resolved."""
-    if depth and "$ref" in schema:
-        name = str(schema["$ref"]).rsplit("/", 1)[-1]
-        return _branches(definitions.get(name, {}), definitions, depth - 1)
-    alternatives = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
-    if depth and alternatives:
-        return [found for part in alternatives for found in _branches(part, definitions, depth - 1)]
-    return [schema]
-
-
-def _kinds(schema: Mapping[str, Any]) -> list[str]:
-    given = schema.get("type")
-    if given is not None:
-        return [given] if isinstance(given, str) else list(given)
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    return ["string" if isinstance(value, str) else "number" for value in values]
+    return Form(frozenset() if any_kind else found, _text_file(annotation), media, item)
 
 
 def _text_file(annotation: object) -> type[TextFile] | None:

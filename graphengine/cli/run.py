@@ -51,6 +51,12 @@ _LISTED: Final = 5
 )
 @click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(
+    "--resume",
+    "goes_on",
+    is_flag=True,
+    help="With --run-id: if there is such a run, go on with it, or print its result again if it is over.",
+)
+@click.option(
     "--after",
     metavar="RUN_ID",
     shell_complete=options.complete_runs,
@@ -70,6 +76,7 @@ def run(  # noqa: PLR0913 - one for each option
     reference: str,
     pairs: tuple[str, ...],
     run_id: str | None,
+    goes_on: bool,  # noqa: FBT001 - as click gives it
     after: str | None,
     tags: tuple[str, ...],
     queue: str | None,
@@ -89,8 +96,12 @@ def run(  # noqa: PLR0913 - one for each option
     Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
     run after the node in flight, or 8 seconds later without it, so that a worker can also continue it. With --queue the
     run is only recorded, with exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
+
+    With --run-id and --resume the same command can be given any number of times, as by cron: it starts the run, resumes
+    it if it failed or was interrupted, or prints its result again. Another input is refused.
     """
-    from graphengine.cli.driving import drive
+    from graphengine.cli.driving import drive, recorded_job
+    from graphengine.cli.driving import resume as resume_job
     from graphengine.cli.project import find
     from graphengine.cli.report import DriveJob, check_output
 
@@ -104,6 +115,14 @@ def run(  # noqa: PLR0913 - one for each option
     state = _state(job.notes, found, pairs, is_continued=after is not None)
     if after is None:
         _check_needs(job, state)
+    if goes_on and run_id is None:
+        raise click.UsageError("--resume goes on with the run of an id: add --run-id ID")
+    if goes_on and queue is not None:
+        raise click.UsageError("--resume goes on with the run here: leave out --queue")
+    if goes_on and run_id is not None and _is_begun(context, found, state if pairs else None, run_id, after):
+        there = recorded_job(context, run_id, reference)
+        there.sleeps = job.sleeps
+        return resume_job(there)
     limits = options.limits_from(context.limits, graph.limits)
     if after is not None and context.place.exists:
         after = context.find(after).id
@@ -114,6 +133,22 @@ def run(  # noqa: PLR0913 - one for each option
         return runner.start(graph, state, run_id=run_id, wait_out=job.sleeps, **more)
 
     return _enqueue(job, begin) if queue is not None else drive(job, begin)
+
+
+def _is_begun(context: CommandContext, found: Found, state: object, run_id: str, after: str | None) -> bool:
+    """Return whether there is a run with this id.
+
+    Raises:
+        RunExists: It began with another input.
+    """
+    from graphengine.records.again import check_same
+
+    if not context.place.exists:
+        return False
+    for info in context.read(lambda store: store.infos([run_id])):
+        context.read(lambda store: check_same(store, found.graph, state, info, is_sequel=after is not None))  # noqa: B023
+        return True
+    return False
 
 
 @options.command(

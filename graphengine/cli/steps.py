@@ -7,11 +7,12 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.cli.example_answers import example as an_example
-from graphengine.kernel import OTHERWISE, choices, show, wait_of
-from graphengine.kernel import in_words as wanted
+from graphengine.kernel import OTHERWISE, show, wait_of
 from graphengine.records.account import due_words, wait_line
 from graphengine.records.words import cost, one_line, when
+from graphengine.schemas.examples import example as an_example
+from graphengine.schemas.words import choices
+from graphengine.schemas.words import in_words as wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

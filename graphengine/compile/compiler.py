@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from graphengine.compile.binding import Binder, types_read
@@ -27,6 +28,7 @@ from graphengine.graph.conditions import (
     Function,
     Plateau,
     Value,
+    is_bool,
     is_on_failure,
     mentions_failure,
 )
@@ -361,11 +363,14 @@ class _Compiler:
         if isinstance(leaf, Function):
             self.binder.function(leaf.injected, where)
             returns = members(leaf.injected.returns)
-            if returns and all(kind is str or isinstance(kind, str) for kind in closed_values(returns) or returns):
+            found = closed_values(returns) or returns
+            if found and not any(map(_may_be_bool, found)):
+                is_text = all(kind is str or isinstance(kind, str) for kind in found)
                 name = leaf.injected.name
-                text = f"the condition {name} returns text, which holds unless it is empty"
-                repair = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}}); else compare it"
-                self.report("wrong_comparison", where, text, repair)
+                what = "text" if is_text else " or ".join(dict.fromkeys(map(type_name, returns)))
+                text = f"the condition {name} returns {what}, not a bool"
+                switch = f"to choose a node: add_switch({where.rsplit(' ', 1)[-1]!r}, {name}, {{…}}); else compare it"
+                self.report("wrong_comparison", where, text, switch if is_text else "compare it, or wrap it in bool(…)")
         elif isinstance(leaf, (Plateau, Changed)):
             reading = self.binder.checked(leaf.reading, where)
             self.binder.open(reading, where)
@@ -575,6 +580,16 @@ def _has(nodes: Mapping[str, NodePlan], path: str) -> bool:
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]
     return head in nodes and (not inside or any(_has(graph.nodes, inside) for graph in graphs))
+
+
+def _may_be_bool(kind: object) -> bool:
+    """Return whether what has this type, or is this value, may be a bool: one that is another type cannot be."""
+    kind = get_origin(kind) or kind
+    if kind is Any:  # a class since Python 3.11
+        return True
+    if not isinstance(kind, type):  # one of a few values, or a form that only type checkers know
+        return isinstance(kind, bool) or not (kind is None or isinstance(kind, (str, int, float, bytes, Enum)))
+    return is_bool(kind) or (kind is not int and (getattr(kind, "_is_protocol", False) or issubclass(bool, kind)))
 
 
 def _by_trigger(

@@ -34,8 +34,8 @@ Outcome: TypeAlias = Literal["driven", "recorded", "cut_off", "raise"]
 """What callers get: the result of what was driven or found here; the result that the store has; that, with a warning
 about what was cut off; or the error that ended it."""
 Act: TypeAlias = Literal["start", "record", "sleep", "be_wanted"]
-"""What the shell asks `Claim.may` about: to start a task, to append steps, to wait here for a time or a message, and to
-be found by a caller that wants the run driven."""
+"""What the shell may do: start a task, append steps, wait here for a time or a message, and be found by a caller that
+wants the run driven. It asks `Claim.may`; for the first two, of which it asks at each step, it reads two flags."""
 
 
 # --- inputs -------------------------------------------------------------------------------------------------------
@@ -262,6 +262,8 @@ class Claim(Struct):
         is_first: Whether nothing of the run was found or recorded here yet.
         is_alone: Whether it was held back, and is being opened alone.
         is_cut: Whether its asyncio task was cancelled while it was driven.
+        may_start: Whether the shell may start a task now.
+        may_record: Whether it may append steps now.
     """
 
     asked: bool = True
@@ -281,6 +283,8 @@ class Claim(Struct):
     is_first: bool = True
     is_alone: bool = False
     is_cut: bool = False
+    may_start: bool = True
+    may_record: bool = True
 
     def step(self, given: Input) -> Do:
         """Take an input, and return what to do about it.
@@ -290,10 +294,16 @@ class Claim(Struct):
         """
         row = _ROWS.get((self.state, type(given)))
         if row is None:
-            before, self.state = self.state, "lost"
+            before = self.state
+            self.enter("lost")
             text = f"{type(given).__name__} cannot come while the claim on a run is {before}"
             raise OutOfOrder(text, repair="resume the run, and report this as a fault of graphengine")
         return row.rule(self, given)
+
+    def enter(self, state: State) -> None:
+        """Move to a state; each rule that changes `owned` does so before."""
+        self.state = state
+        self.may_start, self.may_record = state in _MAY["start"], self.owned and state in _MAY["record"]
 
     def may(self, act: Act) -> bool:
         """Return whether the shell may do something now."""
@@ -324,7 +334,7 @@ def _alone(claim: Claim, _: Alone) -> Do:
 def _refused(claim: Claim, _: Refused) -> Do:
     must_end = claim.released or claim.closed
     if (claim.is_first and not claim.follows) or (claim.is_alone and not must_end):
-        claim.state = "over"
+        claim.enter("over")
         return _RAISE
     claim.asked = claim.is_first = False  # an end in that process is not retried
     return Do(outcome="recorded") if must_end else Do(open="later")
@@ -353,7 +363,7 @@ def _opened(claim: Claim, given: Opened) -> Do:
     claim.held_back = claim.gives_way and given.beside
     claim.gives_way = False
     starts = claim.owned and not (claim.stop or claim.released or claim.closed or claim.held_back)
-    claim.state = "driving" if starts else "halting"
+    claim.enter("driving" if starts else "halting")
     return Do(start=starts)
 
 
@@ -367,15 +377,14 @@ def _ended(_: Claim, __: Ended | Mail) -> Do:
 def _durable(claim: Claim, given: Durable) -> Do:
     if given.status != "running":
         claim.owned = False  # another process can have it from now on
-        if claim.state == "driving":
-            claim.state = "halting"
+        claim.enter("halting" if claim.state == "driving" else claim.state)
     return _START if claim.state == "driving" else _SHOW
 
 
 def _idle(claim: Claim, given: Idle) -> Do:
     is_limit = given.status == "running" and (claim.late or claim.state == "driving")
     is_stop = claim.stop is not None and given.status in ("running", "waiting")  # what has ended keeps its end
-    claim.state = "halting"
+    claim.enter("halting")
     return Do(append="stop") if is_stop or is_limit else NOTHING
 
 
@@ -405,7 +414,7 @@ def _closed(claim: Claim, _: Closed) -> Do:
 def _halt(claim: Claim, *, now: bool) -> Do:
     """Start nothing more; cancel what is in flight, once."""
     if claim.state == "driving":
-        claim.state = "halting"
+        claim.enter("halting")
     is_news, claim.cuts = now and not claim.cuts, claim.cuts or now
     return _CANCEL if is_news else NOTHING
 
@@ -415,12 +424,12 @@ def _left(claim: Claim, given: Left) -> Do:
     if claim.held_back and not (claim.of_worker or claim.released or claim.closed):
         return _again(claim, "alone")
     if (claim.closed and (claim.is_cut or is_running)) or (given.cut_off and is_running):
-        claim.state = "over"
+        claim.enter("over")
         return Do(outcome="cut_off")
     halted = ("waiting", "failed", "stopped") if claim.stop is not None and claim.stop.final else ("waiting",)
     if given.status in halted and claim.stop is not None and not claim.owned:
         # It came while the step after which the run waits, or has ended, was being recorded: that gave the lease back.
-        claim.state = "over"
+        claim.enter("over")
         return Do(post=claim.stop, outcome="recorded")
     return _rest(claim, given.status, given.due)
 
@@ -431,29 +440,30 @@ def _left(claim: Claim, given: Left) -> Do:
 def _rest(claim: Claim, status: str, due: float | None) -> Do:
     """Sleep, park it, or end it, when nothing of it moves."""
     if status != "waiting":
-        claim.state = "over"
+        claim.enter("over")
     elif claim.of_worker or claim.released or claim.closed:
-        claim.state = "parked"
+        claim.enter("parked")
     else:
-        claim.state = "asleep"
+        claim.enter("asleep")
         return Do(wake=due if claim.waits_out else None)
     return Do(outcome="driven")
 
 
 def _quiet(claim: Claim, _: Quiet) -> Do:
-    claim.state = "parked"
+    claim.enter("parked")
     return Do(outcome="driven")
 
 
 def _woken(claim: Claim, given: Woken) -> Do:
     if given.status in ("waiting", "running"):
         return _again(claim, "now")
-    claim.state = "over"
+    claim.enter("over")
     return Do(outcome="recorded")
 
 
 def _again(claim: Claim, how: Literal["now", "alone"]) -> Do:
-    claim.state, claim.owned = "opening", True
+    claim.owned = True
+    claim.enter("opening")
     claim.stop, claim.cuts, claim.late, claim.was_held = None, False, False, False
     return Do(open=how)
 
@@ -461,7 +471,7 @@ def _again(claim: Claim, how: Literal["now", "alone"]) -> Do:
 def _stay(claim: Claim, given: Release | Closed) -> Do:
     """End what sleeps, and leave the run waiting."""
     claim.released, claim.closed = isinstance(given, Release), isinstance(given, Closed)
-    claim.state = "parked"
+    claim.enter("parked")
     return Do(outcome="recorded")
 
 
@@ -477,16 +487,17 @@ def _cut(claim: Claim, given: Cut) -> Do:
     if not claim.closed:
         return _failed(claim, given)
     if claim.state in ("driving", "halting"):
-        claim.state, claim.is_cut = "halting", True
+        claim.is_cut = True
+        claim.enter("halting")
         return _CANCEL
     if claim.state == "opening":
-        claim.state = "over"
+        claim.enter("over")
         return _RAISE if claim.is_first else Do(outcome="recorded")
     return Do(outcome="recorded")
 
 
 def _failed(claim: Claim, _: Failed | Cut) -> Do:
-    claim.state = "lost"
+    claim.enter("lost")
     return Do(cancel=True, outcome="raise")
 
 

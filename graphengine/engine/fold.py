@@ -204,15 +204,20 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
-    texts = [
-        facts.title,
-        *(op[-1] for op in step.update if isinstance(op[-1], str)),
-    ]  # others can be encoded
-    lines = (text[:_BEGINNING].strip().partition("\n")[0] for text in texts)
-    snapshot.title = next((" ".join(line.replace("\0", "").split()) for line in lines if line), "")
+    snapshot.title = _line_of(facts.title) if facts.title else ""
+    if not snapshot.title:
+        for op in step.update:
+            if isinstance(op[-1], str) and (line := _line_of(op[-1])):  # others can be encoded
+                snapshot.title = line
+                break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
+
+
+def _line_of(text: str) -> str:
+    """Return the first line of a text, shortened; blanks in it are one."""
+    return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 
 
 def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
@@ -341,9 +346,10 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C
         if facts.given:
             note_written(frame, step.update, facts.given)
         else:  # as there: a call takes a percent of a step
+            written = frame.written
             for op in step.update:
-                if op[1] not in frame.written:
-                    frame.written[op[1]] = True
+                if op[1] not in written:
+                    written[op[1]] = True
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
     # As in `_count_visit`: a call takes a percent of a step.

@@ -75,7 +75,8 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
     item = view_of(snapshot, frame, key, "item")
     item.values, item.arrived = _values(frame, map_, index), snapshot.now
     item.at, item.visit = frame.at, frame.visit
-    item.written = dict.fromkeys(map_.written, True)
+    if map_.written:
+        item.written = dict.fromkeys(map_.written, True)
     if earlier is not None:
         item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks
     snapshot.changed.append(key)

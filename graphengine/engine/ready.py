@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from graphengine.engine.frame_tree import priced
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
 from graphengine.engine.snapshot import CRASHES, READY, Task, index_of, sub_id
-from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown
+from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -230,4 +230,4 @@ def of_limit(name: Literal["tokens", "cost_usd"], usage: Usage) -> float:
     """Return how much of a limit on tokens or costs a usage is."""
     if name == "tokens":
         return (usage.get("input_tokens") or 0) + (usage.get("output_tokens") or 0)
-    return priced(usage)
+    return rounded(priced(usage))

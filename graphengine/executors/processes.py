@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor, ended_before
 from graphengine.executors.calls import end_with_parent
-from graphengine.kernel import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
     from multiprocessing.context import ForkServerContext, SpawnContext
+
+    from pydantic import PositiveInt
 
 T = TypeVar("T")
 
@@ -57,18 +58,14 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
 
     def __init__(
         self,
-        max_workers: int | None = None,
+        max_workers: PositiveInt | None = None,
         *,
-        max_tasks: int | None = None,
+        max_tasks: PositiveInt | None = None,
         initializer: Callable[[], object] | None = None,
     ) -> None:
-        count = (os.cpu_count() or 1) if max_workers is None else max_workers
-        for name, value in (("max_workers", count), ("max_tasks", max_tasks)):
-            if value is not None and value < 1:
-                raise DefinitionError(f"ProcessExecutor({name}={value})", repair="give 1 or more")
         self._max_tasks = max_tasks
         self._initializer = initializer
-        super().__init__(count, "graphengine-child")
+        super().__init__(max_workers or os.cpu_count() or 1, "graphengine-child")
         self._idle: list[_Child] = []
         atexit.register(self._close_idle)  # before multiprocessing waits for them
 

@@ -29,6 +29,7 @@ from graphengine.graph.condition_spec import (
     quantity_text,
 )
 from graphengine.graph.elsewhere import named_node
+from graphengine.state.field import short
 from graphengine.state.immutable import digest_of
 from graphengine.state.injection import Injected
 from graphengine.state.measured import Found, Leaf, Samples, measured_of
@@ -503,6 +504,16 @@ class Failed(Condition):
         return {"is": "failed", "names": [exception_name(kind) for kind in self.types]}
 
 
+def is_bool(kind: object) -> bool:
+    """Return whether a type is that of truth values: bool, or numpy's, which no Python type is above."""
+    return kind is bool or (
+        getattr(kind, "__module__", "") == "numpy" and getattr(kind, "__name__", "") in _NUMPY_BOOLS
+    )
+
+
+_NUMPY_BOOLS: Final = ("bool", "bool_")
+
+
 @dataclass(frozen=True, slots=True)
 class Function(Condition):
     """A condition that is a function of fields, written by the user."""
@@ -511,10 +522,15 @@ class Function(Condition):
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
-        result = self.injected.call(view)
+        result: Any = self.injected.call(view)
+        if type(result) is bool:
+            return result, None
+        if is_bool(type(result)):
+            return bool(result), None
         if isinstance(result, Iterator):
             raise TypeError("it returned an iterator, which is true even if it is empty: wrap it in any(…) or all(…)")
-        return bool(result), None
+        how = "return the result" if result is None else "compare it, or wrap it in bool(…)"
+        raise TypeError(f"it returned {short(result)}, which is not a bool: {how}")
 
     @property
     @override

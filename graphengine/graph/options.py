@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeGuard, TypeVar, cast
+
+from pydantic import Field
 
 from graphengine.errors import DefinitionError, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import NonNegativeInt, PositiveInt
 
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
@@ -26,6 +30,12 @@ FAIL: Final = "FAIL"
 
 LONGEST_SECONDS: Final = 1e15
 """The longest duration, and the last date in epoch seconds: about 30 million years. Far beyond, floats skip seconds."""
+
+
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
+"""A duration above 0. Public calls check it, and those of pydantic's `PositiveInt`: see `graphengine.doors`."""
+SecondsOrZero: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
+"""A duration, or 0."""
 
 
 def is_seconds(given: object, *, zero: bool = False) -> TypeGuard[float]:
@@ -157,16 +167,10 @@ class Sizes:
         work_bytes: The result of a call of `ctx.call`. The call raises `too_large`.
     """
 
-    update_bytes: int | None = 32 << 20
-    state_bytes: int | None = 256 << 20
-    message_bytes: int | None = 1 << 20
-    work_bytes: int | None = 16 << 20
-
-    def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            size = getattr(self, name)
-            if size is not None and not (type(size) is int and size > 0):
-                raise DefinitionError(f"Sizes({name}={size!r})", repair="give bytes, 1 or more, or None for no limit")
+    update_bytes: PositiveInt | None = 32 << 20
+    state_bytes: PositiveInt | None = 256 << 20
+    message_bytes: PositiveInt | None = 1 << 20
+    work_bytes: PositiveInt | None = 16 << 20
 
 
 _AMOUNTS: Final = ("visits", "tokens", "cost_usd", "seconds")
@@ -217,8 +221,11 @@ class Limits:
         for name in (*_AMOUNTS, "depth"):
             limit = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, limit)
+            is_whole = name in ("visits", "tokens", "depth")
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
+            if is_whole and limit is not None and limit % 1:
+                raise DefinitionError(f"Limits({name}={limit!r})", repair=f"{name} are counted: give a whole number")
 
 
 DAY_SECONDS: Final = 86400.0
@@ -244,9 +251,9 @@ class Retention:
 
     keep_days: float | None = 30
     keep_failed_days: float | None = 90
-    keep_last: int = 0
+    keep_last: NonNegativeInt = 0
     keep_tags: Sequence[str] = ("keep",)
-    keep_steps: int | None = None
+    keep_steps: PositiveInt | None = None
 
     def __post_init__(self) -> None:
         for name in ("keep_days", "keep_failed_days"):
@@ -254,11 +261,6 @@ class Retention:
             object.__setattr__(self, name, days)
             if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * DAY_SECONDS, zero=True)):
                 raise DefinitionError(f"Retention({name}={days!r})", repair="give days, 0 or more, or None for ever")
-        if type(self.keep_last) is not int or self.keep_last < 0:
-            raise DefinitionError(f"Retention(keep_last={self.keep_last!r})", repair="give a number of runs, 0 or more")
-        if self.keep_steps is not None and (type(self.keep_steps) is not int or self.keep_steps < 1):
-            repair = "give a number of steps, 1 or more, or None for all"
-            raise DefinitionError(f"Retention(keep_steps={self.keep_steps!r})", repair=repair)
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
             raise DefinitionError(f"Retention(keep_tags={self.keep_tags!r})", repair='give a list: keep_tags=["keep"]')
 

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Final, TypeAlias
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from graphengine.errors import GraphEngineError, UnknownRun
 from graphengine.history.load import posted_in
@@ -198,15 +198,32 @@ class _Changes:
                 each.wake()
 
 
-_CHANGES: Final[WeakValueDictionary[int, _Changes]] = WeakValueDictionary()
-"""By the `id` of the store, which each of them keeps."""
+_CHANGES: Final[dict[int, ref[_Changes]]] = {}
+"""By the `id` of the store, which each of them keeps. Their followers keep them; each life looks here twice."""
 
 
 def poke(store: Store, run_id: str) -> None:
     """Wake those who follow a run of this store: it began or ended to live here, or something was sent to it."""
-    found = _CHANGES.get(id(store))
-    if found is not None:
+    if _CHANGES and (found := _changes_of(store)) is not None:
         found.poke(run_id)
+
+
+def _changes_of(store: Store) -> _Changes | None:
+    """Return what follows the runs of a store."""
+    found = _CHANGES.get(id(store))
+    return None if found is None else found()
+
+
+def _follow(store: Store) -> _Changes:
+    """Begin to follow runs of a store, in this event loop."""
+
+    def forget(gone: ref[_Changes], key: int = id(store)) -> None:
+        if _CHANGES.get(key) is gone:
+            del _CHANGES[key]
+
+    made = _Changes(store)
+    _CHANGES[id(store)] = ref(made, forget)
+    return made
 
 
 async def _posted_now(store: Store, follower: _Follower) -> Posted:
@@ -232,9 +249,9 @@ async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool 
             yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), follower.posted
             after = max(after, info.seq)
             if changes is None:  # many leave before they wait
-                changes = _CHANGES.get(id(store))
+                changes = _changes_of(store)
                 if changes is None or changes.loop is not asyncio.get_running_loop():
-                    changes = _CHANGES[id(store)] = _Changes(store)
+                    changes = _follow(store)
                 changes.join(follower)
             await follower.woken()
             if follower.is_lost:

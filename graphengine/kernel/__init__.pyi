@@ -194,11 +194,6 @@ from graphengine.history.load import waits_of as waits_of
 from graphengine.history.usage import figures_of as figures_of
 from graphengine.history.usage import usage_from as usage_from
 from graphengine.runner import RunFailed as RunFailed
-from graphengine.runner.answer_schema import branches_of as branches_of
-from graphengine.runner.answer_schema import choices as choices
-from graphengine.runner.answer_schema import in_words as in_words
-from graphengine.runner.answer_schema import resolved as resolved
-from graphengine.runner.answer_schema import whats_wrong as whats_wrong
 from graphengine.runner.answers import changed as changed
 from graphengine.runner.answers import fitting as fitting
 from graphengine.runner.answers import parsed as parsed
@@ -267,6 +262,7 @@ from graphengine.state.amounts import dollars as dollars
 from graphengine.state.amounts import is_cost_unknown as is_cost_unknown
 from graphengine.state.amounts import loss_words as loss_words
 from graphengine.state.amounts import losses_of as losses_of
+from graphengine.state.amounts import rounded as rounded
 from graphengine.state.encoded import encode as encode
 from graphengine.state.encoded import opened as opened
 from graphengine.state.ending import Ending as Ending

@@ -21,6 +21,7 @@ from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count, listed
 from graphengine.models.sdk import called_name, plain_arguments, schema_in_words, sound_json
 from graphengine.models.settings import merged
+from graphengine.schemas.walking import is_recursive, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -368,16 +369,13 @@ def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
 
     It supports no objects with arbitrary keys, which would stay empty, no tuples, and no recursive types.
     """
-    return not _open(schema) and not _contains_itself(schema)
+    return not any(map(_is_open, walk(schema))) and not is_recursive(schema)
 
 
 def has_room(schema: JsonObject) -> bool:
     """Return whether a schema in the API's form has at most the optional properties and unions that the API takes."""
     optional = unions = 0
-    waiting: list[Mapping[str, JsonValue]] = [schema]
-    while waiting:
-        part = waiting.pop()
-        waiting += _parts(part)
+    for part in walk(schema):
         properties, required = part.get("properties"), part.get("required")
         optional += len(properties if isinstance(properties, dict) else ())
         optional -= len(required if isinstance(required, list) else ())
@@ -385,38 +383,11 @@ def has_room(schema: JsonObject) -> bool:
     return optional <= MOST_OPTIONAL and unions <= MOST_UNIONS
 
 
-def _parts(schema: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
-    """Return the direct subschemas of a schema."""
-    found: list[JsonValue] = [schema.get("items")]
-    for key in ("properties", "$defs"):
-        named = schema.get(key)
-        found += named.values() if isinstance(named, dict) else ()
-    for key in ("anyOf", "oneOf", "allOf"):
-        several = schema.get(key)
-        found += several if isinstance(several, list) else ()
-    return [part for part in found if isinstance(part, dict)]
-
-
-def _open(schema: Mapping[str, JsonValue]) -> bool:
+def _is_open(schema: Mapping[str, JsonValue]) -> bool:
     keys_of_any_name = schema.get("additionalProperties", False) is not False or (
         schema.get("type") == "object" and "properties" not in schema
     )
-    return keys_of_any_name or "prefixItems" in schema or any(_open(part) for part in _parts(schema))
-
-
-def _contains_itself(schema: Mapping[str, JsonValue]) -> bool:
-    kinds = schema.get("$defs")
-    named = {f"#/$defs/{name}": kind for name, kind in kinds.items()} if isinstance(kinds, dict) else {}
-
-    def mentions(part: Mapping[str, JsonValue]) -> set[str]:
-        own = {ref} if isinstance(ref := part.get("$ref"), str) else set()
-        inner = [inside for inside in _parts(part) if inside is not part]
-        return own.union(*(mentions(inside) for inside in inner))
-
-    uses = {name: mentions(kind) for name, kind in named.items() if isinstance(kind, dict)}
-    while leaves := {name for name, used in uses.items() if not used & uses.keys()}:
-        uses = {name: used for name, used in uses.items() if name not in leaves}
-    return bool(uses)
+    return keys_of_any_name or "prefixItems" in schema
 
 
 # -- answers

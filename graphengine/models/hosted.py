@@ -16,7 +16,7 @@ from graphengine.models.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pydantic import JsonValue
+    from pydantic import JsonValue, PositiveInt
 
 Kind: TypeAlias = Literal["web_search", "web_fetch", "code_execution"]
 
@@ -56,7 +56,7 @@ def web_search(
     *,
     allowed_domains: Sequence[str] = (),
     blocked_domains: Sequence[str] = (),
-    max_uses: int | None = None,
+    max_uses: PositiveInt | None = None,
     location: Mapping[str, str] | None = None,
     extra: Mapping[str, JsonValue] | None = None,
 ) -> HostedTool:
@@ -86,8 +86,8 @@ def web_fetch(
     *,
     allowed_domains: Sequence[str] = (),
     blocked_domains: Sequence[str] = (),
-    max_uses: int | None = None,
-    max_content_tokens: int | None = None,
+    max_uses: PositiveInt | None = None,
+    max_content_tokens: PositiveInt | None = None,
     extra: Mapping[str, JsonValue] | None = None,
 ) -> HostedTool:
     """Let the provider read pages and PDF documents whose addresses are in the conversation. Only Anthropic.
@@ -116,10 +116,6 @@ def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedToo
 
 
 def _tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue] | None) -> HostedTool:
-    for option in ("max_uses", "max_content_tokens"):
-        number = options.get(option)
-        if number is not None and not (type(number) is int and number >= 1):
-            raise DefinitionError(f"{name}({option}={number!r})", repair="give a whole number, 1 or more")
     given = {option: value for option, value in options.items() if value not in (None, [])}
     return HostedTool(name, given, dict(extra or {}))
 

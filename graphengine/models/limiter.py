@@ -35,7 +35,10 @@ from graphengine.models.rates import PAUSES, RateController
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+    from pydantic import PositiveInt
+
     from graphengine.kernel import Clock
+    from graphengine.kernel.definitions import Seconds
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.rates import Permit
 
@@ -109,24 +112,19 @@ class RateLimiter:
         RateLimiter(calls_at_once=8, requests_per_minute=50)
     """
 
-    calls_at_once: int | None = None
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
+    calls_at_once: PositiveInt | None = None
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
     patience_seconds: float = PATIENCE_SECONDS
-    failures: int = 3
-    pause_seconds: float = PAUSES.max_seconds
+    failures: PositiveInt = 3
+    pause_seconds: Seconds = PAUSES.max_seconds
     _queues: WeakKeyDictionary[Clock, WaitQueue] = field(default_factory=WeakKeyDictionary, init=False)
     _making: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("calls_at_once", "requests_per_minute", "tokens_per_minute", "failures"):
-            number = getattr(self, name)
-            if (number is not None or name == "failures") and (type(number) is not int or number < 1):
-                raise DefinitionError(f"RateLimiter({name}={number!r})", repair="give a whole number, 1 or more")
-        for name in ("patience_seconds", "pause_seconds"):
-            seconds = getattr(self, name)
-            if not is_seconds(seconds) and not (name == "patience_seconds" and seconds == math.inf):
-                raise DefinitionError(f"RateLimiter({name}={seconds!r})", repair="give seconds, more than 0")
+        if not (is_seconds(self.patience_seconds) or self.patience_seconds == math.inf):
+            text = f"RateLimiter(patience_seconds={self.patience_seconds!r})"
+            raise DefinitionError(text, repair="give seconds above 0, or math.inf")
 
     def __repr__(self) -> str:
         shown = (f"{each.name}={getattr(self, each.name)}" for each in fields(self) if self._is_given(each))

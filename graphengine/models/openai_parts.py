@@ -16,6 +16,7 @@ from graphengine.kernel import utf8_text
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, count, inside, text
 from graphengine.models.sdk import LONGEST_NAME, kept_by_schema, plain_arguments, schema_in_words
+from graphengine.schemas.walking import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -254,10 +255,9 @@ class _Strict:
         """Return the strict schema and its definitions; a `$ref` at its root is resolved, as that must be an object."""
         root = {key: value for key, value in self._schema.items() if key != "$defs"}
         defs = self._schema.get("$defs", {})
-        found = defs.get(str(root.pop("$ref", "")).removeprefix("#/$defs/"), {}) if isinstance(defs, dict) else None
-        if not isinstance(defs, dict) or not isinstance(found, dict):
+        if not isinstance(defs, dict):
             raise _NoStrictFormError
-        root = {**found, **root}
+        root = dict(resolved(root, self._schema))
         if root.get("type") != "object" or "anyOf" in root:
             raise _NoStrictFormError
         made = self._of(root, 0)

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from graphengine.models.base import Response, RulesModel, ToolCall
 from graphengine.models.errors import ModelUnavailable
-from graphengine.models.placeholder_values import Values
+from graphengine.schemas.examples import Values
 
 if TYPE_CHECKING:
     from graphengine.kernel import JsonObject

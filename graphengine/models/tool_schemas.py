@@ -16,9 +16,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
-from urllib.parse import unquote
 
 from graphengine.models.sdk import sound_json
+from graphengine.schemas.walking import BRANCHES, NAMED, SERIES, SINGLE, part_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -46,14 +46,7 @@ _MEANT: Final = {
     "text": "string",
 }
 """Types of other languages that servers write, and those of JSON Schema that they mean."""
-_BRANCHES: Final = ("allOf", "anyOf", "oneOf")
-_SERIES: Final = (*_BRANCHES, "prefixItems")
-_NOT_AT_THE_TOP: Final = (*_BRANCHES, "const", "enum", "not")
-_NAMED: Final = ("dependentSchemas", "patternProperties", "properties")
-_SINGLE: Final = frozenset(
-    {"additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then"}
-    | {"unevaluatedItems", "unevaluatedProperties"}
-)
+_NOT_AT_THE_TOP: Final = (*BRANCHES, "const", "enum", "not")
 _DROPPED: Final = frozenset(
     {"$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$schema"}
     | {"$vocabulary", "additionalItems", "definitions", "dependencies", "id"}
@@ -174,7 +167,7 @@ class _Form:
             flat = self._flat(target if isinstance(target, dict) else {}, seen | {reference})
             schema = {**flat, **{key: value for key, value in schema.items() if key != "$ref"}}
         parts = _Parts(dict(_named(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
-        for key in _BRANCHES:
+        for key in BRANCHES:
             possible = [each for each in _listed(schema.get(key)) if isinstance(each, dict) and not _is_never(each)]
             branches = [self._flat(each, seen) for each in possible]
             parts.add(key, [each for each in branches if "object" in (_kinds(each.get("type")) or ["object"])])
@@ -191,20 +184,8 @@ class _Form:
 
     def _at(self, reference: str) -> JsonValue:
         """Return the part of the schema that a reference names; None if it is elsewhere, or does not exist."""
-        path, found = reference.partition("#"), cast("JsonValue", self._declared)
-        if not path[1] and reference in _named(self._declared.get("$defs")):  # some servers write the name alone
-            return _named(self._declared["$defs"])[reference]
-        if path[0] or (path[2] and not path[2].startswith("/")):
-            return None
-        for part in path[2].split("/")[1:]:
-            key = unquote(part).replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict):
-                found = found.get(key)
-            elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
-                found = found[int(key)]
-            else:
-                return None
-        return found
+        named = _named(self._declared.get("$defs"))  # some servers write the name alone
+        return named[reference] if reference in named else cast("JsonValue", part_at(self._declared, reference))
 
     def _reference(self, reference: str) -> JsonObject:
         """Return a reference into the definitions; anything fits one that is elsewhere, or does not exist."""
@@ -242,11 +223,11 @@ class _Form:
         """Return what becomes of a keyword."""
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
-        if key in _NAMED:
+        if key in NAMED:
             return {key: {name: self._clean(each) for name, each in _named(value).items() if not _is_never(each)}}
-        if key in _SINGLE:
+        if key in SINGLE:
             return {key: value if isinstance(value, bool) else self._clean(value)}
-        if key in _SERIES:
+        if key in SERIES:
             return {key: [self._clean(each) for each in _listed(value)]} if _listed(value) else {}
         if key == "type":
             kinds = _kinds(value)

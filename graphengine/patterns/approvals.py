@@ -2,11 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, NonNegativeInt
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import END, START, Runnable, append, ask, iterations, value
 from graphengine.patterns.parts import part
 
@@ -48,7 +47,7 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
     act: "Runnable | None" = None,
     *,
     question: str = "Shall this be done?\n{proposal}",
-    revisions: int = 3,
+    revisions: "NonNegativeInt" = 3,
     timeout_seconds: float | None = None,
     state: type[S] = Desk,  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
 ) -> Graph[S]:
@@ -70,8 +69,6 @@ def human_in_the_loop(  # noqa: PLR0913 - the runnables, and how the person is a
         >>> graph.run_sync({"task": "move"}).waits[0].question
         'Shall this be done?\na plan to move'
     """
-    if revisions < 0:
-        raise DefinitionError(f"human_in_the_loop(revisions={revisions!r})", repair="give a whole number, 0 or more")
     late = Decision(verdict="reject", note="no answer in time")
     asked = ask(question, Decision)
     if timeout_seconds is not None:

@@ -7,12 +7,12 @@ calls again passes it in and takes it back, so that it is recorded, resumed and 
 
 from typing import Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveInt
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context, DefinitionError, Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, failed, is_seconds, value
+from graphengine.kernel import Context, Failure
+from graphengine.kernel.definitions import END, START, Runnable, Seconds, append, failed, value
 from graphengine.patterns.parts import part
 
 
@@ -52,8 +52,8 @@ def circuit_breaker(  # noqa: PLR0913 - the call, its fallback, and the breaker'
     fallback: Runnable,
     *,
     answer: str,
-    failures: int = 3,
-    pause_seconds: float = 30.0,
+    failures: "PositiveInt" = 3,
+    pause_seconds: "Seconds" = 30.0,
 ) -> Graph[S]:
     """Return a graph that calls something unless it recently failed too often; a fallback answers instead.
 
@@ -80,9 +80,6 @@ def circuit_breaker(  # noqa: PLR0913 - the call, its fallback, and the breaker'
         >>> done.price, done.circuit.failures
         (9.5, 1)
     """
-    if failures < 1 or not is_seconds(pause_seconds):
-        message = f"circuit_breaker(failures={failures!r}, pause_seconds={pause_seconds!r})"
-        raise DefinitionError(message, repair="give 1 failure or more, and seconds above 0")
 
     def trip(circuit: Circuit, ctx: Context) -> Circuit:
         failed_now = circuit.failures + 1

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, create_model
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context, DefinitionError
-from graphengine.kernel.definitions import END, START, Limits, Retention, is_seconds
+from graphengine.kernel import Context  # noqa: TC001 - the engine reads the annotations of nodes
+from graphengine.kernel.definitions import END, START, Limits, Retention
 
 if TYPE_CHECKING:
-    from graphengine.kernel.definitions import GraphDefinition
+    from graphengine.kernel.definitions import GraphDefinition, Seconds
 
 TOPIC: Final = "start"
 _KEPT_STEPS: Final = 1000
 
 
-def debounced(graph: GraphDefinition[Any], *, seconds: float, queue: str | None = None) -> Graph[BaseModel]:
+def debounced(graph: GraphDefinition[Any], *, seconds: Seconds, queue: str | None = None) -> Graph[BaseModel]:
     """Return a graph whose runs collect the starts of another one: `start_or_send` with a key as its run's id.
 
     Give workers both graphs. To end the run of a key, send it None.
@@ -44,8 +44,6 @@ def debounced(graph: GraphDefinition[Any], *, seconds: float, queue: str | None 
         >>> index_later.name
         'index later'
     """
-    if not is_seconds(seconds, zero=False):
-        raise DefinitionError(f"debounced(seconds={seconds!r})", repair="give seconds, more than 0")
     given: Any = graph.state | None
     state = create_model("Collected", newest=(given, None), is_quiet=(bool, False))
 

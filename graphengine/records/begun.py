@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.kernel import UnknownStep, load_snapshot, opened
+from graphengine.kernel import RunExists, UnknownStep, clipped, load_snapshot, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from graphengine.kernel import RunStore
-    from graphengine.kernel.definitions import Initial
+    from graphengine.kernel.definitions import Initial, Plan
+
+_SHOWN: Final = 80
+"""How many characters of a value are shown."""
+_SECRET: Final = "(secret)"  # noqa: S105 - what is shown of one
 
 
-async def begun_otherwise(store: RunStore, run_id: str, initial: Initial, names: Iterable[str]) -> list[str]:
-    """Return which of these fields a run began with another value; none if its beginning was trimmed.
+class Difference(NamedTuple):
+    """A field that a run began with another value.
+
+    Attributes:
+        name: The field.
+        began: What the run began with, as JSON, shortened.
+        given: What another start would begin it with.
+    """
+
+    name: str
+    began: str
+    given: str
+
+
+async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial: Initial) -> Sequence[Difference]:
+    """Return the fields that a run began with another value than a start would; none if its beginning was trimmed.
+
+    A default that is made anew each time is no difference. Fields that the start does not give have their defaults:
+    these are compared if the run began with this very graph, since a default of today says nothing about an older one.
 
     Raises:
         UnknownRun; StoreCorrupt: The log does not fold.
     """
     try:
-        begun = (await load_snapshot(store, run_id, 1)).root.values
+        begun = await load_snapshot(store, run_id, 1)
     except UnknownStep:
         return []
-    return [name for name in names if opened(initial.values.get(name)) != opened(begun.get(name))]
+    fields, was = plan.state.fields, begun.root.values
+    known = fields if begun.fingerprint == plan.fingerprint else initial.given
+    names = [name for name in known if name in fields and fields[name].info.default_factory is None]
+    secrets = plan.state.secrets
+    return [
+        Difference(name, *((_SECRET, _SECRET) if name in secrets else (_words(was.get(name)), _words(new))))
+        for name in names
+        if opened(new := initial.values.get(name)) != opened(was.get(name))
+    ]
 
 
-__all__ = ["begun_otherwise"]
+def _words(record: Any) -> str:  # noqa: ANN401 - JSON
+    return clipped(json.dumps(opened(record), ensure_ascii=False), _SHOWN)
+
+
+def begun_with_another(run_id: str, others: Sequence[Difference], where: str) -> RunExists:
+    """Return the error for a start that would begin an existing run otherwise."""
+    first, *more = others
+    rest = f", and other values of {', '.join(each.name for each in more)}" if more else ""
+    text = f"run {run_id} began with {first.name} {first.began}, not {first.given}{rest}"
+    repair = "give what it began with, or nothing, to continue it; give another run_id for another run"
+    return RunExists(text, where=where, repair=repair)
+
+
+__all__ = ["Difference", "begun_otherwise", "begun_with_another"]

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.json import schema_components
 
 from graphengine.kernel.definitions import hints_of
+from graphengine.schemas.walking import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,9 @@ def schemas_of(
         _collect(kind, classes)
     for name, schema in schemas.items():
         _describe(schema, classes[name], is_read=is_read)
-        _complete(schema)
+        for part in walk(schema):
+            if part.get("type") == "array":  # of any values: it says so, which generators of clients want to read
+                part.setdefault("items", {})
     return list(references), schemas
 
 
@@ -51,18 +54,6 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
             _collect(hint, classes)
     for argument in get_args(kind):
         _collect(argument, classes)
-
-
-def _complete(schema: Any) -> None:  # noqa: ANN401 - a part of a schema
-    """Say of each list of any values that it has items, which generators of clients want to read."""
-    if isinstance(schema, dict):
-        if schema.get("type") == "array":
-            schema.setdefault("items", {})
-        for part in schema.values():
-            _complete(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            _complete(part)
 
 
 def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:

@@ -36,10 +36,11 @@ def to_networkx(
     node that is a graph stays a node, with an edge of kind `enter` to the START of each graph inside, and one of kind
     `leave` from its END.
 
-    A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes`, and on a run `visits`,
-    `seconds`, `cost_usd` (None if unknown) and `failures` (of attempts). An edge has `kind` (`edge`, `failure`, `fork`,
-    `enter`, `leave`), `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a
-    loop), and on a run, except for `enter` and `leave`, `taken` and `why`. The graph has `name`.
+    A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes` (fields with commas between),
+    and on a run `visits`, `seconds`, `cost_usd` (missing if unknown) and `failures` (of attempts). An edge has `kind`
+    (`edge`, `failure`, `fork`, `enter`, `leave`), `label`, `condition`, `order` (its place among those of its node),
+    `back` (whether it closes a loop), and on a run, except for `enter` and `leave`, `taken` and `why`. The graph has
+    `name`. All of them are texts and numbers, so that it can be written as GraphML and GEXF.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
@@ -70,17 +71,18 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
         said: dict[str, Any] = {
             "kind": name.lower() if name in _ENDS else facts.get("kind", ""),
             "title": facts.get("title") or name,
-            "writes": tuple(facts.get("writes", ())),
+            "writes": ", ".join(facts.get("writes", ())),
         }
         if trace is not None:
             used = trace.used_at.get((place, name), Used())
-            cost_usd: float | None = used.usage.get("cost_usd", 0.0)
             said |= {
                 "visits": trace.visits.get((place, name), 0),
                 "seconds": used.seconds or 0.0,
-                "cost_usd": cost_usd,
                 "failures": used.failures,
             }
+            cost_usd: float | None = used.usage.get("cost_usd", 0.0)
+            if cost_usd is not None:
+                said["cost_usd"] = cost_usd
         found.add_node(path_at(place, name), **said)
 
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
+from graphengine.engine.failures import why_refused
+from graphengine.engine.lookup import plan_of
 from graphengine.engine.steps import ANSWERABLE
 from graphengine.errors import (
     AmbiguousWait,
     AnsweredAlready,
     AsksNothing,
     InputError,
+    NoChoice,
     QuestionChanged,
     QuestionWithdrawn,
     RunCancelled,
 )
+from graphengine.graph.question import AskBody
 from graphengine.history.ended_questions import ended_question, name_in
 from graphengine.history.load import Wait, posted_in
-from graphengine.runner.answer_schema import choices, in_words, whats_wrong
+from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import show
@@ -28,10 +32,12 @@ from graphengine.state.recorded_text import show
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import AnswerRecord, WaitRecord
     from graphengine.history.ended_questions import EndedQuestion
     from graphengine.runner.cached_snapshots import CachedSnapshots
+    from graphengine.runner.recorded_work import ReadsAnswer
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore
 
@@ -45,13 +51,15 @@ _INSTEAD: Final = {
 
 
 _LISTED: Final = 10
+_MOST_TYPES: Final = 4096
 
 
 class Asked(NamedTuple):
-    """A wait to be answered."""
+    """A wait to be answered, and the frame that has it, if one has it now."""
 
     name: str
     facts: WaitRecord
+    frame: Frame | None = None
 
 
 async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
@@ -85,9 +93,13 @@ def _open_now(snapshot: Snapshot, wait: str) -> Asked | None:
     """Return the one open question of an id, or of a name under which the run has asked no other."""
     if name_in(wait):
         found = snapshot.open_waits.asked(wait)
-        return Asked(*found) if found is not None and found[1].kind in ANSWERABLE else None
+        if found is None or found[1].kind not in ANSWERABLE:
+            return None
+        return Asked(*found, snapshot.open_waits.holder(found[0], wait))
     named = [each for each in snapshot.open_waits.named(wait) if each.kind in ANSWERABLE]
-    return Asked(wait, named[0]) if len(named) == 1 and snapshot.asked[wait].times == 1 else None
+    if len(named) != 1 or snapshot.asked[wait].times != 1:
+        return None
+    return Asked(wait, named[0], snapshot.open_waits.holder(wait, named[0].id))
 
 
 async def question_of(
@@ -111,7 +123,7 @@ async def question_of(
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
     if wait is not None and (found := _open_now(snapshot, wait)) is not None:
         return found
-    every = [Asked(*each) for frame in snapshot.frames.values() for each in frame.waits.items()]
+    every = [Asked(*each, frame) for frame in snapshot.frames.values() for each in frame.waits.items()]
     asks = [asked for asked in every if asked.facts.kind in ANSWERABLE]
     open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
     if wait is not None:
@@ -236,8 +248,13 @@ def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
     return value if whats_wrong(schema, meant) else meant
 
 
-def check_against(asked: Asked, record: JsonValue) -> None:
-    """Check an answer against the schema that is recorded with its question.
+def check_against(asked: Asked, record: JsonValue, reads: ReadsAnswer | None) -> None:
+    """Check an answer against the schema that is recorded with its question, and by its type where that is known.
+
+    Args:
+        asked: The question.
+        record: The answer.
+        reads: The type that the run will read it by.
 
     Raises:
         InputError: The answer does not fit.
@@ -246,14 +263,60 @@ def check_against(asked: Asked, record: JsonValue) -> None:
     if schema is None:
         return
     wrong = whats_wrong(schema, without_set_fields(record)) and whats_wrong(schema, bare(record))
+    if not wrong and reads is not None:
+        try:
+            reads.read(record)
+        except BaseException as error:  # noqa: BLE001 - a validator of the user's
+            wrong = [why_refused(error).removeprefix("value: ")]
     if wrong:
-        wanted = f"answer {in_words(schema)}"
+        is_message = asked.facts.kind == "receive"
+        wanted = f"{'send' if is_message else 'answer'} {in_words(schema)}"
         near = did_you_mean(record, choices(schema)) if isinstance(record, str) else ""
+        what = _first_line(show(asked.facts.question))
+        text = f"this is not {what}" if is_message else f"this does not answer {what!r}"
         raise InputError(
-            f"this does not answer {_first_line(str(asked.facts.question))!r}: {'; '.join(wrong)}",
+            f"{text}: {'; '.join(wrong)}",
             where=f"wait {asked.name}",
             repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )
+
+
+class KnownTypes:
+    """The types by which the code of this process reads answers: of questions that it asked, and of nodes that ask.
+
+    A question is recorded with its JSON Schema, which has no validators and no formats of some types. Where the type is
+    not known, as in another process without the graph, the run may still refuse what fits the schema, and asks again.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, str, str], ReadsAnswer] = {}
+
+    def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
+        """Keep the type by which a node reads the answer to a wait; those that were kept last remain."""
+        self._asked[run_id, frame, key] = reads
+        if len(self._asked) > _MOST_TYPES:
+            del self._asked[next(iter(self._asked))]
+
+    def of(self, run_id: str, asked: Asked, plan: Plan[Any] | None) -> ReadsAnswer | None:
+        """Return the type of the answer to a question; None if it is not known.
+
+        Args:
+            run_id: The run.
+            asked: Its question.
+            plan: Its graph; None if it is not known.
+        """
+        frame, facts = asked.frame, asked.facts
+        if frame is None:
+            return None
+        if facts.key:
+            return self._asked.get((run_id, frame.id, facts.key))
+        try:
+            node = None if plan is None else plan_of(plan, frame).nodes.get(frame.at)
+        except (KeyError, NoChoice):  # the graph was changed
+            return None
+        bodies = [call.body for call in (node.calls if node is not None else ())]
+        asks = [body.ask.answers for body in bodies if isinstance(body, AskBody)]
+        return next((each for each in asks if each.schema == facts.schema), None)
 
 
 def changed(run_id: str, was: Asked, waits: Sequence[Wait]) -> QuestionChanged:

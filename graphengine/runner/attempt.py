@@ -150,7 +150,7 @@ class Attempt(AttemptFacts):
             None if its node halted, to run again when the run is resumed.
         """
         task, services, frame = self.task, self.services, self.frame
-        if services.may_be_lost:
+        if services.is_shared and services.may_be_lost:
             await services.host.check_owned()
         self.began = services.now()
         _SET_CURRENT(self)  # never reset: each task has its own asyncio task
@@ -295,7 +295,7 @@ class Attempt(AttemptFacts):
     # --- its node's code -----------------------------------------------------------------------------------------
 
     def _has_begun(self) -> bool:
-        """Return whether the node, whatever it is now, began in this visit as an effect that must not be repeated."""
+        """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
 
     def _enters(self, call: Call) -> bool:

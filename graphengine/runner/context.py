@@ -274,7 +274,7 @@ class Context:
             topic: The topic.
             output: The type of its messages. A message of another type is refused, which is recorded: none is
                 converted, as the text "5" to an int.
-            timeout_seconds: How long to wait.
+            timeout_seconds: How long to wait; 0 or less to take what has come, and wait for nothing.
             default: The value to return after that time.
 
         Raises:
@@ -285,7 +285,10 @@ class Context:
         wait = WaitRecord(
             kind="receive", question=to_show(f"a message on {topic!r}"), topic=topic, schema=answers.schema or None
         )
-        self._limit(wait, timeout_seconds, answers, default)
+        if type(timeout_seconds) in (int, float) and timeout_seconds <= 0:  # type: ignore[operator]  # as `sleep`
+            self._limit_at(wait, self._attempt.services.wall(), answers, default)
+        else:
+            self._limit(wait, timeout_seconds, answers, default)
         work = self._work("receive")
         return work.track("receive", work.wait(wait, topic, answers))
 
@@ -441,9 +444,13 @@ class Context:
         return journal_of(self._attempt)
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
-        timeout_seconds = checked_limit(timeout_seconds, default, self._attempt.where)
-        if timeout_seconds is not None:
-            wait.due = self._attempt.services.wall() + timeout_seconds
+        seconds = checked_limit(timeout_seconds, default, self._attempt.where)
+        due = None if seconds is None else self._attempt.services.wall() + seconds
+        self._limit_at(wait, due, answers, default)
+
+    @staticmethod
+    def _limit_at(wait: WaitRecord, due: float | None, answers: Answers, default: object) -> None:
+        wait.due = due
         if default is not NO_ANSWER:
             wait.default = in_utf8(answers.record, default)
 

@@ -164,12 +164,13 @@ class Driving:
             is_shared=shared.store.shared,
             guard=Redactor(plan, snapshot) if plan.secret else None,
             effects=shared.effects,
+            types=shared.types,
         )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
         try:
             ready = self._ready(anew=True)
-            while claim.may("record"):
+            while claim.may_record:
                 if self._mail and not (claim.stop and claim.stop.final):  # which drops it
                     had_waited = snapshot.status == "waiting"
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
@@ -196,7 +197,7 @@ class Driving:
 
     async def _rest(self) -> None:
         """Record that it is stopped, if no step has ended it, and that was asked or a limit is reached."""
-        if not (self.claim.may("record") and self.claim.step(Idle(self.snapshot.status)).append):
+        if not (self.claim.may_record and self.claim.step(Idle(self.snapshot.status)).append):
             return
         asked = self.claim.stop
         late = f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
@@ -208,7 +209,7 @@ class Driving:
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
-        if not self.is_halting and self.snapshot.status != "waiting":
+        if self.claim.may_start and self.snapshot.status != "waiting":
             return self.session.take_tasks(anew=anew)
         self.session.changed = []
         return self._due_tasks()
@@ -257,7 +258,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await job.run_in(self._context.copy()) if not self.is_halting else None
+                event = await job.run_in(self._context.copy()) if self.claim.may_start else None
             except asyncio.CancelledError:
                 if not self.claim.cuts or within.uncancel():
                     raise
@@ -483,7 +484,7 @@ class Driving:
     @property
     def is_halting(self) -> bool:
         """Whether nothing more starts: the run is stopped, released or lost."""
-        return not self.claim.may("start")
+        return not self.claim.may_start
 
     def _end_if_late(self) -> None:
         """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
@@ -540,7 +541,7 @@ class Driving:
             events, ids = self.arrived(group)
             if ids:
                 await self.commit(events, partial(self.append, consume=ids), of=MAIL)
-            if not self.claim.may("record"):
+            if not self.claim.may_record:
                 break
 
     def arrived(self, messages: Iterable[InboxMessage]) -> tuple[Iterator[Event], Sequence[int]]:

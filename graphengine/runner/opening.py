@@ -123,7 +123,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     is_queued = place is not None and place.queue is not None
     origin = shared.origin(plan.graph, None if place is None else place.user, above)
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
-    facts.origin, facts.title = origin, filled(plan.title, initial.typed)[:_TITLE_CHARACTERS]
+    facts.origin = origin
+    if plan.title:
+        facts.title = filled(plan.title, initial.typed)[:_TITLE_CHARACTERS]
     event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
+_REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
 
@@ -326,7 +327,7 @@ class StepJournal:
         return {self._at(memo.id) for memo in begun}, {memo.name for memo in begun}
 
     def concerns(self, key: str, name: str) -> bool:
-        """Return whether an effect with this key, or of this name, began before this attempt, whatever it is now."""
+        """Return whether an effect with this key, or of this name, began before this attempt."""
         if not self._frame.recorded_results:
             return False
         keys, names = self._earlier
@@ -335,7 +336,7 @@ class StepJournal:
     async def once(self, effect: Effecting[T]) -> T:
         """Do an effect that must not be repeated, or find out how it ended if it began before.
 
-        What it was when it began decides, whatever is said of it now; what is said now decides of what has not begun.
+        What it was when it began decides. What its declaration says today counts for what has not begun.
         A branch finds what began before it with the same arguments, under the key of the run that began it. If that did
         not happen, it begins under a key of the branch.
 
@@ -737,6 +738,10 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
+                if wait.kind == "receive":
+                    log.warning(
+                        _REFUSED, wait.topic, self._services.run_id, path, why, extra={"run": self._services.run_id}
+                    )
                 refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
@@ -749,6 +754,8 @@ class StepJournal:
         if isinstance(earlier.value, (int, float)):
             wait.due = earlier.value
         wait.key = place
+        if answers is not None and self._services.types is not None:
+            self._services.types.keep(self._services.run_id, self._frame.id, place, answers)
         wait.asked_at = earlier.at
         wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
         self.in_flight.waits[name] = wait

@@ -39,6 +39,7 @@ from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
+from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
 from graphengine.state.json_values import checked_name, checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
@@ -129,6 +130,7 @@ class Run(Generic[S, Out_co]):
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
         `Runner.release` releases a run, and so does a Runner that closes, and the death of the process that drives it.
+        A run of workers that waits only for a time, or for runs that it started, is waited for while a worker is alive.
 
         Raises:
             RunFailed: It failed; the error has the result.
@@ -136,8 +138,19 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        result: Result[S, Out_co] | None = None
         life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
+        result = await self._rested(life)
+        while (life is None or life.claim.of_worker) and await self._naps(result):
+            await self._moved(result.seq)
+            life = self._lives.of(self.id)
+            result = await self._rested(life)
+        if result.status == "failed":
+            raise RunFailed(result)
+        return result
+
+    async def _rested(self, life: Life[Any] | None) -> Result[S, Out_co]:
+        """Wait until it is driven neither by a life here nor elsewhere, and return its result."""
+        result: Result[S, Out_co] | None = None
         if life is not None:
             try:
                 result = await life.outcome()
@@ -152,14 +165,39 @@ class Run(Generic[S, Out_co]):
                     result = event.result
         if result is None:
             raise UnknownRun(f"run {self.id} was removed", where=f"run {self.id}")
-        if result.status == "failed":
-            raise RunFailed(result)
         return result
 
+    async def _naps(self, result: Result[Any, Any]) -> bool:
+        """Return whether it waits only for times, and for runs that it started, and a worker is there to go on."""
+        if result.status != "waiting" or not all(each.kind == "sleep" or child_of(each.topic) for each in result.waits):
+            return False
+        return any(each.role is not None for each in await self._lives.shared.store.owners())
+
+    async def _moved(self, seq: int) -> None:
+        """Wait until it does not rest at this step any more."""
+        store = self._lives.shared.store
+        async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
+            async for row, _, _ in polls:
+                if row.seq > seq or row.status != "waiting":
+                    return
+
     async def begun(self) -> None:
-        """Return when its first step is durable, or when it has ended without one."""
-        if self._life is not None:
-            await self._life.until("begun")
+        """Return when the first step of this start, resume or branch is durable; of another handle, when one is.
+
+        Raises:
+            RunExists, StoreError, …: What kept that step off the disk, as `result` raises it.
+            RunnerClosed: The runner was closed before.
+            UnknownRun: A run that this handle did not begin is not recorded.
+        """
+        life = self._life
+        if life is None:
+            await self._known()
+            await self._lives.shared.store.info(self.id)
+            return
+        await life.until("begun")
+        if not life.seq:
+            life.is_retrieved = True
+            life.ended_with()
 
     async def _known(self) -> None:
         """Wait until it is recorded. Raises: what kept it from being recorded, if it was begun by this handle."""
@@ -206,7 +244,10 @@ class Run(Generic[S, Out_co]):
         await self._lives.known(run_id)
         found = await asked(shared.store, shared.kept, run_id, wait)
         record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
-        check_against(found, record)
+        plan = self._plan
+        if plan is None and not found.facts.key:  # a node asks, not its code
+            plan = shared.plans.get((await shared.store.info(run_id)).fingerprint)
+        check_against(found, record, shared.types.of(run_id, found, plan))
         facts = AnswerRecord(
             record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
         )
@@ -242,8 +283,8 @@ class Run(Generic[S, Out_co]):
             idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
-                NUL or a lone surrogate.
+            UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
+                payload, or the topic or the key has a NUL or a lone surrogate.
         """
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
@@ -255,9 +296,28 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
+        if info.status == "waiting":
+            await self._check_message(topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
         await shared.store.post(self.id, "message", message, key=key)
         await self._look()
+
+    async def _check_message(self, topic: str, record: JsonValue) -> None:
+        """Refuse a message to a run that waits for another type on this topic, unless another message comes first."""
+        shared, errors = self._lives.shared, list[InputError]()
+        for frame in (await shared.kept.read(self.id)).frames.values():
+            for name, wait in frame.waits.items():
+                if wait.topic != topic:
+                    continue
+                found = Asked(name, wait, frame)
+                try:
+                    check_against(found, record, shared.types.of(self.id, found, None))
+                except InputError as error:
+                    errors.append(error)
+                else:
+                    return
+        if errors and not await self.unread(topic):
+            raise errors[0]
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
         """Return its messages of a topic that nothing has received yet, the oldest first.

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
-from graphengine.errors import DefinitionError, RunExists, RunIsDriven
+from graphengine.errors import RunExists, RunIsDriven
 from graphengine.graph.effect import checked_effects
-from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
@@ -32,8 +31,7 @@ from graphengine.runner.clock import Clock, SystemClock, first_of
 from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
-from graphengine.runner.result import RunFailed
-from graphengine.runner.run import Run, handle_on, is_inside, life_of
+from graphengine.runner.run import Run, handle_on, is_inside
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
 from graphengine.state.given import as_record
@@ -44,10 +42,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pydantic import PositiveInt
+
     from graphengine.engine.steps import OriginRecord, Step
     from graphengine.graph.definition import GraphDefinition, Out_co, S
     from graphengine.graph.effect import Effects
-    from graphengine.graph.options import Limits, Sizes
+    from graphengine.graph.options import Limits, SecondsOrZero, Sizes
     from graphengine.history.load import At, Wait
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
@@ -86,18 +86,14 @@ class Runner:
         *,
         resources: Mapping[str, object] | None = None,
         check: bool = True,
-        threads: int = 32,
+        threads: PositiveInt = 32,
         clock: Clock | None = None,
         sizes: Sizes | None = None,
-        grace_seconds: float = 0.0,
+        grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
         origin: OriginRecord | None = None,
     ) -> None:
-        if threads < 1:
-            raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
-        if not is_seconds(grace_seconds, zero=True):
-            raise DefinitionError(f"Runner(grace_seconds={grace_seconds!r})", repair="give seconds, 0 or more")
         self.store: Store = store_of(store)
         self._in_memory = store is None
         self._grace_seconds = grace_seconds
@@ -362,9 +358,10 @@ class Runner:
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
-        For any other run `events()` follows it, and `result()` waits until no process drives it, and it is not queued.
-        To drive it here, call `resume`. A start or resume that is about to
-        fail is not distinguished: its handle raises its error, as `RunExists`.
+        For any other run `events()` follows it, and `result()` waits until no process drives it, it is not queued, and
+        it does not only wait for a time or a run of its own that a worker goes on with. To drive it here, call
+        `resume`. A start or resume that is about to fail is not distinguished: its handle raises its error, as
+        `RunExists`.
 
         Args:
             run_id: The run.
@@ -618,7 +615,8 @@ class Runner:
         """
         if graph is not None:
             wait = await ask_anew(self, run_id, graph, wait)
-        given = await Run(run_id, self._lives).answer(value, wait=wait, by=by, reason=reason, through=through)
+        run: Run[Any] = Run(run_id, self._lives, plan=None if graph is None else compiled(graph))
+        given = await run.answer(value, wait=wait, by=by, reason=reason, through=through)
         if graph is not None:
             return await self.drive(run_id, graph)
         if not through and given.driver is None:  # noqa: SIM102 - a door shows it itself; no worker takes a stopped run
@@ -683,14 +681,14 @@ class Runner:
             await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
-                await run.begun()
-                if life_of(run).task.done():
-                    with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
-                        await run.result()
+                with contextlib.suppress(RunExists):  # another process has just started it
+                    await run.begun()
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         return await self.drive(run_id, graph)
 
-    async def drive(self, run_id: str, graph: GraphDefinition[S, Out_co]) -> Run[S, Out_co]:
+    async def drive(
+        self, run_id: str, graph: GraphDefinition[S, Out_co], *, limits: Limits | None = None
+    ) -> Run[S, Out_co]:
         """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
 
         For servers and pages to which a client comes back: the handle has the run's events and its result,
@@ -699,6 +697,7 @@ class Runner:
         Args:
             run_id: The run.
             graph: The run's graph.
+            limits: Limits that replace those it has, as for `resume`, if it is not driven already.
 
         Raises:
             CompileError: At once. `UnknownRun` and `GraphChanged` are raised by `result()`, and by `events()`.
@@ -707,7 +706,8 @@ class Runner:
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or not here.claim.may("be_wanted"):
-            here = lives.begin(lives.checked(compiled(graph)), run_id, opening.resume, Claim(follows=True))
+            resume = opening.resume if limits is None else partial(opening.resume, limits=as_limits(limits))
+            here = lives.begin(lives.checked(compiled(graph)), run_id, resume, Claim(follows=True))
         else:
             here.claim.step(Wanted())
         return handle_on(here, lives)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
     from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.effect import Effect, Effects
+    from graphengine.runner.answers import KnownTypes
     from graphengine.runner.followers import Audience
     from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past, Result
@@ -180,6 +181,7 @@ class NodeServices(Struct, kw_only=True):
         is_shared: Whether other processes can take the run if this one is suspended.
         guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
         effects: Whether effects outside the run happen.
+        types: Keeps the types by which nodes read answers; None if nobody gives any.
         readers: The attempts that had mutable fields, while anything of them is left.
     """
 
@@ -198,6 +200,7 @@ class NodeServices(Struct, kw_only=True):
     is_shared: bool = False
     guard: Redactor | None = None
     effects: Effects = "act"
+    types: KnownTypes | None = None
     readers: set[ref[AttemptFacts]] = field(default_factory=set)
 
     @property

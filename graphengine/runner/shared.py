@@ -13,6 +13,7 @@ import msgspec
 
 from graphengine.engine.steps import OriginRecord, given_over
 from graphengine.errors import StoreError
+from graphengine.runner.answers import KnownTypes
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
@@ -105,7 +106,8 @@ class Shared(Generic[L]):
         one_at_a_time: The run that is driven alone has it.
         fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
-        kept: The snapshots of runs that wait for many answers.
+        kept: The snapshots of runs that wait.
+        types: The types by which nodes read answers.
         plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
         children: What starts runs from nodes; None if nothing does.
@@ -146,6 +148,7 @@ class Shared(Generic[L]):
         self.fewer_driven = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()
         self.kept = CachedSnapshots(store)
+        self.types = KnownTypes()
         self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
         self.past = functools.partial(past_runs, store)
         self.closed = False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypedDic
 from msgspec import Meta
 
 _LARGEST: Final = (1 << 63) - 1
+_DECIMALS: Final = 9
 Number: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
 """Kept as recorded: 1 and 1.0 are different JSON. An integer of hundreds of digits in a log is damage."""
 
@@ -133,6 +134,11 @@ def allows_unknown_cost(limits: LimitsRecord) -> bool:
     """Return whether models of unknown price are allowed under a limit on costs."""
     allowed: float = limits.get("unknown_cost", 0.0)
     return bool(allowed)
+
+
+def rounded(amount: float) -> float:
+    """Return a sum as limits and budgets compare it: ten times 0.1 dollars are 0.9999999999999999 in floats."""
+    return round(amount, _DECIMALS)
 
 
 def dollars(amount: float) -> str:

@@ -60,7 +60,11 @@ def step_removed(run_id: str, seq: int) -> UnknownStep:
 def run_exists(run_id: str) -> RunExists:
     """Return the error for a new run whose id is taken."""
     message = f"a run {run_id} is already recorded"
-    return RunExists(message, where=f"run {run_id}", repair="choose another id, or resume that run")
+    return RunExists(
+        message,
+        where=f"run {run_id}",
+        repair="choose another id, or go on with that run: runner.run(graph, state, run_id=…)",
+    )
 
 
 def tree_stopped(run_id: str, by: str) -> TreeStopped:

@@ -286,7 +286,7 @@ class _Alone:
                 self._time_out(name, wait)
                 return None
             record = as_record(found, f"the answer to {wait.question!r}", marks=True)
-            check_against(AskedOfUser(name, wait), record)
+            check_against(AskedOfUser(name, wait), record, None)  # the next step reads it
             self.returned = found
             step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), AnswerRecord(record)))
             if isinstance(step.data, Refused):

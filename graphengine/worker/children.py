@@ -292,7 +292,7 @@ class _Start(Generic[S]):
         store, new = self.lives.shared.store, self._initial
         if (await store.info(run_id)).graph != self.plan.graph:
             return True
-        return is_known and bool(await begun_otherwise(store, run_id, new, new.given))
+        return is_known and bool(await begun_otherwise(store, run_id, self.plan, new))
 
     async def _is_told(self, run_id: str) -> bool:
         """Return whether this run has a message of a child's end that nothing has received."""

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.doors import checked
 from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import Retention, did_you_mean
 from graphengine.records.retention import bites, rules_of, trims
@@ -43,9 +44,10 @@ def retention_in(settings: Settings) -> Retention | None:
         message = f"[tool.graphengine.retention] has {name} = …, which is not read"
         raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
     try:
-        return Retention(**found)
+        made: Retention = checked(Retention)(**found)
     except DefinitionError as error:
         raise ProjectBroken(error.message, where=where, repair=error.repair) from error
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
@@ -27,6 +27,8 @@ LATE_SECONDS: Final = 60.0
 """A tick that a worker sees later than this was missed."""
 
 _AT_ONCE: Final = 100
+_HOUR: Final = {5: 1, 6: 2}
+"""Which field of a cron expression is the hour, by their number."""
 _NEVER: Final = float("inf")
 
 
@@ -37,8 +39,8 @@ class Schedule:
     Attributes:
         name: Its name; its runs are `NAME@20261121T060000Z`, with the time in UTC.
         cron: The times: minute, hour, day of the month, month, day of the week; a sixth field in front is seconds.
-        zone: The time zone of the times, as `Europe/Berlin`. A time that it skips when its clocks change comes right
-            after the gap, and one that occurs twice counts once.
+        zone: The time zone of the times, as `Europe/Berlin`. When its clocks change, a time of a named hour comes right
+            after the gap that skips it, and once if it occurs twice; with `*` as the hour, times follow the clock.
         graph: The name of the graph.
         input: The fields of the initial state.
         missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
@@ -101,7 +103,11 @@ def next_tick(schedule: Schedule, after: float) -> float:
 
 
 def ticks(schedule: Schedule, after: float) -> Iterator[float]:
-    """Yield the ticks after a time. A change of the clocks in its zone is handled as by Debian's cron.
+    """Yield the ticks after a time.
+
+    When the clocks of its zone change, a time of a named hour comes once a day: right after the gap that skips it, or
+    the first time that it occurs. With `*` or a step of it as the hour, ticks follow the clock, as by Debian's cron:
+    none in a gap, and all again in an hour that is repeated.
 
     Raises:
         InputError: The times or the zone are invalid.
@@ -127,17 +133,38 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
             what = f"the time zone {schedule.zone!r} is unknown: this system has no database of time zones"
             repair = "install it: `pip install tzdata`"
         raise InputError(what, where=where, repair=repair) from error
+    fields, begin = schedule.cron.split(), datetime.fromtimestamp(after, zone)
+    is_named = len(fields) in _HOUR and not fields[_HOUR[len(fields)]].startswith("*")
     try:
-        found = CronSim(schedule.cron, datetime.fromtimestamp(after, zone))
+        found = CronSim(schedule.cron, begin.replace(tzinfo=None) if is_named else begin)
     except CronSimError as error:
         repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
         message = f"{schedule.cron!r} is not a valid cron expression: {error}"
         raise InputError(message, where=where, repair=repair) from error
-    for tick in found:
+    last = after
+    for local in found:
         # 1. At 3:00 the clocks are set back to 2:00. 2. At 2:10, for the second time, a daily run at 2:30 is planned.
-        # 3. CronSim returns today's 2:30, the first one: it is over, and a daily run comes once a day.
-        if tick.timestamp() > after:
-            yield tick.timestamp()
+        # 3. Today's 2:30 is the first one: it is over, and a daily run comes once a day.
+        tick = _instant(local, zone) if is_named else local.timestamp()
+        if tick > last:
+            yield (last := tick)
+
+
+def _instant(local: datetime, zone: tzinfo) -> float:
+    """Return when the clocks of a zone show a time for the first time, epoch seconds; if they skip it, when they do."""
+    tick = local.replace(tzinfo=zone).timestamp()
+    if datetime.fromtimestamp(tick, zone).replace(tzinfo=None) == local:
+        return tick
+    # The clocks are moved between the two readings of a time that they skip: with the later offset, and the earlier.
+    before, until = int(local.replace(tzinfo=zone, fold=1).timestamp()), int(tick)
+    offset = datetime.fromtimestamp(until, zone).utcoffset()
+    while before + 1 < until:
+        middle = (before + until) // 2
+        if datetime.fromtimestamp(middle, zone).utcoffset() == offset:
+            until = middle
+        else:
+            before = middle
+    return float(until)
 
 
 def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, float]:

@@ -20,7 +20,6 @@ from graphengine.kernel import (
     Claim,
     DefinitionError,
     LeaseLost,
-    RunFailed,
     RunIsDriven,
     RunnerClosed,
     StoreError,
@@ -30,7 +29,7 @@ from graphengine.kernel import (
     life_of,
     lives_of,
 )
-from graphengine.kernel.definitions import compiled, is_seconds
+from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import ClaimedRun, ClaimQuery
 from graphengine.runner import opening
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
@@ -39,9 +38,11 @@ from graphengine.worker.schedules import Ticker
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from pydantic import PositiveInt
+
     from graphengine.kernel import Result, Run, RunInfo
     from graphengine.kernel import Runner as CoreRunner
-    from graphengine.kernel.definitions import GraphDefinition, Retention
+    from graphengine.kernel.definitions import GraphDefinition, Retention, Seconds
 
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
@@ -135,15 +136,11 @@ class Worker:
         runner: CoreRunner,
         *graphs: GraphDefinition[Any],
         queues: Sequence[str] | None = None,
-        concurrency: int = 4,
-        poll_seconds: float = 1.0,
+        concurrency: PositiveInt = 4,
+        poll_seconds: Seconds = 1.0,
         on_event: Callable[[WorkerEvent], object] = lambda _: None,
         retention: Retention | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
-        if not is_seconds(poll_seconds):
-            raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
         if isinstance(queues, str):
             raise DefinitionError(f"Worker(queues={queues!r})", repair=f"give a list: queues=[{queues!r}]")
         if not graphs:
@@ -345,14 +342,14 @@ class Worker:
         info, now = taken.info, self._clock.now()
         try:
             run, taking = await self._resumed(taken)
-            is_taken = await taking
+            life, is_taken = life_of(run), await taking
             if is_taken:
                 self._on_event(Took(info, _why(info, now)))
             try:
-                result = await run.result()
-            except RunFailed as failed:
-                result = failed.result
-            if life_of(run).claim.held_back:
+                result = await life.outcome()  # a caller's `result` waits on while the run only sleeps
+            finally:
+                life.is_retrieved = True
+            if life.claim.held_back:
                 self._suspects[info.id] = info
             if is_taken:
                 self._on_event(RunOutcome(info, result))

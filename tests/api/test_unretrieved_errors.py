@@ -22,7 +22,7 @@ with SyncRunner("runs.db") as runner:
     while run.status() != "failed":
         pass
     again = runner.start(graph, run_id="r")
-    again.begun()
+    again.status()
 """
 
 

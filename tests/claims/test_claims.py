@@ -116,6 +116,7 @@ def lived(claim: Claim, given: list[Input]) -> list[tuple[Input, State, Do, Stat
         if row_of(before, each) is None:
             continue
         steps.append((each, before, claim.step(each), claim.state))
+        assert (claim.may_start, claim.may_record) == (claim.may("start"), claim.may("record"))
     return steps
 
 
@@ -153,5 +154,5 @@ def test_an_input_without_a_row_loses_the_claim(claim: Claim, given: list[Input]
         return
     with pytest.raises(OutOfOrder, match=type(broken).__name__):
         claim.step(broken)
-    assert (claim.state, claim.may("start"), claim.may("record")) == ("lost", False, False)
+    assert (claim.state, claim.may_start, claim.may_record) == ("lost", False, False)
     assert claim.step(Failed()) == Do(cancel=True, outcome="raise")

@@ -84,12 +84,12 @@ def test_a_question_of_several_lines_is_shown_completely(project: Path, invoke: 
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        ("int", "1"),
+        ("int", "0"),
         ("Annotated[int, Field(ge=3, le=9)]", "3"),
-        ("date", "2030-01-31"),
+        ("date", "2000-01-01"),
         ("Literal['dry', 'lively']", "dry"),
         ("bool | None", "yes"),
-        ("list[int]", "[]"),
+        ("list[int]", "[0]"),
         ("dict[str, int]", "{}"),
     ],
 )

@@ -37,8 +37,8 @@ from graphengine.records.json_document import run_document
 from graphengine.records.step_document import plain
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec
-from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.runner.result import result_of
+from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.path import parse
 from graphengine.stores.base import Loaded, RunInfo
 

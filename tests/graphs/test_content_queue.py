@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner, ScriptedModel, Worker
+from graphengine.errors import InputError
 from graphengine.models import Request
 from graphengine.models.errors import BadRequest, QuotaExceeded
 from graphs.content_queue import Parcel, Queue, content_queue, graph
@@ -140,18 +141,21 @@ async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
 
 
 async def test_an_order_that_is_none_is_refused() -> None:
-    """An invalid order is refused, and the next one is taken."""
+    """An invalid order is refused when it is sent, or by the run if it came before others; the next one is taken."""
     async with Runner(models={"*": always()}) as runner:
         await runner.start(graph, Queue(stays_open=True), run_id="r").result()
-        messages: Sequence[object] = (
+        for message in ({"task": ""}, "shut", 7):
+            with pytest.raises(InputError, match="not a message on 'research'"):
+                await runner.send("r", "research", message)
+        later: Sequence[object] = (
+            {"task": TASK, "sources": [SOURCE.model_dump()]},
             {"task": ""},
             "shut",
             7,
-            {"task": TASK, "sources": [SOURCE.model_dump()]},
             "close",
         )
-        for message in messages:
-            await runner.send("r", "research", message)
+        for each in later:
+            await runner.send("r", "research", each)
         result = await runner.resume("r", graph).result()
         refused = [step for step in await runner.history("r") if step.kind == "refused"]
     assert ([parcel.task for parcel in result.state.parcels], len(refused)) == ([TASK], 3)

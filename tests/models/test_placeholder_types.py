@@ -22,7 +22,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from graphengine.agents.reading import Output
-from graphengine.models.placeholder_values import Values
+from graphengine.schemas.examples import Values
 
 Code = Annotated[str, Field(pattern=r"^[A-Z]\d$")]
 NUMBERS: Final[list[Any]] = [int, float, decimal.Decimal]

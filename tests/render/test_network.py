@@ -1,7 +1,9 @@
 """Graphs and runs as networkx graphs."""
 
+import io
 import subprocess
 import sys
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -10,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.records.export import read_file
 from graphengine.render.network import to_networkx
-from tests.kit.gallery import GALLERY, graph_of
+from tests.kit.gallery import GALLERY, NAMES, graph_of
 from tests.render.nested import newsroom
 from tests.render.samples import LOOP, review_loop
 
@@ -24,7 +26,7 @@ def test_nodes_and_edges_keep_their_facts() -> None:
     """Kinds, labels, conditions, the order of evaluation, and parallel edges of their own."""
     found = to_networkx(review_loop())
     assert found.name == "review_loop"
-    assert found.nodes["write"] == {"kind": "agent", "title": "write", "writes": ("draft",)}
+    assert found.nodes["write"] == {"kind": "agent", "title": "write", "writes": "draft"}
     assert found.nodes["START"]["kind"] == "start"
     edges = list(found.get_edge_data("review", "END").values())
     assert [(edge["kind"], edge["label"], edge["order"]) for edge in edges] == [
@@ -44,6 +46,27 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
     assert (found.nodes["write"]["cost_usd"], found.nodes["write"]["failures"]) == (0.0, 0)
     taken = [(edge["taken"], edge["why"]) for edge in found.get_edge_data("review", "END").values()]
     assert taken == [(0, ""), (1, "history[-1].score 8 >= 7: yes"), (0, ""), (0, "")]
+
+
+@pytest.mark.parametrize("form", ["graphml", "gexf"])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_can_be_written_as_other_programs_read_it(name: str, form: str) -> None:
+    """As yEd and Gephi do: with and without a run, whatever its costs are; the same nodes and edges come back."""
+    run = read_file(GALLERY / f"{name}.json")
+    graph_spec = graph_of(name).compile().graph_spec
+    forms: dict[str, tuple[Any, Any]] = {
+        "graphml": (nx.write_graphml_xml, nx.read_graphml),
+        "gexf": (nx.write_gexf, nx.read_gexf),
+    }
+    write, read = forms[form]
+    for steps in (None, run.steps):
+        found = to_networkx(graph_spec, steps)
+        file = io.BytesIO()
+        write(found, file)
+        file.seek(0)
+        again = read(file)
+        assert set(again.nodes) == set(found.nodes)
+        assert again.number_of_edges() == found.number_of_edges()
 
 
 async def test_an_attempt_that_failed_counts_once() -> None:

@@ -76,14 +76,14 @@ def test_a_run_of_many_steps_is_kept_while_it_waits() -> None:
     """As a conversation, which is continued again and again; not one of unknown size. Large ones displace others."""
     mine = CachedSnapshots(InMemoryStore())
     for name, status, seq, size in (
-        ("chat", "waiting", 32, 100_000),
-        ("short", "waiting", 31, 100),
-        ("over", "finished", 32, 100),
-        ("unknown", "waiting", 32, -1),
-        ("too large", "waiting", 32, 17 << 20),
-        ("large", "waiting", 32, 10 << 20),
+        ("chat", "waiting", 9, 100_000),
+        ("short", "waiting", 8, 100),
+        ("over", "finished", 9, 100),
+        ("unknown", "waiting", 9, -1),
+        ("too large", "waiting", 9, 17 << 20),
+        ("large", "waiting", 9, 10 << 20),
     ):
         mine.keep(Snapshot(run_id=name, status=status, seq=seq), size)  # type: ignore[arg-type]
     assert mine.ids == {"chat", "large"}
-    mine.keep(Snapshot(run_id="other", status="waiting", seq=32), 10 << 20)
+    mine.keep(Snapshot(run_id="other", status="waiting", seq=9), 10 << 20)
     assert mine.ids == {"other"}

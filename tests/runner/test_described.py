@@ -12,6 +12,9 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from graphengine import END, START, Context, Failure, Graph, Runner, ask
+from graphengine.errors import InputError
+from graphengine.runner.answers import KnownTypes
+from graphengine.runner.runner import lives_of
 from tests.kit.odd_errors import ERRORS, LINKS, LONGEST_TEXT, linked
 from tests.kit.runs import alone, arms, failing
 
@@ -181,7 +184,7 @@ async def test_a_failure_that_cannot_be_described_says_why() -> None:
 @pytest.mark.parametrize("in_node", [False, True], ids=["ask node", "ctx.ask"])
 @pytest.mark.parametrize("name", ERRORS)
 async def test_why_an_answer_is_refused_can_be_recorded(name: str, *, in_node: bool) -> None:
-    """Whatever the code of its type raises, the person is asked again."""
+    """Whatever the code of its type raises, the person hears it; where nobody knows the type, they are asked again."""
 
     class Ruled(BaseModel):
         n: int
@@ -201,7 +204,14 @@ async def test_why_an_answer_is_refused_can_be_recorded(name: str, *, in_node: b
     graph = alone(Answered, work if in_node else ask("Which?", Ruled), "given")
     async with Runner() as runner:
         await runner.start(graph, run_id="r").result()
-        result = await (await runner.answer("r", {"n": 1}, graph)).result()
+        with pytest.raises(InputError, match="this does not answer 'Which\\?'") as refused:
+            await runner.answer("r", {"n": 1}, graph)
+        assert len(str(refused.value)) < 2 * LONGEST_TEXT
+        shared = lives_of(runner).shared
+        shared.types = KnownTypes()  # as in another process
+        shared.plans.clear()
+        await runner.answer("r", {"n": 1})
+        result = await runner.resume("r", graph).result()
         steps = await runner.history("r")
     assert result.status == "waiting"
     assert sum(len(msgspec.json.encode(step)) for step in steps) < 2 * LONGEST_TEXT

@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from functools import cache
 from itertools import takewhile
 from typing import Any
@@ -148,6 +148,30 @@ def test_the_last_tick_is_that_of_a_walk(drawn: tuple[Schedule, float, float]) -
         last = walked[bisect(walked, now) - 1]
         assert ticks_around(schedule, walked[0], now) == (last, next_tick(schedule, last))
         assert next_tick(schedule, now) == next_tick(schedule, last)
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Australia/Lord_Howe"])
+def test_a_named_hour_comes_once_a_day(zone: str) -> None:
+    """Each time of it at the first minute of the day at which the clocks show that, or more: as a walk by minutes."""
+    for near in changes(zone) or [NOON]:
+        place = ZoneInfo(zone)
+        date = datetime.fromtimestamp(near, place).date()
+        minutes = [near + minute * 60 for minute in range(-48 * 60, 48 * 60)]
+        day = [at for at in minutes if datetime.fromtimestamp(at, place).date() == date]
+        for hour in (0, 1, 2, 3):
+            schedule = Schedule("drawn", f"*/15 {hour} * * *", "report", zone)
+            shown = [(datetime.fromtimestamp(at, place).time(), at) for at in day]
+            wanted = [next(at for clock, at in shown if clock >= time(hour, minute)) for minute in (0, 15, 30, 45)]
+            found = list(takewhile(lambda tick: tick <= day[-1], ticks(schedule, day[0] - 1)))
+            assert found == sorted(set(wanted)), (zone, date, hour)
+
+
+def test_an_hour_that_is_a_star_follows_the_clock() -> None:
+    """Every quarter of an hour, also while an hour is repeated, and none while one is skipped."""
+    often = Schedule("often", "*/15 * * * *", "report", zone="Europe/Berlin")
+    for near in changes("Europe/Berlin"):
+        found = list(takewhile(lambda tick: tick <= near + 3 * HOUR, ticks(often, near - 3 * HOUR)))
+        assert found == [near - 3 * HOUR + 900 * number for number in range(1, 25)]
 
 
 def test_ticks_follow_the_clocks_of_the_zone() -> None:

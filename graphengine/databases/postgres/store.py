@@ -26,7 +26,6 @@ from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
 from graphengine.kernel import DefinitionError, GraphEngineError, StoreError
-from graphengine.kernel.definitions import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.kernel import Append, JsonValue, RunInfo, Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.definitions import GraphSpec, Seconds, SecondsOrZero
     from graphengine.kernel.stores import ClaimQuery, EndedRun, StopMark
 
 T = TypeVar("T")
@@ -98,8 +97,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self,
         address: str,
         *,
-        lease_seconds: float = LEASE_SECONDS,
-        patience_seconds: float = PATIENCE_SECONDS,
+        lease_seconds: Seconds = LEASE_SECONDS,
+        patience_seconds: SecondsOrZero = PATIENCE_SECONDS,
         read_only: bool = False,
     ) -> None:
         if not is_postgres(address):
@@ -107,9 +106,6 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
             raise DefinitionError(f"PostgresStore({address!r})", repair='write PostgresStore("postgresql://…")')
         self.address: Final[Address] = parse(address)
         super().__init__(self.address.shown, reads.rows)
-        for name, seconds in (("lease_seconds", lease_seconds), ("patience_seconds", patience_seconds)):
-            if not is_seconds(seconds, zero=name == "patience_seconds"):
-                raise DefinitionError(f"PostgresStore({name}={seconds!r})", repair="pass seconds above 0")
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._read_only = read_only

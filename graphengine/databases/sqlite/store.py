@@ -29,7 +29,6 @@ from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import is_seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.kernel import Append, JsonValue, RunInfo, Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.definitions import GraphSpec, Seconds, SecondsOrZero
     from graphengine.kernel.stores import ClaimedRun, ClaimQuery, EndedRun
 
 T = TypeVar("T")
@@ -104,8 +103,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         path: str | os.PathLike[str],
         *,
         synchronous: Synchronous = "FULL",
-        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
-        lease_seconds: float = LEASE_SECONDS,
+        busy_timeout_seconds: SecondsOrZero = BUSY_TIMEOUT_SECONDS,
+        lease_seconds: Seconds = LEASE_SECONDS,
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
     ) -> None:
@@ -114,9 +113,6 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         if synchronous not in ("FULL", "NORMAL"):
             raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
         self._synchronous: Synchronous = synchronous
-        for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
-            if not is_seconds(seconds, zero=name == "busy_timeout_seconds"):
-                raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="pass seconds above 0")
         self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
         self._read_only = read_only
         self._reader: Reader  # these while it is open, all but the reader only for writing

@@ -256,9 +256,8 @@ class Service:
         plan: Plan[Any] = graph.compile()
         if found.graph != plan.graph:
             return False
-        new, fields = plan.state.initial(state, f"run {found.id}"), plan.state.fields
-        names = [name for name in fields if name in new.given or fields[name].info.default_factory is None]
-        return not await begun_otherwise(self.runner.store, found.id, new, names)
+        new = plan.state.initial(state, f"run {found.id}")
+        return not await begun_otherwise(self.runner.store, found.id, plan, new)
 
     def look(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""

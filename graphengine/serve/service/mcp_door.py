@@ -38,10 +38,12 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from graphengine.agents.chats import is_chat
-from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, result_of
+from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, result_of
 from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
 from graphengine.records.now import load_now
 from graphengine.records.step_document import error_document, plain
+from graphengine.schemas.walking import resolved, with_definitions
+from graphengine.schemas.words import in_words
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
 from graphengine.serve.messages import shown_error
@@ -84,7 +86,6 @@ _MOST_SESSIONS: Final = 1_000
 _SEAL_SECONDS: Final = 10 * 365 * 86400.0
 """A run may wait for years. What is sealed is no permission: each request needs the token as well."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
-_REFERENCE: Final = re.compile(r'"#/\$defs/([^"]+)"')
 _ANSWER: Final = "answer"
 _ABOUT: Final = ("title", "description", "default")
 _KEYWORDS: Final = (
@@ -371,10 +372,8 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     """
     plan: Plan[Any] = compiled(graph)
     whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
-    definitions = whole.get("$defs", {})
-    if "$ref" in whole:  # it contains itself
-        whole = definitions[whole["$ref"].rpartition("/")[2]]
-    properties = whole.get("properties", {})
+    shape = resolved(whole, whole)  # it is a reference if it contains itself
+    properties = shape.get("properties", {})
     for secret in plan.state.secrets & properties.keys():
         properties[secret]["writeOnly"] = True
     every = frozenset(plan.state.fields)
@@ -389,27 +388,16 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
         output: dict[str, Any] = {"properties": shown}
     else:
         output = {"properties": {"result": properties[field] if field is not None else {}}, "required": ["result"]}
-    about = whole.get("description", "")
+    about = shape.get("description", "")
     described = types.Tool(
         name=name,
         title=title,
         description=f"Run the graph {title}."
-        + (f" {about}" if about and not about.startswith(f"{whole.get('title')}(") else ""),
-        input_schema=_object(given | {"additionalProperties": False}, definitions),
-        output_schema=_object(output, definitions),
+        + (f" {about}" if about and not about.startswith(f"{shape.get('title')}(") else ""),
+        input_schema=with_definitions({"type": "object", **given, "additionalProperties": False}, whole),
+        output_schema=with_definitions({"type": "object", **output}, whole),
     )
     return _Tool(graph, plan, described, field)
-
-
-def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of an object, with the definitions that it needs."""
-    used: dict[str, Any] = {}
-    left = set(_REFERENCE.findall(json.dumps(schema)))
-    while left:
-        name = left.pop()
-        used[name] = definitions[name]
-        left |= set(_REFERENCE.findall(json.dumps(used[name]))) - used.keys()
-    return {"type": "object", **schema, **({"$defs": used} if used else {})}
 
 
 def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
@@ -496,8 +484,7 @@ def _titled(options: object) -> bool:
 
 def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
-    name = schema.get("$ref", "").removeprefix("#/$defs/")
-    schema = {**root.get("$defs", {}).get(name, {}), **schema}
+    schema = resolved(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
     if _titled(schema.get("oneOf")):  # choices that have a title each
         return {"type": "string"} | {word: schema[word] for word in (*_ABOUT, "oneOf") if word in schema}

@@ -42,14 +42,13 @@ from graphengine.kernel import (
     UnknownRun,
     Wait,
     fitting,
-    in_words,
     load_snapshot,
     result_of,
-    whats_wrong,
 )
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
+from graphengine.schemas.words import in_words, whats_wrong
 from graphengine.serve.callers import RequestId
 from graphengine.serve.service.following import Rest, answer, followed, look_at, open_in, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph
 from graphengine.agents import mcp, tool
-from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases import SQLiteStore
 from graphengine.errors import GraphEngineError
 from graphengine.graph.options import is_seconds
 from graphengine.models import AnthropicModel, OpenAIChatModel, RateLimiter

@@ -1,22 +1,23 @@
-"""Descriptions of the JSON Schema of an answer, for people.
+"""JSON Schemas in words, for people.
 
-`in_words` describes the schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
+`in_words` describes a schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
 fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
+from graphengine.schemas.formats import WORDS, checker
+from graphengine.schemas.walking import resolved
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
-    from graphengine.state.json_values import JsonObject, JsonValue
-
-Schema: TypeAlias = "JsonObject"
+    from graphengine.schemas.walking import Schema
+    from graphengine.state.json_values import JsonValue
 
 _SIMPLE: Final = {
     "boolean": "yes or no",
@@ -64,7 +65,7 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     from referencing import Registry  # noqa: PLC0415 - as jsonschema
 
     try:
-        found = Draft202012Validator(schema, registry=Registry()).iter_errors(value)
+        found = Draft202012Validator(schema, registry=Registry(), format_checker=checker()).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
         return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _meant(error)))
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
@@ -77,7 +78,7 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
         return _either([*map(_as_written, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
-    branches = branches_of(schema)
+    branches = _branches(schema)
     if branches:
         alone = _choices(schema, root, _DEPTH)[:_LISTED]
         others = [branch for branch in branches if not _choices(branch, root, _DEPTH)] if depth >= 0 else []
@@ -88,6 +89,8 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
         return f"a list, each item {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
         return _object(schema, root, depth)
+    if kind == "string" and (what := WORDS.get(str(schema.get("format")))) is not None:
+        return what
     return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
 
 
@@ -95,7 +98,7 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     """Return the listed values of a valid schema."""
     schema = resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    branches = branches_of(schema) if depth else ()
+    branches = _branches(schema) if depth else ()
     return [*map(_as_written, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
 
 
@@ -111,7 +114,7 @@ def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
 def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library without types
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
     text: str = error.message
-    if error.validator in ("type", "enum", "const", "anyOf", "oneOf"):
+    if error.validator in ("type", "enum", "const", "anyOf", "oneOf", "format"):
         text = f"{_as_written(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
@@ -119,18 +122,9 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
     return f"{place}: {text}" if place else text
 
 
-def branches_of(schema: Schema) -> Sequence[Schema]:
+def _branches(schema: Schema) -> Sequence[Schema]:
     """Return the schemas of which one fits; none if it does not branch."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
-
-
-def resolved(schema: object, root: object) -> Schema:
-    """Return a schema, or the definition of `root` that it refers to."""
-    if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database, so it can be anything
-        return {}
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    found = root.get("$defs", {}).get(name) if name else None
-    return found if isinstance(found, Mapping) else schema
 
 
 def _bounds(schema: Schema) -> str:

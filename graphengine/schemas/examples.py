@@ -1,4 +1,4 @@
-"""The smallest values that fit a JSON Schema, for the placeholder model.
+"""The smallest values that fit a JSON Schema, for the placeholder model and for hints.
 
 A schema can contain itself, so the first question about each part is its height: how many references any value of it
 passes through at least. A value has room for a few more references than it needs: of a union's branches the first that
@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
+from graphengine.schemas.walking import BRANCHES, part_at, references, resolved
+from graphengine.schemas.words import whats_wrong
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel import JsonObject, JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
 
+_OWN: Final = ("const", "default")
 _ROOM: Final = 2
 """Of references, for what is optional."""
 
@@ -49,6 +53,25 @@ _PART: Final = re.compile(
 _REPEAT: Final = re.compile(r"[*+?]|\{(\d*)(?:(,)(\d*))?\}")
 _CHARACTERS: Final = string.ascii_lowercase + string.ascii_uppercase + string.digits + string.punctuation + " "
 _LONGEST: Final = 100
+_MOST: Final = 100_000
+_MOST_SHOWN: Final = 200
+
+
+def example(schema: JsonObject) -> str | None:
+    """Return one value that fits, as a person types it: JSON, or plain text; None if none is found.
+
+    Example:
+        >>> example({"type": "array", "items": {"type": "integer", "examples": [3]}})
+        '[3]'
+    """
+    for is_shown in (True, False):  # what a schema shows need not fit it
+        try:
+            value = Values(schema, "TEXT", is_shown=is_shown, most=_MOST_SHOWN).smallest(is_top=False)
+        except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
+            continue  # the schema is invalid, as one in a database may be, or what fits it is long
+        if not whats_wrong(schema, value):
+            return value if isinstance(value, str) else to_json(value).decode()
+    return None
 
 
 class Values:
@@ -57,19 +80,25 @@ class Values:
     Args:
         schema: The schema, with its definitions.
         text: The text to use wherever any text fits.
+        is_shown: Whether a person reads them: the schema's own examples and defaults come first, and any value before
+            null and False.
+        most: How many parts a value may have, and hundreds of characters of its texts.
 
     Example:
         >>> Values({"type": "array", "items": {"type": "number", "minimum": 2}}, "text").smallest()
         [2]
     """
 
-    def __init__(self, schema: JsonObject, text: str) -> None:
+    def __init__(self, schema: JsonObject, text: str, *, is_shown: bool = False, most: int = _MOST) -> None:
         self._schema = schema
         self._text = text
-        self._definitions = {f"#/$defs/{name}": each for name, each in schema.get("$defs", {}).items()}
+        self._is_shown = is_shown
+        self._most = self._left = most
         self._heights: dict[str, float] = {}
-        for _ in self._definitions:  # each round settles the height of at least one more
-            heights = {name: 1 + self._height(each) for name, each in self._definitions.items()}
+        named = {reference: part_at(schema, reference) for reference in references(schema, schema)}
+        self._spend(len(named))
+        for _ in named:  # each round settles the height of at least one more
+            heights = {reference: 1 + self._height(part) for reference, part in named.items()}
             if heights == self._heights:
                 break
             self._heights = heights
@@ -81,12 +110,17 @@ class Values:
             is_top: Whether an object at the top has all its properties.
 
         Raises:
-            ValueError: No value is known that fits the schema.
+            ValueError: No value is known that fits the schema, or it has more parts than allowed.
         """
         room = self._height(self._schema)
         if room == math.inf:
             raise ValueError("each value would have to contain another one of its kind, without end")
         return self._value(self._schema, max(room, _ROOM), 0, is_top=is_top)
+
+    def _spend(self, parts: int = 1) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise ValueError(f"the smallest value that fits has more than {self._most:,} parts")
 
     def _height(self, schema: object) -> float:
         """Return how many references each value of a schema passes through at least."""
@@ -106,10 +140,14 @@ class Values:
     def _value(self, schema: object, room: float, nth: int, *, is_top: bool = False) -> JsonValue:
         """Return a value of a schema: the first, or a further one for a set."""
         found: Any
+        self._spend()
         if not isinstance(schema, dict):
             return self._text
         if "$ref" in schema:
-            return self._value(self._definitions[schema["$ref"]], room - 1, nth, is_top=is_top)
+            return self._value(resolved(schema, self._schema), room - 1, nth, is_top=is_top)
+        own = [schema[word] for word in _OWN if word in schema] + [*schema.get("examples", ())]
+        if self._is_shown and own:
+            return own[0]
         if listed := schema.get("enum", [schema[word] for word in ("const",) if word in schema]):
             found = listed[nth % len(listed)]
         elif branches := _branches(schema):
@@ -123,13 +161,13 @@ class Values:
             elif kind in {"integer", "number"}:
                 found = _number(schema, nth, is_whole=kind == "integer")
             else:
-                simple = {"boolean": nth % 2 == 1, "null": None}
+                simple = {"boolean": (nth % 2 == 1) is not self._is_shown, "null": None}
                 found = simple[kind] if kind in simple else self._string(schema, room, nth)
         return found
 
     def _of_branches(self, branches: list[JsonObject], room: float, nth: int) -> JsonValue:
         """Return a value of the first branch that there is room for; nothing, where that is allowed."""
-        if {"type": "null"} in branches and not nth:
+        if {"type": "null"} in branches and not nth and not self._is_shown:
             return None
         others = [branch for branch in branches if branch != {"type": "null"} and self._height(branch) <= room]
         return self._value((others or branches)[0], room, nth)
@@ -137,7 +175,8 @@ class Values:
     def _members(self, schema: JsonObject, room: float, nth: int, *, is_top: bool) -> Iterator[tuple[str, JsonValue]]:
         properties = schema.get("properties", {})
         required = schema.get("required", ())
-        names = list(dict.fromkeys([*properties, *required]) if is_top else required)
+        is_whole = is_top or (self._is_shown and not required)
+        names = list(dict.fromkeys([*properties, *required]) if is_whole else required)
         for name in names:
             inner = properties.get(name, {})
             if name in required or self._height(inner) <= room:
@@ -146,6 +185,7 @@ class Values:
         for pattern, inner in schema.get("patternProperties", {}).items():
             further = {"pattern": pattern}, inner
         for number in range(nth, nth + schema.get("minProperties", 0) - len(names)):
+            self._spend()
             key, value = (None if each is None else self._value(each, room, number) for each in further)
             yield str(number if key is None else key), value
 
@@ -159,6 +199,7 @@ class Values:
 
     def _string(self, schema: JsonObject, room: float, nth: int) -> str:
         least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        self._spend(least // _LONGEST)
         if schema.get("contentMediaType") == "application/json":
             return to_json(self._value(schema.get("contentSchema", {}), room, nth)).decode()
         if pattern := schema.get("pattern"):
@@ -174,7 +215,7 @@ class Values:
 
 
 def _branches(schema: JsonObject) -> list[JsonObject]:
-    return [branch for word in ("anyOf", "oneOf", "allOf") for branch in schema.get(word, ())]
+    return [branch for word in BRANCHES for branch in schema.get(word, ())]
 
 
 def _number(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
@@ -214,7 +255,7 @@ def _matching(parts: deque[str], more: int, nth: int) -> str:
             parts.popleft()
             least = int(repeat[1] or 0) if repeat[0][0] == "{" else int(repeat[0] == "+")
             most = 1 if repeat[0] == "?" else int(repeat[3] or _LONGEST) if repeat[2] or not repeat[1] else least
-            times = min(least + more, most)
+            times = min(least + more, most, _MOST // max(len(piece), 1))
             if parts and parts[0] in "?+":  # lazy, or possessive
                 parts.popleft()
         text += piece * times
@@ -230,4 +271,4 @@ def _character(part: str, nth: int) -> str:
     return fitting[nth % len(fitting)] if fitting else ""
 
 
-__all__ = ["Values"]
+__all__ = ["Values", "example"]

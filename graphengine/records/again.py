@@ -1,0 +1,93 @@
+"""Runs that are started once for an id: started, gone on with, waited for, or over already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypeVar
+
+from graphengine.kernel import FINAL, RunExists
+from graphengine.kernel.definitions import compiled
+from graphengine.records.begun import begun_otherwise, begun_with_another
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.kernel import Run, RunInfo, Runner, RunStore
+    from graphengine.kernel.definitions import GraphDefinition
+
+S = TypeVar("S")
+Out_co = TypeVar("Out_co", covariant=True, default=object)
+
+
+async def run_of(
+    runner: Runner,
+    graph: GraphDefinition[S, Out_co],
+    state: S | Mapping[str, object] | None,
+    *,
+    resume: bool,
+    **options: Any,  # noqa: ANN401 - those of `Runner.start`
+) -> Run[S, Out_co]:
+    """Start a run; of an id that exists, return a handle on that run, which goes on here if no other process has it.
+
+    Args:
+        runner: Drives it.
+        graph: Its graph.
+        state: The initial state.
+        resume: Whether one that failed or was stopped is resumed.
+        options: The options of `start`, with its `run_id`.
+
+    Raises:
+        CompileError, InputError; RunExists: The run with this id is of another graph, or began with another input.
+    """
+    run_id = options.get("run_id")
+    if run_id is None:
+        return runner.start(graph, state, **options)
+    while True:
+        info = next(iter(await runner.store.infos([run_id])), None)
+        if info is None:
+            run = runner.start(graph, state, **options)
+            try:
+                await run.begun()
+            except RunExists:
+                continue  # another caller was faster
+            return run
+        await check_same(runner.store, graph, state, info, is_sequel=options.get("after") is not None)
+        is_over = info.status in FINAL or (info.status in ("failed", "stopped") and not resume)
+        if is_over or info.queued:
+            return runner.get(run_id, graph)
+        return await runner.drive(run_id, graph, limits=options.get("limits"))
+
+
+async def check_same(
+    store: RunStore,
+    graph: GraphDefinition[S, Any],
+    state: S | Mapping[str, object] | None,
+    info: RunInfo,
+    *,
+    is_sequel: bool,
+) -> None:
+    """Check that a run began as this start would begin it.
+
+    Args:
+        store: What has the run.
+        graph: The graph of the start.
+        state: Its initial state; None if it may be any.
+        info: The run.
+        is_sequel: Whether it continues the state of an earlier run, which is not compared.
+
+    Raises:
+        RunExists: It began otherwise.
+    """
+    plan, where = compiled(graph), f"run {info.id}"
+    if info.graph != plan.graph:
+        text, repair = f"run {info.id} is of the graph {info.graph}, not {plan.graph}", "give another run_id"
+        raise RunExists(text, where=where, repair=repair)
+    if state is None or is_sequel:  # what an earlier run ended with is not known here
+        return
+    initial = plan.state.initial(state, f"graph {plan.graph}")
+    if others := await begun_otherwise(store, info.id, plan, initial):
+        raise begun_with_another(info.id, others, where)
+
+
+__all__ = ["check_same", "run_of"]

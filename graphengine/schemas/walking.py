@@ -1,0 +1,180 @@
+"""What a JSON Schema is made of: its references, the schemas inside it, and the types that it allows.
+
+Schemas come from pydantic, users, other servers and databases, so a part can be anything. What cannot be read allows
+any value. References are followed inside the schema alone, never to a file or an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
+
+    from graphengine.state.json_values import JsonObject, JsonValue
+
+Schema: TypeAlias = "JsonObject"
+
+BRANCHES: Final = ("anyOf", "oneOf", "allOf")
+SERIES: Final = (*BRANCHES, "prefixItems")
+"""Keywords whose values are lists of schemas."""
+NAMED: Final = ("dependentSchemas", "patternProperties", "properties")
+"""Keywords whose values are schemas by name, apart from the definitions."""
+SINGLE: Final = frozenset(
+    {"additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then"}
+    | {"unevaluatedItems", "unevaluatedProperties"}
+)
+"""Keywords whose values are schemas."""
+_DEFINITIONS: Final = "$defs"
+_TYPES: Final = (
+    (type(None), "null"),
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+    (Mapping, "object"),
+    (Sequence, "array"),
+)
+
+
+def part_at(root: object, reference: str) -> JsonValue:
+    """Return the part of a schema that a reference such as `#/$defs/Point` names; None if it is elsewhere, or missing.
+
+    Example:
+        >>> part_at({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
+        {'type': 'null'}
+    """
+    address, _, pointer = reference.partition("#")
+    steps = [each.replace("~1", "/").replace("~0", "~") for each in unquote(pointer).split("/")]
+    if address or steps.pop(0):
+        return None
+    found = root
+    for step in steps:
+        if isinstance(found, Mapping):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found
+
+
+def resolved(schema: object, root: object) -> Schema:
+    """Return a schema without a reference at its top: what that names, and over it what stands beside the reference.
+
+    Args:
+        schema: The schema. What is none allows any value, as does a reference that leads nowhere, or to itself.
+        root: The schema that it is a part of.
+    """
+    found: Schema = schema if isinstance(schema, Mapping) else {}
+    passed = set[str]()
+    while isinstance(reference := found.get("$ref"), str):
+        found = _followed(found, {} if reference in passed else root)
+        passed.add(reference)
+    return found
+
+
+def variants(schema: object, root: object, within: AbstractSet[str] = frozenset()) -> list[Schema]:
+    """Return the schemas of which a value fits one, without references and unions.
+
+    Args:
+        schema: The schema.
+        root: The schema that it is a part of.
+        within: The references that led here, which add no variant of their own.
+    """
+    if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
+        return [] if reference in within else variants(_followed(schema, root), root, {*within, reference})
+    if not isinstance(schema, Mapping):
+        return [{}]
+    several = next((each for word in BRANCHES if isinstance(each := schema.get(word), list) and each), None)
+    if several is None:
+        return [schema]
+    return [found for each in several for found in variants(each, root, within)]
+
+
+def _followed(schema: Schema, root: object) -> Schema:
+    """Return what the reference at the top of a schema names, and over it what stands beside it."""
+    target = part_at(root, schema["$ref"])
+    beside = {key: value for key, value in schema.items() if key != "$ref"}
+    return {**target, **beside} if isinstance(target, Mapping) else beside
+
+
+def kinds(schema: Schema) -> AbstractSet[str]:
+    """Return the types that a schema without a reference allows, as its words for them; none if it allows any.
+
+    Example:
+        >>> sorted(kinds({"enum": ["a", None]}))
+        ['null', 'string']
+    """
+    given = schema.get("type")
+    if given is not None:
+        return {given} if isinstance(given, str) else {*map(str, given)}
+    if "const" in schema or "enum" in schema:
+        values = schema.get("enum", [schema.get("const")])
+        return {next((word for kind, word in _TYPES if isinstance(value, kind)), "object") for value in values}
+    return {"object"} if "properties" in schema else set()
+
+
+def walk(schema: Schema) -> Iterator[dict[str, Any]]:
+    """Yield a schema and all schemas inside it, each before those inside it; its references are not followed."""
+    waiting: list[object] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting += [*_inside(part)][::-1]
+
+
+def _inside(schema: Schema) -> Iterator[object]:
+    """Yield what may be a schema directly inside one."""
+    for word, value in schema.items():
+        if isinstance(value, list) and (word in SERIES or word == "items"):  # older drafts list them under `items`
+            yield from value
+        elif isinstance(value, dict) and (word in NAMED or word in {_DEFINITIONS, "definitions"}):
+            yield from value.values()
+        elif word in SINGLE:
+            yield value
+
+
+def references(schema: Schema, root: Schema) -> dict[str, set[str]]:
+    """Return each reference that a schema leads to, with those in what it names."""
+    found: dict[str, set[str]] = {}
+    waiting = _references_in(schema)
+    while waiting:
+        reference = waiting.pop()
+        target = part_at(root, reference)
+        found[reference] = _references_in(target) if isinstance(target, dict) else set()
+        waiting |= found[reference] - found.keys()
+    return found
+
+
+def _references_in(schema: Schema) -> set[str]:
+    return {each for part in walk(schema) if isinstance(each := part.get("$ref"), str)}
+
+
+def is_recursive(schema: Schema) -> bool:
+    """Return whether a part of a schema contains itself."""
+    try:
+        TopologicalSorter(references(schema, schema)).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def with_definitions(schema: Schema, root: Schema) -> dict[str, Any]:
+    """Return a schema that was made of parts of another, with those of its definitions that it needs.
+
+    Example:
+        >>> root = {"$ref": "#/$defs/A", "$defs": {"A": {"type": "null"}, "B": {"type": "string"}}}
+        >>> with_definitions({"type": "array", "items": {"$ref": "#/$defs/A"}}, root)
+        {'type': 'array', 'items': {'$ref': '#/$defs/A'}, '$defs': {'A': {'type': 'null'}}}
+    """
+    made = {word: value for word, value in schema.items() if word != _DEFINITIONS}
+    paths = [unquote(reference).split("/", 3)[1:] for reference in references(made, root)]
+    used = {path[1].replace("~1", "/").replace("~0", "~") for path in paths if path[:1] == [_DEFINITIONS] and path[1:]}
+    kept = {name: each for name, each in root.get(_DEFINITIONS, {}).items() if name in used}
+    return {**made, _DEFINITIONS: kept} if kept else made
