@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from dataclasses import replace
+from datetime import UTC
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of, words_of
 from graphengine.budgets.settings import budgets_in
 from graphengine.records.step_document import Document, Part
+from graphengine.records.words import when
 from graphengine.wings import Kind, Table
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def headline_of(left: BudgetsLeft, now: float) -> str:
 
 def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
     def row(of: str, name: AmountName, spent: float, held: float | None, end: float) -> Sequence[str]:
-        until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(end))
+        until = when(end, UTC, "%Y-%m-%d %H:%M")
         flying = "unknown" if held is None else words_of(name, held) if held else ""
         return budget.name, of, words_of(name, spent, budget.limits[name]), flying, until, budget.over
 

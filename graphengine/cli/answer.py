@@ -171,8 +171,9 @@ def _no_value(
     context: CommandContext, asked: Asked, run_id: str, wait: str | None, reference: str | None
 ) -> InputError:
     """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
-    from graphengine.cli.steps import example, in_words
+    from graphengine.cli.steps import example
     from graphengine.kernel import InputError
+    from graphengine.records.account import wait_line
 
     value, others = example(asked.facts)
     words = [
@@ -180,7 +181,7 @@ def _no_value(
         *(["--graph", reference] if reference else []),
     ]
     repair = context.place.command("answer", run_id, *words, arguments=[value]) + others
-    message = f"no answer is given; the run asks: {in_words(asked.name, asked.facts, asked.name)}"
+    message = f"no answer is given; the run asks: {wait_line(asked.name, asked.facts, asked.name)}"
     return InputError(message, where=f"wait {asked.name}", repair=repair)
 
 

@@ -91,7 +91,7 @@ def _report(context: CommandContext, found: Bulk) -> int:
 
 
 def _show(context: CommandContext, found: Bulk) -> None:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     for run_id in found.runs[:_LISTED]:
         context.out.line(run_id)

@@ -222,7 +222,7 @@ def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Che
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
     """Show the problems and a summary of each graph; for several graphs, also a total."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     for each in checked:
         if each.broken is not None:

@@ -117,14 +117,16 @@ def _shared(found: RunDiff) -> str:
 
 def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
     """Show what a branch changed, and the values before."""
-    from graphengine.cli.steps import compact, in_short
     from graphengine.cli.terminal import fitted
+    from graphengine.records.account import changes_in
+    from graphengine.records.words import compact
 
     if not side.changed:
-        for change in in_short(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
+        for change in changes_in(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
             out.line(fitted(f"{name} branched off with {change}", columns))
     for each in side.changed[:_DIFFERENCES]:
-        line = f"{name} branched off with {each.path} = {compact(each.after)} (was {compact(each.before)})"
+        after, before = compact(each.after, columns), compact(each.before, columns)
+        line = f"{name} branched off with {each.path} = {after} (was {before})"
         if _width(line) <= columns:
             out.line(line)
             continue
@@ -134,7 +136,7 @@ def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
 
 def _parting(found: RunDiff) -> Iterator[str]:
     """Yield lines that state where the runs diverge."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     first, second = found.first, found.second
     if first.parts_at is None and second.parts_at is None:
@@ -177,14 +179,14 @@ def _width(text: str) -> int:
 
 def _step_line(step: Step) -> str:
     """Return a step on one short line."""
-    from graphengine.cli.steps import kind_in_words
-    from graphengine.kernel import outcome_of
+    from graphengine.records.account import account_of_step
 
-    outcome = outcome_of(step)
-    targets = ", ".join(outcome.to)
-    edge = f" [{outcome.edge}]" if outcome.edge else ""
-    visit = f" {step.visit}" if step.visit > 1 else ""
-    return f"{step.seq} {step.path}{visit}{kind_in_words(step)}".rstrip() + (f" -> {targets}{edge}" if targets else "")
+    account = account_of_step(step)
+    targets = ", ".join(account.targets)
+    edge = f" [{account.edge}]" if account.edge else ""
+    visit = f" {account.visit}" if account.visit > 1 else ""
+    place = f"{account.seq} {account.path}{visit} {account.event}".rstrip()
+    return place + (f" -> {targets}{edge}" if targets else "")
 
 
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
@@ -201,11 +203,11 @@ def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -
 
 def _show_difference(out: Channel, difference: Difference, columns: int, names: tuple[str, str]) -> None:
     """Show two values on one line if they fit, two long texts by the words that differ, else below each other."""
-    from graphengine.cli.steps import compact
-    from graphengine.cli.terminal import fitted, one_line
+    from graphengine.cli.terminal import fitted
+    from graphengine.records.words import compact
 
     values = difference.before, difference.after
-    before, after = (one_line(compact(value), _VALUE_COLUMNS) for value in values)
+    before, after = (compact(value, _VALUE_COLUMNS) for value in values)
     line = f"{difference.path}: {before} -> {after}"
     if _width(line) <= columns:
         out.line((difference.path, "bold"), line[len(difference.path) :])
@@ -253,9 +255,8 @@ def _shortened(words: Sequence[str]) -> str:
 
 
 def _cost(side: Side, *, is_whole: bool) -> str:
-    from graphengine.cli.steps import counted, usage_line
-    from graphengine.cli.terminal import seconds
+    from graphengine.records.words import counted, seconds, used
 
     since = "" if is_whole else " since they diverged"
     took = f"{counted(side.steps, 'visit')} in {seconds(side.seconds)}{since}"
-    return f"{took}, {usage_line(side.spent)}"
+    return f"{took}, {used(side.spent)}"

@@ -77,15 +77,15 @@ def _ready(context: CommandContext) -> int:
 
 
 def _document(report: Report, repaired: Repaired | None) -> Document:
-    from msgspec import UNSET, convert
+    from msgspec import UNSET
 
-    from graphengine.cli.documents import Examined, Finding
+    from graphengine.cli.documents import Examined
 
     copy = UNSET if repaired is None else None if repaired.copy is None else str(repaired.copy)
     return Examined(
         database=str(report.path),
         sound=report.is_sound,
-        findings=[convert(finding, Finding, from_attributes=True) for finding in report.findings],
+        findings=report.findings,
         more=report.more,
         runs=report.runs,
         steps=report.steps,
@@ -132,7 +132,7 @@ def _show(context: CommandContext, report: Report, place: DatabaseOption) -> Non
     import shlex
 
     from graphengine.cli.places import program, shown
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out = context.out
     for finding in report.findings[:_SHOWN]:

@@ -10,31 +10,10 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.databases.findings import Lost
+from graphengine.databases.findings import Finding, Lost
+from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Broken, Document, Part, Refusal
-
-
-class Otherwise(Part):
-    """A step that the current graph decides differently.
-
-    Attributes:
-        seq: The step.
-        path: Its node; "" for the run itself.
-        what: What differs: `edge`, `update`, `inputs`, `work`, …
-        recorded: What was recorded.
-        today: What the current graph decides.
-        message: The difference in a sentence.
-        repair: What to do about it.
-    """
-
-    seq: int
-    path: str
-    what: str
-    recorded: Any
-    today: Any
-    message: str
-    repair: str
 
 
 class Unchecked(Part):
@@ -85,28 +64,6 @@ class Replays(Document):
     """
 
     replays: Sequence[Replay]
-
-
-class Finding(Part):
-    """A fault in a database, or a note.
-
-    Attributes:
-        code: Its kind, stable.
-        what: What is wrong, with the values.
-        run_id: The run; "" if it concerns none.
-        seq: The step, if it concerns one.
-        repair: How to repair it.
-        repairable: Whether `--repair` fixes it.
-        note: Whether it is only a note, not a fault.
-    """
-
-    code: str
-    what: str
-    run_id: str
-    seq: int | None
-    repair: str
-    repairable: bool
-    note: bool
 
 
 class Examined(Document):

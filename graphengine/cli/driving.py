@@ -19,7 +19,7 @@ from graphengine.cli.places import read_settings
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import extensions_of, file_of, graph_of, graphs_to_drive
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
-from graphengine.cli.terminal import WIPE, when
+from graphengine.cli.terminal import WIPE
 from graphengine.kernel import (
     ROOT,
     CachedSnapshot,
@@ -38,6 +38,7 @@ from graphengine.kernel.definitions import DEPTH, Limits
 from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
 from graphengine.records.visits import Visits
+from graphengine.records.words import when
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence

@@ -77,7 +77,7 @@ def _report(context: CommandContext, found: Erased) -> int:
 
 
 def _show(context: CommandContext, found: Erased) -> None:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     for run_id, reason in found.runs.items():
         context.out.line((run_id, "bold"), f": {reason}")

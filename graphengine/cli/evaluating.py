@@ -367,7 +367,7 @@ def _show_table(out: Channel, report: Report) -> None:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     yield ""
     if report.against is not None:
@@ -384,7 +384,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
-    from graphengine.cli.terminal import seconds
+    from graphengine.records.words import seconds
 
     scores = [_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
     took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
@@ -406,13 +406,13 @@ def _costs(values: list[float | None]) -> str:
 
 
 def _cost(value: float | None) -> str:
-    from graphengine.kernel import dollars
+    from graphengine.records.words import usd
 
-    return "cost unknown" if value is None else f"{dollars(value)} USD"
+    return usd(value) or "cost unknown"
 
 
 def _differences(report: Report, scorer: str) -> Iterator[str]:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     found = report.differences.get(scorer)
     if found is not None:

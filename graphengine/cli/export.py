@@ -41,9 +41,9 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     """
     from graphengine import __version__
     from graphengine.cli.context import harmless_json
-    from graphengine.cli.steps import counted
     from graphengine.output_file import write_file
     from graphengine.records.export import export_run, to_json_text
+    from graphengine.records.words import counted
 
     found = context.find(run_id).id
     run = context.read(lambda store: export_run(store, found))
@@ -107,7 +107,7 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
 
 def _show(context: CommandContext, run: Exported, *, is_new: bool) -> None:
     from graphengine.cli.places import graph_words, shown
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     info, place = run.info, context.place
     if not is_new:

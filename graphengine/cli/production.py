@@ -140,7 +140,7 @@ def retention() -> Iterator[Check]:
 
 def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: int) -> Iterator[Check]:
     """Check that a worker takes the runs of dead processes, and that few runs failed."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     workers = [each for each in owners if each.role is not None]
     if workers:

@@ -19,39 +19,22 @@ from typing import TYPE_CHECKING, Final, TextIO
 from typing_extensions import TypeVar
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
-from graphengine.cli.steps import (
-    answer,
-    arrow,
-    changes_of,
-    compact,
-    counted,
-    error_line,
-    explained,
-    facts_of,
-    in_words,
-    is_reported_at_end,
-    mapped,
-)
-from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
+from graphengine.cli.steps import arrow, explained, is_reported_at_end
+from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, wrapped
 from graphengine.kernel import (
-    Attempt,
     Collecting,
     Emitted,
-    Entered,
-    Failed,
     Joined,
-    Mapped,
     Node,
     NodeBegan,
-    Waiting,
     child_id,
-    outcome_of,
     path_of,
     without_items,
 )
-from graphengine.records.step_queries import falls_back
+from graphengine.records.account import Account, account_of
 from graphengine.records.visit_tree import is_by_answer
 from graphengine.records.visits import Visits
+from graphengine.records.words import compact, counted, one_line, seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -91,6 +74,9 @@ _NAMED: Final = 3
 """The most nodes at work that are shown by name; further ones are counted."""
 _MAP_ENDS: Final = ("node", "failed", "attempt")
 _ENDS: Final = ("attempt", "node", "failed")
+_ITEM_ENDS: Final = ("attempt", "item", "failed")
+_TOLD: Final = ("waiting", "answered", "refused", "message")
+"""Kinds of steps that are shown wherever they are."""
 _INSIDE: Final = ("recorded", "message", "refused", "begun")
 """Kinds of steps after which their node is still at work."""
 
@@ -160,7 +146,7 @@ class _Way:
     """
 
     visits: int = 0
-    last: Step | None = None
+    last: Account | None = None
     unshown: int = 0
     took: float = 0.0
 
@@ -208,7 +194,7 @@ class Progress:
         elif isinstance(event, AnswerReset):
             self._written.pop((event.path, event.agent), None)
         elif isinstance(event, Emitted):
-            self._line("emit", event.path, f": {one_line(compact(event.data))}")
+            self._line("emit", event.path, f": {compact(event.data)}")
         else:
             from graphengine.kernel import StepRecorded
 
@@ -220,12 +206,16 @@ class Progress:
         step = entry.step
         self._written = {key: text for key, text in self._written.items() if key[0] != step.path}
         self._has_moved(step)
-        if step.kind in ("waiting", "answered", "refused", "message"):
-            self._wait(step)
-        elif "[" in step.frame:
-            self._in_item(step)
+        is_told, is_inside = step.kind in _TOLD, "[" in step.frame
+        if is_inside and not is_told and step.kind not in _ITEM_ENDS:
+            return
+        account = account_of(entry, why, why_limit=1000)
+        if is_told:
+            self._wait(account)
+        elif is_inside:
+            self._in_item(step, account)
         else:
-            self._step(entry, why)
+            self._step(entry, account)
 
     def _writes(self, delta: TextDelta) -> None:
         """Show the end of a model's text, at most a few times a second."""
@@ -282,20 +272,18 @@ class Progress:
             self._line("again", way.last.path, text, *arrow(way.last))
             way.unshown, way.took = 0, 0.0
 
-    def _is_counted(self, entry: Entry) -> bool:
+    def _is_counted(self, step: Account) -> bool:
         """Count a visit that ended, and return whether this shows it, as others went the same way."""
-        step = entry.step
-        if step.kind not in ("node", "left", "joined") or step.data.error is not None:
+        if step.kind not in ("node", "left", "joined") or step.is_trouble:
             return False
-        out = outcome_of(step)
-        way = self._ways.setdefault((step.path, step.kind, *out.to, out.edge, out.choice), _Way())
+        way = self._ways.setdefault((step.path, step.kind, *step.targets, step.edge, step.choice), _Way())
         way.visits += 1
         if way.visits <= _VISITS:
             if way.visits == 1:
                 self.show_counted()
             return False
         self._in_loops.add(step.path)
-        way.last, way.unshown, way.took = step, way.unshown + 1, way.took + (entry.took or 0.0)
+        way.last, way.unshown, way.took = step, way.unshown + 1, way.took + (step.took or 0.0)
         if way.visits & (way.visits - 1) == 0:
             self._count_visits(way)
         return True
@@ -370,115 +358,110 @@ class Progress:
         again = f", attempt {attempt}" if attempt > 1 and not is_fallback else ""
         self._line("started", path, f" (visit {visit}{again})", ": its fallback" if is_fallback else "")
 
-    def _step(self, entry: Entry, why: str) -> None:
-        step, took = entry.step, f" in {seconds(entry.took)}" if entry.took is not None else ""
+    def _step(self, entry: Entry, account: Account) -> None:
+        step, took = entry.step, f" in {seconds(account.took)}" if account.took is not None else ""
         if step.kind == "recorded" or (step.kind in _ENDS and step.began and self._is_own(entry)):
             self.began(step.path, step.visit, step.attempt)
-        if self._is_counted(entry):
+        if self._is_counted(account):
             return
-        if isinstance(step.data, Attempt):
-            self._attempt(step, step.data, took)
-        elif isinstance(step.data, (Node, Failed)):
-            verb = "failed" if step.kind == "failed" else "fallback" if falls_back(step) else "done"
-            self._ended(verb, step, step.data, took)
-            self._why(why)
+        if step.kind == "attempt":
+            self._attempt(account, took)
+        elif step.kind in ("node", "failed"):
+            self._ended(entry, account, took)
+            self._below(account.why, "dim")
         elif step.kind in ("left", "joined"):
-            self._moved(step)
-            self._why(why)
+            self._moved(account)
+            self._below(account.why, "dim")
         elif step.kind in ("mapped", "entered", "recorded"):
-            self._inside(step)
+            self._inside(step, account)
         elif step.kind in ("resumed", "branched"):
-            for text in facts_of(step):
+            for text in account.lines:
                 self._line(step.kind, text)
-            for text in changes_of(step):
+            for text in account.shifts:
                 self._line("changed", text.removeprefix("the graph changed: "))
 
-    def _moved(self, step: Step) -> None:
+    def _moved(self, account: Account) -> None:
         """Show that a node was left after its end, or that the arms of a fork joined."""
-        if step.kind == "left":
-            self._line("left", step.path, *arrow(step))
+        if account.kind == "left":
+            self._line("left", account.path, *arrow(account))
         else:
-            self._line("failed" if step.data.error is not None else "joined", step.path)
+            self._line("failed" if account.is_trouble else "joined", account.path)
 
-    def _inside(self, step: Step) -> None:
+    def _inside(self, step: Step, account: Account) -> None:
         """Show that a node began its items or its graph, or recorded a piece of its work."""
-        facts = step.data
-        if isinstance(facts, Mapped):
-            self._counts[child_id(step.frame, step.node)] = _Count(step.path, facts.count, step.at)
-        if step.path in self._in_loops:
+        path = account.path
+        if account.kind == "mapped":
+            self._counts[child_id(step.frame, step.node)] = _Count(path, account.count, account.at)
+        if path in self._in_loops:
             return
-        if isinstance(facts, Mapped):
-            self._line("items", step.path, f": {mapped(facts)}")
-        elif isinstance(facts, Entered):
-            self._line("entered", step.path, f": graph {facts.graph}", *arrow(step))
+        if account.kind == "mapped":
+            self._line("items", path, f": {account.text}")
+        elif account.kind == "entered":
+            self._line("entered", path, f": {account.text}", *arrow(account))
         else:
-            self._line("recorded", step.path, f": {one_line(facts_of(step)[0])} ({seconds(step.at - step.began)})")
+            self._line("recorded", path, f": {account.lines[0]} ({seconds(step.at - step.began)})")
 
-    def _wait(self, step: Step) -> None:
+    def _wait(self, account: Account) -> None:
         """Show a question, an answer or a message, also below items."""
-        if isinstance(step.data, Waiting):
+        if account.kind == "waiting":
             self.show_counted()
-            for name, wait in step.data.waits.items():
-                self._line("waits", step.path, f": {in_words(name, wait, step.path)}")
-        elif step.kind == "answered":
-            self._line("answered", step.path, f": {answer(step, 200)}")
-        elif step.kind == "refused":
-            self._line("refused", f"{step.path}: " if step.node else "", facts_of(step)[0])
-        else:
-            self._line("message", facts_of(step)[0])
+            for line in account.lines:
+                self._line("waits", account.path, f": {line}")
+            return
+        self._line(account.kind, f"{account.path}: " if account.path else "", "; ".join(account.lines))
 
-    def _in_item(self, step: Step) -> None:
+    def _in_item(self, step: Step, account: Account) -> None:
         """Count a finished item of a map; items of items, and work below an item, are not counted."""
         key, _, index = step.frame.rpartition("[")
-        if "[" in key or not index.endswith("]") or step.kind not in ("item", "failed", "attempt"):
+        if "[" in key or not index.endswith("]"):
             return
         count = self._counts.get(key)
         if count is None:  # of a map that ended already
             return
-        if step.data.error is not None:
+        if account.is_trouble:
             count.failed += step.kind == "failed"
-            self._item_failed(step, count)
+            self._item_failed(account, count)
         if step.kind == "attempt":
             return
         count.done += 1
-        count.by_fallback += falls_back(step)
+        count.by_fallback += account.is_fallback
         if count.is_news and count.path not in self._in_loops:
             count.shown = count.done
             self._line("items", count.path, f": {count}")
 
-    def _item_failed(self, step: Step, count: _Count) -> None:
+    def _item_failed(self, step: Account, count: _Count) -> None:
         """Show the first failures of a map's items one by one."""
         if step.kind == "item" and self._falls_back.pop(step.path, 0):
             return  # the failure before the fallback was shown already
-        if isinstance(step.data, Attempt) and step.data.then == "fallback":
+        if step.is_replaced:
             self._falls_back[step.path] = step.visit
         begun, attempt = self._begun.get(f"failures of {count.path}", (0, 0))
         self._begun[f"failures of {count.path}"] = (begun + 1, attempt)
         if begun < _FAILURES:
             is_fallback = step.kind == "item" or step.path in self._falls_back
             verb = "failed" if step.kind == "failed" else "fallback" if is_fallback else "retry"
-            self._line(verb, step.path, f" (attempt {step.attempt} failed): {error_line(step)}")
+            self._line(verb, step.path, f" (attempt {step.attempt} failed): {step.error}")
         elif begun == _FAILURES:
             self._line("", (f"further failures of {count.path} are counted only", "dim"))
 
-    def _attempt(self, step: Step, facts: Attempt, took: str) -> None:
+    def _attempt(self, step: Account, took: str) -> None:
         which = f" (visit {step.visit}, attempt {step.attempt})"
-        if facts.then == "fallback":
+        if step.is_replaced:
             self._falls_back[step.path] = step.visit
             self._line("failed", step.path, f"{which}{took}; its fallback is run")
         else:
-            wait = seconds(max(0.0, facts.due_at - step.at) if facts.due_at is not None else 0.0)
+            wait = seconds(max(0.0, step.due - step.at) if step.due is not None else 0.0)
             self._line("retry", step.path, f"{which} failed{took}; next attempt in {wait}")
-        self._below(error_line(step))
+        self._below(step.error)
 
-    def _ended(self, verb: str, step: Step, facts: Node | Failed, took: str) -> None:
-        choice = f", chose {facts.choice}" if facts.choice else ""
-        reply = f": {answer(step, 200)}" if facts.by else ""
-        inside = facts.inside if isinstance(facts, Node) else None
-        ended = f", ended [{inside.label}]" if inside is not None and inside.label else ""
+    def _ended(self, entry: Entry, step: Account, took: str) -> None:
+        verb = "failed" if step.kind == "failed" else "fallback" if step.is_fallback else "done"
+        choice = f", chose {step.choice}" if step.choice else ""
+        ended = f", ended [{step.inside}]" if step.inside else ""
+        reply = f": {step.words}" if step.text else ""
         self._line(verb, step.path, f" (visit {step.visit}{choice}{ended}){took}{reply}", *arrow(step))
-        if facts.error is not None and not is_reported_at_end(step):
-            self._below(f"in place of {error_line(step)}" if verb == "fallback" else error_line(step))
+        if step.error and not is_reported_at_end(entry, step):
+            self._below(f"in place of {step.error}" if verb == "fallback" else step.error)
 
     def _is_own(self, entry: Entry) -> bool:
         """Return whether the node itself worked, so that its start is shown before its end if no event showed it.
@@ -488,14 +471,10 @@ class Progress:
         has_graph = isinstance(entry.step.data, Node) and entry.step.data.inside is not None
         return not has_graph and entry.began >= self.visits.time.since and not is_by_answer(entry.step)
 
-    def _why(self, why: str) -> None:
-        if text := explained(why, 1000):
-            self._below(text, "dim")
-
     def _below(self, text: str, style: str = "") -> None:
-        """Show more about the line above, wrapped and indented on a terminal."""
+        """Show more about the line above, if there is more, wrapped and indented on a terminal."""
         columns = self._channel.columns
-        for part in [text] if columns is None else wrapped(text, columns - _INDENT):
+        for part in [text] if columns is None and text else wrapped(text, (columns or 0) - _INDENT):
             self._line("", (part, style))
 
     def _line(self, verb: str, first: Part, *rest: Part) -> None:

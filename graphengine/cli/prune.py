@@ -199,7 +199,7 @@ def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool]
 
 
 def _show(context: CommandContext, pruned: Pruned) -> None:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
         context.out.line(run_id)
@@ -223,7 +223,7 @@ def _kind(reason: str) -> str:
 def _in_short(pruned: Pruned) -> str:
     from rich.filesize import decimal as size
 
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     runs, steps = counted(len(pruned.runs), "run"), counted(pruned.steps, "step")
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"

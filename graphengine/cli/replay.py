@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.records.export import Exported
-    from graphengine.records.replay.replay import Difference, Replayed
+    from graphengine.records.replay.replay import Replayed
     from graphengine.records.step_document import Document
 
 
@@ -68,12 +68,9 @@ def _read(context: CommandContext, name: str) -> Exported:
 
 
 def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
-    from msgspec import UNSET, convert
+    from msgspec import UNSET
 
-    from graphengine.cli.documents import Otherwise, Replay, Replays, Unchecked
-
-    def listed(differences: Sequence[Difference]) -> list[Otherwise]:
-        return [convert(one, Otherwise, from_attributes=True) for one in differences]
+    from graphengine.cli.documents import Replay, Replays, Unchecked
 
     replays = [
         Replay(
@@ -83,10 +80,10 @@ def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Doc
             steps=one.steps,
             same=one.same,
             differences=len(one.differences),
-            first=next(iter(listed(one.differences[:1])), None),
+            first=one.first,
             not_checked=[Unchecked(what=what, steps=count) for what, count in one.unchecked.items()],
-            all=listed(one.differences) if everything else UNSET,
-            reasons=listed(one.reasons) if everything else UNSET,
+            all=one.differences if everything else UNSET,
+            reasons=one.reasons if everything else UNSET,
         )
         for name, one in found
     ]
@@ -95,7 +92,7 @@ def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Doc
 
 def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all of them."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out = context.out
     headings = ("run", "graph", "steps", "today", "first", "what", "of another reason", "not checked")

@@ -13,13 +13,12 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.cli.context import Exit
 from graphengine.cli.places import can_inspect, program, shown
-from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
-from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
+from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
+from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
 from graphengine.kernel import (
     GraphEngineError,
     allows_unknown_cost,
     amounts_by_name,
-    dollars,
     is_cost_unknown,
     is_user_code,
     limit_reached,
@@ -29,6 +28,7 @@ from graphengine.kernel import (
 )
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
+from graphengine.records.words import clean, counted, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -300,15 +300,15 @@ def place_in_user_code(traceback_text: str) -> str:
 def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> None:
     """Show the number of steps, the duration, and the usage of models; beside it what its child runs cost."""
     took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
-    err.prose(f"{took}, {usage_line(snapshot.usage)}")
+    err.prose(f"{took}, {used(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
     if words := loss_words(losses_of(snapshot.usage, snapshot.losses)):
         err.prose(f"losses on the way: {words}")
     if snapshot.inherited and any(snapshot.inherited.values()):
-        err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
+        err.prose(f"of that inherited from the parent: {used(snapshot.inherited)}")
     if below is not None and below.cost_usd != 0:
-        amount = "an unknown amount" if below.cost_usd is None else f"{dollars(below.cost_usd)} USD"
+        amount = usd(below.cost_usd) or "an unknown amount"
         err.prose(f"besides, {counted(below.runs, 'child run')} cost {amount}")
 
 

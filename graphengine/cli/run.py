@@ -292,8 +292,8 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
 def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
     """Show what a branch would keep, leave out and repeat."""
     from graphengine.cli.documents import DryBranch
-    from graphengine.cli.steps import counted, usage_line
     from graphengine.kernel import load_snapshot, spent_since
+    from graphengine.records.words import counted, used
 
     shared = context.read(lambda store: load_snapshot(store, run_id, at))
     whole = context.read(lambda store: load_snapshot(store, run_id, None))
@@ -311,9 +311,9 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
     if context.json:
         context.document(repeated)
         return 0
-    context.out.line(f"kept, not made again: {counted(seq, 'step')}, {usage_line(kept)}")
+    context.out.line(f"kept, not made again: {counted(seq, 'step')}, {used(kept)}")
     if whole.seq > seq:
-        context.out.line(f"left out: {counted(whole.seq - seq, 'step')}, {usage_line(left_out)}")
+        context.out.line(f"left out: {counted(whole.seq - seq, 'step')}, {used(left_out)}")
     for each in repeated.effects:
         arguments = "" if each.arguments is None else f" {json.dumps(each.arguments, ensure_ascii=False)}"
         context.out.line(f"step {each.seq}: {each.name} in {each.node}{arguments}")

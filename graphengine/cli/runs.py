@@ -143,9 +143,10 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     """Show a line for each interval and graph or tag."""
     from datetime import UTC, datetime
 
-    from graphengine.cli.terminal import fitted, padded, seconds
+    from graphengine.cli.terminal import fitted, padded
     from graphengine.kernel import dollars
     from graphengine.records.trends import DAY, trends
+    from graphengine.records.words import seconds
 
     found = context.read(lambda store: trends(store, wanted, by=by, every_seconds=every))
     if context.json:
@@ -193,8 +194,9 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below it why it waits, failed or stopped, and its losses."""
-    from graphengine.cli.terminal import one_line, padded, short_time, when
+    from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel import status_of
+    from graphengine.records.words import one_line, when
 
     out = context.out
     columns = out.columns
@@ -233,8 +235,9 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     """Show each run below its parent, with the step where it branched off."""
     import time
 
-    from graphengine.cli.terminal import age, padded
+    from graphengine.cli.terminal import padded
     from graphengine.kernel import status_of
+    from graphengine.records.words import age
 
     now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
     parents = {info.parent for _, info in drawn}
@@ -264,7 +267,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
 
 def _spent(usage: Usage | None) -> str:
     """Return the cost of models; "" if no language model was called."""
-    from graphengine.cli.steps import cost
+    from graphengine.records.words import cost
 
     return "" if usage is None or are_offline(usage) else cost(usage)
 
@@ -283,7 +286,7 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
 
     With `due`, also until when it waits, and not why it finished.
     """
-    from graphengine.cli.terminal import one_line, when
+    from graphengine.records.words import one_line, when
 
     summary = info.summary
     if summary is None or info.status == "running":

@@ -151,7 +151,7 @@ def _listed(context: CommandContext, name: str | None = None) -> int:
 
 
 def _show(context: CommandContext, found: Sequence[Schedule]) -> None:
-    from graphengine.cli.terminal import when
+    from graphengine.records.words import when
 
     rows = [
         (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.kernel import At, CountName, RunInfo, Snapshot, Step, Store, Usage
     from graphengine.kernel.definitions import GraphSpec
+    from graphengine.records.account import Account
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.records.visit_tree import DrivenTime, Entry
@@ -117,15 +118,15 @@ class _Recorded:
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
     """Return what is shown as a document."""
-    from graphengine.cli.steps import why_taken
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
 
     if is_usage:
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
     if is_step:
-        step = recorded.steps[-1]
-        document = OneStep(run_id=recorded.info.id, step=step_document(step, why_taken(recorded.visits.entries[-1])))
+        entry = recorded.visits.entries[-1]
+        why = entry.edge.why if entry.edge is not None else ""
+        document = OneStep(run_id=recorded.info.id, step=step_document(entry.step, why))
         asked = [(one, _as_document(one)) for one in recorded.asked]
         if failed := [{"agent": one.agent, "model": one.model, **each} for one, each in asked if one.answer is None]:
             document.failed_calls = failed
@@ -203,9 +204,9 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
-    from graphengine.cli.terminal import when
     from graphengine.kernel import status_of
     from graphengine.records.kept_children import children_in
+    from graphengine.records.words import when
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -249,8 +250,8 @@ def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:
 
 def _show_steps(out: Channel, recorded: _Recorded) -> None:
     """Show each step on a line, and below it its updates and the reasons for its edge; the last ones of a long run."""
-    from graphengine.cli.steps import changes_of, in_short
     from graphengine.cli.terminal import fitted, padded, wrapped
+    from graphengine.records.account import changes_in
 
     headings = ("seq", "step", "visit", "attempt", "took", "leads to")
     steps = recorded.steps
@@ -266,31 +267,27 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
     room = (out.columns or _PIPE_COLUMNS) - len(indent)
     out.line((heading, "bold"))
-    for (_, entry), line in zip(rows, lines, strict=True):
-        out.line((line, _style(entry)))
-        if entry is None:
+    for (_, shown), line in zip(rows, lines, strict=True):
+        if shown is None:
+            out.line(line)
             continue
-        step = entry.step
-        for change in in_short(step, room):
+        entry, account = shown
+        style = (
+            "red" if account.tone == "failed" else "yellow" if account.is_trouble or account.tone == "waiting" else ""
+        )
+        out.line((line, style))
+        for change in changes_in(entry.step, room):
             out.line(indent, fitted(change, room))
-        for change in changes_of(step):
+        for change in (*account.shifts, _because(entry, account, is_last=entry.step is steps[-1])):
             for part in wrapped(change, room):
                 out.line(indent, (part, "dim"))
-        for part in wrapped(_because(entry, is_last=step is steps[-1]), room):
-            out.line(indent, (part, "dim"))
 
 
-def _style(entry: Entry | None) -> str:
-
-    step = None if entry is None else entry.step
-    if step is None or (step.data.error is None and step.kind != "waiting"):
-        return ""
-    return "red" if step.kind == "failed" or (step.kind == "joined" and step.data.error) else "yellow"
-
-
-def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Entry | None]]:
-    """Yield a row and its entry, from a step on; for many consecutive items of a map, one row without an entry."""
+def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Account] | None]]:
+    """Yield a row, and its entry with its account, from a step on; for many consecutive items of a map one row only."""
     from itertools import groupby
+
+    from graphengine.records.account import account_of
 
     run = recorded.visits
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
@@ -299,7 +296,9 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], En
         if path and len({_item_of(entry) for entry in entries}) > _ITEMS:
             yield _items_row(path, entries, run.time), None
             entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
-        yield from ((_row(entry), entry) for entry in entries)
+        for entry in entries:
+            account = account_of(entry)
+            yield _row(account), (entry, account)
 
 
 def _map_of(entry: Entry) -> str:
@@ -335,67 +334,54 @@ def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[s
     return (f"{first.seq}-{last.seq}", label, "", "", _seconds(time.between(began, last.at)), "")
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
-    from graphengine.cli.steps import kind_in_words
-    from graphengine.kernel import outcome_of
-    from graphengine.records.step_queries import falls_back
-
-    step = entry.step
-    outcome, is_fallback = outcome_of(step), falls_back(step)
-    targets = ", ".join(outcome.to)
+def _row(account: Account) -> tuple[str, ...]:
+    is_fallback, targets = account.is_fallback, ", ".join(account.targets)
     return (
-        str(step.seq),
-        f"{step.path}{kind_in_words(step)}{' (fallback)' if is_fallback else ''}".strip(),
-        str(step.visit or ""),
-        str(step.attempt) if (step.attempt > 1 or step.kind == "attempt") and not is_fallback else "",
-        _seconds(entry.took),
-        f"{targets} [{outcome.edge}]" if outcome.edge else targets,
+        str(account.seq),
+        f"{account.path} {account.event}{' (fallback)' if is_fallback else ''}".strip(),
+        str(account.visit or ""),
+        str(account.attempt) if (account.attempt > 1 or account.kind == "attempt") and not is_fallback else "",
+        _seconds(account.took),
+        f"{targets} [{account.edge}]" if account.edge else targets,
     )
 
 
 def _seconds(took: float | None) -> str:
-    from graphengine.cli.terminal import seconds
+    from graphengine.records.words import seconds
 
     return seconds(took) if took is not None else ""
 
 
-def _because(entry: Entry, *, is_last: bool) -> str:
+def _because(entry: Entry, account: Account, *, is_last: bool) -> str:
     """Return a step's error and how its conditions evaluated; the error that ended the run is shown below the steps."""
-    from graphengine.cli.steps import error_line, explained, facts_of, is_reported_at_end, why_taken
-    from graphengine.cli.terminal import one_line
-    from graphengine.kernel import Attempt, Stopped
+    from graphengine.cli.steps import is_reported_at_end
 
-    step, facts = entry.step, entry.step.data
-    parts = [] if is_last and is_reported_at_end(step) else [error_line(step)]
-    parts += ["its fallback is run"] if isinstance(facts, Attempt) and facts.then == "fallback" else []
-    parts += facts_of(step)
-    parts.append(explained(why_taken(entry)))
-    if not any(parts) and isinstance(facts, Stopped):
-        parts = [one_line(facts.words, 300)]
-    return "; ".join(filter(None, parts))
+    error = "" if is_last and is_reported_at_end(entry, account) else account.error
+    return "; ".join(filter(None, (error, *account.lines, account.why)))
 
 
 def _show_step(out: Channel, recorded: _Recorded) -> None:
     """Show one step with everything recorded."""
     from graphengine.cli.report import whole
-    from graphengine.cli.steps import arrow, changes_of, explained, facts_of, why_taken
-    from graphengine.cli.terminal import when
+    from graphengine.cli.steps import arrow
     from graphengine.kernel import Recorded
-    from graphengine.records.step_queries import falls_back, ops_of
+    from graphengine.records.account import account_of
+    from graphengine.records.step_queries import ops_of
+    from graphengine.records.words import when
     from graphengine.records.work_records import call_record
 
-    step, info = recorded.steps[-1], recorded.info
+    step, info, entry = recorded.steps[-1], recorded.info, recorded.visits.entries[-1]
+    account = account_of(entry, limit=100_000, why_limit=1000)
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")
-    out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(step))
+    out.line((step.kind, "bold"), f" {step.path}".rstrip(), *arrow(account))
     if step.node:
-        out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if falls_back(step) else ''}")
-    entry = recorded.visits.entries[-1]
+        out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if account.is_fallback else ''}")
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
     for asked in recorded.asked:
         _show_asked(out, asked)
-    for fact in (*facts_of(step, 100_000), *changes_of(step), explained(why_taken(entry), 1000)):
+    for fact in (*account.lines, *account.shifts, account.why):
         if fact:
             out.prose(fact)
     for op in ops_of(step):
@@ -463,8 +449,8 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 
 def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
-    from graphengine.cli.steps import cost
     from graphengine.records.spending import summed
+    from graphengine.records.words import cost
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []

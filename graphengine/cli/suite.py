@@ -99,7 +99,7 @@ def _relative(file: Path) -> Path:
 
 
 def _show(context: CommandContext, found: Suite, *, had: bool) -> None:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out, err = context.out, context.err
     for line in found.changes:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from graphengine.kernel import GraphEngineError
+from graphengine.records.words import clean, one_line, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 Part: TypeAlias = "str | tuple[str, str]"
 """Text, or text with a rich style."""
 
-_UNSAFE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes except tab and newline
-    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and controls of the writing direction
-    "\u00ad\u180e\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"  # what is not seen at all
-    "\ud800-\udfff]"  # lone surrogates, which no encoding can represent
-)
 _PIPE_COLUMNS: Final = 10_000
 """Wide enough that no table row is broken in a pipe."""
 
@@ -60,26 +55,6 @@ class OutputFailed(GraphEngineError):
     """The output of a command cannot be written."""
 
     code = "output_failed"
-
-
-def clean(text: str) -> str:
-    r"""Return the text with every control code except newline and tab, and what is not seen, as an escape.
-
-    >>> clean("\x1b[2Jhel\u200blo")
-    '\\x1b[2Jhel\\u200blo'
-    """
-    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
-
-
-def _escaped(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - digits
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """Return the text on one line, cut to the limit."""
-    joined = " ".join(text.split())
-    return joined if len(joined) <= limit else joined[: limit - 1] + "…"
 
 
 def _end_of(text: str, columns: int) -> str:
@@ -155,14 +130,6 @@ def wrapped(text: str, columns: int) -> list[str]:
     return wrap(clean(one_line(text, 10_000)), max(columns, 20))
 
 
-def when(at: float) -> str:
-    """Return a time to the second, with the name of this machine's time zone."""
-    try:
-        return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z").rstrip()
-    except (ValueError, OverflowError, OSError):  # out of the calendar's range
-        return f"{at:g} s after 1970"
-
-
 def short_time(at: float) -> str:
     """Return the shortest clear form of a time: the time if today, month and day if this year, or the date."""
     try:
@@ -172,24 +139,6 @@ def short_time(at: float) -> str:
     if local.date() == now.date():
         return local.strftime("%H:%M:%S")
     return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")
-
-
-def age(duration: float) -> str:
-    """Return how long ago something was, in its largest unit."""
-    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if duration >= unit:
-            return f"{int(duration // unit)} {name} ago"
-    return f"{max(0, int(duration))} s ago"
-
-
-def seconds(duration: float) -> str:
-    """Return a duration with its unit."""
-    if duration < 0.0995:  # noqa: PLR2004 - above it, two digits of seconds suffice
-        return f"{max(0.0, duration) * 1000:.0f} ms"
-    if duration < 60:  # noqa: PLR2004
-        return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
-    minutes, rest = divmod(round(duration), 60)
-    return f"{minutes} min {rest} s"
 
 
 class Channel:

@@ -159,7 +159,7 @@ class _Lines:
 
     def begins(self, info: RunInfo, visits: Visits) -> None:
         """Show which run was found, and maps and graphs that began earlier, so that their ends follow a start."""
-        from graphengine.cli.terminal import when
+        from graphengine.records.words import when
 
         self._out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
         self._progress.continues(visits)
@@ -175,7 +175,7 @@ class _Lines:
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Show the nodes at work, or since when nothing is; and new waits."""
         from graphengine.cli.show import driven
-        from graphengine.cli.terminal import when
+        from graphengine.records.words import when
 
         if info.status == "running" and info.driver is not None:
             self._is_idle = False

@@ -96,8 +96,8 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
     from graphengine.cli.models import as_begun, split
     from graphengine.cli.places import read_settings
-    from graphengine.cli.steps import counted
     from graphengine.kernel import new_id
+    from graphengine.records.words import counted
     from graphengine.testing.evaluation.what_if import what_if
 
     if budget is not None and not budget > 0:
@@ -191,7 +191,7 @@ def _visit(at: At) -> tuple[str, int]:
 
 
 def _show(context: CommandContext, report: WhatIf) -> None:
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     out = context.out
     if report.runs:
@@ -257,8 +257,7 @@ def _score(value: float | None) -> str:
 
 def _show_rest(out: Channel, report: WhatIf) -> None:
     """Show what was not compared, and why."""
-    from graphengine.cli.steps import counted
-    from graphengine.kernel import dollars
+    from graphengine.records.words import counted, usd
 
     if report.untouched:
         if report.runs:
@@ -273,5 +272,5 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
         out.line(f"not compared: {counted(count, 'run')}: {why}")
     if not report.runs:
         return
-    spent = "an unknown amount" if report.spent_usd is None else f"{dollars(report.spent_usd)} USD"
+    spent = usd(report.spent_usd) or "an unknown amount"
     out.line(f"the branches cost {spent}")

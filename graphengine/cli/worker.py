@@ -90,7 +90,7 @@ def worker(
     """
     from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import shown
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
 
     fleet = fleet_of(context, references, writes=True, only_able=True)
     graphs = fleet.graphs
@@ -162,7 +162,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
-    from graphengine.cli.steps import counted
+    from graphengine.records.words import counted
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
@@ -184,7 +184,7 @@ def show_event(context: CommandContext, event: WorkerEvent) -> None:
 
 def _show_end(context: CommandContext, event: RunOutcome) -> None:
     from graphengine.cli.places import graph_words
-    from graphengine.cli.terminal import one_line
+    from graphengine.records.words import one_line
 
     result = event.result
     verb = "left" if result.status == "running" else result.status

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,9 +20,8 @@ MOST_FINDINGS: Final = 1000
 """More than a person reads; the rest is counted, and found by the next check."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One problem or note.
+class Finding(Struct, frozen=True, dict=True):
+    """A fault in a database, or a note. It is written as JSON as it is, without how it is repaired in place.
 
     Attributes:
         code: Its kind, stable.
@@ -27,10 +29,8 @@ class Finding:
         run_id: The run concerned; "" if there is none.
         seq: The step concerned, if there is one.
         repair: What can be done about it.
-        repairable: Whether `repair` repairs it.
+        repairable: Whether `doctor --repair` repairs it.
         note: Whether it is information and not a fault: it affects no run and does not count for the exit code.
-        statement: The statement that repairs it; "" if only a new file does.
-        values: The parameters of that statement.
     """
 
     code: str
@@ -40,8 +40,18 @@ class Finding:
     repair: str = ""
     repairable: bool = False
     note: bool = False
-    statement: str = ""
-    values: Sequence[Any] | Mapping[str, Any] = ()
+
+    @property
+    def repair_in_place(self) -> tuple[str, Sequence[Any] | Mapping[str, Any]]:
+        """The statement that repairs it, and its parameters; "" if only a new file does."""
+        found: tuple[str, Sequence[Any] | Mapping[str, Any]] = vars(self).get("repair_in_place", ("", ()))
+        return found
+
+    def repaired_by(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Finding:
+        """Return it as one that a statement repairs in place."""
+        found = replace(self, repairable=True)
+        vars(found)["repair_in_place"] = statement, values
+        return found
 
 
 @dataclass(slots=True)

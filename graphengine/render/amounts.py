@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import pairwise
 from math import floor, log10
 from typing import Final
 
-from graphengine.kernel import Usage, add_usage, dollars
-from graphengine.records.offline import are_offline
-from graphengine.render.words import counted
+from graphengine.kernel import Usage, add_usage, is_cost_unknown
+from graphengine.records.words import cost, counted, seconds
 
-_MILLISECONDS_BELOW: Final = 0.0995
 _SHOWN_FROM: Final = 0.0005
-_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _LONG_STEPS: Final = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200)
-_CALENDAR: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Used:
     """What a node, or a whole run, used.
 
     Attributes:
@@ -35,11 +29,11 @@ class Account:
     waited: float = 0.0
     failures: int = 0
 
-    def plus(self, other: Account) -> Account:
+    def plus(self, other: Used) -> Used:
         """Return both together."""
-        seconds = self.seconds if other.seconds is None else other.seconds + (self.seconds or 0.0)
+        driven = self.seconds if other.seconds is None else other.seconds + (self.seconds or 0.0)
         usage = add_usage(self.usage, other.usage) if other.usage else self.usage
-        return Account(seconds, usage, self.waited + other.waited, self.failures + other.failures)
+        return Used(driven, usage, self.waited + other.waited, self.failures + other.failures)
 
     def in_words(self, *, is_offline_known: bool = False) -> str:
         """Return it as a picture shows it, with a cost only if models were called.
@@ -47,57 +41,15 @@ class Account:
         Args:
             is_offline_known: Whether the caption says that the whole run was offline, so that this need not.
 
-        >>> Account(1.25, {"calls": 2, "cost_usd": None}).in_words()
+        >>> Used(1.25, {"calls": 2, "cost_usd": None}).in_words()
         '1.2 s, cost unknown'
         """
-        waited = f"waited {took(self.waited)}" if self.waited >= _SHOWN_FROM else ""
+        waited = f"waited {seconds(self.waited)}" if self.waited >= _SHOWN_FROM else ""
         least = _SHOWN_FROM if waited else 0.0
-        time = "" if self.seconds is None or self.seconds < least else took(self.seconds)
-        paid_for = cost(self.usage)
+        time = "" if self.seconds is None or self.seconds < least else seconds(self.seconds)
+        paid_for = priced(self.usage)
         paid_for = "" if is_offline_known and paid_for == "offline" else paid_for
         return ", ".join(part for part in (time, waited, paid_for) if part)
-
-
-def took(seconds: float) -> str:
-    """Return a duration in at most two units.
-
-    >>> took(0.0004), took(0.25), took(75), took(7500), took(90_000), took(120)
-    ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min', '1 d 1 h', '2 min')
-    """
-    if seconds < _MILLISECONDS_BELOW:
-        return f"{max(0.0, seconds) * 1000:.0f} ms"
-    whole = round(seconds)
-    for (size, name), (small, small_name) in pairwise(_UNITS):
-        if whole >= size:
-            rest = whole % size // small
-            return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
-
-
-def moment(at: float, form: str = _CALENDAR) -> str:
-    """Return a date and time in UTC: the same on every machine."""
-    try:
-        return f"{datetime.fromtimestamp(at, UTC):{form}}"
-    except (OverflowError, OSError, ValueError):  # beyond the calendar
-        return f"{at:g} s after 1970"
-
-
-def cost(usage: Usage) -> str:
-    """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
-
-    >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5})
-    ('0.0123 USD', 'over 0.5000 USD, not all known')
-    """
-    calls: int = usage.get("calls") or 0
-    if not calls:
-        return ""
-    if are_offline(usage):
-        return "offline"
-    amount = usage.get("cost_usd")
-    if amount is not None:
-        return f"{dollars(amount)} USD"
-    known = usage.get("priced_usd") or 0.0
-    return f"over {dollars(known)} USD, not all known" if known else "cost unknown"
 
 
 def paid(usage: Usage) -> str:
@@ -109,7 +61,16 @@ def paid(usage: Usage) -> str:
     if offline == calls:
         return f"{counted(calls, 'answer')} by rules"
     by_rules = f", {offline} of them by rules" if offline else ""
-    return f"{counted(calls, 'model call')}{by_rules}, {cost(usage)}"
+    return f"{counted(calls, 'model call')}{by_rules}, {priced(usage)}"
+
+
+def priced(usage: Usage) -> str:
+    """Return what models cost, in words that stand alone; "" if none was called.
+
+    >>> priced({"calls": 1, "cost_usd": 0.0123}), priced({"calls": 1, "cost_usd": None})
+    ('0.0123 USD', 'cost unknown')
+    """
+    return f"cost {cost(usage)}" if is_cost_unknown(usage) else cost(usage)
 
 
 def plain_number(value: float) -> str:

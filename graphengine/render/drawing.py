@@ -15,23 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
 from graphengine.kernel.definitions import END, FAIL, START
-from graphengine.render.amounts import Account, cost
+from graphengine.records.words import cost, counted
+from graphengine.render.amounts import Used
 from graphengine.render.edges import closing_edges
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import Folding, contents_of, is_in, path_at, plain_start, scopes_of, standing_in
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import trace_of
-from graphengine.render.words import (
-    TITLE_LINES,
-    counted,
-    head_of,
-    lines_of,
-    listed,
-    notes_of,
-    short,
-    times_in_words,
-    title_of,
-)
+from graphengine.render.words import TITLE_LINES, head_of, lines_of, listed, notes_of, short, times_in_words, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -268,11 +259,11 @@ class _Drafter:
         """Return how long a node was driven, and what it and everything in it spent on models."""
         if self.trace is None:
             return ""
-        account = self.trace.accounts.get(spot, Account())
-        for (place, _), inner in self.trace.accounts.items():
+        used = self.trace.used_at.get(spot, Used())
+        for (place, _), inner in self.trace.used_at.items():
             if is_in(place, spot):
-                account = account.plus(Account(usage=inner.usage))
-        return account.in_words(is_offline_known=cost(self.trace.account.usage) == "offline")
+                used = used.plus(Used(usage=inner.usage))
+        return used.in_words(is_offline_known=cost(self.trace.used.usage) == "offline")
 
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
         """Draw the edges of a graph, except those of a START or END that is not drawn; equal ends share an arrow."""

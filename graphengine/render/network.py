@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from graphengine.kernel.definitions import END, FAIL, START
-from graphengine.render.amounts import Account
+from graphengine.render.amounts import Used
 from graphengine.render.edges import closing_edges
 from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.trace import trace_of
@@ -74,13 +74,13 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
             "writes": ", ".join(facts.get("writes", ())),
         }
         if trace is not None:
-            account = trace.accounts.get((place, name), Account())
+            used = trace.used_at.get((place, name), Used())
             said |= {
                 "visits": trace.visits.get((place, name), 0),
-                "seconds": account.seconds or 0.0,
-                "failures": account.failures,
+                "seconds": used.seconds or 0.0,
+                "failures": used.failures,
             }
-            cost_usd: float | None = account.usage.get("cost_usd", 0.0)
+            cost_usd: float | None = used.usage.get("cost_usd", 0.0)
             if cost_usd is not None:
                 said["cost_usd"] = cost_usd
         found.add_node(path_at(place, name), **said)

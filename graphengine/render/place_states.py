@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Waiting
 from graphengine.kernel import ROOT, Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, show
 from graphengine.kernel.definitions import END, FAIL
-from graphengine.render.amounts import moment
+from graphengine.records.words import counted, when
 from graphengine.render.text import one_line
-from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -146,5 +146,5 @@ def _wait(wait: WaitRecord) -> str:
     if wait.kind == "ask":
         return f"waits: {one_line(show(wait.question))}"
     if wait.kind == "sleep" and wait.due is not None:
-        return f"waits until {moment(wait.due, '%Y-%m-%d %H:%M UTC')}"
+        return f"waits until {when(wait.due, UTC, '%Y-%m-%d %H:%M %Z')}"
     return f"waits for {one_line(show(wait.question))}"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from msgspec import structs
 
 from graphengine.kernel import Collecting, loss_words, path_of, ready
-from graphengine.render.amounts import paid, took
+from graphengine.records.words import counted, seconds
+from graphengine.render.amounts import paid
 from graphengine.render.text import clean, one_line
-from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,7 +75,7 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
         yield "because", ": ".join(text for text in (result.label, result.ending.why) if text)
     if result.error is not None:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
-    used = [counted(result.visits, "visit"), took(result.elapsed_seconds)]
+    used = [counted(result.visits, "visit"), seconds(result.elapsed_seconds)]
     spent = cast("Usage", structs.asdict(result.usage))
     yield "used", ", ".join([*used, *filter(None, (paid(spent),))])
     if result.losses:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from graphengine.kernel import declarations
 from graphengine.kernel.definitions import END, START
 from graphengine.records.visit_tree import Place
+from graphengine.records.words import counted
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import SEVEREST
-from graphengine.render.words import counted, listed
+from graphengine.render.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -6,44 +6,38 @@ declared secret are left out, and what looks like a secret is struck from texts.
 
 from __future__ import annotations
 
+from datetime import UTC
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
 from pydantic_core import to_json
 
 from graphengine.kernel import (
-    OTHERWISE,
-    Answered,
-    Attempt,
-    AttemptEnded,
     InForce,
-    Recorded,
     add_usage,
     clipped,
     load_snapshot,
     load_specs,
     loss_words,
     losses_of,
-    outcome_of,
-    path_of,
     status_of,
-    usage_of,
 )
 from graphengine.models.hiding import hidden
-from graphengine.records.kept_children import children_in
+from graphengine.records.account import account_of_step
 from graphengine.records.run_diff import diff
 from graphengine.records.spending import own_usage, spending, spent_below, summed
-from graphengine.records.step_queries import falls_back, ops_of
-from graphengine.records.work_records import call_record, turn_record
-from graphengine.render.amounts import cost, moment, paid, took
+from graphengine.records.step_queries import ops_of
+from graphengine.records.words import cost, counted, seconds, when
+from graphengine.render.amounts import paid, priced
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
 from graphengine.render.text import clean, one_line
-from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step, Store, Usage
+    from graphengine.records.account import Account
     from graphengine.records.run_diff import Side
 
 _SECRET: Final = "$secret"  # noqa: S105 - the mark of a record
@@ -53,6 +47,8 @@ _LINE: Final = 150
 _FIRST, _LAST = 30, 15
 """How many lines of how it came to this are shown, from the beginning and from the end."""
 _DIFFERENCES: Final = 16
+_HOW: Final[Mapping[str, str]] = {"retry": "tried again", "fallback": "fell back"}
+"""What became of a failure, by the tone of its step."""
 _NAMES: Final = {"paper": PAPER, "ink": INK, "soft": SOFT_INK, "found": FOUND}
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -134,7 +130,7 @@ async def story_of(store: Store, run_id: str, other: str | None, now: float) -> 
     )
     command = _text(f"graphengine render {words} -o story.html")
     title = _text(info.title or words)
-    return _PAGE.format(title=title, colours=colours, body="\n".join(body), command=command, now=moment(now))
+    return _PAGE.format(title=title, colours=colours, body="\n".join(body), command=command, now=when(now, UTC))
 
 
 async def _run(store: Store, info: RunInfo) -> Iterator[str]:
@@ -148,14 +144,14 @@ async def _run(store: Store, info: RunInfo) -> Iterator[str]:
 def _sections(  # noqa: PLR0913 - what the story of one run is made of
     info: RunInfo,
     snapshot: Snapshot,
-    lines: Iterable[tuple[bool, _Line]],
+    lines: Iterable[tuple[Account, str]],
     steps: Sequence[Step],
     own: Usage,
     below: str,
 ) -> Iterator[str]:
     """Yield the parts of the story of one run."""
     losses = loss_words(losses_of(snapshot.usage, snapshot.losses))
-    about = f"<b>{_text(info.graph)}</b> · <code>{_text(info.id)}</code> · {moment(info.created_at)}"
+    about = f"<b>{_text(info.graph)}</b> · <code>{_text(info.id)}</code> · {when(info.created_at, UTC)}"
     yield f'<p class="soft">A run of {about}</p><h1>{_text(info.title or info.id)}</h1>'
     yield f"<p><b>{_text(_ended(info, snapshot))}</b> · {_text(losses) or 'nothing was lost'}</p>"
     yield _facts(snapshot, own, len(steps), below)
@@ -231,8 +227,8 @@ def _below(runs: int, cost_usd: float | None) -> str:
 def _facts(snapshot: Snapshot, own: Usage, steps: int, below: str) -> str:
     """Return how long it took, and what its own steps cost; what a branch shares, and its children, stand beside it."""
     tokens = int(own.get("input_tokens", 0) + own.get("output_tokens", 0))
-    shared = f"{cost(snapshot.inherited)} before it branched off" if cost(snapshot.inherited) else ""
-    words = [took(snapshot.elapsed_seconds), paid(own), counted(steps, "step")]
+    shared = f"{priced(snapshot.inherited)} before it branched off" if priced(snapshot.inherited) else ""
+    words = [seconds(snapshot.elapsed_seconds), paid(own), counted(steps, "step")]
     words += [f"{tokens:,} tokens" if tokens else "", shared, below]
     return f'<p class="facts">{"".join(f"<span>{_text(each)}</span>" for each in words if each)}</p>'
 
@@ -252,82 +248,63 @@ def _fields(title: str, values: dict[str, JsonValue]) -> Iterator[str]:
         yield f"<dl>{''.join(rest)}</dl>"
 
 
-_Line = tuple[str, str, str, str, str]
-"""A line: the node, the model, what came of it, tokens, and the price."""
-
-
-def _lines(steps: Iterable[Step], whys: Mapping[int, str]) -> Iterator[tuple[bool, _Line]]:
-    """Yield a line for each call, decision, answer and loss; and whether something went wrong.
+def _lines(steps: Iterable[Step], whys: Mapping[int, str]) -> Iterator[tuple[Account, str]]:
+    """Yield what is told of each call, decision, question, answer and loss, with the account of its step.
 
     Args:
         steps: The steps.
         whys: Why they took their edges, by their seqs.
     """
     for step in steps:
-        usage, facts, outcome = usage_of(step), step.data, outcome_of(step)
-        place = f"{path_of(step.frame, step.node)}{f' {step.visit}' if step.visit > 1 else ''}" if step.node else ""
-        price = cost(usage)
-        used = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
-        tokens = f"{used[0]:,} → {used[1]:,}" if any(used) else ""
-        if isinstance(facts, Recorded):
-            yield from _recorded(facts, place, tokens, price)
-        elif isinstance(facts, Attempt) or (facts.error is not None):
-            error = facts.error
-            how = "fell back" if falls_back(step) else "tried again" if isinstance(facts, Attempt) else "failed"
-            reason = "" if error is None else f": {error.kind}: {error.message}"
-            yield True, (place, "", f"{how}{reason}", tokens, price)
-        elif isinstance(facts, (Answered, AttemptEnded)) and facts.wait and facts.by == "answer":
-            given = facts.answer
-            by = f" by {given.by}" if given is not None and given.by else ""
-            reason = f": {given.reason}" if given is not None and given.reason else ""
-            said = "" if given is None else to_json(given.value).decode()
-            yield False, (place, "", f"answered {said}{by}{reason}", "", "")
-        elif step.kind == "node" and outcome.to:
-            why = whys.get(step.seq, "")
-            chosen = "; ".join(filter(None, (why if why != OTHERWISE else "", outcome.edge)))
-            yield False, (place, "", f"{chosen} → {', '.join(outcome.to)}".strip(), tokens, price)
-        for child in children_in([step]):
-            yield False, (place, "", f"started run {child}", "", "")
+        account = account_of_step(step, whys.get(step.seq, ""), limit=2 * _LINE, why_limit=2 * _LINE)
+        if account.sent_back:  # a line of its own: the answer that it is about is in the call before
+            yield replace(account, model="", usage={}), f"Rejected and sent back: {account.sent_back}"
+            account = replace(account, tone="call")
+        if text := _told(account):
+            yield account, text
 
 
-def _recorded(facts: Recorded, place: str, tokens: str, price: str) -> Iterator[tuple[bool, _Line]]:
-    """Yield a line for a call, and one for why the answer before it was rejected."""
-    turn, called = turn_record(facts), call_record(facts)
-    if turn is not None and turn.feedback:
-        yield True, (place, "", f"Rejected and sent back: {turn.feedback}", "", "")
-    name = f"{facts.by['agent']}: " if facts.by else f"{facts.name.rpartition('.')[2]}: "
-    wanted = ", ".join(call.name for call in turn.calls) if turn is not None else ""
-    found = turn or called
-    text = found.text if found is not None else _plain(facts.value)
-    what = f"{name}{text or (f'calls {wanted}' if wanted else 'nothing')}"
-    model = facts.by["model"] if facts.by else ""
-    has_failed = called is not None and called.error
-    yield has_failed, (place, model, f"failed: {what}" if has_failed else what, tokens, price)
+def _told(account: Account) -> str:
+    """Return what a step comes to; "" if it only goes on."""
+    if account.kind == "recorded":
+        failed = "failed: " if account.tone == "broken" else ""
+        return account.words if account.child else f"{failed}{account.agent or account.name}: {account.said}"
+    if account.withdrawn:
+        return "; ".join(account.lines)
+    if account.error or account.kind == "attempt":
+        return f"{_HOW.get(account.tone, 'failed')}: {account.error}"
+    if account.ended_by == "answer":
+        return "; ".join(account.lines)
+    if account.kind == "node" and account.targets:
+        chosen = "; ".join(filter(None, (account.why, account.edge)))
+        return f"{chosen} → {', '.join(account.targets)}".strip()
+    return ""
 
 
-def _plain(value: object) -> str:
-    """Return what a function returned: of an object its text, if it has one."""
-    shown = value.get("text") if isinstance(value, dict) else value
-    return shown if isinstance(shown, str) else to_json(shown).decode()
-
-
-def _steps(found: Sequence[tuple[bool, _Line]], title: str = "How it came to this") -> Iterator[str]:
+def _steps(found: Sequence[tuple[Account, str]], title: str = "How it came to this") -> Iterator[str]:
     """Yield the lines as a table; of many those of the beginning and of the end, and all that went wrong between."""
     between = found[_FIRST:-_LAST] if len(found) > _FIRST + _LAST else ()
-    wrong = [each for each in between if each[0]][:_LAST]
+    wrong = [each for each in between if each[0].is_trouble][:_LAST]
     shown = [*found[:_FIRST], *wrong, *found[max(_FIRST, len(found) - _LAST) :]]
     if title:
         yield f"<h2>{title}</h2>"
     heads = ("step", "what came of it", "tokens", "price") if title else ("step", "what came of it")
     yield f"<table><tr>{''.join(f'<th>{each}</th>' for each in heads)}</tr>"
-    for is_wrong, (place, model, what, tokens, price) in shown:
-        more = f'<br><span class="soft">{_text(model)}</span>' if model else ""
-        cells = f"<td><b>{_text(place)}</b>{more}</td><td>{_text(clipped(one_line(what), _LINE * (1 + is_wrong)))}</td>"
-        cells += f'<td class="r o">{tokens}</td><td class="r">{_text(price)}</td>' if title else ""
+    for account, what in shown:
+        more = f'<br><span class="soft">{_text(account.model)}</span>' if account.model else ""
+        place = f"{account.path}{f' {account.visit}' if account.visit > 1 else ''}"
+        is_wrong = account.is_trouble
+        cells = f"<td><b>{_text(place)}</b>{more}</td><td>{_text(clipped(what, _LINE * (1 + is_wrong)))}</td>"
+        cells += f'<td class="r o">{_tokens(account.usage)}</td><td class="r">{account.cost}</td>' if title else ""
         yield f"<tr{' class=wrong' if is_wrong else ''}>{cells}</tr>"
     yield "</table>"
     if len(between) > len(wrong):
         yield f'<p class="soft">{counted(len(between) - len(wrong), "line")} between are left out</p>'
+
+
+def _tokens(usage: Usage) -> str:
+    used = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
+    return f"{used[0]:,} → {used[1]:,}" if any(used) else ""
 
 
 def _spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:

@@ -20,11 +20,12 @@ from graphengine.kernel import OTHERWISE, Attempt, Failed, Node, Shift, declarat
 from graphengine.kernel.definitions import START, fingerprint_of
 from graphengine.records.step_queries import falls_back
 from graphengine.records.visits import Visits
-from graphengine.render.amounts import Account
+from graphengine.records.words import counted
+from graphengine.render.amounts import Used
 from graphengine.render.edges import edges_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import states_of
-from graphengine.render.words import counted, times_in_words
+from graphengine.render.words import times_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -58,8 +59,8 @@ class Trace:
             place; "" if it has none.
         picked: How often a node that chooses picked each of its choices.
         forked: How often each fork was taken, by its graph, its node and its place among that node's edges.
-        accounts: How long each node was driven, and what it spent on models.
-        account: The same for the whole run.
+        used_at: How long each node was driven, and what it spent on models.
+        used: The same for the whole run.
         earlier: How often an edge was taken that the graph which is drawn does not have.
     """
 
@@ -72,8 +73,8 @@ class Trace:
     reasons: Mapping[tuple[Place, int], str]
     picked: Mapping[tuple[Spot, str], int]
     forked: Mapping[tuple[Spot, int], int]
-    accounts: Mapping[Spot, Account]
-    account: Account
+    used_at: Mapping[Spot, Used]
+    used: Used
     earlier: int
 
 
@@ -162,14 +163,14 @@ class _At(Struct):
     visits: int = 0
     picked: Counter[str] = msgspec.field(default_factory=Counter)
     events: Counter[str] = msgspec.field(default_factory=Counter)
-    account: Account = Account()
+    used: Used = Used()
 
     def add(self, other: _At) -> None:
         """Add what happened under another name of the node."""
         self.visits += other.visits
         self.picked += other.picked
         self.events += other.events
-        self.account = self.account.plus(other.account)
+        self.used = self.used.plus(other.used)
 
 
 class _EdgeKey(NamedTuple):
@@ -261,7 +262,7 @@ class Tally:
         failures = int(facts.error is not None and not (entry.visit is not None and entry.visit.insides))
         if took is not None or usage or entry.waited or failures:
             at = self._at(spot)
-            at.account = at.account.plus(Account(took, usage, entry.waited, failures))
+            at.used = at.used.plus(Used(took, usage, entry.waited, failures))
         if isinstance(facts, Node) and facts.choice:
             self._at(spot).picked[facts.choice] += 1
         for what in _what(step):
@@ -348,7 +349,7 @@ class Tally:
     def trace(self) -> Trace:
         """Return what was counted."""
         snapshot, standings = self.run.snapshot, self.standings()
-        whole = Account(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
+        whole = Used(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
         taken = {place: [0] * len(scope.edges) for place, scope in self.scopes.items()}
         reasons: dict[tuple[Place, int], str] = {}
         forked: Counter[tuple[Spot, int]] = Counter()
@@ -371,8 +372,8 @@ class Tally:
             reasons=reasons,
             picked={(spot, choice): times for spot, at in self._spots.items() for choice, times in at.picked.items()},
             forked=forked,
-            accounts={spot: at.account for spot, at in self._spots.items()},
-            account=whole,
+            used_at={spot: at.used for spot, at in self._spots.items()},
+            used=whole,
             earlier=earlier,
         )
 

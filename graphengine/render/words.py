@@ -98,11 +98,6 @@ def listed(names: Sequence[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def counted(number: int, one: str) -> str:
-    """Return a counted noun: `1 visit`, `2 visits`."""
-    return f"{number} {one}{'' if number == 1 else 's'}"
-
-
 def short(condition: str) -> str:
     """Return a condition with the common tests of failures in short words.
 

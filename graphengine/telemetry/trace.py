@@ -27,7 +27,6 @@ from graphengine.agents.asked import turn_of
 from graphengine.agents.model_routing import agents_in
 from graphengine.kernel import (
     OVER,
-    Attempt,
     AttemptEnded,
     Branched,
     Collecting,
@@ -38,7 +37,6 @@ from graphengine.kernel import (
     Inside,
     Joined,
     Leaving,
-    Node,
     Recorded,
     Resumed,
     Started,
@@ -54,6 +52,7 @@ from graphengine.kernel import (
     usage_of,
     without_items,
 )
+from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
@@ -285,7 +284,7 @@ class RunTrace(Follower):
         """Export what a step ends: recorded work, or an attempt."""
         step, facts = entry.step, entry.step.data
         if isinstance(facts, Recorded):
-            self._work(before[0][0], step, facts)
+            self._work(before[0][0], entry, facts)
         elif isinstance(facts, AttemptEnded) and step.node:
             self._attempt(before[0][0], entry)
         elif isinstance(facts, AttemptEnded):  # a graph failed, at a limit; arms in it may continue after a resume
@@ -337,15 +336,14 @@ class RunTrace(Follower):
 
     def _attempt(self, place: AttemptPlace, entry: Entry) -> None:
         """Export an attempt that ended, and its visit if that had several."""
-        step, facts = entry.step, entry.step.data
-        outcome = "done" if isinstance(facts, Node) else "failed"
-        if isinstance(facts, Attempt):
-            outcome = "retried" if not facts.then else "replaced"
-        is_fallback = isinstance(facts, Node) and facts.fallback
-        failure = None if is_fallback else step.data.error
+        step, account = entry.step, account_of(entry, "")
+        outcome = "failed" if account.kind == "failed" else "done"
+        if account.kind == "attempt":
+            outcome = "replaced" if account.is_replaced else "retried"
+        failure = None if account.is_fallback else step.data.error
         of: dict[str, AttributeValue] = {**self._graph, names.NODE: without_items(place.path), names.OUTCOME: outcome}
-        more: dict[str, AttributeValue] = {names.SEQ: step.seq, **spent_attributes(usage_of(step))}
-        if is_fallback:
+        more: dict[str, AttributeValue] = {names.SEQ: step.seq, **spent_attributes(account.usage)}
+        if account.is_fallback:
             more[names.FALLBACK] = True
         if failure is not None:
             of[names.ERROR] = failure.kind
@@ -391,13 +389,14 @@ class RunTrace(Follower):
             ids = place.visit_span(self._ids), around
             self._export(name, ids, (began, times[1]), attributes, error=failure.kind if failure is not None else "")
 
-    def _work(self, place: AttemptPlace, step: Step, facts: Recorded) -> None:
+    def _work(self, place: AttemptPlace, entry: Entry, facts: Recorded) -> None:
         """Export a piece of recorded work."""
         telemetry, snapshot = self._telemetry, self._visits.snapshot
+        step, account = entry.step, account_of(entry, "")
         turn = turn_of(step, snapshot) if telemetry.content else None
-        piece = described(facts, place.recorded_results, content=telemetry.content, turn=turn)
+        piece = described(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
         tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))
-        if facts.by is not None and tools is not None:
+        if account.agent and tools is not None:
             piece.attributes[names.TOOLS] = tools
         if piece.attributes.get(names.OPERATION) is not None:
             of: dict[str, AttributeValue] = {
@@ -406,9 +405,9 @@ class RunTrace(Follower):
             if piece.error:
                 of[names.ERROR] = piece.error
             self._metrics.calls.record(max(0.0, step.at - step.began), {**self._graph, **of})
-        if facts.usage:
-            asked = model_attributes(facts.by) if facts.by is not None else {}
-            self._metrics.spent(facts.usage, {**self._graph, **asked})
+        if account.usage:
+            asked = model_attributes(account.model) if account.agent else {}
+            self._metrics.spent(account.usage, {**self._graph, **asked})
         self._piece(place, facts.key, piece, (step.began, step.at), {names.SEQ: step.seq})
 
     def _around_work(self, place: AttemptPlace, visit: Visit | None, end: float) -> None:

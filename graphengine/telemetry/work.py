@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from graphengine.agents.tools import Tool, split_tools
 from graphengine.kernel import own_name, read_key, turn_key
 from graphengine.models.hiding import hidden
-from graphengine.records.work_records import CalledTool, CallRecord, TurnRecord, call_record, read_record, turn_record
+from graphengine.records.work_records import CalledTool, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel import ModelCaller, Recorded, RecordedResult, TokensName, Usage
+    from graphengine.kernel import Recorded, RecordedResult, TokensName, Usage
     from graphengine.models.base import Message
+    from graphengine.records.account import Account
 
 
 class Described(NamedTuple):
@@ -33,21 +34,27 @@ class Described(NamedTuple):
 
 
 def described(
-    facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool, turn: Asked | None = None
+    account: Account,
+    facts: Recorded,
+    recorded_results: Mapping[str, RecordedResult],
+    *,
+    content: bool,
+    turn: Asked | None = None,
 ) -> Described:
     """Describe a piece of recorded work.
 
     Args:
-        facts: The facts of its step.
+        account: The account of its step: who did what, what it used, and how it went.
+        facts: What is recorded of it, for what only telemetry has.
         recorded_results: The work of the visit that was recorded before.
         content: Whether to include what tools were given and returned.
         turn: What a model was asked, and its answer; None if it is not known, or not to be included.
     """
     if facts.by is not None:
-        return _call_of_model(facts, facts.by, turn)
+        return _call_of_model(account, facts, turn)
     if read_key(facts.key).kind == "tool":
-        return _call_of_tool(facts, recorded_results, content=content)
-    return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
+        return _call_of_tool(account, facts, recorded_results, content=content)
+    return Described(f"step {account.name}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
 def described_around(key: str) -> Described:
@@ -63,19 +70,19 @@ def described_around(key: str) -> Described:
     return Described(f"step {own_name(work.name)}", SpanKind.INTERNAL, attributes)
 
 
-def model_attributes(by: ModelCaller) -> dict[str, AttributeValue]:
+def model_attributes(model: str) -> dict[str, AttributeValue]:
     """Return the attributes of a call of a model, for its span and its metrics."""
-    provider, colon, _ = by["model"].partition(":")
-    found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _model(by)}
+    provider, colon, _ = model.partition(":")
+    found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _own_name(model)}
     if colon:
         found[names.PROVIDER] = names.PROVIDERS.get(provider, provider)
     return found
 
 
-def _model(by: ModelCaller) -> str:
+def _own_name(model: str) -> str:
     """Return the model's name without its provider."""
-    provider, colon, model = by["model"].partition(":")
-    return model if colon else provider
+    provider, colon, name = model.partition(":")
+    return name if colon else provider
 
 
 def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = names.TOKENS) -> dict[str, AttributeValue]:
@@ -91,10 +98,10 @@ def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = name
     return found
 
 
-def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Described:
+def _call_of_model(account: Account, facts: Recorded, turn: Asked | None) -> Described:
     record = turn_record(facts) or TurnRecord()
-    attributes = model_attributes(by) | spent_attributes(facts.usage)
-    attributes[names.AGENT] = by["agent"]
+    attributes = model_attributes(account.model) | spent_attributes(account.usage)
+    attributes[names.AGENT] = account.agent
     if names.COST in attributes:
         attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
     attributes |= _answered(record)
@@ -108,7 +115,7 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
             attributes[names.INPUT] = to_json([_message(each) for each in turn.messages]).decode()
         answer = {**_message(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
-    return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
+    return Described(f"chat {_own_name(account.model)}", SpanKind.CLIENT, attributes)
 
 
 def definitions(tools: Iterable[object]) -> str:
@@ -146,18 +153,20 @@ def _text(content: str) -> dict[str, str]:
     return {"type": "text", "content": content}
 
 
-def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
+def _call_of_tool(
+    account: Account, facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool
+) -> Described:
     name = read_key(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
     call = _asked(facts.key, recorded_results)
     if call is not None:
         attributes[names.TOOL_CALL] = call.id
-    record = call_record(facts) or CallRecord("")
     if content:
-        attributes[names.TOOL_RESULT] = hidden(record.text)
+        record = call_record(facts)
+        attributes[names.TOOL_RESULT] = hidden(record.text) if record is not None else ""
         if call is not None:
             attributes[names.TOOL_ARGUMENTS] = hidden(call.arguments)
-    error = "tool_error" if record.error else ""
+    error = "tool_error" if account.tone == "broken" else ""
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
 

@@ -40,7 +40,7 @@ from graphengine.kernel import (
 from graphengine.migration.compatibility import field_changes
 from graphengine.migration.draft import draft_of, renamed_fields
 from graphengine.records.selection import unfinished
-from graphengine.render.words import counted
+from graphengine.records.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -23,7 +23,7 @@ from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
 from graphengine.cli.answer import value_from
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.places import graph_files
-from graphengine.cli.steps import arrow, changes_of, error_line, explained, facts_of, in_short, is_offline
+from graphengine.cli.steps import arrow, is_offline
 from graphengine.cli.terminal import Channel
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.reasons import InForce
@@ -32,6 +32,7 @@ from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
 from graphengine.history.load import load_snapshot, snapshot_of
 from graphengine.migration.compatibility import field_changes
+from graphengine.records.account import account_of_step, changes_in
 from graphengine.records.json_document import run_document
 from graphengine.records.step_document import plain
 from graphengine.reducers import append
@@ -141,8 +142,9 @@ def shown(steps: Sequence[Step]) -> None:
     """Write what `show` says of steps."""
     out, reasons = Channel(io.StringIO(), must_arrive=False), InForce({FINGERPRINT: OUTLINE}, FINGERPRINT)
     for each in steps:
-        out.prose(error_line(each), *arrow(each))
-        for line in (*facts_of(each), *in_short(each, 80), *changes_of(each), explained(reasons.why(each))):
+        account = account_of_step(each, reasons.why(each))
+        out.prose(account.error, *arrow(account))
+        for line in (*account.lines, *changes_in(each, 80), *account.shifts, account.why):
             out.prose(line)
         is_offline(usage_of(each))
 

@@ -76,7 +76,7 @@ class Mismatch(Exception):
     """Today's graph is not where the step says the run was, or its types refuse what the step says was written.
 
     Args:
-        what: What differs, as in `graphengine.records.replay.replay.Difference`.
+        what: What differs, as in `graphengine.records.replay.otherwise.Otherwise`.
         message: The difference in a sentence.
         repair: What to do about it.
     """

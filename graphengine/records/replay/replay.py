@@ -42,45 +42,18 @@ from graphengine.records.replay.event_of_step import (
     walked,
 )
 from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
+from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
 from graphengine.records.step_queries import fingerprint_of, marks_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Decided, Frame, JsonValue, Op, Step
+    from graphengine.kernel import Decided, Frame, Op, Step
     from graphengine.kernel.definitions import GraphDefinition, GraphSpec, NodeSpec, Plan, StateType
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One step that today's graph decides differently, or that it could not have reached.
-
-    Attributes:
-        seq: The step.
-        path: The place of its node, as `article/review`; "" for a step of the run itself.
-        what: `edge`, `update`, `inputs`, `work`, `ready`, `state`, `limit`, `retry`, `choice`, `wait`, `map`,
-            `subgraph`, `stop`, `outcome`, `marks`; `reason` if only the explanation of the decision differs.
-        recorded:  What was recorded, as JSON.
-        today: What it is today, as JSON.
-        message: The difference in a sentence.
-        repair: What to do about it.
-    """
-
-    seq: int
-    path: str
-    what: str
-    recorded: JsonValue
-    today: JsonValue
-    message: str
-    repair: str
-
-    def __str__(self) -> str:
-        place = f" ({self.path})" if self.path else ""
-        return f"step {self.seq}{place}, {self.what}: {self.message}\n  repair: {self.repair}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +73,8 @@ class Replayed:
     run_id: str
     graph: str
     steps: int
-    differences: Sequence[Difference]
-    reasons: Sequence[Difference]
+    differences: Sequence[Otherwise]
+    reasons: Sequence[Otherwise]
     unchecked: Mapping[str, int]
     skipped: int = 0
 
@@ -116,7 +89,7 @@ class Replayed:
         return self.skipped == self.steps
 
     @property
-    def first(self) -> Difference | None:
+    def first(self) -> Otherwise | None:
         """The first difference."""
         return self.differences[0] if self.differences else None
 
@@ -193,7 +166,7 @@ class _Replayer:
     marked: frozenset[str]
     keys: frozenset[str]
     snapshot: Snapshot = field(default_factory=Snapshot)
-    found: list[Difference] = field(default_factory=list)
+    found: list[Otherwise] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
     today: Decided | None = None
     skipped: int = 0
@@ -222,7 +195,7 @@ class _Replayer:
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
             parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
-            self.found.append(Difference(step.seq, step.path, *parts))
+            self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
         """Return the version of the graph from this step on."""

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.kernel import add_usage, without_items
-from graphengine.render.amounts import cost, moment, nice_seconds, paid, took
+from graphengine.records.words import counted, seconds, when
+from graphengine.render.amounts import nice_seconds, paid, priced
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.spans import PathSpans, laid_out
 from graphengine.render.files import RenderError
 from graphengine.render.text import one_line
 from graphengine.render.trace import standing, visits_of
-from graphengine.render.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -109,10 +110,10 @@ class Scale:
         for part in self.stretches[::2]:
             if part.end <= part.start > zero:
                 continue
-            yield part.left, took(part.start - zero) if part.start > zero else "0"
+            yield part.left, seconds(part.start - zero) if part.start > zero else "0"
             for number in range(1, int((part.end - part.start) / self.step + 1e-6) + 1):
                 time = number * self.step
-                yield self.x(part.start + time), f"{'+' if part.start > zero else ''}{took(time)}"
+                yield self.x(part.start + time), f"{'+' if part.start > zero else ''}{seconds(time)}"
 
 
 def scale_of(start: float, end: float, busy: Iterable[tuple[float, float]], left: float, right: float) -> Scale:
@@ -209,10 +210,10 @@ def _heading(line: Timeline) -> tuple[str, str, str]:
         usage = add_usage(usage, row.usage)
     waited = sum(span.seconds for row in line.rows for span in row.spans if span.what == "wait")
     idle = sum(gap.end - gap.start for gap in line.gaps if gap.why != "waiting")
-    parts = [counted(line.steps, "step"), f"{took(line.snapshot.elapsed_seconds)} driven"]
-    parts += [f"{took(waited)} of waits"] if waited else []
-    parts += [f"{took(idle)} not driven"] if idle else []
-    parts += [part for part in (paid(usage),) if part] + [f"began {moment(line.began)}"]
+    parts = [counted(line.steps, "step"), f"{seconds(line.snapshot.elapsed_seconds)} driven"]
+    parts += [f"{seconds(waited)} of waits"] if waited else []
+    parts += [f"{seconds(idle)} not driven"] if idle else []
+    parts += [part for part in (paid(usage),) if part] + [f"began {when(line.began, UTC)}"]
     title = one_line(line.snapshot.graph) or "graph"
     return title, f"run {line.snapshot.run_id}: {standing(line.snapshot)}", ", ".join(parts)
 
@@ -269,9 +270,9 @@ def _facts(row: PathSpans) -> str:
         sum(span.seconds for span in row.spans if span.what in kinds) for kinds in (_BUSY, ("inside",), ("wait",))
     )
     waits = any(span.what == "wait" for span in row.spans)
-    parts += [took(worked or inside)] if worked or not waits else []
-    parts += [f"waited {took(waited)}"] if waited else ["waits"] if waits and not row.visits else []
-    return ", ".join([*parts, *filter(None, [cost(row.usage)])])
+    parts += [seconds(worked or inside)] if worked or not waits else []
+    parts += [f"waited {seconds(waited)}"] if waited else ["waits"] if waits and not row.visits else []
+    return ", ".join([*parts, *filter(None, [priced(row.usage)])])
 
 
 def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
@@ -279,7 +280,7 @@ def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
     free, top = 0.0, sheet.top - 4
     for part in sheet.scale.breaks():
         why = next((gap.why for gap in line.gaps if gap.start < part.end and gap.end > part.start), "nothing to do")
-        text, middle = took(part.end - part.start), (part.left + part.right) / 2
+        text, middle = seconds(part.end - part.start), (part.left + part.right) / 2
         with sheet.canvas.said(_gap_in_words(sheet.scale, part.start, part.end, why)):
             sheet.canvas.rect(part.left, top, part.right - part.left, bottom - top, Paint("paper"))
             for x in (part.left, part.right):
@@ -291,7 +292,7 @@ def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
 
 def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
     is_short = any(part.start < end and part.end > start for part in scale.breaks())
-    return f"{took(end - start)} {why}" + (", drawn short" if is_short else "")
+    return f"{seconds(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
 def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
@@ -308,9 +309,9 @@ def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     bars = [span for span in row.spans if span not in dense]
     for span in sorted(bars, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
         left, wide = sheet.scale.x(span.start), sheet.wide(span)
-        with canvas.said(f"{span.said}; {took(span.seconds)}", span.seq):
+        with canvas.said(f"{span.said}; {seconds(span.seconds)}", span.seq):
             _bar(canvas, span.what, left, wide, middle)
-            text = took(span.seconds)
+            text = seconds(span.seconds)
             if span.what in ("work", "fallback", "wait") and measure(text, 10) + 8 <= wide:
                 canvas.text(left + wide / 2, middle + 3.5, text, size=10, anchor="middle")
 
@@ -332,7 +333,7 @@ def _density(sheet: _Sheet, middle: float, spans: Iterable[Span]) -> None:
     for column, inside in columns.items():
         failed, worked = sum(span.what == "failed" for span in inside), sum(span.seconds for span in inside)
         high = max(_LEAST, _BAR * min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN))
-        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "") + f"; {took(worked)} of work"
+        words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "") + f"; {seconds(worked)} of work"
         with sheet.canvas.said(words, min(span.seq for span in inside)):
             x, bottom = column * _COLUMN, middle + _BAR / 2
             sheet.canvas.rect(x, bottom - high, _COLUMN, high, Paint("work-line"))

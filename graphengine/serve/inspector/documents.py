@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from graphengine.kernel import Status, Summary
+from graphengine.records.account import Account
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
@@ -225,40 +226,18 @@ class Questions(Part):
 
 
 class Row(Part, omit_defaults=True):
-    """A step in the trace.
+    """A step in the trace: its account, and where it is in the picture of the graph.
 
     Attributes:
-        at: When it was recorded; it took `took` seconds of driven time until then.
-        tone: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, `rejected` (the answer before it was sent
-            back), `broken` (a tool failed), or "".
+        account: What it did.
         spots: The numbers of the nodes that it visits in the picture.
         edges: Those of the edges that it takes.
-        agent: The agent that asked a model in it.
-        why: What the condition compared; why the answer before was rejected; what a tool failed with; a message.
-        count: How many items a map has that begins.
-        child: The run that the node started by it, or whose end it took up.
         compared: The numbers that its conditions compared with numbers, by their paths.
     """
 
-    seq: int
-    kind: str
-    at: float
-    path: str = ""
-    visit: int = 0
-    attempt: int = 0
-    took: float | None = None
-    tone: str = ""
-    targets: Sequence[str] = ()
-    edge: str = ""
-    why: str = ""
-    text: str = ""
+    account: Account
     spots: Sequence[int] = ()
     edges: Sequence[int] = ()
-    cost_usd: float | None = 0.0
-    agent: str = ""
-    model: str = ""
-    count: int = 0
-    child: str = ""
     compared: Mapping[str, float] = {}
 
 
@@ -332,9 +311,9 @@ class Attempt(Part):
 
 
 class Call(Part):
-    """Recorded work of a visit: a turn of a model, a tool, or a step of its own."""
+    """Recorded work of a visit: a turn of a model, a tool, or a step of its own, with its account."""
 
-    took: float | None
+    account: Account
     step: Step
     asked: Sequence[Said]
 
@@ -342,8 +321,8 @@ class Call(Part):
 class Seen(Part, kw_only=True):
     """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents."""
 
+    account: Account
     step: Step
-    took: float | None
     waited: float
     tried: Sequence[Tried]
     changes: Sequence[Difference]

@@ -10,41 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
 from graphengine.kernel import (
-    OTHERWISE,
-    Attempt,
-    Begun,
-    Entered,
-    Mapped,
-    Message,
-    Outcome,
-    Recorded,
-    Refused,
-    Resumed,
-    Stopped,
     StoreError,
     UnknownRun,
-    Waiting,
-    clipped,
     compared,
     encode_step,
     graph_spec_of,
     load_specs,
-    outcome_of,
-    read_key,
-    show,
-    usage_of,
 )
-from graphengine.records.kept_children import children_in
-from graphengine.records.step_queries import falls_back, ops_of
+from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_start
-from graphengine.records.work_records import CallRecord, work_record
-from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
@@ -52,7 +31,7 @@ from graphengine.serve.inspector.pictures import GraphLayout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import JsonValue, RunInfo, Step, Store
+    from graphengine.kernel import RunInfo, Step, Store
     from graphengine.kernel.definitions import GraphSpec
     from graphengine.records.visit_tree import Entry
     from graphengine.render.place_states import PlaceState
@@ -61,8 +40,6 @@ if TYPE_CHECKING:
 _KEPT: Final = 8
 _CHUNK: Final = 2000
 _TEXT: Final = 110
-_LISTED: Final = 3
-_SET_FIELDS: Final = "__fields_set__"  # a mark in the record of a model, as docs/use/json.md has it
 _RECENT: Final = 300
 _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
@@ -190,118 +167,12 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
 
 
 def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
-    step, outcome, facts = entry.step, outcome_of(entry.step), entry.step.data
-    why = entry.edge.why if entry.edge is not None else ""
-    by = facts.by if isinstance(facts, Recorded) and facts.by else {"agent": "", "model": ""}
-    cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
     return Row(
-        step.seq,
-        step.kind,
-        step.at,
-        step.path,
-        step.visit,
-        step.attempt,
-        None if entry.took is None else round(entry.took, 4),
-        tone_of(step),
-        list(outcome.to),
-        outcome.edge,
-        _short(why if why and why != OTHERWISE else _objection(step)),
-        _text(step),
+        account_of(entry, limit=_TEXT, why_limit=_TEXT, with_changes=True),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
-        cost_usd,
-        by["agent"],
-        by["model"],
-        facts.count if isinstance(facts, Mapped) else 0,
-        "".join(children_in([step])) or _ended_child(step),
         compared(entry.edge.outcome, entry.edge.ways) if entry.edge is not None else {},
     )
 
 
-def tone_of(step: Step) -> str:
-    """Return the tone of a step, as `Row` lists them."""
-    facts = step.data
-    if isinstance(facts, (Outcome, Stopped)) and facts.status == "failed":
-        return "failed"
-    if isinstance(facts, Attempt):
-        return "retry"
-    if step.data.error is not None:
-        return "fallback" if falls_back(step) else "retry"
-    if isinstance(facts, Resumed) and facts.crashed:
-        return "retry"
-    if isinstance(facts, Recorded) and isinstance(facts.value, dict) and facts.value.keys() & {"feedback", "error"}:
-        return "rejected" if facts.by else "broken"
-    kinds = {"waiting": "waiting", "refused": "waiting", "recorded": "call", "stopped": "ended"}
-    return kinds.get(step.kind, "ended" if outcome_of(step).status else "")
-
-
-def _text(step: Step) -> str:
-    """Return a step on one line."""
-    failure, facts = step.data.error, step.data
-    if failure is not None and failure.kind != "fail":
-        return _short(f"{failure.kind}: {failure.message}")
-    match facts:
-        case Waiting():
-            text = "; ".join(show(wait.question) or name for name, wait in facts.waits.items())
-        case Recorded():
-            text = f"{facts.by['agent']} asked {facts.by['model']}" if facts.by else facts.name.rpartition(".")[2]
-        case Begun():
-            text = f"{facts.name.rpartition('.')[2]} {'did nothing' if facts.not_done else 'begins'}"
-        case Mapped():
-            text = f"{facts.count} items"
-        case Entered():
-            text = f"graph {facts.graph}"
-        case Message():
-            text = facts.topic
-        case Refused():
-            text = show(facts.message)
-        case Stopped():
-            text = facts.words
-        case _:
-            text = _updates(step)
-    return _short(text)
-
-
-def _ended_child(step: Step) -> str:
-    """Return the child run whose end a step records; "" for other steps."""
-    facts = step.data
-    work = read_key(facts.key) if isinstance(facts, Recorded) else None
-    return work.of if work is not None and work.kind == "child" else ""
-
-
-def _objection(step: Step) -> str:
-    """Return why the answer before a turn was rejected, what a tool failed with, or a message; "" for other steps."""
-    facts = step.data
-    if isinstance(facts, Message):
-        given: Any = facts.payload.get("given", facts.payload) if isinstance(facts.payload, dict) else facts.payload
-        values = given.values() if isinstance(given, dict) else (given,)
-        return next((each for each in values if isinstance(each, str)), "")
-    work = work_record(facts) if isinstance(facts, Recorded) else None
-    if isinstance(work, CallRecord):
-        return work.text if work.error else ""
-    return (work.feedback or "") if work is not None else ""
-
-
-def _short(text: str) -> str:
-    return clipped(one_line(text[: 4 * _TEXT]), _TEXT)
-
-
-def _updates(step: Step) -> str:
-    ops = [op for op in ops_of(step) if step.kind not in ("started", "entered") or op[-1] not in ("", [], {}, None)]
-    shown = [f"{op[1]} {'=' if op[0] in ('set', 'reduce') else '+='} {_value(op[-1])}" for op in ops[:_LISTED]]
-    return ", ".join(shown) + (" …" if len(ops) > _LISTED else "")
-
-
-def _value(value: JsonValue) -> str:
-    """Return a value in short, at a cost that does not depend on its size."""
-    if isinstance(value, str):
-        return value[:_TEXT]
-    if isinstance(value, dict):
-        names = [name for name in islice(value, _LISTED + 1) if name != _SET_FIELDS]
-        return "{" + ", ".join([*names[:_LISTED], *["…"] * (len(value) - (_SET_FIELDS in value) > _LISTED)]) + "}"
-    if isinstance(value, list):
-        return f"[{len(value)}]"
-    return to_json(value).decode()
-
-
-__all__ = ["Book", "RunCache", "tone_of"]
+__all__ = ["Book", "RunCache"]

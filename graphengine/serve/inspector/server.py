@@ -345,7 +345,7 @@ async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> A
                     yield stream_event({}, name="reset", number=info.seq)
                     after = info.seq
                 for row in book.rows[after : info.seq]:
-                    yield stream_event(row, name="step", number=row.seq)
+                    yield stream_event(row, name="step", number=row.account.seq)
                 after = max(after, info.seq)
                 head = views.head(info, book, await views.store.inbox([info.id]))
                 standing = (info, status_of(info), [*book.visits.snapshot.posted])

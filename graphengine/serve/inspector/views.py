@@ -31,6 +31,7 @@ from graphengine.kernel import (
     summary_of,
 )
 from graphengine.kernel.stores import Sort
+from graphengine.records.account import account_of
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
@@ -108,6 +109,8 @@ _SAYS: Final = ("user", "assistant")
 _SAID: Final = 120
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
+_WHOLE: Final = 100_000
+"""The most characters of a text in the account of the step that is looked at."""
 
 
 @dataclass(slots=True)
@@ -330,8 +333,8 @@ class Views:
                 "agents": agents,
             }
         return Seen(
+            account=account_of(entry, limit=_WHOLE, why_limit=_WHOLE),
             step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
-            took=entry.took,
             waited=entry.waited,
             tried=_tried(entry, book),
             changes=differences(was, states.after(entry)),
@@ -345,7 +348,7 @@ class Views:
         for each in visit.entries:
             if isinstance(each.step.data, Recorded):
                 texts = [said for turn in await asked_in(self.store, info, each.step) for said in _turn(turn)]
-                found.append(Call(each.took, step_document(each.step), texts))
+                found.append(Call(account_of(each), step_document(each.step), texts))
         return found
 
     async def _attempts(self, info: RunInfo, visit: Visit) -> list[Attempt]:

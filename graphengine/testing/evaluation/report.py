@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.kernel import add_usage, usage_of
 from graphengine.records.spending import sum_of
 from graphengine.records.step_document import Document, Part
-from graphengine.render.words import counted
+from graphengine.records.words import counted
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from graphengine import Runner
 from graphengine.budgets import Budget
 from graphengine.budgets.ledger import Ledger, Place, window_of
-from graphengine.cli.terminal import clean
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.records.words import clean
 from graphengine.runner import RunFailed
 from tests.serve.inspector import driven
 from tests.serve.inspector.conftest import Opened, served

@@ -63,8 +63,8 @@ def seqs(stream: Stream, count: int) -> list[int]:
     found: list[int] = []
     for name, row, number in stream:
         if name == "step":
-            assert number == row["seq"]
-            found.append(row["seq"])
+            assert number == row["account"]["seq"]
+            found.append(row["account"]["seq"])
             if len(found) == count:
                 break
     return found

@@ -38,7 +38,7 @@ async def test_runs_are_selected_by_cost(app: ASGIApp, database: Path) -> None:
 async def test_the_arrows_of_a_picture_are_parts_of_it(app: ASGIApp) -> None:
     """So the page can show what the rows of steps count."""
     rows = await read(app, "rows", id="five")
-    detour = next(row for row in rows if row.get("edge") == "high enough")
+    detour = next(row for row in rows if row["account"].get("edge") == "high enough")
     picture = await read(app, "picture", fingerprint=(await read(app, "run", id="five"))["fingerprint"])
     assert [picture["nodes"][str(spot)] for spot in detour["spots"]] == ["work"]
     arrows = {edge: part for part, about in picture["arrows"].items() for edge in about["edges"]}
@@ -57,7 +57,9 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
         views = views_of(runner.store)
         rows = await views.rows(Query(QueryParams({"id": "parent"})))
         child, parent = [await views.run(Query(QueryParams({"id": name}))) for name in ("below", "parent")]
-    assert [(row.text, row.child) for row in rows if row.child] == [("start a run", "below"), ("child below", "below")]
+    told = [(row.account.kind, row.account.text) for row in rows if row.account.child == "below"]
+    assert told[0] == ("recorded", "started run below")
+    assert told[-1] == ("recorded", "run below finished")
     assert (child.starter, parent.starter) == ("parent", None)
 
 
@@ -133,7 +135,7 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     assert first.asked[1].text == "Shout: hello"
     assert "too quiet" in second.asked[0].text
     assert found.agents[""]["system"] == "Be loud."
-    assert [row.tone for row in rows if row.agent == "shout"] == ["call", "rejected"]
+    assert [row.account.tone for row in rows if row.account.agent == "shout"] == ["call", "rejected"]
 
 
 async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
@@ -164,9 +166,9 @@ async def test_a_book_continues_where_it_ended() -> None:
         book = await books.book(info)
         assert await books.book(info) is book
         assert len(book.rows) == info.seq
-        whole = [(row.seq, row.kind, row.path) for row in book.rows]
+        whole = [row.account for row in book.rows]
         recent = await books.recent(info, info.seq)
-        assert [(row.seq, row.kind, row.path) for row in recent.rows] == whole
+        assert [row.account for row in recent.rows] == whole
         await runner.store.remove([info])
         await record(runner, counter(3), "r")
         assert await books.book(await runner.info("r")) is not book

@@ -217,15 +217,15 @@ def _repair_rows(connection: sqlite3.Connection, path: Path, done: list[str], pr
     for _ in range(_PASSES):
         every = all_findings(connection, path, Counted(), progress=progress)
         found = list(islice((finding for finding in every if finding.repairable), _MOST_AT_ONCE))
-        if not all(finding.statement for finding in found):
+        if not all(finding.repair_in_place[0] for finding in found):
             return False
         if not found:
             break
         try:
             connection.execute("BEGIN IMMEDIATE")
             for finding in found:
-                statement = finding.statement
-                connection.execute(statement, finding.values)
+                statement, values = finding.repair_in_place
+                connection.execute(statement, values)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             if connection.in_transaction:

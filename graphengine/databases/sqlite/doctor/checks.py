@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec.structs import replace
 
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.findings import Finding
@@ -125,7 +126,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
         what = " ".join(text.split())[:500]
         if _INDEX.search(text):
             repair = f"{_DOCTOR} rebuilds the indexes"
-            yield Finding("index", what, repair=repair, repairable=True, statement="REINDEX")
+            yield Finding("index", what, repair=repair).repaired_by("REINDEX")
         else:
             yield _page(what)
 
@@ -184,8 +185,7 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
         values = key, run_id, row, parent, row, run_id
         repair = f"{_DOCTOR} restores the run's row from its log"
         what = f"{what}: its row is missing; the log is that of run {run_id}"
-        statement = DOCTOR_SQL["restore_run"]
-        yield Finding("run_lost", what, run_id, seq, repair, repairable=True, statement=statement, values=values)
+        yield Finding("run_lost", what, run_id, seq, repair).repaired_by(DOCTOR_SQL["restore_run"], values)
 
 
 def _key_of(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
@@ -230,7 +230,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator
             continue
         shot = key << KEY_BITS | (finding.seq or 0)
         repair = f"{_DOCTOR} drops it: the run is read from what precedes it"
-        yield replace(finding, repair=repair, repairable=True, statement=DOCTOR_SQL["drop_snapshot"], values=(shot,))
+        yield replace(finding, repair=repair).repaired_by(DOCTOR_SQL["drop_snapshot"], (shot,))
     if snapshot is not None:
         yield from _row(connection, key, info, RunRow._make(row).wanted_at, snapshot)
 
@@ -266,7 +266,7 @@ def _row(
 
 def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object] | Mapping[str, object]) -> Finding:
     repair = f"{_DOCTOR} corrects the row from the log"
-    return Finding("run_differs", what, info.id, repair=repair, repairable=True, statement=statement, values=values)
+    return Finding("run_differs", what, info.id, repair=repair).repaired_by(statement, values)
 
 
 def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -276,10 +276,7 @@ def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
             continue
         message = f"the {kind} {message_key!r} (message {row}) was changed since it was written"
         repair = f"{_DOCTOR} drops it, so that the run can continue; send it again"
-        statement = DOCTOR_SQL["drop_message"]
-        yield Finding(
-            "message_damaged", message, run_id, repair=repair, repairable=True, statement=statement, values=(row,)
-        )
+        yield Finding("message_damaged", message, run_id, repair=repair).repaired_by(DOCTOR_SQL["drop_message"], (row,))
 
 
 def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -288,10 +285,8 @@ def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
         if sum_of(fingerprint, body) != recorded:
             message = f"the graph spec of graph {fingerprint} was changed since it was written"
             repair = f"{_DOCTOR} drops it; the next run of that graph records it again"
-            statement = DOCTOR_SQL["drop_graph_spec"]
-            yield Finding(
-                "graph_spec_damaged", message, repair=repair, repairable=True, statement=statement, values=(row,)
-            )
+            found = Finding("graph_spec_damaged", message, repair=repair)
+            yield found.repaired_by(DOCTOR_SQL["drop_graph_spec"], (row,))
 
 
 def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -304,8 +299,7 @@ def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
         for key in sorted(keys_in(listed)):
             if not connection.execute(DOCTOR_SQL["has_text_use"], (key, row)).fetchone()[0]:
                 what, repair = f"text {key} is not known to be used by row {row}", f"{_DOCTOR} records it"
-                statement, values = SQL["use_text"], (key, row)
-                yield Finding("text_use", what, repair=repair, repairable=True, statement=statement, values=values)
+                yield Finding("text_use", what, repair=repair).repaired_by(SQL["use_text"], (key, row))
 
 
 def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -315,7 +309,7 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
         if count:
             what, repair = f"{count} rows of {table} belong to nothing", f"{_DOCTOR} drops them"
             statement = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - constants
-            yield Finding("stray", what, repair=repair, repairable=True, statement=statement)
+            yield Finding("stray", what, repair=repair).repaired_by(statement)
 
 
 def _counts(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -323,4 +317,4 @@ def _counts(connection: sqlite3.Connection) -> Iterator[Finding]:
     (wrong,) = connection.execute(DOCTOR_SQL["wrong_counts"]).fetchone()
     if wrong:
         what, repair = f"{wrong} numbers of runs by graph and status are wrong", f"{_DOCTOR} counts them again"
-        yield Finding("counts", what, repair=repair, repairable=True, statement=DOCTOR_SQL["count_again"])
+        yield Finding("counts", what, repair=repair).repaired_by(DOCTOR_SQL["count_again"])

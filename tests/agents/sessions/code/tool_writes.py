@@ -4,8 +4,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Retry, tool
-from graphengine.cli.steps import facts_of
 from graphengine.models import calls
+from graphengine.records.account import account_of_step
 from graphengine.reducers import append, extend
 from tests.kit.runs import alone
 

@@ -401,7 +401,7 @@ function PreviewView({ preview, rows, at }: { preview: Preview; rows: Row[]; at:
       {flying.length > 0 && (
         <p class="soft">
           In flight, and used again if asked the same:{" "}
-          {[...new Set(flying.map((each) => `${each.text} at ${each.path}`))].join(", ")}.
+          {[...new Set(flying.map((each) => `${each.agent ? each.text : each.name} at ${each.path}`))].join(", ")}.
         </p>
       )}
       {preview.changes.length > 0 && (

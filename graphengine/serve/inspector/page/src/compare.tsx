@@ -9,8 +9,8 @@ import { useMoving } from "./parts";
 import { Picture } from "./picture";
 import { agentOf } from "./step";
 import { Change, Path } from "./text";
-import { type Row, countsOf, whole } from "./trace";
-import type { Comparison, Head, Side } from "./types";
+import { type Row, countsOf, told, whole } from "./trace";
+import type { Comparison, Head, Side, Row as Sent } from "./types";
 import { brief, cost, count, isLossy, lost, seconds, wordsOf } from "./words";
 
 const MOST = 300; // differences that are shown
@@ -99,6 +99,8 @@ export function Compare({ a, b }: { a: string; b: string }) {
   );
 }
 
+const accounts = (rows: Sent[] = []) => rows.map((row) => row.account);
+
 const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : "a"}`}>{"AB"[at]}</span>;
 
 /** What the branch began with, and how graphs, prompts and models differ. */
@@ -106,7 +108,8 @@ function Changed({ found }: { found: Comparison }) {
   const { diff, rows } = found;
   const at = [diff.first, diff.second].findIndex((side) => side.begins);
   const side = at < 0 ? null : [diff.first, diff.second][at]!;
-  const branched = side && rows[at]!.find((row) => row.kind === "branched" && row.seq > (diff.shared?.seq || 0));
+  const since = diff.shared?.seq || 0;
+  const branched = side && accounts(rows[at]).find(({ kind, seq }) => kind === "branched" && seq > since);
   return (
     <>
       {side && branched && (
@@ -143,7 +146,7 @@ function Changed({ found }: { found: Comparison }) {
 /** The instructions that an agent was sent in both runs. */
 function Told({ found, agent }: { found: Comparison; agent: string }) {
   const sent = found.heads.map((head, at) => {
-    const last = found.rows[at]!.findLast((row) => row.agent === agent);
+    const last = accounts(found.rows[at]).findLast((each) => each.agent === agent);
     const [step] = useDocument("step", { id: head.run_id, seq: last?.seq || 1 });
     const calls = step?.calls?.filter((call) => agentOf(call) === agent) || [];
     return calls.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
@@ -307,7 +310,7 @@ function Ways({ found }: { found: Comparison }) {
 
 function whereTo(row: Row): string {
   const place = `${row.path || row.kind}${row.visit > 1 ? ` ${row.visit}` : ""}`;
-  const to = row.targets.length ? ` went to ${row.targets.join(", ")}` : row.text ? `: ${row.text}` : "";
+  const to = row.targets.length ? ` went to ${row.targets.join(", ")}` : told(row) ? `: ${told(row)}` : "";
   return `after ${place}${to}${row.why ? ` (${row.why})` : ""}`;
 }
 

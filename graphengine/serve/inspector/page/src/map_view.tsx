@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 
 import { Chip, Copy, Failure, Sign, useDocument } from "./parts";
 import { Trouble } from "./step";
-import { type Cell, type Line, progressOf } from "./trace";
+import { type Cell, type Line, progressOf, told } from "./trace";
 import { Value } from "./text";
 import { count, likeness, seconds } from "./words";
 
@@ -71,7 +71,7 @@ export function MapView({
     const order: Cell["how"][] = ["failed", "fallback", "retry", "running", "done"];
     return cells.toSorted((one, other) => order.indexOf(one.how) - order.indexOf(other.how) || one.index - other.index);
   }, [cells]);
-  const texts = new Map(line.below.map((each) => [each.name, each.rows.at(-1)?.text || ""]));
+  const texts = new Map(line.below.map((each) => [each.name, each.rows.map(told).at(-1) || ""]));
   const name = line.name;
   const textOf = (cell: Cell) => cell.errors.at(-1)?.text || texts.get(`${name}[${cell.index}]`) || "";
   const fitting = text

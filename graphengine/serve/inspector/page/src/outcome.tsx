@@ -10,7 +10,7 @@ import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
-import { type Row, TROUBLES, nameOf } from "./trace";
+import { type Row, TROUBLES, nameOf, told } from "./trace";
 import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
 import { both, brief, count, dollars, kilo, likeness, lost, seconds } from "./words";
 
@@ -106,7 +106,7 @@ export function Outcome({
                   <button class="link plain" onClick={() => select(row.seq)}>
                     <b>{times > 1 ? row.path.replace(/\[\d+\]$/, "") : row.path}</b>{" "}
                     {row.tone === "rejected" && `the answer of ${row.agent} was rejected: `}
-                    {brief(["rejected", "broken"].includes(row.tone) ? row.why || row.text : row.text, 140)}
+                    {brief(row.tone === "rejected" ? row.sent_back : row.tone === "broken" ? row.said : told(row), 140)}
                   </button>
                   <Chip>
                     {times > 1 && `${times} × `}
@@ -157,7 +157,7 @@ function groupsOf(rows: Row[]): { row: Row; times: number }[] {
   const ended = new Set(rows.filter(({ tone }) => tone === "failed" || tone === "fallback").map(visit));
   for (const row of rows) {
     if (row.tone === "retry" && ended.has(visit(row))) continue;
-    const key = likeness(`${row.path} ${row.tone} ${row.text} ${row.why}`);
+    const key = likeness(`${row.path} ${row.tone} ${row.sent_back || told(row)}`);
     const group = found.get(key);
     if (group) group.times += 1;
     else found.set(key, { row, times: 1 });

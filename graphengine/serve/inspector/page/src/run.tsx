@@ -113,7 +113,7 @@ function useRun(id: string) {
         if (gone) return;
         stop = follow(() => ({ id, after: seq.current }), {
           step: (row: Sent) => {
-            seq.current = row.seq;
+            seq.current = row.account.seq;
             pending.current.push(wholeRow(row));
             plan();
           },
@@ -538,6 +538,7 @@ function Strip({
 /** What a run's own steps cost, without what it shares with its parent. */
 function ownCost({ usage, inherited }: Head): string {
   const [all, shared] = [usage.cost_usd, inherited.cost_usd];
+  if (cost(usage) === "offline") return "offline";
   return dollars(all === null || shared === null ? null : Math.max(0, all - shared));
 }
 

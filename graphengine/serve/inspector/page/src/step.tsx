@@ -6,8 +6,8 @@ import { Notes } from "./acts";
 import { writeJson } from "./json";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { Answer, Block, Change, Json, Path, Prompt, Value } from "./text";
-import { type Line, nameOf } from "./trace";
-import type { Attempt, Call, Failure as Wrong, Seen, Session, Step as Recorded, Tried as Way } from "./types";
+import { type Line, costOf, nameOf } from "./trace";
+import type { Attempt, Call, Failure as Wrong, Seen, Session, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
 
 /** What streams in for the visits that run now. */
@@ -47,13 +47,14 @@ export function StepView({
   const [found, error] = useDocument("step", { id, seq, rows });
   if (error) return <Failure error={error} />;
   if (!found) return <div aria-busy="true" />;
-  const { step, tried, changes, calls = [], attempts = [] } = found;
+  const { account, step, tried, changes, calls = [], attempts = [] } = found;
+  const isFallback = Boolean(account.losses?.fallbacks);
   const texts = line?.isOpen ? doing?.texts.filter((each) => each.path === step.path) || [] : [];
   const failed = attempts.filter((each) => each.error);
   const talks = calls.length + texts.length > 0 || failed.length > 0;
-  const why = tried.length > 0 || (step.why && step.why !== "otherwise");
+  const why = tried.length > 0 || account.why;
   const names: [string, ComponentChildren][] = [];
-  const isAgent = calls.some((each) => typeof each.step.detail.by === "object") || texts.length > 0;
+  const isAgent = calls.some(agentOf) || texts.length > 0;
   if (talks) names.push(["talk", isAgent ? `Conversation ${calls.length}` : "Attempts"]);
   names.push(["changes", `Changes ${changes.length}`]);
   if (why) names.push(["why", "Why this way"]);
@@ -61,7 +62,7 @@ export function StepView({
   const wanted = sub || (step.error && !isAgent ? "talk" : "");
   const first = talks ? "talk" : changes.length || !why ? "changes" : "why";
   const now = names.some(([name]) => name === wanted) ? wanted : first;
-  const spent = calls.map((each) => (each.step.usage ? each.step.usage.cost_usd : 0)).reduce(both, 0);
+  const spent = calls.map((each) => costOf(each.account)).reduce(both, 0);
   return (
     <article class={step.seq === seq ? "" : "stale"}>
       <div class="title">
@@ -72,29 +73,29 @@ export function StepView({
         <span class="soft num">
           step {step.seq}
           {step.path.includes("/") && ` in ${step.path}`}
-          {found.took !== null && ` · ${seconds(found.took)}`}
+          {account.took !== undefined && ` · ${seconds(account.took)}`}
           {spent !== 0 && ` · ${dollars(spent)}`}
           {found.waited > 0 && ` · open for ${seconds(found.waited)}`}
-          {step.targets.length > 0 && ` · → ${step.targets.join(", ")}`}
+          {account.targets && ` · → ${account.targets.join(", ")}`}
         </span>
-        {step.edge && <Chip tone="ok">{step.edge}</Chip>}
-        {step.detail.fallback && <Chip tone="bad">by its fallback</Chip>}
-        {step.detail.choice && <Chip>chose {String(step.detail.choice)}</Chip>}
+        {account.edge && <Chip tone="ok">{account.edge}</Chip>}
+        {isFallback && <Chip tone="bad">by its fallback</Chip>}
+        {account.choice && <Chip>chose {account.choice}</Chip>}
         {branch && (
           <button class="btn right" onClick={branch}>
             {isAgent ? "Change, run from here…" : "Run from here…"} <kbd>b</kbd>
           </button>
         )}
       </div>
-      {step.error && step.detail.fallback !== true && <Trouble error={step.error} />}
+      {step.error && !isFallback && <Trouble error={step.error} />}
       <div class="acts">
         <Tabs small names={names} now={now} choose={choose} label="What to show of the step" />
       </div>
       {now === "talk" && <Conversation found={found} texts={texts} select={select} />}
       {now === "changes" && <Changes found={found} />}
-      {now === "why" && <Why tried={tried} why={step.why} />}
+      {now === "why" && <Why tried={tried} why={account.why} />}
       {now === "raw" && <Raw found={found} drives={drives} />}
-      <Facts step={step} />
+      <Facts found={found} />
       <Notes id={id} seq={seq} tags={tags} session={session} key={seq} />
     </article>
   );
@@ -127,15 +128,14 @@ interface Turn {
   feedback?: string;
 }
 
-export const agentOf = (call: Call): string =>
-  (typeof call.step.detail.by === "object" && (call.step.detail.by as Record<string, string>).agent) || "";
+export const agentOf = ({ account }: Call): string => account.agent || "";
 
 /** What was said, in order: instructions, questions, answers, tools, what was sent back, attempts that failed. */
 function Conversation({ found, texts, select }: { found: Seen; texts: Doing["texts"]; select: (seq: number) => void }) {
   const { calls = [], attempts = [] } = found;
   const turns = calls.map((call, index) => {
     const next = calls.slice(index + 1).find((each) => agentOf(each) === agentOf(call) && agentOf(each));
-    const isThrown = Boolean(agentOf(call) && (next?.step.detail.value as Turn | undefined)?.feedback);
+    const isThrown = Boolean(agentOf(call) && next?.account.sent_back);
     return {
       seq: call.step.seq,
       part: <Said call={call} isThrown={isThrown} isHere={call.step.seq === found.step.seq} />,
@@ -229,10 +229,9 @@ function Failed({
 
 /** A call: what the model was sent and what it answered; or a tool and what it returned. */
 function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHere: boolean }) {
-  const { step, asked, took } = call;
+  const { account, step, asked } = call;
   const turn = (step.detail.value && typeof step.detail.value === "object" ? step.detail.value : {}) as Turn;
-  const by = step.detail.by as Record<string, string> | undefined;
-  if (!by) return <Tool call={call} isHere={isHere} />;
+  if (!account.agent) return <Tool call={call} isHere={isHere} />;
   const { usage } = step;
   return (
     <>
@@ -268,7 +267,7 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
       )}
       <div class={`msg assistant ${isThrown ? "thrown" : ""} ${isHere ? "here" : ""}`}>
         <header>
-          <b>{by.agent}</b> {by.model}
+          <b>{account.agent}</b> {account.model}
           {turn.stop && !["end", "tools"].includes(turn.stop) && ` ended by ${turn.stop}`}
           <span class="end num">
             {usage && usage.input_tokens + usage.output_tokens > 0 && (
@@ -277,7 +276,7 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
               </span>
             )}
             {cost(usage) && <span>{cost(usage)}</span>}
-            <span>{seconds(took)}</span>
+            <span>{seconds(account.took)}</span>
           </span>
         </header>
         {turn.text && (
@@ -297,16 +296,16 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
   );
 }
 
-function Tool({ call: { step, took }, isHere }: { call: Call; isHere: boolean }) {
+function Tool({ call: { account, step }, isHere }: { call: Call; isHere: boolean }) {
   const value = step.detail.value;
   const turn = (value && typeof value === "object" ? value : {}) as Turn;
   const shown = "text" in turn ? turn.text : value;
-  const name = (step.detail.name || "").replace(/^.*<locals>\./, "");
   return (
-    <div class={`msg ${turn.error ? "error" : "tool"} ${isHere ? "here" : ""}`}>
+    <div class={`msg ${account.tone === "broken" ? "error" : "tool"} ${isHere ? "here" : ""}`}>
       <header>
-        <b>{name.replace(/^tool /, "")}</b> {turn.error ? "failed; the model gets this message" : "returned"}
-        <span class="end">{seconds(took)}</span>
+        <b>{account.name?.replace(/^tool /, "")}</b>{" "}
+        {account.tone === "broken" ? "failed; the model gets this message" : "returned"}
+        <span class="end">{seconds(account.took)}</span>
       </header>
       <Value value={shown} fold={500} />
       {turn.traceback && (
@@ -350,7 +349,7 @@ function Changes({ found }: { found: Seen }) {
   );
 }
 
-function Why({ tried, why }: { tried: Way[]; why: string | null }) {
+function Why({ tried, why }: { tried: Way[]; why: string | undefined }) {
   const last = tried.findIndex((each) => each.taken);
   return (
     <>
@@ -370,56 +369,56 @@ function Why({ tried, why }: { tried: Way[]; why: string | null }) {
           ))}
         </tbody>
       </table>
-      {tried.every((each) => !each.why) && why && why !== "otherwise" && <p>{why}</p>}
+      {tried.every((each) => !each.why) && why && <p>{why}</p>}
     </>
   );
 }
 
-const LEFT = [
-  "answer",
-  "message",
-  "payload",
-  "sent",
-  "emitted",
-  "cancelled",
-  "inside",
-  "changes",
-  "moved",
-  "count",
-  "graph",
-  "after",
-  "value",
-] as const;
+const VALUES = ["answer", "payload", "sent", "emitted"] as const;
 
-/** What a step records besides its edge, error and update. */
-function Facts({ step }: { step: Recorded }) {
-  const { detail } = step;
-  const isCall = step.kind === "recorded";
-  const found = LEFT.filter((name) => {
-    const value = detail[name] as any;
-    return value !== undefined && value !== null && value.length !== 0 && !(isCall && name === "value");
+/** What a step records besides its edge, error and update: in words, and the values in whole. */
+function Facts({ found: { account, step } }: { found: Seen }) {
+  const values = VALUES.filter((name) => {
+    const value = step.detail[name] as any;
+    return value !== undefined && value !== null && value.length !== 0;
   });
-  const waits = detail.waits || [];
-  if (!found.length && !waits.length) return null;
+  const { kind, text, facts = [], inside, withdrawn = [], shifts = [] } = account;
+  const waits = step.detail.waits || [];
+  const lines = [
+    ...(kind === "waiting" ? [] : [kind === "recorded" && !account.agent && !account.child ? "" : text, ...facts]),
+    inside && `its graph ended [${inside}]`,
+    ...withdrawn.map((each) => `asks no longer: ${each}`),
+    ...shifts,
+  ].filter(Boolean);
+  if (!lines.length && !values.length && !waits.length) return null;
   return (
-    <dl class="fields">
-      {waits.map((wait) => (
-        <Fragment key={wait.name}>
-          <dt>asks</dt>
-          <dd>
-            <Value value={wait.question || wait.topic || wait.kind} />
-          </dd>
-        </Fragment>
+    <>
+      {lines.map((each, index) => (
+        <p class="soft pre" key={index}>
+          {each}
+        </p>
       ))}
-      {found.map((name) => (
-        <Fragment key={name}>
-          <dt>{name}</dt>
-          <dd>
-            <Value value={detail[name]} />
-          </dd>
-        </Fragment>
-      ))}
-    </dl>
+      {values.length + waits.length > 0 && (
+        <dl class="fields">
+          {waits.map((wait) => (
+            <Fragment key={wait.name}>
+              <dt>asks</dt>
+              <dd>
+                <Value value={wait.question || wait.topic || wait.kind} />
+              </dd>
+            </Fragment>
+          ))}
+          {values.map((name) => (
+            <Fragment key={name}>
+              <dt>{name}</dt>
+              <dd>
+                <Value value={step.detail[name]} />
+              </dd>
+            </Fragment>
+          ))}
+        </dl>
+      )}
+    </>
   );
 }
 

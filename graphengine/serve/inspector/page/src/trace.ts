@@ -1,9 +1,10 @@
 // The tree of a run: visits of nodes, the calls in them, the items of maps, and what happened to the run itself.
 
-import type { Row as Sent } from "./types";
+import type { Account, Row as Sent } from "./types";
 import { both } from "./words";
 
-export type Row = Required<Sent>;
+/** The account of a step, where it is in the picture, and what it cost: null if that is not known. */
+export type Row = Required<Account> & Omit<Required<Sent>, "account"> & { cost_usd: number | null };
 
 const PLAIN = {
   path: "",
@@ -11,21 +12,49 @@ const PLAIN = {
   attempt: 0,
   took: null,
   tone: "",
+  text: "",
+  said: "",
+  facts: [],
+  sent: [],
+  withdrawn: [],
+  changes: "",
+  shifts: [],
+  error: "",
+  sent_back: "",
   targets: [],
   edge: "",
+  choice: "",
+  inside: "",
+  due: null,
   why: "",
-  text: "",
-  child: "",
-  spots: [],
-  edges: [],
-  cost_usd: 0,
   agent: "",
   model: "",
+  name: "",
+  by: "",
+  ended_by: "",
+  usage: {},
+  child: "",
   count: 0,
+  losses: {},
+  spots: [],
+  edges: [],
+  compared: {},
 };
 
 /** A row as it was sent, with what it leaves out. */
-export const whole = (row: Sent): Row => ({ ...PLAIN, ...row }) as Row;
+export const whole = ({ account, ...place }: Sent): Row =>
+  ({ ...PLAIN, ...account, ...place, cost_usd: costOf(account) }) as Row;
+
+/** What a step cost; null if that is not known. */
+export const costOf = ({ usage }: Account): number | null => (usage && "cost_usd" in usage ? usage.cost_usd! : 0);
+
+/** What happened in a step, on one line: how it failed, what it did and what was said, or what it changed. */
+export function told(row: Row): string {
+  const said = row.said && `${row.text}${row.text.endsWith(" returned") ? " " : ": "}${row.said}`;
+  const withdrawn = row.withdrawn.map((each) => `asks no longer: ${each}`);
+  const happened = [said || row.text, ...row.facts, ...row.sent, ...withdrawn, ...row.shifts].filter(Boolean);
+  return row.error || happened.join("; ") || row.changes;
+}
 
 export const TROUBLES = ["failed", "retry", "fallback", "rejected", "broken"];
 const EVENTS = ["started", "branched", "resumed", "stopped", "joined", "message", "refused"];
@@ -120,7 +149,7 @@ export function linesOf(rows: Row[]): Line[] {
     return made;
   };
   for (const row of rows) {
-    if (row.kind === "message" && row.text.startsWith("ge:end:")) continue; // the end of a child, which has its line
+    if (row.kind === "message" && row.child) continue; // the end of a child, which has its line
     const last = top.at(-1);
     if (row.kind === "removed" && last?.rows[0]?.kind === "removed") {
       last.rows.push(row); // thousands, of which only numbers and times are left
@@ -160,9 +189,10 @@ function turnsOf(lines: Line[]): Line[] {
   let turn: Line | undefined;
   for (const each of lines) {
     const row = each.rows[0];
-    if (row?.kind === "message" && row.text === "turn" && row.why) {
+    if (row?.kind === "message" && row.text === "turn" && row.said) {
       number += 1;
-      turn = { ...each, key: `turn ${number}`, name: `turn ${number}`, rows: [{ ...row, text: row.why }], below: [] };
+      const name = `turn ${number}`;
+      turn = { ...each, key: name, name, rows: [{ ...row, text: row.said, said: "" }], below: [] };
       found.push(turn);
     } else if (turn && !each.rows.some((one) => one.kind === "waiting")) {
       deepen(each);
@@ -206,7 +236,7 @@ function take(visit: Line, row: Row): void {
     begun.rows.push(row);
     return;
   }
-  const call = line(`call ${row.seq}`, "call", row.agent || row.text, row, visit.depth + 1);
+  const call = line(`call ${row.seq}`, "call", row.agent || row.name, row, visit.depth + 1);
   Object.assign(call, { rows: [row], seq: row.seq, to: row.at, isOpen: false, cost: row.cost_usd });
   call.tone = row.tone === "broken" ? "broken" : "";
   if (row.tone === "rejected") {
@@ -228,7 +258,7 @@ function tell(map: Line, index: number, row: Row): void {
   cell.to = row.at;
   cell.tries = Math.max(cell.tries, row.attempt || 1);
   if (row.tone === "retry" || row.tone === "failed" || row.tone === "fallback") {
-    cell.errors.push({ seq: row.seq, text: row.text });
+    cell.errors.push({ seq: row.seq, text: told(row) });
   }
   if (row.kind === "item") cell.how = row.tone === "fallback" ? "fallback" : cell.errors.length ? "retry" : "done";
   else if (row.kind === "failed") cell.how = "failed";

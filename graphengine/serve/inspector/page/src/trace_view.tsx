@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "./api";
 import { Icon, Link, List, Sign, isUnderWay, runAddress, useKeys } from "./parts";
 import type { ListedRun } from "./types";
-import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf } from "./trace";
+import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf, told } from "./trace";
 import { brief, count, dollars, seconds } from "./words";
 
 const SHORTEST = 2; // characters of a search in the records
@@ -90,10 +90,8 @@ export function Trace({
   const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
   const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
   const worked = isLive ? scale.marks.at(-1)![1] : took; // as the header has it
-  const isShort = worked < 1;
-  const timed = (time: number) => (isShort ? `${Math.round(time * 1000)} ms` : seconds(time));
   const isFree = (at: number) => scale.cuts.every(([from, to]) => at < from - 0.07 || at > to + 0.03);
-  const marks = scale.marks.map(([at]) => [at, isFree(at) ? timed(at * worked) : ""] as const);
+  const marks = scale.marks.map(([at]) => [at, isFree(at) ? seconds(at * worked) : ""] as const);
   const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const index = indexOf(found, selected);
   const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;
@@ -222,8 +220,9 @@ function indexOf(found: Line[], seq: number): number {
 
 function textOf(row: Row, notes: Map<number, string>): string {
   const note = notes.get(row.seq) || "";
-  const { seq, path, kind, edge, why, text, targets, agent, model } = row;
-  return `${seq} ${path} ${kind} ${edge} ${why} ${text} ${targets} ${agent} ${model} ${note}`.toLowerCase();
+  const { seq, path, kind, edge, why, changes, targets, agent, model, sent_back } = row;
+  const words = `${told(row)} ${changes} ${sent_back} ${why}`;
+  return `${seq} ${path} ${kind} ${edge} ${words} ${targets} ${agent} ${model} ${note}`.toLowerCase();
 }
 
 function TraceLine({
@@ -353,7 +352,7 @@ function Name({ line }: { line: Line }) {
   if (line.kind === "event")
     return (
       <>
-        <b>{line.name}</b> <span class="soft">{last?.text}</span>
+        <b>{line.name}</b> <span class="soft">{last && told(last)}</span>
       </>
     );
   return (
@@ -441,7 +440,7 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
             <i
               key={row.seq}
               class="bar bad"
-              title={row.text}
+              title={told(row)}
               style={{ left: percent(begin), width: percent(scale.x(row.at) - begin) }}
             />
           );

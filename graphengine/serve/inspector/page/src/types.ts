@@ -1,5 +1,70 @@
 // What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
 
+export interface Account {
+  /** Its number in the run. */
+  seq: number;
+  /** What happened, as the log names it. */
+  kind: string;
+  /** When it was recorded, epoch seconds; it took `took` seconds of driven time until then. */
+  at: number;
+  /** Its node, as `article/review`; "" for the run itself. */
+  path?: string;
+  /** Which visit of the node, from 1; 0 for the run itself. */
+  visit?: number;
+  /** Which attempt of the visit. */
+  attempt?: number;
+  /** Seconds; null if it did no work, or that is not known. */
+  took?: number | null;
+  tone?: "" | "broken" | "call" | "ended" | "failed" | "fallback" | "rejected" | "retry" | "waiting";
+  /** What happened, in a few words; "" for the end of a visit. */
+  text?: string;
+  /** What a model replied, a tool or function returned, a person answered, or a message says. */
+  said?: string;
+  /** What else it records, a line each. */
+  facts?: string[];
+  /** The messages that it sent and the data that it emitted, a line each. */
+  sent?: string[];
+  /** The ids of questions that its node asks no longer. */
+  withdrawn?: string[];
+  /** What it changed in the state, in short, if it did nothing else. */
+  changes?: string;
+  /** What is different since a resume or a branch, a line each. */
+  shifts?: string[];
+  /** What failed, and how; "" for an edge to FAIL. */
+  error?: string;
+  /** Why the answer before a turn was rejected, as the model was told. */
+  sent_back?: string;
+  /** Where it leads. */
+  targets?: string[];
+  /** The label of the edge that it took. */
+  edge?: string;
+  /** What `choose` picked at its node. */
+  choice?: string;
+  /** The label by which the graph at its node ended. */
+  inside?: string;
+  /** When the next attempt is due, epoch seconds. */
+  due?: number | null;
+  /** What the conditions of edges compared; "" if there were none. */
+  why?: string;
+  /** The agent that asked a model. */
+  agent?: string;
+  /** The model that answered. */
+  model?: string;
+  /** The function or tool that was called. */
+  name?: string;
+  /** The person who answered. */
+  by?: string;
+  /** What ended a wait: `answer`, `message`, `time` or `default`. */
+  ended_by?: string;
+  /** What it used, as recorded; a cost that is not known is null, and calls that no model answered are named. */
+  usage?: Record<string, number | null>;
+  /** The run that it started, or whose end it tells. */
+  child?: string;
+  /** How many items a map has that begins. */
+  count?: number;
+  losses?: Record<string, number>;
+}
+
 export interface Arrow {
   edges: number[];
   to: string;
@@ -22,7 +87,7 @@ export interface Box {
 }
 
 export interface Call {
-  took: number | null;
+  account: Account;
   step: Step;
   asked: Said[];
 }
@@ -437,32 +502,12 @@ export interface Rate {
 }
 
 export interface Row {
-  seq: number;
-  kind: string;
-  /** When it was recorded; it took `took` seconds of driven time until then. */
-  at: number;
-  path?: string;
-  visit?: number;
-  attempt?: number;
-  took?: number | null;
-  tone?: string;
-  targets?: string[];
-  edge?: string;
-  /** What the condition compared; why the answer before was rejected; what a tool failed with; a message. */
-  why?: string;
-  text?: string;
+  /** What it did. */
+  account: Account;
   /** The numbers of the nodes that it visits in the picture. */
   spots?: number[];
   /** Those of the edges that it takes. */
   edges?: number[];
-  cost_usd?: number | null;
-  /** The agent that asked a model in it. */
-  agent?: string;
-  model?: string;
-  /** How many items a map has that begins. */
-  count?: number;
-  /** The run that the node started by it, or whose end it took up. */
-  child?: string;
   /** The numbers that its conditions compared with numbers, by their paths. */
   compared?: Record<string, number>;
 }
@@ -519,8 +564,8 @@ export interface Said {
 }
 
 export interface Seen {
+  account: Account;
   step: Step;
-  took: number | null;
   waited: number;
   tried: Tried[];
   changes: Difference[];

@@ -1,25 +1,14 @@
 // Numbers, times and statuses in words.
 
+import { age, places } from "./formats";
 import { writeJson } from "./json";
-import type { Usage } from "./types";
+
+export { cost, count, dollars, lost, seconds } from "./formats";
 
 export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "cancelled", "finished"];
 
-/** A number with so many decimals, as the reader's locale writes it. */
-const places = (value: number, most: number, least = most): string =>
-  value.toLocaleString(undefined, { minimumFractionDigits: least, maximumFractionDigits: most });
-
-export function seconds(value: number | null | undefined): string {
-  if (value === null || value === undefined) return "";
-  if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
-  if (value < 9.95) return `${places(value, 1)} s`;
-  if (value < 120) return `${Math.round(value)} s`;
-  if (value < 7200) return `${Math.round(value / 60)} min`;
-  return value < 172800 ? `${Math.round(value / 3600)} h` : `${Math.round(value / 86400)} d`;
-}
-
 export function ago(at: number, now = Date.now() / 1000): string {
-  return now - at < 1.5 ? "now" : `${seconds(now - at)} ago`;
+  return now - at < 1.5 ? "now" : age(now - at);
 }
 
 export function when(at: number): string {
@@ -45,20 +34,6 @@ export const nodeWords = (name: string): string => name.slice(name.lastIndexOf("
 /** What a run is called: what it is about, else a conversation's name, else its id. */
 export const titleOf = (title: string, id: string): string => title || id.replace(/^ge:chat:/, "");
 
-/** US dollars, with at least four places: `$0.0123`. */
-export function dollars(amount: number | null | undefined): string {
-  if (amount === null || amount === undefined) return "unknown cost";
-  if (!amount) return "$0";
-  const exponent = Number(amount.toExponential(1).split("e")[1]);
-  return `$${places(amount, Math.max(4, Math.min(20, 1 - exponent)), 4)}`;
-}
-
-/** What models cost; "" if none was asked that has a price. */
-export function cost(usage: Usage | null | undefined): string {
-  if (!usage?.calls || usage.calls === usage.offline_calls) return "";
-  return dollars(usage.cost_usd);
-}
-
 /** The sum of two costs, which is unknown if one of them is. */
 export function both(one: number | null, other: number | null): number | null {
   return one === null || other === null ? null : one + other;
@@ -73,28 +48,9 @@ export function tokens(usage: { input_tokens: number; output_tokens?: number } |
   return sum ? kilo(sum) : "";
 }
 
-const LOSSES: Record<string, [string, string]> = {
-  failed_items: ["item failed", "items failed"],
-  failed_children: ["child run failed", "child runs failed"],
-  fallbacks: ["fallback", "fallbacks"],
-  retries: ["retry", "retries"],
-  rejected_answers: ["answer rejected", "answers rejected"],
-  failed_tools: ["tool call failed", "tool calls failed"],
-};
-
-/** What a run lost on its way, in words; "" if nothing. */
-export function lost(losses: Record<string, number> | null | undefined): string {
-  const found = Object.entries(losses || {}).filter(([name]) => LOSSES[name]);
-  return found.map(([name, number]) => `${number} ${LOSSES[name]![number === 1 ? 0 : 1]}`).join(", ");
-}
-
 /** Whether something is missing from the result: a part of it failed, or a fallback stands for it. */
 export function isLossy(losses: Record<string, number> | null | undefined): boolean {
   return Boolean(losses && (losses.failed_items || losses.fallbacks));
-}
-
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 export function wordsOf(text: string): number {

@@ -1,7 +1,7 @@
 from typing import Literal
 
 from graphengine import Context, ask, choose
-from graphengine.cli.steps import answer as in_words
+from graphengine.records.account import account_of_step
 from tests.kit.runs import Odd, alone
 from tests.kit.waiting import State, Verdict
 

@@ -1,0 +1,503 @@
+"""The account of a step: what happened, how it went, who did it, what it cost, what came of it, and why.
+
+It is made once from a step as it is recorded, here and nowhere else. Commands, the story of a run, telemetry and the
+page lay it out, each as it needs; none of them reads a step to put it into words. Its texts are on one line and safe to
+show; the page reads it as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET
+
+from graphengine.kernel import (
+    OTHERWISE,
+    STARTS,
+    Answered,
+    Attempt,
+    AttemptEnded,
+    Begun,
+    Continued,
+    Entered,
+    Failed,
+    Joined,
+    Mapped,
+    Message,
+    Node,
+    Outcome,
+    Recorded,
+    Refused,
+    Resumed,
+    Shift,
+    Started,
+    Stopped,
+    Usage,
+    Waiting,
+    losses_of,
+    own_name,
+    path_of,
+    read_key,
+    show,
+    usage_of,
+)
+from graphengine.kernel.stores import wait_words
+from graphengine.records.step_document import Part
+from graphengine.records.step_queries import falls_back, ops_of
+from graphengine.records.visit_tree import open_seconds
+from graphengine.records.words import clean, compact, cost, counted, one_line, seconds, tokens, used, when
+from graphengine.records.work_records import CallRecord, TurnRecord, work_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.kernel import JsonValue, Op, Step, WaitRecord
+    from graphengine.records.visit_tree import Entry
+
+Tone: TypeAlias = Literal["", "call", "ended", "waiting", "rejected", "broken", "retry", "fallback", "failed"]
+"""How a step went, from the best to the worst; `TROUBLES` are those in which something went wrong."""
+TROUBLES: Final[Sequence[Tone]] = ("failed", "retry", "fallback", "rejected", "broken")
+
+_LIMIT: Final = 200
+_WHY: Final = 300
+_QUESTION: Final = 500
+_PERSON: Final = 40
+_LISTED: Final = 3
+"""How many changes of the state are named."""
+_ENDED_BY: Final = {
+    "answer": "answered",
+    "default": "not answered in time, so the default is used",
+    "message": "a message",
+    "time": "its time has come",
+}
+_RETURNED: Final = " returned"
+_EVENTS: Final = {"node": "", "item": "", "attempt": "attempt failed"}
+_EMPTY: Final[Sequence[JsonValue]] = ("", [], {}, None)
+
+
+class Account(Part, omit_defaults=True):
+    """What a step did, for people.
+
+    Attributes:
+        seq: Its number in the run.
+        kind: What happened, as the log names it.
+        at: When it was recorded, epoch seconds; it took `took` seconds of driven time until then.
+        path: Its node, as `article/review`; "" for the run itself.
+        visit: Which visit of the node, from 1; 0 for the run itself.
+        attempt: Which attempt of the visit.
+        took: Seconds; null if it did no work, or that is not known.
+        tone: `failed`, `retry`, `fallback`, `rejected` (the answer before it was sent back), `broken` (a tool failed),
+            `waiting`, `call`, `ended`, or "".
+        text: What happened, in a few words; "" for the end of a visit.
+        said: What a model replied, a tool or function returned, a person answered, or a message says.
+        facts: What else it records, a line each.
+        sent: The messages that it sent and the data that it emitted, a line each.
+        withdrawn: The ids of questions that its node asks no longer.
+        changes: What it changed in the state, in short, if it did nothing else.
+        shifts: What is different since a resume or a branch, a line each.
+        error: What failed, and how; "" for an edge to FAIL.
+        sent_back: Why the answer before a turn was rejected, as the model was told.
+        targets: Where it leads.
+        edge: The label of the edge that it took.
+        choice: What `choose` picked at its node.
+        inside: The label by which the graph at its node ended.
+        due: When the next attempt is due, epoch seconds.
+        why: What the conditions of edges compared; "" if there were none.
+        agent: The agent that asked a model.
+        model: The model that answered.
+        name: The function or tool that was called.
+        by: The person who answered.
+        ended_by: What ended a wait: `answer`, `message`, `time` or `default`.
+        usage: What it used, as recorded; a cost that is not known is null, and calls that no model answered are named.
+        child: The run that it started, or whose end it tells.
+        count: How many items a map has that begins.
+        losses: What was lost with it: `failed_items`, `failed_children`, `fallbacks`, `retries`, `rejected_answers`,
+            `failed_tools`.
+    """
+
+    seq: int
+    kind: str
+    at: float
+    path: str = ""
+    visit: int = 0
+    attempt: int = 0
+    took: float | None = None
+    tone: Tone = ""
+    text: str = ""
+    said: str = ""
+    facts: Sequence[str] = ()
+    sent: Sequence[str] = ()
+    withdrawn: Sequence[str] = ()
+    changes: str = ""
+    shifts: Sequence[str] = ()
+    error: str = ""
+    sent_back: str = ""
+    targets: Sequence[str] = ()
+    edge: str = ""
+    choice: str = ""
+    inside: str = ""
+    due: float | None = None
+    why: str = ""
+    agent: str = ""
+    model: str = ""
+    name: str = ""
+    by: str = ""
+    ended_by: str = ""
+    usage: Usage = {}  # noqa: RUF012 - of a struct, which copies it
+    child: str = ""
+    count: int = 0
+    losses: Mapping[str, int] = {}
+
+    @property
+    def event(self) -> str:
+        """What happened, after the path of its node; "" for the end of a visit."""
+        return _EVENTS.get(self.kind, self.kind)
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether its result is that of a fallback."""
+        return "fallbacks" in self.losses
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether an attempt failed that a fallback replaces."""
+        return self.kind == "attempt" and "retries" not in self.losses
+
+    @property
+    def words(self) -> str:
+        """What happened, and what was said."""
+        between = " " if self.text.endswith(_RETURNED) else ": "
+        return f"{self.text}{between}{self.said}" if self.said else self.text
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether something went wrong with it."""
+        return self.tone in TROUBLES
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is set off from others: something went wrong, or is waited for."""
+        return self.is_trouble or self.tone == "waiting"
+
+    @property
+    def cost(self) -> str:
+        """What it cost, in words; "" if no model was asked."""
+        return cost(self.usage)
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What happened besides its changes, edge and error, a line each."""
+        found = [*self._first()]
+        if self.inside:
+            found.append(f"its graph ended [{self.inside}]")
+        if self.choice:
+            found.append(f"chose {self.choice}")
+        return [*found, *self.facts, *self.sent, *(f"asks no longer: {each}" for each in self.withdrawn)]
+
+    def _first(self) -> Iterator[str]:
+        if self.agent:
+            if self.sent_back:
+                yield f"asked again: {self.sent_back}"
+            paid = self.cost
+            yield f"{self.text}: {tokens(self.usage)}, {paid if paid == 'offline' else f'cost {paid}'}"
+            yield f"its reply: {self.said}"
+            return
+        if self.text:
+            yield self.words
+        if self.usage and self.kind != "recorded" and self.cost not in ("", "offline"):
+            yield used(self.usage)
+
+
+def account_of(
+    entry: Entry, why: str | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY, with_changes: bool = False
+) -> Account:
+    """Return the account of a step as it is folded.
+
+    Args:
+        entry: The step, and what the fold knows of it.
+        why: The reasons for its edge, if the caller has them; by default those of the fold.
+        limit: How long each text may be, and about how many facts there may be.
+        why_limit: How long the reasons may be.
+        with_changes: Whether to say what a step that did nothing else changed; who has a line for each needs it not.
+    """
+    reasons = why if why is not None else entry.edge.why if entry.edge is not None else ""
+    made = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)
+    if with_changes and not made.text and not made.error:
+        changes = [*islice(changes_in(entry.step, limit), _LISTED + 1)]
+        made.changes = one_line(", ".join(changes[:_LISTED]), limit) + (" …" if len(changes) > _LISTED else "")
+    return made
+
+
+def account_of_step(
+    step: Step, why: str = "", took: float | None = None, *, limit: int = _LIMIT, why_limit: int = _WHY
+) -> Account:
+    """Return the account of a step that is not folded: what its record says, with the reasons for its edge."""
+    facts = step.data
+    made = Account(step.seq, step.kind, step.at, step.path, step.visit, step.attempt)
+    made.took = None if took is None else round(took, 4)
+    made.usage = usage_of(step)
+    made.losses = _losses(step)
+    if isinstance(facts, Outcome):
+        made.targets, made.edge, made.choice = facts.to, facts.edge, facts.choice
+        made.why = _line(why, why_limit) if why != OTHERWISE else ""
+    if facts.error is not None and facts.error.kind != "fail":
+        made.error = _line(f"{facts.error.kind}: {facts.error.message}", limit)
+    made.facts = told = list[str]()
+    _tell(made, step, told, limit)
+    made.tone = made.tone or _tone(step)
+    return made
+
+
+def changes_in(step: Step, limit: int) -> Iterator[str]:
+    """Yield a line for each change of the state; empty values at the beginning of a graph are left out."""
+    is_start = step.kind in ("started", "entered")
+    for op in ops_of(step):
+        if not is_start or op[-1] not in _EMPTY:
+            yield _change(op, limit)
+    if isinstance(step.data, Shift):
+        for frame, changes in step.data.field_changes.items():
+            place = path_of(frame, "")
+            yield from (f"{place}: {_change(op, limit)}" if place else _change(op, limit) for op in changes)
+
+
+def _change(op: Op, limit: int) -> str:
+    kind, field = op[0], op[1]
+    if kind == "drop":
+        return f"{field} is dropped"
+    if kind == "item":  # one result of a map, for the list that the field becomes
+        return f"{field}: {_value(op[2], limit)}"
+    place = f"[{op[2]}]" if kind in ("put", "grow") else ""
+    return f"{field}{place} {'=' if kind in ('set', 'reduce', 'put') else '+='} {_value(op[-1], limit)}"
+
+
+def wait_line(name: str, wait: WaitRecord, path: str) -> str:
+    """Return what a node waits for on a line, with until when; its name is left out if it is the path."""
+    due, text = due_words(wait), wait_words(name, wait, path=path, characters=_QUESTION)
+    question = one_line(show(wait.question), _QUESTION)
+    if wait.kind == "receive":
+        text = text.removesuffix(f"a message on {wait.topic!r}") + question
+    elif wait.kind == "sleep" and read_key(wait.key).around:  # of an agent: its question says what it is for
+        text = f"sleeps for {question}"
+    return clean(text + (f" ({due})" if due and wait.kind != "sleep" else f" {due}" if due else ""))
+
+
+def due_words(wait: WaitRecord) -> str:
+    """Return when a wait ends by itself, and how; "" for never."""
+    if wait.due is None:
+        return ""
+    if wait.kind == "sleep":
+        return f"until {when(wait.due)}"
+    default = "it fails"
+    if wait.default is not UNSET:
+        default = f"the answer is {json.dumps(wait.default, ensure_ascii=False)}"
+    return f"until {when(wait.due)}, then {default}"
+
+
+# --- By kind ---------------------------------------------------------------------------------------------------------
+
+
+def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # noqa: C901, PLR0912 - a case for each kind
+    """Say what is particular to a kind of step."""
+    facts = step.data
+    match facts:
+        case Recorded():
+            _recorded(made, facts, told, limit)
+        case AttemptEnded() | Answered():
+            if facts.by:
+                _answered(made, step, facts, told, limit)
+            if isinstance(facts, AttemptEnded):
+                _ended(made, facts, told, limit)
+        case Begun():
+            made.name = own_name(facts.name)
+            made.text = f"{made.name} {'did nothing' if facts.not_done else 'begins'}"
+        case Mapped(count=count, concurrency=at_a_time, max_open=most):
+            made.count = count
+            made.text = counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
+            made.text += f", at most {most:,} open" if count > most else ""
+        case Entered():
+            made.text = f"graph {facts.graph}"
+        case Waiting():
+            made.text, *more = [wait_line(name, wait, made.path) for name, wait in facts.waits.items()] or [""]
+            told += more
+            made.withdrawn = facts.withdrawn
+        case Refused():
+            made.text = _line(show(facts.message), limit)
+            told += ["it is asked again"] if made.path else []
+        case Message():
+            _message(made, facts, limit)
+        case Joined():
+            told += [f"cancelled: {', '.join(facts.cancelled)}"] if facts.cancelled else []
+        case Stopped():
+            made.text = "" if facts.error is not None else _line(facts.words, limit)
+        case Shift():
+            made.text = "the process that drove it had died" if isinstance(facts, Resumed) and facts.crashed else ""
+            made.shifts = list(_shifts(facts))
+            told += _pauses(facts)
+        case Started(after=after):
+            told += [*([f"begins with the state of run {after}"] if after else []), *_pauses(facts)]
+        case _:
+            pass
+
+
+def _pauses(facts: Started | Shift) -> Sequence[str]:
+    """Return a line that says before which nodes a run waits."""
+    pauses = facts.pause if isinstance(facts, (Started, Continued)) else ()
+    return [f"pauses before {', '.join(pauses)}"] if pauses else []
+
+
+def _recorded(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
+    """Say what recorded work returned: a turn of a model, a call of a tool, a child run, or a function."""
+    made.tone, name = "call", own_name(facts.name)
+    made.name = name
+    if facts.by is not None:
+        made.agent, made.model = facts.by.get("agent", ""), facts.by.get("model", "")
+        made.text = f"{made.agent} asked {made.model}" + ("" if name == "turn" else f" for a {name}")
+    record, value = work_record(facts), facts.value
+    if isinstance(record, TurnRecord):
+        _turn(made, record, told, limit)
+        return
+    if isinstance(record, CallRecord):
+        made.tone = "broken" if record.error else "call"
+        made.text, made.said = f"{name}{' failed' if record.error else _RETURNED}", _line(record.text, limit) or '""'
+        told += [f"{field} will get {_value(new, limit)}" for field, new in record.writes.items()]
+        return
+    work = read_key(facts.key)
+    if work.kind == "child":
+        _ends(made, work.of, value, limit)
+    elif facts.name == STARTS and isinstance(value, dict):
+        made.child = str(value.get("run_id", ""))
+        made.text = f"started run {made.child}"
+    else:
+        made.text, made.said = made.text or f"{name}{_RETURNED}", _value(value, limit)
+
+
+def _ends(made: Account, child: str, told: object, limit: int) -> None:
+    """Say how a child run ended, as its starter was told."""
+    end = told if isinstance(told, dict) else {}
+    made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
+    made.said = _line(str(end.get("why", "")), limit)
+
+
+def _turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
+    """Say what a model replied in a turn, and what it had been told before."""
+    calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
+    texts = [record.text or '""'] if record.text or not calls else []
+    made.said = _line("; ".join([*texts, *calls]), limit)
+    made.said += f" ({record.stop})" if record.stop not in ("end", "tools") else ""
+    if record.feedback is not None:
+        made.tone, made.sent_back = "rejected", _line(record.feedback, limit)
+    told += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
+    told += [f"was sent: {_line(text, limit)}" for text in record.steered]
+
+
+def _answered(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
+    """Say how a wait ended, who ended it after how long, and why."""
+    given, by = facts.answer, facts.by
+    made.ended_by = by
+    made.text = _ENDED_BY.get(by, "answered")
+    if by == "time" or given is None:
+        return
+    made.by = _line(given.by, _PERSON)
+    made.text += f" by {made.by}" if made.by else ""
+    was_open = open_seconds(step) if by == "answer" else None
+    made.text += f" after {seconds(was_open)}" if was_open is not None else ""
+    made.said = _value(None if given.value is UNSET else given.value, limit)
+    told += [f"because: {_line(show(given.reason), limit)}"] if show(given.reason) else []
+    if isinstance(facts, Answered):
+        told += [f"{name}: {_value(value, limit)}" for name, value in facts.also.items()]
+
+
+def _ended(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
+    """Say what an attempt records in addition to its result or error."""
+    if isinstance(facts, Attempt):
+        made.due = facts.due_at
+        told += ["its fallback is run"] if facts.then == "fallback" else []
+    told += [lost_call(each) for each in facts.lost.values() if isinstance(each, Mapping)]
+    if not isinstance(facts, Node):
+        return
+    made.inside = facts.inside.label if facts.inside is not None else ""
+    if facts.sent or facts.emitted:
+        sent = [f"sent {topic}: {_value(payload, limit)}" for topic, payload in facts.sent[:limit]]
+        made.sent = [*sent, *(f"emitted {_value(shown, limit)}" for shown in facts.emitted[:limit])]
+    unused = ", ".join(own_name(read_key(key).name) for key in facts.unused)
+    told += [f"recorded, but not used again: {unused}"] if unused else []
+
+
+def lost_call(lost: Mapping[str, JsonValue]) -> str:
+    """Return that an agent called a model that gave no answer; the step alone shows what it was asked."""
+    return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
+
+
+def _message(made: Account, facts: Message, limit: int) -> None:
+    """Say what a message is about, and what it says: of one that was given to a conversation, its text."""
+    payload: Any = facts.payload
+    if facts.told and isinstance(payload, dict) and "state" not in payload:  # nobody but its starter waits for it
+        _ends(made, str(payload.get("run_id", "")), payload, limit)
+        return
+    given = payload.get("given") if isinstance(payload, dict) else None
+    texts = [each for each in given.values() if isinstance(each, str)] if isinstance(given, dict) else []
+    made.text, made.said = _line(facts.topic, limit), _value(texts[0] if texts else payload, limit)
+
+
+def _shifts(facts: Shift) -> Iterator[str]:
+    """Yield a line for each change of the graph that a resume or a branch recorded."""
+    yield from (f"the graph changed: {change}" for change in facts.changes)
+    for frame, names in facts.renamed.items():
+        yield from (f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items())
+    yield from (f"the run continues at {path_of(frame, node)}" for frame, node in facts.moved.items())
+    yield from ("its question has changed and is asked again" for _ in facts.asks)
+
+
+def _tone(step: Step) -> Tone:
+    """Return how a step of any kind but recorded work went."""
+    facts = step.data
+    if isinstance(facts, Failed) or (isinstance(facts, (Outcome, Stopped)) and facts.status == "failed"):
+        return "failed"
+    if facts.error is not None or isinstance(facts, Attempt):
+        return "fallback" if falls_back(step) else "retry"
+    if isinstance(facts, Resumed) and facts.crashed:
+        return "retry"
+    if isinstance(facts, (Waiting, Refused)):
+        return "waiting"
+    return "ended" if isinstance(facts, Stopped) or (isinstance(facts, Outcome) and facts.status) else ""
+
+
+def _losses(step: Step) -> Mapping[str, int]:
+    """Return what the run lost with a step, as the fold counts it."""
+    facts, usage = step.data, usage_of(step)
+    own: dict[str, int] = {}
+    if falls_back(step):
+        own["fallbacks"] = 1
+    elif isinstance(facts, Attempt) and facts.then != "fallback":
+        own["retries"] = 1
+    elif isinstance(facts, Failed) and facts.has_failed and step.frame.endswith("]"):
+        own["failed_items"] = 1
+    return losses_of(usage, own) if usage or own else own
+
+
+def _line(text: str, limit: int) -> str:
+    """Return a text on one line, safe to show."""
+    line = one_line(text, limit)
+    return line if line.isprintable() else clean(line)
+
+
+def _value(value: JsonValue, limit: int) -> str:
+    """Return a value on one line, safe to show."""
+    line = compact(value, limit)
+    return line if line.isprintable() else clean(line)
+
+
+__all__ = [
+    "TROUBLES",
+    "Account",
+    "Tone",
+    "account_of",
+    "account_of_step",
+    "changes_in",
+    "due_words",
+    "lost_call",
+    "wait_line",
+]

@@ -1,0 +1,217 @@
+"""How texts, values, amounts and times are written for people: one formatter each, for every reader.
+
+Imported by commands that must be quick. The page has the same ones in `words.ts`; a test compares them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from itertools import pairwise, repeat
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Final
+
+from graphengine.kernel import dollars
+from graphengine.records.offline import are_offline
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from graphengine.kernel import JsonValue, TokensName, Usage
+
+_UNSAFE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes except tab and newline
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"  # line separators, and controls of the writing direction
+    "\u00ad\u180e\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f"  # what is not seen at all
+    "\ud800-\udfff]"  # lone surrogates, which no encoding can represent
+)
+_ROOM: Final = 4
+"""How many characters are read for each that is shown: blanks may be among them."""
+_MILLISECONDS_BELOW: Final = 0.0995
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_CALENDAR: Final = "%Y-%m-%d %H:%M:%S %Z"
+_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record: what it has is encrypted
+_SET_FIELDS: Final = "__fields_set__"
+"""What the record of a model has beside its fields: which of them were set."""
+_PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
+    (0, "cache_read_tokens", "cached"),
+    (0, "cache_write_tokens", "written to the cache"),
+    (1, "reasoning_tokens", "thinking"),
+)
+"""Parts of the input (0) and output (1) tokens, in words."""
+
+
+# --- Texts and values ------------------------------------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    r"""Return the text with every control code except newline and tab, and what is not seen, as an escape.
+
+    >>> clean("\x1b[2Jhel\u200blo")
+    '\\x1b[2Jhel\\u200blo'
+    """
+    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - digits
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    r"""Return the text on one line, cut to the limit, at a cost that does not depend on its length.
+
+    >>> one_line("a long\n text", 7)
+    'a long…'
+    """
+    joined = " ".join(text[: _ROOM * limit].split())
+    return joined if len(joined) <= limit and len(text) <= _ROOM * limit else joined[: limit - 1] + "…"
+
+
+def compact(value: JsonValue, limit: int = 200) -> str:
+    """Return a value on one line, cut to the limit: a text unchanged, anything else as JSON.
+
+    No more of it is written than is shown.
+
+    >>> compact("tides"), compact(""), compact({"score": 7, "notes": ["long"] * 1000}, 20)
+    ('tides', '""', '{"score": 7, "notes…')
+    >>> compact({"token": {"$secret": "gAAAAA"}})
+    '{"token": secret}'
+    """
+    if isinstance(value, str):
+        return one_line(value, limit) or '""'
+    try:
+        return one_line(_json(value, _ROOM * limit), limit)
+    except RecursionError:
+        return "…"
+
+
+def _json(value: JsonValue, room: int) -> str:
+    """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
+    if isinstance(value, str):
+        return encode_basestring(value[:room])
+    if not isinstance(value, (dict, list)):
+        return json.dumps(value, default=repr)
+    if len(value) == 1 and _SECRET in value and isinstance(value, dict):
+        return "secret"
+    text, ends = "", "{}" if isinstance(value, dict) else "[]"
+    for name, each in value.items() if isinstance(value, dict) else zip(repeat(""), value, strict=False):
+        if name == _SET_FIELDS:
+            continue
+        text += ", " if text else ""
+        text += f"{encode_basestring(name)}: " if ends == "{}" else ""
+        text += _json(each, room - len(text))
+        if len(text) > room:
+            break
+    return f"{ends[0]}{text}{ends[1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun, in the plural unless it is 1.
+
+    >>> counted(1, "visit"), counted(1200, "visit")
+    ('1 visit', '1,200 visits')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+# --- Times -----------------------------------------------------------------------------------------------------------
+
+
+def seconds(duration: float) -> str:
+    """Return a duration in at most two units.
+
+    >>> seconds(0.0004), seconds(0.25), seconds(75), seconds(7500), seconds(90_000), seconds(120)
+    ('0 ms', '0.25 s', '1 min 15 s', '2 h 5 min', '1 d 1 h', '2 min')
+    """
+    if duration < _MILLISECONDS_BELOW:
+        return f"{max(0.0, duration) * 1000:.0f} ms"
+    whole = round(duration)
+    for (size, name), (small, small_name) in pairwise(_UNITS):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {name}" + (f" {rest} {small_name}" if rest else "")
+    return f"{duration:.1f} s" if duration >= 1 else f"{duration:.2f} s"
+
+
+def age(duration: float) -> str:
+    """Return how long ago something was, in its largest unit.
+
+    >>> age(0.2), age(75), age(90_000)
+    ('0 s ago', '1 min ago', '1 d ago')
+    """
+    size, name = next((unit for unit in _UNITS if duration >= unit[0]), _UNITS[-1])
+    return f"{max(0, int(duration // size))} {name} ago"
+
+
+def when(at: float, zone: tzinfo | None = None, form: str = _CALENDAR) -> str:
+    """Return a date and time with the name of its zone: that of this machine if none is given.
+
+    >>> when(0.0, UTC), when(1e30)
+    ('1970-01-01 00:00:00 UTC', '1e+30 s after 1970')
+    """
+    try:
+        return datetime.fromtimestamp(at, UTC).astimezone(zone).strftime(form).rstrip()
+    except (ValueError, OverflowError, OSError):  # out of the calendar's range
+        return f"{at:g} s after 1970"
+
+
+# --- What models used ------------------------------------------------------------------------------------------------
+
+
+def cost(usage: Usage) -> str:
+    """Return what models cost; "" if none was called. An unknown cost is never shown as 0.
+
+    >>> cost({"calls": 1, "cost_usd": 0.0123}), cost({"calls": 1, "offline_calls": 1}), cost({})
+    ('0.0123 USD', 'offline', '')
+    >>> cost({"calls": 2, "cost_usd": None, "priced_usd": 0.5}), cost({"calls": 1, "cost_usd": None})
+    ('unknown, at least 0.5000 USD', 'unknown')
+    """
+    if not usage.get("calls") and not usage.get("unknown_calls"):
+        return ""
+    if are_offline(usage) and not usage.get("unknown_calls"):
+        return "offline"
+    known: float = usage.get("priced_usd") or 0.0
+    return usd(usage.get("cost_usd", 0.0)) or "unknown" + (f", at least {usd(known)}" if known else "")
+
+
+def usd(amount: float | None) -> str:
+    """Return an amount of US dollars with its unit; "" if it is not known."""
+    return "" if amount is None else f"{dollars(amount)} USD"
+
+
+def tokens(usage: Usage) -> str:
+    """Return the tokens of a usage; those of caches and of thinking if there are any.
+
+    >>> tokens({"input_tokens": 1200, "output_tokens": 30, "reasoning_tokens": 20})
+    '1,230 tokens (1,200 in; 30 out, 20 of them thinking)'
+    """
+    tokens_in: int = usage.get("input_tokens") or 0
+    tokens_out: int = usage.get("output_tokens") or 0
+    text, parts = counted(tokens_in + tokens_out, "token"), [f"{tokens_in:,} in", f"{tokens_out:,} out"]
+    for at, name, word in _PARTS:
+        number: int = usage.get(name) or 0
+        parts[at] += f", {number:,} of them {word}" if number else ""
+    text += f" ({'; '.join(parts)})" if tokens_in + tokens_out else ""
+    unknown: int = usage.get("unknown_calls") or 0
+    return f"{text}, plus unreported tokens of {counted(unknown, 'failed call')}" if unknown else text
+
+
+def used(usage: Usage) -> str:
+    """Return the calls, tokens and cost of a usage; tokens and cost only of language models.
+
+    >>> used({"calls": 2, "offline_calls": 2}), used({"calls": 1, "input_tokens": 9, "cost_usd": 0.5})
+    ('2 model calls, all offline', '1 model call, 9 tokens (9 in; 0 out), cost 0.5000 USD')
+    """
+    calls: int = usage.get("calls") or 0
+    offline: int = usage.get("offline_calls") or 0
+    paid = cost(usage)
+    if not paid:
+        return "no model calls"
+    if paid == "offline":
+        return f"{counted(calls, 'model call')}, all offline"
+    return f"{counted(calls, 'model call')}{f' ({offline} offline)' if offline else ''}, {tokens(usage)}, cost {paid}"
+
+
+__all__ = ["age", "clean", "compact", "cost", "counted", "one_line", "seconds", "tokens", "usd", "used", "when"]
