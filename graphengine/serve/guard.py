@@ -49,7 +49,8 @@ from graphengine.serve.messages import (
     refused,
     with_headers,
 )
-from graphengine.serve.signatures import has_signature, is_signed
+from graphengine.serve.routes import SIGNED_IN
+from graphengine.serve.signatures import SIGNED, has_signature, is_signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,14 +62,10 @@ if TYPE_CHECKING:
 
 CALLER: Final = "graphengine.caller"
 """In the scope of a request: who sent it."""
-SIGNED: Final = "graphengine.signed"
-"""In the scope of a request: it was let in because of its signature, not of a token."""
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
 SIGN_OUT: Final = "/api/sign_out"
 """Where a page gives the cookie back."""
-SIGNED_IN: Final = "/signed_in"
-"""Where an OpenID provider leads the browser back to."""
 
 PAGES: Final = "/pages/"
 """Where a service has the files of a front end."""
@@ -476,7 +473,6 @@ __all__ = [
     "CALLER",
     "PAGES",
     "SESSION",
-    "SIGNED",
     "SIGN_OUT",
     "AccessMiddleware",
     "PageAccess",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -19,19 +18,20 @@ from starlette.routing import Route
 
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
-from graphengine.kernel import GraphEngineError, InputError, status_of
+from graphengine.kernel import GraphEngineError, status_of
 from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import CallersStore, caller, require
-from graphengine.serve.guard import SIGNED_IN, AccessMiddleware, PageAccess, SharedPageAccess
-from graphengine.serve.inspector.commands import Commands
-from graphengine.serve.inspector.documents import Drivable, Session
+from graphengine.serve.callers_runner import CallersRunner
+from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.queries import Query
-from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.token import kept_token
-from graphengine.serve.inspector.views import Views
 from graphengine.serve.listening import HOST, Server, listen, listen_near, url_of
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
+from graphengine.serve.read_documents import Drivable, Session
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.reads.views import Views
+from graphengine.serve.requests import PageMessage, StreamParameters, delivery_of, fields_of, json_body, parameters_of
+from graphengine.serve.routes import DOWNLOADS, DRIVES, FILES, READS, STREAM, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -40,23 +40,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from graphengine.kernel import RunInfo, Store
-    from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
+    from graphengine.serve.routes import Endpoint
     from graphengine.serve.users import Users
     from graphengine.wings import Table
 
-_Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
-_Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
+_Answers: TypeAlias = "Callable[[Request], Awaitable[Response]]"
 
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today", SIGNED_IN)
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
-_RIGHTS: Final[Mapping[str, Right]] = {
-    **dict.fromkeys(("answer", "send"), "answer"),
-    **dict.fromkeys(("stop", "tag", "bulk", "resume", "branch", "preview"), "operate"),
-    "start": "start",
-}
-"""What each write takes."""
 PORT: Final = 8765
 """Where the page is by default, so that a saved link leads to it after a restart."""
 _LIST_SECONDS: Final = 0.2
@@ -157,9 +149,6 @@ def application(settings: Settings) -> Starlette:
     tables = [partial(each, store) for each in settings.tables]
     graphs = {} if driver is None else driver.fingerprints
     views = Views(seen, books, settings.command, about, tables, graphs, settings.users)
-    acts = Commands(
-        writer, seen, None if driver is None else lambda: driver.runner, {} if drives is None else drives.graphs
-    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -172,23 +161,32 @@ def application(settings: Settings) -> Starlette:
             with suppress(asyncio.CancelledError):
                 await watching
 
-    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag, acts.bulk]
-    reads: list[_Read] = [*views.all]
-    if driver is not None:
-        writes += driver.writes
-        reads += driver.reads
-    routes = [Route(page, _page) for page in _PAGES]
-    routes += [Route("/static/{name:path}", _static), Route("/provider", _provider(settings.users))]
-    routes += [
-        *map(_reading, reads),
-        *map(_writing, writes),
-        _route("/api/export", _download(views.export, "application/json"), "read"),
-    ]
-    routes += [_route("/api/story", _download(views.story, "text/html"), "read")]
-    routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live), "read")]
+    acting = partial(_acts, writer, seen) if driver is None else driver.acting
+    files: dict[str, _Answers] = {"page": _page, "static": _static, "provider": _provider(settings.users)}
+    routes = [Route(row.path, files[row.name]) for row in FILES]
+    routes += [_route(row, _reading(row, getattr(views, row.name))) for row in READS]
+    routes += [_route(row, _download(row, getattr(views, row.name))) for row in DOWNLOADS]
+    routes += [_route(row, _acting(row, acting)) for row in (() if settings.is_read_only else WRITES)]
+    for row in () if driver is None else DRIVES:
+        if row.body is None:
+            routes.append(_route(row, _reading(row, getattr(driver, row.name))))
+        else:
+            routes.append(_route(row, _acting(row, acting, getattr(driver, row.name, None))))
+    routes.append(_route(STREAM, _events(views, books, feed, {} if driver is None else driver.live)))
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
+
+
+@asynccontextmanager
+async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
+    """Provide what changes runs, opened for each change: the page holds no lease, and migrates nothing before."""
+    from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
+
+    if run_id is not None:
+        await seen.info(run_id)
+    async with Runner(writer()) as runner:
+        yield CallersRunner(runner, {}, through="page")
 
 
 async def _page(_: Request) -> Response:
@@ -218,44 +216,54 @@ def _file(name: str) -> Response:
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
-def _route(path: str, answer: Callable[[Request], Awaitable[Response]], right: Right, method: str = "GET") -> Route:
-    """Return a route, for callers with a right; what its answer refuses is answered with 422."""
+def _route(row: Endpoint, answer: _Answers) -> Route:
+    """Return a route, for callers with its right; what its answer refuses is answered with 422."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            require(right)
+            if row.right is not None:
+                require(row.right)
             return await answer(request)
         except GraphEngineError as error:
             return refused(error, 422)
 
-    return Route(path, endpoint, methods=[method])
+    return Route(row.path, endpoint, methods=[row.method])
 
 
-def _reading(view: _Read) -> Route:
+def _reading(row: Endpoint, view: Callable[[Any], Awaitable[object]]) -> _Answers:
     async def answer(request: Request) -> Response:
-        found = await view(Query(request.query_params))
+        found = await view(parameters_of(request, row.query, row.names, ignores_others=True))
         return json_answer(found if caller().sees_all else for_clients(found))
 
-    return _route(f"/api/{view.__name__}", answer, "read")
+    return answer
 
 
-def _writing(act: _Write) -> Route:
+def _acting(
+    row: Endpoint,
+    acting: Callable[[str | None], AbstractAsyncContextManager[CallersRunner]],
+    own: Callable[[Any], Awaitable[str]] | None = None,
+) -> _Answers:
+    """Return what changes a run; it answers with a document, or the id of the run."""
+
     async def answer(request: Request) -> Response:
-        try:
-            body = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise InputError("the body is not a JSON object", where="body", repair="send values by name: {…}")
-        return json_answer(await act(body) or {})
+        asked = fields_of(await json_body(request), row.asks, row.names)
+        if own is not None:
+            return json_answer({"id": await own(asked)})
+        async with acting(getattr(asked, "run_id", None)) as acts:
+            act = getattr(acts, f"{row.name}_asked", None)
+            if act is None:
+                return json_answer(await getattr(acts, row.name)(asked))
+            key = asked.idempotency_key if isinstance(asked, PageMessage) else delivery_of(request)
+            return json_answer({"id": await act(asked, key)})
 
-    return _route(f"/api/{act.__name__}", answer, _RIGHTS[act.__name__], "POST")
+    return answer
 
 
-def _download(view: Callable[[Query], Awaitable[str]], kind: str) -> Callable[[Request], Awaitable[Response]]:
+def _download(row: Endpoint, view: Callable[[Any], Awaitable[str]]) -> _Answers:
     async def answer(request: Request) -> Response:
         headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
-        return Response(await view(Query(request.query_params)), media_type=kind, headers=headers)
+        found = await view(parameters_of(request, row.query, row.names, ignores_others=True))
+        return Response(found, media_type=row.media, headers=headers)
 
     return answer
 
@@ -266,8 +274,8 @@ def _events(
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
     async def answer(request: Request) -> Response:
-        query = Query(request.query_params)
-        run_id, after = query.text("id"), query.seq("after") or 0
+        asked = parameters_of(request, StreamParameters, STREAM.names, ignores_others=True)
+        run_id, after = asked.run_id, asked.after
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
         if run_id is not None and not caller().sees_all and not await views.store.infos([run_id]):

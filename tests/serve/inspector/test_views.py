@@ -4,7 +4,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner
@@ -13,11 +12,11 @@ from graphengine.history.load import load_snapshot
 from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
-from graphengine.serve.inspector.documents import Session
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.queries import Query
-from graphengine.serve.inspector.run_cache import RunCache
-from graphengine.serve.inspector.views import Views
+from graphengine.serve.read_documents import Session
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.reads.views import Views
+from graphengine.serve.requests import AtStep, OfRun, OfStep
 from graphengine.stores.base import Store
 from tests.serve.inspector.client import act, read, request
 from tests.serve.inspector.graphs import State, counter, record, starting
@@ -55,8 +54,8 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
     async with Runner() as runner:
         await record(runner, starting(), "parent")
         views = views_of(runner.store)
-        rows = await views.rows(Query(QueryParams({"id": "parent"})))
-        child, parent = [await views.run(Query(QueryParams({"id": name}))) for name in ("below", "parent")]
+        rows = await views.rows(OfRun(run_id="parent"))
+        child, parent = [await views.run(AtStep(run_id=name)) for name in ("below", "parent")]
     assert [(row.text, row.child) for row in rows if row.child] == [("start a run", "below"), ("child below", "below")]
     assert (child.starter, parent.starter) == ("parent", None)
 
@@ -98,7 +97,7 @@ async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
-    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", 0.0)
     await act(app, "stop", id="asks")
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 
@@ -125,8 +124,8 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         views = views_of(runner.store)
-        found = await views.step(Query(QueryParams({"id": "r", "seq": "4"})))
-        rows = await views.rows(Query(QueryParams({"id": "r"})))
+        found = await views.step(OfStep(run_id="r", seq=4))
+        rows = await views.rows(OfRun(run_id="r"))
     first, second = found.calls
     assert [each.role for each in first.asked] == ["system", "user"]
     assert first.asked[0].text.startswith("Be loud.")
@@ -146,7 +145,7 @@ async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, State(text="hello"), run_id="r").result()
-        found = await views_of(runner.store).step(Query(QueryParams({"id": "r", "seq": "3"})))
+        found = await views_of(runner.store).step(OfStep(run_id="r", seq=3))
     for attempt in found.attempts:
         (lost,) = attempt.lost
         assert (lost.agent, lost.model) == ("shout", "scripted")

@@ -46,8 +46,8 @@ from graphengine.records.visits import Visits, load_start
 from graphengine.records.work_records import CallRecord, work_record
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
-from graphengine.serve.inspector.documents import Chart, Row
-from graphengine.serve.inspector.pictures import GraphLayout
+from graphengine.serve.read_documents import Chart, Row
+from graphengine.serve.reads.pictures import GraphLayout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
