@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -17,8 +18,10 @@ from graphengine.serve.read_documents import Session
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
 from graphengine.serve.requests import AtStep, OfRun, OfStep
+from graphengine.serve.routes import DOWNLOADS, READS
 from graphengine.stores.base import Store
 from tests.serve.inspector.client import act, read, request
+from tests.serve.inspector.conftest import opened
 from tests.serve.inspector.graphs import State, counter, record, starting
 
 
@@ -200,3 +203,21 @@ async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:
     async with Runner(tmp_path / "other.db") as runner:
         assert await import_run(runner.store, parse(exported.text.encode(), "the download"))
         assert (await runner.info("five")).status == "finished"
+
+
+async def test_a_page_that_does_not_drive_reads_and_holds_nothing(database: Path) -> None:
+    """The file stays as it is, whatever is read, and no process is known to use it; a change leaves none either."""
+    before = hashlib.sha256(database.read_bytes()).digest()
+    reader = SQLiteStore(database, read_only=True)
+    await reader.open()
+    async with opened(database) as app:
+        for row in (*READS, *DOWNLOADS):
+            asked = "id=five&a=five&seq=2&graph=counter&text=n&fingerprint=x" + "&b=other" * (row.path != "/api/story")
+            answer = await request(app, "GET", f"{row.path}?{asked}", b"", {})
+            assert answer.status == 200, (row.path, answer.text)
+        assert hashlib.sha256(database.read_bytes()).digest() == before
+        assert await reader.owners() == []
+        await act(app, "tag", id="five", add=["seen"])
+        assert await reader.owners() == []
+        assert (await reader.info("five")).driver is None
+    await reader.close()
