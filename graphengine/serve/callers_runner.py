@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Answer,
         BranchRequest,
         BulkRequest,
+        NewRun,
         OfRun,
         PreviewRequest,
         SentMessage,
@@ -275,6 +276,12 @@ class CallersRunner:
         self._look()
 
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
+
+    async def start_asked(self, asked: NewRun, key: str | None) -> str:
+        """Start a run here; return it."""
+        del key
+        graph, run_id = self.graph_of(asked.graph), None if asked.run_id is None else caller().own_id(asked.run_id)
+        return (await self.begin(graph, asked.state, run_id, queue=None, tags=asked.tags))[0]
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
         """Answer a question of a run; return the run."""

@@ -498,6 +498,9 @@ def parameters_of(
     Raises:
         InputError: One is unknown, given more than once, or invalid.
     """
+    path = in_path(request, kind) if request.path_params else NO_NAMES
+    if not request.query_params and not path and not _is_asked(kind):
+        return kind()
     given: dict[str, Any] = {}
     lists = _lists_of(kind) if request.query_params else frozenset[str]()
     called = _called(kind, names)
@@ -509,7 +512,7 @@ def parameters_of(
         if len(texts) > 1 and field not in lists:
             repair = "give it once, with a value"
             raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
-    return checked({**given, **in_path(request, kind)}, kind, "parameter", names)
+    return checked({**given, **path}, kind, "parameter", names)
 
 
 def _called(kind: type[Struct], names: Mapping[str, str]) -> Mapping[str, str]:
@@ -520,6 +523,18 @@ def _called(kind: type[Struct], names: Mapping[str, str]) -> Mapping[str, str]:
 def in_path(request: Request, kind: type[Struct]) -> Mapping[str, Any]:
     """Return the parameters of a request's path that a kind has."""
     return {name: text for name, text in request.path_params.items() if name in kind.__struct_fields__}
+
+
+@lru_cache
+def _is_asked(kind: type[Struct]) -> bool:
+    """Return whether something must be given."""
+    return any(each.required for each in fields(kind))
+
+
+@lru_cache
+def _numbers_of(kind: type[Struct]) -> Sequence[str]:
+    """Return the fields that are numbers, which can be infinite."""
+    return [name for name, hint in hints_of(kind, include_extras=False).items() if float in (hint, *get_args(hint))]
 
 
 @lru_cache
@@ -566,9 +581,9 @@ def checked(
         made = convert(given, kind, strict=word == "field")
     except ValidationError as error:
         raise _invalid(str(error), given, kind, place, names) from error
-    for name in known:
+    for name in _numbers_of(kind):
         value = getattr(made, name)
-        if isinstance(value, float) and not math.isfinite(value):
+        if value is not None and not math.isfinite(value):
             called = names.get(name, name)
             raise InputError(f"{called} is {given[name]}", where=f"{place}{called}", repair="give a number")
     return made

@@ -118,6 +118,11 @@ class Endpoint:
         return "GET" if self.body is None else "POST"
 
     @property
+    def is_of_page(self) -> bool:
+        """Whether the page asks for it, not a client of the service."""
+        return "cookie" in self.credentials
+
+    @property
     def asks(self) -> type[Struct]:
         """What it is asked with: its body, or its parameters."""
         return self.query if self.body is None else self.body

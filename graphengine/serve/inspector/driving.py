@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from graphengine.api.runner import Runner
 from graphengine.kernel import GraphEngineError, RunFailed, life_of, load_snapshot
 from graphengine.migration.compatibility import plan_at
-from graphengine.serve.callers import CallersStore, caller
+from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.reads.run_cache import RunCache
-    from graphengine.serve.requests import AtStep, NewRun, OfGraph
+    from graphengine.serve.requests import AtStep, OfGraph
     from graphengine.telemetry import Telemetry
 
 _GRACE_SECONDS: Final = 5.0
@@ -142,12 +142,6 @@ class Driver:
         for task in (*releasing, *following):
             task.cancel()
         await asyncio.gather(*releasing, *following, return_exceptions=True)
-
-    async def start(self, asked: NewRun) -> str:
-        """Start a run; return its id."""
-        graph, who = self.acts.graph_of(asked.graph), caller()
-        run_id = None if asked.run_id is None else who.own_id(asked.run_id)
-        return (await self.acts.begin(graph, asked.state, run_id, queue=None, tags=asked.tags))[0]
 
     async def _begun(self, run: Run[Any]) -> None:
         """Follow a run, and return once its first step here is durable.

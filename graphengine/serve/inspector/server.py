@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
 from graphengine.kernel import GraphEngineError, status_of
-from graphengine.records.step_document import for_clients
-from graphengine.serve.callers import CallersStore, caller, require
+from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.token import kept_token
 from graphengine.serve.listening import HOST, Server, listen, listen_near, url_of
-from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
+from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
 from graphengine.serve.read_documents import Drivable, Session
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
-from graphengine.serve.requests import PageMessage, StreamParameters, delivery_of, fields_of, json_body, parameters_of
+from graphengine.serve.requests import StreamParameters, parameters_of
+from graphengine.serve.router import Router
 from graphengine.serve.routes import DOWNLOADS, DRIVES, FILES, READS, STREAM, WRITES
 
 if TYPE_CHECKING:
@@ -42,11 +42,8 @@ if TYPE_CHECKING:
     from graphengine.kernel import RunInfo, Store
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
-    from graphengine.serve.routes import Endpoint
     from graphengine.serve.users import Users
     from graphengine.wings import Table
-
-_Answers: TypeAlias = "Callable[[Request], Awaitable[Response]]"
 
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 PORT: Final = 8765
@@ -162,17 +159,11 @@ def application(settings: Settings) -> Starlette:
                 await watching
 
     acting = partial(_acts, writer, seen) if driver is None else driver.acting
-    files: dict[str, _Answers] = {"page": _page, "static": _static, "provider": _provider(settings.users)}
-    routes = [Route(row.path, files[row.name]) for row in FILES]
-    routes += [_route(row, _reading(row, getattr(views, row.name))) for row in READS]
-    routes += [_route(row, _download(row, getattr(views, row.name))) for row in DOWNLOADS]
-    routes += [_route(row, _acting(row, acting)) for row in (() if settings.is_read_only else WRITES)]
-    for row in () if driver is None else DRIVES:
-        if row.body is None:
-            routes.append(_route(row, _reading(row, getattr(driver, row.name))))
-        else:
-            routes.append(_route(row, _acting(row, acting, getattr(driver, row.name, None))))
-    routes.append(_route(STREAM, _events(views, books, feed, {} if driver is None else driver.live)))
+    stream = _events(views, books, feed, {} if driver is None else driver.live)
+    own = SimpleNamespace(page=_page, static=_static, provider=_provider(settings.users), events=stream)
+    reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
+    rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
+    routes = Router(own, reads, acting, _done).routes([*rows, *(DRIVES if driver is not None else ())])
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
@@ -187,6 +178,10 @@ async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) ->
         await seen.info(run_id)
     async with Runner(writer()) as runner:
         yield CallersRunner(runner, {}, through="page")
+
+
+async def _done(run_id: str, _: int) -> Response:
+    return json_answer({"id": run_id})
 
 
 async def _page(_: Request) -> Response:
@@ -214,58 +209,6 @@ def _file(name: str) -> Response:
         return Response("not found", 404)
     content = (files("graphengine.serve.inspector") / "static" / name).read_bytes()
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
-
-
-def _route(row: Endpoint, answer: _Answers) -> Route:
-    """Return a route, for callers with its right; what its answer refuses is answered with 422."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            if row.right is not None:
-                require(row.right)
-            return await answer(request)
-        except GraphEngineError as error:
-            return refused(error, 422)
-
-    return Route(row.path, endpoint, methods=[row.method])
-
-
-def _reading(row: Endpoint, view: Callable[[Any], Awaitable[object]]) -> _Answers:
-    async def answer(request: Request) -> Response:
-        found = await view(parameters_of(request, row.query, row.names, ignores_others=True))
-        return json_answer(found if caller().sees_all else for_clients(found))
-
-    return answer
-
-
-def _acting(
-    row: Endpoint,
-    acting: Callable[[str | None], AbstractAsyncContextManager[CallersRunner]],
-    own: Callable[[Any], Awaitable[str]] | None = None,
-) -> _Answers:
-    """Return what changes a run; it answers with a document, or the id of the run."""
-
-    async def answer(request: Request) -> Response:
-        asked = fields_of(await json_body(request), row.asks, row.names)
-        if own is not None:
-            return json_answer({"id": await own(asked)})
-        async with acting(getattr(asked, "run_id", None)) as acts:
-            act = getattr(acts, f"{row.name}_asked", None)
-            if act is None:
-                return json_answer(await getattr(acts, row.name)(asked))
-            key = asked.idempotency_key if isinstance(asked, PageMessage) else delivery_of(request)
-            return json_answer({"id": await act(asked, key)})
-
-    return answer
-
-
-def _download(row: Endpoint, view: Callable[[Any], Awaitable[str]]) -> _Answers:
-    async def answer(request: Request) -> Response:
-        headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
-        found = await view(parameters_of(request, row.query, row.names, ignores_others=True))
-        return Response(found, media_type=row.media, headers=headers)
-
-    return answer
 
 
 def _events(

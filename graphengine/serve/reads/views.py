@@ -36,7 +36,6 @@ from graphengine.kernel import (
 )
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
-from graphengine.records.now import load_now
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
 from graphengine.records.selection import ONLY_SEEN, is_lossy
@@ -180,11 +179,14 @@ class Views:
     async def list_runs(self, asked: ListParameters) -> Page:
         """Return a page of the list of runs, each with its status as shown and with what it waits for."""
         found, following = await self.found(asked)
-        waiting = {}
-        for info in found:
-            if info.status == "waiting":
-                with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
-                    waiting[info.id] = await load_now(self.store, info.id)
+        waiting = dict[str, Snapshot]()
+        waits = [info.id for info in found if info.status == "waiting"]
+        inbox = await self.store.inbox(waits) if waits else ()  # first: what is taken out of it is in the logs
+        for run_id in waits:
+            with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
+                snapshot = await load_snapshot(self.store, run_id, None)
+                snapshot.posted = posted_in(inbox, run_id)
+                waiting[run_id] = snapshot
         return Page(runs=runs_document(found, waiting).runs, next=following)
 
     async def found(self, asked: ListParameters) -> tuple[Sequence[RunInfo], str | None]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing, suppress
-from functools import cached_property, partial
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import UNSET
@@ -17,7 +17,6 @@ from pydantic_core import to_jsonable_python
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from graphengine.kernel import (
     OVER,
@@ -34,7 +33,7 @@ from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
-from graphengine.serve.callers import CallersStore, RequestId, caller, require
+from graphengine.serve.callers import CallersStore, RequestId, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
@@ -51,23 +50,21 @@ from graphengine.serve.messages import (
 from graphengine.serve.requests import (
     EventParameters,
     ListParameters,
-    NoParameters,
     RunParameters,
     ServiceFailed,
     StartParameters,
     delivery_of,
-    fields_of,
-    in_path,
     is_signed,
     json_body,
     parameters_of,
 )
+from graphengine.serve.router import FAILED, Router
 from graphengine.serve.routes import API
 from graphengine.serve.service.following import Rests
 from graphengine.serve.service.openapi import description
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -77,7 +74,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import Event, RunInfo
     from graphengine.serve.callers import Right
     from graphengine.serve.reads.views import Views
-    from graphengine.serve.routes import Endpoint
     from graphengine.worker.worker import Worker
 
     T = TypeVar("T")
@@ -87,7 +83,6 @@ _MOST_GATHERED: Final = 64
 """How many events of a stream are taken before the client has those before them."""
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
-FAILED: Final = "the service failed; its log has the cause"
 
 
 class Service:
@@ -142,23 +137,13 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        routes: list[BaseRoute] = [*doors]
-        for row in API:
-            path = row.path.replace("{run_id}", "{run_id:path}")
-            routes.append(Route(path, answering(self._endpoint(row)), methods=[row.method]))
-        return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
+        router = Router(self, [lambda: self._views], self._acting, self._now)
+        return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
-    def _endpoint(self, row: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-        """Return what answers the requests of a row, to callers with its right."""
-        own: Callable[[Request], Awaitable[Response]] | None = getattr(self, row.name, None)
-        handler = own or partial(self._reads if row.body is None else self._acts, row)
-
-        async def endpoint(request: Request) -> Response:
-            if row.right is not None:
-                require(row.right)
-            return await handler(request)
-
-        return endpoint
+    @asynccontextmanager
+    async def _acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
+        del run_id
+        yield self.runner
 
     @cached_property
     def _views(self) -> Views:
@@ -169,26 +154,6 @@ class Service:
         store = self.unguarded.store
         about = Session(self._version, "", read_only=False, drives=None)
         return Views(CallersStore.of(store, self.graphs), RunCache(store), lambda *_: "", about)
-
-    async def _reads(self, row: Endpoint, request: Request) -> Response:
-        """Answer a read."""
-        found = await getattr(self._views, row.name)(parameters_of(request, row.query))
-        if row.document is None:
-            return Response(found, media_type=row.media, headers={"Cache-Control": "no-store"})
-        return json_answer(for_clients(found))
-
-    async def _acts(self, row: Endpoint, request: Request) -> Response:
-        """Do what a request asks; answer with the document of the row, or the run as it is now."""
-        parameters_of(request, NoParameters)
-        path = in_path(request, row.asks)
-        if "run_id" in path:
-            await self.info_of(path["run_id"], row.right or "read")
-        body = await json_body(request, ... if row.is_body_required else {})
-        asked = fields_of(body, row.asks, path=path)
-        act = getattr(self.runner, f"{row.name}_asked", None)
-        if act is None:
-            return json_answer(for_clients(await getattr(self.runner, row.name)(asked)))
-        return await self._now(await act(asked, delivery_of(request)), int(next(iter(row.answers))))
 
     async def health(self, request: Request) -> Response:
         """Return whether the service works. It needs no token, so it names no runs."""
@@ -270,7 +235,7 @@ class Service:
         if asked.graph is not None and asked.graph not in self.graphs:
             near = did_you_mean(asked.graph, self.graphs)
             raise InputError(f"this service has no graph {asked.graph!r}", where="parameter graph", repair=near)
-        return json_answer(for_clients(await self._views.list_runs(asked)))
+        return json_answer(await self._views.list_runs(asked))
 
     async def get_run(self, request: Request) -> Response:
         """Return a run; with `wait`, once it is over or waits."""
@@ -493,23 +458,6 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def answering(
-    handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
-) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers each error as one document, in the shape of its protocol."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except GraphEngineError as error:
-            return shape(error)
-        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
-            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return shape(ServiceFailed(FAILED, where=request.url.path))
-
-    return endpoint
-
-
 async def _no_endpoint(request: Request, error: Exception) -> Response:
     """Answer a request for a path or with a method that does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
@@ -520,4 +468,4 @@ async def _no_endpoint(request: Request, error: Exception) -> Response:
     return answer
 
 
-__all__ = ["FAILED", "Service", "answering", "cancelled"]
+__all__ = ["Service", "cancelled"]

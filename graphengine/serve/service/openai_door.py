@@ -50,7 +50,7 @@ from graphengine.serve.messages import (
     stream_event,
 )
 from graphengine.serve.requests import RunStopped, ServiceFailed, delivery_of, json_body
-from graphengine.serve.service.app import answering
+from graphengine.serve.router import answering
 from graphengine.serve.service.conversations import (
     CONVERSATION,
     KEYED,

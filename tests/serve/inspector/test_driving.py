@@ -53,7 +53,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 async def streaming(folder: Path) -> AsyncIterator[Driver]:
     """Drive the run `r`, whose model has said half of its text and waits for the file `gate`."""
     async with asyncio.timeout(SOON), driver_of(folder / "runs.db") as driver:
-        await driver.start(tides(gate=str(folder / "gate")))
+        await driver.acts.start_asked(tides(gate=str(folder / "gate")), None)
         await eventually(lambda: "r" in driver.live and driver.live["r"].texts)
         yield driver
 
@@ -86,7 +86,7 @@ async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> Non
     """A start with the id of a run that is driven here is refused; the text of that run is still live."""
     async with streaming(tmp_path) as driver:
         with pytest.raises(RunExists):
-            await driver.start(tides())
+            await driver.acts.start_asked(tides(), None)
         assert driver.live["r"].texts
         (tmp_path / "gate").touch()
         await eventually(lambda: "r" not in driver.live)
