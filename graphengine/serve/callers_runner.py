@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import sys
 from collections import Counter
 from contextlib import aclosing, suppress
@@ -58,8 +59,8 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS: Final = 2.0
 _SHOWN: Final = 5
-_RESUMED: Final = "resumed:"
-"""How the tags of a run begin that say which requests to resume it were taken up: the seq before, and the key."""
+_RESUMED: Final = re.compile(r"resumed:(\d{1,10}):([0-9a-f]{16})")
+"""The tags of a run that say which requests to resume it were taken up: the seq before, and a digest of the key."""
 _KEPT: Final = 8
 """So many resumes of a run can be sent again."""
 
@@ -337,12 +338,12 @@ class CallersRunner:
         """Return whether the run was resumed for a key; if not, note that it now is."""
         info = await self.info(run_id, "operate")
         name = hashlib.sha256(f"{caller().name}\0{key}".encode()).hexdigest()[:16]
-        noted = {tag: tag.split(":") for tag in info.tags if tag.startswith(_RESUMED)}
-        for _, seq, other in noted.values():
+        noted = {tag: (int(found[1]), found[2]) for tag in info.tags if (found := _RESUMED.fullmatch(tag)) is not None}
+        for seq, other in noted.values():
             if other == name:
-                return info.seq > int(seq)
-        old = sorted(noted, key=lambda tag: int(noted[tag][1]))[: max(len(noted) + 1 - _KEPT, 0)]
-        await self._runner.store.tag(info.id, [f"{_RESUMED}{info.seq}:{name}"], old)
+                return info.seq > seq
+        old = sorted(noted, key=lambda tag: noted[tag])[: max(len(noted) + 1 - _KEPT, 0)]
+        await self._runner.store.tag(info.id, [f"resumed:{info.seq}:{name}"], old)
         return False
 
     async def branch_asked(self, asked: BranchRequest, key: str | None) -> str:

@@ -358,6 +358,20 @@ class SentMessage(OfRun, kw_only=True):
     payload: Any
 
 
+class PageAnswer(Answer, kw_only=True):
+    """An answer of the page: JavaScript leaves out a value that is undefined.
+
+    Attributes:
+        run_id: The run.
+        id: The `id` of the wait that was shown to the person.
+        value: The answer.
+        by: Who answers.
+        reason: Why.
+    """
+
+    value: Any = None
+
+
 class PageMessage(SentMessage, kw_only=True):
     """A message of the page to a run.
 
@@ -368,6 +382,7 @@ class PageMessage(SentMessage, kw_only=True):
         idempotency_key: With the same key it is sent once.
     """
 
+    payload: Any = None
     idempotency_key: Text
 
 
@@ -686,6 +701,7 @@ __all__ = [
     "OfRuns",
     "OfStep",
     "OfTwo",
+    "PageAnswer",
     "PageMessage",
     "PictureParameters",
     "PreviewRequest",

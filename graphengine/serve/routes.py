@@ -44,6 +44,7 @@ from graphengine.serve.requests import (
     OfRuns,
     OfStep,
     OfTwo,
+    PageAnswer,
     PageMessage,
     PictureParameters,
     PreviewRequest,
@@ -301,7 +302,7 @@ DOWNLOADS: Final = (
 )
 STREAM: Final = _page("events", StreamParameters, media="text/event-stream")
 WRITES: Final = (
-    _page("answer", right="answer", body=Answer, names={"run_id": "id", "id": "wait"}),
+    _page("answer", right="answer", body=PageAnswer, names={"run_id": "id", "id": "wait"}),
     _page("send", right="answer", body=PageMessage),
     _page("stop", does="stop_run", right="operate", body=StopRequest),
     _page("tag", right="operate", body=TagRequest),

@@ -338,6 +338,10 @@ async def test_a_user_of_a_tenant_sees_no_traceback(tmp_path: Path, database: Pa
                 texts += (await request(here.inspector, token_of(who), "GET", path, origin="http://localhost")).text
             assert MARK in texts
             assert ('"traceback":' in texts, f"{MARK}.py" in texts) == (is_shown, is_shown)
+            served = [await here.send(who, "GET", f"/runs/{run}/steps/{seq}") for seq in range(1, 5)]
+            served += [await here.send(who, "GET", f"/runs/{run}/{each}") for each in ("story", f"compare?other={run}")]
+            assert {each.status for each in served} == {200}
+            assert not [each.text for each in served if '"traceback":' in each.text or f"{MARK}.py" in each.text]
 
 
 PUSH = {"url": "http://127.0.0.1:9/", "id": "p"}
