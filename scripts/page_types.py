@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from graphengine.records import json_document
 from graphengine.records.json_schema import schemas_of
-from graphengine.serve.inspector import documents
-from graphengine.serve.inspector.views import Views
+from graphengine.serve import read_documents, requests
+from graphengine.serve.reads.views import Views
+from graphengine.serve.routes import READS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,10 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 
 def types() -> str:
     """Return the file."""
-    names = vars(json_document) | vars(documents)
+    names = vars(json_document) | vars(read_documents) | vars(requests)
     reads: dict[str, Any] = {}
-    for name, function in inspect.getmembers(Views, inspect.iscoroutinefunction):
-        if not name.startswith("_") and name not in ("export", "story"):
-            reads[name] = get_type_hints(function, names | {"Query": object})["return"]
+    for row in sorted(READS, key=lambda row: row.path):
+        reads[row.path.removeprefix("/api/")] = get_type_hints(getattr(Views, row.name), names)["return"]
     references, schemas = schemas_of([*reads.values()], "{name}")
     answers = zip(reads, references, strict=True)
     parts = [_interface(name, schema) for name, schema in sorted(schemas.items())]

@@ -57,7 +57,7 @@ def test_an_impure_call_is_found_with_its_line(source: str, found: list[str]) ->
 ONE_DOOR = {
     "decide": {"engine/session.py"},  # the only door
     "evolve": {
-        "serve/inspector/driving.py",  # to show what a branch would change, which is not recorded
+        "serve/branching.py",  # to show what a branch would change, which is not recorded
         "testing/stage.py",  # puts a run that was never recorded before a node
     },
     "fold": {"runner/cached_snapshots.py", "runner/run.py"},  # the steps that another process recorded since
@@ -119,6 +119,8 @@ NAMED = {
     "cli.show": ("agents", "the calls of agents are shown with their prompts and answers"),
     "serve.approvers": ("agents", "who approved a call of a tool is asked of its agent"),
     "serve.health": ("worker", "a service that drives runs is as well as its worker"),
+    "serve.read_documents": ("render", "where a run stands is a word of its picture"),
+    "serve.requests": ("render", "how a graph is drawn is asked by the words of pictures"),
     "serve.service.app": ("worker", "a service drives runs as a worker does"),
     "serve.service.following": ("agents", "turns of a chat, for the doors of front ends"),
     "serve.service.front_end": ("agents models", "turns of a chat, for the doors of front ends"),
@@ -132,7 +134,7 @@ NAMED = {
 def test_the_frame_names_no_wing() -> None:
     """Commands, schemas, options, settings and doors come from `Wing` objects: none is added by an edit of the frame.
 
-    What a wing of ours names as its own, and the inspector, which draws runs, import what they need.
+    What a wing of ours names as its own, the inspector, and the reads, which draw runs, import what they need.
     """
     package = CORE.parent
     parts = [
@@ -143,7 +145,7 @@ def test_the_frame_names_no_wing() -> None:
     named = dict[str, str]()
     for path in sorted(file for folder in ("api", "cli", "serve") for file in (package / folder).rglob("*.py")):
         module = ".".join(path.relative_to(package).with_suffix("").parts)
-        if f"graphengine.{module}" in own or module.startswith("serve.inspector"):
+        if f"graphengine.{module}" in own or module.startswith(("serve.inspector", "serve.reads")):
             continue
         nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
         found = {(node.module or "").split(".")[1] for node in nodes if (node.module or "").startswith("graphengine.")}
@@ -197,7 +199,7 @@ def test_annotations_of_users_are_evaluated_in_one_place() -> None:
 COSTS = {"cost_usd", "priced_usd", "spent_usd", "most_usd"}
 SUMS_OF_COSTS = {
     "records/trends.py": "the known part of many runs, beside of how many it is unknown",
-    "serve/inspector/today.py": "the known part of many runs of one day, beside of how many it is unknown",
+    "serve/reads/today.py": "the known part of many runs of one day, beside of how many it is unknown",
     "testing/evaluation/what_if.py": "the known part, for what is left of a budget",
 }
 """The files that add or subtract costs themselves. All others call `add_usage`, `spent_since` or `sum_of`."""
@@ -242,9 +244,7 @@ def test_costs_are_summed_in_one_place() -> None:
 
 SENDS = {
     "agents/chats.py": "`runner.run(agent, chat=…)`, whose first message begins the run, in one transaction",
-    "serve/inspector/commands.py": "the form of the page, by the key of the request",
-    "serve/service/app.py": "`POST /runs/RUN/messages`, by the key of the request",
-    "serve/service/callers_runner.py": "the same, to those who have the right",
+    "serve/callers_runner.py": "`POST /runs/RUN/messages` and the page, by the key of the request",
     "serve/service/following.py": "`say`, of all doors",
 }
 """The files that send messages of people and clients to runs, which an inbox takes once for each key."""

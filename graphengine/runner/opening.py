@@ -153,8 +153,8 @@ async def _create(
     )
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
-    if place is not None and place.queue is not None:
-        info = replace(info, queue=place.queue, priority=place.priority, queued=True)
+    if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
+        info = replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
     for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
         with contextlib.suppress(UnknownRun):
@@ -253,7 +253,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     try:
         if plan.secret:
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
-        place = InQueue(None, 0, (await store.info(parent)).tenant, user)
+        above = await store.info(parent)
+        place = InQueue(above.queue, above.priority, above.tenant, user)
         await driving.commit([event], partial(_create, life, driving, tags, place))
         await looks_after(store, driving.snapshot)
     except (InvalidUpdate, NotRecordable, TooLarge) as error:

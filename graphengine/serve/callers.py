@@ -9,16 +9,16 @@ A run of another tenant is answered exactly like one that does not exist: `Calle
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from graphengine.kernel import GraphEngineError, InputError, derived_id, tenants_id
+from graphengine.kernel import GraphEngineError, InputError, UnknownRun, derived_id, tenants_id
 from graphengine.kernel.stores import unknown_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -159,83 +159,120 @@ def _listed(rights: frozenset[Right]) -> str:
     return ", ".join(each for each in RIGHTS if each in rights) or "none"
 
 
+def no_run(run_id: str, graphs: Collection[str] | None = None) -> UnknownRun:
+    """Return the error for a run that does not exist for the caller, among those of some graphs, or of all."""
+    if graphs is None:
+        return unknown_run(run_id)
+    message = f"this service has no run {run_id!r}"
+    return UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+
+
 class CallersStore:
     """The reads of a store, of the runs that exist for the caller.
 
     What is not defined here cannot be read through it.
+
+    Args:
+        store: The store.
+        graphs: The graphs whose runs there are; None for all.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, graphs: Collection[str] | None = None) -> None:
         self._store = store
+        self._graphs = graphs
 
     @classmethod
-    def of(cls, store: Store) -> Store:
+    def of(cls, store: Store, graphs: Collection[str] | None = None) -> Store:
         """Return the store as it is read by what takes a Store."""
-        return cast("Store", cls(store))
+        return cast("Store", cls(store, graphs))
+
+    def _has(self, info: RunInfo) -> bool:
+        """Return whether a run exists for the caller."""
+        return caller().sees(info.tenant) and (self._graphs is None or info.graph in self._graphs)
+
+    @property
+    def _has_all(self) -> bool:
+        return self._graphs is None and caller().sees_all
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run."""
-        info = await self._store.info(run_id)
-        if not caller().sees(info.tenant):
-            raise unknown_run(run_id)
-        return info
+        with suppress(UnknownRun):
+            info = await self._store.info(run_id)
+            if self._has(info):
+                return info
+        raise no_run(run_id, self._graphs)
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about each of these runs."""
-        return [info for info in await self._store.infos(run_ids) if caller().sees(info.tenant)]
+        return [info for info in await self._store.infos(run_ids) if self._has(info)]
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the direct branches of these runs."""
-        return [info for info in await self._store.branches(run_ids) if caller().sees(info.tenant)]
+        return [info for info in await self._store.branches(run_ids) if self._has(info)]
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the runs that nodes of these runs started."""
-        return [info for info in await self._store.started(run_ids) if caller().sees(info.tenant)]
+        return [info for info in await self._store.started(run_ids) if self._has(info)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it."""
-        found = await self._store.load(run_id, upto)
-        if not caller().sees(found.info.tenant):
-            raise unknown_run(run_id)
-        return found
+        with suppress(UnknownRun):
+            found = await self._store.load(run_id, upto)
+            if self._has(found.info):
+                return found
+        raise no_run(run_id, self._graphs)
 
     async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
         """Return a range of a log."""
-        if not caller().sees_all:
+        if not self._has_all:
             await self.info(run_id)
         return await self._store.steps(run_id, after, upto)
 
     async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
         """Return the undelivered messages of these runs."""
-        if not caller().sees_all:
+        if not self._has_all:
             run_ids = [info.id for info in await self.infos(run_ids)]
         return await self._store.inbox(run_ids)
 
     async def message_keys(self, run_id: str, newest: int | None = None) -> Mapping[str, int]:
         """Return the keys of a run's messages."""
-        if not caller().sees_all:
+        if not self._has_all:
             await self.info(run_id)
         return await self._store.message_keys(run_id, newest)
 
     async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs."""
+        """Return a page of the list of runs, of several graphs in the order in which they began."""
         before = page.get("before")
         if before is not None:
             await self.info(before)
-        return await self._store.runs(**own) if (own := _own(page)) is not None else []
+        found = [info for own in self._pages(page) for info in await self._store.runs(**own)]
+        if self._graphs is None or len(self._graphs) == 1:
+            return found
+        return sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: page.get("limit", 100)]
 
     async def counts(self, **page: Any) -> Sequence[Count]:  # noqa: ANN401 - the words of Store.counts
         """Return how many runs there are."""
-        return await self._store.counts(**own) if (own := _own(cast("Page", page))) is not None else []  # type: ignore[misc]
+        own = _own(cast("Page", page))
+        found: Sequence[Count] = await self._store.counts(**own) if own is not None else []  # type: ignore[misc]
+        return [each for each in found if self._graphs is None or each.graph in self._graphs]
 
     async def summaries(self, page: Page, *rest: Any) -> Any:  # noqa: ANN401 - as `records.trends` asks for them
-        """Return the summaries of many runs, of a store that has them."""
-        own = _own(page)
-        return [] if own is None else await cast("Any", self._store).summaries(own, *rest)
+        """Return the summaries of many runs."""
+        from graphengine.records.trends import summaries  # noqa: PLC0415 - only what counts runs needs it
+
+        return [each for own in self._pages(page) for each in await summaries(self._store, own, *rest)]
+
+    def _pages(self, page: Page) -> Sequence[Page]:
+        """Return what is asked of all runs as it is asked of those that exist for the caller."""
+        own, graphs = _own(page), self._graphs
+        if own is None or graphs is None:
+            return [] if own is None else [own]
+        wanted = own.get("graph")
+        return [{**own, "graph": name} for name in graphs if wanted in {None, name}]
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
         """Return the spec of a graph of which a run exists for the caller."""
-        if not caller().sees_all:
+        if not self._has_all:
             newest = await self.runs(limit=_NEWEST)
             if all(info.fingerprint != fingerprint for info in newest):
                 return None
@@ -261,6 +298,7 @@ __all__ = [
     "Right",
     "acting",
     "caller",
+    "no_run",
     "require",
     "signed_by",
     "starting",

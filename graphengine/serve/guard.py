@@ -15,7 +15,9 @@ here; one whose name resolves to this machine (DNS rebinding) is refused by its 
 3. A write also needs this server's `Origin`, a header that a form of another site cannot set, and JSON.
 4. The page may load and run only files of this server, so that a text that reached the page as HTML would do nothing.
 
-Both say who calls: see `graphengine.serve.callers`.
+Both say who calls: see `graphengine.serve.callers`. By which of these a route lets in, its row in
+`graphengine.serve.routes` says. A cookie lets in nothing but the rows of the page, and on the page's server whoever
+asks for anything else is nobody.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.routing import compile_path
 
 from graphengine.addresses import is_number
 from graphengine.kernel import GraphEngineError, clipped
@@ -49,7 +52,8 @@ from graphengine.serve.messages import (
     refused,
     with_headers,
 )
-from graphengine.serve.signatures import has_signature, is_signed
+from graphengine.serve.routes import API, OF_PAGE, SIGNED_IN
+from graphengine.serve.signatures import SIGNED, has_signature, is_signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,18 +61,15 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from graphengine.serve.routes import Endpoint
     from graphengine.serve.users import Users
 
 CALLER: Final = "graphengine.caller"
 """In the scope of a request: who sent it."""
-SIGNED: Final = "graphengine.signed"
-"""In the scope of a request: it was let in because of its signature, not of a token."""
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
 SIGN_OUT: Final = "/api/sign_out"
 """Where a page gives the cookie back."""
-SIGNED_IN: Final = "/signed_in"
-"""Where an OpenID provider leads the browser back to."""
 
 PAGES: Final = "/pages/"
 """Where a service has the files of a front end."""
@@ -77,7 +78,9 @@ _READS: Final = ("GET", "HEAD")
 _SHOWN: Final = 100
 """The most characters of a method, a host or an origin that a refusal shows."""
 _BODY_SECONDS: Final = 30.0
-_STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
+_OPEN: Final = frozenset(row.path for row in API if "none" in row.credentials)
+_SIGNED: Final = tuple(compile_path(row.path)[0] for row in API if "signature" in row.credentials)
+_ROWS: Final = {(row.method, row.path): row for row in OF_PAGE if "none" not in row.credentials}
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _STAY_SECONDS: Final = 14 * 86_400
 """How long a browser keeps the cookie that it was asked to keep."""
@@ -250,11 +253,11 @@ class TokenAccess(Access):
             message = f"the request comes from a page of {page}, or names {host}"
             raise RequestInvalid(message, status=403, where="header Origin", repair=repair)
         is_page = self.has_pages and scope["path"].startswith(PAGES)
-        if (scope["path"] == "/health" or is_page) and scope["method"] in _READS:
+        if (scope["path"] in _OPEN or is_page) and scope["method"] in _READS:
             return NOBODY
         if not self._is_by_signature(headers):
             return await caller_of(headers, self.token, self.users)
-        if scope["method"] != "POST" or _STARTS.fullmatch(scope["path"]) is None:
+        if scope["method"] != "POST" or not any(each.match(scope["path"]) for each in _SIGNED):
             message = "a signature only starts runs: POST /graphs/GRAPH/runs"
             raise NotAuthorized(message, where=scope["path"], repair="send the token for anything else")
         return _WEBHOOK
@@ -330,10 +333,11 @@ class PageAccess(Access):
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check where a request comes from, and its cookie if it asks for data."""
-        client, method, path = scope.get("client"), scope["method"], scope["path"]
+        client, method = scope.get("client"), scope["method"]
         given = {name: ", ".join(headers.getlist(name)) for name in headers}  # two headers of one name are neither
         is_post, host = method == "POST", given.get("host", "")
-        is_data = path.startswith("/api/") and not (path in (SESSION, SIGN_OUT) and is_post)
+        row = _row_of(scope)
+        is_data = row is not None and "cookie" in row.credentials
         content, site = given.get("content-type", "").partition(";")[0].strip(), given.get("sec-fetch-site", "none")
         is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
@@ -397,6 +401,11 @@ class PageAccess(Access):
         return answer
 
 
+def _row_of(scope: Scope) -> Endpoint | None:
+    """Return the row of the page that a request asks for data by; None if it is one of the guard's own, or of none."""
+    return _ROWS.get(("GET" if scope["method"] in _READS else scope["method"], scope["path"]))
+
+
 def _cookie_of(text: str, wanted: str) -> str:
     """Return the value of a cookie of a Cookie header; "" if there is none. It is never quoted."""
     for each in text.split(";"):
@@ -436,7 +445,8 @@ class SharedPageAccess(PageAccess):
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the token of a request, and where it comes from if a browser sent it."""
-        if "authorization" not in headers or not scope["path"].startswith("/api/"):
+        row = _row_of(scope)
+        if "authorization" not in headers or row is None or "token" not in row.credentials:
             return await super().check(scope, headers)
         if (scope["method"] not in _READS) and headers.get("x-graphengine") != "1":
             why, repair = _NO_HEADER
@@ -476,7 +486,6 @@ __all__ = [
     "CALLER",
     "PAGES",
     "SESSION",
-    "SIGNED",
     "SIGN_OUT",
     "AccessMiddleware",
     "PageAccess",

@@ -11,12 +11,14 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from graphengine.kernel import (
+    GraphChanged,
     GraphEngineError,
     GraphNotFound,
     InputError,
     RunExists,
     RunIsDriven,
     RunnerClosed,
+    RunNotResumable,
     StoreError,
     UnknownRun,
     UnknownStep,
@@ -139,7 +141,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = 403
     elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
         status = 404
-    elif isinstance(error, RunExists | RunIsDriven):
+    elif isinstance(error, RunExists | RunIsDriven | RunNotResumable | GraphChanged):
         status = 409
     elif isinstance(error, InputError) or is_outcome(error):
         status = 413 if error.code == "too_large" else 422

@@ -17,6 +17,8 @@ from graphengine.serve.messages import is_same
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
+SIGNED: Final = "graphengine.signed"
+"""In the scope of a request: it was let in because of its signature, not of a token."""
 _PREFIX: Final = "whsec_"
 _LATE_SECONDS: Final = 300.0
 """How far the time of a signature can be from now, so that a recorded request cannot be sent again later."""
@@ -91,4 +93,4 @@ def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:
     return {"webhook-id": number, "webhook-timestamp": str(int(now)), "webhook-signature": signature}
 
 
-__all__ = ["has_signature", "is_signed", "key_of", "signed"]
+__all__ = ["SIGNED", "has_signature", "is_signed", "key_of", "signed"]

@@ -26,7 +26,7 @@ from graphengine.records.visits import Visits
 from graphengine.records.words import seconds
 from graphengine.render.story import story_of
 from graphengine.render.text import clean
-from graphengine.serve.inspector.run_cache import RunCache
+from graphengine.serve.reads.run_cache import RunCache
 from graphengine.telemetry import names
 from graphengine.telemetry.work import described
 from tests.kit.record import FOLDER, RECORDED

@@ -27,7 +27,8 @@ from starlette.datastructures import Headers
 
 from graphengine import END, START, Agent, Graph
 from graphengine.runner.ids import OwnId
-from graphengine.serve.service import ai_sdk_door, conversations, openai_door, requests
+from graphengine.serve import requests
+from graphengine.serve.service import ai_sdk_door, conversations, openai_door
 from graphengine.serve.users import UsersFile, write_users
 from tests.kit.runs import SOON
 from tests.serve.exchanges import Answer
@@ -239,6 +240,14 @@ BY_ID: Final[Sequence[Way]] = [
     ),
     row(MCP, "request_state", tenants, tool(requestState="STATE", inputResponses={}), path="/mcp", **OF_MCP),
     row("POST /runs/{run_id:path}/stop", "id", tenants, {}, path="/runs/RUN/stop"),
+    row("POST /runs/{run_id:path}/resume", "id", tenants, {}, path="/runs/RUN/resume"),
+    row("POST /runs/{run_id:path}/tags", "id", tenants, {"add": ["a"]}, path="/runs/RUN/tags"),
+    row("POST /runs/{run_id:path}/branches", "id", tenants, {"at": 1}, path="/runs/RUN/branches"),
+    row("POST /runs/{run_id:path}/branches/preview", "id", tenants, {"at": 1}, path="/runs/RUN/branches/preview"),
+    row("GET /runs/{run_id:path}/state", "id", tenants, None, path="/runs/RUN/state"),
+    row("GET /runs/{run_id:path}/steps/{seq}", "id", tenants, None, path="/runs/RUN/steps/1"),
+    row("GET /runs/{run_id:path}/compare", "id", tenants, None, path="/runs/RUN/compare?other=RUN"),
+    row("GET /runs/{run_id:path}/story", "id", tenants, None, path="/runs/RUN/story"),
 ]
 """The ways to come to a run by an id that the service gave out: who sees it comes to it."""
 OF_CHATS: Final[Sequence[Way]] = [
@@ -248,6 +257,7 @@ OF_CHATS: Final[Sequence[Way]] = [
 """The ways to read a chat by what a page calls it."""
 NAME_NO_RUN: Final = {
     *("GET /health", "GET /openapi.json", "GET /runs", "GET /v1/models", "GET /v1/models/{name:path}"),
+    *("GET /trends", "GET /today", "GET /questions", "POST /bulk"),  # those that are found exist for the caller
     *("GET /a2a/{graph}/.well-known/agent-card.json", "GET /.well-known/agent-card.json", "POST /a2a/desk"),
 }
 
@@ -658,8 +668,7 @@ async def test_the_id_of_a_message_is_of_one_message(tmp_path: Path) -> None:
 
 SEARCHES: Final = {
     "service/conversations.py": "finds what a client names",
-    "service/callers_runner.py": "lists runs to callers",
-    "service/app.py": "lists runs, asks whether the store works, and looks at a run whose id was just taken",
+    "service/app.py": "asks whether the store works",
     "service/a2a_door.py": "lists tasks, and looks at places for push notifications",
 }
 """The files of the service that search for runs, and for what; this list only shrinks."""

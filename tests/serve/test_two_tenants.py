@@ -52,7 +52,7 @@ class Try:
     @property
     def shows(self) -> bool:
         """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
-        blind = ("before=", "/lines", "/branches", "/children", "/usage", "/find", "/scores", "cancel")
+        blind = ("before=", "/lines", "/branches", "/children", "/usage", "/find", "/scores", "cancel", "compare?other")
         return (
             self.is_about_run and self.body is None and not self.method and not any(text in self.path for text in blind)
         )
@@ -80,7 +80,39 @@ SERVICE: Mapping[str, list[Try]] = {
         plain("/runs"),
         plain("/runs?tag=secret"),
         plain("/runs?graph=desk&status=waiting"),
+        plain("/runs?text=hunter"),
+        plain("/runs?text=tenant:acme"),
+        plain("/runs?text=user:acme&limit=1"),
         Try("/runs?before=RUN"),
+    ],
+    "GET /trends": [
+        plain("/trends"),
+        plain("/trends?by=tag"),
+        plain("/trends?text=tenant:acme"),
+        plain("/trends?text=hunter"),
+    ],
+    "GET /today": [plain("/today"), plain("/today?by=tenant"), plain("/today?by=version")],
+    "GET /questions": [plain("/questions"), Try("/questions?run_id=RUN")],
+    "POST /bulk": [
+        plain("/bulk", {"action": "tag", "tag": "seen", "ids": ["RUN"]}),
+        plain("/bulk", {"action": "stop", "where": {}}),
+        plain("/bulk", {"action": "cancel", "where": {"text": "tenant:acme"}}),
+        plain("/bulk", {"action": "prune", "where": {"text": "hunter"}}),
+        plain("/bulk", {"action": "retry", "where": {"tag": "secret"}}),
+    ],
+    "GET /runs/{run_id:path}/state": [Try("/runs/RUN/state"), Try("/runs/RUN/state?at=1")],
+    "GET /runs/{run_id:path}/steps/{seq}": [Try("/runs/RUN/steps/1")],
+    "GET /runs/{run_id:path}/compare": [Try("/runs/RUN/compare?other=RUN")],
+    "GET /runs/{run_id:path}/story": [Try("/runs/RUN/story"), Try("/runs/RUN/story?other=RUN")],
+    "POST /runs/{run_id:path}/resume": [Try("/runs/RUN/resume", {}), Try("/runs/RUN/resume", {"no": 1})],
+    "POST /runs/{run_id:path}/tags": [Try("/runs/RUN/tags", {"add": ["seen"], "remove": ["secret"]})],
+    "POST /runs/{run_id:path}/branches": [
+        Try("/runs/RUN/branches", {"at": 1}),
+        Try("/runs/RUN/branches", {"at": 1, "child": "mine"}),
+        Try("/runs/RUN/branches", {"at": 99}),
+    ],
+    "POST /runs/{run_id:path}/branches/preview": [
+        Try("/runs/RUN/branches/preview", {"at": 1, "update": {"text": "b"}})
     ],
     "GET /runs/{run_id:path}": [Try("/runs/RUN"), Try("/runs/RUN?wait=1&after=90")],
     "POST /runs/{run_id:path}/answer": [
@@ -237,6 +269,8 @@ async def test_another_tenant_finds_nothing_anywhere(tmp_path: Path, database: P
         assert not wrong, "\n".join(wrong)
         assert await here.runner.history(RUN) == before
         assert (await here.runner.info(RUN)).user == "acme"
+        assert (await here.runner.info(RUN)).tags == ("secret",)
+        assert await here.runner.store.branches([RUN]) == []
         assert {info.tenant for info in await here.runner.runs()} == {*TENANTS}
 
 
@@ -304,6 +338,10 @@ async def test_a_user_of_a_tenant_sees_no_traceback(tmp_path: Path, database: Pa
                 texts += (await request(here.inspector, token_of(who), "GET", path, origin="http://localhost")).text
             assert MARK in texts
             assert ('"traceback":' in texts, f"{MARK}.py" in texts) == (is_shown, is_shown)
+            served = [await here.send(who, "GET", f"/runs/{run}/steps/{seq}") for seq in range(1, 5)]
+            served += [await here.send(who, "GET", f"/runs/{run}/{each}") for each in ("story", f"compare?other={run}")]
+            assert {each.status for each in served} == {200}
+            assert not [each.text for each in served if '"traceback":' in each.text or f"{MARK}.py" in each.text]
 
 
 PUSH = {"url": "http://127.0.0.1:9/", "id": "p"}

@@ -79,6 +79,7 @@ class Place:
         users: The file of users.
         runner: The Runner of the service.
         served: The service itself.
+        page: The inspector, without a guard.
     """
 
     service: ASGIApp
@@ -87,6 +88,7 @@ class Place:
     users: Path
     runner: Runner
     served: Service
+    page: ASGIApp
 
     def of(self, path: str) -> ASGIApp:
         """Return the server that has a path."""
@@ -163,6 +165,7 @@ async def place(folder: Path, database: Path | str, graphs: Mapping[str, Graph[A
             path,
             runner,
             service,
+            page,
         )
 
 

@@ -1,8 +1,8 @@
 """The inspector: a local page that shows the runs of a database live, and answers, sends, stops and tags.
 
-It is a view: runs are read through the store, folded by `graphengine.records.visits`, drawn by `graphengine.render`,
-and changed through a `Runner`. `guard` decides which requests are served, `feed` watches the database, `books` keeps
-the runs that are open in pages, `views` answers reads, `acts` writes, `server` serves. The page is in `static`.
+It is a client of what the HTTP service has, too: runs are read by `serve.reads`, and changed by `serve.callers_runner`;
+`serve.routes` lists what can be requested. `guard` decides which requests are served, `feed` watches the database,
+`driving` drives runs with `--drive`, `server` serves. The page is in `static`.
 
 It needs the extra `inspect`.
 """

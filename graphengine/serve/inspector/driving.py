@@ -1,8 +1,5 @@
 """Driving, with `--drive`: the page starts, resumes and branches runs on one `Runner` in the inspector's process.
 
-A branch is shown before it is begun: the same `Runner.branch` records it into a store that keeps nothing, so the
-preview is the step that a real branch would record, and no node runs.
-
 The graphs are those that the command line found. Their files run once, when the inspector starts.
 """
 
@@ -12,41 +9,29 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import (
-    GraphEngineError,
-    InputError,
-    OwnId,
-    Run,
-    RunFailed,
-    evolve,
-    life_of,
-    load_snapshot,
-    opened,
-)
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.kernel import GraphEngineError, RunFailed, life_of, load_snapshot
 from graphengine.migration.compatibility import plan_at
-from graphengine.records.run_diff import differences
-from graphengine.serve.callers import CallersStore, caller, starting
+from graphengine.serve.callers import CallersStore
+from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.inspector.live import LiveRun
-from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Extension, Frame, RunInfo, Snapshot, Step, Store
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel import Event, Extension, Frame, Run, RunInfo, Snapshot, Store
+    from graphengine.kernel.definitions import Plan
     from graphengine.models.base import Model
     from graphengine.serve.inspector.feed import Feed
-    from graphengine.serve.inspector.queries import Query
-    from graphengine.serve.inspector.run_cache import RunCache
+    from graphengine.serve.reads.run_cache import RunCache
+    from graphengine.serve.requests import AtStep, OfGraph
     from graphengine.telemetry import Telemetry
 
 _GRACE_SECONDS: Final = 5.0
@@ -108,7 +93,7 @@ class Driver:
         self._reader = CallersStore.of(store)
         self._books = books
         self._feed = feed
-        self._runner: Runner | None = None
+        self._acts: CallersRunner | None = None
         self._following: dict[asyncio.Task[None], str] = {}
 
     @cached_property
@@ -120,38 +105,36 @@ class Driver:
         return {plan.graph: plan.fingerprint for plan in plans}
 
     @property
-    def runner(self) -> Runner:
-        """The Runner; it is open while the server runs."""
-        if self._runner is None:
+    def acts(self) -> CallersRunner:
+        """The Runner, as the caller may use it."""
+        if self._acts is None:
             message = "the Runner is not open"
             raise RuntimeError(message)
-        return self._runner
+        return self._acts
 
-    @property
-    def writes(self) -> Sequence[Callable[[Mapping[str, Any]], Any]]:
-        """The writes that it adds, each under its name."""
-        return self.start, self.resume, self.branch, self.preview
-
-    @property
-    def reads(self) -> Sequence[Callable[[Query], Any]]:
-        """The reads that it adds, each under its name."""
-        return self.form, self.fields, self.problems
+    @asynccontextmanager
+    async def acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
+        """Provide the same for a change of a run."""
+        del run_id
+        yield self.acts
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
         parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
-        async with Runner(self._writer(), **parts) as self._runner:
+        async with Runner(self._writer(), **parts) as runner:
+            graphs = {name: each.graph for name, each in drives.graphs.items()}
+            self._acts = CallersRunner(runner, graphs, drives=True, through="page", begun=self._begun)
             try:
                 yield
             finally:
-                await self._release()
+                await self._release(runner)
 
-    async def _release(self) -> None:
+    async def _release(self, runner: Runner) -> None:
         """Release the runs that are driven; nodes in flight have some seconds to finish."""
         following = dict(self._following)
-        releasing = [asyncio.create_task(self.runner.release(run_id)) for run_id in following.values()]
+        releasing = [asyncio.create_task(runner.release(run_id)) for run_id in following.values()]
         if releasing:
             await asyncio.wait(releasing, timeout=_GRACE_SECONDS)
             infos = await self._store.infos([*following.values()])
@@ -160,82 +143,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
-    def graph(self, name: str) -> Drivable:
-        """Return a graph.
-
-        Raises:
-            InputError: The inspector cannot drive its runs.
-        """
-        if name not in self.drives.graphs:
-            near = did_you_mean(name, self.drives.graphs)
-            repair = f"give its file to `graphengine inspect --drive --graph FILE`; {near}"
-            raise InputError(f"this inspector cannot drive graph {name!r}", where=f"graph {name}", repair=repair)
-        return self.drives.graphs[name]
-
-    async def start(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Start a run."""
-        state, graph = _object(body, "state"), self.graph(text_of(body, "graph"))
-        run_id = caller().own_id(text_of(body, "id")) if body.get("id") else None
-        run = self.runner.start(graph.graph, state, run_id=run_id, tags=texts_of(body, "tags"), **starting())
-        return await self._begun(run)
-
-    async def resume(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Resume a run; one that failed is retried."""
-        info = await self._reader.info(text_of(body, "id"))
-        return await self._begun(self.runner.resume(info.id, self.graph(info.graph).graph))
-
-    async def branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Branch a run at a step, with updated fields."""
-        info, at, update, path = await self._branching(body)
-        run_id = OwnId(caller().own_id(text_of(body, "new"))) if body.get("new") else None
-        graph = self.graph(info.graph).graph
-        tags, texts = texts_of(body, "tags"), _object(body, "instructions")
-        if not all(isinstance(text, str) for text in texts.values()):
-            repair = 'give {"AGENT": "its text"}'
-            raise InputError("instructions must be texts by agent", where="instructions", repair=repair)
-        return await self._begun(
-            self.runner.branch(
-                info.id,
-                graph,
-                at,
-                update=update,
-                path=path,
-                run_id=run_id,
-                tags=tags,
-                instructions=texts,
-                user=caller().name or None,
-            )
-        )
-
-    async def preview(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a branch would change. Nothing is recorded, and nothing runs."""
-        info, at, update, path = await self._branching(body)
-        unkept = _Unkept(self._store)
-        async with Runner(cast("Store", unkept)) as runner:
-            run = runner.branch(info.id, self.graph(info.graph).graph, at, update=update, path=path)
-            with suppress(_NotKept):
-                await run.result()
-        step = unkept.step
-        before = await load_snapshot(self._reader, info.id, at)
-        after = await load_snapshot(self._reader, info.id, at)
-        evolve(after, step)
-        name = step.frame or ""
-        frame = before.frames.get(name)
-        changes = differences(frame.values if frame is not None else {}, opened(after.frames[name].values))
-        return {"changes": [{"path": each.path, "before": each.before, "after": each.after} for each in changes]}
-
-    async def _branching(self, body: Mapping[str, Any]) -> tuple[RunInfo, int, Mapping[str, Any], str | None]:
-        info, at = await self._reader.info(text_of(body, "id")), body.get("at")
-        if not isinstance(at, int) or isinstance(at, bool) or not 1 <= at <= info.seq:
-            text = f"at must be a step of the run, 1 to {info.seq}"
-            raise InputError(text, where="at", repair=f"graphengine show {info.id} has its steps")
-        path = body.get("path", "")
-        if not isinstance(path, str):
-            raise InputError("path must be a text", where="path", repair="leave it out for the state of the run itself")
-        update = _object(body, "update")
-        return info, at, update, path if update else None
-
-    async def _begun(self, run: Run[Any]) -> dict[str, Any]:
+    async def _begun(self, run: Run[Any]) -> None:
         """Follow a run, and return once its first step here is durable.
 
         Raises:
@@ -251,7 +159,6 @@ class Driver:
         if life.task.done():
             with suppress(RunFailed):
                 await run.result()
-        return {"id": run.id}
 
     async def _follow(self, run: Run[Any], events: asyncio.Queue[Event | None]) -> None:
         """Pass on live events until the run is no longer driven here, at most 20 times a second."""
@@ -277,9 +184,13 @@ class Driver:
                 del self.live[run.id]
             self._feed.touch(run.id)
 
-    async def form(self, query: Query) -> dict[str, Any]:
+    def _drivable(self, asked: OfGraph) -> Drivable:
+        self.acts.graph_of(asked.graph)
+        return self.drives.graphs[asked.graph]
+
+    async def form(self, asked: OfGraph) -> dict[str, Any]:
         """Return the type of a graph's state, and the example of its file, for a form."""
-        found = self.graph(query.id("graph"))
+        found = self._drivable(asked)
         state, example = found.graph.compile().state, found.example()
         hidden = set(state.secrets)
         if isinstance(example, BaseModel):
@@ -293,59 +204,18 @@ class Driver:
             "file": found.file,
         }
 
-    async def fields(self, query: Query) -> dict[str, Any]:
+    async def fields(self, asked: AtStep) -> dict[str, Any]:
         """Return the states that are open at a step, with their types and values, for the form of a branch."""
-        info, at = await self._reader.info(query.id()), query.seq("at")
-        snapshot = await load_snapshot(self._reader, info.id, at or None)
-        plan = self.graph(info.graph).graph.compile()
+        info = await self._reader.info(asked.run_id)
+        snapshot = await load_snapshot(self._reader, info.id, asked.at or None)
+        plan = self.acts.graph_of(info.graph).compile()
         inner = [frame for frame in snapshot.frames.values() if frame.kind in ("sub", "arm")]
         return {"states": [_state_of(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
 
-    async def problems(self, query: Query) -> dict[str, Any]:
+    async def problems(self, asked: OfGraph) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph."""
-        found = self.graph(query.id("graph"))
+        found = self._drivable(asked)
         return {"file": found.file, "problems": found.graph.check()}
-
-
-class _NotKept(Exception):
-    """A store that keeps nothing got the first step of a run."""
-
-
-class _Unkept:
-    """A store to read from, that keeps the first step of a new run for the caller and records nothing."""
-
-    def __init__(self, reader: Store) -> None:
-        self._reader = reader
-        self._step: Step | None = None
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a store has
-        return getattr(self._reader, name)
-
-    @property
-    def step(self) -> Step:
-        """The step of the run that was begun."""
-        if self._step is None:
-            raise BadQuery("the branch has no first step", where="branch", repair="send the request again")
-        return self._step
-
-    async def open(self) -> None:
-        """Do nothing: the reader is open, and stays open."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
-        """Keep the step, and end the run before anything of it runs."""
-        del info, graph_spec
-        self._step = steps[0]
-        raise _NotKept
-
-
-def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = body.get(name, {})
-    if not isinstance(found, dict):
-        raise InputError(f"{name} must be a JSON object", where=name, repair="leave it out, or give values by name")
-    return found
 
 
 def _state_of(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, Any]:

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
-from graphengine.kernel import GraphEngineError, InputError, status_of
-from graphengine.records.step_document import for_clients
-from graphengine.serve.callers import CallersStore, caller, require
-from graphengine.serve.guard import SIGNED_IN, AccessMiddleware, PageAccess, SharedPageAccess
-from graphengine.serve.inspector.commands import Commands
-from graphengine.serve.inspector.documents import Drivable, Session
+from graphengine.kernel import GraphEngineError, status_of
+from graphengine.serve.callers import CallersStore, caller
+from graphengine.serve.callers_runner import CallersRunner
+from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.queries import Query
-from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.token import kept_token
-from graphengine.serve.inspector.views import Views
 from graphengine.serve.listening import HOST, Server, listen, listen_near, url_of
-from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
+from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+from graphengine.serve.read_documents import Drivable, Session
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.reads.views import Views
+from graphengine.serve.requests import StreamParameters, parameters_of
+from graphengine.serve.router import Router
+from graphengine.serve.routes import DOWNLOADS, DRIVES, FILES, READS, STREAM, WRITES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -40,23 +40,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from graphengine.kernel import RunInfo, Store
-    from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.users import Users
     from graphengine.wings import Table
 
-_Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
-_Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
-
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today", SIGNED_IN)
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
-_RIGHTS: Final[Mapping[str, Right]] = {
-    **dict.fromkeys(("answer", "send"), "answer"),
-    **dict.fromkeys(("stop", "tag", "bulk", "resume", "branch", "preview"), "operate"),
-    "start": "start",
-}
-"""What each write takes."""
 PORT: Final = 8765
 """Where the page is by default, so that a saved link leads to it after a restart."""
 _LIST_SECONDS: Final = 0.2
@@ -157,9 +146,6 @@ def application(settings: Settings) -> Starlette:
     tables = [partial(each, store) for each in settings.tables]
     graphs = {} if driver is None else driver.fingerprints
     views = Views(seen, books, settings.command, about, tables, graphs, settings.users)
-    acts = Commands(
-        writer, seen, None if driver is None else lambda: driver.runner, {} if drives is None else drives.graphs
-    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -172,23 +158,30 @@ def application(settings: Settings) -> Starlette:
             with suppress(asyncio.CancelledError):
                 await watching
 
-    writes: list[_Write] = [] if settings.is_read_only else [acts.answer, acts.send, acts.stop, acts.tag, acts.bulk]
-    reads: list[_Read] = [*views.all]
-    if driver is not None:
-        writes += driver.writes
-        reads += driver.reads
-    routes = [Route(page, _page) for page in _PAGES]
-    routes += [Route("/static/{name:path}", _static), Route("/provider", _provider(settings.users))]
-    routes += [
-        *map(_reading, reads),
-        *map(_writing, writes),
-        _route("/api/export", _download(views.export, "application/json"), "read"),
-    ]
-    routes += [_route("/api/story", _download(views.story, "text/html"), "read")]
-    routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live), "read")]
+    acting = partial(_acts, writer, seen) if driver is None else driver.acting
+    stream = _events(views, books, feed, {} if driver is None else driver.live)
+    own = SimpleNamespace(page=_page, static=_static, provider=_provider(settings.users), events=stream)
+    reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
+    rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
+    routes = Router(own, reads, acting, _done).routes([*rows, *(DRIVES if driver is not None else ())])
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
+
+
+@asynccontextmanager
+async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) -> AsyncIterator[CallersRunner]:
+    """Provide what changes runs, opened for each change: the page holds no lease, and migrates nothing before."""
+    from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
+
+    if run_id is not None:
+        await seen.info(run_id)
+    async with Runner(writer()) as runner:
+        yield CallersRunner(runner, {}, through="page")
+
+
+async def _done(run_id: str, _: int) -> Response:
+    return json_answer({"id": run_id})
 
 
 async def _page(_: Request) -> Response:
@@ -218,56 +211,14 @@ def _file(name: str) -> Response:
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
-def _route(path: str, answer: Callable[[Request], Awaitable[Response]], right: Right, method: str = "GET") -> Route:
-    """Return a route, for callers with a right; what its answer refuses is answered with 422."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            require(right)
-            return await answer(request)
-        except GraphEngineError as error:
-            return refused(error, 422)
-
-    return Route(path, endpoint, methods=[method])
-
-
-def _reading(view: _Read) -> Route:
-    async def answer(request: Request) -> Response:
-        found = await view(Query(request.query_params))
-        return json_answer(found if caller().sees_all else for_clients(found))
-
-    return _route(f"/api/{view.__name__}", answer, "read")
-
-
-def _writing(act: _Write) -> Route:
-    async def answer(request: Request) -> Response:
-        try:
-            body = json.loads(await request.body())
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise InputError("the body is not a JSON object", where="body", repair="send values by name: {…}")
-        return json_answer(await act(body) or {})
-
-    return _route(f"/api/{act.__name__}", answer, _RIGHTS[act.__name__], "POST")
-
-
-def _download(view: Callable[[Query], Awaitable[str]], kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        headers = {"Cache-Control": "no-store", "Content-Disposition": "attachment"}
-        return Response(await view(Query(request.query_params)), media_type=kind, headers=headers)
-
-    return answer
-
-
 def _events(
     views: Views, books: RunCache, feed: Feed, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
     async def answer(request: Request) -> Response:
-        query = Query(request.query_params)
-        run_id, after = query.text("id"), query.seq("after") or 0
+        asked = parameters_of(request, StreamParameters, STREAM.names, ignores_others=True)
+        run_id, after = asked.run_id, asked.after
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
         if run_id is not None and not caller().sees_all and not await views.store.infos([run_id]):

@@ -52,7 +52,7 @@ from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, RequestId, acting, caller, require
 from graphengine.serve.messages import json_answer, shown_error
 from graphengine.serve.notifications import News, Notifications, Posting, post, rest
-from graphengine.serve.service.app import FAILED, answering
+from graphengine.serve.router import FAILED, answering
 from graphengine.serve.service.conversations import request_digest
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.public import PublicRoute

@@ -23,9 +23,9 @@ from starlette.routing import Route
 
 from graphengine.kernel import InputError
 from graphengine.serve.messages import STREAM_HEADERS, json_answer, stream_event
-from graphengine.serve.service.app import answering
+from graphengine.serve.requests import json_body
+from graphengine.serve.router import answering
 from graphengine.serve.service.front_end import Thread, check_text
-from graphengine.serve.service.requests import json_body
 from graphengine.serve.service.shown import (
     NOTHING,
     Asked,

@@ -1,11 +1,15 @@
-"""The endpoints of the service. Each calls one method of a `Runner`; a `Worker`, here or elsewhere, drives the runs."""
+"""The endpoints of the service: a `Worker`, here or elsewhere, drives the runs.
+
+Each is a row of `routes`. What reads is a method of `Views`, what changes a run one of `CallersRunner`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import UNSET
@@ -13,31 +17,24 @@ from pydantic_core import to_jsonable_python
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from graphengine.kernel import (
     OVER,
-    UNREADABLE,
     GraphEngineError,
-    GraphNotFound,
     InputError,
-    OwnId,
     RunEnded,
-    RunExists,
     StatusChanged,
     StepRecorded,
     StoreError,
-    UnknownRun,
-    question_id,
     result_of,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
-from graphengine.records.begun import begun_otherwise
 from graphengine.records.event_json import line_of
-from graphengine.records.json_document import run_now_document, runs_document
+from graphengine.records.json_document import run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
-from graphengine.serve.callers import RequestId, caller, starting
+from graphengine.serve.callers import CallersStore, RequestId, caller
+from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
@@ -50,28 +47,24 @@ from graphengine.serve.messages import (
     shown_error,
     stream_event,
 )
-from graphengine.serve.service.callers_runner import CallersRunner
-from graphengine.serve.service.following import Rests
-from graphengine.serve.service.openapi import ENDPOINTS, START, description
-from graphengine.serve.service.requests import (
-    Answer,
+from graphengine.serve.requests import (
     EventParameters,
     ListParameters,
-    NoParameters,
     RunParameters,
-    SentMessage,
     ServiceFailed,
     StartParameters,
-    StopRequest,
     delivery_of,
-    fields_of,
     is_signed,
     json_body,
     parameters_of,
 )
+from graphengine.serve.router import FAILED, Router
+from graphengine.serve.routes import API
+from graphengine.serve.service.following import Rests
+from graphengine.serve.service.openapi import description
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -79,19 +72,17 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
     from graphengine.kernel import Event, RunInfo
-    from graphengine.kernel.definitions import Plan
     from graphengine.serve.callers import Right
+    from graphengine.serve.reads.views import Views
     from graphengine.worker.worker import Worker
 
     T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("graphengine")
-_STOP_SECONDS: Final = 2.0
 _MOST_GATHERED: Final = 64
 """How many events of a stream are taken before the client has those before them."""
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
-FAILED: Final = "the service failed; its log has the cause"
 
 
 class Service:
@@ -125,14 +116,14 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = CallersRunner(runner, graphs, drives=worker is not None)
+        self.runner = CallersRunner(runner, graphs, drives=worker is not None, sees=graphs, look=self.look)
         self.rests = Rests()
         self.graphs = graphs
         self.unguarded = runner
         self._queue = queue
         self._worker = worker
+        self._version = version
         self._stopping = asyncio.Event()
-        self._stops: set[asyncio.Task[None]] = set()
         self._openapi = description(graphs, version, takes_webhooks=takes_webhooks)
 
     def stop(self) -> None:
@@ -146,12 +137,23 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        routes: list[BaseRoute] = [Route("/openapi.json", answering(self.openapi)), *doors]
-        for each in (START, *ENDPOINTS):
-            path = each.path.replace("{run_id}", "{run_id:path}")
-            methods = ["POST"] if each is START or each.body is not None else ["GET"]
-            routes.append(Route(path, answering(getattr(self, each.name)), methods=methods))
-        return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
+        router = Router(self, [lambda: self._views], self._acting, self._now)
+        return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
+
+    @asynccontextmanager
+    async def _acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
+        del run_id
+        yield self.runner
+
+    @cached_property
+    def _views(self) -> Views:
+        from graphengine.serve.read_documents import Session  # noqa: PLC0415 - a start needs none of these
+        from graphengine.serve.reads.run_cache import RunCache  # noqa: PLC0415
+        from graphengine.serve.reads.views import Views  # noqa: PLC0415
+
+        store = self.unguarded.store
+        about = Session(self._version, "", read_only=False, drives=None)
+        return Views(CallersStore.of(store, self.graphs), RunCache(store), lambda *_: "", about)
 
     async def health(self, request: Request) -> Response:
         """Return whether the service works. It needs no token, so it names no runs."""
@@ -206,10 +208,7 @@ class Service:
 
     def graph_of(self, name: str) -> Graph[Any]:
         """Return a graph. Raises: GraphNotFound."""
-        if name not in self.graphs:
-            near = did_you_mean(name, self.graphs)
-            raise GraphNotFound(f"this service has no graph {name!r}", where=f"graph {name!r}", repair=near)
-        return self.graphs[name]
+        return self.runner.graph_of(name)
 
     async def begin(
         self,
@@ -218,46 +217,12 @@ class Service:
         run_id: str | None,
         *,
         queue: str | None = None,
-        tags: Sequence[str] = (),
-        **place: Any,  # noqa: ANN401 - options of `Runner.start`
+        **place: Any,  # noqa: ANN401 - options of `CallersRunner.begin`
     ) -> tuple[str, bool]:
-        """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
-
-        It is for the tenant of the caller and in their name. The id is one of the caller's: `own_id`, or `derived_id`.
-        A run of another tenant is not the same, nor is one of another user, if the id is a `RequestId`.
-
-        Raises:
-            NotAllowed: It would be for another tenant, or go before the runs of others.
-            InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
-            RunExists: It was started with another graph or state, or is another's.
-        """
+        """Start a run in a queue, unless it exists: see `CallersRunner.begin`."""
         goes_before = queue is not None or bool(place.get("priority"))
-        place |= starting(place.get("tenant"), place.get("user"), goes_before=goes_before)
-        place |= {"queue": queue or self._queue, "tags": tags, "run_id": None if run_id is None else OwnId(run_id)}
-        run = self.unguarded.start(graph, state, **place)
-        try:
-            await run.result()  # once it is recorded: a worker drives it
-            self.look()
-        except RunExists as error:
-            found = next(iter(await self.runner.store.infos([run.id])), None)
-            what, repair = "graph or input", "send the input that it was started with, or use another key or run_id"
-            if found is not None and found.tenant != place["tenant"]:
-                what, repair = "tenant", "use another key or run_id"
-            elif found is not None and isinstance(run_id, RequestId) and found.user != place["user"]:
-                what, repair = "user", "use another key: a request is sent again by the user who sent it"
-            elif found is not None and await self._is_same(found, graph, state):
-                return run.id, False
-            text = f"run {run.id} was started with another {what}"
-            raise RunExists(text, where=f"run {run.id}", repair=repair) from error
-        return run.id, True
-
-    async def _is_same(self, found: RunInfo, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
-        """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
-        plan: Plan[Any] = graph.compile()
-        if found.graph != plan.graph:
-            return False
-        new = plan.state.initial(state, f"run {found.id}")
-        return not await begun_otherwise(self.runner.store, found.id, plan, new)
+        queue = queue or self._queue
+        return await self.runner.begin(graph, state, run_id, queue=queue, goes_before=goes_before, **place)
 
     def look(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""
@@ -266,23 +231,11 @@ class Service:
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
-        query = parameters_of(request, ListParameters)
-        graph, before = query.graph, query.before
-        if graph is not None and graph not in self.graphs:
-            near = did_you_mean(graph, self.graphs)
-            raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
-        found: list[RunInfo] = []
-        for name in self.graphs if graph is None else (graph,):
-            found += await self.runner.runs(
-                graph=name, tag=query.tag, status=query.status, before=before, limit=query.limit
-            )
-        found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
-        waiting = {}
-        for info in found:
-            if info.status == "waiting":
-                with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
-                    waiting[info.id] = await load_now(self.runner.store, info.id)
-        return json_answer(runs_document(found, waiting))
+        asked = parameters_of(request, ListParameters)
+        if asked.graph is not None and asked.graph not in self.graphs:
+            near = did_you_mean(asked.graph, self.graphs)
+            raise InputError(f"this service has no graph {asked.graph!r}", where="parameter graph", repair=near)
+        return json_answer(await self._views.list_runs(asked))
 
     async def get_run(self, request: Request) -> Response:
         """Return a run; with `wait`, once it is over or waits."""
@@ -297,36 +250,6 @@ class Service:
                 await cancelled(following)
             return await self._now(info.id)
         return await self._now(info)
-
-    async def answer(self, request: Request) -> Response:
-        """Answer a question of a run."""
-        parameters_of(request, NoParameters)
-        run_id = request.path_params["run_id"]
-        await self.info_of(run_id, "answer")
-        body = fields_of(await json_body(request), Answer)
-        await self.runner.answer(run_id, body.value, wait=question_id(body.id), by=body.by or "")
-        return await self._now(run_id, 202)
-
-    async def send(self, request: Request) -> Response:
-        """Send a message to a run."""
-        parameters_of(request, NoParameters)
-        run_id = request.path_params["run_id"]
-        await self.info_of(run_id, "answer")
-        body = fields_of(await json_body(request), SentMessage)
-        await self.runner.send(run_id, body.topic, body.payload, idempotency_key=delivery_of(request))
-        return await self._now(run_id, 202)
-
-    async def stop_run(self, request: Request) -> Response:
-        """Stop a run at its next safe point, or at once."""
-        parameters_of(request, NoParameters)
-        info = await self.info_of(request.path_params["run_id"], "operate")
-        body = fields_of(await json_body(request, {}), StopRequest)
-        how = {"now": bool(body.now), "final": bool(body.final)}
-        stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", **how))
-        self._stops.add(stopping)  # it continues after the answer
-        stopping.add_done_callback(self._stops.discard)
-        await self.in_time(stopping, _STOP_SECONDS)
-        return await self._now(info.id, 202)
 
     async def events(self, request: Request) -> Response:
         """Return the stream of the events of a run."""
@@ -535,23 +458,6 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def answering(
-    handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
-) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers each error as one document, in the shape of its protocol."""
-
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except GraphEngineError as error:
-            return shape(error)
-        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
-            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return shape(ServiceFailed(FAILED, where=request.url.path))
-
-    return endpoint
-
-
 async def _no_endpoint(request: Request, error: Exception) -> Response:
     """Answer a request for a path or with a method that does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
@@ -562,4 +468,4 @@ async def _no_endpoint(request: Request, error: Exception) -> Response:
     return answer
 
 
-__all__ = ["FAILED", "Service", "answering", "cancelled"]
+__all__ = ["Service", "cancelled"]

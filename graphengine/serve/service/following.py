@@ -24,7 +24,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel.definitions import compiled
 from graphengine.records.now import answer_all
-from graphengine.serve.service.requests import RunStopped
+from graphengine.serve.requests import RunStopped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence

@@ -47,11 +47,12 @@ from graphengine.schemas.words import in_words
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
 from graphengine.serve.messages import shown_error
-from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.serve.requests import ServiceFailed
+from graphengine.serve.router import FAILED
+from graphengine.serve.service.app import cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
-from graphengine.serve.service.requests import ServiceFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

@@ -49,7 +49,8 @@ from graphengine.serve.messages import (
     shown_error,
     stream_event,
 )
-from graphengine.serve.service.app import answering
+from graphengine.serve.requests import RunStopped, ServiceFailed, delivery_of, json_body
+from graphengine.serve.router import answering
 from graphengine.serve.service.conversations import (
     CONVERSATION,
     KEYED,
@@ -61,7 +62,6 @@ from graphengine.serve.service.conversations import (
     request_digest,
 )
 from graphengine.serve.service.following import failure_of, waits
-from graphengine.serve.service.requests import RunStopped, ServiceFailed, delivery_of, json_body
 from graphengine.serve.service.shown import Called, Dropped, Returned, Text
 from graphengine.serve.service.turns import (
     Results,

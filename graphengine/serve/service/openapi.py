@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from graphengine.records.event_json import live_lines
-from graphengine.records.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
+from graphengine.records.json_document import StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
-from graphengine.records.selection import STATUSES
 from graphengine.records.step_document import Failed, Trouble
-from graphengine.serve.health import Health
-from graphengine.serve.service.requests import (
-    Answer,
-    EventParameters,
-    ListParameters,
-    NoParameters,
-    RunParameters,
-    SentMessage,
-    StartParameters,
-    StopRequest,
-)
+from graphengine.serve.routes import ENDPOINTS, HEALTH, START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +20,7 @@ if TYPE_CHECKING:
     from msgspec import Struct
 
     from graphengine.api.graph import Graph
+    from graphengine.serve.routes import Endpoint
 
 _DOORS: Final = (
     "Doors of other protocols, if they are open, are described by these: MCP lists its tools, A2A has its cards, and "
@@ -39,77 +28,6 @@ _DOORS: Final = (
 )
 _INPUT: Final = "#/components/schemas/input.{model}"
 _PLAIN: Final = "#/components/schemas/{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What can be requested of a service.
-
-    Attributes:
-        path: Its path.
-        name: The method of the `Service` that answers, and the id of the operation.
-        summary: What it does.
-        answers: What its answers mean, by status.
-        document: The document of its answers; None for a stream of events.
-        query: Its parameters.
-        body: Its body; None if it has none.
-        headers: The headers that it reads, with their meaning.
-    """
-
-    path: str
-    name: str
-    summary: str
-    answers: Mapping[str, str]
-    document: type[Struct] | None = RunNow
-    query: type[Struct] = NoParameters
-    body: type[Struct] | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-_KEY: Final = (
-    "A key that is the same when the request is sent again: one run is started. Also `webhook-id` and "
-    "`X-GitHub-Delivery`. Of a signed request: the `webhook-id`, or GitHub's signature."
-)
-_DONE: Final = {"202": "recorded; the run as it is now"}
-START: Final = Endpoint(
-    "/graphs/{graph}/runs",
-    "start",
-    "Start a run",
-    {"201": "started", "200": "the same request has started it before"},
-    query=StartParameters,
-    headers=(("Idempotency-Key", _KEY),),
-)
-"""It is described once for each graph, with its input as the body."""
-HEALTH: Final = Endpoint(
-    "/health", "health", "Whether the service works", {"200": "it works", "503": "it does not"}, Health
-)
-ENDPOINTS: Final = (
-    Endpoint("/runs", "list_runs", "List the newest runs", {"200": "the runs"}, Runs, ListParameters),
-    Endpoint("/runs/{run_id}/answer", "answer", "Answer a question of a run", _DONE, body=Answer),
-    Endpoint(
-        "/runs/{run_id}/messages",
-        "send",
-        "Send a message to a run",
-        _DONE,
-        body=SentMessage,
-        headers=(("Idempotency-Key", "a key to send it only once"),),
-    ),
-    Endpoint("/runs/{run_id}/stop", "stop_run", "Stop a run at its next safe point", _DONE, body=StopRequest),
-    Endpoint(
-        "/runs/{run_id}/events",
-        "events",
-        "Follow a run until it is over",
-        {
-            "200": "server-sent events; the data of each is an `Event` of the components",
-            "204": "the run is over, and the reader has its last event",
-        },
-        None,
-        EventParameters,
-        headers=(("Last-Event-ID", "continue after this event"),),
-    ),
-    Endpoint("/runs/{run_id}", "get_run", "Return a run", {"200": "the run"}, query=RunParameters),
-    HEALTH,
-)
 
 
 class AnyJson(GenerateJsonSchema):
@@ -125,9 +43,9 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
-    references, found = schemas_of([*events, RunNow, Runs, Failed, Health], _PLAIN)
-    _, read = schemas_of([Answer, SentMessage, StopRequest], _PLAIN, is_read=True)
-    schemas |= read | found | {"Event": {"anyOf": references[: len(events)]}}
+    answers = dict.fromkeys(each.document for each in ENDPOINTS if each.document is not None)
+    references, found = schemas_of([*events, *answers, Failed], _PLAIN)
+    schemas |= _bodies() | found | {"Event": {"anyOf": references[: len(events)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:
         schemes["webhook"] = {"type": "apiKey", "in": "header", "name": "webhook-signature"}
@@ -143,12 +61,11 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
         start |= {"security": [{scheme: []} for scheme in schemes]}
         paths[f"/graphs/{quote(name, safe='')}/runs"] = {"post": start}
     for endpoint in ENDPOINTS:
-        paths[endpoint.path] = {"get" if endpoint.body is None else "post": _operation(endpoint)}
+        paths[endpoint.path] = {endpoint.method.lower(): _operation(endpoint)}
     paths[HEALTH.path]["get"]["security"] = []
-    choices = {"graph": sorted(graphs), "status": list(STATUSES)}
     for parameter in paths["/runs"]["get"]["parameters"]:
-        if parameter["name"] in choices:
-            parameter["schema"] = {"type": "string", "enum": choices[parameter["name"]]}
+        if parameter["name"] == "graph":
+            parameter["schema"] = {"type": "string", "enum": sorted(graphs)}
     return {
         "openapi": "3.1.1",
         "info": {"title": "graphengine serve", "version": version, "description": _DOORS},
@@ -179,29 +96,43 @@ def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str,
     return inputs, schemas
 
 
+def _bodies() -> dict[str, Any]:
+    """Return the schemas of all bodies, without the fields that the path has."""
+    bodies = {each.body: each.path for each in ENDPOINTS if each.body is not None}
+    _, found = schemas_of([*bodies], _PLAIN, is_read=True)
+    for body, path in bodies.items():
+        schema = found[body.__name__]
+        schema["properties"] = {name: each for name, each in schema["properties"].items() if f"{{{name}}}" not in path}
+        schema["required"] = [name for name in schema.get("required", ()) if name in schema["properties"]]
+        schema["additionalProperties"] = False
+    return {body.__name__: found[body.__name__] for body in bodies}
+
+
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     """Return the description of an endpoint."""
     (_,), schemas = schemas_of([endpoint.query], is_read=True)
-    parameters = [
-        {"name": name, "in": "query", "description": schema.pop("description"), "schema": _given(schema)}
-        for name, schema in schemas[endpoint.query.__name__]["properties"].items()
-    ]
     text = {"type": "string"}
     named = text | {"minLength": 1, "maxLength": 100}
+    parameters: list[dict[str, Any]] = []
+    for name, schema in schemas[endpoint.query.__name__]["properties"].items():
+        about, is_in_path = schema.pop("description"), f"{{{name}}}" in endpoint.path
+        given = {"name": name, "in": "path" if is_in_path else "query", "description": about, "schema": _given(schema)}
+        is_required = name in schemas[endpoint.query.__name__].get("required", ())
+        parameters.append(given | ({"required": True} if is_in_path or is_required else {}))
     parameters += [
         {"name": name, "in": "header", "schema": named, "description": about} for name, about in endpoint.headers
     ]
-    if "{run_id}" in endpoint.path:
+    if "{run_id}" in endpoint.path and all(each["name"] != "run_id" for each in parameters):
         parameters.append({"name": "run_id", "in": "path", "required": True, "schema": text})
     answers: dict[str, Any] = {status: _content(about, endpoint.document) for status, about in endpoint.answers.items()}
     if endpoint.document is None:
-        answers["200"]["content"] = {"text/event-stream": {"schema": text}}
+        answers["200"]["content"] = {endpoint.media: {"schema": text}}
     if endpoint is not HEALTH:
         answers["default"] = _content("why it was refused", Failed)
     found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
     found |= {"parameters": parameters, "responses": answers}
-    if endpoint.body is not None:
-        found["requestBody"] = {"required": endpoint.body is not StopRequest, **_body(endpoint.body)}
+    if endpoint.body is not None and endpoint is not START:
+        found["requestBody"] = {"required": endpoint.is_body_required, **_body(endpoint.body)}
     return found
 
 
@@ -219,4 +150,4 @@ def _body(kind: type[Struct]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": {"$ref": _PLAIN.format(name=kind.__name__)}}}}
 
 
-__all__ = ["ENDPOINTS", "HEALTH", "START", "AnyJson", "Endpoint", "description"]
+__all__ = ["AnyJson", "description"]

@@ -239,7 +239,7 @@ class Turns:
         try:
             await self.deliver(turn, message, key, is_new=True)
         except InputError:
-            await self._runner.tag(turn.run_id, [], [_tag(turn, key)])
+            await self._runner.note(turn.run_id, [], [_tag(turn, key)])
             raise
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
@@ -249,7 +249,7 @@ class Turns:
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
         tags = [tag for tag in info.tags if tag.startswith(_TAGS)]
         old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
-        await self._runner.tag(info, [_tag(turn, key)], old)
+        await self._runner.note(info, [_tag(turn, key)], old)
 
     async def deliver(self, turn: Turn, message: object, key: str, *, is_new: bool = False) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.

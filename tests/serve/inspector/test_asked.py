@@ -117,7 +117,7 @@ async def test_an_answer_stays_done_behind_many_newer_runs(asking: Path, monkeyp
     """Whether the run waits again, or ended since the page showed what it asked, also if that was long before."""
     with closing(sqlite3.connect(asking)) as connection, connection:
         connection.execute("UPDATE steps SET at = at - 864000")
-    monkeypatch.setattr("graphengine.serve.inspector.asked._NEWEST", 3)
+    monkeypatch.setattr("graphengine.serve.reads.asked._NEWEST", 3)
     async with opened(asking) as app, Runner(asking) as runner:
         assert len((await read(app, "questions"))["runs"]) == 2
         for n in range(8):

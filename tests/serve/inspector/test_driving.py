@@ -3,7 +3,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,11 +10,11 @@ from graphengine import Runner
 from graphengine.agents import TextDelta
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import InputError, RunExists
-from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.live import LiveRun
-from graphengine.serve.inspector.run_cache import RunCache
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.requests import NewRun, StopRequest, fields_of
 from tests.kit.runs import SOON
 from tests.serve.inspector import driven
 from tests.serve.inspector.graphs import counter
@@ -24,7 +23,11 @@ GRAPHS = {
     "essay": Drivable(driven.graph, "driven.py", lambda: driven.example),
     "counter": Drivable(counter(5), "counter.py", lambda: None),
 }
-TIDES: dict[str, Any] = {"graph": "essay", "state": {"topic": "tides"}, "id": "r"}
+
+
+def tides(**more: str) -> NewRun:
+    """Return what the page starts."""
+    return NewRun("essay", {"topic": "tides", **more}, "r")
 
 
 @asynccontextmanager
@@ -50,7 +53,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 async def streaming(folder: Path) -> AsyncIterator[Driver]:
     """Drive the run `r`, whose model has said half of its text and waits for the file `gate`."""
     async with asyncio.timeout(SOON), driver_of(folder / "runs.db") as driver:
-        await driver.start(TIDES | {"state": {"topic": "tides", "gate": str(folder / "gate")}})
+        await driver.acts.start_asked(tides(gate=str(folder / "gate")), None)
         await eventually(lambda: "r" in driver.live and driver.live["r"].texts)
         yield driver
 
@@ -65,7 +68,7 @@ async def test_the_text_of_a_running_call_is_streamed(tmp_path: Path) -> None:
         assert [node["path"] for node in live.document({})["nodes"]] == ["write"]
         (tmp_path / "gate").touch()
         await eventually(lambda: not live.texts)
-        assert any(step.kind == "recorded" for step in await driver.runner.history("r"))
+        assert any(step.kind == "recorded" for step in await driver.acts.history("r"))
 
 
 async def test_runs_are_released_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +86,7 @@ async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> Non
     """A start with the id of a run that is driven here is refused; the text of that run is still live."""
     async with streaming(tmp_path) as driver:
         with pytest.raises(RunExists):
-            await driver.start(TIDES)
+            await driver.acts.start_asked(tides(), None)
         assert driver.live["r"].texts
         (tmp_path / "gate").touch()
         await eventually(lambda: "r" not in driver.live)
@@ -91,28 +94,23 @@ async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> Non
 
 async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop of a run that is driven here is answered at once, and takes effect after the node in flight."""
-    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", 0.05)
     async with streaming(tmp_path) as driver:
-        await acts_of(driver, tmp_path).stop({"id": "r"})
-        assert (await driver.runner.info("r")).status == "running"
+        await driver.acts.stop_run_asked(StopRequest(run_id="r"), None)
+        assert (await driver.acts.info("r")).status == "running"
         (tmp_path / "gate").touch()
         await eventually(lambda: "r" not in driver.live)
-        assert (await driver.runner.info("r")).status == "stopped"
+        assert (await driver.acts.info("r")).status == "stopped"
 
 
 async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `now` the nodes in flight are cancelled, and the stop takes effect at once."""
-    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", SOON)
+    monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", SOON)
     async with streaming(tmp_path) as driver:
-        with pytest.raises(InputError, match="now must be true or false"):
-            await acts_of(driver, tmp_path).stop({"id": "r", "now": "yes"})
-        await acts_of(driver, tmp_path).stop({"id": "r", "now": True})
-        assert (await driver.runner.info("r")).status == "stopped"
-
-
-def acts_of(driver: Driver, folder: Path) -> Commands:
-    """Return what writes for the page."""
-    return Commands(partial(SQLiteStore, folder / "runs.db"), driver.runner.store, lambda: driver.runner)
+        with pytest.raises(InputError, match="now is 'yes': Expected `bool"):
+            fields_of({"run_id": "r", "now": "yes"}, StopRequest)
+        await driver.acts.stop_run_asked(StopRequest(run_id="r", now=True), None)
+        assert (await driver.acts.info("r")).status == "stopped"
 
 
 def test_a_long_text_is_sent_in_pieces() -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from starlette.datastructures import QueryParams
 
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
@@ -17,10 +16,10 @@ from graphengine.kernel import Summary
 from graphengine.kernel.stores import InMemoryStore
 from graphengine.kernel.testing.kit import append, batch, run_info, step
 from graphengine.records.search import FILTERS
-from graphengine.serve.inspector.documents import Session, Tally
-from graphengine.serve.inspector.queries import Query
-from graphengine.serve.inspector.run_cache import RunCache
-from graphengine.serve.inspector.views import Views
+from graphengine.serve.read_documents import Session, Tally
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.reads.views import Views
+from graphengine.serve.requests import ListParameters, TallyParameters
 from graphengine.stores.base import Status, Store
 
 WORDS = {
@@ -87,8 +86,9 @@ async def test_each_filter_counts_the_runs_that_it_lists(store: Store) -> None:
     for one, other in itertools.combinations_with_replacement(WORDS, 2):
         texts = WORDS[one] if one == other else [" ".join(each) for each in itertools.product(WORDS[one], WORDS[other])]
         for text in texts:
-            query = Query(QueryParams({"text": text}))
-            listed, counted = len((await views.runs(query)).runs), (await views.tally(query)).runs
+            query = TallyParameters(text=text)
+            page = ListParameters(text=text)
+            listed, counted = len((await views.runs(page)).runs), (await views.tally(query)).runs
             is_counted = "status:running" not in text and not NOT_COUNTED & {one, other}
             if counted != (listed if is_counted else None):
                 wrong[text] = counted, listed
@@ -110,14 +110,14 @@ async def test_pages_share_a_count_that_keeps_no_other_request_waiting(monkeypat
         time.sleep(0.005)
         return Tally(12, 3)
 
-    monkeypatch.setattr("graphengine.serve.inspector.views._tally", counted)
-    monkeypatch.setattr("graphengine.serve.inspector.held._REST", 1e9)
-    query = Query(QueryParams({"text": "run"}))
+    monkeypatch.setattr("graphengine.serve.reads.views._tally", counted)
+    monkeypatch.setattr("graphengine.serve.reads.held._REST", 1e9)
+    query = TallyParameters(text="run")
     with pytest.raises(KeyError):
         await views.tally(query)
     assert await asyncio.gather(*(views.tally(query) for _ in range(3)), views.tally(query)) == [Tally(12, 3)] * 4
     assert await views.tally(query) == Tally(12, 3)
     assert len(threads) == 2
     assert threading.current_thread().name not in threads
-    await views.tally(Query(QueryParams({"text": "run", "change": "stopped 2 runs"})))
+    await views.tally(TallyParameters(text="run", change="stopped 2 runs"))
     assert len(threads) == 3

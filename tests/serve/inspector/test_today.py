@@ -20,8 +20,8 @@ from graphengine.models import ModelError, Response
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.runner import RunFailed
-from graphengine.serve.inspector.documents import Numbers
-from graphengine.serve.inspector.today import TodayBook
+from graphengine.serve.read_documents import Numbers
+from graphengine.serve.reads.today import TodayBook
 from graphengine.stores.memory import InMemoryStore
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served

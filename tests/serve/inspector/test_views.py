@@ -1,10 +1,10 @@
 import asyncio
+import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner
@@ -13,13 +13,15 @@ from graphengine.history.load import load_snapshot
 from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
-from graphengine.serve.inspector.documents import Session
 from graphengine.serve.inspector.feed import Feed
-from graphengine.serve.inspector.queries import Query
-from graphengine.serve.inspector.run_cache import RunCache
-from graphengine.serve.inspector.views import Views
+from graphengine.serve.read_documents import Session
+from graphengine.serve.reads.run_cache import RunCache
+from graphengine.serve.reads.views import Views
+from graphengine.serve.requests import AtStep, OfRun, OfStep
+from graphengine.serve.routes import DOWNLOADS, READS
 from graphengine.stores.base import Store
 from tests.serve.inspector.client import act, read, request
+from tests.serve.inspector.conftest import opened
 from tests.serve.inspector.graphs import State, counter, record, starting
 
 
@@ -55,8 +57,8 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
     async with Runner() as runner:
         await record(runner, starting(), "parent")
         views = views_of(runner.store)
-        rows = await views.rows(Query(QueryParams({"id": "parent"})))
-        child, parent = [await views.run(Query(QueryParams({"id": name}))) for name in ("below", "parent")]
+        rows = await views.rows(OfRun(run_id="parent"))
+        child, parent = [await views.run(AtStep(run_id=name)) for name in ("below", "parent")]
     told = [(row.account.kind, row.account.text) for row in rows if row.account.child == "below"]
     assert told[0] == ("recorded", "started run below")
     assert told[-1] == ("recorded", "run below finished")
@@ -100,7 +102,7 @@ async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
-    monkeypatch.setattr("graphengine.serve.inspector.commands._STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", 0.0)
     await act(app, "stop", id="asks")
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 
@@ -127,8 +129,8 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         views = views_of(runner.store)
-        found = await views.step(Query(QueryParams({"id": "r", "seq": "4"})))
-        rows = await views.rows(Query(QueryParams({"id": "r"})))
+        found = await views.step(OfStep(run_id="r", seq=4))
+        rows = await views.rows(OfRun(run_id="r"))
     first, second = found.calls
     assert [each.role for each in first.asked] == ["system", "user"]
     assert first.asked[0].text.startswith("Be loud.")
@@ -148,7 +150,7 @@ async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, State(text="hello"), run_id="r").result()
-        found = await views_of(runner.store).step(Query(QueryParams({"id": "r", "seq": "3"})))
+        found = await views_of(runner.store).step(OfStep(run_id="r", seq=3))
     for attempt in found.attempts:
         (lost,) = attempt.lost
         assert (lost.agent, lost.model) == ("shout", "scripted")
@@ -203,3 +205,21 @@ async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:
     async with Runner(tmp_path / "other.db") as runner:
         assert await import_run(runner.store, parse(exported.text.encode(), "the download"))
         assert (await runner.info("five")).status == "finished"
+
+
+async def test_a_page_that_does_not_drive_reads_and_holds_nothing(database: Path) -> None:
+    """The file stays as it is, whatever is read, and no process is known to use it; a change leaves none either."""
+    before = hashlib.sha256(database.read_bytes()).digest()
+    reader = SQLiteStore(database, read_only=True)
+    await reader.open()
+    async with opened(database) as app:
+        for row in (*READS, *DOWNLOADS):
+            asked = "id=five&a=five&seq=2&graph=counter&text=n&fingerprint=x" + "&b=other" * (row.path != "/api/story")
+            answer = await request(app, "GET", f"{row.path}?{asked}", b"", {})
+            assert answer.status == 200, (row.path, answer.text)
+        assert hashlib.sha256(database.read_bytes()).digest() == before
+        assert await reader.owners() == []
+        await act(app, "tag", id="five", add=["seen"])
+        assert await reader.owners() == []
+        assert (await reader.info("five")).driver is None
+    await reader.close()

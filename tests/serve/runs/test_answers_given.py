@@ -6,7 +6,7 @@ from graphengine import Runner
 from graphengine.errors import QuestionChanged
 from graphengine.history.load import load_snapshot
 from graphengine.serve.callers import Caller, acting
-from graphengine.serve.service.callers_runner import CallersRunner
+from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.service.following import waits
 from tests.kit.waiting import waiting
 from tests.migration.test_answers_given import other

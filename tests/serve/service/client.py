@@ -5,6 +5,7 @@ import base64
 import hmac
 import http.client
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Service:
         found = self.answer(method, path, body or None, headers, until)
         assert "hunter-2" not in found.text, "a secret"
         if found.text.startswith("{") and path != "/openapi.json":
-            self.check_answer(path, found.status, found.json)
+            self.check_answer(method, path, found.status, found.json)
         for _, event in events_of(found.text):
             self.check("Event", event)
         return found
@@ -93,14 +94,21 @@ class Service:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         status, answer = self.request(method, path, body, named)
         if answer is not None:
-            self.check_answer(path, status, answer)
+            self.check_answer(method, path, status, answer)
         return status, answer
 
-    def check_answer(self, path: str, status: int, answer: Any) -> None:
-        """Check that an answer is what the description says."""
-        listed = "Runs" if "runs" in answer else "RunNow"
-        self.check("Failed" if status >= 400 else "Health" if path == "/health" else listed, answer)
+    def check_answer(self, method: str, path: str, status: int, answer: Any) -> None:
+        """Check that an answer is what the description says of its route."""
         assert status != 422 or answer["error"]["repair"], answer
+        document = "Failed"
+        for template in sorted(self.description["paths"], key=len, reverse=True):
+            pattern = re.sub(r"\\\{\w+\\\}", ".+", re.escape(template))
+            said = self.description["paths"][template].get(method.lower())
+            if said is not None and re.fullmatch(pattern, path.partition("?")[0]):
+                found = said["responses"].get(str(status), said["responses"].get("default"))
+                document = found["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                break
+        self.check(document, answer)
 
     def check(self, name: str, document: object) -> None:
         """Check that a document fits a component of the description."""

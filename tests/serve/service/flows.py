@@ -100,6 +100,19 @@ press.add_node("agree", ask("Print it?", bool), writes="agreed")
 press.add_node("print", wait, writes="done")
 press.add_path(START, "agree", "print", END)
 
+
+async def sail(file: str) -> int:
+    """Fail unless the file exists."""
+    if not Path(file).exists():
+        raise RuntimeError("no pilot boat goes out")
+    return 1
+
+
+port = Graph("port", Printed)
+port.add_node("sail", sail, writes="done")
+port.add_node("agree", ask("Unload it?", bool), writes="agreed")
+port.add_path(START, "sail", "agree", END)
+
 if KILL.exists():
     KILL.unlink()
 

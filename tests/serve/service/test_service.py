@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, ask
+from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, ask
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import InputError
@@ -25,6 +25,7 @@ from tests.serve.service import flows
 from tests.serve.service.client import SECRET, Service, service_of
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+JSON = {"content-type": "application/json"}
 WORDS = ("--webhook-secret-env", "HOOK", "--body-bytes", "2000", "--poll", "60")
 
 
@@ -104,7 +105,7 @@ async def test_a_stop_that_takes_longer_than_its_answer_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The answer has the run as it is by then."""
-    monkeypatch.setattr(app, "_STOP_SECONDS", 0.0)
+    monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", 0.0)
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.start(flows.posts, {"title": "Rain"}, run_id="r").result()
         served = service_of(runner, flows.posts).application()
@@ -273,3 +274,55 @@ async def test_a_message_answers_no_question_that_was_asked_after_it_came() -> N
                 turns.check_seen(turn, rest, "yes", before)
         turns.check_seen(turn, rest, "yes", now)
         turns.check_seen(turn, rest, turns.Results({"second@1": "yes"}), seen)
+
+
+async def test_a_branch_is_left_to_the_workers_of_the_queue_of_its_run(tmp_path: Path) -> None:
+    """No node of it runs in a service that only records; so is a resume. Both have no driver then."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(flows.posts, {"title": "Rain"}, run_id="r", queue="night", priority=2).result()
+        await runner.start(flows.port, {"file": "none"}, run_id="bad", queue="night").result()
+        worker = Worker(runner, flows.posts, flows.port, queues=["night"], poll_seconds=0.01)
+        working = asyncio.create_task(worker.run())
+        async with asyncio.timeout(SOON):
+            while {(await runner.info(name)).status for name in ("r", "bad")} != {"waiting", "failed"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        worker.stop()
+        await working
+        served = service_of(runner, flows.posts, flows.port).application()
+        with acting(Caller("")):
+            branched = await request(served, "POST", "/runs/r/branches", b'{"at": 1, "child": "b"}', JSON)
+            resumed = await request(served, "POST", "/runs/bad/resume", b"", JSON)
+        assert (branched.status, resumed.status) == (201, 202)
+        found = {name: await runner.info(name) for name in ("b", "bad")}
+        assert {(each.queue, each.status, each.driver) for each in found.values()} == {("night", "interrupted", None)}
+        assert found["b"].priority == 2
+        assert [step.kind for step in await runner.history("b")][1:] == ["branched"]
+
+
+async def test_a_branch_with_a_secret_is_sent_again(tmp_path: Path) -> None:
+    """Its value is encrypted anew each time; it is compared as it is."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.start(flows.vault, {"token": "hunter-2-hunter"}, run_id="r").result()
+        served = service_of(runner, flows.vault).application()
+        statuses, body = list[int](), b""
+        with acting(Caller("")):
+            for token in ("hunter-2-again", "hunter-2-again", "hunter-2-other"):
+                body = json.dumps({"at": 1, "update": {"token": token}}).encode()
+                answer = await request(served, "POST", "/runs/r/branches", body, JSON | {"idempotency-key": "k"})
+                assert "hunter-2" not in answer.text
+                statuses.append(answer.status)
+            shown = await request(served, "POST", "/runs/r/branches/preview", body, JSON)
+        assert statuses == [201, 201, 409]
+        assert (shown.status, "hunter-2" in shown.text) == (200, False)
+
+
+async def test_two_resumes_at_once_are_one(tmp_path: Path) -> None:
+    """Of those with one key: the second waits for the first, and finds that it was done."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(flows.port, {"file": "none"}, run_id="bad").result()
+        served = service_of(runner, flows.port).application()
+        with acting(Caller("")):
+            sent = [request(served, "POST", "/runs/bad/resume", b"", JSON | {"idempotency-key": "k"}) for _ in range(3)]
+            assert [each.status for each in await asyncio.gather(*sent)] == [202] * 3
+        assert [step.kind for step in await runner.history("bad")].count("resumed") == 1

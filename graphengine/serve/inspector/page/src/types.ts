@@ -446,7 +446,11 @@ export interface Overview {
 }
 
 export interface Page {
+  /** the version of the documents */
+  schema: 1;
+  /** The runs. */
   runs: ListedRun[];
+  /** The run after which the next page begins, as `before`; null if there is none. */
   next: string | null;
 }
 
@@ -490,6 +494,8 @@ export interface PostedAnswer {
 }
 
 export interface Questions {
+  /** the version of the documents */
+  schema: 1;
   runs: ListedRun[];
   done: Decided[];
   answerers: string[];
@@ -564,15 +570,25 @@ export interface Said {
 }
 
 export interface Seen {
+  /** the version of the documents */
+  schema: 1;
+  /** What it did. */
   account: Account;
+  /** The step. */
   step: Step;
+  /** How long the run waited before it, in seconds. */
   waited: number;
+  /** The edges that were tried. */
   tried: Tried[];
+  /** What it changed of the state. */
   changes: Difference[];
-  commands: Record<string, string>;
+  /** The attempts of the visit. */
   attempts: Attempt[];
+  /** The recorded work of the visit. */
   calls: Call[];
+  /** The agents of the node. */
   agents: Record<string, Record<string, string>>;
+  commands: Record<string, string>;
 }
 
 export interface Session {
@@ -696,7 +712,11 @@ export interface SpentSince {
 }
 
 export interface State {
+  /** the version of the documents */
+  schema: 1;
+  /** Its fields; secret ones are encrypted. */
   state: Record<string, unknown>;
+  /** Those of the graphs, arms and items inside of it, by their places. */
   inside: Record<string, Record<string, unknown>>;
 }
 
@@ -771,6 +791,8 @@ export interface Tally {
 }
 
 export interface Today {
+  /** the version of the documents */
+  schema: 1;
   /** When today began. */
   midnight: number;
   /** The last moment that counts. */

@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from graphengine.records.selection import is_lossy, likeness, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
-from graphengine.serve.inspector.documents import Group, Groups, NewError, Numbers, Rate, Today
-from graphengine.serve.inspector.held import Held
+from graphengine.serve.read_documents import Group, Groups, NewError, Numbers, Rate, Today
+from graphengine.serve.reads.held import Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -16,7 +16,7 @@ from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, post
 from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
-from graphengine.serve.inspector.documents import Decided, Questions
+from graphengine.serve.read_documents import Decided, Questions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

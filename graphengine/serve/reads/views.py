@@ -1,6 +1,6 @@
-"""What the page reads, each as a JSON document. The parts that commands write too are the same documents.
+"""What is read of runs, for the HTTP service and for the page: each read is a method, and its answer a document.
 
-Runs are named by a query parameter, since an id can be any text.
+The parts that commands write too are the same documents. What is asked was checked before: see `requests`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import structs
@@ -19,37 +19,36 @@ from msgspec.structs import asdict
 
 from graphengine.agents.asked import asked_in
 from graphengine.kernel import (
+    UNREADABLE,
     GraphEngineError,
+    GraphNotFound,
     Recorded,
     Snapshot,
     StoreError,
     Summary,
+    UnknownRun,
+    UnknownStep,
     clipped,
     load_snapshot,
     posted_in,
     status_of,
     summary_of,
 )
-from graphengine.kernel.stores import Sort
 from graphengine.records.account import account_of
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
-from graphengine.records.search import wanted_of
-from graphengine.records.selection import ONLY_SEEN, STATUSES, Wanted, is_lossy
+from graphengine.records.selection import ONLY_SEEN, is_lossy
 from graphengine.records.spending import spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
-from graphengine.records.trends import summaries
-from graphengine.render.looks import Theme
-from graphengine.render.parts import Detail
+from graphengine.records.trends import summaries, trends
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
 from graphengine.serve.callers import RIGHTS, caller
-from graphengine.serve.inspector.asked import QuestionLog, open_count
-from graphengine.serve.inspector.documents import (
+from graphengine.serve.read_documents import (
     Attempt,
     Call,
     Chart,
@@ -68,16 +67,18 @@ from graphengine.serve.inspector.documents import (
     Seen,
     Session,
     State,
+    StepDetails,
     Tables,
     Tally,
     Today,
     Tried,
     Unused,
 )
-from graphengine.serve.inspector.held import Held
-from graphengine.serve.inspector.pictures import picture_of
-from graphengine.serve.inspector.queries import BadQuery
-from graphengine.serve.inspector.today import By, TodayBook
+from graphengine.serve.reads.asked import QuestionLog, open_count
+from graphengine.serve.reads.held import Held
+from graphengine.serve.reads.pictures import picture_of
+from graphengine.serve.reads.today import TodayBook
+from graphengine.serve.requests import SortedParameters, wanted_by
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -86,11 +87,30 @@ if TYPE_CHECKING:
     from graphengine.kernel import Page as Words
     from graphengine.kernel import RunInfo, Store
     from graphengine.kernel.stores import InboxMessage
-    from graphengine.records.json_document import Runs, SpendingOfRun
+    from graphengine.records.json_document import Compared, Runs, SpendingOfRun
+    from graphengine.records.trends import Trends
     from graphengine.records.visit_tree import Entry, Visit
-    from graphengine.serve.inspector.pictures import GraphLayout
-    from graphengine.serve.inspector.queries import Query
-    from graphengine.serve.inspector.run_cache import Book, RunCache
+    from graphengine.serve.reads.pictures import GraphLayout
+    from graphengine.serve.reads.run_cache import Book, RunCache
+    from graphengine.serve.requests import (
+        AtStep,
+        Filters,
+        FindParameters,
+        ListParameters,
+        MaybeOfRun,
+        NoParameters,
+        OfGraph,
+        OfRun,
+        OfRuns,
+        OfStep,
+        OfTwo,
+        PictureParameters,
+        ScoresParameters,
+        StoryParameters,
+        TallyParameters,
+        TodayParameters,
+        TrendParameters,
+    )
     from graphengine.serve.users import Users
     from graphengine.wings import Table
 
@@ -143,16 +163,9 @@ class Views:
         self._asked = QuestionLog(self.store)
         self._today = TodayBook(self.store)
 
-    @property
-    def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
-        """The reads, each under its name."""
-        first = (self.session, self.runs, self.overview, self.tally, self.lines, self.branches, self.run, self.rows)
-        more = (self.questions, self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.children, self.graph, self.all_graphs, self.today, self.tables
-
-    async def session(self, query: Query) -> Session:
+    async def session(self, asked: NoParameters) -> Session:
         """Return what does not change while the server runs."""
-        del query
+        del asked
         who = caller()
         database = self.about.database if who.sees_all else f"runs of {who.tenant}"
         drives = self.about.drives if who.may("start") else None
@@ -161,35 +174,53 @@ class Views:
         who_reads = {"user": who.name, "tenant": who.tenant, "rights": rights}
         return structs.replace(self.about, database=database, drives=drives, read_only=read_only, **who_reads)
 
-    async def runs(self, query: Query) -> Page:
+    async def runs(self, asked: ListParameters) -> Page:
         """Return a page of the list of runs, each with its status as shown."""
-        wanted = wanted_by(query)
+        found, following = await self.found(asked)
+        return Page(runs=runs_document(await as_answered(self.store, found)).runs, next=following)
+
+    async def list_runs(self, asked: ListParameters) -> Page:
+        """Return a page of the list of runs, each with its status as shown and with what it waits for."""
+        found, following = await self.found(asked)
+        waiting = dict[str, Snapshot]()
+        waits = [info.id for info in found if info.status == "waiting"]
+        inbox = await self.store.inbox(waits) if waits else ()  # first: what is taken out of it is in the logs
+        for run_id in waits:
+            with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
+                snapshot = await load_snapshot(self.store, run_id, None)
+                snapshot.posted = posted_in(inbox, run_id)
+                waiting[run_id] = snapshot
+        return Page(runs=runs_document(found, waiting).runs, next=following)
+
+    async def found(self, asked: ListParameters) -> tuple[Sequence[RunInfo], str | None]:
+        """Return a page of the runs that are asked for, and where the next one begins."""
+        wanted = wanted_by(asked, asked.limit, asked.before)
         following = wanted.before
         shown: list[RunInfo] = []
-        sort, is_up = cast("Sort | None", query.one_of("sort", get_args(Sort))), query.text("up") is not None
+        order: Words = {"sort": asked.sort, "ascending": asked.up} if isinstance(asked, SortedParameters) else {}
         for _ in range(_SEARCHED_PAGES if wanted.is_searched else 1):
-            page: Words = {**wanted.page(wanted.limit, following), "sort": sort, "ascending": is_up}
+            page: Words = {**wanted.page(wanted.limit, following), **order}
             found = await self.store.runs(**page)
             shown += [info for info in found if wanted.fits(info, time.time())]
             following = found[-1].id if len(found) == wanted.limit else None
             if following is None or len(shown) >= wanted.limit:
                 break
-        return Page(runs_document(await as_answered(self.store, shown)).runs, following)
+        return shown, following
 
-    async def questions(self, query: Query) -> Questions:
+    async def questions(self, asked: MaybeOfRun) -> Questions:
         """Return the open questions and the last answers, of all runs or of one."""
         answerers = self.users.who_may("answer", caller().tenant) if self.users is not None else ()
-        return await self._asked.questions(query.text("id"), answerers)
+        return await self._asked.questions(asked.run_id, answerers)
 
-    async def overview(self, query: Query) -> Overview:
+    async def overview(self, asked: Filters) -> Overview:
         """Return how many runs there are by status and when they began."""
-        asked = wanted_by(query)
-        graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
+        sought = wanted_by(asked)
+        graph, wanted = sought.graph, {"tag": sought.tag, "text": sought.text}
         every = await self.store.counts(**wanted, every_seconds=_DAY)
         counts, statuses = [each for each in every if graph in {None, each.graph}], Counter[str]()
         for each in counts:
             statuses[each.status] += each.runs
-        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=asked.tag, text=asked.text)
+        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=sought.tag, text=sought.text)
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses["running"] - statuses["queued"] - statuses["interrupted"])
@@ -198,15 +229,15 @@ class Views:
         width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
         fine = await self.store.counts(**wanted, every_seconds=width)
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
-        questions = await open_count(self.store, graph=graph, tag=asked.tag, text=asked.text)
+        questions = await open_count(self.store, graph=graph, **wanted)
         return Overview(statuses, questions, width, bars)
 
-    async def tally(self, query: Query) -> Tally:
+    async def tally(self, asked: TallyParameters) -> Tally:
         """Return how many runs a search finds, and how many of them have losses; null if that is not counted.
 
         Pages with the same parameters share a count; one that has changed runs sends another `change`.
         """
-        wanted = wanted_by(query)
+        wanted = wanted_by(asked)
         if any((wanted.cost_above, wanted.version, wanted.error, wanted.agent)) or wanted.status in ONLY_SEEN:
             return Tally(None, None)
 
@@ -214,29 +245,32 @@ class Views:
             groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
             return await asyncio.to_thread(_tally, groups, wanted.has_losses)
 
-        return await self._tallies.of((caller().tenant, query.key), counted)
+        return await self._tallies.of((caller().tenant, structs.astuple(asked)), counted)
 
-    async def today(self, query: Query) -> Today:
+    async def today(self, asked: TodayParameters) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""
-        by = cast("By", query.one_of("by", get_args(By)) or "graph")
         now = time.time()
-        midnight = query.number("midnight") or now // _DAY * _DAY
-        return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), by)
+        midnight = asked.midnight or now // _DAY * _DAY
+        return await self._today.today(caller().tenant, min(max(midnight, now - _DAY), now), asked.by)
 
-    async def tables(self, query: Query) -> Tables:
+    async def trends(self, asked: TrendParameters) -> Trends:
+        """Return how runs went over time."""
+        return await trends(self.store, asked.text or "", by=asked.by, every_seconds=asked.every)
+
+    async def tables(self, asked: NoParameters) -> Tables:
         """Return what wings show; to a caller with a tenant, what is of that tenant alone."""
-        del query
+        del asked
         found = [table for each in self.wings for table in await each(caller().tenant)]
         return Tables(found)
 
-    async def lines(self, query: Query) -> Mapping[str, Line]:
+    async def lines(self, asked: OfRuns) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.
 
         A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot,
         and so is a conversation that waits for the next message.
         """
         found: dict[str, Line] = {}
-        for info in await as_answered(self.store, await self.store.infos(query.texts("id")[:_PAGE])):
+        for info in await as_answered(self.store, await self.store.infos(asked.run_id[:_PAGE])):
             key = (info.id, info.seq, info.created_at)
             with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
                 if info.status == "running" and key not in self._lines:
@@ -252,18 +286,18 @@ class Views:
             self._lines.clear()
         return found
 
-    async def branches(self, query: Query) -> Runs:
+    async def branches(self, asked: OfRun) -> Runs:
         """Return the direct branches of a run."""
-        return runs_document(await self.store.branches([query.id()]))
+        return runs_document(await self.store.branches([asked.run_id]))
 
-    async def children(self, query: Query) -> Runs:
+    async def children(self, asked: OfRun) -> Runs:
         """Return the runs that nodes of a run started."""
-        return runs_document(await as_answered(self.store, await self.store.started([query.id()])))
+        return runs_document(await as_answered(self.store, await self.store.started([asked.run_id])))
 
-    async def run(self, query: Query) -> Run:
+    async def run(self, asked: AtStep) -> Run:
         """Return a run as of a step, with the steps just before it."""
-        info, at = await self.store.info(query.id()), query.seq("at")
-        seq = min(at or info.seq, info.seq)
+        info = await self.store.info(asked.run_id)
+        seq = min(asked.at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
         head = self.head(info, book, await self.store.inbox([info.id]))
         return Run(**asdict(head), rows=book.rows, commands=self._commands(info, seq))
@@ -294,29 +328,35 @@ class Views:
         words = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)]}
         return {key: self.command(info, *each) for key, each in words.items()}
 
-    async def rows(self, query: Query) -> Sequence[Row]:
+    async def rows(self, asked: OfRun) -> Sequence[Row]:
         """Return a row for each step of a run."""
-        info = await self.store.info(query.id())
+        info = await self.store.info(asked.run_id)
         return (await self.books.book(info)).rows[: info.seq]
 
-    async def usage(self, query: Query) -> SpendingOfRun:
+    async def usage(self, asked: OfRun) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
-        info = await self.store.info(query.id())
+        info = await self.store.info(asked.run_id)
         book, below = await self.books.book(info), await spent_below(self.store, info.id)
         return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries], below)
 
-    async def state(self, query: Query) -> State:
+    async def state(self, asked: AtStep) -> State:
         """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""
-        snapshot = await load_snapshot(self.store, query.id(), query.seq("at") or None)
+        snapshot = await load_snapshot(self.store, asked.run_id, asked.at or None)
         inner = {frame.id: frame.values for frame in snapshot.frames.values() if frame.id and frame.values}
-        return State(snapshot.root.values if snapshot.frames else {}, inner)
+        return State(state=snapshot.root.values if snapshot.frames else {}, inside=inner)
 
-    async def step(self, query: Query) -> Seen:
+    async def step(self, asked: OfStep) -> Seen:
+        """Return everything about one step, and the commands that act on the run after it."""
+        details = await self.step_details(asked)
+        info = await self.store.info(asked.run_id)
+        return Seen(**asdict(details), commands=self._commands(info, asked.seq))
+
+    async def step_details(self, asked: OfStep) -> StepDetails:
         """Return everything about one step."""
-        info, seq = await self.store.info(query.id()), query.seq("seq") or 0
+        info, seq = await self.store.info(asked.run_id), asked.seq
         book = await self.books.book(info)
         if not 1 <= seq <= len(book.rows):
-            raise BadQuery(f"run {info.id} has no step {seq}", where="seq", repair=f"give 1 to {len(book.rows)}")
+            raise UnknownStep(f"run {info.id} has no step {seq}", where="seq", repair=f"give 1 to {len(book.rows)}")
         entry = book.visits.entries[seq - 1]
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
         states = States([entry.step], before)
@@ -332,13 +372,12 @@ class Views:
                 "calls": await self._calls(info, visit),
                 "agents": agents,
             }
-        return Seen(
+        return StepDetails(
             account=account_of(entry, limit=_WHOLE, why_limit=_WHOLE),
             step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
             waited=entry.waited,
             tried=_tried(entry, book),
             changes=differences(was, states.after(entry)),
-            commands=self._commands(info, seq),
             **more,
         )
 
@@ -368,57 +407,60 @@ class Views:
             found.append(attempt)
         return found
 
-    async def picture(self, query: Query) -> Picture:
+    async def picture(self, asked: PictureParameters) -> Picture:
         """Return the picture of a graph, with `whole` or with its graphs folded that have no node of `open` inside."""
-        fingerprint = query.id("fingerprint")
-        detail = query.one_of("detail", get_args(Detail)) or "brief"
-        theme = query.one_of("theme", get_args(Theme)) or "light"
+        fingerprint = asked.fingerprint
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
         atlas = await self.books.atlas(fingerprint if is_known else "")
-        folded = frozenset[str]() if query.text("whole") else atlas.folded(query.texts("open"))
-        return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme), folded)
+        folded = frozenset[str]() if asked.whole else atlas.folded(asked.open)
+        return await asyncio.to_thread(picture_of, atlas, asked.detail, asked.theme, folded)
 
-    async def compare(self, query: Query) -> Comparison:
+    async def compared(self, asked: OfTwo) -> Compared:
+        """Return where two runs part, and how they differ."""
+        for run_id in (asked.run_id, asked.other):
+            await self.store.info(run_id)
+        return diff_document(await diff(self.store, asked.run_id, asked.other))
+
+    async def compare(self, asked: OfTwo) -> Comparison:
         """Return where two runs part, and the rows and pictures of both."""
-        ids = query.id("a"), query.id("b")
-        infos = [await self.store.info(run_id) for run_id in ids]
-        found = diff_document(await diff(self.store, *ids))
+        found = await self.compared(asked)
+        infos = [await self.store.info(run_id) for run_id in (asked.run_id, asked.other)]
         books = [await self.books.book(info) for info in infos]
         heads = [self.head(info, book) for info, book in zip(infos, books, strict=True)]
         first, second = (book.atlas.shape for book in books)
         return Comparison(found, heads, [book.rows for book in books], first == second)
 
-    async def find(self, query: Query) -> Sequence[int]:
+    async def find(self, asked: FindParameters) -> Sequence[int]:
         """Return the steps of a run whose record contains a text."""
-        book = await self.books.book(await self.store.info(query.id()))
-        return await asyncio.to_thread(book.find, query.id("text"))
+        book = await self.books.book(await self.store.info(asked.run_id))
+        return await asyncio.to_thread(book.find, asked.text)
 
-    async def scores(self, query: Query) -> Chart:
+    async def scores(self, asked: ScoresParameters) -> Chart:
         """Return numbers of a run's state over time."""
-        book = await self.books.book(await self.store.info(query.id()))
+        book = await self.books.book(await self.store.info(asked.run_id))
         least, usual, most = _COLUMNS
-        column = min(most, max(least, query.number("column") or usual))
-        return await asyncio.to_thread(book.scores, query.text("path") or "", column)
+        column = min(most, max(least, asked.column or usual))
+        return await asyncio.to_thread(book.scores, asked.path or "", column)
 
-    async def export(self, query: Query) -> str:
+    async def export(self, asked: OfRun) -> str:
         """Return a run as the file that `graphengine export` writes."""
-        found = await export_run(self.store, query.id())
+        found = await export_run(self.store, asked.run_id)
         return await asyncio.to_thread(to_json_text, found, self.about.version)
 
-    async def story(self, query: Query) -> str:
+    async def story(self, asked: StoryParameters) -> str:
         """Return the story of a run, or of two, as the file that `graphengine render` writes."""
         from graphengine.render.story import story_of  # noqa: PLC0415 - only this read needs it
 
-        return await story_of(self.store, query.id(), query.text("b"), time.time())
+        return await story_of(self.store, asked.run_id, asked.other, time.time())
 
-    async def graph(self, query: Query) -> Graph:
+    async def graph(self, asked: OfGraph) -> Graph:
         """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
-        name = query.id("graph")
+        name = asked.graph
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
         if not newest and name not in self.graphs:
             text, repair = f"there is no run of graph {name!r}", "the page of the runs lists the graphs"
-            raise BadQuery(text, where="graph", repair=repair)
+            raise GraphNotFound(text, where="graph", repair=repair)
         fingerprint = newest[0].fingerprint if newest else self.graphs[name]
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
         edges, visits = Counter[int](), Counter[int]()
@@ -438,29 +480,13 @@ class Views:
             command=self.command(None, "check", name),
         )
 
-    async def all_graphs(self, query: Query) -> Mapping[str, Mapping[str, int]]:
+    async def all_graphs(self, asked: NoParameters) -> Mapping[str, Mapping[str, int]]:
         """Return the graphs that have runs or can be driven here, each with its runs by status."""
-        del query
+        del asked
         found = {name: Counter[str]() for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
             found.setdefault(each.graph, Counter())[each.status] += each.runs
         return dict(sorted(found.items()))
-
-
-def wanted_by(query: Query) -> Wanted:
-    """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
-    wanted = Wanted(
-        int(min(query.number("limit") or _PAGE, 1000)),
-        query.one_of("status", STATUSES),
-        query.text("graph"),
-        query.text("tag"),
-        before=query.text("before"),
-        begun_after=query.number("begun_after"),
-        begun_before=query.number("begun_before"),
-        cost_above=query.number("cost_above"),
-        has_losses=True if query.one_of("view", ("losses",)) else None,
-    )
-    return wanted_of(query.text("text") or "", wanted)
 
 
 def _tally(groups: Iterable[tuple[str, str, float, str]], has_losses: bool | None) -> Tally:  # noqa: FBT001 - as searched

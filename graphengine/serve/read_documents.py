@@ -1,4 +1,4 @@
-"""What the page reads, as structs: `scripts/page_types.py` writes the types of the page's code from them."""
+"""What is read of runs, as structs. `scripts/page_types.py` writes the types of the page's code from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphengine.kernel import Status, Summary
 from graphengine.records.account import Account
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
-from graphengine.records.step_document import Failure, Part, Step
+from graphengine.records.step_document import Document, Failure, Part, Step
 from graphengine.render.place_states import PlaceState
 from graphengine.wings import Table
 
@@ -35,8 +35,13 @@ class Session(Part):
     rights: Sequence[str] = ()
 
 
-class Page(Part):
-    """A page of the list of runs; `next` is where the next one begins."""
+class Page(Document):
+    """A page of the list of runs.
+
+    Attributes:
+        runs: The runs.
+        next: The run after which the next page begins, as `before`; null if there is none.
+    """
 
     runs: Sequence[ListedRun]
     next: str | None
@@ -124,7 +129,7 @@ class Groups(Part):
     groups: Sequence[Group]
 
 
-class Today(Part):
+class Today(Document):
     """Today beside yesterday until the same minute.
 
     Attributes:
@@ -214,7 +219,7 @@ class Decided(Part):
     ended: str
 
 
-class Questions(Part):
+class Questions(Document):
     """The runs that ask people something, each with its open questions, and the answers of the last seven days.
 
     `answerers` are the users who may answer; empty if the server has no users.
@@ -267,8 +272,13 @@ class Run(Head, tag=False, kw_only=True):
     commands: Mapping[str, str]
 
 
-class State(Part):
-    """The state of a run, and those of the graphs, arms and items inside of it."""
+class State(Document):
+    """The state of a run after a step.
+
+    Attributes:
+        state: Its fields; secret ones are encrypted.
+        inside: Those of the graphs, arms and items inside of it, by their places.
+    """
 
     state: Mapping[str, Any]
     inside: Mapping[str, Mapping[str, Any]]
@@ -318,18 +328,34 @@ class Call(Part):
     asked: Sequence[Said]
 
 
-class Seen(Part, kw_only=True):
-    """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents."""
+class StepDetails(Document, kw_only=True):
+    """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents.
+
+    Attributes:
+        account: What it did.
+        step: The step.
+        waited: How long the run waited before it, in seconds.
+        tried: The edges that were tried.
+        changes: What it changed of the state.
+        attempts: The attempts of the visit.
+        calls: The recorded work of the visit.
+        agents: The agents of the node.
+    """
 
     account: Account
     step: Step
     waited: float
     tried: Sequence[Tried]
     changes: Sequence[Difference]
-    commands: Mapping[str, str]
     attempts: Sequence[Attempt] = ()
     calls: Sequence[Call] = ()
     agents: Mapping[str, Mapping[str, str]] = {}
+
+
+class Seen(StepDetails, kw_only=True):
+    """Everything about one step, and the commands that act on the run after it."""
+
+    commands: Mapping[str, str]
 
 
 class Box(Part):
@@ -377,6 +403,34 @@ class Comparison(Part):
     heads: Sequence[Head]
     rows: Sequence[Sequence[Row]]
     same: bool
+
+
+class Bulked(Document):
+    """What was done to many runs, or would be.
+
+    Attributes:
+        found: How many runs were named or found.
+        runs: How many of them were changed, or would be.
+        titles: What some of these are about.
+        refused: How many could not be changed, by the reason.
+        cost_usd: What those that were changed cost so far, as far as that is known.
+    """
+
+    found: int
+    runs: int
+    titles: Sequence[str]
+    refused: Mapping[str, int]
+    cost_usd: float
+
+
+class Previewed(Document):
+    """What a branch would begin with.
+
+    Attributes:
+        changes: The fields that it would change.
+    """
+
+    changes: Sequence[Difference]
 
 
 class Unused(Part, rename={"source": "from"}):

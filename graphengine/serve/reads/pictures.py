@@ -17,7 +17,7 @@ from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import plain_text
 from graphengine.render.scopes import path_at, scopes_of
-from graphengine.serve.inspector.documents import Arrow, Box, Picture
+from graphengine.serve.read_documents import Arrow, Box, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -25,8 +25,8 @@ from graphengine.kernel import (
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_start
 from graphengine.render.trace import Tally
-from graphengine.serve.inspector.documents import Chart, Row
-from graphengine.serve.inspector.pictures import GraphLayout
+from graphengine.serve.read_documents import Chart, Row
+from graphengine.serve.reads.pictures import GraphLayout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
