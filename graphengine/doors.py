@@ -158,12 +158,16 @@ def _awaited(function: Callable[..., Awaitable[object]], flags: set[str]) -> Cal
 
 
 def _ranges_of(function: Callable[..., object]) -> Sequence[tuple[int, str, str]]:
-    """Return the place, the name and the annotation of each parameter whose annotation states a range."""
+    """Return the place (none: beyond all), the name and the annotation of each parameter that states a range."""
     kinds = function.__annotations__
     if not any(map(_range, kinds.values())):
         return ()
-    names = enumerate(inspect.signature(function).parameters)
-    return [(place, name, kind) for place, name in names if (kind := _range(kinds.get(name)))]
+    parameters = enumerate(inspect.signature(function).parameters.values())
+    return [
+        (sys.maxsize if one.kind is one.KEYWORD_ONLY else place, one.name, kind)
+        for place, one in parameters
+        if (kind := _range(kinds.get(one.name)))
+    ]
 
 
 def _refuse_outside(

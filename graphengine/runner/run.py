@@ -19,6 +19,7 @@ from graphengine.engine.claim import Stop
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import OVER, AnswerRecord
 from graphengine.errors import (
+    UNREADABLE,
     DefinitionError,
     GraphEngineError,
     InputError,
@@ -303,9 +304,16 @@ class Run(Generic[S, Out_co]):
         await self._look()
 
     async def _check_message(self, topic: str, record: JsonValue) -> None:
-        """Refuse a message to a run that waits for another type on this topic, unless another message comes first."""
+        """Refuse a message to a run that waits for another type on this topic, unless another message comes first.
+
+        What cannot be read here, as it is of a newer version, is not checked: the message is kept for who can.
+        """
         shared, errors = self._lives.shared, list[InputError]()
-        for frame in (await shared.kept.read(self.id)).frames.values():
+        try:
+            frames = (await shared.kept.read(self.id)).frames
+        except UNREADABLE:
+            return
+        for frame in frames.values():
             for name, wait in frame.waits.items():
                 if wait.topic != topic:
                     continue

@@ -27,6 +27,7 @@ from graphs.review_loop import example, review_loop
 from tests.kit.dying import Dying
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
+from tests.kit.waiting import answer_unchecked
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "checkpoints"
@@ -151,7 +152,7 @@ async def refused() -> Exported:
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="refused").result()
         for n in (2, 3, 4, 5):
-            await made.answer("refused", {"n": n})
+            await answer_unchecked(made, "refused", {"n": n})
             await made.resume("refused", graph).result()
         return await export_run(store, "refused")
 

@@ -12,7 +12,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from graphengine import Graph, Runner
+from graphengine.history.load import Wait
 from graphengine.reducers import append
+from graphengine.runner.answers import KnownTypes
+from graphengine.runner.runner import lives_of
 from tests.kit.runs import SOON, Odd, arms, row
 
 
@@ -53,6 +56,14 @@ async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:
     result = await runner.start(graph, **options).result()
     assert result.status == "waiting"
     return result.run_id
+
+
+async def answer_unchecked(runner: Runner, run_id: str, value: object, wait: Wait | None = None) -> None:
+    """Answer as another process, which has not the type of the answer, so that only its schema is checked."""
+    shared = lives_of(runner).shared
+    shared.types = KnownTypes()
+    shared.plans.clear()
+    await runner.answer(run_id, value, wait=wait)
 
 
 async def resume_run(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
