@@ -61,7 +61,7 @@ def alias(head, value):
 
 
 class Review(BaseModel):
-    score: int = 0
+    score: int = Field(0, le=10)
 
 
 alias("Items", "list[int]")

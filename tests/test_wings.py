@@ -11,6 +11,7 @@ from benchmarks.startup import WINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADS = {
+    "cli": {"records"},  # its words for amounts and times
     "agents": {"models", "media", "records"},  # the records of its work, as readers have them
     "models": {"media"},
     "memory": {"api", "agents", "models", "media", "databases", "records"},

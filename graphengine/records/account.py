@@ -486,6 +486,8 @@ def _line(text: str, limit: int) -> str:
 
 def _value(value: JsonValue, limit: int) -> str:
     """Return a value on one line, safe to show."""
+    if isinstance(value, dict) and "traceback" in value:  # of a tool that failed: it has paths of the server
+        value = {name: each for name, each in value.items() if name != "traceback"}
     line = compact(value, limit)
     return line if line.isprintable() else clean(line)
 

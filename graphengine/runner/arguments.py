@@ -10,7 +10,7 @@ from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import LONGEST_TAG, Limits, Sizes, is_tag
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.ids import check_unreserved
+from graphengine.runner.ids import OwnId, check_unreserved
 from graphengine.runner.opening import InQueue
 from graphengine.runner.scope import CURRENT
 from graphengine.state.path import did_you_mean
@@ -86,7 +86,8 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
         if not is_tag(tag):
             repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
-        check_unreserved(tag, "tag")
+        if not isinstance(tag, OwnId):
+            check_unreserved(tag, "tag")
         found.add(tag)
     here = CURRENT.get()
     if isinstance(here, Attempt):

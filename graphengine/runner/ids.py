@@ -28,7 +28,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class OwnId(str):
-    """An id that need not be one that a caller may choose: only to start a run with it, and nowhere else."""
+    """A name that need not be one that a caller may choose: an id to start a run with, or a tag that it begins with."""
 
     __slots__ = ()
 

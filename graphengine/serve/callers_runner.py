@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS: Final = 2.0
 _SHOWN: Final = 5
-_RESUMED: Final = re.compile(r"resumed:(\d{1,10}):([0-9a-f]{16})")
+_RESUMED: Final = re.compile(r"ge:resumed:(\d{1,10}):([0-9a-f]{16})")
 """The tags of a run that say which requests to resume it were taken up: the seq before, and a digest of the key."""
 _KEPT: Final = 8
 """So many resumes of a run can be sent again."""
@@ -341,7 +341,7 @@ class CallersRunner:
             if other == name:
                 return info.seq > seq
         old = sorted(noted, key=lambda tag: noted[tag])[: max(len(noted) + 1 - _KEPT, 0)]
-        await self._runner.store.tag(info.id, [f"resumed:{info.seq}:{name}"], old)
+        await self._runner.store.tag(info.id, [f"ge:resumed:{info.seq}:{name}"], old)
         return False
 
     async def branch_asked(self, asked: BranchRequest, key: str | None) -> str:

@@ -506,8 +506,8 @@ def run_of(response: Any) -> str:
 
 async def conversation_of(here: Place, response: Any) -> str:
     """Return the name of the conversation of a response."""
-    (tag,) = [each for each in (await here.runner.info(run_of(response))).tags if each.startswith("conversation:")]
-    return tag.removeprefix("conversation:")
+    (tag,) = [each for each in (await here.runner.info(run_of(response))).tags if each.startswith("ge:conversation:")]
+    return tag.removeprefix("ge:conversation:")
 
 
 @pytest.mark.parametrize("key", [{}, {"idempotency-key": "k"}], ids=["a user", "a key"])
@@ -611,7 +611,7 @@ async def test_a_conversation_that_is_continued_by_its_id_stays_its_tenants(tmp_
         assert (info.tenant, info.user, info.id.split("/")[0]) == ("acme", "chief", "acme")
         assert run_of(after) != run_of(first)
         assert run_of(await respond(here, "ann", input="even more", previous_response_id=after["id"])) != run_of(after)
-        assert {each.tenant for each in await here.runner.runs(tag="conversation:support")} == {"acme", None}
+        assert {each.tenant for each in await here.runner.runs(tag="ge:conversation:support")} == {"acme", None}
 
 
 async def test_a_conversation_of_no_tenant_is_found_below_those_of_many(tmp_path: Path) -> None:

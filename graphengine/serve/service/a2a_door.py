@@ -91,7 +91,7 @@ _CARD: Final = "/.well-known/agent-card.json"
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
-_CONTEXT: Final = "context:"
+_CONTEXT: Final = "ge:context:"
 _POST_SECONDS: Final = 30.0
 _VERSIONS: Final = ("1.0", "0.3")
 _PAGE: Final = 50
@@ -429,7 +429,7 @@ class _Agent(RequestHandler):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
         run_id = RequestId(caller().derived_id("thread", self._name, message.message_id))
         state = dict(data)
-        tags = [_CONTEXT + (message.context_id or digest(run_id))]
+        tags = [OwnId(_CONTEXT + (message.context_id or digest(run_id)))]
         if not is_tag(tags[0]):
             raise errors.InvalidParamsError("contextId is no printable text of at most 92 characters")
         field = self._text.field if self._text is not None else None

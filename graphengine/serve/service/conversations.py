@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import UnknownRun, derived_id
+from graphengine.kernel import OwnId, UnknownRun, derived_id
 from graphengine.serve.callers import caller, require
 from graphengine.serve.service.following import rest_of
 from graphengine.serve.service.turns import digest, turns
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from graphengine.kernel import Page, RunInfo
     from graphengine.serve.service.app import Service
 
-CONVERSATION: Final = "conversation:"
+CONVERSATION: Final = "ge:conversation:"
 """What the tag of a run begins with that has the name of its conversation."""
-REQUEST: Final = "request:"
+REQUEST: Final = "ge:request:"
 """What the tag of a run begins with by which a request without a key is known if it is sent again."""
 UNNAMED: Final = "unnamed-"
 """What the names of conversations begin with to which their clients gave none."""
@@ -65,7 +65,7 @@ class Conversation:
     @property
     def tag(self) -> str:
         """The tag of its runs."""
-        return CONVERSATION + self.name
+        return OwnId(CONVERSATION + self.name)
 
     def run_id(self, *after: str) -> str:
         """Return the id of its first run, or of the run after one with this id."""

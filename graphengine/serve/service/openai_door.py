@@ -29,6 +29,7 @@ from graphengine.history.usage import Usage
 from graphengine.kernel import (
     GraphEngineError,
     InputError,
+    OwnId,
     RunCancelled,
     RunFailed,
     Snapshot,
@@ -417,7 +418,7 @@ class OpenAiDoor:
             found = await find(self._service, Repeated(model.name, key)) if is_retry else None
             unnamed = Conversation(model.name, UNNAMED + uuid4().hex, caller().tenant)
             place = unnamed if found is None else Conversation.of(found)
-            tags = [REQUEST + key] if caller().name else []
+            tags = [OwnId(REQUEST + key)] if caller().name else []
         is_known = once is not None or previous is not None or is_thread or is_retry
         return _Said(last.text, before, key, is_known, place, tags, is_kept, previous, results)
 

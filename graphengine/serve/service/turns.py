@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -36,6 +37,7 @@ from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
     InputError,
+    OwnId,
     RunExists,
     Snapshot,
     StepRecorded,
@@ -61,7 +63,8 @@ if TYPE_CHECKING:
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
 
-_TAGS: Final = ("turn:", "late:")
+_TAGS: Final = ("ge:turn:", "ge:late:")
+_TURN: Final = re.compile(r"ge:(turn|late):(\d{1,10}):(.*)", re.DOTALL)
 _KEPT: Final = 20
 """So many turns that are tags can be sent again; the tags of earlier ones are removed."""
 _READ: Final = 1000
@@ -247,8 +250,8 @@ class Turns:
         if not is_new:
             return
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
-        tags = [tag for tag in info.tags if tag.startswith(_TAGS)]
-        old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
+        tags = {tag: int(found[2]) for tag in info.tags if (found := _TURN.fullmatch(tag)) is not None}
+        old = sorted(tags, key=lambda tag: tags[tag])[: max(len(tags) + 1 - _KEPT, 0)]
         await self._runner.note(info, [_tag(turn, key)], old)
 
     async def deliver(self, turn: Turn, message: object, key: str, *, is_new: bool = False) -> None:
@@ -395,8 +398,8 @@ def _is_answer(step: Step) -> bool:
 
 async def turns(store: Store, info: RunInfo) -> Sequence[tuple[Turn, str]]:
     """Return the turns of a run that are known, with their keys: those that are tags, and those of its inbox."""
-    tags = [tag.split(":") for tag in info.tags if tag.startswith(_TAGS)]
-    found = {(Turn(int(after), info.id, word == "late"), key): None for word, after, key in tags}
+    tags = [part for part in map(_TURN.fullmatch, info.tags) if part is not None]
+    found = {(Turn(int(part[2]), info.id, part[1] == "late"), part[3]): None for part in tags}
     for sent in await store.message_keys(info.id, _READ):
         _, is_turn, place = sent.rpartition(_SENT)
         after, _, key = place.partition(" ")
@@ -462,7 +465,7 @@ def _is_refused_by(wait: Wait, message: object) -> bool:
 
 
 def _tag(turn: Turn, key: str) -> str:
-    return f"{_TAGS[turn.is_late]}{turn.after}:{key}"
+    return OwnId(f"{_TAGS[turn.is_late]}{turn.after}:{key}")
 
 
 def digest(given: object) -> str:
