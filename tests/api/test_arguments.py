@@ -318,3 +318,10 @@ def test_a_checked_function_is_the_same_everywhere() -> None:
 
     assert home.walk is walk
     assert pickle.loads(pickle.dumps(walk)) is walk  # noqa: S301 - made here
+
+
+@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), "5"])
+def test_a_grace_period_is_a_number_of_seconds(grace: Any) -> None:
+    """A grace period that is not a number of seconds is refused."""
+    with pytest.raises(DefinitionError, match="grace_seconds"):
+        Runner(grace_seconds=grace)

@@ -5,13 +5,11 @@ import gc
 import logging
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Graph, Runner, ask
-from graphengine.errors import DefinitionError
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.state.secret import HIDDEN
 from tests.kit.facts import said
@@ -192,13 +190,6 @@ async def test_leaving_a_runner_right_after_start_is_reported(
     assert ("in progress" if is_begun else "just being started") in caplog.text
     assert "run r was" in caplog.text
     assert "repair: await run.result()" in caplog.text
-
-
-@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), "5"])
-def test_a_grace_period_is_a_number_of_seconds(grace: Any) -> None:
-    """A grace period that is not a number of seconds is refused."""
-    with pytest.raises(DefinitionError, match="grace_seconds"):
-        Runner(grace_seconds=grace)
 
 
 async def test_a_node_whose_task_is_cancelled_by_code_fails_alone() -> None:

@@ -92,7 +92,7 @@ async def test_an_answer_that_its_type_refuses_is_refused_when_it_is_given(
         for options in ((graph,), ()):
             with pytest.raises(InputError, match="this does not answer 'Which\\?'"):
                 await runner.answer("r", given, *options)
-        assert len(await runner.waits("r")) == 1
+        assert len((await runner.resume("r", graph).result()).waits) == 1
         assert [step.kind for step in await runner.history("r")] == ["started", "waiting"]
 
 
