@@ -427,7 +427,7 @@ class BulkRequest(Struct, kw_only=True):
     """
 
     action: Action
-    ids: Annotated[list[Text], Meta(max_length=10_000)] | None = None
+    ids: Annotated[list[Text], Meta(max_length=1000)] | None = None
     where: dict[str, Any] | None = None
     tag: Text | None = None
     why: Text | None = None
@@ -596,6 +596,10 @@ def checked(
         made = convert(given, kind, strict=word == "field")
     except ValidationError as error:
         raise _invalid(str(error), given, kind, place, names) from error
+    for name, text in given.items() if word != "field" else ():
+        if isinstance(text, str) and getattr(made, name) is None:  # the text "null" of what is no text
+            called = names.get(name, name)
+            raise InputError(f"{called} is {text!r}", where=f"{place}{called}", repair="leave it out")
     for name in _numbers_of(kind):
         value = getattr(made, name)
         if value is not None and not math.isfinite(value):
