@@ -41,7 +41,7 @@ def schemas_of(
         _describe(schema, classes[name], is_read=is_read)
         for part in walk(schema):
             if part.get("type") == "array":  # of any values: it says so, which generators of clients want to read
-                part["items"] = part.get("items") or {}
+                part.setdefault("items", {})
     return list(references), schemas
 
 

@@ -12,6 +12,7 @@ from graphengine.records.event_json import live_lines
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import Failed, Trouble
+from graphengine.schemas.walking import walk
 from graphengine.serve.routes import ENDPOINTS, HEALTH, START
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
     answers = dict.fromkeys(each.document for each in ENDPOINTS if each.document is not None)
     references, found = schemas_of([*events, *answers, Failed], _PLAIN)
+    for part in (part for each in found.values() for part in walk(each)):
+        if part.get("items") is False:  # of a tuple, which has a length too: generators of clients read no booleans
+            part["items"] = {}
     schemas |= _bodies() | found | {"Event": {"anyOf": references[: len(events)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:
