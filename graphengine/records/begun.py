@@ -64,7 +64,8 @@ def begun_with_another(run_id: str, others: Sequence[Difference], where: str) ->
     """Return the error for a start that would begin an existing run otherwise."""
     first, *more = others
     rest = f", and other values of {', '.join(each.name for each in more)}" if more else ""
-    text = f"run {run_id} began with {first.name} {first.began}, not {first.given}{rest}"
+    values = f"{first.name} {first.began}, not {first.given}"
+    text = f"run {run_id} began with {f'another {first.name}' if first.began == _SECRET else values}{rest}"
     repair = "give what it began with, or nothing, to continue it; give another run_id for another run"
     return RunExists(text, where=where, repair=repair)
 

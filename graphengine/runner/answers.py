@@ -293,6 +293,7 @@ class KnownTypes:
 
     def keep(self, run_id: str, frame: str, key: str, reads: ReadsAnswer) -> None:
         """Keep the type by which a node reads the answer to a wait; those that were kept last remain."""
+        self._asked.pop((run_id, frame, key), None)
         self._asked[run_id, frame, key] = reads
         if len(self._asked) > _MOST_TYPES:
             del self._asked[next(iter(self._asked))]

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
-from pydantic_core import to_json
+from pydantic_core import ValidationError, to_json
 
 from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
@@ -54,6 +54,7 @@ from graphengine.runner.call_records import (
 )
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
+from graphengine.state.field import explain
 from graphengine.state.json_values import checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
 
@@ -732,9 +733,7 @@ class StepJournal:
             except BaseException as error:  # noqa: BLE001 - a validator of the user's
                 why = why_refused(error)
                 if wait.kind == "receive":
-                    log.warning(
-                        _REFUSED, wait.topic, self._services.run_id, path, why, extra={"run": self._services.run_id}
-                    )
+                    self._warn_of(wait, path, error)
                 refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
@@ -758,6 +757,12 @@ class StepJournal:
             if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
                 self.in_flight.waits.pop(name, None)
                 self._number = 1
+
+    def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
+        """Log that a message is refused, and why; its values stay in the run, since they may quote a prompt."""
+        run_id = self._services.run_id
+        told = explain(error, hide=True) if isinstance(error, ValidationError) else type(error).__name__
+        log.warning(_REFUSED, wait.topic, run_id, path, told, extra={"run": run_id})
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""

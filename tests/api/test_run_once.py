@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Worker, ask
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Secret, Worker, ask
 from graphengine.errors import DefinitionError, RunExists
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import SOON
@@ -59,6 +59,23 @@ async def test_another_input_is_an_error_that_shows_the_difference() -> None:
         other.add_path(START, END)
         with pytest.raises(RunExists, match="is of the graph report, not other"):
             await runner.run(other, run_id=RUN)
+
+
+async def test_a_secret_is_compared_and_not_shown() -> None:
+    """The same one is the same run; another one is named, and its value is in no error."""
+
+    class Key(Report):
+        key: Annotated[str, Secret()] = "first-secret-value"
+
+    graph = Graph("report", Key, secret_key="k9fQ2mZx81LrTbVn4Wc7Hs0aYpEd6GuJ")  # noqa: S106 - of a test
+    graph.add_node("add", lambda: 1, writes="total")
+    graph.add_path(START, "add", END)
+    async with Runner() as runner:
+        for _ in range(2):
+            await runner.run(graph, {"key": "first-secret-value"}, run_id=RUN)
+        with pytest.raises(RunExists, match="began with another key") as refused:
+            await runner.run(graph, {"key": "other-secret-value"}, run_id=RUN)
+        assert "secret-value" not in str(refused.value)
 
 
 async def test_a_default_of_today_is_not_held_against_a_run_of_yesterday(tmp_path: Path) -> None:

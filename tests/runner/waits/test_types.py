@@ -197,6 +197,8 @@ async def test_a_message_that_is_refused_later_is_a_warning(caplog: pytest.LogCa
         assert (await runner.get("r", graph).result()).status == "waiting"
     (warned,) = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert "a message on 'news' to run r is refused" in warned.getMessage()
+    assert "valid integer" in warned.getMessage()
+    assert "of another type" not in warned.getMessage(), "a value, which may quote a prompt"
     assert warned.__dict__["run"] == "r"
 
 
