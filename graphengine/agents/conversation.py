@@ -936,6 +936,7 @@ class Conversation(Generic[T]):
             cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
             may_wait=once is None,
             lost=lost,
+            is_async=is_async(tool.function),
         )
         found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
         return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
@@ -977,7 +978,8 @@ class Conversation(Generic[T]):
                 return ToolOutcome(allowed, is_error=True)
             call = allowed
             if not is_effect:
-                return await tool.call(call.arguments, given, self._runtime.blocking)
+                with await self._runtime.acting_in(tool.effect, tool.function):
+                    return await tool.call(call.arguments, given, self._runtime.blocking)
             await repair_first(call.arguments, self._runtime.blocking)
             unfit = None if has_begun else tool.mismatch(call.arguments, given)
             return unfit if unfit is not None else await self._once(tool, call, given, lost)

@@ -274,6 +274,14 @@ async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> Limits
 # --- a recorded run -----------------------------------------------------------------------------------------------
 
 
+_CLOCKS_SECONDS: Final = 1.0
+"""By how much two machines may count a lease differently."""
+_CUT_OFF: Final = (
+    "run %s was taken from a process that is not known to be dead, only out of reach: what was in flight begins in "
+    "%.0f s, when that one can act no more"
+)
+
+
 class Look(NamedTuple):
     """What was seen of a recorded run, and the claim on it.
 
@@ -283,6 +291,7 @@ class Look(NamedTuple):
         inbox: Its messages, if they are loaded.
         fence: The fencing number of the claim.
         held: Whether it was held before it was claimed: the process that held it has died.
+        former: How many seconds that process may still act, if it is not known to be dead: it may be cut off.
     """
 
     info: RunInfo
@@ -290,6 +299,7 @@ class Look(NamedTuple):
     inbox: Sequence[InboxMessage] | None = None
     fence: int | None = None
     held: bool = False
+    former: float | None = None
 
 
 async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
@@ -314,6 +324,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     shared.opening += 1
     fence = None if taken is None else taken.fence
     is_claimed = False  # here, not when it was taken
+    left: float | None = None  # of the lease of a process that has the run, and is not known to be dead
     try:
         await store.open()
         while True:
@@ -326,6 +337,8 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
             if is_claimed:
                 look = look._replace(held=life.claim.was_held)
             elif fence is None:
+                if look.info.held and store.shared:
+                    left = await store.former_lease(life.id)
                 fence = await store.claim(life.id)
                 is_claimed = True
                 claimed = await store.info(life.id)
@@ -335,7 +348,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                     continue  # and keep the claim: a run that is given back looks as if no process had died with it
                 look = look._replace(info=claimed, held=look.info.held)
             await _settle_stop(life, look.info, by_starter=by_starter)
-            look = look._replace(fence=fence)
+            look = look._replace(fence=fence, former=left)
             return await _resumed(life, look, limits, pause, user, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
@@ -419,8 +432,14 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    cut_until = 0.0
+    if crashed and look.former is not None:
+        cut_until = driving.time.now() + look.former + _CLOCKS_SECONDS
+        if look.former:
+            log.warning(_CUT_OFF, life.id, look.former + _CLOCKS_SECONDS)
     facts = Resumed(
         crashed=crashed,
+        cut_until=cut_until,
         limits=limits if limits is not None else snapshot.limits,
         fingerprint=plan.fingerprint,
         pause=pause,

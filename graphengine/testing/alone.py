@@ -373,6 +373,14 @@ class _Alone:
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
 
+    async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
+        """Return True."""
+        return True
+
+    def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
+        """Return 0: no process was cut off."""
+        return 0.0
+
     def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
         """Return False."""
         return False

@@ -141,6 +141,10 @@ UPDATE owners SET seen_at = epoch(), expires_at = epoch() + %s::float8 WHERE id 
 -- name: dead
 SELECT id FROM dead_drivers(%s::text);
 
+-- name: former_lease
+SELECT o.id, o.expires_at - epoch() FROM runs AS r LEFT JOIN owners AS o ON o.id = r.driver
+WHERE r.id = %s::text;
+
 -- name: forget_owners
 -- Those that died long ago, unless runs still name them.
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
