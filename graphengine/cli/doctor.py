@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -9,6 +10,8 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.databases.findings import Finding, Repaired, Report
@@ -51,6 +54,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     place = context.place
     repaired = _repaired(place) if repair else None
     report = repaired.report if repaired is not None else _examined(place)
+    if not isinstance(place.database, str):
+        report = replace(report, findings=[*report.findings, *_of_the_library()])
     if context.json:
         context.document(_document(report, repaired))
     else:
@@ -108,6 +113,12 @@ def _examined(place: DatabaseOption) -> Report:
     from graphengine.databases.sqlite import doctor as of_file
 
     return of_file.examine(place.database)
+
+
+def _of_the_library() -> Iterator[Finding]:
+    from graphengine.databases.sqlite import doctor as of_file
+
+    return of_file.of_this_library()
 
 
 def _repaired(place: DatabaseOption) -> Repaired:

@@ -1,9 +1,9 @@
 """A process that drives one run: `holder.py DATABASE FOLDER LEASE_SECONDS DO [OPTION…]`.
 
 DO is `start`, `resume`, or `insist`: resume as soon as no other process drives it. Options: `blocking`, the second node
-blocks the event loop; `late=SECONDS`, the clock of the process is off by that; `user=NAME` starts it. The run is `r`, with
-three nodes; the second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME` to a file
-named `effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and the text.
+blocks the event loop; `late=SECONDS`, the clock of the process is off by that; `user=NAME`, who starts it. The run is
+`r`, with three nodes; the second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME`
+to a file named `effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and a text.
 """
 
 import asyncio
