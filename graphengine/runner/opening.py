@@ -591,16 +591,17 @@ async def _stop_one(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver.
 
-    A final stop also ends one that failed or was stopped, and drops the messages and answers that it has not taken.
+    A final stop also ends one that failed or was stopped, and one whose process died or released it, which nobody would
+    resume to read a message. It drops the messages and answers that the run has not taken.
     """
     store, why = shared.store, asked.why
     info = await store.info(run_id)
     plan = shared.plans.get(info.fingerprint)
-    if info.status == "running" and not info.queued:
+    if _must_be_asked(info, asked):
         await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
         info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
-    at_rest = ("waiting", "stopped", "failed") if asked.final else ("waiting",)
-    if info.status not in at_rest and not (info.status == "running" and info.queued):
+    at_rest = ("waiting", "stopped", "failed", "running") if asked.final else ("waiting",)
+    if _must_be_asked(info, asked) or info.status not in (*at_rest, "running"):
         return
     try:
         fence = await store.claim(run_id)
@@ -609,7 +610,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         return
     try:
         snapshot = await load_snapshot(store, run_id, None)
-        if snapshot.status in at_rest or info.queued:
+        if snapshot.status in at_rest or (info.queued and snapshot.status == "running"):
             followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(max(shared.clock.now(), snapshot.now), asked.reason, why, final=asked.final)
             taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
@@ -627,6 +628,11 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
             await followers.leave()
     finally:
         await release(store, run_id, fence)
+
+
+def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
+    """Return whether only the process that drives a run, or the next one, can stop it."""
+    return info.status == "running" and not info.queued and not (asked.final and info.driver is None)
 
 
 async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, asked: Stop, why: str) -> None:
