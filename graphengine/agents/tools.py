@@ -215,6 +215,10 @@ class Tool(Generic[P, R_co]):
         """The names of its parameters."""
         return () if self._signature is None else [each.name for each in self._signature.parameters]
 
+    def not_for_models(self, given: Collection[str]) -> Mapping[str, str]:
+        """Return the parameters that no model can fill in, and that are not `given`, each with the reason."""
+        return {} if self._signature is None else self._signature.not_for_models(self._provided(given))
+
     def reads(self) -> Sequence[Parameter]:
         """Return the paths of the state that it reads."""
         taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}
@@ -329,14 +333,17 @@ class Tool(Generic[P, R_co]):
 
     def form(self, given: Collection[str]) -> Form:
         """Return what a model fills in, if the run provides these names."""
-        signature = cast("Signature", self._signature)
-        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
-        provided = {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
+        signature, provided = cast("Signature", self._signature), self._provided(given)
         injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:
             form = self._forms[injected] = signature.form(provided)
         return form
+
+    def _provided(self, given: Collection[str]) -> set[str]:
+        """Return the names that are not the model's to fill in, if the run provides these."""
+        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
+        return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
         """Return the outcome of an async function."""
