@@ -354,7 +354,8 @@ class Tool(Generic[P, R_co]):
         except TimeoutError:
             if not limit.expired():
                 raise
-            return self._late("It changes nothing." if self.effect == "read" else NOT_KNOWN)
+            then = "It changes nothing." if self.effect == "read" else NOT_KNOWN
+            return self._late(then, limit.spent_seconds if limit.is_longer else None)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Return the outcome of a sync function, which keeps running if its time is over."""
@@ -392,8 +393,9 @@ class Tool(Generic[P, R_co]):
         except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
             return _Raised(error)
 
-    def _late(self, then: str) -> ToolOutcome:
-        found = self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
+    def _late(self, then: str, seconds: float | None = None) -> ToolOutcome:
+        within = f"{self.timeout_seconds:g}" if seconds is None else f"{seconds:.0f}"
+        found = self._problem(f"{self.name} gave no result within {within} seconds. {then}")
         return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
@@ -431,6 +433,22 @@ class ToolSource(Protocol):
 
     async def close(self) -> None:
         """Undo one `open` of the running event loop; the last one releases everything. Never fails."""
+        ...
+
+
+@runtime_checkable
+class Relists(ToolSource, Protocol):
+    """A source whose tools change while it is open."""
+
+    def is_outdated(self) -> bool:
+        """Return whether it is known, without asking, that the tools are others than it returned last."""
+        ...
+
+    async def current(self) -> Sequence[Tool]:
+        """Return its tools as they are now, asked for as its own rules say; it is open.
+
+        The same list is returned if nothing has changed. If it cannot be asked, the tools are those that are known.
+        """
         ...
 
 
@@ -716,6 +734,7 @@ def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
 __all__ = [
     "MAX_RESULT_CHARACTERS",
     "LeavesOut",
+    "Relists",
     "Tool",
     "ToolOutcome",
     "ToolSource",
