@@ -352,9 +352,9 @@ class RunRuntime(NodeScope):
         attempt = self.attempt
         return Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
 
-    async def opened(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        return await self._run.models.tools_of(source)
+    async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
+        return await self._run.models.tools_of(source, begins=begins)
 
     @property
     def waits(self) -> Waits:
@@ -630,7 +630,7 @@ class StandaloneRuntime:
         """Return what shows the live events of a call; None if nobody watches."""
         return None if self._audience is None else Live(agent, "", 1, self._audience, None)
 
-    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
+    async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any] | None:  # noqa: ARG002
         """Return None: sources of tools are opened for each call."""
         return None
 
