@@ -181,6 +181,9 @@ from graphengine.errors import install_command as install_command
 from graphengine.errors import mark_repeating as mark_repeating
 from graphengine.history.reasons import StepReasons as StepReasons
 from graphengine.history.reasons import load_specs as load_specs
+from graphengine.history.changes import ChangeFollower as ChangeFollower
+from graphengine.history.changes import follow as follow
+from graphengine.history.changes import poke as poke
 from graphengine.history.changes import polled as polled
 from graphengine.history.load import At as At
 from graphengine.history.load import Wait as Wait

@@ -28,7 +28,7 @@ from graphengine.models.scripted import calls
 from graphengine.serve import guard, oidc
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.callers import Caller
-from graphengine.serve.inspector import server as inspector
+from graphengine.serve.inspector import streams
 from graphengine.serve.messages import NotAuthorized
 from graphengine.serve.service import a2a_door, app
 from graphengine.serve.users import Oidc, Users, UsersFile, read_users, write_users
@@ -81,7 +81,7 @@ async def test_an_open_stream_ends_when_its_user_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
     """At the next thing that it would send; so does that of a user who gets other rights. Others go on."""
-    for server in (app, inspector):
+    for server in (app, streams):
         monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.02)
     async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
         people = [user("ada", tenant="acme"), user("bob", tenant="acme")]

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import GraphEngineError, RunFailed, life_of, load_snapshot
+from graphengine.kernel import GraphEngineError, RunFailed, life_of, load_snapshot, poke
 from graphengine.migration.compatibility import plan_at
 from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import Event, Extension, Frame, Run, RunInfo, Snapshot, Store
     from graphengine.kernel.definitions import Plan
     from graphengine.models.base import Model
-    from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.reads.run_cache import RunCache
     from graphengine.serve.requests import AtStep, OfGraph
     from graphengine.telemetry import Telemetry
@@ -84,7 +83,7 @@ class Driver:
         released: The runs that it released at its end, which another process can resume.
     """
 
-    def __init__(self, drives: Drives, writer: Callable[[], Store], store: Store, books: RunCache, feed: Feed) -> None:
+    def __init__(self, drives: Drives, writer: Callable[[], Store], store: Store, books: RunCache) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
         self.released: list[RunInfo] = []
@@ -92,7 +91,6 @@ class Driver:
         self._store = store
         self._reader = CallersStore.of(store)
         self._books = books
-        self._feed = feed
         self._acts: CallersRunner | None = None
         self._following: dict[asyncio.Task[None], str] = {}
 
@@ -169,7 +167,7 @@ class Driver:
                 self.live[run.id] = live  # not before: the id of a start that is refused can be that of a driven run
                 live.feed(event)
                 if events.empty():
-                    self._feed.touch(run.id)
+                    poke(self._store, run.id)
                     await asyncio.sleep(_SHOW_SECONDS)
                 event = await events.get()
             with suppress(RunFailed):
@@ -182,7 +180,7 @@ class Driver:
             live.texts.clear()
             if live.trouble is None and self.live.get(run.id) is live:
                 del self.live[run.id]
-            self._feed.touch(run.id)
+            poke(self._store, run.id)
 
     def _drivable(self, asked: OfGraph) -> Drivable:
         self.acts.graph_of(asked.graph)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -18,14 +18,13 @@ from starlette.responses import Response, StreamingResponse
 
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
-from graphengine.kernel import GraphEngineError, status_of
-from graphengine.serve.callers import CallersStore, caller
+from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
-from graphengine.serve.inspector.feed import Feed
+from graphengine.serve.inspector.streams import RunStream, list_events
 from graphengine.serve.inspector.token import kept_token
 from graphengine.serve.listening import HOST, Server, listen, listen_near, url_of
-from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, stream_event
+from graphengine.serve.messages import STREAM_HEADERS, json_answer
 from graphengine.serve.read_documents import Drivable, Session
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 PORT: Final = 8765
 """Where the page is by default, so that a saved link leads to it after a restart."""
-_LIST_SECONDS: Final = 0.2
-_MOST_BEHIND: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +131,12 @@ def application(settings: Settings) -> Starlette:
     """Return the application, without its guard."""
     store = settings.reader
     writer = partial(store_at, settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
-    books, feed = RunCache(store), Feed(store)
+    books = RunCache(store)
     driver = drivable = None
     if (drives := settings.drives) is not None:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
-        driver = driving.Driver(drives, writer, store, books, feed)
+        driver = driving.Driver(drives, writer, store, books)
         drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
     seen = CallersStore.of(store)
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
@@ -149,17 +146,11 @@ def application(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(feed.watch(), name="graphengine inspector feed")
-        try:
-            async with driver.opened() if driver is not None else nullcontext():
-                yield
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+        async with driver.opened() if driver is not None else nullcontext():
+            yield
 
     acting = partial(_acts, writer, seen) if driver is None else driver.acting
-    stream = _events(views, books, feed, {} if driver is None else driver.live)
+    stream = _events(views, books, store, {} if driver is None else driver.live)
     own = SimpleNamespace(page=_page, static=_static, provider=_provider(settings.users), events=stream)
     reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
     rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
@@ -212,7 +203,7 @@ def _file(name: str) -> Response:
 
 
 def _events(
-    views: Views, books: RunCache, feed: Feed, live: Mapping[str, LiveRun]
+    views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
 
@@ -221,92 +212,13 @@ def _events(
         run_id, after = asked.run_id, asked.after
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
-        if run_id is not None and not caller().sees_all and not await views.store.infos([run_id]):
-            run_id = ""  # which no run has
-        now = _Now(feed, live, run_id or "")
-        stream = _list_events(views, feed) if run_id is None else _run_events(views, books, now, after)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+        if run_id is None:
+            events = list_events(views, store)
+        else:
+            events = RunStream(views, books, store, live, run_id, after).events()
+        return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     return answer
-
-
-class _Now:
-    """What a run does between two steps, for one stream: it sends each text once, in pieces."""
-
-    def __init__(self, feed: Feed, live: Mapping[str, LiveRun], run_id: str) -> None:
-        self.feed = feed
-        self.run_id = run_id
-        self._live = live
-        self._sent: dict[int, int] = {}
-        self._run: LiveRun | None = None
-        self._was_shown = False
-
-    def document(self) -> Mapping[str, Any] | None:
-        """Return what is new; None if the run is not driven here."""
-        run = self._live.get(self.run_id)
-        if run is not self._run:
-            self._run, self._sent = run, {}
-        if run is None and not self._was_shown:
-            return None
-        self._was_shown = run is not None
-        if run is None:
-            return {"nodes": [], "texts": [], "trouble": None, "here": False}
-        found = run.document(self._sent)
-        self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
-        return found
-
-
-async def _list_events(views: Views, feed: Feed) -> AsyncIterator[bytes]:
-    """Yield an event when a run changes; to a caller with a tenant, when one of theirs does."""
-    yield stream_event({}, name="hello")
-    shown: object = None
-    with feed.listener(None) as listener:
-        while True:
-            if await listener.changed(HEARTBEAT_SECONDS):
-                trouble = listener.trouble
-                if not caller().sees_all and not trouble:
-                    found = [
-                        (info.id, info.seq, status_of(info), info.tags) for info in await views.store.runs(limit=200)
-                    ]
-                    if found == shown:
-                        continue
-                    shown = found
-                yield stream_event(trouble or listener.version, name="trouble" if trouble else "changed")
-                await asyncio.sleep(_LIST_SECONDS)
-            else:
-                yield HEARTBEAT
-
-
-async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> AsyncIterator[bytes]:
-    """Yield each step after a seq once, in order, and where the run is; a page far behind gets `reset` and reloads."""
-    yield b"retry: 500\n\n"
-    shown: object = None
-    with now.feed.listener(now.run_id) as listener:
-        while True:
-            if not await listener.changed(HEARTBEAT_SECONDS):
-                yield HEARTBEAT
-                continue
-            if listener.trouble or listener.info is None:
-                yield stream_event(listener.trouble, name="trouble" if listener.trouble else "gone")
-                continue
-            info: RunInfo = listener.info
-            try:
-                book = await books.book(info)
-                if info.seq - after > _MOST_BEHIND:
-                    yield stream_event({}, name="reset", number=info.seq)
-                    after = info.seq
-                for row in book.rows[after : info.seq]:
-                    yield stream_event(row, name="step", number=row.account.seq)
-                after = max(after, info.seq)
-                head = views.head(info, book, await views.store.inbox([info.id]))
-                standing = (info, status_of(info), [*book.visits.snapshot.posted])
-                if standing != shown:
-                    shown = standing
-                    yield stream_event(head, name="stands")
-                if (fresh := now.document()) is not None:
-                    yield stream_event(fresh, name="now")
-            except GraphEngineError as error:
-                yield stream_event(error.message, name="trouble")
 
 
 __all__ = ["HOST", "PORT", "Settings", "application", "listen", "serve"]

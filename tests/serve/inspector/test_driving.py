@@ -11,7 +11,6 @@ from graphengine.agents import TextDelta
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import InputError, RunExists
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
-from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.requests import NewRun, StopRequest, fields_of
@@ -37,7 +36,7 @@ async def driver_of(path: Path) -> AsyncIterator[Driver]:
         pass
     store = SQLiteStore(path, read_only=True)
     await store.open()
-    driver = Driver(Drives(GRAPHS, {}), partial(SQLiteStore, path), store, RunCache(store), Feed(store))
+    driver = Driver(Drives(GRAPHS, {}), partial(SQLiteStore, path), store, RunCache(store))
     async with driver.opened():
         yield driver
     await store.close()

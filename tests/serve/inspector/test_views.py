@@ -9,17 +9,18 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.history.changes import follow
 from graphengine.history.load import load_snapshot
 from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
-from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.read_documents import Session
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
 from graphengine.serve.requests import AtStep, OfRun, OfStep
 from graphengine.serve.routes import DOWNLOADS, READS
 from graphengine.stores.base import Store
+from tests.kit.runs import SOON
 from tests.serve.inspector.client import act, read, request
 from tests.serve.inspector.conftest import opened
 from tests.serve.inspector.graphs import State, counter, record, starting
@@ -176,26 +177,40 @@ async def test_a_book_continues_where_it_ended() -> None:
         assert await books.book(await runner.info("r")) is not book
 
 
-async def test_a_feed_wakes_the_pages_that_a_write_concerns(tmp_path: Path) -> None:
-    """A step of a run wakes the page of that run and the list, and no other page."""
-    async with Runner(tmp_path / "runs.db") as runner:
+async def test_a_write_wakes_the_pages_that_it_concerns(tmp_path: Path) -> None:
+    """What is no step, such as a tag, wakes the page of that run and the list, and no other page."""
+    async with asyncio.timeout(SOON), Runner(tmp_path / "runs.db") as runner:
         await record(runner, counter(3), "a")
         await record(runner, counter(3), "b")
         store = SQLiteStore(tmp_path / "runs.db", read_only=True)
         await store.open()
-        feed = Feed(store)
-        watching = asyncio.create_task(feed.watch())
-        with feed.listener("a") as first, feed.listener("b") as second, feed.listener(None) as listed:
-            for each in (first, second, listed):
-                assert await each.changed(60)
+        rows = {name: await store.info(name) for name in "ab"}
+        with follow(store, "a", rows["a"]) as first, follow(store, "b", rows["b"]) as second, follow(store) as listed:
+            for each in (first, second, listed, listed):  # a list is woken again once the loop looks
+                await each.woken()
             await runner.tag("a", add=["x"])
-            assert await first.changed(60)
+            await first.woken()
             assert first.info is not None
             assert first.info.tags == ("x",)
-            assert await listed.changed(60)
-            assert not await second.changed(0.01)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+            await listed.woken()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(second.woken(), 0.01)
+        await store.close()
+
+
+async def test_a_page_can_wait_for_a_run(tmp_path: Path) -> None:
+    """A follower of a run that is not recorded yet is told that there is none, and then has its row."""
+    async with asyncio.timeout(SOON), Runner(tmp_path / "runs.db") as runner:
+        await record(runner, counter(3), "other")
+        store = SQLiteStore(tmp_path / "runs.db", read_only=True)
+        await store.open()
+        with follow(store, "later") as follower:
+            while not follower.is_lost:
+                await follower.woken()
+            await record(runner, counter(3), "later")
+            while follower.info is None:
+                await follower.woken()
+            assert follower.info.id == "later"
         await store.close()
 
 

@@ -1,0 +1,164 @@
+"""The streams of events of the page: of the list of runs, and of one run. One loop a store looks for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.kernel import GraphEngineError, StoreError, follow, status_of
+from graphengine.serve.callers import caller
+from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from graphengine.kernel import ChangeFollower, RunInfo, Store
+    from graphengine.serve.inspector.live import LiveRun
+    from graphengine.serve.reads.run_cache import RunCache
+    from graphengine.serve.reads.views import Views
+
+_LIST_SECONDS: Final = 0.2
+_TROUBLE_SECONDS: Final = 1.0
+_MOST_BEHIND: Final = 2000
+
+
+class _Now:
+    """What a run does between two steps, for one stream: it sends each text once, in pieces."""
+
+    def __init__(self, live: Mapping[str, LiveRun], run_id: str) -> None:
+        self.run_id = run_id
+        self._live = live
+        self._sent: dict[int, int] = {}
+        self._run: LiveRun | None = None
+        self._was_shown = False
+
+    def document(self) -> Mapping[str, Any] | None:
+        """Return what is new; None if the run is not driven here."""
+        run = self._live.get(self.run_id)
+        if run is not self._run:
+            self._run, self._sent = run, {}
+        if run is None and not self._was_shown:
+            return None
+        self._was_shown = run is not None
+        if run is None:
+            return {"nodes": [], "texts": [], "trouble": None, "here": False}
+        found = run.document(self._sent)
+        self._sent = {each["number"]: each["at"] + len(each["text"]) for each in found["texts"]}
+        return found
+
+
+async def _is_changed(follower: ChangeFollower) -> bool:
+    """Wait for a change until a heartbeat is due; return whether there was one."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            await follower.woken()
+            return True
+    return False
+
+
+async def _look_again(follower: ChangeFollower) -> None:
+    """Let a follower whose database could not be read be woken in a while."""
+    await asyncio.sleep(_TROUBLE_SECONDS)
+    follower.is_lost = True
+    follower.wake()
+
+
+async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
+    """Yield an event when a run changes; to a caller with a tenant, when one of theirs does."""
+    yield stream_event({}, name="hello")
+    shown: object = None
+    version = 0
+    with follow(store) as follower:
+        while True:
+            if not await _is_changed(follower):
+                yield HEARTBEAT
+                continue
+            if follower.is_lost or not caller().sees_all:
+                try:
+                    found = [
+                        (info.id, info.seq, status_of(info), info.tags) for info in await views.store.runs(limit=200)
+                    ]
+                except StoreError as error:
+                    yield stream_event(error.message, name="trouble")
+                    await _look_again(follower)
+                    continue
+                was, shown = shown, found
+                if found == was and not follower.is_lost:
+                    continue
+                follower.is_lost = False
+            version += 1
+            yield stream_event(version, name="changed")
+            await asyncio.sleep(_LIST_SECONDS)
+
+
+class RunStream:
+    """The stream of one run: each step after a seq once, in order, where the run is, and what it does meanwhile.
+
+    Args:
+        views: The reads of the page.
+        books: The runs that were looked at.
+        store: The store.
+        live: What the runs do that are driven here.
+        run_id: The run.
+        after: The seq.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it reads, and of which run
+        self, views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun], run_id: str, after: int
+    ) -> None:
+        self._views = views
+        self._books = books
+        self._store = store
+        self._run_id = run_id
+        self._after = after
+        self._now = _Now(live, run_id)
+        self._shown: object = None
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield the events."""
+        yield b"retry: 500\n\n"
+        with follow(self._store, self._run_id) as follower:
+            while True:
+                if not await _is_changed(follower):
+                    yield HEARTBEAT
+                    continue
+                try:
+                    if follower.info is None or follower.is_lost:
+                        follower.is_lost = False
+                        follower.info = next(iter(await self._store.infos([self._run_id])), None)
+                except StoreError as error:
+                    self._shown = None
+                    yield stream_event(error.message, name="trouble")
+                    await _look_again(follower)
+                    continue
+                try:
+                    async for event in self._news(follower.info):
+                        yield event
+                except GraphEngineError as error:
+                    yield stream_event(error.message, name="trouble")
+
+    async def _news(self, info: RunInfo | None) -> AsyncIterator[bytes]:
+        """Yield what is new since the last time; a page far behind gets `reset` and reloads."""
+        if info is None or not caller().sees(info.tenant):
+            if self._shown != "gone":
+                self._shown = "gone"
+                yield stream_event("", name="gone")
+            return
+        book = await self._books.book(info)
+        if info.seq - self._after > _MOST_BEHIND:
+            yield stream_event({}, name="reset", number=info.seq)
+            self._after = info.seq
+        for row in book.rows[self._after : info.seq]:
+            yield stream_event(row, name="step", number=row.account.seq)
+        self._after = max(self._after, info.seq)
+        head = self._views.head(info, book, await self._views.store.inbox([info.id]))
+        standing = (info, status_of(info), [*book.visits.snapshot.posted])
+        if standing != self._shown:
+            self._shown = standing
+            yield stream_event(head, name="stands")
+        if (fresh := self._now.document()) is not None:
+            yield stream_event(fresh, name="now")
+
+
+__all__ = ["RunStream", "list_events"]
