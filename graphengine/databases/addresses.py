@@ -99,6 +99,11 @@ class Address:
     schema: str
     shown: str
 
+    @property
+    def quoted(self) -> str:
+        """The schema as SQL has it, also if its name is a word of SQL."""
+        return f'"{self.schema}"'
+
     def __repr__(self) -> str:
         return f"Address({self.shown!r})"
 

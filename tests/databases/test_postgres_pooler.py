@@ -58,7 +58,7 @@ async def test_in_session_mode_everything_works(pooling: Pooling, postgres: str,
         await heard
     assert execute(postgres, TABLES + f" IN ('public', '{schema}')") == [(schema,)]
     settings_seen = await store._run(_settings)  # noqa: SLF001 - only its sessions know
-    assert settings_seen == (schema, "off", "off", "read committed", "10s")
+    assert settings_seen == (f'"{schema}"', "off", "off", "read committed", "10s")
     assert store.lease is not None
     owner = store.lease.id
     await asyncio.to_thread(store.abandon)

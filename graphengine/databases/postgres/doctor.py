@@ -87,8 +87,10 @@ class _Sequence(NamedTuple):
 
 def _sequences(connection: Connection) -> Iterator[_Sequence]:
     """Yield the sequences of the schema; one that this user may not read counts as far ahead."""
-    for table, name, highest, last, is_seen in connection.execute(SQL["sequences"]).fetchall():
-        yield _Sequence(table, name, highest or 0, (last or 0) + 1 if is_seen else math.inf)
+    for table, name, highest, is_seen in connection.execute(SQL["sequences"]).fetchall():
+        following = f"SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM {name}"  # noqa: S608 - the server quotes it
+        (number,) = (connection.execute(following.encode()).fetchone() if is_seen else None) or (math.inf,)
+        yield _Sequence(table, name, highest or 0, number)
 
 
 def settings(address: str, names: Sequence[str]) -> dict[str, str]:

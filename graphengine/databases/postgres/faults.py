@@ -61,6 +61,24 @@ _FULL: Final = Meaning(
 _LOCKED: Final = Meaning(
     StoreLocked, "another session held a lock in the database for too long", "end that session, then try again"
 )
+_CANCELLED: Final = Meaning(
+    StoreLocked,
+    "the server cancelled the statement: it took longer than statement_timeout, or somebody cancelled it",
+    "give this role more time, ALTER ROLE … SET statement_timeout = '1min'; if it waited for a lock, end the "
+    "session that has it",
+)
+_ENDED_SESSION: Final = Meaning(
+    StoreUnreachable,
+    "the server ended the session by a limit of time, again and again",
+    "give this role more: ALTER ROLE … SET with the setting that the message is of, transaction_timeout, "
+    "idle_in_transaction_session_timeout or idle_session_timeout; runs that were interrupted can be resumed",
+)
+_CROWDED: Final = Meaning(
+    StoreUnreachable,
+    "the server takes no more sessions",
+    "a process uses 2 to 6: end some, or raise max_connections, or CONNECTION LIMIT of the role or the database; runs "
+    "that were interrupted can be resumed",
+)
 _CORRUPT: Final = Meaning(StoreCorrupt, "the database is damaged", "restore a backup")
 _ALTERED: Final = Meaning(
     StoreAltered,
@@ -78,6 +96,12 @@ _BEHIND: Final = Meaning(
     "logical replication",
     "as the owner of the schema: `graphengine doctor --repair` moves the sequences",
 )
+_ALONE: Final = Meaning(
+    StoreNotSupported,
+    "the server gave this process one session and no second one",
+    "a process uses 2 to 6: raise max_connections, or CONNECTION LIMIT of the role or the database; a server with one "
+    "session, such as PGlite, cannot be used",
+)
 _OTHER: Final = Meaning(StoreError, "the database operation failed", "the server's log says more")
 
 _MEANINGS: Final = {
@@ -89,7 +113,11 @@ _MEANINGS: Final = {
     "42": _ALTERED,
     "53100": _FULL,
     "55P03": _LOCKED,
-    "57014": _LOCKED,
+    "57014": _CANCELLED,
+    "25P03": _ENDED_SESSION,
+    "25P04": _ENDED_SESSION,
+    "57P05": _ENDED_SESSION,
+    "53300": _CROWDED,
     "08": _UNREACHABLE,
     "53": _UNREACHABLE,
     "57": _UNREACHABLE,
@@ -106,6 +134,9 @@ _WORDS: Final = {
     "database ": _NO_DATABASE,
     "permission denied for database": _NO_RIGHT,
     "unsupported startup parameter": _POOLED,
+    "too many clients": _CROWDED,
+    "too many connections": _CROWDED,
+    "remaining connection slots": _CROWDED,
     "session is read-only": _READ_ONLY,
     "session is not read-only": _READ_ONLY,
 }
@@ -116,7 +147,7 @@ _STARTING: Final = ("the database system is starting up", "the database system i
 _AGAIN: Final = frozenset({"40001", "40P01"})
 """The server undid the transaction for the sake of another one: it can be repeated at once."""
 
-_ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05", "53300"})
+_ENDED: Final = frozenset({"25P03", "25P04", "57P01", "57P02", "57P03", "57P05", "53300"})
 """The server ended the session, or refuses a new one for now."""
 
 _MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "F0", "XX")
@@ -129,6 +160,11 @@ def is_lost(error: Exception) -> bool:
     if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:
         return True
     return isinstance(error, psycopg.InterfaceError | psycopg.OperationalError) and not code
+
+
+def has_become_read_only(error: Exception) -> bool:
+    """Return whether a server refuses to write, so that nothing was written."""
+    return getattr(error, "sqlstate", None) == "25006"
 
 
 def is_starting(error: Exception) -> bool:
@@ -157,6 +193,11 @@ def explain(error: Exception, address: Address) -> StoreError:
     # Not as its cause: a traceback would print libpq's own words.
     found.__suppress_context__ = True
     return found
+
+
+def alone(error: Exception, address: Address) -> StoreError:
+    """Return the error for a server that gave a process one session, and then no other."""
+    return _ALONE.explained(words_of(error, address), address.shown)
 
 
 def pooled(address: Address) -> StoreError:

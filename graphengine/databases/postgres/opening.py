@@ -49,11 +49,11 @@ def prepare(connection: Connection, address: Address) -> None:
         return
     with connection.transaction():
         connection.execute(_LOCK, (f"graphengine {address.schema}",))
-        connection.execute(_HERE, (address.schema,))  # also in a session that a pooler has just exchanged
+        connection.execute(_HERE, (address.quoted,))  # also in a session that a pooler has just exchanged
         _check_writable(connection, address)
         version = format_of(connection, address)  # another process may just have migrated it
         if version == 0 and not _count(connection, "schema_exists", address.schema):
-            connection.execute(f"CREATE SCHEMA {address.schema}".encode())
+            connection.execute(f"CREATE SCHEMA {address.quoted}".encode())
         for number in range(max(version + 1, FIRST), upto + 1):
             connection.execute(migration(number))
         if version < upto:
@@ -89,7 +89,7 @@ def format_of(connection: Connection, address: Address) -> int:
         StoreTooNew: This version cannot work with it.
         StoreTooOld: A development version made it.
     """
-    row = connection.execute("SELECT to_regclass(%s)", (f"{address.schema}.meta",)).fetchone()
+    row = connection.execute("SELECT to_regclass(%s)", (f"{address.quoted}.meta",)).fetchone()
     if row is None or row[0] is None:
         if _count(connection, "tables", address.schema):
             message = f"the schema {address.schema} of the database belongs to another application"

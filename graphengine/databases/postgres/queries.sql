@@ -333,17 +333,14 @@ SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%s::text[]);
 SELECT name, setting FROM pg_settings WHERE name = ANY (%s::text[]) ORDER BY name;
 
 -- name: sequences
--- The last number that each sequence gave, null if none or if that may not be read, and the highest one in its rows.
-SELECT a.relation, a.name, a.highest, CASE WHEN a.is_seen THEN pg_sequence_last_value(a.name::regclass) END, a.is_seen
+-- Each sequence, the highest number in its rows, and whether this user may read it.
+SELECT s.relation, s.name, s.highest, has_sequence_privilege(s.name, 'SELECT')
 FROM (
-    SELECT s.relation, s.name, s.highest, has_sequence_privilege(s.name, 'USAGE, SELECT') AS is_seen
-    FROM (
-        SELECT 'runs' AS relation, pg_get_serial_sequence('runs', 'key') AS name,
-            greatest((SELECT max(key) FROM runs), (SELECT max(key) FROM trash)) AS highest
-        UNION ALL
-        SELECT 'inbox', pg_get_serial_sequence('inbox', 'id'), (SELECT max(id) FROM inbox)
-    ) AS s
-) AS a;
+    SELECT 'runs' AS relation, pg_get_serial_sequence('runs', 'key') AS name,
+        greatest((SELECT max(key) FROM runs), (SELECT max(key) FROM trash)) AS highest
+    UNION ALL
+    SELECT 'inbox', pg_get_serial_sequence('inbox', 'id'), (SELECT max(id) FROM inbox)
+) AS s;
 
 -- name: move_sequence
 SELECT setval(%s::text::regclass, %s::bigint);

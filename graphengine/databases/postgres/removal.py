@@ -13,6 +13,7 @@ from graphengine.kernel.stores import unknown_run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.sessions import Connection
     from graphengine.kernel import RunInfo
     from graphengine.kernel.stores import EndedRun
@@ -61,12 +62,12 @@ def has_trash(connection: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def vacuum(connection: Connection, schema: str) -> tuple[int, int]:
+def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
     """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
-    before = _bytes(connection, schema)
-    for (table,) in connection.execute(SQL["own_tables"], (schema,)).fetchall():
-        connection.execute(f"VACUUM (ANALYZE) {schema}.{table}".encode())
-    return before, _bytes(connection, schema)
+    before = _bytes(connection, address.schema)
+    for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():
+        connection.execute(f"VACUUM (ANALYZE) {address.quoted}.{table}".encode())
+    return before, _bytes(connection, address.schema)
 
 
 def _bytes(connection: Connection, schema: str) -> int:

@@ -24,7 +24,15 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
-from graphengine.databases.postgres.faults import explain, is_lost, is_starting, is_undone, pooled, words_of
+from graphengine.databases.postgres.faults import (
+    explain,
+    has_become_read_only,
+    is_lost,
+    is_starting,
+    is_undone,
+    pooled,
+    words_of,
+)
 from graphengine.databases.refusals import closed
 from graphengine.kernel import GraphEngineError
 
@@ -42,14 +50,37 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _STARTING_PAUSE_SECONDS: Final = 0.1
 _SETTINGS: Final = {
+    # A plan: each statement is made for an index. One made while a table is small would read it whole ever after.
     "enable_seqscan": "off",
+    "enable_indexscan": "on",
+    "enable_indexonlyscan": "on",
+    "enable_bitmapscan": "on",
+    "enable_nestloop": "on",
+    "enable_sort": "on",
+    "plan_cache_mode": "auto",
     "jit": "off",
+    # What is found: an index of words may not leave rows out.
+    "gin_fuzzy_search_limit": "0",
+    # A transaction. A process that disappears in the middle of one, as with its host, must not keep its locks.
     "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
     "idle_in_transaction_session_timeout": "10s",
+    # A value, as text and back.
+    "client_encoding": "UTF8",
+    "extra_float_digits": "1",
+    "datestyle": "ISO, MDY",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "array_nulls": "on",
+    # A statement, and what our functions say.
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "plpgsql.extra_errors": "none",
+    "client_min_messages": "warning",
 }
-"""Every statement is made for an index. A plan made while a table is small would read it whole ever after.
+"""What a session depends on, whatever role, database, pooler or environment set; limits of time are the operator's."""
 
-A process that disappears in the middle of a transaction, as with its host, must not keep its locks."""
 _CLIENT: Final = "graphengine.client"
 """A setting of our own: whose session it is. What a pooler gives to a second client has the first one's mark."""
 _WHOSE: Final = f"SELECT current_setting('{_CLIENT}', true)".encode()
@@ -82,12 +113,15 @@ class Connector:
         patience_seconds: How long to try to reach the server again before a call fails.
         read_only: Whether the server must refuse writes.
         stopped: Set when no caller waits for an answer any more.
+        switched: How often a session turned out to lead to a server that has become read-only, as after a switch-over:
+            those that were opened before that lead there too, and are replaced.
     """
 
     address: Address
     patience_seconds: float
     read_only: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
+    switched: int = 0
 
     def first_connect(self) -> Connection:
         """Open the first connection: wait for a server that is just starting, and for no other.
@@ -126,7 +160,7 @@ class Connector:
         given = conninfo_to_dict(self.address.url)
         chosen = {name: value for name, value in _KEEPALIVES.items() if name not in given}
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True)
-        settings = {_CLIENT: _mark(connection), "search_path": self.address.schema, **_SETTINGS}
+        settings = {_CLIENT: _mark(connection), "search_path": self.address.quoted, **_SETTINGS}
         if self.read_only:
             settings["default_transaction_read_only"] = "on"
         asked = _WHOSE + b", pg_backend_pid()" + b", set_config(%s, %s, false)" * len(settings)
@@ -171,6 +205,7 @@ class ServerConnection:
     def __init__(self, server: Connector, connection: Connection | None = None) -> None:
         self._server = server
         self._connection = connection
+        self._opened_at = server.switched
 
     def run(self, work: ConnectionWork[T]) -> T:
         """Call `work`; repeat it on a new connection if the connection is lost.
@@ -185,9 +220,7 @@ class ServerConnection:
         pause, again = _FIRST_PAUSE_SECONDS, False
         while True:
             try:
-                if self._connection is None:
-                    self._connection = server.connect()
-                return work(self._connection, again=again)
+                return work(self._opened(), again=again)
             except (psycopg.Error, OSError) as error:
                 if not self._can_repeat(error):
                     if self._connection is not None and getattr(error, "sqlstate", None) in _ELSEWHERE:
@@ -208,8 +241,25 @@ class ServerConnection:
             server.stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
+    def _opened(self) -> Connection:
+        if self._opened_at != self._server.switched:
+            self.close()
+        if self._connection is None:
+            self._opened_at = self._server.switched
+            self._connection = self._server.connect()
+        return self._connection
+
     def _can_repeat(self, error: Exception) -> bool:
-        """Leave the connection idle, or closed if it was lost; return whether the call can be repeated."""
+        """Leave the connection idle, or closed if it was lost; return whether the call can be repeated.
+
+        1. The server of a session is demoted, and the session lives on. 2. New sessions lead to the new primary. 3.
+        What the old one refuses is written there; its other sessions, which would read what is old, are replaced too.
+        """
+        if has_become_read_only(error) and not self._server.read_only:
+            if self._opened_at == self._server.switched:
+                self._server.switched += 1
+            self.close()
+            return True
         if is_lost(error) or self._connection is None or self._connection.closed:
             self.close()
             return is_lost(error)

@@ -19,7 +19,7 @@ import psycopg
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.databases.postgres import opening, reads, removal, taking, trends, writes
 from graphengine.databases.postgres.commits import GroupCommit
-from graphengine.databases.postgres.faults import explain
+from graphengine.databases.postgres.faults import alone, explain, is_lost
 from graphengine.databases.postgres.owners import Lease
 from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
@@ -152,7 +152,13 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
                 self._doubt,
                 ends_process=self.ends_process,
             )
-            lease.connect()
+            try:
+                lease.connect()
+            except psycopg.OperationalError as error:
+                if not is_lost(error):
+                    raise
+                connection.execute("SELECT")  # if that works, it is only the second session that is missing
+                raise alone(error, self.address) from None
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None
         lease.keep(loop_thread, self.abandon)
@@ -282,7 +288,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         PostgreSQL returns what is free at the end of a table, and reuses the rest for new rows.
         """
         self._writing()
-        return await self._run(partial(removal.vacuum, schema=self.address.schema))
+        return await self._run(partial(removal.vacuum, address=self.address))
 
     def _own(self) -> Own:
         lease = self.lease
