@@ -18,7 +18,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct, ValidationError, convert
@@ -109,6 +109,8 @@ _OWN_NAMES: Final = (UNNAMED, KEYED)
 """What no name of a client begins with."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 """What names the conversation of a client that sends the whole thread."""
+_TEXT: Final = "x-text"
+"""The header by which a client of chat completions asks for text that may not count in the end: `live`."""
 _FORMS: Final = ("stream", "stream_options", "background")
 """What a request says only of how it is answered, so that it can differ if the request is sent again."""
 _TASK: Final = "### Task:"
@@ -186,6 +188,13 @@ class _Said:
         return self.results or self.text
 
 
+class _Form(NamedTuple):
+    """How a completion is streamed: with the usage at its end, and with text that may not count in the end."""
+
+    has_usage: bool
+    is_live: bool
+
+
 @dataclass(slots=True)
 class _Reply:
     """What a run replied in a turn.
@@ -211,6 +220,42 @@ class _Reply:
     usage: Usage = field(default_factory=Usage)
     failure: GraphEngineError | None = None
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class _Texts:
+    """The texts of a reply, for a client that shows one text and forgets nothing of it.
+
+    A text can be dropped until it counts: its answer may break off and be asked for again, or be refused by a check. It
+    counts when another text follows, a tool is called, or the run rests.
+
+    Attributes:
+        shown: What the client has.
+        said: The newest text.
+    """
+
+    def __init__(self, is_live: bool) -> None:  # noqa: FBT001 - the only argument
+        self.shown = self.said = ""
+        self._is_live = is_live
+        self._place = self._held = ""
+
+    def add(self, key: str, piece: str) -> str:
+        """Add a piece of a text, and return what to show now."""
+        before, is_next = "", key != self._place
+        if is_next:
+            before, self._place, self.said = self.counts(), key, ""
+        self.said += piece
+        self._held += f"\n\n{piece}" if is_next and self.shown else piece
+        return before + (self.counts() if self._is_live else "")
+
+    def drop(self) -> None:
+        """Forget what does not count yet: what comes next is another text."""
+        self._place = self._held = ""
+
+    def counts(self) -> str:
+        """Return what counts now and was not shown."""
+        held, self._held = self._held, ""
+        self.shown += held
+        return held
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
@@ -272,7 +317,8 @@ class OpenAiDoor:
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
-            return self._streamed(turn, self._chunks(model, turn, said, head, has_usage=has_usage))
+            form = _Form(has_usage, request.headers.get(_TEXT) == "live")
+            return self._streamed(turn, self._chunks(model, turn, said, head, form))
         reply = await self._replied(model, turn)
         if reply.failure is not None:
             raise reply.failure
@@ -480,22 +526,23 @@ class OpenAiDoor:
 
     # --- Replies -----------------------------------------------------------------------------------------------------
 
-    async def _reply(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the pieces of a reply as they come live, and at last the reply."""
-        reply, place = _Reply(), ""
+    async def _reply(  # noqa: C901 - a case for each
+        self, model: TextGraph, turn: Turn, *, is_live: bool = True
+    ) -> AsyncGenerator[str | _Reply, None]:
+        """Yield the pieces of a reply, live or as soon as they count, and at last the reply."""
+        reply, texts = _Reply(), _Texts(is_live)
         spent = turn.place[1].usage if turn.place is not None else None  # before its steps are fed to the snapshot
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
                 match event:
                     case Text(key, piece, is_thinking=False) if _TOP.split(key)[0] in model.speakers:
-                        is_next, place = key != place, key
-                        reply.said = piece if is_next else reply.said + piece
-                        gap = "\n\n" if is_next and reply.shown else ""
-                        reply.shown += gap + piece
-                        yield gap + piece
+                        if shown := texts.add(key, piece):
+                            yield shown
                     case Dropped():
-                        place = ""  # what was shown stays with the client: what comes now is another text
+                        texts.drop()
                     case Called(key, tool, arguments):
+                        if shown := texts.counts():
+                            yield shown
                         reply.tools[key] = {"name": tool, "arguments": arguments}
                     case Returned(key, text) if key in reply.tools:
                         reply.tools[key] |= {"output": text}
@@ -503,7 +550,12 @@ class OpenAiDoor:
                         if spent is None:
                             store, at = self._runner.store, turn.after
                             spent = (await load_snapshot(store, turn.run_id, at) if at else Snapshot()).usage
-                        yield self._ended(model, turn, reply, event, spent)
+                        left = texts.counts()
+                        reply.shown, reply.said = texts.shown, texts.said
+                        ended = self._ended(model, turn, reply, event, spent)
+                        if left and ended.failure is None:
+                            yield left
+                        yield ended
 
     def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
         """Return the reply of a run that rests, of which this was spent before."""
@@ -538,17 +590,17 @@ class OpenAiDoor:
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def _chunks(
-        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], *, has_usage: bool
+        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _Form
     ) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a chat completion."""
-        head = {**head, "object": "chat.completion.chunk", **({"usage": None} if has_usage else {})}
+        head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
 
         def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}
             return stream_event({**head, "choices": [choice]})
 
         yield chunk({"role": "assistant", "content": ""})
-        async with aclosing(self._reply(model, turn)) as pieces:
+        async with aclosing(self._reply(model, turn, is_live=form.is_live)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
                     yield chunk({"content": piece})
@@ -561,13 +613,16 @@ class OpenAiDoor:
                         calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(piece))]
                         yield chunk({"tool_calls": calls})
                     yield chunk({}, "tool_calls" if piece.asked else "stop")
-                    if has_usage:
+                    if form.has_usage:
                         usage = _usage(piece.usage, "prompt", "completion")
                         yield stream_event({**head, "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
     async def _events(self, model: TextGraph, turn: Turn, echoed: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a response: its text live, then the calls of tools, which the run made itself."""
+        """Yield the events of a response: its text live, then the calls of tools, which the run made itself.
+
+        The text at the end is the recorded one: of what came live, an answer may have been refused or begun again.
+        """
         number = count()
         place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
 
@@ -591,7 +646,6 @@ class OpenAiDoor:
                 if piece.failure is not None:
                     yield event("failed", response=done)
                     return
-                piece.text = piece.shown + piece.rest
                 yield event("output_text.done", **place, text=piece.text, logprobs=[])
                 yield event("content_part.done", **place, part=_part(piece.text))
                 done = _document(model, turn, piece, echoed)
