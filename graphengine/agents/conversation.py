@@ -50,9 +50,9 @@ from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, r
 from graphengine.kernel import DefinitionError, Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
-from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of, without_refused
+from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
-from graphengine.models.hiding import MARK
+from graphengine.models.hiding import MARK, forms_of_keys, without
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
@@ -155,6 +155,7 @@ class Conversation(Generic[T]):
         self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
         self._listed: list[Sequence[Tool] | None] = []  # by the sources among its tools; None for a tool
         self._names: Mapping[str, Any] = {}  # where the tools of sources are from
+        self._keys: Sequence[str] | None = None  # the forms of those of providers, once a tool has returned
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut
@@ -892,10 +893,12 @@ class Conversation(Generic[T]):
                 self._live.called(made)
             with self._runtime.call(key):
                 keyed = {**given, KEY_NAME: self._runtime.idempotency_key(key)}
-                outcome = await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost)
+                outcome = self._struck(await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost))
             if self._live is not None:
                 self._live.returned(made, outcome.text, is_error=outcome.is_error)
             record = result_record(outcome, None if made is call else made.arguments)
+            if "traceback" in record:
+                record["traceback"] = without(str(record["traceback"]), self._keys or ())
             if outcome.error is not None:
                 raised.append(outcome.error)
             return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
@@ -921,6 +924,13 @@ class Conversation(Generic[T]):
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
         return result_message(call, record)
 
+    def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
+        """Return an outcome whose text has no key of a provider of models: it is recorded, and a model reads it."""
+        if self._keys is None:
+            self._keys = forms_of_keys(self._model.known_keys() if isinstance(self._model, HasKeys) else ())
+        text = without(outcome.text, self._keys)
+        return outcome if text == outcome.text else replace(outcome, text=text)
+
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
         """Return what the model is told of a call that is not made; it is recorded with the next turn."""
         self._not_made[str(place[1])] = why
@@ -944,7 +954,7 @@ class Conversation(Generic[T]):
 
         async def make() -> ToolOutcome:
             try:
-                return await tool.call(call.arguments, given, self._runtime.blocking)
+                return self._struck(await tool.call(call.arguments, given, self._runtime.blocking))
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise

@@ -41,7 +41,7 @@ from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
 from graphengine.models.settings import refuse_lacking, repair_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import anthropic
@@ -124,6 +124,10 @@ class AnthropicModel(PricedModel):
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
+
+    def known_keys(self) -> Sequence[str]:
+        """Return its keys, which no text to a model has."""
+        return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request.

@@ -25,6 +25,7 @@ from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
 from graphengine.agents.chats import TurnFailed, is_chat
+from graphengine.agents.prompts import block, tag_of
 from graphengine.history.usage import Usage
 from graphengine.kernel import (
     GraphEngineError,
@@ -105,6 +106,8 @@ PATH: Final = "/v1"
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
+_OF: Final = "~"
+"""What stands in the id of a call before the name of its conversation."""
 _OWN_NAMES: Final = (UNNAMED, KEYED)
 """What no name of a client begins with."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
@@ -326,7 +329,7 @@ class OpenAiDoor:
         message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
         why = "stop"
         if reply.asked:
-            message["tool_calls"], why = _tool_calls(reply), "tool_calls"
+            message["tool_calls"], why = _tool_calls(said, reply), "tool_calls"
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": why}
         usage = _usage(reply.usage, "prompt", "completion")
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -439,8 +442,9 @@ class OpenAiDoor:
         *before, last = messages
         once, tags = delivery_of(request), list[str]()
         is_kept = bool(conversation) or not is_thread
+        own, results = _waiting(results)
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
-        texts = [*(each.text for each in messages if each.role == "user"), *map(str, results.items())]
+        texts = [*(each.text for each in messages if each.role == "user" and not each.tags), *map(str, results.items())]
         if once or (not conversation and previous is None):
             body = {name: value for name, value in (await json_body(request)).items() if name not in _FORMS}
             key = request_digest(once, conversation, body)
@@ -458,6 +462,8 @@ class OpenAiDoor:
                 text = f"this response is not of the model {model.name!r}"
                 raise InputError(text, where="previous_response_id", repair=repair)
             place = Conversation.of(info)
+        elif own and not name:
+            place = Conversation(model.name, own, caller().tenant)
         elif name or once is not None:
             place = Conversation(model.name, name or KEYED + key, caller().tenant)
         else:
@@ -520,7 +526,7 @@ class OpenAiDoor:
         """Leave a conversation that its client cannot continue; return what the reply says about it."""
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
-        if not said.is_kept and (await self._service.info_of(turn.run_id)).status == "waiting":
+        if not said.is_kept and not reply.asked and (await self._service.info_of(turn.run_id)).status == "waiting":
             await self._service.unguarded.stop(turn.run_id, "its client keeps no conversation")
         return ""
 
@@ -610,7 +616,7 @@ class OpenAiDoor:
                     if rest := piece.rest + await self._left(turn, said, piece):
                         yield chunk({"content": rest})
                     if piece.asked:
-                        calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(piece))]
+                        calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(said, piece))]
                         yield chunk({"tool_calls": calls})
                     yield chunk({}, "tool_calls" if piece.asked else "stop")
                     if form.has_usage:
@@ -732,6 +738,24 @@ def _results(given: Sequence[Mapping[str, Any]]) -> Results:
     return found
 
 
+def _called_in(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tools that a message calls, by the ids of the calls."""
+    if message.get("type") == "function_call":
+        return {str(message.get("call_id")): str(message.get("name"))}
+    calls = message.get("tool_calls")
+    parts = [each for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
+    return {str(each.get("id")): str((each.get("function") or {}).get("name") or "") for each in parts}
+
+
+def _told(tool: str, text: str) -> Message:
+    """Return what a model is told of a result of a tool that its client has, and it has not.
+
+    No provider would read such a call back without the tool.
+    """
+    told = block(f"result_of_{tool}" if tool else "result_of_tool", text)
+    return Message(role="user", text=told, tags=(tag_of(told),))
+
+
 def _text_in(content: object) -> str:
     """Return the text of a content, which can be parts."""
     parts = content if isinstance(content, list) else [{"text": content}]
@@ -745,15 +769,19 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[
         InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
     """
     found: list[Message] = []
+    results, called = _results(given), dict[str, str]()
     for index, each in enumerate(given):
         content, role = each.get("content") or "", each.get("role", "" if "call_id" in each else "user")
+        called |= _called_in(each)
+        if index < len(given) - len(results) and (returned := _results([each])):  # of the client's own tools, earlier
+            found += [_told(called.get(key, ""), str(text)) for key, text in returned.items()]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
             raise InputError("only text can be sent", where=f"{where}[{index}]", repair="send a text")
         if role in ("user", "assistant"):
-            found.append(Message(role=role, text="\n".join(text for text in texts if isinstance(text, str))))
-    results = _results(given)
+            text = "\n".join(text for text in texts if isinstance(text, str))
+            found += [Message(role=role, text=text)] if text or role == "user" else []
     if results:
         return found or [Message(role="user")], results
     if not found or found[-1].role != "user" or not found[-1].text.strip():
@@ -820,9 +848,22 @@ def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
         yield {"id": f"fc_{digest(key)}", "type": "function_call", "call_id": key, "status": "completed", **call}
 
 
-def _tool_calls(reply: _Reply) -> list[dict[str, Any]]:
-    """Return the calls of tools that the client executes, as a completion has them."""
-    return [{"id": key, "type": "function", "function": call} for key, call in reply.asked.items()]
+def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
+    """Return the calls of tools that the client executes, as a completion has them.
+
+    The ids name the conversation to which the results belong, if the client does not.
+    """
+    where = "" if said.is_kept else f"{_OF}{said.conversation.name}"
+    return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
+
+
+def _waiting(results: Results) -> tuple[str, Results]:
+    """Return the conversation that the ids of calls name, "" for none, and the results by the calls' own ids."""
+    split = [(*key.partition(_OF), text) for key, text in results.items()]
+    names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
+    if len(names) != 1:
+        return "", results
+    return names.pop(), Results({key: text for key, _, _, text in split})
 
 
 def _document(model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]) -> dict[str, Any]:
