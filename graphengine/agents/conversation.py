@@ -242,8 +242,7 @@ class Conversation(Generic[T]):
         while True:
             await self._begin_turn()
             offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
-            request = self._request()
-            response = await self._ask(self._model, request, "turn", offered)
+            request, response = await self._asked_for(offered)
             self._end_turn(request, response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
@@ -1045,21 +1044,46 @@ class Conversation(Generic[T]):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
-    async def _shorten(self) -> None:
-        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was."""
+    async def _asked_for(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
+        """Ask for the answer of a turn; if the model has no room for the conversation, once more for a shorter one."""
+        request = self._request()
+        try:
+            return request, await self._ask(self._model, request, "turn", offered)
+        except ContextFull as error:
+            if not await self._shorten(is_full=True):
+                raise
+            text = "the model has no room for the conversation of agent %s, which is shortened, and asked again: %s"
+            log.warning(text, self._agent.name, error.message)
+        request = self._request()
+        return request, await self._ask(self._model, request, "turn", offered)
+
+    async def _shorten(self, *, is_full: bool = False) -> bool:
+        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was.
+
+        Args:
+            is_full: Whether the model had no room for the conversation, although the window has.
+
+        Returns:
+            Whether it is shorter now.
+        """
         limit, turn = self._agent.window, str(self._turn)
         messages = [*self._before, *self.messages]
         record: Any = self._runtime.record_of("summary", turn)
         if record is not None:
+            if is_full:
+                return False
             record = await self._runtime.step_result("summary", turn, _recorded)
             response, covers = self._read_record(record, response_of(record)), record["covers"]
         else:
-            is_done = self._compact_from is not None or self._runtime.is_recorded("turn", turn)
+            is_done = not is_full and (self._compact_from is not None or self._runtime.is_recorded("turn", turn))
+            if limit is not None and is_full:
+                limit = replace(limit, max_tokens=max(1, min(limit.max_tokens, window.size(messages, limit)[0]) // 2))
             covers = None if limit is None or is_done else window.cut(messages, limit)
             if limit is None or covers is None:
-                return
+                return False
             response = await self._summarised(limit, messages, covers)
         self.messages.append(window.with_summary(response, window.to_summarise(messages, covers), covers, limit))
+        return True
 
     async def _summarised(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
         """Return the summary of the first messages, or an answer without text that says why there is none.

@@ -128,12 +128,14 @@ class OpenAIModel(ServedModel):
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
         """Return the answer. If sealed reasoning is refused, as another key's or region's is, call without it."""
-        try:
-            return await super()._answered(request, is_native)
-        except BadRequest as error:
-            has_native = any(message.native for message in request.messages)
-            if not has_native or not _ABOUT_SEALS.search(error.message):
-                raise
+        if request not in self._seals:
+            try:
+                return await super()._answered(request, is_native)
+            except BadRequest as error:
+                has_native = any(message.native for message in request.messages)
+                if not has_native or not _ABOUT_SEALS.search(error.message):
+                    raise
+            self._seals.add(request)
         found = await super()._answered(request.bare(), is_native)
         return replace(found, unsealed=self._provider)
 
