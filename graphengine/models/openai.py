@@ -333,7 +333,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
 def _assembled(message: Message) -> Iterator[JsonValue]:
     """Yield an answer's items, made from its text and calls alone."""
     if message.text.strip():
-        yield {"role": "assistant", "content": message.text}
+        yield {"type": "message", "role": "assistant", "content": message.text}  # servers of others need the type
     for call in message.calls:
         written = sendable(call.arguments)
         yield {
