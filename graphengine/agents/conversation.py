@@ -50,9 +50,9 @@ from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, r
 from graphengine.kernel import DefinitionError, Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
-from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of, without_refused
+from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
-from graphengine.models.hiding import MARK
+from graphengine.models.hiding import MARK, forms_of_keys, without
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
@@ -155,6 +155,7 @@ class Conversation(Generic[T]):
         self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
         self._listed: list[Sequence[Tool] | None] = []  # by the sources among its tools; None for a tool
         self._names: Mapping[str, Any] = {}  # where the tools of sources are from
+        self._keys: Sequence[str] | None = None  # the forms of those of providers, once a tool has returned
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut
@@ -241,8 +242,7 @@ class Conversation(Generic[T]):
         while True:
             await self._begin_turn()
             offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
-            request = self._request()
-            response = await self._ask(self._model, request, "turn", offered)
+            request, response = await self._asked_for(offered)
             self._end_turn(request, response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
@@ -892,10 +892,12 @@ class Conversation(Generic[T]):
                 self._live.called(made)
             with self._runtime.call(key):
                 keyed = {**given, KEY_NAME: self._runtime.idempotency_key(key)}
-                outcome = await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost)
+                outcome = self._struck(await self._outcome(tool, _Decided(made, by_person=by_person), keyed, lost))
             if self._live is not None:
                 self._live.returned(made, outcome.text, is_error=outcome.is_error)
             record = result_record(outcome, None if made is call else made.arguments)
+            if "traceback" in record:
+                record["traceback"] = without(str(record["traceback"]), self._keys or ())
             if outcome.error is not None:
                 raised.append(outcome.error)
             return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
@@ -921,6 +923,13 @@ class Conversation(Generic[T]):
         self._written[place] = [*found, *((name, writes[name]) for name in apart if self._runtime.has_field(name))]
         return result_message(call, record)
 
+    def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
+        """Return an outcome whose text has no key of a provider of models: it is recorded, and a model reads it."""
+        if self._keys is None:
+            self._keys = forms_of_keys(self._model.known_keys() if isinstance(self._model, HasKeys) else ())
+        text = without(outcome.text, self._keys)
+        return outcome if text == outcome.text else replace(outcome, text=text)
+
     def _refuse(self, call: ToolCall, place: tuple[int, int], why: str) -> Message:
         """Return what the model is told of a call that is not made; it is recorded with the next turn."""
         self._not_made[str(place[1])] = why
@@ -944,7 +953,7 @@ class Conversation(Generic[T]):
 
         async def make() -> ToolOutcome:
             try:
-                return await tool.call(call.arguments, given, self._runtime.blocking)
+                return self._struck(await tool.call(call.arguments, given, self._runtime.blocking))
             except asyncio.CancelledError as error:
                 if _is_cancelled():
                     raise
@@ -1037,21 +1046,46 @@ class Conversation(Generic[T]):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
-    async def _shorten(self) -> None:
-        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was."""
+    async def _asked_for(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
+        """Ask for the answer of a turn; if the model has no room for the conversation, once more for a shorter one."""
+        request = self._request()
+        try:
+            return request, await self._ask(self._model, request, "turn", offered)
+        except ContextFull as error:
+            if not await self._shorten(is_full=True):
+                raise
+            text = "the model has no room for the conversation of agent %s, which is shortened, and asked again: %s"
+            log.warning(text, self._agent.name, error.message)
+        request = self._request()
+        return request, await self._ask(self._model, request, "turn", offered)
+
+    async def _shorten(self, *, is_full: bool = False) -> bool:
+        """Replace older messages by a summary if the conversation is too long; a turn that is recorded, as it was.
+
+        Args:
+            is_full: Whether the model had no room for the conversation, although the window has.
+
+        Returns:
+            Whether it is shorter now.
+        """
         limit, turn = self._agent.window, str(self._turn)
         messages = [*self._before, *self.messages]
         record: Any = self._runtime.record_of("summary", turn)
         if record is not None:
+            if is_full:
+                return False
             record = await self._runtime.step_result("summary", turn, _recorded)
             response, covers = self._read_record(record, response_of(record)), record["covers"]
         else:
-            is_done = self._compact_from is not None or self._runtime.is_recorded("turn", turn)
+            is_done = not is_full and (self._compact_from is not None or self._runtime.is_recorded("turn", turn))
+            if limit is not None and is_full:
+                limit = replace(limit, max_tokens=max(1, min(limit.max_tokens, window.size(messages, limit)[0]) // 2))
             covers = None if limit is None or is_done else window.cut(messages, limit)
             if limit is None or covers is None:
-                return
+                return False
             response = await self._summarised(limit, messages, covers)
         self.messages.append(window.with_summary(response, window.to_summarise(messages, covers), covers, limit))
+        return True
 
     async def _summarised(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
         """Return the summary of the first messages, or an answer without text that says why there is none.

@@ -38,10 +38,11 @@ from graphengine.models.errors import BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
+from graphengine.models.seals import RefusedSeals
 from graphengine.models.settings import refuse_lacking, repair_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import anthropic
@@ -121,9 +122,14 @@ class AnthropicModel(PricedModel):
         )
         self.limiter = self._server.limiter
         self._prices = Prices(PROVIDER, self._model, given=price, address=address)
+        self._seals = RefusedSeals()
 
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
+
+    def known_keys(self) -> Sequence[str]:
+        """Return its keys, which no text to a model has."""
+        return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request.
@@ -138,17 +144,19 @@ class AnthropicModel(PricedModel):
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
         """Return the answer. If earlier thinking is refused, which another server may have signed, call without it."""
-        sent = self._body(request, is_native=is_native)
-        try:
-            return await self._asked(request, sent)
-        except BadRequest as error:
-            bare = request.bare()
-            answers = [message for message in request.messages if message.role == "assistant"]
-            if answers and answers[-1].calls:  # amid calls a turn can think only if its first answer did
-                bare = replace(bare, settings=bare.settings.but(thinking=None))
-            fewer = self._body(bare, is_native=is_native)
-            if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
-                raise
+        sent, bare = self._body(request, is_native=is_native), request.bare()
+        answers = [message for message in request.messages if message.role == "assistant"]
+        if answers and answers[-1].calls:  # amid calls a turn can think only if its first answer did
+            bare = replace(bare, settings=bare.settings.but(thinking=None))
+        if request not in self._seals:
+            try:
+                return await self._asked(request, sent)
+            except BadRequest as error:
+                fewer = self._body(bare, is_native=is_native)
+                if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
+                    raise
+            self._seals.add(request)
+        fewer = self._body(bare, is_native=is_native)
         found = await self._asked(bare, fewer)
         return found if fewer["messages"] == sent["messages"] else replace(found, unsealed=PROVIDER)
 

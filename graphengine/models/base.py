@@ -411,6 +411,15 @@ class Compacts(Protocol):
 
 
 @runtime_checkable
+class HasKeys(Protocol):
+    """A model that is called with a key."""
+
+    def known_keys(self) -> Sequence[str]:
+        """Return its keys, which no text to a model has."""
+        ...
+
+
+@runtime_checkable
 class KnowsPrices(Protocol):
     """A model that knows before a call whether its price is known."""
 
@@ -475,6 +484,7 @@ __all__ = [
     "Compacts",
     "EstimatesCosts",
     "Form",
+    "HasKeys",
     "KnowsPrices",
     "KnowsWindow",
     "Message",

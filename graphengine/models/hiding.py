@@ -36,6 +36,11 @@ _LEAST_KNOWN: Final = 4
 _LEAST_PART: Final = 8
 """Shorter parts of variables next to a cut are not hidden, for the same reason."""
 
+_LEAST_WORDLESS: Final = 20
+"""Shorter keys without a digit may be words."""
+_OF_PROVIDERS: Final = ("API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK")
+"""Ends of the names of variables that have keys of providers."""
+
 _NAMES: Final = "key|token|secret|passw|credential"
 _NAMED: Final = re.compile(_NAMES, re.IGNORECASE)
 _OPTION: Final = re.compile(rf"(-[\w-]{{0,40}}?(?:{_NAMES}|auth)[\w-]{{0,40}}[= ])\S+", re.IGNORECASE)
@@ -103,6 +108,19 @@ def forms_of(known: Iterable[str]) -> list[str]:
     """Return what these secrets look like in texts, also as Python, JSON and base64 write them; the longest first."""
     forms = {form for secret in known if len(secret) >= _LEAST_KNOWN for form in clear_texts(secret)}
     return sorted(forms, key=len, reverse=True)
+
+
+def forms_of_keys(given: Iterable[str]) -> list[str]:
+    """Return what keys of providers of models look like in texts: these, and those of the present environment.
+
+    A word that stands for a key at a server which needs none, such as `ollama`, is not one.
+    """
+    named = [value for name, value in os.environ.items() if name.upper().endswith(_OF_PROVIDERS)]
+    return forms_of(key for key in (*given, *named) if len(key) >= LEAST and _is_key(key))
+
+
+def _is_key(text: str) -> bool:
+    return len(text) >= _LEAST_WORDLESS or any(map(str.isdigit, text)) or text.lower().startswith(_HINTS)
 
 
 def without(text: str, forms: Sequence[str]) -> str:

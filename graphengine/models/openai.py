@@ -128,12 +128,14 @@ class OpenAIModel(ServedModel):
 
     async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
         """Return the answer. If sealed reasoning is refused, as another key's or region's is, call without it."""
-        try:
-            return await super()._answered(request, is_native)
-        except BadRequest as error:
-            has_native = any(message.native for message in request.messages)
-            if not has_native or not _ABOUT_SEALS.search(error.message):
-                raise
+        if request not in self._seals:
+            try:
+                return await super()._answered(request, is_native)
+            except BadRequest as error:
+                has_native = any(message.native for message in request.messages)
+                if not has_native or not _ABOUT_SEALS.search(error.message):
+                    raise
+            self._seals.add(request)
         found = await super()._answered(request.bare(), is_native)
         return replace(found, unsealed=self._provider)
 
@@ -331,7 +333,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
 def _assembled(message: Message) -> Iterator[JsonValue]:
     """Yield an answer's items, made from its text and calls alone."""
     if message.text.strip():
-        yield {"role": "assistant", "content": message.text}
+        yield {"type": "message", "role": "assistant", "content": message.text}  # servers of others need the type
     for call in message.calls:
         written = sendable(call.arguments)
         yield {

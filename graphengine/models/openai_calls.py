@@ -21,10 +21,11 @@ from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
 from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, shown_address
+from graphengine.models.seals import RefusedSeals
 from graphengine.models.settings import refuse_lacking, repair_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from openai import AsyncOpenAI
@@ -179,6 +180,11 @@ class ServedModel(PricedModel, ABC):
         self.limiter = server.limiter
         self._provider = self._api if server.is_own else f"{self._api} {shown_address(server.address)}"
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
+        self._seals = RefusedSeals()
+
+    def known_keys(self) -> Sequence[str]:
+        """Return its keys, which no text to a model has."""
+        return self._server.key.known()
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel import DefinitionError
-from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
+from graphengine.models.base import Closes, Compacts, EstimatesCosts, HasKeys, KnowsPrices, KnowsWindow
 from graphengine.models.errors import ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.hosted import lacking
 from graphengine.models.limiter import PLAIN_WAITS, PacedCall, RateLimiter, limiter_of
@@ -35,6 +35,10 @@ class OverModels:
     """What a model over others says of itself: what is true of all of them."""
 
     _models: Sequence[Model]
+
+    def known_keys(self) -> Sequence[str]:
+        """Return the keys of all of them."""
+        return [key for model in self._models if isinstance(model, HasKeys) for key in model.known_keys()]
 
     async def knows_price(self) -> bool:
         """Return whether every model that implements `KnowsPrices` knows its price."""

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from graphengine import Agent, Runner, ScriptedModel
+from graphengine.agents.chats import TurnFailed
 from graphengine.agents.window import (
     Window,
     counted,
@@ -17,6 +20,7 @@ from graphengine.agents.window import (
 )
 from graphengine.errors import DefinitionError
 from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
+from graphengine.models.errors import ContextFull
 
 
 def user(text: str = "question") -> Message:
@@ -262,3 +266,36 @@ async def test_instructions_and_tools_larger_than_a_window_need_no_summary() -> 
     native = second.but(window=Window(1001, native=True))
     await native.answer(messages=kept)
     assert (model.requests[-1].compact_from or 0) > 4000
+
+
+class Small:
+    """A model with less room than the window of its agent says; it writes summaries too."""
+
+    name = "small"
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.asked: list[int] = []
+
+    async def answer(self, request: Request) -> Response:
+        """Answer, if the conversation has room."""
+        length = sum(len(message.text) for message in request.messages)
+        self.asked.append(len(request.messages))
+        if length > self.room and not request.messages[-1].text.startswith("<conversation"):
+            raise ContextFull("there is no room")
+        return Response("word " * 40 if request.messages[-1].role == "user" else "?")
+
+
+async def test_a_turn_for_which_the_model_has_no_room_is_asked_again_shortened(tmp_path: Path) -> None:
+    """A chat goes on where the window is larger than the model's, also in another process, with what was recorded."""
+    model = Small(3_000)
+    agent = Agent("a", model=model, window=Window(50_000, keep=2))
+    for number in range(8):
+        async with Runner(tmp_path / "runs.db") as runner:
+            answered = await runner.run(agent, chat="c", question=f"{number} " + "talk " * 150)
+            assert answered.startswith("word")
+    assert max(model.asked) < 10
+    async with Runner(tmp_path / "runs.db") as runner:
+        text = "too long " * 600
+        with pytest.raises(TurnFailed, match="there is no room"):
+            await runner.run(agent, chat="c", question=text)

@@ -8,6 +8,9 @@ person is one message of the assistant, whose id is the same on every connection
 3. `GET /ai-sdk/GRAPH/CHAT/stream` replays the newest message of the assistant from its start, and follows it; with
    `resume: true`, `useChat` asks for it, and puts the replay in the place of the message with this id.
 
+A text that does not count any more is forgotten by `reset-step`, which the AI SDK knows since version 7. A page of an
+earlier one says so by the header `X-AI-SDK-Version`: its part of that text gets a mark in its metadata instead.
+
 A question is a part `data-question` with its schema; one about a tool's call is also a request for its approval.
 """
 
@@ -55,6 +58,10 @@ if TYPE_CHECKING:
 PATH: Final = "/ai-sdk"
 _HEADERS: Final = {**STREAM_HEADERS, "x-vercel-ai-ui-message-stream": "v1"}
 _DONE: Final = b"data: [DONE]\n\n"
+_VERSION: Final = "x-ai-sdk-version"
+"""The header by which a page names the major version of its AI SDK."""
+_NEWEST: Final = 7
+"""The first version that knows the part `reset-step`; earlier ones end the stream with an error at it."""
 Chunk = dict[str, Any]
 
 
@@ -126,6 +133,7 @@ class AiSdkDoor:
         if sent.trigger == "regenerate-message":
             repair = "send another message, or branch the run: graphengine branch"
             raise InputError("what a run did cannot be generated again", where="trigger", repair=repair)
+        forgets = _forgets(request)  # before anything is begun
         thread = Thread(self._service, request.path_params["graph"], sent.id)
         last = sent.messages[-1] if sent.messages else None
         approvals = dict(_approvals(last.parts)) if last is not None and last.role == "assistant" else {}
@@ -137,13 +145,14 @@ class AiSdkDoor:
             after = await thread.begin(message, sent.state)
             if thread.is_chat and not after:
                 after = (await thread.newest())[1]
-            return self._followed(thread, _Writer(_answer_id(thread, last.id if last is not None else "")), after)
+            key = _answer_id(thread, last.id if last is not None else "")
+            return self._followed(thread, _Writer(key, forgets=forgets), after)
         answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
         after = (await thread.existing()).seq
         await thread.results(dict(_results(last.parts)))
         await thread.answer(answers)
         denied = [call for call, value in approvals.values() if value is not True]
-        return self._followed(thread, _Writer(last.id, answered=answers, denied=denied), after)
+        return self._followed(thread, _Writer(last.id, answered=answers, denied=denied, forgets=forgets), after)
 
     async def messages(self, request: Request) -> Response:
         """Return the messages of a chat that are recorded; none if there is no such chat yet."""
@@ -158,13 +167,22 @@ class AiSdkDoor:
         if await thread.info() is None:
             return Response(status_code=204)
         turn, after = await thread.newest()
-        return self._followed(thread, _Writer(_answer_id(thread, turn)), after)
+        return self._followed(thread, _Writer(_answer_id(thread, turn), forgets=_forgets(request)), after)
 
     def _thread(self, request: Request) -> Thread:
         return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
 
     def _followed(self, thread: Thread, writer: _Writer, after: int) -> Response:
         return self._service.stream(_chunks(thread, writer, after), thread.run_id, _trouble, _HEADERS)
+
+
+def _forgets(request: Request) -> bool:
+    """Return whether a page knows `reset-step`. Raises: InputError: It names no version."""
+    version = request.headers.get(_VERSION, str(_NEWEST)).strip()
+    if not version.partition(".")[0].isdecimal():
+        repair = "send the major version of the package ai, as 6, or leave it out for 7 and later"
+        raise InputError(f"{version!r} is no version", where=_VERSION, repair=repair)
+    return int(version.partition(".")[0]) >= _NEWEST
 
 
 def _answer_id(thread: Thread, turn: str) -> str:
@@ -221,10 +239,14 @@ class _Writer:
         key: The id of the message.
         answered: The ids of the questions that this request answered.
         denied: The calls whose approval this request denied.
+        forgets: Whether the page knows `reset-step`.
     """
 
-    def __init__(self, key: str, *, answered: Iterable[str] = (), denied: Sequence[str] = ()) -> None:
+    def __init__(
+        self, key: str, *, answered: Iterable[str] = (), denied: Sequence[str] = (), forgets: bool = True
+    ) -> None:
         self.key = key
+        self._forgets = forgets
         self._answered = answered
         self._denied = denied
         self._open: dict[str, str] = {}
@@ -303,8 +325,18 @@ class _Writer:
             yield from self._ended(key)
 
     def _dropped(self, key: str) -> Iterator[Chunk]:
-        """Let the page forget what this stream has shown, and show it again without a text."""
-        self._open.pop(key, None)
+        """Let the page forget what this stream has shown, and show it again without a text.
+
+        A page that cannot is told that the text does not count: in its part, or beside it if that has ended.
+        """
+        kind = self._open.pop(key, None)
+        if not self._forgets:
+            mark = {"dropped": True}
+            if kind is not None:
+                yield {"type": f"{kind}-end", "id": key, "providerMetadata": {"graphengine": mark}}
+            else:
+                yield {"type": "data-dropped", "id": f"dropped:{key}", "data": {"id": key}}
+            return
         self._sent = [(text, each) for text, each in self._sent if text != key]
         yield {"type": "reset-step"}
         yield from (each for _, each in self._sent)

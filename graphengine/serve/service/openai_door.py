@@ -18,13 +18,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
 from graphengine.agents.chats import TurnFailed, is_chat
+from graphengine.agents.prompts import block, tag_of
 from graphengine.history.usage import Usage
 from graphengine.kernel import (
     GraphEngineError,
@@ -105,10 +106,14 @@ PATH: Final = "/v1"
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
+_OF: Final = "~"
+"""What stands in the id of a call before the name of its conversation."""
 _OWN_NAMES: Final = (UNNAMED, KEYED)
 """What no name of a client begins with."""
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 """What names the conversation of a client that sends the whole thread."""
+_TEXT: Final = "x-text"
+"""The header by which a client of chat completions asks for text that may not count in the end: `live`."""
 _FORMS: Final = ("stream", "stream_options", "background")
 """What a request says only of how it is answered, so that it can differ if the request is sent again."""
 _TASK: Final = "### Task:"
@@ -186,6 +191,13 @@ class _Said:
         return self.results or self.text
 
 
+class _Form(NamedTuple):
+    """How a completion is streamed: with the usage at its end, and with text that may not count in the end."""
+
+    has_usage: bool
+    is_live: bool
+
+
 @dataclass(slots=True)
 class _Reply:
     """What a run replied in a turn.
@@ -211,6 +223,42 @@ class _Reply:
     usage: Usage = field(default_factory=Usage)
     failure: GraphEngineError | None = None
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+class _Texts:
+    """The texts of a reply, for a client that shows one text and forgets nothing of it.
+
+    A text can be dropped until it counts: its answer may break off and be asked for again, or be refused by a check. It
+    counts when another text follows, a tool is called, or the run rests.
+
+    Attributes:
+        shown: What the client has.
+        said: The newest text.
+    """
+
+    def __init__(self, is_live: bool) -> None:  # noqa: FBT001 - the only argument
+        self.shown = self.said = ""
+        self._is_live = is_live
+        self._place = self._held = ""
+
+    def add(self, key: str, piece: str) -> str:
+        """Add a piece of a text, and return what to show now."""
+        before, is_next = "", key != self._place
+        if is_next:
+            before, self._place, self.said = self.counts(), key, ""
+        self.said += piece
+        self._held += f"\n\n{piece}" if is_next and self.shown else piece
+        return before + (self.counts() if self._is_live else "")
+
+    def drop(self) -> None:
+        """Forget what does not count yet: what comes next is another text."""
+        self._place = self._held = ""
+
+    def counts(self) -> str:
+        """Return what counts now and was not shown."""
+        held, self._held = self._held, ""
+        self.shown += held
+        return held
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
@@ -272,7 +320,8 @@ class OpenAiDoor:
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
-            return self._streamed(turn, self._chunks(model, turn, said, head, has_usage=has_usage))
+            form = _Form(has_usage, request.headers.get(_TEXT) == "live")
+            return self._streamed(turn, self._chunks(model, turn, said, head, form))
         reply = await self._replied(model, turn)
         if reply.failure is not None:
             raise reply.failure
@@ -280,7 +329,7 @@ class OpenAiDoor:
         message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
         why = "stop"
         if reply.asked:
-            message["tool_calls"], why = _tool_calls(reply), "tool_calls"
+            message["tool_calls"], why = _tool_calls(said, reply), "tool_calls"
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": why}
         usage = _usage(reply.usage, "prompt", "completion")
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -393,8 +442,9 @@ class OpenAiDoor:
         *before, last = messages
         once, tags = delivery_of(request), list[str]()
         is_kept = bool(conversation) or not is_thread
+        own, results = _waiting(results)
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
-        texts = [*(each.text for each in messages if each.role == "user"), *map(str, results.items())]
+        texts = [*(each.text for each in messages if each.role == "user" and not each.tags), *map(str, results.items())]
         if once or (not conversation and previous is None):
             body = {name: value for name, value in (await json_body(request)).items() if name not in _FORMS}
             key = request_digest(once, conversation, body)
@@ -412,6 +462,8 @@ class OpenAiDoor:
                 text = f"this response is not of the model {model.name!r}"
                 raise InputError(text, where="previous_response_id", repair=repair)
             place = Conversation.of(info)
+        elif own and not name:
+            place = Conversation(model.name, own, caller().tenant)
         elif name or once is not None:
             place = Conversation(model.name, name or KEYED + key, caller().tenant)
         else:
@@ -474,28 +526,29 @@ class OpenAiDoor:
         """Leave a conversation that its client cannot continue; return what the reply says about it."""
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
-        if not said.is_kept and (await self._service.info_of(turn.run_id)).status == "waiting":
+        if not said.is_kept and not reply.asked and (await self._service.info_of(turn.run_id)).status == "waiting":
             await self._service.unguarded.stop(turn.run_id, "its client keeps no conversation")
         return ""
 
     # --- Replies -----------------------------------------------------------------------------------------------------
 
-    async def _reply(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the pieces of a reply as they come live, and at last the reply."""
-        reply, place = _Reply(), ""
+    async def _reply(  # noqa: C901 - a case for each
+        self, model: TextGraph, turn: Turn, *, is_live: bool = True
+    ) -> AsyncGenerator[str | _Reply, None]:
+        """Yield the pieces of a reply, live or as soon as they count, and at last the reply."""
+        reply, texts = _Reply(), _Texts(is_live)
         spent = turn.place[1].usage if turn.place is not None else None  # before its steps are fed to the snapshot
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
                 match event:
                     case Text(key, piece, is_thinking=False) if _TOP.split(key)[0] in model.speakers:
-                        is_next, place = key != place, key
-                        reply.said = piece if is_next else reply.said + piece
-                        gap = "\n\n" if is_next and reply.shown else ""
-                        reply.shown += gap + piece
-                        yield gap + piece
+                        if shown := texts.add(key, piece):
+                            yield shown
                     case Dropped():
-                        place = ""  # what was shown stays with the client: what comes now is another text
+                        texts.drop()
                     case Called(key, tool, arguments):
+                        if shown := texts.counts():
+                            yield shown
                         reply.tools[key] = {"name": tool, "arguments": arguments}
                     case Returned(key, text) if key in reply.tools:
                         reply.tools[key] |= {"output": text}
@@ -503,7 +556,12 @@ class OpenAiDoor:
                         if spent is None:
                             store, at = self._runner.store, turn.after
                             spent = (await load_snapshot(store, turn.run_id, at) if at else Snapshot()).usage
-                        yield self._ended(model, turn, reply, event, spent)
+                        left = texts.counts()
+                        reply.shown, reply.said = texts.shown, texts.said
+                        ended = self._ended(model, turn, reply, event, spent)
+                        if left and ended.failure is None:
+                            yield left
+                        yield ended
 
     def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
         """Return the reply of a run that rests, of which this was spent before."""
@@ -538,17 +596,17 @@ class OpenAiDoor:
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def _chunks(
-        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], *, has_usage: bool
+        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _Form
     ) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a chat completion."""
-        head = {**head, "object": "chat.completion.chunk", **({"usage": None} if has_usage else {})}
+        head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
 
         def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}
             return stream_event({**head, "choices": [choice]})
 
         yield chunk({"role": "assistant", "content": ""})
-        async with aclosing(self._reply(model, turn)) as pieces:
+        async with aclosing(self._reply(model, turn, is_live=form.is_live)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
                     yield chunk({"content": piece})
@@ -558,16 +616,19 @@ class OpenAiDoor:
                     if rest := piece.rest + await self._left(turn, said, piece):
                         yield chunk({"content": rest})
                     if piece.asked:
-                        calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(piece))]
+                        calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(said, piece))]
                         yield chunk({"tool_calls": calls})
                     yield chunk({}, "tool_calls" if piece.asked else "stop")
-                    if has_usage:
+                    if form.has_usage:
                         usage = _usage(piece.usage, "prompt", "completion")
                         yield stream_event({**head, "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
     async def _events(self, model: TextGraph, turn: Turn, echoed: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Yield the events of a response: its text live, then the calls of tools, which the run made itself."""
+        """Yield the events of a response: its text live, then the calls of tools, which the run made itself.
+
+        The text at the end is the recorded one: of what came live, an answer may have been refused or begun again.
+        """
         number = count()
         place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
 
@@ -591,7 +652,6 @@ class OpenAiDoor:
                 if piece.failure is not None:
                     yield event("failed", response=done)
                     return
-                piece.text = piece.shown + piece.rest
                 yield event("output_text.done", **place, text=piece.text, logprobs=[])
                 yield event("content_part.done", **place, part=_part(piece.text))
                 done = _document(model, turn, piece, echoed)
@@ -678,6 +738,24 @@ def _results(given: Sequence[Mapping[str, Any]]) -> Results:
     return found
 
 
+def _called_in(message: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tools that a message calls, by the ids of the calls."""
+    if message.get("type") == "function_call":
+        return {str(message.get("call_id")): str(message.get("name"))}
+    calls = message.get("tool_calls")
+    parts = [each for each in calls if isinstance(each, dict)] if isinstance(calls, list) else []
+    return {str(each.get("id")): str((each.get("function") or {}).get("name") or "") for each in parts}
+
+
+def _told(tool: str, text: str) -> Message:
+    """Return what a model is told of a result of a tool that its client has, and it has not.
+
+    No provider would read such a call back without the tool.
+    """
+    told = block(f"result_of_{tool}" if tool else "result_of_tool", text)
+    return Message(role="user", text=told, tags=(tag_of(told),))
+
+
 def _text_in(content: object) -> str:
     """Return the text of a content, which can be parts."""
     parts = content if isinstance(content, list) else [{"text": content}]
@@ -691,15 +769,19 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[
         InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
     """
     found: list[Message] = []
+    results, called = _results(given), dict[str, str]()
     for index, each in enumerate(given):
         content, role = each.get("content") or "", each.get("role", "" if "call_id" in each else "user")
+        called |= _called_in(each)
+        if index < len(given) - len(results) and (returned := _results([each])):  # of the client's own tools, earlier
+            found += [_told(called.get(key, ""), str(text)) for key, text in returned.items()]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
             raise InputError("only text can be sent", where=f"{where}[{index}]", repair="send a text")
         if role in ("user", "assistant"):
-            found.append(Message(role=role, text="\n".join(text for text in texts if isinstance(text, str))))
-    results = _results(given)
+            text = "\n".join(text for text in texts if isinstance(text, str))
+            found += [Message(role=role, text=text)] if text or role == "user" else []
     if results:
         return found or [Message(role="user")], results
     if not found or found[-1].role != "user" or not found[-1].text.strip():
@@ -766,9 +848,22 @@ def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
         yield {"id": f"fc_{digest(key)}", "type": "function_call", "call_id": key, "status": "completed", **call}
 
 
-def _tool_calls(reply: _Reply) -> list[dict[str, Any]]:
-    """Return the calls of tools that the client executes, as a completion has them."""
-    return [{"id": key, "type": "function", "function": call} for key, call in reply.asked.items()]
+def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
+    """Return the calls of tools that the client executes, as a completion has them.
+
+    The ids name the conversation to which the results belong, if the client does not.
+    """
+    where = "" if said.is_kept else f"{_OF}{said.conversation.name}"
+    return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
+
+
+def _waiting(results: Results) -> tuple[str, Results]:
+    """Return the conversation that the ids of calls name, "" for none, and the results by the calls' own ids."""
+    split = [(*key.partition(_OF), text) for key, text in results.items()]
+    names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
+    if len(names) != 1:
+        return "", results
+    return names.pop(), Results({key: text for key, _, _, text in split})
 
 
 def _document(model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, tool, value
 from graphengine.agents import Approval
 from graphengine.models import Request, Response, ToolCall, calls
-from graphengine.models.errors import ModelUnavailable
+from graphengine.models.errors import AnswerTorn, ModelUnavailable
 
 CALLS = Path(os.environ.get("CALLS", os.devnull))
 
@@ -148,3 +148,35 @@ quiz.add_edge(START, "question")
 quiz.add_edge("question", END, when=value("said") == "bye")
 quiz.add_edge("question", "count")
 quiz.add_edge("count", "question")
+
+
+class Again:
+    """A model whose first answer of a run does not count: it breaks off, or is refused."""
+
+    name = "again"
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        self.asked = 0
+
+    async def answer(self, request: Request) -> Response:
+        """Answer word by word."""
+        self.asked += 1
+        text = self.first if self.asked % 2 else "Whole answer."
+        for number, word in enumerate(text.split(" ")):
+            if request.streams:
+                request.emit_text(f" {word}" if number else word)
+            await asyncio.sleep(0.01)
+        if text == "Half of an answer":
+            raise AnswerTorn("it broke off")
+        return Response(text)
+
+
+def no_draft(answer: str) -> None:
+    """Refuse a draft."""
+    if "draft" in answer:
+        raise ValueError("this is a draft")
+
+
+torn = Graph.of(Agent("torn", model=Again("Half of an answer")))
+checked = Graph.of(Agent("checked", model=Again("A draft of it"), check=no_draft))

@@ -178,3 +178,58 @@ def test_a_client_of_chat_completions_executes_a_tool(tmp_path: Path) -> None:
     choice = asked(service, "chat/completions", messages=messages, **thread)[1]["choices"][0]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", '{"row":3} | {"row":3}')
     assert service.end() == 0
+
+
+def test_a_client_that_names_no_conversation_executes_a_tool(tmp_path: Path) -> None:
+    """The ids of the calls name it: the thread with their results goes on, streamed or not, and once."""
+    service = served(tmp_path, "--openai")
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "two seats"}]
+    choice = asked(service, "chat/completions", messages=messages)[1]["choices"][0]
+    calls = choice["message"]["tool_calls"]
+    messages += [choice["message"]]
+    messages += [{"role": "tool", "tool_call_id": each["id"], "content": '{"row": 3}'} for each in calls]
+    for _ in range(2):
+        choice = asked(service, "chat/completions", messages=messages)[1]["choices"][0]
+        assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", '{"row":3} | {"row":3}')
+    messages[-1]["tool_call_id"] = messages[-2]["tool_call_id"] = "call_1"
+    status, answer = asked(service, "chat/completions", messages=messages)
+    assert (status, "waits for no tool" in json.dumps(answer)) == (400, True)
+    assert service.end() == 0
+
+
+HISTORY = """
+from graphengine import Agent, Graph, ScriptedModel
+
+def say(request):
+    return " / ".join(f"{each.role}: {each.text}" for each in request.messages)
+
+talk = Graph.chat(Agent("trip", model=ScriptedModel(say)))
+"""
+
+
+def test_the_model_reads_what_the_tools_of_a_client_returned(tmp_path: Path) -> None:
+    """Results of tools that only the client has, earlier in its thread, are told as what they are."""
+    (tmp_path / "trip.py").write_text(HISTORY)
+    service = Service(tmp_path / "runs.db", "--openai", graphs=str(tmp_path / "trip.py"))
+    call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    thread: list[dict[str, Any]] = [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "It is blue."},
+        {"role": "assistant", "content": "Blue."},
+        {"role": "user", "content": "Sure?"},
+    ]
+    told = "user: <result_of_look_up>It is blue.</result_of_look_up>"
+    seen = f"user: Look. / {told} / assistant: Blue. / user: Sure?"
+    body = json.dumps({"model": "trip-chat", "messages": thread}).encode()
+    answer = service.request("POST", "/v1/chat/completions", body)[1]
+    assert answer["choices"][0]["message"]["content"] == seen
+    items = [
+        thread[0],
+        {"type": "function_call", "call_id": "c1", "name": "look_up", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "It is blue."},
+        *thread[3:],
+    ]
+    body = json.dumps({"model": "trip-chat", "input": items}).encode()
+    assert service.request("POST", "/v1/responses", body)[1]["output"][0]["content"][0]["text"] == seen
+    assert service.end() == 0

@@ -75,6 +75,8 @@ def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any)
         "broken",
         "own",
         "quiz",
+        "torn",
+        "checked",
     ]
     assert said(client, "Hi") == "1: Hi"
     assert said(client, "Hi", "There") == said(client, "Hi", "There") == "2: There"
@@ -521,11 +523,50 @@ def test_text_comes_live(serve: Callable[..., Service], tmp_path: Path) -> None:
             file.touch()  # the tool waits for it
         elif event.type == "response.completed":
             done = event.response
-    assert "".join(texts) == done.output_text == "I will wait.\n\nIt is there."
+    assert "".join(texts) == "I will wait.\n\nIt is there."
     assert len(texts) > 1
+    assert done.output_text == "It is there."
     assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.total_tokens) == (7, 3, 10)
     assert done.usage.input_tokens_details.cached_tokens == 2
     assert client.responses.retrieve(done.id).output_text == "It is there."  # what is recorded is the result
+
+
+def completed(client: Any, model: str, **headers: str) -> list[str]:
+    """Return the pieces of a streamed chat completion."""
+    thread: Any = [{"role": "user", "content": "x"}]
+    chunks = client.chat.completions.create(model=model, messages=thread, stream=True, extra_headers=headers)
+    return [text for chunk in chunks if chunk.choices and (text := chunk.choices[0].delta.content)]
+
+
+@pytest.mark.parametrize(("model", "lost"), [("torn", "Half of"), ("checked", "A draft")])
+def test_a_text_that_does_not_count_is_in_no_reply(
+    serve: Callable[..., Service], tmp_path: Path, model: str, lost: str
+) -> None:
+    """A completion, whose client can forget nothing, has what counts alone; a response ends with what is read later."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    assert completed(client, model) == ["Whole answer."]
+    live = completed(client, model, **{"X-Text": "live"})
+    assert (len(live) > 1, "".join(live).startswith(lost)) == (True, True)
+    events = list(client.responses.create(model=model, input="x", stream=True))
+    deltas: Any = [each for each in events if each.type == "response.output_text.delta"]
+    assert "".join(each.delta for each in deltas).startswith(lost)
+    done: Any = events[-1]
+    texts: Any = next(each for each in events if each.type == "response.output_text.done")
+    assert {texts.text, done.response.output_text, client.responses.retrieve(done.response.id).output_text} == {
+        "Whole answer."
+    }
+
+
+def test_a_completion_has_what_was_said_before_a_call(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """What a model says before it calls a tool counts as soon as it calls it."""
+    client, file = client_of(serve(tmp_path / "runs.db")), tmp_path / "go"
+    thread: Any = [{"role": "user", "content": str(file)}]
+    found = ""
+    for chunk in client.chat.completions.create(model="live", messages=thread, stream=True):
+        found += chunk.choices[0].delta.content or ""
+        if found:
+            file.touch()  # the tool waits for it
+    assert found == "I will wait.\n\nIt is there."
 
 
 def test_workers_elsewhere_drive_the_conversations(serve: Callable[..., Service], database: Any) -> None:

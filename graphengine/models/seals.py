@@ -1,0 +1,41 @@
+"""Answers that a provider refused to read back in its own form, as another key or region had sealed them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from graphengine.models.base import Request
+
+_MOST: Final = 1_000
+
+
+class RefusedSeals:
+    """What one model was refused: a call that is tried again, as it failed otherwise too, leaves that out at once.
+
+    An answer says so itself (`Message.unsealed`), but only once there is one.
+    """
+
+    def __init__(self) -> None:
+        self._refused: dict[bytes, None] = {}
+
+    def add(self, request: Request) -> None:
+        """Remember that the sealed answers of a request were refused."""
+        if len(self._refused) >= _MOST:
+            del self._refused[next(iter(self._refused))]
+        self._refused[_newest(request)] = None
+
+    def __contains__(self, request: Request) -> bool:
+        return _newest(request) in self._refused
+
+
+def _newest(request: Request) -> bytes:
+    """Return what the newest sealed answer of a request is known by; b"" for none."""
+    native = next((message.native for message in reversed(request.messages) if message.native), None)
+    return b"" if native is None else hashlib.blake2b(to_json(native), digest_size=16).digest()
+
+
+__all__ = ["RefusedSeals"]
