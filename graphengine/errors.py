@@ -561,12 +561,22 @@ class NotDone(NodeError):
 
     code = "not_done"
 
+    def __init__(
+        self, message: str = "it did not happen", *, where: str = "", repair: str = "", code: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, repair=repair, code=code)
+
 
 class EffectUnknown(NodeError):
     """An effect that must not be repeated began, and it is not known how it ended; see `graphengine.Once`."""
 
     code = "effect_unknown"
     retryable = False
+
+    def __init__(
+        self, message: str = "nobody knows how it ended", *, where: str = "", repair: str = "", code: str | None = None
+    ) -> None:
+        super().__init__(message, where=where, repair=repair, code=code)
 
 
 class EffectRefused(NodeError):

@@ -83,6 +83,7 @@ EXITS = {
     Exit.STOPPED: "stopped, by a limit or on request, or cancelled",
     Exit.STORE: "the database cannot be used",
     Exit.DRIVEN: "another process drives the run",
+    Exit.CUT_OFF: "a worker lost its database, and code that held its event loop kept it from cancelling what acts",
     Exit.INTERRUPTED: "interrupted",
 }
 

@@ -26,7 +26,7 @@ from graphengine.agents.prompts import Filled, asked, filled
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.streams import Stream
-from graphengine.agents.tool_checks import findings
+from graphengine.agents.tool_checks import findings, needs
 from graphengine.agents.tool_names import reads_of_offer
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from graphengine.agents.guards import Hooks
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
-    from graphengine.agents.tool_checks import Finding
+    from graphengine.agents.tool_checks import Finding, Need
     from graphengine.kernel import Usage
     from graphengine.kernel.definitions import AnyFunction, GraphDefinition
     from graphengine.models.parts import Citation
@@ -664,6 +664,11 @@ class AgentBody(Generic[T]):
         """Yield the problems of its tools in a graph with these fields and resources."""
         parts = _parts_of(self.agent)
         return findings([*parts.kit, parts.maker], fields, resources)
+
+    def needs(self, resources: Collection[str]) -> Iterator[Need]:
+        """Yield what its tools need that has to be a resource, and is none of these."""
+        parts = _parts_of(self.agent)
+        return needs([*parts.kit, parts.maker], resources)
 
     def waits(self) -> tuple[str, str] | None:
         """Return what it or a tool of it waits for, and the repair for an effect; None if nothing shows."""

@@ -125,6 +125,15 @@ class Signature:
         """Return the parameters that the run provides."""
         return frozenset(each.name for each in self.parameters if each.name in given)
 
+    def not_for_models(self, given: Collection[str]) -> dict[str, str]:
+        """Return the parameters whose types have no JSON Schema, without the names that the run provides, with why."""
+        asked = [each for each in self.parameters if each.name not in given and not each.problem]
+        try:
+            _adapter_of(asked).json_schema(schema_generator=_Plain)
+        except (PydanticUserError, TypeError):
+            return {each.name: reason for each in asked if (reason := _no_schema(each))}
+        return {}
+
     def _adapter(self, asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
         try:
             return _adapter_of(asked)
@@ -145,12 +154,18 @@ class Signature:
     def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
         """Return the error that names the parameter whose type has no JSON Schema."""
         for each in asked:
-            try:
-                _adapter_of([each]).json_schema(schema_generator=_Plain)
-            except (PydanticUserError, TypeError) as found:
-                reason = str(found).split("\n", maxsplit=1)[0]
+            if reason := _no_schema(each):
                 return _refused(self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE)
         return _refused(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
+
+
+def _no_schema(parameter: Taken) -> str:
+    """Return why a parameter's type has no JSON Schema, "" if it has one."""
+    try:
+        _adapter_of([parameter]).json_schema(schema_generator=_Plain)
+    except (PydanticUserError, TypeError) as error:
+        return str(error).split("\n", maxsplit=1)[0]
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

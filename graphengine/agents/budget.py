@@ -297,8 +297,8 @@ class Routes(Protocol):
         """Return what is given for an agent at a path in a run of this graph; None for nothing."""
         ...
 
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
+    async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
         ...
 
 

@@ -46,8 +46,8 @@ from graphengine.agents.records import (
 from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
-from graphengine.agents.tools import Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
+from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
+from graphengine.kernel import DefinitionError, Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of, without_refused
@@ -153,7 +153,8 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._offered: Sequence[str] | None = None  # in this turn; None for all
         self._fixed: tuple[Sequence[str] | None, int] | None = None  # by what was offered
-        self._names: Mapping[str, JsonValue] = {}  # where the tools of sources are from
+        self._listed: list[Sequence[Tool] | None] = []  # by the sources among its tools; None for a tool
+        self._names: Mapping[str, Any] = {}  # where the tools of sources are from
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut
@@ -385,6 +386,8 @@ class Conversation(Generic[T]):
         await self._shorten()
         self._offered = None
         is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
+        if not is_known and self._turn > 1:
+            await self._renew_tools()
         if not is_known and any(tool.offered is not None for tool in self._tools.values()):
             values = {**self._given, **self._inputs}
             offer = functools.partial(offered_in, self._turn, self._tools, values)
@@ -735,20 +738,47 @@ class Conversation(Generic[T]):
         if not (self._parts.kit or self._parts.hosted):
             return
         self._given = self._runtime.given()
+        for source in self._parts.kit:
+            self._listed.append(None if isinstance(source, Tool) else await self._opened(source, stack))
+        await self._use_tools()
+        refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
+
+    async def _use_tools(self) -> None:
+        """Take the tools of the agent and those that its sources have listed."""
         kit: list[tuple[int | None, Tool]] = []
-        for place, source in enumerate(self._parts.kit):
+        for place, (source, listed) in enumerate(zip(self._parts.kit, self._listed, strict=True)):
             if isinstance(source, Tool):
                 kit.append((None, source))
             else:
-                kit += [(place, refuse_writes(tool, source)) for tool in await self._opened(source, stack)]
-        has_source = any(place is not None for place, _ in kit)
+                kit += [(place, refuse_writes(tool, source)) for tool in listed or ()]
+        has_source = any(each is not None for each in self._listed)
         records: Sequence[Any] = self._runtime.recorded(self._key) if has_source else ()
-        known: JsonObject = next((each["names"] for each in records if isinstance(each, dict) and "names" in each), {})
-        self._tools, self._names = named_apart(kit, known)
+        known: Mapping[str, Any] = next((e["names"] for e in records if isinstance(e, dict) and "names" in e), {})
+        self._tools, made = named_apart(kit, {**self._names, **known})
+        self._names = {**self._names, **made}  # also of tools that are gone: no name passes to another one
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
-        refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
         self._specs = [tool.spec(self._given_to(tool).keys()) async for tool in unhurried(self._tools.values())]
+
+    async def _renew_tools(self) -> None:
+        """Take what the sources list now that have said so, or are connected anew, since this call began."""
+        before = self._listed
+        self._listed = [
+            listed if isinstance(source, Tool) or listed is None else await self._listed_now(source, listed)
+            for source, listed in zip(self._parts.kit, before, strict=True)
+        ]
+        if any(now is not then for now, then in zip(self._listed, before, strict=True)):
+            await self._use_tools()
+
+    async def _listed_now(self, source: ToolSource, listed: Sequence[Tool]) -> Sequence[Tool]:
+        if not (isinstance(source, Relists) and source.is_outdated()):
+            return listed
+        try:
+            found = await self._runtime.opened(source, begins=False)
+            return await source.current() if found is None else found
+        except DefinitionError as error:  # the next call of the agent raises it
+            log.warning("agent %s goes on with the tools that it knows: %s", self._agent.name, error.message)
+            return listed
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
         """Return what a tool gets besides the model's arguments."""
@@ -936,6 +966,7 @@ class Conversation(Generic[T]):
             cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
             may_wait=once is None,
             lost=lost,
+            is_async=is_async(tool.function),
         )
         found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
         return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
@@ -977,7 +1008,8 @@ class Conversation(Generic[T]):
                 return ToolOutcome(allowed, is_error=True)
             call = allowed
             if not is_effect:
-                return await tool.call(call.arguments, given, self._runtime.blocking)
+                with await self._runtime.acting_in(tool.effect, tool.function):
+                    return await tool.call(call.arguments, given, self._runtime.blocking)
             await repair_first(call.arguments, self._runtime.blocking)
             unfit = None if has_begun else tool.mismatch(call.arguments, given)
             return unfit if unfit is not None else await self._once(tool, call, given, lost)

@@ -105,12 +105,26 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._scope: CancelScope | None = None
         self.calls = 0  # in flight, and reads
+        self.changes = 0  # how often the server has said that it has other tools
         self.repairs: Repairs  # once the package is loaded
 
     @property
     def client(self) -> Client:
         """The client, once the server has started."""
         return self._ready.result()
+
+    @property
+    def tells(self) -> bool:
+        """Whether the server says when it has other tools, and is known to be the same process until it ends."""
+        tools = self.client.server_capabilities.tools
+        return bool(self._address.command and tools is not None and tools.list_changed and self.is_older)
+
+    @property
+    def is_older(self) -> bool:
+        """Whether it speaks a revision before 2026-07-28, which has no times for which a list may be kept."""
+        from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415 - loaded by now
+
+        return self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
 
     @property
     def ended(self) -> bool:
@@ -253,8 +267,12 @@ class Connection:
         return stdio_client(server, errlog=self._errors.ours)
 
     async def _received(self, message: IncomingMessage) -> None:
-        """Keep the first line that is not a message."""
-        if isinstance(message, Exception) and not self._noise:
+        """Keep the first line that is not a message, and count what the server says of its tools."""
+        from mcp.types import ToolListChangedNotification  # noqa: PLC0415 - loaded by now
+
+        if isinstance(message, ToolListChangedNotification):
+            self.changes += 1
+        elif isinstance(message, Exception) and not self._noise:
             self._noise = self._address.line(message)
 
     def _retrieve(self, task: asyncio.Task[None]) -> None:

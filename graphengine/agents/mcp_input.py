@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from mcp import Client, types
+    from mcp.shared.dispatcher import ProgressFnT
 
     from graphengine.agents.mcp_tasks import Pending
     from graphengine.agents.runtime import RunRuntime
@@ -41,7 +42,11 @@ class _Answered(Exception):
 
 
 async def result_of(
-    client: Client, tool: str, arguments: Mapping[str, object], relist: Callable[[], Awaitable[object]]
+    client: Client,
+    tool: str,
+    arguments: Mapping[str, object],
+    relist: Callable[[], Awaitable[object]],
+    heard: Callable[[], object],
 ) -> types.CallToolResult:
     """Call a server's tool, and give what it requires; never returns if a person has to be asked first.
 
@@ -50,16 +55,22 @@ async def result_of(
         tool: The tool, by the server's name.
         arguments: Its arguments.
         relist: Lists the tools again, if the server says that the one called is not the listed one.
+        heard: Called when the server says that it is at work.
 
     Raises:
         CannotAsk: The server requires what cannot be given. Also raises what the client raises.
     """
+
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        del progress, total, message
+        heard()
+
     runtime = runtime_here()
     if runtime is None:
-        return await client.call_tool(tool, dict(arguments))
+        return await client.call_tool(tool, dict(arguments), progress_callback=progressed)
     from graphengine.agents.mcp_tasks import Pending  # noqa: PLC0415 - it needs the package
 
-    sending, pending, known = _Sending(client, tool, arguments, relist), Pending(), set[str]()
+    sending, pending, known = _Sending(client, tool, arguments, relist, progressed), Pending(), set[str]()
     responses: types.InputResponses | None = None
     for number in count():
         send = functools.partial(sending.send, pending, responses)
@@ -67,6 +78,7 @@ async def result_of(
             record = await runtime.step_result("mcp input required", f"{tool} {number}", send)
         except _Answered as answered:
             return answered.result
+        heard()
         pending = Pending.model_validate(record)
         asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
         if asked or pending.task_id is None:
@@ -81,6 +93,7 @@ async def result_of(
                 await runtime.sleep_for(pause, f"{tool} {number}", keeps_slot=True)
             else:
                 await asyncio.sleep(pause)
+                heard()
     raise AssertionError
 
 
@@ -100,6 +113,7 @@ class _Sending:
     tool: str
     arguments: Mapping[str, object]
     relist: Callable[[], Awaitable[object]]
+    progressed: ProgressFnT
 
     async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
         """Begin or continue the call, and return what is to be recorded. Raises: _Answered: It has its result."""
@@ -127,6 +141,7 @@ class _Sending:
         return await session.call_tool(
             self.tool,
             dict(self.arguments),
+            progress_callback=self.progressed,
             input_responses=responses,
             request_state=pending.request_state,
             allow_input_required=True,

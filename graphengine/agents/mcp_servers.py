@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import os
 import re
 import shlex
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,7 @@ from graphengine.agents.arguments import misfits
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_lost, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
-from graphengine.kernel import DefinitionError, text_of
+from graphengine.kernel import DefinitionError, TimeLimit, text_of
 from graphengine.kernel.definitions import Effect, EffectKind, checked_effect, is_seconds
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
@@ -69,6 +70,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     only: Collection[str] | None = None,
     prefix: str = "",
     timeout_seconds: float = 60.0,
+    max_seconds: float = 3600.0,
     approve: Approve | Collection[str] | Mapping[str, Approve] = False,
     media: bool = False,
     serial: bool | Collection[str] = False,
@@ -88,7 +90,9 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
             renews its tokens.
         only: The tools to use, by the server's names; all if not given.
         prefix: Put before each name, to distinguish tools of two servers.
-        timeout_seconds: How long the server may take to start and list its tools, and for each call.
+        timeout_seconds: How long the server may take to start and list its tools, and how long it may be silent during
+            a call: each report of progress begins that time anew.
+        max_seconds: How long a call may take however often progress is reported; at least `timeout_seconds`.
         approve: Whether a person has to approve each call, or under which rule, as for `tool`; or the tools whose calls
             need that, by the server's names, or a dict of them with the rule of each.
         media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
@@ -122,8 +126,9 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
     if on_error not in ("report", "raise"):
         raise _refused(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
-    if not is_seconds(timeout_seconds):
-        raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
+    for name, seconds in (("timeout_seconds", timeout_seconds), ("max_seconds", max_seconds)):
+        if not is_seconds(seconds):
+            raise _refused(f"{name}={seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
@@ -135,7 +140,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     effects: Collection[Effect | None] = effect.values() if isinstance(effect, Mapping) else [effect]
     for each in effects:
         checked_effect(each, "mcp")
-    return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error)
+    return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error, max_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +156,7 @@ class McpServer:
     serial: bool | tuple[str, ...] = False
     effect: Effect | Mapping[str, Effect] | None = None
     on_error: OnError = "report"
+    max_seconds: float = 3600.0
     _left_out: dict[str, str] = field(init=False, repr=False, default_factory=dict)
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
@@ -170,11 +176,30 @@ class McpServer:
         """
         shared = self._entered()
         try:
-            found, unusable = await shared.listed()
-            return await self._tools(found, unusable, shared)
+            return await shared.tools()
         except BaseException:
             await self.close()
             raise
+
+    def is_outdated(self) -> bool:
+        """Return whether the server has said that it has other tools, or has to be connected anew."""
+        shared = self._shared.get(asyncio.get_running_loop())
+        return shared is not None and shared.is_outdated
+
+    async def current(self) -> Sequence[Tool]:
+        """Return its tools as they are now; those that are known if it cannot be asked.
+
+        It is asked if it has said that they are others, if it is connected anew, and if it does not say such things:
+        then not before the time for which it allows to keep a list.
+
+        Raises:
+            ToolsUnavailable: It is not open.
+            DefinitionError: As for `open`.
+        """
+        shared = self._shared.get(asyncio.get_running_loop())
+        if shared is None:
+            raise ToolsUnavailable(f"the MCP server {self.name} is closed", where=f"mcp {self.name}")
+        return await shared.tools()
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
         """Return resources by address, all if none is named; a text says why one cannot be read.
@@ -207,7 +232,10 @@ class McpServer:
             del self._shared[loop]
             await shared.end()
 
-    async def _tools(self, found: Sequence[types.Tool], unusable: Mapping[str, str], shared: _Shared) -> Sequence[Tool]:
+    async def tools_of(
+        self, found: Sequence[types.Tool], unusable: Mapping[str, str], shared: _Shared
+    ) -> Sequence[Tool]:
+        """Return the tools of a list that are used. Raises: DefinitionError: As for `open`."""
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
@@ -262,6 +290,10 @@ class McpServer:
         )
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
     """Return the tools that cannot be called by the name that a server lists, each with the reason."""
     first = {each.name: each for each in reversed(found)}
@@ -285,6 +317,27 @@ def _hinted(hints: types.ToolAnnotations | None) -> EffectKind | None:
     return "once" if hints.destructive_hint else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A list of tools.
+
+    Attributes:
+        by: The connection that it is from.
+        changes: How often its server had said that it had other tools.
+        until: When it has to be asked for again, by the time of the event loop, if the server does not say so.
+        found: The tools, as the server lists them.
+        unusable: Those that cannot be read, with the reasons.
+        tools: The tools that are used.
+    """
+
+    by: Connection
+    changes: int
+    until: float
+    found: Sequence[types.Tool]
+    unusable: Mapping[str, str]
+    tools: Sequence[Tool] = ()
+
+
 class _Shared:
     """A server in one event loop: opened several times, connected once."""
 
@@ -294,8 +347,36 @@ class _Shared:
         self._lock = asyncio.Lock()  # one task at a time starts or ends it
         self._connection: Connection | None = None
         self._forgotten: list[Connection] = []
+        self._listing = asyncio.Lock()  # one task at a time lists its tools
+        self._last: _Listed | None = None
 
-    async def listed(self) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the tools that are known are no longer those of the server, or of this connection to it."""
+        last = self._last
+        return last is None or last.by is not self._connection or last.by.ended or last.changes != last.by.changes
+
+    async def tools(self) -> Sequence[Tool]:
+        """Return its tools as they are now; the same list if they are the same. Raises: as `McpServer.open`."""
+        async with self._listing:
+            last = self._last
+            if last is not None and not self.is_outdated and _now() < last.until:
+                return last.tools
+            try:
+                new = await self.listed()
+            except ToolsUnavailable as error:
+                if last is None:
+                    raise
+                log.warning("the tools that were known of the MCP server %s are used: %s", self._server.name, error)
+                return last.tools
+            if last is not None and (new.found, new.unusable) == (last.found, last.unusable):
+                made = last.tools
+            else:
+                made = await self._server.tools_of(new.found, new.unusable, self)
+            self._last = replace(new, tools=made)
+            return made
+
+    async def listed(self) -> _Listed:
         """List its current tools, and those that cannot be read, with the reasons.
 
         A server that has ended meanwhile is started once more, and one that has lost the session gets another.
@@ -310,9 +391,18 @@ class _Shared:
         await (self._forget(connection) if has_lost else self._died(connection))
         return await self._list_tools(await self._connected())
 
-    async def _list_tools(self, connection: Connection) -> tuple[Sequence[types.Tool], Mapping[str, str]]:
+    async def _list_tools(self, connection: Connection) -> _Listed:
+        changes, began, seconds = connection.changes, _now(), list[float]()
+
+        def kept(page: types.ListToolsResult) -> Sequence[types.Tool]:
+            seconds.append(page.ttl_ms / 1000)
+            return page.tools
+
         async with self._in_time("tools"):
-            return await _all_tools(connection.client), connection.repairs.unusable
+            found = await _all_pages(connection.client.list_tools, kept)
+        until = began if connection.is_older else began + min(seconds)
+        until = math.inf if connection.tells else until
+        return _Listed(connection, changes, until, found, {**connection.repairs.unusable})
 
     @asynccontextmanager
     async def _in_time(self, what: str) -> AsyncIterator[None]:
@@ -374,7 +464,9 @@ class _Shared:
             return ToolOutcome(error.message, is_error=True)
         try:
             with self._used(connection):
-                result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
+                result = await result_of(
+                    connection.client, tool, arguments, lambda: _all_tools(connection.client), self._heard()
+                )
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
@@ -393,6 +485,11 @@ class _Shared:
             text += _remark(schema, result.structured_content)
         text = self._server.address.struck(text)
         return ToolOutcome(text, result.is_error, shown or ())
+
+    def _heard(self) -> Callable[[], None]:
+        """Return what lets the tool's call take its time once more, since the server is at work on it."""
+        limit, most = TimeLimit.here(), max(self._server.max_seconds, self._server.timeout_seconds)
+        return (lambda: None) if limit is None else functools.partial(limit.begin_again, most)
 
     async def end(self) -> None:
         """End the server, if it is running."""

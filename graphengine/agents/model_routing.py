@@ -201,14 +201,23 @@ class Models(Extension):
             self._refuse(run.graph, self._lacking.get(run.graph, ()), {} if origin is None else origin.models)
         return AgentsOfRun(self, self._clock, run.snapshot)
 
-    async def tools_of(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which is opened when first needed."""
+    async def tools_of(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
+        """Return the tools of a source, which is opened when first needed.
+
+        Args:
+            source: The source.
+            begins: Whether a call of an agent begins. Later it is only asked again if its tools are known to be others.
+        """
         if id(source) not in self._sources:
             async with self._opening.setdefault(
                 id(source), asyncio.Lock()
             ):  # a lock for each source: others do not wait
                 if id(source) not in self._sources:
                     self._sources[id(source)] = (source, await source.open())
+                    return self._sources[id(source)][1]
+        relists: Any = source if hasattr(source, "current") else None
+        if relists is not None and (begins or relists.is_outdated()):
+            self._sources[id(source)] = (source, await relists.current())
         return self._sources[id(source)][1]
 
     @property

@@ -29,12 +29,14 @@ class Replacements(Extension):
 
     Args:
         effects: Whether effects happen, as a Runner takes it.
+        resources: The names of its resources.
     """
 
-    def __init__(self, effects: Effects) -> None:
+    def __init__(self, effects: Effects, resources: Collection[str] = ()) -> None:
         effects = checked_effects(effects, "Runner")
         self._given = {} if effects == "act" else effects
         self._names = {key.rpartition(":")[2].rpartition("/")[2] for key in self._given}
+        self._resources = resources
         self._words: set[str] = set()  # also of graphs that ran before: one of them may have started this one
         self._is_open = False
 
@@ -44,7 +46,7 @@ class Replacements(Extension):
         Raises:
             InputError: There is one.
         """
-        known, resources = set[str](), [name for each in plan.nest for name in each.resources]
+        known, resources = set[str](), [*self._resources, *(name for each in plan.nest for name in each.resources)]
         for path, call, acts in _calls(plan) if self._given else ():
             if acts:
                 data = [*dict(call.fields), *(each.name for each in call.arguments)]

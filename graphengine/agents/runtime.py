@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
 from dataclasses import asdict, replace
 from itertools import count
@@ -301,6 +301,10 @@ class RunRuntime(NodeScope):
         asked = f"ask|{digest_of_call('ask', ([identity, None],), {})}|1"
         return bool(self.frame.recorded_results) and self.work.inside(name, number, asked) is not None
 
+    async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:
+        """Return a block for work that may be repeated. Raises: LeaseLost: Another process has taken the run."""
+        return await self.work.acting(effect, function)
+
     def concerns(self, key: str, name: str) -> bool:
         """Return whether an effect with this key, or of this name, began before this attempt."""
         return self.work.concerns(key, name)
@@ -348,9 +352,9 @@ class RunRuntime(NodeScope):
         attempt = self.attempt
         return Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
 
-    async def opened(self, source: Opens) -> Sequence[Any]:
-        """Return the tools of a source, which stays open as long as the Runner."""
-        return await self._run.models.tools_of(source)
+    async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any]:
+        """Return the tools of a source, which stays open as long as the Runner; `begins` says if a call begins."""
+        return await self._run.models.tools_of(source, begins=begins)
 
     @property
     def waits(self) -> Waits:
@@ -518,6 +522,10 @@ class StandaloneRuntime:
     def acting(self, effect: Effect | None, name: str, where: str) -> None:
         """Return None: effects happen."""
 
+    async def acting_in(self, effect: Effect | None, function: object) -> AbstractContextManager[None]:  # noqa: ARG002 - no run is driven
+        """Return a block that does nothing."""
+        return nullcontext()
+
     def idempotency_key(self, key: str) -> str:
         """Return the idempotency key of a call of a tool, another one in each answer."""
         return f"{self._id}/{key}"
@@ -622,7 +630,7 @@ class StandaloneRuntime:
         """Return what shows the live events of a call; None if nobody watches."""
         return None if self._audience is None else Live(agent, "", 1, self._audience, None)
 
-    async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
+    async def opened(self, source: Opens, *, begins: bool = True) -> Sequence[Any] | None:  # noqa: ARG002
         """Return None: sources of tools are opened for each call."""
         return None
 

@@ -1,10 +1,16 @@
-"""What a compiler can find in an agent's tools: what the graph gives them, and what is left for the model."""
+"""What can be found in an agent's tools before a run: what is given to them, and what is left for the model.
+
+A parameter is `ctx`, the key of a call, one of `inputs=`, a resource by its name (of the graph, of one around it, or of
+the Runner), or else the model's. A compiler knows no Runner: what neither a model can give nor the graph gives is a
+warning of the compiler, and an error when a Runner is about to run the graph without it.
+"""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.tools import Tool
 from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of, signature_of
@@ -57,6 +63,24 @@ class Finding(NamedTuple):
     is_warning: bool
 
 
+class Need(NamedTuple):
+    """What a tool takes that no model, and nothing known so far, gives it: it has to be a resource."""
+
+    name: str
+    message: str
+    known: Collection[str]
+
+
+def needs(tools: Iterable[object], resources: Collection[str]) -> Iterator[Need]:
+    """Yield what has to be a resource, and is none of these."""
+    for tool in tools:
+        if isinstance(tool, Tool):
+            for name, reason in tool.not_for_models({*resources, ALWAYS_GIVEN}).items():
+                yield Need(name, f"tool {tool.name}: its parameter {name!r} has no JSON Schema: {reason}", resources)
+            yield from _of_approval(tool, resources)
+            yield from _of_reconcile(tool, resources)
+
+
 def findings(tools: Iterable[object], fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
     """Yield the problems of an agent's tools in a graph.
 
@@ -68,18 +92,31 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
     for tool in tools:
         if isinstance(tool, Tool):
             yield from _of_arguments(tool, fields, resources)
-            yield from _of_approval(tool, resources)
-            yield from _of_effect(tool, resources)
+            for need in needs([tool], resources):
+                near = did_you_mean(need.name, need.known)
+                if near.startswith("did you mean"):
+                    yield Finding("bad_tool", need.message, near, is_warning=False)
+                else:
+                    yield Finding("needs_resource", need.message, given_by(need.name), is_warning=True)
+            yield from _of_effect(tool)
+
+
+def given_by(name: str) -> str:
+    """Return how a tool is given what no model gives it."""
+    graph = f"of the graph: Graph.of(agent, resources={{{name!r}: make}})"
+    return f"give a resource: Runner(resources={{{name!r}: …}}), or one {graph}; else a type with a JSON Schema"
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
     """Yield what a model cannot fill in, and what it perhaps should not."""
+    given = {*resources, ALWAYS_GIVEN}
+    given.update(tool.not_for_models(given))
     try:
-        tool.spec({*resources, "ctx"})
+        tool.spec(given)
     except DefinitionError as error:
         yield Finding("bad_tool", error.message, error.repair, is_warning=False)
         return
-    asked = [name for name in tool.parameters if name not in {*resources, *tool.inputs, "ctx"}]
+    asked = [name for name in tool.parameters if name not in {*given, *tool.inputs}]
     yield from _of_description(tool, asked)
     for name in asked:
         text = f"the model fills in {name!r} of the tool {tool.name}, "
@@ -105,11 +142,11 @@ def _of_description(tool: Tool, asked: Sequence[str]) -> Iterator[Finding]:
         yield Finding("untyped_tool", text, f"annotate it: {bare[0]}: str", is_warning=True)
 
 
-def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
+def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
     """Yield the parameters of the functions of `approve=` that no call has."""
     if tool.approval is None:
         return
-    properties = tool.spec({*resources, "ctx"}).schema.get("properties") if tool.schema is not None else None
+    properties = tool.spec(resources).schema.get("properties") if tool.schema is not None else None
     arguments = properties if isinstance(properties, dict) else tool.parameters
     known = {*arguments, *tool.inputs, *resources, "ctx"}
     for function in (tool.approval.when, tool.approval.show):
@@ -118,11 +155,20 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
             if parameter.name not in known and parameter.default is NO_DEFAULT:
                 name = "" if injected is None else injected.name
                 text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}, which no call has"
-                yield Finding("bad_tool", text, did_you_mean(parameter.name, arguments), is_warning=False)
+                yield Need(parameter.name, text, arguments)
 
 
-def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
-    """Yield whether a tool seems to have an effect that nobody has spoken of, and what its `reconcile=` cannot get."""
+def _of_reconcile(tool: Tool, resources: Collection[str]) -> Iterator[Need]:
+    """Yield the parameters of a `reconcile=` that no call has."""
+    once = once_of(tool.effect)
+    lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
+    if once is not None and lacks:
+        text = f"{once.name}, of effect=Once(reconcile=…) of the tool {tool.name}, takes {', '.join(map(repr, lacks))}"
+        yield Need(lacks[0], text, {*tool.parameters, KEY_NAME})
+
+
+def _of_effect(tool: Tool) -> Iterator[Finding]:
+    """Yield whether a tool seems to have an effect that nobody has spoken of, and what keeps it from acting once."""
     if tool.effect is None:
         if not tool.is_external and tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
             text = f"{tool.name} seems to do something outside the run, and a call in flight at a crash is repeated"
@@ -146,10 +192,6 @@ def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
         text = f'the tool {tool.name} waits ({what}), and has effect="once": a wait begins it again'
         repair = f"ask before the call: tool({tool.name}, approve=True)"
         yield Finding("waits_in_effect", text, repair, is_warning=False)
-    lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
-    if once is not None and lacks:
-        text = f"{once.name}, of effect=Once(reconcile=…) of the tool {tool.name}, takes {', '.join(map(repr, lacks))}"
-        yield Finding("bad_tool", text, did_you_mean(lacks[0], {*tool.parameters, KEY_NAME}), is_warning=False)
 
 
-__all__ = ["Finding", "findings"]
+__all__ = ["Finding", "Need", "findings", "given_by", "needs"]

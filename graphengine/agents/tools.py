@@ -215,6 +215,10 @@ class Tool(Generic[P, R_co]):
         """The names of its parameters."""
         return () if self._signature is None else [each.name for each in self._signature.parameters]
 
+    def not_for_models(self, given: Collection[str]) -> Mapping[str, str]:
+        """Return the parameters that no model can fill in, and that are not `given`, each with the reason."""
+        return {} if self._signature is None else self._signature.not_for_models(self._provided(given))
+
     def reads(self) -> Sequence[Parameter]:
         """Return the paths of the state that it reads."""
         taken = {} if self._signature is None else {each.name: each for each in self._signature.parameters}
@@ -329,14 +333,17 @@ class Tool(Generic[P, R_co]):
 
     def form(self, given: Collection[str]) -> Form:
         """Return what a model fills in, if the run provides these names."""
-        signature = cast("Signature", self._signature)
-        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
-        provided = {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
+        signature, provided = cast("Signature", self._signature), self._provided(given)
         injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:
             form = self._forms[injected] = signature.form(provided)
         return form
+
+    def _provided(self, given: Collection[str]) -> set[str]:
+        """Return the names that are not the model's to fill in, if the run provides these."""
+        has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
+        return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
     async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
         """Return the outcome of an async function."""
@@ -347,7 +354,8 @@ class Tool(Generic[P, R_co]):
         except TimeoutError:
             if not limit.expired():
                 raise
-            return self._late("It changes nothing." if self.effect == "read" else NOT_KNOWN)
+            then = "It changes nothing." if self.effect == "read" else NOT_KNOWN
+            return self._late(then, limit.spent_seconds if limit.is_longer else None)
 
     async def _in_thread(self, call: Callable[[], object], blocking: Blocking) -> ToolOutcome:
         """Return the outcome of a sync function, which keeps running if its time is over."""
@@ -385,8 +393,9 @@ class Tool(Generic[P, R_co]):
         except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
             return _Raised(error)
 
-    def _late(self, then: str) -> ToolOutcome:
-        found = self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
+    def _late(self, then: str, seconds: float | None = None) -> ToolOutcome:
+        within = f"{self.timeout_seconds:g}" if seconds is None else f"{seconds:.0f}"
+        found = self._problem(f"{self.name} gave no result within {within} seconds. {then}")
         return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
@@ -424,6 +433,22 @@ class ToolSource(Protocol):
 
     async def close(self) -> None:
         """Undo one `open` of the running event loop; the last one releases everything. Never fails."""
+        ...
+
+
+@runtime_checkable
+class Relists(ToolSource, Protocol):
+    """A source whose tools change while it is open."""
+
+    def is_outdated(self) -> bool:
+        """Return whether it is known, without asking, that the tools are others than it returned last."""
+        ...
+
+    async def current(self) -> Sequence[Tool]:
+        """Return its tools as they are now, asked for as its own rules say; it is open.
+
+        The same list is returned if nothing has changed. If it cannot be asked, the tools are those that are known.
+        """
         ...
 
 
@@ -709,6 +734,7 @@ def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
 __all__ = [
     "MAX_RESULT_CHARACTERS",
     "LeavesOut",
+    "Relists",
     "Tool",
     "ToolOutcome",
     "ToolSource",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from graphengine.agents.tool_names import both_offer
-from graphengine.agents.tools import LeavesOut, Tool, ToolSource, split_tools
+from graphengine.agents.tools import LeavesOut, Relists, Tool, ToolSource, split_tools
 from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import did_you_mean
 
@@ -98,10 +98,15 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """The tools of a source that are in a set, as a source."""
+    """The tools of a source that are in a set, as a source.
+
+    Attributes:
+        last: What the source returned last, and those of them that are in the set; empty before it was opened.
+    """
 
     source: ToolSource
     chosen: _Chosen
+    last: list[tuple[Sequence[Tool], Sequence[Tool]]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -127,12 +132,26 @@ class _Part:
         """
         tools = await self.source.open()
         try:
-            self.chosen.listed[self] = [each.name for each in tools]
-            await self._check()
-            return self.chosen.of(tools)
+            return await self._of(tools)
         except BaseException:
             await self.source.close()
             raise
+
+    def is_outdated(self) -> bool:
+        """Return whether the source's tools are others now."""
+        return isinstance(self.source, Relists) and self.source.is_outdated()
+
+    async def current(self) -> Sequence[Tool]:
+        """Return those of its tools that are in the set now. Raises: as `open`."""
+        return await self._of(await self.source.current() if isinstance(self.source, Relists) else self.last[0][0])
+
+    async def _of(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """Return those that are in the set; the same list for the same tools."""
+        if not (self.last and self.last[0][0] is tools):
+            self.chosen.listed[self] = [each.name for each in tools]
+            await self._check()
+            self.last[:] = [(tools, self.chosen.of(tools))]
+        return self.last[0][1]
 
     async def _check(self) -> None:
         """Check `only`, once it is known what every source of the set lists; what no model can call is there too."""

@@ -73,16 +73,25 @@ class Graph(GraphDefinition[S, Out_co]):
 
     @overload
     @classmethod
-    def of(cls, agent: Agent[T]) -> Graph[Any, T]: ...
+    def of(cls, agent: Agent[T], *, resources: Mapping[str, Callable[[], object]] | None = None) -> Graph[Any, T]: ...
     @overload
     @classmethod
-    def of(cls, agent: Agent[T, Inputs]) -> Graph[Inputs, T]: ...
+    def of(
+        cls, agent: Agent[T, Inputs], *, resources: Mapping[str, Callable[[], object]] | None = None
+    ) -> Graph[Inputs, T]: ...
     @classmethod
-    def of(cls, agent: Agent[Any, Any]) -> Graph[Any, Any]:
+    def of(
+        cls, agent: Agent[Any, Any], *, resources: Mapping[str, Callable[[], object]] | None = None
+    ) -> Graph[Any, Any]:
         """Return the graph of one node that `runner.run(agent, …)` runs, to start, resume, branch or serve its runs.
 
         Its state has what the agent reads, and `answer`, its result: an instance of a subclass of `inputs=`, if the
         agent has that, which an instance of it begins. An agent without a prompt reads `question`.
+
+        Args:
+            agent: The agent.
+            resources: Factories of what the agent's tools and functions take by name, as for `Graph`. Its tools get the
+                Runner's resources too.
 
         Raises:
             DefinitionError: The agent reads a field of the name `answer`.
@@ -94,13 +103,19 @@ class Graph(GraphDefinition[S, Out_co]):
         """
         from graphengine.agents.runs import graph_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
-        return graph_of_agent(agent, cls)
+        return graph_of_agent(agent, cls, resources)
 
     @classmethod
-    def chat(cls, agent: Agent[T, Any]) -> Graph[Any, T | None]:
+    def chat(
+        cls, agent: Agent[T, Any], *, resources: Mapping[str, Callable[[], object]] | None = None
+    ) -> Graph[Any, T | None]:
         """Return the graph of conversations with an agent, which `runner.run(agent, …, chat=…)` runs, to serve them.
 
         Each run is a conversation: it waits for a message, replies, and waits again. Its result is the newest answer.
+
+        Args:
+            agent: The agent.
+            resources: As for `of`.
 
         Raises:
             DefinitionError: The agent reads a field of the name `answer` or `turn`.
@@ -111,7 +126,7 @@ class Graph(GraphDefinition[S, Out_co]):
         """
         from graphengine.agents.chats import chat_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
-        return chat_of_agent(agent, cls.of(agent.but(hand_to=())))
+        return chat_of_agent(agent, cls.of(agent.but(hand_to=()), resources=resources))
 
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.

@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.replacements import Replacements
+from graphengine.agents.resource_needs import ResourceNeeds
 from graphengine.api.places import store_at
 from graphengine.doors import checked
 from graphengine.executors.of_runner import ExecutorsByName
@@ -118,7 +119,8 @@ class Runner(Records):
                 *(() if executors is None and has_executors else (ExecutorsByName(executors or {}),)),
                 Migrations(),
                 children,
-                *(() if effects == "act" else (Replacements(effects),)),
+                ResourceNeeds(self._given),
+                *(() if effects == "act" else (Replacements(effects, self._given),)),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),

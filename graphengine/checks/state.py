@@ -15,10 +15,10 @@ from graphengine.kernel.definitions import (
     first_line,
     has_plain_bytes,
     is_async,
+    lost_in,
     members,
     reducers_of,
     signature_of,
-    unrecordable,
 )
 
 if TYPE_CHECKING:
@@ -95,9 +95,12 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
         for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
             text = f"its validator {name} reads info.context, which is None here"
             yield Problem("bad_function", where, text, "check it in a node, which can use a resource of the graph")
-    lost = "" if field.secret else unrecordable(field.info.annotation)
-    if lost:
-        yield Problem("not_recordable", where, f"{lost} cannot be read back from JSON", "use another type")
+    found = [] if field.secret or field.own or field.dumped else [*lost_in(field.info, field.model.model_config)]
+    for lost in found:
+        text = f"{lost.text} cannot be read back from JSON"
+        yield Problem("not_recordable", where, text, lost.repair, warning=not lost.certain)
+    if any(lost.certain for lost in found):
+        return
     if field.scalar or field.exact is not None:
         return  # all its values are JSON; making a schema to see that takes most of a compilation
     try:

@@ -48,6 +48,7 @@ class Exit(IntEnum):
     STOPPED = 4
     STORE = 5
     DRIVEN = 6
+    CUT_OFF = 7
     INTERRUPTED = 130
 
 

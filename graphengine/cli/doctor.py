@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -9,6 +10,8 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.databases.findings import Finding, Repaired, Report
@@ -38,7 +41,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
     A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
-    step that can be read, and requires exclusive access to the database. Exit codes: 0 no fault was found, 1 a fault
+    step that can be read, and requires exclusive access to the database; of a PostgreSQL database it moves sequences
+    that are behind their rows, also while processes work. Exit codes: 0 no fault was found, 1 a fault
     remains, 5 the file cannot be opened.
 
     --production checks durability, disk, retention, workers, health, errors, token, versions and backups: each line
@@ -51,6 +55,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     place = context.place
     repaired = _repaired(place) if repair else None
     report = repaired.report if repaired is not None else _examined(place)
+    if not isinstance(place.database, str):
+        report = replace(report, findings=[*report.findings, *_of_the_library()])
     if context.json:
         context.document(_document(report, repaired))
     else:
@@ -110,17 +116,30 @@ def _examined(place: DatabaseOption) -> Report:
     return of_file.examine(place.database)
 
 
+def _of_the_library() -> Iterator[Finding]:
+    from graphengine.databases.sqlite import doctor as of_file
+
+    return of_file.of_this_library()
+
+
 def _repaired(place: DatabaseOption) -> Repaired:
-    """Repair a file.
+    """Repair a database.
 
     Raises:
-        StoreNotSupported: It is not a file.
+        StoreNotSupported: It is not a file, and has other faults than sequences that are behind.
     """
     if isinstance(place.database, str):
+        from graphengine.api.places import require_postgres
         from graphengine.cli.places import shown
         from graphengine.kernel import StoreNotSupported
 
-        message = "--repair repairs files; a PostgreSQL database is only checked"
+        require_postgres(place.database)
+        from graphengine.databases.postgres.doctor import repair as repair_sequences
+
+        repaired = repair_sequences(place.database)
+        if repaired.done or repaired.is_whole:
+            return repaired
+        message = "--repair repairs files; of a PostgreSQL database it only moves sequences"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
     from graphengine.databases.sqlite import doctor as of_file
@@ -162,10 +181,11 @@ def _show_finding(context: CommandContext, finding: Finding) -> None:
 
 
 def _show_repair(context: CommandContext, repaired: Repaired) -> None:
-    if repaired.copy is None:
+    if repaired.copy is not None:
+        context.out.line(f"a copy of the original file is in {repaired.copy}")
+    elif not repaired.done:
         context.out.line("nothing to repair; nothing was changed")
         return
-    context.out.line(f"a copy of the original file is in {repaired.copy}")
     for done in repaired.done:
         context.out.line(("done: ", "green"), done)
     for lost in repaired.lost:

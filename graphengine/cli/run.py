@@ -341,16 +341,20 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     """,
     exits={
         0: "it is stopped, or its process was asked to stop it",
-        2: "it has already ended, or no process drives it; or wrong usage",
+        2: "it has already ended, or, without --final, no process drives it; or wrong usage",
     },
 )
 @options.run_id
 @click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
 @click.option("--final", is_flag=True, help="End it as cancelled, for good, also if it failed or was stopped.")
 def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int:
-    """Stop a run and those below it: at their next safe point if driven, at once if they wait or are queued."""
+    """Stop a run and those below it: at their next safe point if driven, at once if they wait or are queued.
+
+    With --final also at once if no process drives them, as after a crash.
+    """
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
+    from graphengine.kernel import status_of
 
     context.use(writes=True)
     info = context.find(run_id)
@@ -364,8 +368,8 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
             repair="nothing needs to be done",
             code="not_running",
         )
-    is_waiting = info.driver is None and (info.status == "waiting" or info.queued or can_end)
-    if info.driver is None and not is_waiting and not final:
+    is_waiting = info.driver is None and (info.status == "waiting" or info.queued or final)
+    if info.driver is None and not is_waiting:
         message = f"no process drives run {run_id}: its process died before finishing it"
         raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
 
@@ -380,7 +384,7 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
     else:
         when = "at once" if now else "after the node in flight"
         asked = f"asked the process that drives run {run_id} to stop it {when}"
-        was = "was queued" if info.queued else f"was {info.status}" if can_end else "waited"
+        was = "was queued" if info.queued else "waited" if info.status == "waiting" else f"was {status_of(info)}"
         done = f"{'cancelled' if final else 'stopped'} run {run_id}, which {was}"
         context.out.line(done if is_waiting else asked)
         if not final:

@@ -80,6 +80,8 @@ def schedule_add(
 ) -> int:
     """Start runs at given times, or change the schedule of this name.
 
+    The same schedule again changes nothing; a change says what is different, and keeps what is due and a pause.
+
     Workers that have the graph start and drive the runs, each time once; their ids are such as daily@20261121T060000Z,
     with the time in UTC.
     """
@@ -87,6 +89,7 @@ def schedule_add(
     from graphengine.cli.inputs import forms_of, parse_pairs
     from graphengine.cli.project import find
     from graphengine.worker import Schedule
+    from graphengine.worker.schedules import changes
 
     found = find(reference)
     notes: list[str] = []
@@ -95,11 +98,15 @@ def schedule_add(
         context.err.prose(note)
     added = Schedule(name=name, graph=found.graph.name, **given)
 
-    async def add() -> None:
-        await Runner(context.store).admin.schedule(added, found.graph, state)
+    async def add() -> tuple[Schedule | None, Schedule]:
+        admin = Runner(context.store).admin
+        earlier = {each.name: each for each in await admin.schedules()}
+        return earlier.get(name), await admin.schedule(added, found.graph, state)
 
     context.use(found.file, writes=True)
-    context.run(add())
+    old, new = context.run(add())
+    for change in changes(old, new) if old is not None else ():
+        context.err.prose(change)
     return _listed(context, name)
 
 

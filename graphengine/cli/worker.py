@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -61,6 +61,13 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="[HOST:]PORT",
     help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
 )
+@click.option(
+    "--cut-off",
+    type=click.Choice(("end", "stay")),
+    default="end",
+    show_default=True,
+    help="What to do if its lease ends and something holds the event loop, so that what acts cannot be cancelled.",
+)
 @options.users
 def worker(
     context: CommandContext,
@@ -68,6 +75,7 @@ def worker(
     *,
     references: tuple[str, ...],
     health: str | None,
+    cut_off: Literal["end", "stay"],
     users_file: Path | None,
     **given: Any,  # noqa: ANN401 - concurrency, poll_seconds, queues
 ) -> int:
@@ -84,6 +92,9 @@ def worker(
 
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
+
+    A worker that cannot renew its lease cancels effects in flight before the lease ends, since another one may take its
+    runs. If it cannot, because code holds its event loop, it ends with exit code 7, unless --cut-off is stay.
 
     With --users, a tool's call that was approved by a user whose right to answer has gone since does not begin: it is
     asked again.
@@ -103,7 +114,7 @@ def worker(
             from graphengine.serve.users import Users
 
             given["extensions"] = [*given["extensions"], Approvers(Users(users_file))]
-        context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
+        context.drive(_work(context, graphs, _endpoint(health), stopper, ends=cut_off == "end", **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
@@ -128,13 +139,18 @@ async def _work(  # noqa: PLR0913 - how a worker works
     concurrency: int,
     poll_seconds: float,
     retention: Retention | None,
+    ends: bool,
     **of_runner: Any,  # noqa: ANN401 - those of a Runner
 ) -> None:
     from graphengine.api.runner import Runner
+    from graphengine.databases.sql import SQLStore
     from graphengine.wings.delivery import deliver
     from graphengine.worker.worker import Worker
 
-    async with Runner(context.store, **of_runner) as runner:
+    store = context.store
+    if isinstance(store, SQLStore):
+        store.ends_process = ends
+    async with Runner(store, **of_runner) as runner:
         worker = Worker(
             runner,
             *graphs.values(),

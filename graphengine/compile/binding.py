@@ -24,9 +24,9 @@ from graphengine.graph.question import HOLE, ask, bad_braces
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
-from graphengine.state.immutable import unrecordable
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.path import Path, did_you_mean, is_path, members, nearest, parse, type_at
+from graphengine.state.restored import unrecordable
 from graphengine.state.schema import with_items
 from graphengine.state.selector import Reading
 

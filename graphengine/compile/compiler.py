@@ -17,6 +17,7 @@ from graphengine.compile.binding import Binder, types_read
 from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
 from graphengine.compile.state import state_of
+from graphengine.compile.type_fit import comparable
 from graphengine.engine.graph_spec import fingerprint_of
 from graphengine.engine.plan import NodePlan, Plan, Writer, retry_of
 from graphengine.errors import CompileError, DefinitionError, Problem
@@ -43,9 +44,9 @@ from graphengine.graph.source_location import join_places, place, place_rest
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped
-from graphengine.state.numbers import equal
+from graphengine.state.numbers import alike, equal
 from graphengine.state.path import did_you_mean, is_path, members, nearest
-from graphengine.state.type_facts import closed_values, comparable, enum_value, is_number
+from graphengine.state.type_facts import closed_values, enum_value, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -414,7 +415,11 @@ class _Compiler:
                 if other is not None and not any(equal(v, other) or other == v for v in values):
                     near = did_you_mean(str(other), [str(enum_value(v)) for v in values])
                     self.report("wrong_comparison", where, f"'{test}' can never hold", near)
-            elif sign in (*_ORDERED, *_EQUAL) and not any(comparable(k, other, ordered=in_order) for k in kinds):
+            elif sign in (*_ORDERED, *_EQUAL) and not (
+                any(_is_ordered(v, other) for v in values)
+                if values is not None
+                else any(comparable(k, other, ordered=in_order) for k in kinds)
+            ):
                 text = f"'{test}' compares {' | '.join(map(type_name, types))} with {type(other).__name__}"
                 self.report("wrong_comparison", where, text, "compare with a value of the field's type")
 
@@ -580,6 +585,18 @@ def _has(nodes: Mapping[str, NodePlan], path: str) -> bool:
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]
     return head in nodes and (not inside or any(_has(graph.nodes, inside) for graph in graphs))
+
+
+def _is_ordered(value: object, other: object) -> bool:
+    """Return whether a value of a closed type is more or less than another value, or as much."""
+    one, two = alike(value, other)
+    try:
+        one < two  # noqa: B015 - only whether it raises
+    except TypeError:
+        return False
+    except Exception:  # noqa: BLE001 - an Enum's own order
+        return True
+    return True
 
 
 def _may_be_bool(kind: object) -> bool:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import PurePath
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+
+from pydantic import AwareDatetime, BaseModel, NaiveDatetime
 
 from graphengine.reducers import Replace
 from graphengine.state.path import members
 
-_NUMBERS = (int, float)
+_NUMBERS: Final = (int, float)
+
+_STANDS_FOR: Final[Mapping[str, tuple[object, ...]]] = {
+    "EmailStr": (str,),
+    "AwareDatetime": (datetime.datetime,),
+    "FutureDatetime": (datetime.datetime,),
+    "NaiveDatetime": (datetime.datetime,),
+    "PastDatetime": (datetime.datetime,),
+    "FutureDate": (datetime.date,),
+    "PastDate": (datetime.date,),
+    "IPvAnyAddress": (IPv4Address, IPv6Address),
+    "IPvAnyInterface": (IPv4Interface, IPv6Interface),
+    "IPvAnyNetwork": (IPv4Network, IPv6Network),
+    **dict.fromkeys(("ImportString", "InstanceOf", "Json", "SerializeAsAny", "SkipValidation"), (Any,)),
+}
+"""Classes of pydantic of which no value is an instance, with what they are to type checkers."""
+
+_ONE_EQUALITY: Final = ((set, frozenset), (PurePath,), (bytes, bytearray))
+"""Types of which values are equal, though none is a subclass of another."""
 
 
 def is_mapping(annotation: object) -> bool:
@@ -27,8 +50,72 @@ def can_write(returns: object, update: object, whole: object) -> bool:
 
 def fits(have: Sequence[object], want: object) -> bool:
     """Return whether some value of the types in `have` can be passed as `want`; True if unknown."""
-    wanted = members(want)
-    return any(_fits_one(h, w) for h in have for w in wanted)
+    given = [each for kind in have for each in plain(kind)]
+    wanted = [each for kind in members(want) for each in plain(kind)]
+    return any(_fits_one(h, w) for h in given for w in wanted)
+
+
+def plain(kind: object) -> tuple[object, ...]:
+    """Return the types that type checkers see for one: those that a class of pydantic stands for, or itself."""
+    is_of_pydantic = isinstance(kind, type) and kind.__module__.startswith("pydantic.")
+    return _STANDS_FOR.get(kind.__name__, (kind,)) if is_of_pydantic else (kind,)  # type: ignore[attr-defined]
+
+
+def comparable(kind: object, other: object, *, ordered: bool) -> bool:
+    """Return whether a value of a type can be compared with another value."""
+    kind = getattr(kind, "__supertype__", kind)
+    if plain(kind) != (kind,):
+        same_zone = not (ordered and _differs_in_zone(kind, other))
+        return same_zone and any(each is Any or comparable(each, other, ordered=ordered) for each in plain(kind))
+    if not isinstance(kind, type) or other is None:
+        return not ordered or other is not None
+    if kind is type(None) or (ordered and not _has_order(other)):
+        return False
+    if hasattr(kind, "__float__") or kind is complex:
+        return _is_number_like(kind, other, ordered=ordered)
+    if _decides_itself(kind):
+        return not ordered or any("__lt__" in vars(c) for c in kind.__mro__[:-1])
+    return _are_alike(kind, type(other))
+
+
+def _is_number_like(kind: type, other: object, *, ordered: bool) -> bool:
+    if isinstance(other, bool):
+        return _are_alike(kind, bool)
+    if ordered:
+        return hasattr(kind, "__float__") and hasattr(other, "__float__")
+    return hasattr(other, "__float__") or isinstance(other, complex)
+
+
+def _differs_in_zone(kind: object, other: object) -> bool:
+    """Return whether of a type's values and another time, only one has a time zone, so that neither is earlier."""
+    if not isinstance(other, datetime.datetime) or kind not in (AwareDatetime, NaiveDatetime):
+        return False
+    return (other.utcoffset() is None) is (kind is AwareDatetime)
+
+
+def _decides_itself(kind: type) -> bool:
+    """Return whether a protocol, which cannot be checked, or an equality of one's own decides."""
+    eq: object = kind.__eq__
+    return type(kind) is not type and not (issubclass(kind, BaseModel) and eq is BaseModel.__eq__)
+
+
+def _are_alike(kind: type, other: type) -> bool:
+    """Return whether values of two types can be equal: a datetime never equals a date, though it is one."""
+    if issubclass(kind, datetime.date) and issubclass(other, datetime.date):
+        return issubclass(kind, datetime.datetime) is issubclass(other, datetime.datetime)
+    alike = any(issubclass(kind, each) and issubclass(other, each) for each in _ONE_EQUALITY)
+    return alike or issubclass(other, kind) or issubclass(kind, other)
+
+
+def _has_order(value: Any) -> bool:  # noqa: ANN401 - any value
+    """Return whether values like this one can be more or less: a dict and a complex number cannot."""
+    try:
+        value < value  # noqa: B015, PLR0124 - only whether it raises
+    except TypeError:
+        return False
+    except Exception:  # noqa: BLE001 - a type of a user's
+        return True
+    return True
 
 
 def _fits_one(have: object, want: object) -> bool:

@@ -41,12 +41,12 @@ from graphengine.kernel.stores import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from types import CoroutineType
 
     from typing_extensions import Unpack
 
-    from graphengine.databases.leases import LeaseThread
+    from graphengine.databases.leases import LeaseDoubt, LeaseThread
     from graphengine.databases.snapshots import Tail
     from graphengine.kernel import Append, JsonValue, Page, QueueLimits, RunInfo, Status, Step
     from graphengine.kernel.definitions import GraphSpec
@@ -240,9 +240,12 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     Attributes:
         shared: Whether other processes can use the same runs: any can open the database.
         lease: This owner's lease, while the store is open and not read-only.
+        ends_process: Whether the process ends with exit code 7 if its lease could not be renewed, and its event loop
+            did not cancel what acts in time. Set it before the store is opened.
     """
 
     shared: bool = True
+    ends_process: bool = False
 
     def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
@@ -253,7 +256,29 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._opening: asyncio.Lock | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
+        self._doubters: list[Callable[[LeaseDoubt], Coroutine[Any, Any, None]]] = []
+        self._doubting: set[asyncio.Task[None]] = set()
         self.lease: LeaseT | None = None
+
+    def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
+        """Call a function when this process may no longer drive its runs; see `Store.on_doubt`."""
+        self._doubters.append(doubted)
+
+    def _doubt(self, doubt: LeaseDoubt) -> None:
+        """Pass on a doubt about the lease, from a thread that renews or watches it."""
+        with suppress(RuntimeError):  # the loop was closed, or there is none yet
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._tell, doubt)
+
+    def _tell(self, doubt: LeaseDoubt) -> None:
+        task = asyncio.create_task(self._told(doubt), name="graphengine lease")
+        self._doubting.add(task)
+        task.add_done_callback(self._doubting.discard)
+
+    async def _told(self, doubt: LeaseDoubt) -> None:
+        await asyncio.gather(*(doubted(doubt) for doubted in self._doubters))
+        if doubt == "late" and self.lease is not None:
+            self.lease.obeyed()
 
     @abstractmethod
     async def _connect(self) -> bool:

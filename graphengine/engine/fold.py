@@ -237,6 +237,8 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     if facts.origin is not None and snapshot.origin is not None:
         snapshot.origin = replace(snapshot.origin, models=facts.origin.models)
     snapshot.deaths += facts.crashed
+    if facts.cut_until:
+        snapshot.cut_until, snapshot.cut_seq = max(snapshot.cut_until, facts.cut_until), step.seq
     if facts.sub_limits:
         snapshot.maybe_runnable = None
     for key, limits in facts.sub_limits.items():

@@ -228,6 +228,8 @@ class Snapshot(Struct, eq=False):
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
             nothing is recorded of a call before it ends.
+        cut_until: Until when a process that was cut off from the run may still act, epoch seconds; 0 for none.
+        cut_seq: The seq at which another process went on; what had begun before it may still be done by that one.
         shared_process: Whether the process that drives it also drove others, where a third crash would fail a node.
         frames: All live frames by id.
         runnable: A frame that could move after the last step, while other frames wait: the fold tries it first.
@@ -266,6 +268,8 @@ class Snapshot(Struct, eq=False):
     own_topics: dict[str, bool] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0
+    cut_until: Number = 0.0
+    cut_seq: int = 0
     shared_process: bool = False
     asked: dict[str, AskedName] = field(default_factory=dict)
     frames: dict[str, Frame] = field(default_factory=dict)

@@ -623,6 +623,8 @@ class Resumed(Continued, kw_only=True):
 
     Attributes:
         crashed: Whether nodes were in flight when its process died.
+        cut_until: Until when the process that drove it, which is not known to be dead, may still act, epoch seconds; 0
+            if it is dead, or gave the run back.
         shared_process: Whether the process also drives other runs, at a point where a third crash would fail a node.
         retries: Whether to retry the failed parts of a run that has not failed, as others wait.
         sub_limits: The limits of subgraphs that changed, by frame.
@@ -630,6 +632,7 @@ class Resumed(Continued, kw_only=True):
 
     kind: ClassVar[Kind] = "resumed"
     crashed: bool = False
+    cut_until: Number = 0.0
     shared_process: bool = False
     retries: bool = False
     sub_limits: Mapping[str, LimitsRecord] = {}

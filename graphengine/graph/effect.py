@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from msgspec import UNSET, UnsetType
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.options import SecondsOrZero  # noqa: TC001 - the door reads it
 from graphengine.state.hints import signature_of
 from graphengine.state.path import nearest
 
@@ -49,6 +50,9 @@ class Once:
             begins now, or `EffectUnknown` if it cannot tell.
         unknown: What follows if nobody can tell: a question to a person (`"ask"`), who answers with
             `{"result": …}`, `rerun` or `fail`; or the failure `effect_unknown` (`"fail"`).
+        settle_seconds: How long after a process was cut off, or suspended, what it had begun may still happen: as long
+            as a request can be under way. `NotDone` counts after that. If it is not given, `NotDone` counts only if
+            that process is known to be dead, or gave the run back; else nobody can tell.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -60,12 +64,16 @@ class Once:
 
     reconcile: Callable[..., object] | None = None
     unknown: OnUnknown = "ask"
+    settle_seconds: SecondsOrZero | None = None
 
     def __post_init__(self) -> None:
         if self.reconcile is not None and not callable(self.reconcile):
             raise DefinitionError(f"Once(reconcile={self.reconcile!r})", where="effect", repair="give a function")
         if self.unknown not in get_args(OnUnknown):
             raise DefinitionError(f"Once(unknown={self.unknown!r})", where="effect", repair="give 'ask' or 'fail'")
+        if self.settle_seconds is not None and self.reconcile is None:
+            text = f"Once(settle_seconds={self.settle_seconds!r}) without reconcile="
+            raise DefinitionError(text, where="effect", repair="give reconcile=, whose NotDone counts after that")
 
     @property
     def name(self) -> str:

@@ -122,7 +122,6 @@ from graphengine.state.hints import evaluated as evaluated
 from graphengine.state.hints import hints_of as hints_of
 from graphengine.state.hints import signature_of as signature_of
 from graphengine.state.hints import unaliased as unaliased
-from graphengine.state.immutable import unrecordable as unrecordable
 from graphengine.state.injection import NO_DEFAULT as NO_DEFAULT
 from graphengine.state.injection import Injected as Injected
 from graphengine.state.injection import Parameter as Parameter
@@ -139,6 +138,7 @@ from graphengine.state.path import parse as parse
 from graphengine.state.path import type_at as type_at
 from graphengine.state.path import unknown_fields as unknown_fields
 from graphengine.state.path import walk as walk
+from graphengine.state.restored import lost_in as lost_in
 from graphengine.state.schema import Initial as Initial
 from graphengine.state.schema import StateType as StateType
 from graphengine.state.selector import Reading as Reading

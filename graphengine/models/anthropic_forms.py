@@ -448,8 +448,8 @@ def reported(parts: Parts) -> Spent | None:
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
-    """Return whether the provider paused, and needs the message back to continue it."""
-    return message.get("stop_reason") == "pause_turn"
+    """Return whether the provider paused, also to show a summary, and needs the message back to continue it."""
+    return message.get("stop_reason") in {"pause_turn", "compaction"}
 
 
 def joined(first: JsonObject, then: JsonObject) -> JsonObject:

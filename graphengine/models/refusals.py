@@ -36,6 +36,7 @@ from graphengine.models.errors import (
 )
 from graphengine.models.hiding import hidden, start_of
 from graphengine.models.received import inside, listed, text
+from graphengine.models.server_words import ANSWER_TOO_LONG, SAYS_NO_MODEL, SAYS_TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +105,7 @@ _BY_STATUS: Final[dict[int, type[ModelError]]] = {
     405: NoModelServer,
     408: ModelTimeout,
     409: ModelOverloaded,
+    413: ContextFull,
     425: ModelOverloaded,
     429: RateLimited,
     499: ModelOverloaded,
@@ -119,13 +121,6 @@ def kind_of_status(status: int) -> type[ModelError]:
     return ModelOverloaded if status >= 500 else BadRequest  # noqa: PLR2004 - HTTP's own border
 
 
-_TOO_LONG = re.compile(
-    r"prompt is too long|context[ _-]*(?:length|window|size|limit)|maximum context|too many (?:input )?tokens"
-    r"|input (?:is )?too long|exceeds? .{0,40}\bcontext\b",
-    re.IGNORECASE,
-)
-
-
 _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "account_deactivated": QuotaExceeded,
     "billing_hard_limit_reached": QuotaExceeded,
@@ -134,6 +129,9 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "payment_required": QuotaExceeded,
     "context_length_exceeded": ContextFull,
     "exceed_context_size_error": ContextFull,
+    "model_max_prompt_tokens_exceeded": ContextFull,
+    "request_too_large": ContextFull,
+    "tokens_limit_reached": ContextFull,
     "bio_policy": AnswerRefused,
     "content_filter": AnswerRefused,
     "content_policy_violation": AnswerRefused,
@@ -172,7 +170,6 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "data_residency_mismatch": BadRequest,
     "invalid_request_error": BadRequest,
     "bad_request_error": BadRequest,
-    "request_too_large": BadRequest,
 }
 _CALLERS_FAULT = re.compile(r"(invalid|missing|unknown|unsupported)_")
 """The prefixes of codes for invalid requests; there are too many of them to list."""
@@ -180,7 +177,6 @@ _CALLERS_FAULT = re.compile(r"(invalid|missing|unknown|unsupported)_")
 _VAGUE: Final = frozenset({BadRequest, ModelOverloaded})
 """Classes that a code can name although the status or the message is more precise."""
 
-_TOO_MANY_TO_ANSWER = re.compile(r"max_(completion_|output_)?tokens\W{0,3}.{0,60}too large", re.IGNORECASE)
 _OUT_OF_CREDIT = re.compile(
     r"exceeded your current quota|insufficient (credit|balance|quota|funds)|spend(ing)?[ _]limit", re.IGNORECASE
 )
@@ -214,13 +210,18 @@ _WAIT = re.compile(
     re.IGNORECASE,
 )
 _NEVER_SMALL_ENOUGH = re.compile(r"request too large", re.IGNORECASE)
+"""A request that alone has more tokens than the account may send in a minute: no wait helps, a shorter one does."""
 _CALL = re.compile(r"error parsing tool call: raw='(.*)', err=|^Failed to parse input at pos \d+: (.+)", re.DOTALL)
 """What Ollama and llama.cpp answer if they cannot read the model's call of a tool."""
 _PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
 _REFUSED: Final = 400  # statuses from here on are the caller's errors
 _FAILED: Final = 500  # and from here on the server's
 _LAST: Final = 599
-_BEHIND_PAGES: Final = frozenset({401, 403, 429})  # statuses for which a gateway before the API sends an HTML page
+_TOO_LARGE: Final = 413
+_IS_LOADING: Final = 503  # for which a server may say that its model is not there yet
+_BEHIND_PAGES: Final = frozenset(
+    {401, 403, _TOO_LARGE, 429}
+)  # statuses for which a gateway before the API sends an HTML page
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +314,12 @@ def kind_of(report: Complaint) -> type[ModelError]:  # noqa: PLR0911 - a rule ea
         return RateLimited
     if is_vague and _BAD_KEY.search(report.message):
         return NotAuthenticated
-    if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
-        return BadRequest
-    if found in _VAGUE and _TOO_LONG.search(report.message) and not _TOO_MANY_TO_ANSWER.search(report.message):
+    if found is RateLimited and (report.status == _TOO_LARGE or _NEVER_SMALL_ENOUGH.search(report.message)):
         return ContextFull
+    if found in _VAGUE and SAYS_TOO_LONG.search(report.message) and not ANSWER_TOO_LONG.search(report.message):
+        return ContextFull
+    if found in _VAGUE and report.status != _IS_LOADING and SAYS_NO_MODEL.search(report.message):
+        return UnknownModel
     may_be_flagged = is_vague and coded is not NotAuthenticated and report.status in _OF_MODERATION
     return AnswerRefused if may_be_flagged and _FLAGGED.search(report.message) else found
 
@@ -358,7 +361,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def repaired(error: ModelError, report: Complaint) -> ModelError:
     """Return the error with what its message makes plain: the number of tokens that an answer may have."""
     if _OF_ANSWER.search(f"{report.about} {report.message}"):
-        most = None if _TOO_LONG.search(report.message) else _MOST.search(report.message)
+        most = None if SAYS_TOO_LONG.search(report.message) else _MOST.search(report.message)
         repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the most tokens of an answer"
         if isinstance(error, BadRequest):
             error.repair = repair

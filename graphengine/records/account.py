@@ -333,13 +333,20 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
         case Stopped():
             made.text = "" if facts.error is not None else _line(facts.words, limit)
         case Shift():
-            made.text = "the process that drove it had died" if isinstance(facts, Resumed) and facts.crashed else ""
+            made.text = _death(step.at, facts) if isinstance(facts, Resumed) and facts.crashed else ""
             made.shifts = list(_shifts(facts))
             told += _pauses(facts)
         case Started(after=after):
             told += [*([f"begins with the state of run {after}"] if after else []), *_pauses(facts)]
         case _:
             pass
+
+
+def _death(at: float, facts: Resumed) -> str:
+    if not facts.cut_until:
+        return "the process that drove it had died"
+    left = seconds(max(0.0, facts.cut_until - at))
+    return f"the process that drove it was cut off; what was in flight begins again {left} later"
 
 
 def _pauses(facts: Started | Shift) -> Sequence[str]:

@@ -187,6 +187,8 @@ class Detail(Part):
         settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
         shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
         crashed: resumed: whether nodes were in flight when a process died.
+        cut_until: resumed: until when that process may still act, epoch seconds, if it is not known to be dead: what
+            was in flight begins again after that.
         changes: resumed, branched: changes of the graph.
         field_changes: resumed, branched: updates by defaults and migrations, by frame.
         renamed: resumed, branched: renamed nodes, by the frame of their graph.
@@ -228,6 +230,7 @@ class Detail(Part):
     settled: Sequence[str] | UnsetType = UNSET
     shared_process: bool | UnsetType = UNSET
     crashed: bool | UnsetType = UNSET
+    cut_until: float | UnsetType = UNSET
     changes: Sequence[str] | UnsetType = UNSET
     field_changes: Mapping[str, Any] | UnsetType = UNSET
     renamed: Mapping[str, Any] | UnsetType = UNSET

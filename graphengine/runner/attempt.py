@@ -151,7 +151,9 @@ class Attempt(AttemptFacts):
         """
         task, services, frame = self.task, self.services, self.frame
         if services.is_shared and services.may_be_lost:
-            await services.host.check_owned()
+            reads = task.mode == "run" and self.node.effect == "read"
+            if not await services.host.may_begin(reads=reads):
+                return None
         self.began = services.now()
         _SET_CURRENT(self)  # never reset: each task has its own asyncio task
         for entered in services.following.entered:
@@ -292,6 +294,16 @@ class Attempt(AttemptFacts):
             found.unawaited = sorted((*left.waits, *left.cut_short)) or ()
         return found if outputs or found.unused or found.unawaited else None
 
+    @property
+    def acts(self) -> bool:
+        """Whether it does something outside that a cancellation ends."""
+        if self.journal is not None and self.journal.in_flight.acting:
+            return True
+        if self.state != "running" or self.task.mode != "run":
+            return False
+        node, call = self.node, self.call
+        return node.effect not in (None, "read") and call is not None and (bool(call.on) or not call.thread)
+
     # --- its node's code -----------------------------------------------------------------------------------------
 
     def _has_begun(self) -> bool:
@@ -317,8 +329,21 @@ class Attempt(AttemptFacts):
             return result if is_code else _Anew(result)
 
         values = call.values(self.view) if once is not None and once.reconcile is not None else {}
+        resources = self.services.resources.get(id(self.plan), {}) if once is not None and once.reconcile else {}
         name, is_now = call.body.name, once is not None
-        effect = Effecting(once, "", self.visit_key, name, values, made, itself, itself, may_wait=not is_now)
+        effect = Effecting(
+            once,
+            "",
+            self.visit_key,
+            name,
+            values,
+            made,
+            itself,
+            itself,
+            given=resources,
+            may_wait=not is_now,
+            is_async=bool(call.on) or not call.thread,
+        )
         return await journal_of(self).once(effect)
 
     def _begin(self, call: Call) -> object:

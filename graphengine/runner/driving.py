@@ -32,7 +32,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
-from graphengine.errors import OutOfOrder, ResourceFailed, StoreError
+from graphengine.errors import LeaseLost, OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock, first_of
@@ -142,7 +142,7 @@ class Driving:
         """
         snapshot, claim, plan, shared = self.snapshot, self.claim, self.plan, self._shared
         try:
-            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
+            resources = await shared.resources.of_nest(plan)
         except ResourceFailed as error:
             stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
             await self.commit([stop])
@@ -433,7 +433,8 @@ class Driving:
             batch.due_at = next_due(snapshot) if status == "waiting" else None
             batch.posts = shared.posts(snapshot, status)
         self._recorded = self._listed = status
-        self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
+        waits = snapshot.cut_until and snapshot.cut_until > self.time.now()  # then each node asks before it begins
+        self.wrote_at = 0.0 if waits or not shared.store.shared else shared.clock.now()
         if changed:
             batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
@@ -582,6 +583,38 @@ class Driving:
         if written is not None:
             await written
         self.wrote_at = began
+
+    async def may_begin(self, *, reads: bool) -> bool:
+        """Return whether a node may begin; see `runner.scope.Host`.
+
+        1. Another process drove the run, with a node in flight, and was cut off from the database. 2. This one took the
+        run. 3. The other one acts until it notices. So what was in flight begins when its lease is over.
+        """
+        snapshot, time_ = self.snapshot, self.time
+        if not reads and snapshot.cut_until > time_.now():
+            for ended in await first_of(time_.sleep_until(snapshot.cut_until), self._halted.wait()):
+                ended.result()
+            if self.is_halting:
+                return False
+        await self.check_owned()
+        return True
+
+    def cut_until(self, seq: int) -> float:
+        """Return until when a process that was cut off may do what it began at a seq; see `runner.scope.Host`."""
+        return self.snapshot.cut_until if seq < self.snapshot.cut_seq else 0.0
+
+    @property
+    def acting(self) -> Sequence[Attempt]:
+        """The attempts that do something outside that a cancellation ends."""
+        return [job for job in self._jobs.values() if job.acts]
+
+    async def confirm(self) -> None:
+        """End the run here if another process has taken it."""
+        try:
+            await self.check_owned()
+        except LeaseLost as error:
+            self._broken = error
+            self.obey(self.claim.step(Failed()))
 
     async def halted(self) -> None:
         """Return when no more tasks are started."""

@@ -274,6 +274,14 @@ async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> Limits
 # --- a recorded run -----------------------------------------------------------------------------------------------
 
 
+_CLOCKS_SECONDS: Final = 1.0
+"""By how much two machines may count a lease differently."""
+_CUT_OFF: Final = (
+    "run %s was taken from a process that is not known to be dead, only out of reach: what was in flight begins in "
+    "%.0f s, when that one can act no more"
+)
+
+
 class Look(NamedTuple):
     """What was seen of a recorded run, and the claim on it.
 
@@ -283,6 +291,7 @@ class Look(NamedTuple):
         inbox: Its messages, if they are loaded.
         fence: The fencing number of the claim.
         held: Whether it was held before it was claimed: the process that held it has died.
+        former: How many seconds that process may still act, if it is not known to be dead: it may be cut off.
     """
 
     info: RunInfo
@@ -290,6 +299,7 @@ class Look(NamedTuple):
     inbox: Sequence[InboxMessage] | None = None
     fence: int | None = None
     held: bool = False
+    former: float | None = None
 
 
 async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
@@ -314,6 +324,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     shared.opening += 1
     fence = None if taken is None else taken.fence
     is_claimed = False  # here, not when it was taken
+    left: float | None = None  # of the lease of a process that has the run, and is not known to be dead
     try:
         await store.open()
         while True:
@@ -326,6 +337,8 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
             if is_claimed:
                 look = look._replace(held=life.claim.was_held)
             elif fence is None:
+                if look.info.held and store.shared:
+                    left = await store.former_lease(life.id)
                 fence = await store.claim(life.id)
                 is_claimed = True
                 claimed = await store.info(life.id)
@@ -335,7 +348,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                     continue  # and keep the claim: a run that is given back looks as if no process had died with it
                 look = look._replace(info=claimed, held=look.info.held)
             await _settle_stop(life, look.info, by_starter=by_starter)
-            look = look._replace(fence=fence)
+            look = look._replace(fence=fence, former=left)
             return await _resumed(life, look, limits, pause, user, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
@@ -419,8 +432,14 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
+    cut_until = 0.0
+    if crashed and look.former is not None:
+        cut_until = driving.time.now() + look.former + _CLOCKS_SECONDS
+        if look.former:
+            log.warning(_CUT_OFF, life.id, look.former + _CLOCKS_SECONDS)
     facts = Resumed(
         crashed=crashed,
+        cut_until=cut_until,
         limits=limits if limits is not None else snapshot.limits,
         fingerprint=plan.fingerprint,
         pause=pause,
@@ -572,16 +591,17 @@ async def _stop_one(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver.
 
-    A final stop also ends one that failed or was stopped, and drops the messages and answers that it has not taken.
+    A final stop also ends one that failed or was stopped, and one whose process died or released it, which nobody would
+    resume to read a message. It drops the messages and answers that the run has not taken.
     """
     store, why = shared.store, asked.why
     info = await store.info(run_id)
     plan = shared.plans.get(info.fingerprint)
-    if info.status == "running" and not info.queued:
+    if _must_be_asked(info, asked):
         await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
         info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
-    at_rest = ("waiting", "stopped", "failed") if asked.final else ("waiting",)
-    if info.status not in at_rest and not (info.status == "running" and info.queued):
+    at_rest = ("waiting", "stopped", "failed", "running") if asked.final else ("waiting",)
+    if _must_be_asked(info, asked) or info.status not in (*at_rest, "running"):
         return
     try:
         fence = await store.claim(run_id)
@@ -590,7 +610,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         return
     try:
         snapshot = await load_snapshot(store, run_id, None)
-        if snapshot.status in at_rest or info.queued:
+        if snapshot.status in at_rest or (info.queued and snapshot.status == "running"):
             followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(max(shared.clock.now(), snapshot.now), asked.reason, why, final=asked.final)
             taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
@@ -608,6 +628,11 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
             await followers.leave()
     finally:
         await release(store, run_id, fence)
+
+
+def _must_be_asked(info: RunInfo, asked: Stop) -> bool:
+    """Return whether only the process that drives a run, or the next one, can stop it."""
+    return info.status == "running" and not info.queued and not (asked.final and info.driver is None)
 
 
 async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, asked: Stop, why: str) -> None:

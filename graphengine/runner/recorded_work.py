@@ -62,12 +62,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 
     from graphengine.engine.steps import OutputKind, Outputs
-    from graphengine.graph.effect import Effect
+    from graphengine.graph.effect import Effect, OnUnknown
     from graphengine.graph.question import Answers, ReadsAnswer
     from graphengine.runner.scope import AttemptFacts
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
+_MAY_STILL: Final = (
+    "the process that began it was cut off, is not known to be dead, and may still do it (settle_seconds= of Once says "
+    "how long)"
+)
 _REFUSED: Final = "a message on %r to run %s is refused, and not kept, since node %s receives another type: %s"
 
 T = TypeVar("T")
@@ -113,6 +117,7 @@ class Effecting(Generic[T]):
         may_wait: Whether it may wait: now it is no effect, and none around it that could not.
         lost: What has become of its function since it began; "" if it is there. Nobody but a person can say then how
             it ended.
+        is_async: Whether a cancellation ends it, as it does not end a function in a thread.
     """
 
     once: Once | None
@@ -127,6 +132,7 @@ class Effecting(Generic[T]):
     cut_off: Callable[[T], BaseException | None] | None = None
     may_wait: bool = False
     lost: str = ""
+    is_async: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,7 @@ class Decisions:
         return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
+_NOTHING: Final = contextlib.nullcontext()
 _NOWHERE: Final = _Inside()
 _INSIDE: Final[ContextVar[_Inside]] = ContextVar("graphengine_step", default=_NOWHERE)
 
@@ -289,7 +296,11 @@ class StepJournal:
 
         async def made() -> object:
             more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
-            return await self._run(functools.partial(called, *args, **kwargs, **more))
+            work = functools.partial(called, *args, **kwargs, **more)
+            if is_effect:
+                return await self._run(work)
+            with await self.acting(effect, called):
+                return await self._run(work)
 
         async def make() -> StepResult:
             if known is not UNSET:
@@ -300,7 +311,18 @@ class StepJournal:
             else:
                 named, defaults = arguments_of(function, args, kwargs)
                 result = await self.once(
-                    Effecting(once, place, own_key, own, named, made, kind.read, kind.read, given=defaults)
+                    Effecting(
+                        once,
+                        place,
+                        own_key,
+                        own,
+                        named,
+                        made,
+                        kind.read,
+                        kind.read,
+                        given=defaults,
+                        is_async=is_async(called),
+                    )
                 )
             record, back, size_bytes = kind.record(result, own_name(name))
             results.append(back)
@@ -308,6 +330,18 @@ class StepJournal:
 
         await self._done(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
+
+    async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
+        """Return a block for work that may be repeated. If it acts, it begins only if the run is still driven here.
+
+        Raises:
+            LeaseLost: Another process has taken the run.
+        """
+        if effect in (None, "read"):
+            return _NOTHING
+        if self._services.is_shared and self._services.may_be_lost:
+            await self._services.host.check_owned()
+        return self.in_flight.acts(is_async=is_async(function))
 
     async def _run(self, function: Callable[[], object]) -> object:
         """Call a function, sync or async, a sync one in a thread."""
@@ -420,7 +454,8 @@ class StepJournal:
         else:
             self._acts = True
         try:
-            return await effect.make()
+            with self.in_flight.acts(is_async=effect.is_async):
+                return await effect.make()
         finally:
             _INSIDE.set(around)
             self._acts = acts
@@ -438,17 +473,24 @@ class StepJournal:
         if begun is not None and begun.reconcile and once.reconcile is None:
             told += f"; {begun.reconcile}, which was to find that out, is gone"
         said = self._frame.recorded_results.get(self._asked_of(effect), RecordedResult(value="rerun")).value
+        cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
+        is_settled = not cut_until or self._asked_of(effect) in self._frame.recorded_results
         if once.reconcile is not None and said == "rerun":
+            if not is_settled and once.settle_seconds is not None and self.may_wait:
+                await self._settle(effect, cut_until + once.settle_seconds)
+                is_settled = True
             key = begun.id if begun is not None else effect.key
             known = begun.value if begun is not None and isinstance(begun.value, dict) else {}
             given = once.arguments({**effect.given, **known, **effect.arguments, KEY_NAME: key})
             try:
                 return cast("T", await self._run(functools.partial(once.reconcile, **given)))
             except NotDone:
-                if why is None:
+                if why is not None:
+                    await self._note_begun(effect, not_done=True)
+                    raise
+                if is_settled:
                     return await self._begin_again(effect)
-                await self._note_begun(effect, not_done=True)
-                raise
+                told = f"{told}; {once.name} says that it did not happen, but {_MAY_STILL}"
             except EffectUnknown as error:
                 told = f"{told}; {error.message}"
         key, decision = await self._decision(effect, told, why)
@@ -456,6 +498,15 @@ class StepJournal:
             return await self._begin_again(effect)
         self.answer = key, decision[0]
         return cast("T", decision[0])
+
+    async def _settle(self, effect: Effecting[Any], at: float) -> None:
+        """Wait until what a process had begun that was cut off cannot happen any more; the attempt ends meanwhile."""
+        key, left = f"{self._asked_of(effect)}|settled", at - self._services.now()
+        if left > 0 and key not in self._frame.recorded_results:
+            text = f"until {effect.name}, which another process may still be doing, has happened or not"
+            await self.wait_at(
+                key, WaitRecord(kind="sleep", question=to_show(text), due=self._services.wall() + left), None
+            )
 
     async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
         """Return what a person says of how an effect ended that began, and the key of that answer.
@@ -830,7 +881,8 @@ def _as_begun(begun: RecordedResult, now: Once | None) -> Once:
     If there was one then and there is none now, a person is asked: what was said then counted on it.
     """
     reconcile = now.reconcile if now is not None else None
-    return Once(reconcile, "ask" if begun.reconcile and reconcile is None else begun.unknown)
+    unknown: OnUnknown = "ask" if begun.reconcile and reconcile is None else begun.unknown
+    return Once(reconcile, unknown, now.settle_seconds if now is not None else None)
 
 
 def journal_of(attempt: AttemptFacts) -> StepJournal:

@@ -37,7 +37,8 @@ class Resources:
     and exited when the Runner closes.
 
     Args:
-        replaced: Ready-made resources that replace the graphs' own, by name; they are not closed here.
+        replaced: Ready-made resources that replace the graphs' own, by name, and that tools of agents get besides; they
+            are not closed here.
     """
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
@@ -63,7 +64,7 @@ class Resources:
             return {name: await self._one(name, factory) for name, factory in factories.items()}
 
     async def of_nest(self, plan: Plan[Any]) -> dict[int, Mapping[str, object]]:
-        """Return the resources of each graph of a run, by the id of its plan: its own and those of outer graphs.
+        """Return the resources of each graph of a run, by the id of its plan: its own, those of outer graphs and ours.
 
         A plan is used at several places only if the same resources surround it, so each plan is visited once.
 
@@ -71,7 +72,7 @@ class Resources:
             ResourceFailed: A resource could not be built.
         """
         found: dict[int, Mapping[str, object]] = {}
-        await self._gather(plan, {}, found)
+        await self._gather(plan, self.replaced, found)
         return found
 
     async def _gather(

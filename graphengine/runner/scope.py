@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -20,7 +21,7 @@ from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from random import Random
 
@@ -85,6 +86,21 @@ class Host(Protocol):
         Raises:
             LeaseLost: Another process has taken the run, or it was released.
         """
+        ...
+
+    async def may_begin(self, *, reads: bool) -> bool:
+        """Return whether a node may begin, if the last write was long ago or another process was cut off from the run.
+
+        Args:
+            reads: Whether it only reads: then it waits for no other process.
+
+        Raises:
+            LeaseLost: As `check_owned`.
+        """
+        ...
+
+    def cut_until(self, seq: int) -> float:
+        """Return until when a process that was cut off may do what it began at a seq, epoch seconds; 0 for none."""
         ...
 
     def check(self) -> None:
@@ -370,6 +386,7 @@ class InFlight:
 
     Attributes:
         waits: Its waits, by name.
+        acting: How many effects are being done that a cancellation ends: not those in threads.
         halts: Whether it must end without waiting for anything, to run again when the run is resumed.
         cut_short: The names of the calls that were in flight when it ended.
     """
@@ -382,8 +399,18 @@ class InFlight:
         self._idle: asyncio.Future[None] | None = None
         self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
         self.waits: dict[str, WaitRecord] = {}
+        self.acting = 0
         self.halts = False
         self.cut_short: Sequence[str] = ()
+
+    @contextmanager
+    def acts(self, *, is_async: bool) -> Iterator[None]:
+        """Count an effect during a block."""
+        self.acting += is_async
+        try:
+            yield
+        finally:
+            self.acting -= is_async
 
     def began(self, place: str, name: str) -> None:
         """Note that the calling asyncio task begins work with this key."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from graphengine.engine.claim import Release
 from graphengine.engine.steps import OriginRecord, given_over
 from graphengine.errors import StoreError
 from graphengine.runner.answers import KnownTypes
@@ -30,10 +32,14 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import RunStatus
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
+    from graphengine.runner.attempt import Attempt
     from graphengine.runner.clock import Clock
+    from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
-    from graphengine.stores.base import InboxMessage, Post, Store
+    from graphengine.stores.base import InboxMessage, LeaseDoubt, Post, Store
+
+log = logging.getLogger("graphengine.runner")
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -44,6 +50,11 @@ LOOK_SECONDS: Final = 2.0
 process recorded a step of one. It may be longer than the poll of the inbox: a sleeping run has nothing to do, and its
 own time wakes it anyway."""
 
+_LATE: Final = (
+    "the lease of run %s ends, and could not be renewed: what acts in it is cancelled, since others may take it\n"
+    "  repair: find out why the store cannot be reached; a worker continues the run"
+)
+_SOON_SECONDS: Final = 0.01
 _AN_END_SECONDS: Final = 0.005
 """How long an end waits for others, for each run that was started: far more than it takes to run again."""
 
@@ -84,6 +95,7 @@ class Hears(Protocol):
 
     id: str
     seq: int
+    driving: Driving | None
 
     def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages."""
@@ -156,6 +168,8 @@ class Shared(Generic[L]):
         self._soon: dict[str, asyncio.TimerHandle] = {}  # of the runs that are woken soon
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self._looked_at = ""  # the store's token when the sleeping runs were last looked at
+        if store.shared:
+            store.on_doubt(self._doubted)
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
@@ -245,6 +259,25 @@ class Shared(Generic[L]):
         finally:
             self._seen.pop(run_id, None)
             self._alarms.drop(alarm)
+
+    async def _doubted(self, doubt: LeaseDoubt) -> None:
+        """End what acts before others may do it, or the runs that others have.
+
+        What a model is asked goes on: its answer can be recorded if the store is back in time, and asking it twice
+        does nothing twice.
+        """
+        lives = tuple(self.driven.values())
+        if doubt != "late":
+            await asyncio.gather(*(life.driving.confirm() for life in lives if life.driving is not None))
+            return
+        acting: list[Attempt] = []
+        for life in lives:
+            if life.driving is not None and (jobs := life.driving.acting):
+                log.warning(_LATE, life.id)
+                life.driving.ask(Release(now=True))
+                acting += jobs
+        while any(job.acts for job in acting):  # noqa: ASYNC110 - the runs end later: the store cannot be reached
+            await asyncio.sleep(_SOON_SECONDS)
 
     async def hear(self, life: L) -> None:
         """Deliver what was sent to a run that is driven here from now on; what other processes send is polled for."""

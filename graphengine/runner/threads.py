@@ -173,23 +173,36 @@ class TimeLimit:
 
     Attributes:
         loop: The event loop of the block.
+        is_longer: Whether the block may take longer than first said.
     """
 
-    __slots__ = ("_around", "_left", "_queued", "_since", "_timeout", "_token", "loop")
+    __slots__ = (
+        "_around",
+        "_began",
+        "_left",
+        "_queued",
+        "_seconds",
+        "_since",
+        "_timeout",
+        "_token",
+        "is_longer",
+        "loop",
+    )
 
     def __init__(self, seconds: float | None) -> None:
         self.loop = asyncio.get_running_loop()
-        self._left = seconds
+        self._left = self._seconds = seconds
         self._timeout = asyncio.timeout(seconds)
         self._queued = 0
-        self._since = 0.0
+        self._since = self._began = 0.0
+        self.is_longer = False
         self._around: TimeLimit | None = None
         self._token: Token[TimeLimit | None] | None = None
 
     async def __aenter__(self) -> Self:
         self._around = _limit_here()
         self._token = _LIMIT.set(self)
-        self._since = self.loop.time()
+        self._since = self._began = self.loop.time()
         await self._timeout.__aenter__()
         return self
 
@@ -203,6 +216,25 @@ class TimeLimit:
     def expired(self) -> bool:
         """Return whether the time ran out before the block ended."""
         return self._timeout.expired()
+
+    @staticmethod
+    def here() -> TimeLimit | None:
+        """Return the innermost limit of the running code; None if there is none in this event loop."""
+        return _limit_here()
+
+    def begin_again(self, most_seconds: float) -> None:
+        """Let the block take its time once more from now on, but no longer than this since it began."""
+        now = self.loop.time()
+        if self._seconds is not None:
+            self.is_longer, self._since = True, now
+            self._left = min(self._seconds, max(0.0, self._began + most_seconds - now))
+            if not self._queued:
+                self._set(now + self._left)
+
+    @property
+    def spent_seconds(self) -> float:
+        """How long the block has taken."""
+        return self.loop.time() - self._began
 
     def stand_still(self) -> None:
         """Pause this limit and the limits around it until `count_again`, since a function waits for a thread."""

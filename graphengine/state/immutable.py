@@ -89,25 +89,6 @@ def _immutable(member: object, seen: tuple[object, ...]) -> bool:
     return issubclass(origin, _ATOMS) and not dataclasses.is_dataclass(origin)
 
 
-def unrecordable(annotation: object, seen: tuple[object, ...] = ()) -> str:
-    """Return the first type in an annotation that JSON can write but not restore; "" if there is none."""
-    for member in members(annotation):
-        if member in seen:  # in an alias that contains itself
-            continue
-        origin = get_origin(member) or member
-        inner = [arg for arg in get_args(member) if arg is not Ellipsis and get_origin(member) is not Literal]
-        if isinstance(origin, type) and issubclass(origin, (SecretStr, SecretBytes)):
-            return origin.__name__
-        if isinstance(origin, type) and issubclass(origin, Mapping) and inner:
-            keys = [get_origin(key) or key for key in members(inner[0])]
-            if any(isinstance(key, type) and issubclass(key, (tuple, frozenset, BaseModel)) for key in keys):
-                return f"a dict with keys of type {inner[0]}"
-        found = next((text for arg in inner if (text := unrecordable(arg, (*seen, member)))), "")
-        if found:
-            return found
-    return ""
-
-
 def digest_of(content: object) -> str:
     """Return a short digest of any value. Equal sets and dicts have equal digests, whatever their order."""
     body = json.dumps(_canonical(content), sort_keys=True).encode()

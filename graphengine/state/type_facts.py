@@ -1,4 +1,4 @@
-"""Facts about types and enums: whether they are numbers, which values they allow, what they compare with.
+"""Facts about types and enums: whether they are numbers, which values they allow.
 
 Compile uses all of them; a run uses only `enum_value`.
 """
@@ -6,10 +6,13 @@ Compile uses all of them; a run uses only `enum_value`.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_WRITERS: Final = ("format", "function-plain", "to-string")
+"""Serialisers of pydantic that write something else than the value itself."""
 
 
 def is_number(kind: object) -> bool:
@@ -45,27 +48,14 @@ def enum_value(value: object) -> object:
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def comparable(kind: object, other: object, *, ordered: bool) -> bool:
-    """Return whether a value of a type can be compared with another value."""
-    if not isinstance(kind, type) or other is None:
-        return not ordered or other is not None
-    if kind is type(None):
-        return False
-    if type(kind) is not type:  # an enum counts by its value, a protocol cannot be checked, equality can be its own
-        return not ordered or issubclass(kind, enum.Enum) or any("__lt__" in vars(c) for c in kind.__mro__[:-1])
-    if hasattr(other, "__float__") and not isinstance(other, bool):
-        return hasattr(kind, "__float__")
-    return issubclass(type(other), kind) or issubclass(kind, type(other))
-
-
 def has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
     """Return whether a core schema holds bytes that would be written as text."""
     if isinstance(schema, dict):
         config = schema.get("config")
         if isinstance(config, dict):
             encoding = config.get("ser_json_bytes", "utf8")
-        if (schema.get("serialization") or {}).get("type") == "function-plain":
-            return False  # its own serialiser writes them, as that of Base64Bytes
+        if (schema.get("serialization") or {}).get("type") in _WRITERS:
+            return False  # its own serialiser writes them, as that of Base64Bytes, or str() does, as of a ULID
         if schema.get("type") == "bytes" and encoding == "utf8":
             return True
         return any(has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))

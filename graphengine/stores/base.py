@@ -16,7 +16,7 @@ from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection
+    from collections.abc import Awaitable, Collection, Coroutine
 
     from graphengine.state.json_values import JsonValue
 
@@ -25,6 +25,8 @@ Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed
 
 StopMark: TypeAlias = Literal["", "stop", "cancel"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
+LeaseDoubt: TypeAlias = Literal["late", "renewed"]
+"""Why an owner may no longer drive its runs: its lease could not be renewed, or was, but perhaps too late."""
 Sort: TypeAlias = Literal["begun", "cost", "took", "status"]
 
 PAGE_LIMIT: Final = 50
@@ -449,6 +451,24 @@ class RunStore(Protocol):
         """Become the run's driver, also in place of a dead owner. Return the new, higher fence.
 
         Raises: UnknownRun; RunIsDriven (a live owner drives it, this one included).
+        """
+        ...
+
+    async def former_lease(self, run_id: str) -> float | None:
+        """Return for how many seconds another owner, which has the run and is not known to be dead, may still act.
+
+        That is until its lease ends, 0 if it has ended. None if no other owner has the run, or its death is proved: a
+        lease that ended, or a connection that broke, is no proof, since its process may be suspended or cut off.
+
+        Raises: UnknownRun.
+        """
+        ...
+
+    def on_doubt(self, doubted: Callable[[LeaseDoubt], Coroutine[Any, Any, None]]) -> None:
+        """Call a function, on the event loop, each time when this owner may no longer drive its runs.
+
+        It gets `late` a little before the lease ends, if that could not be renewed: what acts must end until then. It
+        gets `renewed` when the lease was renewed, and another owner may have claimed runs before.
         """
         ...
 

@@ -265,6 +265,14 @@ class InMemoryStore:
         log.driver_fence = log.fence
         return log.fence
 
+    async def former_lease(self, run_id: str) -> float | None:
+        """Return None: no other process can have it; see `Store.former_lease`."""
+        self._log(run_id)
+        return None
+
+    def on_doubt(self, doubted: object) -> None:
+        """Do nothing: no other process can take a run; see `Store.on_doubt`."""
+
     async def release(self, run_id: str, fence: int) -> None:
         """Stop being the driver; see `Store.release`."""
         self._check_open()

@@ -16,6 +16,7 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.replacements import Replacements
+from graphengine.agents.resource_needs import ResourceNeeds
 from graphengine.kernel import (
     CURRENT,
     AnswerArrived,
@@ -224,7 +225,8 @@ class _Alone:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
             self._models.check_names(self._stage.plan)
-            Replacements(self._effects).checked(self._stage.plan)
+            ResourceNeeds(resources.replaced).checked(self._stage.plan)
+            Replacements(self._effects, resources.replaced).checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise
@@ -372,6 +374,14 @@ class _Alone:
 
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
+
+    async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
+        """Return True."""
+        return True
+
+    def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
+        """Return 0: no process was cut off."""
+        return 0.0
 
     def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
         """Return False."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -12,7 +13,17 @@ from graphengine.records import retention as pruning
 from graphengine.records.trends import Trends
 from graphengine.records.trends import trends as trends_of
 from graphengine.worker.queue_limits import check_limits
-from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
+from graphengine.worker.schedules import (
+    Schedule,
+    as_kept,
+    as_schedule,
+    changes,
+    checked,
+    find,
+    has_same_times,
+    next_tick,
+    start_due,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +34,8 @@ if TYPE_CHECKING:
     from graphengine.records.records import Records
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
+
+log = logging.getLogger("graphengine.worker")
 
 
 class Admin:
@@ -49,7 +62,9 @@ class Admin:
         """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
 
         Args:
-            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
+            schedule: The times, and where the runs are queued. Adding the same again, as a program does whenever it
+                starts, changes nothing. Another one of its name replaces it, as the log says: what was due is kept, and
+                it stays paused. If it has other times, what was due by the earlier ones is started now.
             graph: The graph.
             state: The initial state, or a mapping of its fields, as for `start`.
 
@@ -74,9 +89,26 @@ class Admin:
             text = f"it names the graph {shown(schedule.graph)}, and is given {plan.graph!r}"
             repair = f"Schedule({schedule.name!r}, {schedule.cron!r}, {plan.graph!r}, …)"
             raise InputError(text, where=f"schedule {schedule.name!r}", repair=repair)
-        found = checked(replace(schedule, graph=plan.graph), plan, state, self._lives.shared.clock.now())
+        now = self._lives.shared.clock.now()
+        found = checked(replace(schedule, graph=plan.graph), plan, state, now)
         await self._store.open()
+        kept = next((each for each in await self._store.schedules() if each.name == found.name), None)
+        if kept is None:
+            await self._store.keep_schedule(as_kept(found))
+            return found
+        old = as_schedule(kept)
+        found = replace(found, paused=found.paused or old.paused)
+        if not (changed := changes(old, found)):
+            return old
+        if old.next_at is not None and has_same_times(old, found):
+            found = replace(found, next_at=old.next_at)
+        elif not found.paused:
+            earlier, due = replace(found, cron=old.cron, zone=old.zone), kept.next_at
+            while due <= now:
+                due = await start_due(self._runner, graph, earlier, due, now)
+        found = replace(found, next_at=None if found.paused else found.next_at)
         await self._store.keep_schedule(as_kept(found))
+        log.info("schedule %s is changed: %s", found.name, "; ".join(changed))
         return found
 
     async def schedules(self) -> Sequence[Schedule]:
@@ -86,14 +118,17 @@ class Admin:
         return [as_schedule(kept) for kept in await self._store.schedules()]
 
     async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
-        """Pause a schedule, or resume it at its next time. Missed runs are not started.
+        """Pause a schedule, or resume it at its next time: what it missed while it was paused is not started.
 
         Raises:
             InputError: There is no schedule of this name.
         """
         self._lives.check_usable()
         await self._store.open()
-        found = replace(await find(self._store, name), paused=paused)
+        found = await find(self._store, name)
+        if found.paused == paused:  # what is due stays due
+            return found
+        found = replace(found, paused=paused)
         found = replace(found, next_at=None if paused else next_tick(found, self._lives.shared.clock.now()))
         await self._store.keep_schedule(as_kept(found))
         return found

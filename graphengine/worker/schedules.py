@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from itertools import islice, takewhile
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
@@ -228,6 +229,61 @@ async def find(store: QueueStore, name: str) -> Schedule:
     return as_schedule(found[0])
 
 
+def changes(old: Schedule, new: Schedule) -> Sequence[str]:
+    """Return what a schedule says otherwise than before, in words; nothing of its next tick.
+
+    >>> changes(Schedule("daily", "0 7 * * *", "report"), Schedule("daily", "0 8 * * *", "report"))
+    ["cron is now '0 8 * * *', and was '0 7 * * *'"]
+    """
+    found = []
+    for name in ("cron", "zone", "graph", "input", "missed", "queue", "priority", "tenant", "tags", "paused"):
+        was, is_now = (getattr(each, name) for each in (old, new))
+        if name == "input" and dumps(was, sort_keys=True) != dumps(is_now, sort_keys=True):  # 1 is not true
+            found.append("the input is another one")
+        elif name != "input" and (tuple(was) != tuple(is_now) if name == "tags" else was != is_now):
+            found.append(f"{name} is now {is_now!r}, and was {was!r}")
+    return found
+
+
+def has_same_times(old: Schedule, new: Schedule) -> bool:
+    """Return whether two schedules have the same ticks."""
+    return (old.cron, old.zone) == (new.cron, new.zone)
+
+
+async def start_due(
+    runner: Runner, graph: GraphDefinition[Any], schedule: Schedule, next_at: float, now: float
+) -> float:
+    """Start the runs of ticks that are not later than now, 100 at most, and return the tick after them.
+
+    Args:
+        runner: What starts them.
+        graph: The graph.
+        schedule: The schedule.
+        next_at: Its next tick, not later than now.
+        now: The time.
+    """
+    if schedule.missed == "all":  # the next call starts those that are left
+        missed = takewhile(lambda tick: tick <= now, ticks(schedule, next_at))
+        due = [next_at, *islice(missed, _AT_ONCE - 1)]
+        after = next_tick(schedule, due[-1])
+    else:
+        last, after = ticks_around(schedule, next_at, now)
+        due = [last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []
+    for tick in due:
+        run = runner.start(
+            graph,
+            schedule.input,
+            run_id=run_id_of(schedule.name, tick),
+            tags=schedule.tags,
+            queue=schedule.queue,
+            priority=schedule.priority,
+            tenant=schedule.tenant,
+        )
+        with suppress(RunExists):  # another worker was faster, or this one before it died
+            await run.result()
+    return after
+
+
 class Ticker:
     """Starts the runs of schedules whose time has come, once over all workers.
 
@@ -277,28 +333,8 @@ class Ticker:
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
         """Start the runs of ticks that are not later than now, then move the schedule to the next one."""
-        if schedule.missed == "all":  # the next call starts those that are left
-            missed = takewhile(lambda tick: tick <= now, ticks(schedule, kept.next_at))
-            due = [kept.next_at, *islice(missed, _AT_ONCE - 1)]
-            after = next_tick(schedule, due[-1])
-        else:
-            last, after = ticks_around(schedule, kept.next_at, now)
-            due = [last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []
-        for tick in due:
-            await self._begin(schedule, tick)
+        after = await start_due(self._runner, self._graphs[schedule.graph], schedule, kept.next_at, now)
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
-
-    async def _begin(self, schedule: Schedule, tick: float) -> None:
-        place = {"queue": schedule.queue, "priority": schedule.priority, "tenant": schedule.tenant}
-        run = self._runner.start(
-            self._graphs[schedule.graph],
-            schedule.input,
-            run_id=run_id_of(schedule.name, tick),
-            tags=schedule.tags,
-            **place,  # type: ignore[arg-type]  # as `start` names them
-        )
-        with suppress(RunExists):  # another worker was faster, or this one before it died
-            await run.result()
 
 
 __all__ = [
@@ -306,10 +342,13 @@ __all__ = [
     "Ticker",
     "as_kept",
     "as_schedule",
+    "changes",
     "checked",
     "find",
+    "has_same_times",
     "next_tick",
     "run_id_of",
+    "start_due",
     "ticks",
     "ticks_around",
 ]

@@ -109,6 +109,23 @@ def test_the_doctor_finds_damage(invoke: Invoke, address: str, postgres: str) ->
     assert "--repair repairs files" in checked(invoke("doctor", "--repair", "--store", address), 5)
 
 
+def test_sequences_that_are_behind_are_found_and_moved(invoke: Invoke, address: str, postgres: str) -> None:
+    """Logical replication copies none: a start names the repair, the check finds them, and a repair moves them."""
+    for name in ("one", "two", "three"):
+        checked(invoke("run", "counter", "--run-id", name, "--store", address))
+    base, _, schema = postgres.partition("?schema=")
+    execute(base, f"ALTER SEQUENCE {schema}.runs_key_seq RESTART")
+    failed = invoke("run", "counter", "--run-id", "four", "--store", address)
+    assert "doctor --repair" in checked(failed, 5)
+    execute(base, f"ALTER SEQUENCE {schema}.runs_key_seq RESTART")
+    found = json.loads(checked(invoke("doctor", "--json", "--store", address), 1))
+    assert [each["code"] for each in found["findings"] if not each["note"]] == ["sequence_behind"]
+    done = json.loads(checked(invoke("doctor", "--repair", "--json", "--store", address)))
+    assert done["done"] == [f"moved the sequence {schema}.runs_key_seq from 1 to 4"]
+    checked(invoke("run", "counter", "--run-id", "four", "--store", address))
+    assert "nothing was changed" in checked(invoke("doctor", "--repair", "--store", address))
+
+
 def test_old_runs_are_pruned(invoke: Invoke, address: str) -> None:
     """Old runs are pruned, and the space is returned as far as the server can."""
     for name in ("one", "two", "three"):

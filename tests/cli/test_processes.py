@@ -141,6 +141,16 @@ def test_a_killed_run_is_resumed_without_running_again_what_finished(folder: Pat
     assert (folder / "log.txt").read_text().split() == ["first", "second", "second", "third"]
 
 
+def test_a_killed_run_is_cancelled_at_once(folder: Path) -> None:
+    """A final stop waits for no process that is not there."""
+    process = start(folder, "run", "gated.py", "--run-id", "r")
+    read_until(process, "in second")
+    process.kill()
+    process.communicate(timeout=60)
+    assert call(folder, "stop", "r", "--final").stdout == "cancelled run r, which was interrupted\n"
+    assert call(folder, "runs").stdout.splitlines()[1].split()[:3] == ["r", "gated", "cancelled"]
+
+
 def test_a_run_that_another_process_drives_is_left_to_it(folder: Path) -> None:
     """Resuming a run that another process drives gives exit code 6 and run_is_driven; the driver continues."""
     process = start(folder, "run", "gated.py", "--run-id", "r")

@@ -138,8 +138,8 @@ def decision(wait: Wait) -> object:
         return True
     name = (
         wait.name
-        if wait.name == "first"
-        else next(word for word in ("third", "fifth", *NAMES) if word in wait.question)
+        if wait.name in ("first", "second")
+        else next(word for word in ("third", "fourth", "fifth", *NAMES) if word in wait.question)
     )
     lines = LEDGER.read_text(encoding="utf-8").splitlines() if LEDGER.exists() else []
     return {"result": f"{name} done"} if any(line.startswith(f"{name} ") for line in lines) else "rerun"

@@ -1,9 +1,9 @@
 """A process that drives one run: `holder.py DATABASE FOLDER LEASE_SECONDS DO [OPTION…]`.
 
 DO is `start`, `resume`, or `insist`: resume as soon as no other process drives it. Options: `blocking`, the second node
-blocks the event loop; `late=SECONDS`, the clock of the process is off by that. The run is `r`, with three nodes; the
-second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME` to a file named `effects`
-there, and its name to stdout. The last line is the run's result, or `error CODE` and the text.
+blocks the event loop; `late=SECONDS`, the clock of the process is off by that; `user=NAME`, who starts it. The run is
+`r`, with three nodes; the second waits for a file named `gate` in the folder. When a node begins it writes `PID NAME`
+to a file named `effects` there, and its name to stdout. The last line is the run's result, or `error CODE` and a text.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from graphengine.runner.clock import SystemClock
 from graphengine.stores.base import Store
 
 DATABASE, FOLDER, LEASE_SECONDS, DO = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
-OPTIONS = dict(option.partition("=")[::2] for option in sys.argv[5:])
+OPTIONS: dict[str, str] = {option.partition("=")[0]: option.partition("=")[2] for option in sys.argv[5:]}
+USER = OPTIONS.get("user")
 LATE_SECONDS = float(OPTIONS.get("late", 0))
 POLL_SECONDS = 0.01
 BLOCKED_SECONDS = 0.8
@@ -83,7 +84,11 @@ async def drive(runner: Runner) -> str:
     """Start or resume the run. Return its result."""
     while True:
         try:
-            run = runner.start(graph, run_id="r") if DO == "start" else runner.resume("r", graph)
+            run = (
+                runner.start(graph, run_id="r", user=OPTIONS.get("user"))
+                if DO == "start"
+                else runner.resume("r", graph)
+            )
             return (await run.result()).status
         except RunIsDriven as error:
             if DO != "insist":

@@ -5,14 +5,16 @@
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite import SQLiteStore, doctor, readers
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
+from graphengine.databases.sqlite.files import log_of
 from graphengine.databases.sqlite.words import index
 from graphengine.errors import StoreFull, StoreLocked
 from graphengine.kernel.testing.kit import new_run
@@ -37,6 +39,25 @@ async def test_doctor_checks_next_to_writers_but_repairs_only_without(made: Path
             doctor.repair(made)
         assert f"process {os.getpid()}" in caught.value.message
     assert doctor.repair(made).report.is_sound
+
+
+async def test_a_copy_with_a_log_on_a_read_only_volume_is_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where SQLite cannot make the log's index beside the file, it is kept in memory, and nothing is written."""
+    copy = made.parent / "copy" / "runs.db"
+    copy.parent.mkdir()
+    async with opened(made) as store:
+        await store.tag("left", ["newest"])
+        assert log_of(made).stat().st_size
+        for source, target in ((made, copy), (log_of(made), log_of(copy))):
+            subprocess.run(["cp", source, target], check=True)  # noqa: ASYNC221 - a copy here would drop locks
+    before = {file.name: file.read_bytes() for file in copy.parent.iterdir()}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # those that are root may write anywhere
+    monkeypatch.setattr(doctor, "move_idle_log", lambda _: None)
+    monkeypatch.setattr(readers, "move_idle_log", lambda _: None)
+    assert doctor.examine(copy).is_sound
+    async with opened(copy, read_only=True) as reading:
+        assert "newest" in (await reading.info("left")).tags
+    assert {file.name: file.read_bytes() for file in copy.parent.iterdir()} == before
 
 
 async def test_wrong_counts_of_runs_are_counted_again(made: Path) -> None:

@@ -14,13 +14,12 @@ import warnings
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from graphengine.databases import leases
+from graphengine.databases import leases, owner_locks
 from graphengine.databases.leases import LeaseThread
-from graphengine.databases.sqlite import SQLiteStore, owners
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.owners import Lease
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
@@ -77,7 +76,7 @@ async def test_checking_an_owner_does_not_harm_it(
 ) -> None:
     """A live owner stays the driver however often others check it, also without shared locks."""
     if not has_fcntl:
-        monkeypatch.setattr(owners, "fcntl", None)
+        monkeypatch.setattr(owner_locks, "fcntl", None)
     fence = await new_run(store)
     reader, second = await open_store(read_only=True), await open_store()
     assert store.lease is not None
@@ -181,7 +180,7 @@ def test_the_wait_after_a_renewal_does_not_delay_the_next_one(monkeypatch: pytes
     """A lease is renewed three times in its length, so that a single renewal that fails loses no run."""
     renewed: list[float] = []
     now, over = 0.0, threading.Event()
-    monkeypatch.setattr(leases, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(leases, "now", lambda: leases.Moment(now, now))
 
     class Turns(LeaseThread):
         def _turn(self, *, is_due: bool) -> bool:
@@ -195,7 +194,7 @@ def test_the_wait_after_a_renewal_does_not_delay_the_next_one(monkeypatch: pytes
         def _disconnect(self) -> None:
             pass
 
-    lease = Turns(LEASE_SECONDS)
+    lease = Turns(LEASE_SECONDS, lambda _: None)
     lease.keep(threading.current_thread(), lambda: None)
     assert over.wait(60)
     lease.stop()

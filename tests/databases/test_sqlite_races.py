@@ -52,7 +52,7 @@ def test_the_folder_of_owners_may_vanish_while_an_owner_enters_it(
             happens(Path(path))
 
     monkeypatch.setattr(os, "mkdir", raced)
-    lease = Lease(options)
+    lease = Lease(options, lambda _: None)
     lease.acquire_lock()
     assert is_locked(lease, options)
     assert stat.S_IMODE(options.folder.stat().st_mode) == 0o700
@@ -64,7 +64,7 @@ def test_a_link_to_nowhere_is_no_folder_of_owners(options: LeaseOptions) -> None
     """It is refused, and not tried for ever."""
     options.folder.symlink_to(options.folder.with_name("nowhere"))
     with pytest.raises(FileNotFoundError):
-        Lease(options).acquire_lock()
+        Lease(options, lambda _: None).acquire_lock()
 
 
 def test_an_owner_is_not_kept_out_by_a_check_of_its_lock(
@@ -82,7 +82,7 @@ def test_an_owner_is_not_kept_out_by_a_check_of_its_lock(
         return descriptor
 
     monkeypatch.setattr(os, "open", raced)
-    lease = Lease(options)
+    lease = Lease(options, lambda _: None)
     lease.acquire_lock()
     os.close(checking[0])
     assert is_locked(lease, options)

@@ -92,6 +92,14 @@ class Alone:
     async def check_owned(self) -> None:
         """Do nothing: no other process drives it."""
 
+    async def may_begin(self, *, reads: bool) -> bool:
+        """Return True."""
+        return True
+
+    def cut_until(self, seq: int) -> float:
+        """Return 0: no process was cut off."""
+        return 0.0
+
     async def halted(self) -> None:
         """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()

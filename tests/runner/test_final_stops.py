@@ -60,9 +60,9 @@ async def test_nothing_continues_a_cancelled_run(runner: Runner) -> None:
     assert (result.status, result.ending and result.ending.why) == ("cancelled", "a wrong order")
 
 
-@pytest.mark.parametrize("how", ["stopped", "failed", "queued"])
+@pytest.mark.parametrize("how", ["stopped", "failed", "queued", "released"])
 async def test_a_run_that_is_not_over_for_good_can_be_cancelled(runner: Runner, how: str) -> None:
-    """One that failed, was stopped, or was never driven ends as cancelled; one that finished stays as it is."""
+    """One that failed, was stopped, or that nobody drives ends as cancelled; one that finished stays as it is."""
 
     async def work(n: int) -> int:
         if n:
@@ -74,6 +74,10 @@ async def test_a_run_that_is_not_over_for_good_can_be_cancelled(runner: Runner, 
     if how == "failed":
         with pytest.raises(RunFailed):
             await runner.start(graph, {"n": 1}, run_id="r").result()
+    elif how == "released":
+        runner.start(graph, run_id="r")
+        await runner.release("r")
+        assert (await runner.info("r")).status == "interrupted"
     elif how == "queued":
         await runner.start(graph, run_id="r", queue="later").result()
     else:

@@ -46,8 +46,7 @@ async def kill(store: SQLiteStore) -> None:
         await asyncio.wait([sweeping])
     await reader.close()
     lease.stop()
-    assert lease._lock is not None  # noqa: SLF001
-    lease._lock.release(force=True)  # noqa: SLF001  # the file stays, as the system leaves it
+    lease._lock.let_go()  # noqa: SLF001  # the file stays, as the system leaves it
 
 
 class Disk:

@@ -1,18 +1,20 @@
 """Finding damage in a database, without changing it and without blocking writers.
 
 Every row that is read is compared with its checksum, every log is folded, and the row and the snapshots of each run are
-compared with the fold. The server's own pages are the business of the server: `pg_amcheck` checks them.
+compared with the fold. The server's own pages are the business of the server: `pg_amcheck` checks them. Only what a
+switch-over by logical replication leaves behind, the sequences, is repaired here.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 
 from graphengine.databases.addresses import parse
-from graphengine.databases.findings import Counted, Finding, Report, report_of
+from graphengine.databases.findings import Counted, Finding, Repaired, Report, report_of
 from graphengine.databases.postgres import opening, reads
 from graphengine.databases.postgres.faults import explain
 from graphengine.databases.postgres.queries import SQL
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import Step
 
 _RUNS_AT_ONCE: Final = 500
+_MOVE: Final = "as the owner of the schema: `graphengine doctor --repair` moves it"
 _OWN: Final = Own(None, ())
 
 
@@ -53,6 +56,41 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
         raise explain(error, place) from None
 
 
+def repair(address: str, *, progress: Progress | None = None) -> Repaired:
+    """Move the sequences that are behind the rows, also while processes work, and check all runs.
+
+    Raises:
+        StoreReadOnly; StoreForbidden: Only the owner of the schema may do that.
+        StoreUnreachable, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: It cannot be opened.
+    """
+    place = parse(address)
+    try:
+        with Connector(place, 0.0).first_connect() as connection:
+            opening.check_readable(connection, place)
+            behind = [each for each in _sequences(connection) if each.next_number <= each.highest]
+            for each in behind:
+                connection.execute(SQL["move_sequence"], (each.name, each.highest))
+    except (psycopg.Error, OSError) as error:
+        raise explain(error, place) from None
+    done = [f"moved the sequence {each.name} from {each.next_number} to {each.highest + 1}" for each in behind]
+    return Repaired(examine(address, progress=progress), done)
+
+
+class _Sequence(NamedTuple):
+    """A sequence: the table of its numbers, its name, the highest number there, and the one that it gives next."""
+
+    table: str
+    name: str
+    highest: int
+    next_number: float
+
+
+def _sequences(connection: Connection) -> Iterator[_Sequence]:
+    """Yield the sequences of the schema; one that this user may not read counts as far ahead."""
+    for table, name, highest, last, is_seen in connection.execute(SQL["sequences"]).fetchall():
+        yield _Sequence(table, name, highest or 0, (last or 0) + 1 if is_seen else math.inf)
+
+
 def settings(address: str, names: Sequence[str]) -> dict[str, str]:
     """Return settings of the server, as sessions of this address have them.
 
@@ -69,6 +107,7 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
 
 def _all(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
     yield from _checksums(connection)
+    yield from _numbers(connection)
     yield from _graph_specs(connection)
     (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
     last = ""
@@ -90,6 +129,20 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
     if row is not None and row[0] != "on":
         what = "the server keeps no checksums of its pages; only what graphengine reads is checked"
         yield Finding("no_data_checksums", what, repair="stop the server and run pg_checksums --enable", note=True)
+
+
+def _numbers(connection: Connection) -> Iterator[Finding]:
+    """Yield the sequences whose next number a row has already: no run or message can be added then."""
+    for each in _sequences(connection):
+        if each.next_number == math.inf:
+            what = f"this user may not read the sequence {each.name}, so it was not compared with the rows"
+            yield Finding("sequence_unread", what, repair="check as the owner of the schema", note=True)
+        elif each.next_number <= each.highest:
+            what = (
+                f"the sequence {each.name} gives {each.next_number} next, and {each.table} has numbers up to "
+                f"{each.highest}: logical replication copies rows and no sequences"
+            )
+            yield Finding("sequence_behind", what, repair=_MOVE, repairable=True)
 
 
 def _graph_specs(connection: Connection) -> Iterator[Finding]:

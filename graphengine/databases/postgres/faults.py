@@ -72,9 +72,16 @@ _POOLED: Final = Meaning(
     "a pooler between this process and the database does not keep a session for each client",
     "connect directly, or set pool_mode = session for this database in the pooler, and leave ?options= out",
 )
+_BEHIND: Final = Meaning(
+    StoreError,
+    "a number that the database gave a new row is in use: its sequences are behind its rows, as after a switch-over by "
+    "logical replication",
+    "as the owner of the schema: `graphengine doctor --repair` moves the sequences",
+)
 _OTHER: Final = Meaning(StoreError, "the database operation failed", "the server's log says more")
 
 _MEANINGS: Final = {
+    "23505": _BEHIND,
     "25006": _READ_ONLY,
     "28": _WRONG_PASSWORD,
     "3D": _NO_DATABASE,
@@ -158,8 +165,8 @@ def pooled(address: Address) -> StoreError:
 
 
 def words_of(error: Exception, address: Address) -> str:
-    """Return the words of an error on one line, without the password."""
-    text = str(error)
+    """Return the words of an error on one line, without the password and without our own statements."""
+    text = str(error).partition("\nCONTEXT:")[0]
     for secret in secrets_of(address):
         text = text.replace(secret, "…")
     return " ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__

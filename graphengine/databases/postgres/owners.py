@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread
+from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread, now
+from graphengine.databases.owner_locks import OwnerLock, lock_on_host
 from graphengine.databases.postgres.faults import words_of
 from graphengine.databases.postgres.queries import SQL
 from graphengine.kernel import StoreError
@@ -31,6 +32,7 @@ from graphengine.kernel import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from graphengine.databases.leases import LeaseDoubt
     from graphengine.databases.postgres.sessions import Connection, Connector
 
 log = logging.getLogger("graphengine.stores")
@@ -61,8 +63,16 @@ class Lease(LeaseThread):
         dead: The owners with runs that looked dead for long enough: their runs can be taken over.
     """
 
-    def __init__(self, server: Connector, lease_seconds: float, on_news: Callable[[], None]) -> None:
-        super().__init__(lease_seconds)
+    def __init__(
+        self,
+        server: Connector,
+        lease_seconds: float,
+        on_news: Callable[[], None],
+        doubted: Callable[[LeaseDoubt], None],
+        *,
+        ends_process: bool = False,
+    ) -> None:
+        super().__init__(lease_seconds, doubted, ends_process=ends_process)
         self.channel: Final = f"graphengine {server.address.schema}"
         self.untold: deque[int] = deque(maxlen=_UNTOLD)
         self._server = server
@@ -73,6 +83,8 @@ class Lease(LeaseThread):
         self._dead_since: dict[str, float] = {}  # on the monotonic clock
         self._is_retired = False
         self._registering = threading.Lock()
+        self._on_host: OwnerLock | None = None
+        self._was_connected = False
 
     def connect(self) -> None:
         """Open the session: register this owner, take its lock, listen.
@@ -80,7 +92,10 @@ class Lease(LeaseThread):
         Raises:
             psycopg.Error, StoreNotSupported: As `Connector.connect`.
         """
+        if not self._was_connected:
+            self._on_host = lock_on_host(self.id)
         connection = self._server.connect()
+        began = now()
         try:
             self._register(connection)
             # The session that broke can hold the lock until the server notices.
@@ -94,6 +109,11 @@ class Lease(LeaseThread):
             connection.close()
             raise
         self._connection = connection
+        # 1. The session is cut, and its lock is free. 2. Another process takes a run a second later, and waits for the
+        # end of this lease before it does what is in flight here. 3. This one has a session again, and its lease goes
+        # on: what was taken must end here now.
+        self.note_renewed(began, was_away=self._was_connected)
+        self._was_connected = True
 
     def _register(self, connection: Connection) -> None:
         facts = self.id, socket.gethostname(), os.getpid(), self._lock, self._seconds
@@ -158,14 +178,25 @@ class Lease(LeaseThread):
     def _renew(self, connection: Connection | None) -> None:
         if connection is None or self._is_retired:
             return
+        began = now()
         if connection.execute(SQL["renew"], (self._seconds, self.id)).rowcount == 0:
             message = "another process removed this owner"
             raise psycopg.OperationalError(message)  # connects and registers again
+        self.note_renewed(began)
         for run_id, fence in self.owed.copy():
             connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
             self.owed.discard((run_id, fence))
         if self.untold:  # also next time: the server can still be at work on a call whose connection was cut
             connection.execute(SQL["release_untold"], (self.channel, self.id, list(self.untold)))
+
+    def stop(self) -> None:
+        """Stop the threads, close the connection, and release the lock on this host."""
+        super().stop()
+        lock, self._on_host = self._on_host, None
+        if lock is not None and self._is_retired:
+            lock.release()
+        elif lock is not None:
+            lock.let_go()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

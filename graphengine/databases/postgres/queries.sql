@@ -141,6 +141,10 @@ UPDATE owners SET seen_at = epoch(), expires_at = epoch() + %s::float8 WHERE id 
 -- name: dead
 SELECT id FROM dead_drivers(%s::text);
 
+-- name: former_lease
+SELECT o.id, o.expires_at - epoch() FROM runs AS r LEFT JOIN owners AS o ON o.id = r.driver
+WHERE r.id = %s::text;
+
 -- name: forget_owners
 -- Those that died long ago, unless runs still name them.
 DELETE FROM owners AS o WHERE o.expires_at < epoch() - 3600 AND NOT EXISTS (SELECT FROM runs AS r WHERE r.driver = o.id);
@@ -327,6 +331,22 @@ SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%s::text[]);
 
 -- name: settings
 SELECT name, setting FROM pg_settings WHERE name = ANY (%s::text[]) ORDER BY name;
+
+-- name: sequences
+-- The last number that each sequence gave, null if none or if that may not be read, and the highest one in its rows.
+SELECT a.relation, a.name, a.highest, CASE WHEN a.is_seen THEN pg_sequence_last_value(a.name::regclass) END, a.is_seen
+FROM (
+    SELECT s.relation, s.name, s.highest, has_sequence_privilege(s.name, 'USAGE, SELECT') AS is_seen
+    FROM (
+        SELECT 'runs' AS relation, pg_get_serial_sequence('runs', 'key') AS name,
+            greatest((SELECT max(key) FROM runs), (SELECT max(key) FROM trash)) AS highest
+        UNION ALL
+        SELECT 'inbox', pg_get_serial_sequence('inbox', 'id'), (SELECT max(id) FROM inbox)
+    ) AS s
+) AS a;
+
+-- name: move_sequence
+SELECT setval(%s::text::regclass, %s::bigint);
 
 -- name: orphans_of
 SELECT r.key FROM runs AS r

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from graphengine.databases import checksums
 from graphengine.databases.checksums import CHANGED, sum_of
 from graphengine.databases.long_texts import join
+from graphengine.databases.owner_locks import is_known_dead
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, run_selected, signed
 from graphengine.databases.refusals import damaged
 from graphengine.databases.run_rows import RunRow, run_of
@@ -103,6 +104,15 @@ def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     if row is None:
         raise unknown_run(run_id)
     return from_facts(row, own)
+
+
+def former_lease(connection: Connection, own: Own, run_id: str) -> float | None:
+    """Return for how many seconds a driver that is not known to be dead may still act; see `Store.former_lease`."""
+    row = connection.execute(SQL["former_lease"], (known(run_id),)).fetchone()
+    if row is None:
+        raise unknown_run(run_id)
+    owner_id, seconds = row
+    return None if seconds is None or owner_id == own.id or is_known_dead(owner_id) else max(0.0, float(seconds))
 
 
 def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:

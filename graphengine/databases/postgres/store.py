@@ -81,6 +81,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     summaries = read(trends.summaries)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
+    former_lease = read_as_owner(reads.former_lease)
     steps = read(reads.steps)
     runs = read_page(reads.runs)
     due = read_as_owner(reads.due)
@@ -144,7 +145,13 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
                 return None, False
             opening.prepare(connection, self.address)
             has_trash = removal.has_trash(connection)
-            lease = Lease(readers.server, self._lease_seconds, partial(self._hear, loop))
+            lease = Lease(
+                readers.server,
+                self._lease_seconds,
+                partial(self._hear, loop),
+                self._doubt,
+                ends_process=self.ends_process,
+            )
             lease.connect()
         except (psycopg.Error, OSError) as error:
             raise explain(error, self.address) from None

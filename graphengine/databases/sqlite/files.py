@@ -36,6 +36,8 @@ APPLICATION_ID: Final = 0x47726147
 OLDEST_READ: Final = FIRST
 """The oldest format that is read without migrating it."""
 
+_OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})
+
 PAGE_BYTES: Final = 4096
 """A commit writes each page that it changes as a whole: with 8 KB the start and the end of a run take 15 % longer."""
 
@@ -45,6 +47,7 @@ _IDENTITY: Final = """
     FROM pragma_application_id, pragma_user_version
 """
 _SMALLEST_BYTES: Final = 512
+_WITHOUT_LOCKS: Final = "&vfs=unix-none"
 _OLDEST_SQLITE: Final = (3, 37, 0)
 _WAL_POLL_SECONDS: Final = 0.005
 _LONGEST_TICK_NANOSECONDS: Final = 3_000_000_000
@@ -199,9 +202,25 @@ def uri_to_read(path: Path, state: FileState) -> str:
     """Return the URI to open a file for reading without leaving other files next to it.
 
     Without a log no process has it open, and it is opened as immutable. SQLite then relies on it not changing, so the
-    caller must compare a new `file_state` after reading.
+    caller must compare a new `file_state` after reading. With a log, SQLite makes an index of it next to the file, for
+    all processes. Where there is none and none can be made, as beside a copy on a read-only volume, no other process
+    has it open: `keep_index` keeps the index in memory, and locks say nothing.
     """
-    return f"{path.as_uri()}?{'mode=ro' if state.has_log else 'mode=ro&immutable=1'}"
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    if not state.has_log:
+        return f"{uri}&immutable=1"
+    return uri + _WITHOUT_LOCKS if _has_index_to_itself(path) else uri
+
+
+def _has_index_to_itself(path: Path) -> bool:
+    index = path.with_name(path.name + "-shm")
+    return os.name == "posix" and not index.exists() and not os.access(path.parent, os.W_OK)
+
+
+def keep_index(connection: sqlite3.Connection, uri: str) -> None:
+    """Keep the index of a write-ahead log in memory, if the URI to read the file needs that."""
+    if uri.endswith(_WITHOUT_LOCKS):
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
 
 
 def move_idle_log(path: Path) -> None:
@@ -212,7 +231,8 @@ def move_idle_log(path: Path) -> None:
     if not log_of(path).exists():
         return
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             harden(connection)
             sync_as(connection, "FULL")
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
@@ -312,7 +332,7 @@ def _check_log(path: Path) -> None:
         refuse_damaged_log(path)
 
 
-def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool = True) -> None:
+def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", is_alone: bool = True) -> None:
     """Prepare a connection that only reads; `is_alone` means that this store has no writing connection.
 
     Raises:
@@ -320,6 +340,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool 
         StoreError: As `set_up`; also for an older version, which only a writer migrates.
         sqlite3.Error: As `set_up`.
     """
+    keep_index(connection, uri)
     connection.execute("PRAGMA query_only = ON")
     if is_alone:
         _check_log(path)
@@ -360,6 +381,10 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     """
     application, version, tables = connection.execute(_IDENTITY).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
+        if has_our_tables(connection):
+            message = f"{path} has graphengine's tables without its mark, as after a `.dump` that was loaded"
+            repair = "if you know where it comes from, `graphengine doctor --repair` saves all that it has"
+            raise StoreNotADatabase(message, where=str(path), repair=repair)
         message = f"{path} is the database of another application"
         raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")
     if version > latest_format():
@@ -368,6 +393,11 @@ def check_format(connection: sqlite3.Connection, path: Path) -> int:
     if 0 < version < FIRST:
         raise too_old("database", version, FIRST, str(path), "use another file")
     return int(version)
+
+
+def has_our_tables(connection: sqlite3.Connection) -> bool:
+    """Return whether a database has the tables of runs, whatever its mark says."""
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")} >= _OURS
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -12,41 +12,32 @@ time. A reader (`Onlooker`) judges in the same way and changes nothing.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import re
 import socket
 import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread
+from graphengine.databases.leases import now as moment
+from graphengine.databases.owner_locks import ID, OwnerLock, is_free
 from graphengine.databases.sqlite.checkpoints import connect_too
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.kernel import StoreMoved
 
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]  # Windows has no such module
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
-    from filelock import FileLock
-
+    from graphengine.databases.leases import LeaseDoubt
     from graphengine.databases.sqlite.files import OpenFiles
 
 log = logging.getLogger("graphengine.stores")
 
 _TICK_SECONDS: Final = 0.5  # how soon the lease thread notices that the event loop's thread has ended
-_ID: Final = re.compile(r"[0-9a-f]{32}")  # a database can contain anything; only such an id is used as a file name
-_OPEN_ONLY_FILES: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-_NO_LOCKS: Final = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Owner(NamedTuple):
@@ -96,11 +87,13 @@ class Lease(LeaseThread):
         place: The files of the open database, once known.
     """
 
-    def __init__(self, options: LeaseOptions) -> None:
-        super().__init__(options.lease_seconds)
+    def __init__(
+        self, options: LeaseOptions, doubted: Callable[[LeaseDoubt], None], *, ends_process: bool = False
+    ) -> None:
+        super().__init__(options.lease_seconds, doubted, ends_process=ends_process)
         self._options = options
         self._host = socket.gethostname()
-        self._lock: FileLock | None = None
+        self._lock = OwnerLock(options.folder, self.id)
         self._connection: sqlite3.Connection | None = None
         self.place: OpenFiles | None = None
         self._is_retired = False
@@ -112,41 +105,10 @@ class Lease(LeaseThread):
     def acquire_lock(self) -> None:
         """Create and lock this owner's lock file; on a file system without locks only the lease counts.
 
-        Two races are repeated. The first must be lost before the file exists: FileLock would create the folder itself,
-        open to other users.
-
-        1. This process creates or finds the folder. 2. The last other owner closes and removes it, since it is empty.
-           3. This process creates its file.
-        1. This process creates its file. 2. Another one checks whether its owner is dead, and takes the lock to see.
-           3. This process cannot lock it. A new file avoids waiting for the other, which can be suspended.
-
         Raises:
             OSError: The folder cannot be created or written.
         """
-        from filelock import FileLock, Timeout  # noqa: PLC0415 - readers do not need it
-
-        folder = self._options.folder
-        path = folder / f"{self.id}.lock"
-        while self._lock is None:
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            try:
-                path.touch(mode=0o600, exist_ok=False)
-            except FileNotFoundError:
-                if folder.is_symlink():
-                    raise  # it leads nowhere, however often this is repeated
-                continue
-            lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
-            try:
-                lock.acquire(blocking=False)
-            except OSError as error:
-                path.unlink(missing_ok=True)
-                if error.errno in _NO_LOCKS:
-                    return
-                if not isinstance(error, Timeout):
-                    raise
-            else:
-                self._lock = lock
+        self._lock.acquire()
 
     def connect(self) -> None:
         """Open the connection that renews the lease, and every file that it needs.
@@ -162,9 +124,8 @@ class Lease(LeaseThread):
 
     def register(self, connection: sqlite3.Connection) -> None:
         """Record this owner or renew its lease, inside the caller's transaction."""
-        lock_file = f"{self.id}.lock" if self._lock else ""
         expires_at = self.now() + self._options.lease_seconds
-        connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), lock_file, expires_at))
+        connection.execute(SQL["keep_owner"], (self.id, self._host, os.getpid(), self._lock.file_name, expires_at))
 
     def retire(self, connection: sqlite3.Connection) -> None:
         """Release every run and delete this owner's row permanently, inside the caller's transaction."""
@@ -174,16 +135,7 @@ class Lease(LeaseThread):
 
     def release_lock(self) -> None:
         """Release and remove the lock file; remove the folder if it is empty."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            # Remove it while the lock is held or, if the system forbids that, right after.
-            with suppress(OSError):
-                Path(lock.lock_file).unlink()
-            lock.release()
-            with suppress(OSError):
-                Path(lock.lock_file).unlink()
-            with suppress(OSError):  # other owners' files are in it
-                self._options.folder.rmdir()
+        self._lock.release()
 
     def other(self, connection: sqlite3.Connection, owner_id: str) -> Owner | None:
         """Return the owner with this id if it is alive; remove the row and lock file of a dead one.
@@ -230,13 +182,14 @@ class Lease(LeaseThread):
 
     def _renew(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        owed = self.owed.copy()
+        owed, began = self.owed.copy(), moment()
         if not self._is_retired:  # its row was deleted, and nothing would ever remove a new one
             self.register(connection)
         for run_id, fence in owed:
             connection.execute(SQL["release"], (self.now(), run_id, fence, self.id))
         connection.execute("COMMIT")
         self.owed.difference_update(owed)
+        self.note_renewed(began)
 
 
 class Onlooker:
@@ -265,6 +218,16 @@ class Onlooker:
             self._dead[owner_id] = row is None or lock_shows_death(Owner(*row), self._options.folder)
         return not self._dead[owner_id]
 
+    def seconds_left(self, connection: sqlite3.Connection, owner_id: str | None) -> float | None:
+        """Return for how many seconds an owner that is not known to be dead may still act; None if it is none.
+
+        The row of one whose lock was free has been removed.
+        """
+        row = connection.execute(SQL["owner"], (owner_id,)).fetchone() if owner_id not in (None, self._own_id) else None
+        if row is None or lock_shows_death(Owner(*row), self._options.folder):
+            return None
+        return max(0.0, Owner(*row).expires_at - self._options.clock())
+
 
 def has_live_owner(path: Path) -> bool:
     """Return whether an owner on this host has the database open for writing, according to the locks."""
@@ -287,34 +250,6 @@ def owner_of(lock_file: str) -> Owner:
 
 def lock_shows_death(owner: Owner, folder: Path) -> bool:
     """Return whether an owner of this host no longer holds its lock; False if that cannot be determined."""
-    if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not _ID.fullmatch(owner.id):
+    if owner.host != socket.gethostname() or owner.lock_file != f"{owner.id}.lock" or not ID.fullmatch(owner.id):
         return False
-    try:
-        descriptor = os.open(folder / owner.lock_file, _OPEN_ONLY_FILES)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        return _can_lock(descriptor)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _can_lock(descriptor: int) -> bool:
-    """Try to take the lock; return whether no owner holds it. The caller holds it until it closes the descriptor.
-
-    Where there are shared locks, take one: it conflicts with an owner's lock, but processes that check a dead owner at
-    the same time do not mistake one another for the owner.
-    """
-    if fcntl is None:
-        from filelock import lock_descriptor  # noqa: PLC0415 - readers do not need it
-
-        return lock_descriptor(descriptor, blocking=False)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return is_free(folder / owner.lock_file, if_missing=True)

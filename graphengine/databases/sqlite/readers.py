@@ -4,7 +4,8 @@ A store that writes opens one more connection for reading when it is first neede
 leave files behind and must work where no file can be created. SQLite's write-ahead log needs two files next to the
 database while it is open. If there is a log, a process has the database open or died with it open, and these files
 exist. If there is none, the file is opened as immutable. SQLite then relies on it not changing, so the reader checks
-the file before and after each read, and repeats the read if it changed. If the process that has it open closes first,
+the file before and after each read, and repeats the read if it changed. A copy with a log on a read-only volume is read
+without these files. If the process that has it open closes first,
 SQLite leaves the log to the reader, which moves it into the file when it closes, as far as it may write there.
 """
 
@@ -88,7 +89,7 @@ class Reader:
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds, only_reads=True)
         try:
-            await worker.run(partial(set_up_reader, path=self._path, is_alone=self._at_rest))
+            await worker.run(partial(set_up_reader, path=self._path, uri=uri, is_alone=self._at_rest))
         except BaseException:
             await worker.close()
             raise

@@ -108,6 +108,11 @@ def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> Run
     return find(connection, run_id, onlooker).info
 
 
+def former_lease(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> float | None:
+    """Return for how many seconds a driver that is not known to be dead may still act; see `Store.former_lease`."""
+    return onlooker.seconds_left(connection, find(connection, run_id).driver)
+
+
 def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
     """Return the runs whose last seq is another one, and those that do not exist."""
     return [run_id for (run_id,) in connection.execute(SQL["moved"], (to_json(seqs).decode(),))]

@@ -86,6 +86,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     summaries = read(trends.summaries)
     ids = read(reads.shared.ids)
     load = read_as_owner(reads.load)
+    former_lease = read_as_owner(reads.former_lease)
     steps = read(reads.steps)
     runs = read_page(reads.runs)
     due = read_as_owner(taking.due)
@@ -144,7 +145,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
         path = self._options.path
         files.prepare_file(path)
-        lease = Lease(self._options)
+        lease = Lease(self._options, self._doubt, ends_process=self.ends_process)
         try:
             worker = await Worker.connect(
                 f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds

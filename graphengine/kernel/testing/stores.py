@@ -496,6 +496,10 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         held.append((await store.load("r")).info.held)
         assert held == [True, False, True, True, False]
         assert {info.id: info.held for info in await store.runs()} == {"r": False, "other": True}
+        for run_id in ("r", "other"):  # no other owner has them
+            assert await store.former_lease(run_id) is None
+        with refused(UnknownRun):
+            await store.former_lease("nowhere")
         await store.close()
         await store.open()
         assert not (await store.info("other")).held

@@ -152,6 +152,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             settled_too = retries and not facts.settled
             resumed = steps.Resumed(
                 crashed=facts.crashed,
+                cut_until=facts.cut_until,
                 limits=facts.limits,
                 fingerprint=facts.fingerprint,
                 pause=facts.pause,

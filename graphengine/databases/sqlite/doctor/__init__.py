@@ -29,6 +29,8 @@ from graphengine.databases.sqlite.files import (
     check_format,
     file_state,
     has_changed,
+    has_our_tables,
+    keep_index,
     log_of,
     move_idle_log,
     require_file,
@@ -41,6 +43,7 @@ from graphengine.databases.sqlite.wal_recovery import apply_log, describe_damage
 from graphengine.kernel import StoreError, StoreFull, StoreLocked, StoreReadOnly
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 BUSY_TIMEOUT_SECONDS: Final = 10.0
@@ -48,9 +51,12 @@ BUSY_TIMEOUT_SECONDS: Final = 10.0
 
 _PASSES: Final = 8
 _MOST_AT_ONCE: Final = 100_000
-_OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})
-_TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
-_HOPELESS: Final = "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell"
+WAL_RESET_REPAIRED: Final = (3, 51, 3)
+"""The first version of SQLite without its WAL-reset bug."""
+
+_HOPELESS: Final = (
+    "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell (Debian 12 has none)"
+)
 
 
 def examine(path: Path, *, progress: Progress | None = None) -> Report:
@@ -85,6 +91,18 @@ def examine(path: Path, *, progress: Progress | None = None) -> Report:
         return found
 
 
+def of_this_library() -> Iterator[Finding]:
+    """Yield what the SQLite of this Python lacks; it says nothing about a file."""
+    if sqlite3.sqlite_version_info >= WAL_RESET_REPAIRED:
+        return
+    what = (
+        f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug (3.7.0 to 3.51.2, unless your system repaired it); "
+        "graphengine is not exposed, since it moves the log only under the write lock"
+    )
+    repair = "let no other program with such an SQLite move the log: no shell that writes, no Litestream up to 0.5.16"
+    yield Finding("sqlite_version", what, repair=repair, note=True)
+
+
 def _examine_once(path: Path, state: FileState, *, progress: Progress | None) -> Report:
     refuse_damaged_log(path)
     mode = stat.S_IMODE(path.stat().st_mode)
@@ -95,7 +113,7 @@ def _examine_once(path: Path, state: FileState, *, progress: Progress | None) ->
         found.append(Finding("mode", message, repair=repair, repairable=True))
     counted = Counted()
     try:
-        with closing(_open(uri_to_read(path.absolute(), state))) as connection:
+        with closing(_open(uri_to_read(path, state))) as connection:
             _check_format(connection, path)
             inside = all_findings(connection, path, counted, progress=progress)
             return report_of(path, chain(found, inside), counted)
@@ -114,6 +132,7 @@ def _open(uri: str) -> sqlite3.Connection:
     """Open a database that can be damaged: rows of the schema that cannot be read are left out."""
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    keep_index(connection, uri)
     harden(connection)
     connection.execute("PRAGMA writable_schema = ON")
     return connection
@@ -125,9 +144,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreNotADatabase, StoreTooNew, StoreTooOld, StoreReadOnly: It is not.
     """
-    tables = {name for (name,) in connection.execute(_TABLES)}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if tables >= _OURS and application != APPLICATION_ID:
+    if application != APPLICATION_ID and has_our_tables(connection):
         return
     version = check_format(connection, path)
     if version < latest_format():

@@ -79,6 +79,7 @@ def all_findings(
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
     yield from _guarded(_pages, connection, "the check of pages")
+    yield from _guarded(_mark, connection, "the mark")
     altered = list(_guarded(partial(_schema, path=path), connection, "the schema"))
     yield from altered
     if altered:
@@ -132,15 +133,20 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
-    """Yield definitions that are not graphengine's or differ, and a wrong mark or version of the file."""
+    """Yield definitions that are not graphengine's or differ."""
     try:
         refuse_foreign(connection, path, latest_format())
     except StoreAltered as error:
         yield Finding("schema", error.message, repair=_NEW_FILE, repairable=True)
+
+
+def _mark(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield a wrong mark or version of the file; what is in it can be whole, as after a `.dump` that was loaded."""
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if marks != (APPLICATION_ID, latest_format()):
         message = f"the file's mark and version are {marks}, not {(APPLICATION_ID, latest_format())}"
-        yield Finding("mark", message, repair=_NEW_FILE, repairable=True)
+        why = ", as a `.dump` that was loaded leaves it" if marks == (0, 0) else ""
+        yield Finding("mark", message + why, repair=_NEW_FILE, repairable=True)
 
 
 def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress) -> Iterator[Finding]:

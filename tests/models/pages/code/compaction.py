@@ -32,6 +32,12 @@ STREAM = events(
     {"type": "message_delta", "delta": END, "usage": USAGE},
     {"type": "message_stop"},
 )
+PAUSED = {
+    **START,
+    "content": [SUMMARY],
+    "stop_reason": "compaction",
+    "usage": {"input_tokens": 60_000, "output_tokens": 500},
+}
 TIDES = {
     "type": "message",
     "id": "m",

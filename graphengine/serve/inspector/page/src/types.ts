@@ -231,6 +231,7 @@ export interface Detail {
   shared_process?: boolean;
   /** resumed: whether nodes were in flight when a process died. */
   crashed?: boolean;
+  cut_until?: number;
   /** resumed, branched: changes of the graph. */
   changes?: string[];
   /** resumed, branched: updates by defaults and migrations, by frame. */

@@ -1,0 +1,63 @@
+"""The words in which servers say that a request is too long, or that they have no such model: a table by server.
+
+Servers have no common code for either. What is in the table is from their sources, documentation or answers; each row
+names the first server that says so, others say the same. `tests/models/values/server_words.txt` has a message for each.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+TOO_LONG: Final[dict[str, str]] = {
+    "Anthropic": r"prompt is too long|exceed context limit",
+    "Anthropic, HTTP 413": r"request exceeds the maximum (?:size|allowed number of bytes)",
+    "OpenAI, vLLM, Mistral, OpenRouter": r"maximum context|context[ _-]*(?:length|window|size|limit)",
+    "vLLM's engine": r"longer than the maximum model length",
+    "vLLM before 0.6": r"\bprompt \(\d+ tokens\) is too long",
+    "Gemini": r"input token count.{0,30}exceeds the maximum",
+    "xAI": r"maximum prompt length",
+    "Groq, on the length": r"reduce the length of the (?:input )?messages",
+    "Groq, on tokens per minute": r"request too large for model",
+    "GitHub Copilot": r"prompt token count.{0,30}exceeds the limit",
+    "GitHub Models": r"request body too large for .{1,80} model",
+    "Bedrock": r"input (?:is )?too long|too many (?:input )?tokens|number of input tokens exceeds",
+    "Kimi": r"exceeded model token limit",
+    "Qwen": r"range of input length should be",
+    "GLM": r"prompt exceeds (?:the )?max(?:imum)? length",
+    "llama.cpp": r"exceeds? .{0,40}\bcontext\b",
+    "llama.cpp, for a batch": r"input is too large to process",
+    "ik_llama.cpp": r"context shift is disabled",
+    "TGI": r"`?inputs`? tokens \+ `?max_new_tokens`? must be|`?inputs`? must have less than \d+ tokens",
+    "TensorRT-LLM": r"should not exceed max_seq_len|prompt length \(\d+\) exceeds",
+    "TabbyAPI": r"prompt length \d+ is greater than max_seq_len",
+}
+"""That the request has more tokens than the model takes, by server."""
+
+NO_MODEL: Final[dict[str, str]] = {
+    "Ollama": r"\bmodel ['\"`]?[^\s'\"`]{1,100}['\"`]? (?:is )?not found",
+    "OpenAI, vLLM": r"\bmodel ['\"`]?[^\s'\"`]{1,100}['\"`]? does(?: not|n't) exist",
+    "LM Studio": r"invalid model identifier|\bno models loaded",
+    "LiteLLM": r"invalid model name",
+    "llama-swap": r"could not find real modelid",
+    "LocalAI": r"could not load model - all backends returned error",
+    "Xinference": r"model not found in the model list",
+    "others": r"\b(?:no such|unknown) model\b(?! arch)",
+}
+"""That there is no such model, by server: some say it with a status that stands for a failure which passes."""
+
+ANSWER_TOO_LONG: Final = re.compile(
+    r"max_(?:completion_|output_)?tokens\W{0,3}.{0,60}too large(?!.{0,200}\byour request has \d+ input tokens)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""That an answer may not have as many tokens, however short the request is."""
+
+
+def _any_of(table: dict[str, str]) -> re.Pattern[str]:
+    return re.compile("|".join(table.values()), re.IGNORECASE)
+
+
+SAYS_TOO_LONG: Final = _any_of(TOO_LONG)
+SAYS_NO_MODEL: Final = _any_of(NO_MODEL)
+
+__all__ = ["ANSWER_TOO_LONG", "NO_MODEL", "SAYS_NO_MODEL", "SAYS_TOO_LONG", "TOO_LONG"]

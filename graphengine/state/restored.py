@@ -1,0 +1,206 @@
+"""What of a type JSON can write but not restore: values of Enums and Literals, and keys of dicts, are tried.
+
+What a value becomes in a record depends on the type as a whole: `Literal[1]` is 1 as a value and "1" as a key, which is
+no member any more. So the values of a closed type, and a sample of each type of key, are recorded once as a run would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import uuid
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, create_model
+from typing_extensions import is_typeddict
+
+from graphengine.errors import InvalidUpdate, NotRecordable
+from graphengine.state.field import type_name
+from graphengine.state.field_from_model import field_type
+from graphengine.state.hints import hints_of, is_alias, value_of
+from graphengine.state.path import members
+from graphengine.state.texts import steady_text
+from graphengine.state.type_facts import closed_values
+from graphengine.state.view import RecordsAlone, View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic.fields import FieldInfo
+
+_NEVER_AS_KEY: Final = (tuple, frozenset, BaseModel, complex)
+_READ_ONCE: Final = (Generator, Iterable, Iterator)
+_MOST_TRIED: Final = 50
+_SAMPLES: Final[Mapping[object, object]] = {
+    bool: True,
+    int: 1,
+    float: 1.5,
+    str: "a",
+    NoneType: None,
+    datetime.date: datetime.date(2000, 1, 1),
+    datetime.datetime: datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC),
+    decimal.Decimal: decimal.Decimal("1.5"),
+    uuid.UUID: uuid.UUID(int=1),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lost:
+    """What cannot be read back of a type.
+
+    Attributes:
+        text: What it is, in words.
+        repair: What to declare instead.
+        certain: Whether no value of the type can be read back.
+    """
+
+    text: str
+    repair: str = "use another type"
+    certain: bool = True
+
+
+def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
+    """Yield what a field can hold and its record cannot restore.
+
+    Args:
+        info: The field.
+        config: The settings of its model.
+    """
+    if not _has_own_code(info.metadata):
+        yield from _lost(info.annotation, config, ())
+
+
+def unrecordable(annotation: object) -> str:
+    """Return the first type in an annotation that JSON can write but never restore; "" if there is none."""
+    return next((lost.text for lost in _lost(annotation, ConfigDict(), ()) if lost.certain), "")
+
+
+def _lost(annotation: Any, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:  # noqa: ANN401
+    if is_alias(annotation):
+        if annotation not in seen:
+            yield from _lost(value_of(annotation), config, (*seen, annotation))
+        return
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        if not _has_own_code(parts[1:]):
+            yield from _lost(parts[0], config, seen)
+        return
+    kind = origin or annotation
+    if origin is Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+        yield from _lost_members(annotation, config)
+        return
+    if isinstance(kind, type) and annotation not in seen:
+        yield from _lost_in_class(kind, annotation, config, (*seen, annotation))
+    for part in parts:
+        if part is not Ellipsis:
+            yield from _lost(part, config, (*seen, annotation))
+
+
+def _lost_in_class(kind: type, annotation: object, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:
+    if issubclass(kind, (SecretStr, SecretBytes)):
+        if not any(isinstance(each, type) for each in seen[:-1]):  # inside a model it is reported as a secret
+            yield Lost(kind.__name__)
+    elif kind in _READ_ONCE:
+        yield Lost(type_name(annotation), "use list[…]")
+    elif kind is type:
+        yield Lost(f"a class ({type_name(annotation)})", "write its name, and look it up in a node")
+    elif issubclass(kind, Mapping) and get_args(annotation):
+        yield from _lost_keys(get_args(annotation)[0], config)
+    else:
+        for part, settings in _parts(kind, config):
+            yield from _lost(part, settings, seen)
+
+
+def _parts(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
+    """Yield the types of a class's fields, with the settings for them."""
+    if issubclass(kind, BaseModel):
+        own = kind.__pydantic_decorators__
+        fields = () if own.field_serializers or own.model_serializers else kind.model_fields.values()
+        yield from ((info.annotation, kind.model_config) for info in fields if not _has_own_code(info.metadata))
+    elif is_typeddict(kind) or dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
+        yield from ((hint, config) for hint in hints_of(kind).values())
+
+
+def _lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
+    """Yield what of a closed type cannot be a value."""
+    values = closed_values([annotation]) or []
+    if all(type(getattr(each, "value", each)) in (str, int, bool) for each in values):
+        return
+    lost = [each for each in values[:_MOST_TRIED] if not _is_restored(annotation, each, config)]
+    if lost:
+        shown = ", ".join(map(_member_text, lost))
+        repair = "give it texts or whole numbers, and look up what they stand for"
+        yield Lost(shown, repair, certain=len(lost) == len(values))
+
+
+def _lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
+    """Yield what a dict can have as keys that are not the same after they were written as texts."""
+    kinds = [get_origin(kind) or kind for kind in members(key)]
+    text = f"a dict with keys of type {type_name(key)}"
+    if any(_is_never_a_key(kind) for kind in kinds):
+        yield Lost(text, "use keys of type str")
+        return
+    tried = [*_keys_to_try(key)]
+    if len(kinds) == 1 and kinds[0] in _SAMPLES and kinds[0] is not NoneType:
+        return
+    lost = [each for each in tried if not _is_restored(dict[key, int], {each: 1}, config)]  # type: ignore[valid-type]
+    if lost:
+        certain = len(lost) == len(tried) and len(tried) >= len(kinds)
+        shown = ", ".join(map(_member_text, lost))
+        yield Lost(
+            text if certain else f"{shown} as a key of a dict ({type_name(key)})", "use keys of type str", certain
+        )
+
+
+def _is_never_a_key(kind: object) -> bool:
+    return isinstance(kind, type) and (issubclass(kind, _NEVER_AS_KEY) or dataclasses.is_dataclass(kind))
+
+
+def _keys_to_try(key: object) -> Iterator[object]:
+    for kind in members(key):
+        closed = closed_values([kind]) if kind not in (None, NoneType, bool) else None
+        if closed is not None:
+            yield from closed[:_MOST_TRIED]
+        elif (NoneType if kind is None else kind) in _SAMPLES:
+            yield _SAMPLES[NoneType if kind is None else kind]
+
+
+def _member_text(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name} ({steady_text(value.value)})"
+    return steady_text(value)
+
+
+def _is_restored(annotation: Any, value: object, config: ConfigDict) -> bool:  # noqa: ANN401 - any annotation
+    """Return whether a run can record a value of this type; True if unknown."""
+    try:
+        model = create_model("Tried", __config__=config, value=(annotation, ...))
+        field, view = field_type(model, "value", model.model_fields["value"]), View(_NO_STATE, RecordsAlone({}))
+        field.record(field.validate(value, view), view)
+    except (InvalidUpdate, NotRecordable):
+        return False
+    except Exception:  # noqa: BLE001 - a type may raise anything; the other checks report what it is
+        return True
+    return True
+
+
+def _has_own_code(metadata: Sequence[object]) -> bool:
+    """Return whether something in an annotation decides how the value is read or written."""
+    return any(hasattr(item, "__get_pydantic_core_schema__") for item in metadata)
+
+
+class _Nothing(BaseModel):
+    """The state of a view in which a value is recorded alone."""
+
+
+class _State:
+    model: type[BaseModel] = _Nothing
+    fields: Mapping[str, Any] = {}
+    secrets: frozenset[str] = frozenset()
+
+
+_NO_STATE: Final = _State()
