@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+SCHEMA: Final = 2
+"""The number of all documents; `docs/project/versions.md` says what it stands for."""
+
+
 class Part(Struct):
     """A part of a document."""
 
 
-class Document(Part, tag_field="schema", tag=1):
+class Document(Part, tag_field="schema", tag=SCHEMA):
     """A whole document: `schema` is the version of all documents."""
 
 

@@ -88,7 +88,7 @@ export interface Box {
 
 export interface Bulked {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** How many runs were named or found. */
   found: number;
   /** How many of them were changed, or would be. */
@@ -114,7 +114,7 @@ export interface Chart {
 
 export interface Compared {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The last step that both have; null if there is none. */
   shared: Shared | null;
   /** How many steps of both paths from there are equal. */
@@ -470,7 +470,7 @@ export interface Overview {
 
 export interface Page {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The runs. */
   runs: ListedRun[];
   /** The run after which the next page begins, as `before`; null if there is none. */
@@ -518,14 +518,14 @@ export interface PostedAnswer {
 
 export interface Previewed {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The fields that it would change. */
   changes: Difference[];
 }
 
 export interface Questions {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   runs: ListedRun[];
   done: Decided[];
   answerers: string[];
@@ -589,7 +589,7 @@ export interface Run {
 
 export interface RunNow {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** Its id. */
   run_id: string;
   /** The name of its graph. */
@@ -654,7 +654,7 @@ export interface RunNow {
 
 export interface Runs {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The runs. */
   runs: ListedRun[];
 }
@@ -737,7 +737,7 @@ export interface Spending {
 
 export interface SpendingOfRun {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The run. */
   run_id: string;
   /** All of it. */
@@ -786,7 +786,7 @@ export interface SpentSince {
 
 export interface State {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** Its fields; secret ones are encrypted. */
   state: Record<string, unknown>;
   /** Those of the graphs, arms and items inside of it, by their places. */
@@ -828,7 +828,7 @@ export interface Step {
 
 export interface StepDetails {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** What it did. */
   account: Account;
   /** The step. */
@@ -888,7 +888,7 @@ export interface Tally {
 
 export interface Today {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** When today began. */
   midnight: number;
   /** The last moment that counts. */
