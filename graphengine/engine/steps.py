@@ -28,8 +28,10 @@ from graphengine.state.recorded_text import NO_TEXT, RecordedText
 
 T = TypeVar("T")
 
-FORMAT: Final = 2
-"""The version of the log's format, written with every run."""
+FORMAT: Final = 3
+"""The version of the log's format, written with every snapshot. 3 adds processes that were cut off."""
+OLDEST: Final = 2
+"""The oldest format of a snapshot that is read."""
 
 Kind: TypeAlias = Literal[
     "started",

@@ -32,6 +32,7 @@ from graphengine.engine.phases import (
 from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
 from graphengine.engine.steps import (
     FORMAT,
+    OLDEST,
     FailureRecord,
     ForkRecord,
     OriginRecord,
@@ -196,10 +197,10 @@ def _frame_row(frame: Frame) -> _Frame:
 
 
 def _check_format(found: object) -> None:
-    message = f"snapshot of format {found!r}; this version reads {FORMAT}"
+    message = f"snapshot of format {found!r}; this version reads {OLDEST} to {FORMAT}"
     if isinstance(found, int) and found > FORMAT:
         raise StoreTooNew(message, where="a snapshot", repair="update graphengine")
-    if found != FORMAT:
+    if not isinstance(found, int) or found < OLDEST:
         raise ValueError(message)
 
 

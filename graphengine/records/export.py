@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import JsonValue, RunStore
     from graphengine.kernel.definitions import GraphSpec
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the format; it rises when a reader of the old format would misread the new one."""
 OLDEST: Final = 2
 """The oldest format that is read. Those before it are of development versions."""

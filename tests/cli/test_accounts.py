@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from graphengine.kernel import Store
 
-FILES = sorted([*RECORDED.glob("*.json"), *FOLDER.glob("gallery/*.json"), *FOLDER.glob("kept_1/runs/*.json")])
+FILES = sorted([*RECORDED.glob("*.json"), *FOLDER.glob("gallery/*.json"), *FOLDER.glob("kept_*/runs/*.json")])
 ODD = 'a; b: c, d → e -> f · "g" [h] (i)'
 """A text with everything that stands between the parts of a line."""
 
@@ -76,7 +76,7 @@ def odd() -> Graph[State]:
     return graph
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name} {file.stem}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER).with_suffix("")))
 async def test_readers_of_recorded_runs_say_what_the_account_says(file: Path) -> None:
     """The kind, who did it, what it cost and why it went where it did."""
     store = InMemoryStore()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.programs import ROOT, Invoke, document
 
-KEPT = ROOT / "checkpoints" / "format_2"
+KEPT = ROOT / "checkpoints" / "format_3"
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_the_kept_runs_replay_by_command(invoke: Invoke, name: str, monkeypatch:
     """The kept runs replay by the command in checkpoints/README.md."""
     monkeypatch.chdir(ROOT)
     words = [] if name.startswith("review_loop") else ["--graph", "tests/kit/recorded.py"]
-    found = invoke("replay", f"checkpoints/format_2/{name}.json", *words, "--json")
+    found = invoke("replay", f"checkpoints/format_3/{name}.json", *words, "--json")
     assert found.exit_code == 0, found.output
     assert document(found.stdout)["replays"][0]["same"]
 

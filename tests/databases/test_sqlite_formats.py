@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor, files
-from graphengine.databases.sqlite.queries import FIRST, latest_format
+from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError, StoreReadOnly
 from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases import made_up
 from tests.databases.made_up import SECOND, THIRD
 from tests.databases.support import ROOT, OpenStore, opened, seqs_in
 
+PRESENT = latest_format()
 FAILING = SECOND + "CREATE INDEX runs_by_time ON runs (id);"
 
 
@@ -44,7 +45,7 @@ async def test_an_old_database_becomes_what_a_new_one_is(path: Path, tmp_path: P
                 pass
         found = [{line for line in contents(each) if not line.startswith("INSERT")} for each in (path, new)]
         assert found[0] == found[1]
-        assert contents(path)[0] == str(FIRST + len(scripts))
+        assert contents(path)[0] == str(PRESENT + len(scripts))
     if scripts:
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT id, note FROM runs").fetchall() == [("r", "a run of g")]
@@ -61,7 +62,7 @@ async def test_one_of_several_stores_migrates_a_database(path: Path) -> None:
         fence = await stores[0].claim("r")
         await append(stores[0], batch("r", fence, [step(4)]))
         await asyncio.gather(*(store.close() for store in stores))
-        assert contents(path)[0] == str(latest_format()) == str(FIRST + 2)
+        assert contents(path)[0] == str(latest_format()) == str(PRESENT + 2)
 
 
 async def test_a_migration_that_fails_at_its_end_changes_nothing(path: Path) -> None:
@@ -87,7 +88,7 @@ async def test_a_process_that_dies_in_a_migration_leaves_the_old_format(path: Pa
     assert contents(path) == before
     with made_up.formats(SECOND, THIRD):
         assert await seqs_in(path) == [1, 2, 3]
-        assert contents(path)[0] == str(FIRST + 2)
+        assert contents(path)[0] == str(PRESENT + 2)
 
 
 async def test_a_format_that_this_version_cannot_read_is_migrated_first(
@@ -96,11 +97,11 @@ async def test_a_format_that_this_version_cannot_read_is_migrated_first(
     """A read-only store raises an error and changes nothing; after it was opened for writing, it is read."""
     await old_database(path)
     before = path.read_bytes()
-    monkeypatch.setattr(files, "OLDEST_READ", FIRST + 1)
+    monkeypatch.setattr(files, "OLDEST_READ", PRESENT + 1)
     with made_up.formats(SECOND):
         with refused(StoreReadOnly) as caught:
             await SQLiteStore(path, read_only=True).open()
-        assert f"format {FIRST} and must be brought to format {FIRST + 1}" in caught[0].message
+        assert f"format {PRESENT} and must be brought to format {PRESENT + 1}" in caught[0].message
         assert "write access" in caught[0].repair
         assert path.read_bytes() == before
         await (await open_store()).close()

@@ -1,6 +1,6 @@
 """The small graphs whose runs are kept in `checkpoints/`: one for each feature of a run.
 
-`graphengine replay checkpoints/format_2/fork.json --graph tests/kit/recorded.py` decides a run again. Leave the graphs
+`graphengine replay checkpoints/format_3/fork.json --graph tests/kit/recorded.py` decides a run again. Leave the graphs
 here unchanged, with the docstrings of their models, which recorded schemas quote: their runs are history. For a new
 kind of step add a graph, and record a run of it with `python -m tests.kit.record`.
 """

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import Usage
 
-FILES = sorted([*RECORDED.glob("*.json"), *FOLDER.glob("gallery/*.json"), *FOLDER.glob("kept_1/runs/*.json")])
+FILES = sorted([*RECORDED.glob("*.json"), *FOLDER.glob("gallery/*.json"), *FOLDER.glob("kept_*/runs/*.json")])
 BLANKS = "\n\r\t"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name} {file.stem}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER).with_suffix("")))
 def test_accounts_of_recorded_runs_add_up(file: Path) -> None:
     """What was lost and spent with each step is what the run lost and spent."""
     run = read_file(file)
@@ -66,7 +66,7 @@ def adds_up(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> None:
         assert spent == found.usage
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name} {file.stem}")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FOLDER).with_suffix("")))
 def test_a_shorter_account_says_the_same(file: Path) -> None:
     """How long texts may be changes only how much of them is shown."""
     run = read_file(file)

@@ -19,7 +19,7 @@ from graphengine.models import RecordedModel
 from graphengine.records.export import export_run, import_run, read_file
 from graphengine.testing import replay
 from tests.kit import postgres
-from tests.kit.keep import FOLDER, SCHEMA, documents, forms
+from tests.kit.keep import FOLDER, documents, forms
 from tests.kit.unfinished import AFTER, ASKED, GRAPHS, MEMORY, OUTSIDE, clerk, finish, runner_on
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]
         file.write_bytes((folder / "runs.db").read_bytes())
     if kind == "postgres":
         server = request.getfixturevalue("postgres_server")
-        path = server.address(SCHEMA)
-        postgres.execute(path, f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE", (folder / "postgres.sql").read_text())
+        schema = folder.name
+        path = server.address(schema)
+        postgres.execute(path, f"DROP SCHEMA IF EXISTS {schema} CASCADE", (folder / "postgres.sql").read_text())
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Runner]:
@@ -70,7 +71,7 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]
 
     yield opened
     if server is not None:
-        postgres.execute(server.address(), f"DROP SCHEMA {SCHEMA} CASCADE")
+        postgres.execute(server.address(), f"DROP SCHEMA {folder.name} CASCADE")
 
 
 @EACH

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from graphengine.databases.postgres.sessions import Connection
 
-MIGRATIONS: Final = [text_of(__name__, "schema/0002_runs.sql")]
+MIGRATIONS: Final = [text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off")]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 
 FIRST: Final = 2
 """The format of the first of them. Formats before it are of development versions, and refused."""
 
-OLDEST: Final = 2
+OLDEST: Final = 3
 """The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
 
 run_selected: Final = partial(selected, driven="f.is_driven", wanted_at="NULL")

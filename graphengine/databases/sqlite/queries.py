@@ -12,7 +12,7 @@ from graphengine.databases.statements import named, text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MIGRATIONS: Final = [text_of(__name__, "schema/0002_runs.sql")]
+MIGRATIONS: Final = [text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off")]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
 
 FIRST: Final = 2

@@ -13,7 +13,7 @@ from graphengine.databases import snapshots, sql
 from graphengine.databases.postgres import queries as postgres_queries
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.engine.steps import Step
+from graphengine.engine.steps import FORMAT, Step
 from graphengine.engine.stored import encode_snapshot, to_record
 from graphengine.errors import StoreCorrupt, StoreTooNew
 from graphengine.history.load import load_snapshot
@@ -32,6 +32,8 @@ async def work(ctx: Context) -> str:
     return "done"
 
 
+NEWER = FORMAT + 1
+"""The format of the next version, of databases and of snapshots."""
 GRAPH = one(work)
 
 
@@ -48,7 +50,7 @@ def later_version(
     steps: Callable[[Step], bytes] = encode_step,
     snapshot: Callable[[Snapshot], bytes] = encode_snapshot,
 ) -> Iterator[None]:
-    """Be a version of format 3, which writes what this one does not know."""
+    """Be a version of the next format, which writes what this one does not know."""
     with made_up.formats(made_up.SECOND), pytest.MonkeyPatch.context() as patch:
         migrations = [*postgres_queries.MIGRATIONS, "ALTER TABLE runs ADD COLUMN note text"]
         patch.setattr(postgres_queries, "MIGRATIONS", migrations)
@@ -73,9 +75,9 @@ def of_another_kind(step: Step) -> bytes:
     return json.dumps({**json.loads(encode_step(step)), "kind": "novel"}).encode()
 
 
-def of_format_3(snapshot: Snapshot) -> bytes:
+def of_a_newer_format(snapshot: Snapshot) -> bytes:
     """Write a snapshot with a field that only a newer version knows, which therefore has another format."""
-    return json.dumps({**to_record(snapshot), "format": 3, "novel": 1}).encode()
+    return json.dumps({**to_record(snapshot), "format": NEWER, "novel": 1}).encode()
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ async def test_a_step_with_what_only_a_newer_version_knows(
     """Each way to read it says that it is too new, and what to do."""
     async with continued(database, steps=steps) as old:
         for read in READS:
-            with pytest.raises(StoreTooNew, match="format 3") as caught:
+            with pytest.raises(StoreTooNew, match=f"format {NEWER}") as caught:
                 await read(old)
             assert "update graphengine" in caught.value.repair
 
@@ -127,9 +129,9 @@ async def test_a_step_with_what_only_a_newer_version_knows(
 @pytest.mark.usefixtures("_short")
 async def test_a_snapshot_of_a_newer_version(database: Path | str) -> None:
     """It is too new too."""
-    async with continued(database, snapshot=of_format_3) as old:
+    async with continued(database, snapshot=of_a_newer_format) as old:
         for read in (READS[0], resumed):
-            with pytest.raises(StoreTooNew, match="format 3") as caught:
+            with pytest.raises(StoreTooNew, match=f"format {NEWER}") as caught:
                 await read(old)
             assert "update graphengine" in caught.value.repair
 
