@@ -96,9 +96,9 @@ async def inspecting(settings: Settings) -> Outcome:
         with served(path) as server:
             cookie = cookie_of(server)
             for side, address in (
-                (LIST, f"/api/runs?limit={runs}"),
-                (HEAD, "/api/run?id=long"),
-                (ROWS, "/api/rows?id=long"),
+                (LIST, f"/api/runs?limit={runs}&waits=false"),
+                (HEAD, "/api/run?run_id=long"),
+                (ROWS, "/api/rows?run_id=long"),
             ):
                 times = [await asyncio.to_thread(_get, server, cookie, address) for _ in range(rounds + 1)]
                 found[side] = times[1:]
@@ -167,7 +167,7 @@ def _get(server: Server, cookie: str, address: str) -> float:
 def _idle(server: Server, cookie: str, seconds: float) -> float:
     """Return the per cent of one processor that the server takes while a stream is open."""
     connection = http.client.HTTPConnection(server.host, timeout=60)
-    connection.request("GET", "/api/events?id=long&after=100000", headers={"Cookie": cookie})
+    connection.request("GET", "/api/events?run_id=long&after=100000", headers={"Cookie": cookie})
     response = connection.getresponse()
     response.readline()
     time.sleep(1)

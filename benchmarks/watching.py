@@ -91,7 +91,7 @@ def _drive(path: Path, run_id: str, steps: int, pause: float) -> dict[str, Any]:
 def _reader(server: Server, run_id: str) -> Iterator[None]:
     """Read the stream of a run, as a page does, from before it begins."""
     connection = http.client.HTTPConnection(server.host, timeout=60)
-    connection.request("GET", f"/api/events?id={run_id}", headers={"Cookie": cookie_of(server)})
+    connection.request("GET", f"/api/events?run_id={run_id}", headers={"Cookie": cookie_of(server)})
     response = connection.getresponse()
     reading = threading.Thread(target=_drain, args=(response,), daemon=True)
     reading.start()

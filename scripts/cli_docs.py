@@ -19,7 +19,7 @@ from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.options import Command
 from graphengine.cli.schemas import documents, schema_of
 from graphengine.records.export import RunFile
-from graphengine.records.step_document import Failed
+from graphengine.records.step_document import SCHEMA, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +92,7 @@ JSON_HEAD = """\
 
 # JSON documents
 
-What the [commands](cli.md) write with `--json`. Every document has the key `schema`, currently 1, which rises when a
+What the [commands](cli.md) write with `--json`. Every document has the key `schema`, currently N, which rises when a
 reader of the old documents would misread the new ones. Keys can be added without a new number, so readers should
 ignore unknown keys. Times are epoch seconds. Keys marked with * are present only if the condition next to them
 applies. A command that fails writes [`Failed`](#failed).
@@ -139,7 +139,7 @@ def pages() -> dict[str, str]:
     """Return the whole pages by the names of their files."""
     return {
         "cli.md": _joined(HEAD, _exit_codes(), _common(), *map(_command, COMMANDS)),
-        "json.md": _joined(JSON_HEAD, *_models()),
+        "json.md": _joined(JSON_HEAD.replace("currently N,", f"currently {SCHEMA},"), *_models()),
     }
 
 

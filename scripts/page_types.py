@@ -1,4 +1,4 @@
-"""Write the types of what the inspector's page reads, in TypeScript, from the structs that its server answers with.
+"""Write the types of what the inspector's page reads, in TypeScript, from the OpenAPI description of its routes.
 
     python -m scripts.page_types
 
@@ -8,13 +8,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.records import json_document
-from graphengine.records.json_schema import schemas_of
-from graphengine.serve import read_documents, requests
-from graphengine.serve.reads.views import Views
-from graphengine.serve.routes import READS
+from graphengine.serve.routes import DRIVES, PREFIX, READS, WRITES
+from graphengine.serve.service.openapi import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 FILE: Final = Path(__file__).resolve().parents[1] / "graphengine" / "serve" / "inspector" / "page" / "src" / "types.ts"
 _WIDTH: Final = 120
 _HEAD: Final = """\
-// What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
+// What the server answers, by the route of the read. `python -m scripts.page_types` writes this file.
 
 """
 _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
@@ -30,14 +27,13 @@ _SIMPLE: Final = {"string": "string", "integer": "number", "number": "number", "
 
 def types() -> str:
     """Return the file."""
-    names = vars(json_document) | vars(read_documents) | vars(requests)
-    reads: dict[str, Any] = {}
-    for row in sorted(READS, key=lambda row: row.path):
-        reads[row.path.removeprefix("/api/")] = get_type_hints(getattr(Views, row.name), names)["return"]
-    references, schemas = schemas_of([*reads.values()], "{name}")
-    answers = zip(reads, references, strict=True)
+    paths, schemas = described([*READS, *WRITES, *DRIVES])
+    answers: dict[str, Any] = {}
+    for row in sorted((row for row in READS if row.document is not None), key=lambda row: row.path):
+        answer = paths[row.path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        answers[f'"{row.path.removeprefix(f"{PREFIX}/")}"'] = answer
     parts = [_interface(name, schema) for name, schema in sorted(schemas.items())]
-    parts.append(_interface("Answers", {"properties": dict(answers), "required": [*reads]}))
+    parts.append(_interface("Answers", {"properties": answers, "required": [*answers]}))
     return _HEAD + "\n".join(parts)
 
 
@@ -58,7 +54,7 @@ def _interface(name: str, schema: Mapping[str, Any]) -> str:
 def _type(schema: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one for each kind of schema
     """Return a type."""
     if "$ref" in schema:
-        return str(schema["$ref"])
+        return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
         return " | ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
     if "enum" in schema:

@@ -164,7 +164,6 @@ ASK_THEMSELVES = {
     "graphengine/state/encoded.py": "a type with a name that cannot be evaluated is read by pydantic",
     "graphengine/state/hints.py": "this is the place, also for aliases, which are of one class or of two",
     "graphengine/stores/base.py": "of our own keys",
-    "scripts/page_types.py": "of our own methods",
 }
 """The files that ask Python for annotations themselves. All others call `signature_of`, `hints_of` and `unaliased`."""
 

@@ -79,12 +79,7 @@ def bulk(  # noqa: PLR0913 - options
 def _report(context: CommandContext, found: Bulk) -> int:
     """Show what was done; return the exit code."""
     if context.json:
-        from graphengine.cli import documents
-
-        refused = [documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.refused.items()]
-        context.document(
-            documents.BulkDone(action=found.action, dry_run=found.dry_run, runs=found.runs, refused=refused)
-        )
+        context.document(found)
     else:
         _show(context, found)
     return _SOME_REFUSED if found.refused and not found.dry_run else 0

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Finding, Lost
 from graphengine.records.replay.otherwise import Otherwise
-from graphengine.records.retention import Vacuumed
+from graphengine.records.retention import Pruned, Vacuumed
 from graphengine.records.step_document import Broken, Document, Part, Refusal
 
 
@@ -126,53 +126,7 @@ class Ready(Document):
     checks: Sequence[Check]
 
 
-class Kept(Part):
-    """A run that is kept.
-
-    Attributes:
-        run_id: The run.
-        reason: Why it is kept.
-    """
-
-    run_id: str
-    reason: str
-
-
-class PrunedRuns(Part):
-    """The runs that were removed, or would be.
-
-    Attributes:
-        dry_run: Whether nothing was changed.
-        runs: The removed runs.
-        steps: How many steps they had.
-        db_bytes: The estimated bytes they took.
-        kept: Runs that match the rule and are kept.
-    """
-
-    dry_run: bool
-    runs: Sequence[str]
-    steps: int
-    db_bytes: int
-    kept: Sequence[Kept]
-
-
-class BulkDone(Document):
-    """What was done to the runs that a search found.
-
-    Attributes:
-        action: What was done.
-        dry_run: Whether nothing was changed.
-        runs: The runs that were changed, or would be.
-        refused: Runs that could not be changed.
-    """
-
-    action: Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
-    dry_run: bool
-    runs: Sequence[str]
-    refused: Sequence[Kept]
-
-
-class Pruned(Document):
+class PruneDone(Document):
     """What was removed.
 
     Attributes:
@@ -180,7 +134,7 @@ class Pruned(Document):
         vacuumed: Null if the file was not shrunk.
     """
 
-    pruned: PrunedRuns | None
+    pruned: Pruned | None
     vacuumed: Vacuumed | None
 
 

@@ -232,13 +232,4 @@ def _in_short(pruned: Pruned) -> str:
 def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
     from graphengine.cli import documents
 
-    if pruned is None:
-        return documents.Pruned(pruned=None, vacuumed=vacuumed)
-    runs = documents.PrunedRuns(
-        dry_run=pruned.dry_run,
-        runs=pruned.runs,
-        steps=pruned.steps,
-        db_bytes=pruned.db_bytes,
-        kept=[documents.Kept(run_id=run_id, reason=reason) for run_id, reason in pruned.kept.items()],
-    )
-    return documents.Pruned(pruned=runs, vacuumed=vacuumed)
+    return documents.PruneDone(pruned=pruned, vacuumed=vacuumed)

@@ -8,6 +8,7 @@ from graphengine.cli import documents as own
 from graphengine.cli.main import commands
 from graphengine.kernel import InputError
 from graphengine.kernel.definitions import did_you_mean
+from graphengine.records.bulk import Bulk
 from graphengine.records.event_json import live_lines
 from graphengine.records.export import RunFile
 from graphengine.records.json_document import (
@@ -69,8 +70,8 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
     "import": [Kind(own.Imported)],
-    "bulk": [Kind(own.BulkDone)],
-    "prune": [Kind(own.Pruned)],
+    "bulk": [Kind(Bulk)],
+    "prune": [Kind(own.PruneDone)],
     "diff": [Kind(Compared)],
     "completion": [Kind(own.Script)],
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence  # noqa: TC003 - of a document
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from graphengine.kernel import GraphEngineError, InputError, RunNotResumable, checked_tags, graphs_by_name, status_of
@@ -17,11 +18,10 @@ from graphengine.kernel.stores import sought_words
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
+from graphengine.records.step_document import Document
 from graphengine.wings import wings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from graphengine.kernel import RunInfo
     from graphengine.kernel.definitions import GraphDefinition
     from graphengine.records.records import Records
@@ -40,8 +40,7 @@ _FOR: Final[Mapping[str, Sequence[str]]] = {
 _AT_ONCE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Bulk:
+class Bulk(Document):
     """What an action did to the runs that a search found, or would do.
 
     Attributes:
@@ -53,7 +52,7 @@ class Bulk:
 
     action: Action
     runs: Sequence[str]
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str]
     dry_run: bool = False
 
 

@@ -33,6 +33,7 @@ from graphengine.kernel import (
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import SpentBelow, spending
 from graphengine.records.step_document import (
+    SCHEMA,
     Document,
     Failure,
     Part,
@@ -307,7 +308,7 @@ class ListedRun(Part):
     waits: Sequence[Wait]
 
 
-class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
+class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     """A run as the HTTP service returns it, without its steps.
 
     Attributes:

@@ -8,18 +8,19 @@ whatever has a default.
 from __future__ import annotations
 
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from msgspec import Struct
 from msgspec.json import schema_components
 
 from graphengine.kernel.definitions import hints_of
+from graphengine.records.step_document import SCHEMA
 from graphengine.schemas.walking import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SCHEMA_KEY = {"enum": [1], "description": "the version of the documents"}
+_SCHEMA_KEY: Final = {"enum": [SCHEMA], "description": "the version of the documents"}
 
 
 def schemas_of(
@@ -65,7 +66,7 @@ def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:
     texts = {param.arg_name: param.description or "" for each in reversed(described) for param in each.params}
     schema["description"] = described[0].short_description or ""
     keys: dict[str, Any] = schema.get("properties", {})
-    if keys.get("schema") == {"enum": [1]}:
+    if keys.get("schema") == {"enum": [SCHEMA]}:
         keys["schema"] = dict(_SCHEMA_KEY)
     is_whole = not (is_read or (issubclass(kind, Struct) and kind.__struct_config__.omit_defaults))
     required = set(schema.get("required", ()))

@@ -8,6 +8,7 @@ can prune at once, and one that dies leaves nothing half removed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping  # noqa: TC003 - of a document
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +21,7 @@ from graphengine.kernel.stores import EndedRun
 from graphengine.records.kept_children import Starters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
     from graphengine.kernel import RunInfo, Status, Store
     from graphengine.kernel.definitions import Retention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+SCHEMA: Final = 2
+"""The number of all documents; `docs/project/versions.md` says what it stands for."""
+
+
 class Part(Struct):
     """A part of a document."""
 
 
-class Document(Part, tag_field="schema", tag=1):
+class Document(Part, tag_field="schema", tag=SCHEMA):
     """A whole document: `schema` is the version of all documents."""
 
 

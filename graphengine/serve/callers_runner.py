@@ -16,6 +16,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from msgspec import UNSET
+from pydantic_core import to_jsonable_python
+
 from graphengine.kernel import (
     GraphNotFound,
     InputError,
@@ -27,14 +30,17 @@ from graphengine.kernel import (
     lives_of,
     polled,
     question_id,
+    result_of,
 )
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.records.begun import begun_otherwise
+from graphengine.records.json_document import run_now_document
+from graphengine.records.now import load_now
 from graphengine.records.retention import remove
 from graphengine.records.selection import newest
 from graphengine.serve.callers import CallersStore, RequestId, caller, no_run, require, signed_by, starting
 from graphengine.serve.read_documents import Bulked, Previewed
-from graphengine.serve.requests import NO_NAMES, Filters, checked, wanted_by
+from graphengine.serve.requests import Filters, checked, wanted_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -44,12 +50,12 @@ if TYPE_CHECKING:
     from graphengine.kernel import At, Event, Run, RunInfo, Step
     from graphengine.kernel.definitions import Plan
     from graphengine.kernel.stores import InboxMessage
+    from graphengine.records.json_document import RunNow
     from graphengine.serve.callers import Right
     from graphengine.serve.requests import (
         Answer,
         BranchRequest,
         BulkRequest,
-        NewRun,
         OfRun,
         PreviewRequest,
         SentMessage,
@@ -84,6 +90,7 @@ class CallersRunner:
         begun: Called with a run that was started, resumed or branched here: it returns once the first step is durable,
             or raises why that was refused. By default the run is left to a worker.
         look: Called when something was made due, for a worker of this process.
+        queue: The queue in which runs are started, unless the caller names one; None to start them here.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between a service and a page
@@ -96,6 +103,7 @@ class CallersRunner:
         through: str = "http",
         begun: Callable[[Run[Any]], Awaitable[None]] | None = None,
         look: Callable[[], None] = lambda: None,
+        queue: str | None = None,
     ) -> None:
         self.store = CallersStore.of(runner.store)
         self._runner = runner
@@ -105,6 +113,7 @@ class CallersRunner:
         self._through = through
         self._begun = begun
         self._look = look
+        self._queue = queue
         self._stops = set[asyncio.Task[None]]()
         self._resuming = WeakValueDictionary[str, asyncio.Lock]()
 
@@ -214,15 +223,26 @@ class CallersRunner:
             raise GraphNotFound(f"this server has no graph {name!r}", where=f"graph {name!r}", repair=repair)
         return self._graphs[name]
 
-    async def begin(  # noqa: PLR0913 - a run, its place and its id
+    async def now(self, run: str | RunInfo) -> RunNow | Mapping[str, str]:
+        """Return a run as it is now; but its id to a caller who may not read it. The row must just have been read."""
+        if not caller().may("read"):
+            return {"run_id": run if isinstance(run, str) else run.id}
+        info = await self.info(run)
+        snapshot = await load_now(self.store, info.id)
+        graph, output = self._graphs.get(info.graph), UNSET
+        if graph is not None and graph.result is not None and snapshot.status == "finished":
+            result = result_of(compiled(graph), snapshot)
+            output = to_jsonable_python(result.output, by_alias=False, fallback=str)
+        return run_now_document(info, snapshot, output)
+
+    async def begin(
         self,
         graph: Graph[Any],
         state: Mapping[str, Any],
         run_id: str | None,
         *,
-        queue: str | None,
+        queue: str | None = None,
         tags: Sequence[str] = (),
-        goes_before: bool = False,
         **place: Any,  # noqa: ANN401 - options of `Runner.start`
     ) -> tuple[str, bool]:
         """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
@@ -235,7 +255,9 @@ class CallersRunner:
             InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
             RunExists: It was started with another graph or state, or is another's.
         """
+        goes_before = queue is not None or bool(place.get("priority"))
         place |= starting(place.get("tenant"), place.get("user"), goes_before=goes_before)
+        queue = queue or self._queue
         place |= {"queue": queue, "tags": tags, "run_id": None if run_id is None else OwnId(run_id)}
         run = self._runner.start(graph, state, **place)
         try:
@@ -275,12 +297,6 @@ class CallersRunner:
         self._look()
 
     # --- what requests ask: each with the key that is the same when it is sent again ---------------------------------
-
-    async def start_asked(self, asked: NewRun, key: str | None) -> str:
-        """Start a run here; return it."""
-        del key
-        graph, run_id = self.graph_of(asked.graph), None if asked.run_id is None else caller().own_id(asked.run_id)
-        return (await self.begin(graph, asked.state, run_id, queue=None, tags=asked.tags))[0]
 
     async def answer_asked(self, asked: Answer, key: str | None) -> str:
         """Answer a question of a run; return the run."""
@@ -412,7 +428,7 @@ class CallersRunner:
             repair = "give ids, or where with the parameters of a list of runs; {} finds all"
             raise InputError("it is not said which runs, or twice", where="body, where", repair=repair)
         if asked.where is not None:
-            wanted = wanted_by(checked(asked.where, Filters, "filter", NO_NAMES))
+            wanted = wanted_by(checked(asked.where, Filters, "filter"))
             chosen = await newest(reader, replace(wanted, limit=sys.maxsize))
         else:
             chosen = await reader.infos(asked.ids or [])

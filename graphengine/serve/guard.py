@@ -80,7 +80,7 @@ _SHOWN: Final = 100
 _BODY_SECONDS: Final = 30.0
 _OPEN: Final = frozenset(row.path for row in API if "none" in row.credentials)
 _SIGNED: Final = tuple(compile_path(row.path)[0] for row in API if "signature" in row.credentials)
-_ROWS: Final = {(row.method, row.path): row for row in OF_PAGE if "none" not in row.credentials}
+_ROWS: Final = [(row, compile_path(row.route)[0]) for row in OF_PAGE if "none" not in row.credentials]
 _IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _STAY_SECONDS: Final = 14 * 86_400
 """How long a browser keeps the cookie that it was asked to keep."""
@@ -403,7 +403,8 @@ class PageAccess(Access):
 
 def _row_of(scope: Scope) -> Endpoint | None:
     """Return the row of the page that a request asks for data by; None if it is one of the guard's own, or of none."""
-    return _ROWS.get(("GET" if scope["method"] in _READS else scope["method"], scope["path"]))
+    method, path = "GET" if scope["method"] in _READS else scope["method"], scope["path"]
+    return next((row for row, places in _ROWS if row.method == method and places.match(path)), None)
 
 
 def _cookie_of(text: str, wanted: str) -> str:

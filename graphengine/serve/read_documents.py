@@ -340,6 +340,7 @@ class StepDetails(Document, kw_only=True):
         attempts: The attempts of the visit.
         calls: The recorded work of the visit.
         agents: The agents of the node.
+        commands: The command lines that act on the run after it; none where the reader has no command line.
     """
 
     account: Account
@@ -350,12 +351,7 @@ class StepDetails(Document, kw_only=True):
     attempts: Sequence[Attempt] = ()
     calls: Sequence[Call] = ()
     agents: Mapping[str, Mapping[str, str]] = {}
-
-
-class Seen(StepDetails, kw_only=True):
-    """Everything about one step, and the commands that act on the run after it."""
-
-    commands: Mapping[str, str]
+    commands: Mapping[str, str] = {}
 
 
 class Box(Part):

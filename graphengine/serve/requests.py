@@ -39,8 +39,7 @@ _PLACE: Final = re.compile(r"(.*) - at `\$\.(\w+).*`")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _SHOWN: Final = 100
 """The most characters of a value that a refusal shows."""
-NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
-"""The client calls each field by its name."""
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class ServiceFailed(GraphEngineError):
@@ -118,10 +117,12 @@ class ListParameters(Filters, kw_only=True):
     Attributes:
         limit: The most runs.
         before: The next page: only runs that began before this run, as `next` of a page names it.
+        waits: Whether each has what it waits for, which is read from its log.
     """
 
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     before: Text | None = None
+    waits: bool = True
 
 
 class TallyParameters(Filters, kw_only=True):
@@ -358,34 +359,6 @@ class SentMessage(OfRun, kw_only=True):
     payload: Any
 
 
-class PageAnswer(Answer, kw_only=True):
-    """An answer of the page: JavaScript leaves out a value that is undefined.
-
-    Attributes:
-        run_id: The run.
-        id: The `id` of the wait that was shown to the person.
-        value: The answer.
-        by: Who answers.
-        reason: Why.
-    """
-
-    value: Any = None
-
-
-class PageMessage(SentMessage, kw_only=True):
-    """A message of the page to a run.
-
-    Attributes:
-        run_id: The run.
-        topic: The topic that the run receives.
-        payload: Any JSON value.
-        idempotency_key: With the same key it is sent once.
-    """
-
-    payload: Any = None
-    idempotency_key: Text
-
-
 class StopRequest(OfRun, kw_only=True):
     """How to stop a run.
 
@@ -467,22 +440,6 @@ class BranchRequest(PreviewRequest, kw_only=True):
     instructions: dict[str, str] = {}
 
 
-class NewRun(Struct):
-    """A run that the page starts.
-
-    Attributes:
-        graph: The graph.
-        state: The fields of the input.
-        run_id: The id of the run; generated if it is left out.
-        tags: Tags of the run.
-    """
-
-    graph: Text
-    state: dict[str, Any] = {}
-    run_id: Text | None = None
-    tags: Texts = []
-
-
 def wanted_by(asked: Filters, limit: int = sys.maxsize, before: str | None = None) -> Wanted:
     """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
     wanted = Wanted(
@@ -499,40 +456,31 @@ def wanted_by(asked: Filters, limit: int = sys.maxsize, before: str | None = Non
     return wanted_of(asked.text or "", wanted)
 
 
-def parameters_of(
-    request: Request, kind: type[S], names: Mapping[str, str] = NO_NAMES, *, ignores_others: bool = False
-) -> S:
+def parameters_of(request: Request, kind: type[S], *, ignores_others: bool = False) -> S:
     """Return the parameters of a request's address, with those of its path that the kind has.
 
     Args:
         request: The request.
         kind: What it can have.
-        names: What the client calls a field, if not by its name.
         ignores_others: Whether it can have others: a page adds some to read again.
 
     Raises:
         InputError: One is unknown, given more than once, or invalid.
     """
-    path = in_path(request, kind) if request.path_params else NO_NAMES
+    path = in_path(request, kind) if request.path_params else _NOTHING
     if not request.query_params and not path and not _is_asked(kind):
         return kind()
     given: dict[str, Any] = {}
     lists = _lists_of(kind) if request.query_params else frozenset[str]()
-    called = _called(kind, names)
     for name in request.query_params:
-        texts, field = request.query_params.getlist(name), called.get(name, name)
-        if ignores_others and field not in kind.__struct_fields__:
+        texts = request.query_params.getlist(name)
+        if ignores_others and name not in kind.__struct_fields__:
             continue
-        given[field] = texts if field in lists else texts[0]
-        if len(texts) > 1 and field not in lists:
+        given[name] = texts if name in lists else texts[0]
+        if len(texts) > 1 and name not in lists:
             repair = "give it once, with a value"
             raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
-    return checked({**given, **path}, kind, "parameter", names)
-
-
-def _called(kind: type[Struct], names: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the fields of a kind by what the client calls them."""
-    return {names.get(name, name): name for name in kind.__struct_fields__} if names else {}
+    return checked({**given, **path}, kind, "parameter")
 
 
 def in_path(request: Request, kind: type[Struct]) -> Mapping[str, Any]:
@@ -558,29 +506,22 @@ def _lists_of(kind: type[Struct]) -> frozenset[str]:
     return frozenset(each.name for each in fields(kind) if each.default_factory is list)
 
 
-def fields_of(
-    body: object, kind: type[S], names: Mapping[str, str] = NO_NAMES, path: Mapping[str, Any] | None = None
-) -> S:
+def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -> S:
     """Return a body that is a JSON object with the fields of a struct, besides those in the path.
 
     Raises:
         InputError: It is something else.
     """
     if not isinstance(body, dict):
-        wanted = [names.get(name, name) for name in kind.__struct_fields__ if name not in (path or ())]
-        shown = ", ".join(f'"{name}": …' for name in wanted)
+        shown = ", ".join(f'"{name}": …' for name in kind.__struct_fields__ if name not in path)
         raise InputError("the body is not a JSON object", where="body", repair=f"send {{{shown}}}")
-    called = _called(kind, names)
-    given: dict[str, Any] = {called.get(str(name), str(name)): value for name, value in body.items()}
-    for name in path or ():
-        if name in given:
+    for name in path:
+        if name in body:
             raise InputError(f"unknown field {name!r}", where=f"body, {name}", repair="it is in the path: leave it out")
-    return checked({**given, **(path or {})}, kind, "field", names)
+    return checked({**body, **path}, kind, "field")
 
 
-def checked(
-    given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"], names: Mapping[str, str]
-) -> S:
+def checked(given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"]) -> S:
     """Return values as a struct; those of an address, and filters, can be texts.
 
     Raises:
@@ -589,41 +530,36 @@ def checked(
     known, place = kind.__struct_fields__, "body, " if word == "field" else f"{word} "
     for name in given:
         if name not in known:
-            others = [names.get(each, each) for each in known if each not in given]
+            others = [each for each in known if each not in given]
             near = did_you_mean(name, others) if others else "leave it out"
             raise InputError(f"unknown {word} {name!r}", where=f"{place}{name}", repair=near)
     try:
         made = convert(given, kind, strict=word == "field")
     except ValidationError as error:
-        raise _invalid(str(error), given, kind, place, names) from error
+        raise _invalid(str(error), given, kind, place) from error
     for name, text in given.items() if word != "field" else ():
         if isinstance(text, str) and getattr(made, name) is None:  # the text "null" of what is no text
-            called = names.get(name, name)
-            raise InputError(f"{called} is {text!r}", where=f"{place}{called}", repair="leave it out")
+            raise InputError(f"{name} is {text!r}", where=f"{place}{name}", repair="leave it out")
     for name in _numbers_of(kind):
         value = getattr(made, name)
         if value is not None and not math.isfinite(value):
-            called = names.get(name, name)
-            raise InputError(f"{called} is {given[name]}", where=f"{place}{called}", repair="give a number")
+            raise InputError(f"{name} is {given[name]}", where=f"{place}{name}", repair="give a number")
     return made
 
 
-def _invalid(
-    text: str, given: Mapping[str, Any], kind: type[Struct], place: str, names: Mapping[str, str]
-) -> InputError:
+def _invalid(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
     """Return the error for values that do not fit."""
     missing, found = _MISSING.fullmatch(text), _PLACE.fullmatch(text)
-    repair = "give what is expected" if names else "GET /openapi.json describes it"
+    repair = "GET /openapi.json describes it"
     if missing is not None:
-        called = names.get(missing[1], missing[1])
-        return InputError(f"{called} is missing", where=f"{place}{called}", repair=f"give {called}")
+        return InputError(f"{missing[1]} is missing", where=f"{place}{missing[1]}", repair=f"give {missing[1]}")
     if found is None or found[2] not in given:
         return InputError(text, where=place.rstrip(", "), repair=repair)
-    called, choices = names.get(found[2], found[2]), _choices(kind, found[2])
-    why = f"{called} is {clipped(repr(given[found[2]]), _SHOWN)}"
+    name, choices = found[2], _choices(kind, found[2])
+    why = f"{name} is {clipped(repr(given[name]), _SHOWN)}"
     if choices:
-        return InputError(why, where=f"{place}{called}", repair=did_you_mean(str(given[found[2]]), choices))
-    return InputError(f"{why}: {found[1]}", where=f"{place}{called}", repair=repair)
+        return InputError(why, where=f"{place}{name}", repair=did_you_mean(str(given[name]), choices))
+    return InputError(f"{why}: {found[1]}", where=f"{place}{name}", repair=repair)
 
 
 def _choices(kind: type[Struct], name: str) -> Sequence[str]:
@@ -688,7 +624,6 @@ def delivery_of(request: Request) -> str | None:
 
 
 __all__ = [
-    "NO_NAMES",
     "Answer",
     "AtStep",
     "BranchRequest",
@@ -698,15 +633,12 @@ __all__ = [
     "FindParameters",
     "ListParameters",
     "MaybeOfRun",
-    "NewRun",
     "NoParameters",
     "OfGraph",
     "OfRun",
     "OfRuns",
     "OfStep",
     "OfTwo",
-    "PageAnswer",
-    "PageMessage",
     "PictureParameters",
     "PreviewRequest",
     "RunParameters",

@@ -14,21 +14,22 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from typing_extensions import override
 
-from graphengine.kernel import GraphEngineError
+from graphengine.kernel import GraphEngineError, InputError
 from graphengine.records.step_document import for_clients
-from graphengine.serve.callers import caller, require
+from graphengine.serve.callers import RequestId, caller, require
 from graphengine.serve.messages import json_answer, refused
 from graphengine.serve.requests import (
-    NewRun,
     NoParameters,
-    PageMessage,
     ServiceFailed,
+    StartParameters,
     delivery_of,
     fields_of,
     in_path,
+    is_signed,
     json_body,
     parameters_of,
 )
+from graphengine.serve.routes import START
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -52,22 +53,23 @@ class Router:
         own: Has the endpoints that are more than a read or an act, by the names of their rows.
         reads: Return what has the reads, by name; the first one that has one answers.
         acting: Provides what changes runs, for a run that the caller names or None.
-        done: Returns the answer to an act, from the id of its run and the status.
     """
 
     own: object
     reads: Sequence[Callable[[], object]]
     acting: Callable[[str | None], AbstractAsyncContextManager[CallersRunner]]
-    done: Callable[[str, int], Awaitable[Response]]
 
     def routes(self, rows: Iterable[Endpoint]) -> Sequence[Route]:
         """Return the routes of some rows."""
-        found = [(row.path.replace("{run_id}", "{run_id:path}"), row) for row in rows]
-        return [_Route(path, self._endpoint(row), methods=[row.method]) for path, row in found]
+        return [_Route(row.route, self._endpoint(row), methods=[row.method]) for row in rows]
 
     def _endpoint(self, row: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         own: Callable[[Request], Awaitable[Response]] | None = getattr(self.own, row.name, None)
-        answer = partial(self._reads, row) if row.body is None else partial(self._acts, row, row.is_body_required)
+        answer: Callable[[Request], Awaitable[Response]] = partial(self._acts, row, row.is_body_required)
+        if row.body is None:
+            answer = partial(self._reads, row)
+        elif row.name == START.name:
+            answer = self._starts
 
         async def endpoint(request: Request) -> Response:
             if row.right is not None:
@@ -79,7 +81,7 @@ class Router:
     async def _reads(self, row: Endpoint, request: Request) -> Response:
         """Answer a read: with a document, or a file."""
         has = next(found for each in self.reads if hasattr(found := each(), row.name))
-        asked = parameters_of(request, row.query, row.names, ignores_others=row.is_of_page)
+        asked = parameters_of(request, row.query, ignores_others=row.is_of_page)
         found = await getattr(has, row.name)(asked)
         if isinstance(found, str):
             headers = {"Cache-Control": "no-store"}
@@ -92,13 +94,57 @@ class Router:
         """Do what is asked, once for its key; answer with a document, or how the run is."""
         parameters_of(request, NoParameters)
         body = await json_body(request, ... if needs_body else {})
-        asked = fields_of(body, row.asks, row.names, in_path(request, row.asks))
-        async with self.acting(None if isinstance(asked, NewRun) else getattr(asked, "run_id", None)) as acts:
+        asked = fields_of(body, row.asks, in_path(request, row.asks))
+        async with self.acting(getattr(asked, "run_id", None)) as acts:
             act: Callable[[Any, str | None], Awaitable[str]] | None = getattr(acts, f"{row.name}_asked", None)
             if act is None:
                 return json_answer(for_clients(await getattr(acts, row.name)(asked)))
-            key = asked.idempotency_key if isinstance(asked, PageMessage) else delivery_of(request)
-            return await self.done(await act(asked, key), int(next(iter(row.answers))))
+            run_id = await act(asked, delivery_of(request))
+            return json_answer(for_clients(await acts.now(run_id)), int(next(iter(row.answers))))
+
+    async def _starts(self, request: Request) -> Response:
+        """Start a run, or return the one that the same request started before.
+
+        The key is a part of the run's id, so the store decides, also between processes and after a crash: a run and its
+        key are recorded by one transaction.
+        """
+        name, who = request.path_params["graph"], caller()
+        async with self.acting(None) as acts:
+            graph = acts.graph_of(name)
+            query = parameters_of(request, StartParameters)
+            key, run_id = delivery_of(request), query.run_id
+            _check_id(request, query)
+            state = await _state_of(request, query.field)
+            run_id = None if run_id is None else who.own_id(run_id)
+            run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
+            place: dict[str, Any] = {
+                "priority": query.priority,
+                "tenant": query.tenant,
+                "user": query.user,
+                "tags": query.tag,
+            }
+            run_id, is_new = await acts.begin(graph, state, run_id, queue=query.queue, **place)
+            return json_answer(for_clients(await acts.now(run_id)), 201 if is_new else 200)
+
+
+def _check_id(request: Request, query: StartParameters) -> None:
+    """Raise InputError if a request may not choose the id of its run."""
+    if query.run_id is not None and "idempotency-key" in request.headers:
+        repair = "leave one out: a run_id alone is enough to start a run once"
+        raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
+    if query.run_id is not None and is_signed(request):
+        repair = "leave it out, or send the token: the signature does not cover it"
+        raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
+
+
+async def _state_of(request: Request, field: str | None) -> dict[str, Any]:
+    """Return the input in the body of a request; it is the whole body if a field is named for that."""
+    body = await json_body(request, {})
+    if field is None and not isinstance(body, dict):
+        repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
+        raise InputError("the body is not a JSON object", where="body", repair=repair)
+    found: dict[str, Any] = body if field is None else {field: body}
+    return found
 
 
 class _Route(Route):

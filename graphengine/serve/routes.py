@@ -10,23 +10,43 @@ made from it. A route of a door is not listed: it needs a token, and what it doe
 | `signature` | that of a webhook, which covers the body | the service |
 | `cookie` | the page's, with our `Origin` and our own header for a write | the page |
 
-A cookie never suffices for a route of the service: a browser sends it by itself. Whose runs there are is not a matter
-of the route: each is read through `CallersStore` and changed through `CallersRunner`, for which there are only those of
-the caller's tenant.
+A cookie never suffices for a route of the service: a browser sends it by itself. The page's server has rows of the
+service below `/api`, by its own credentials. Whose runs there are is not a matter of the route: each is read through
+`CallersStore` and changed through `CallersRunner`, for which there are only those of the caller's tenant.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import fields
 
-from graphengine.records.json_document import Compared, RunNow
+from graphengine.records.json_document import Compared, RunNow, Runs, SpendingOfRun
 from graphengine.records.trends import Trends
 from graphengine.serve.health import Health
-from graphengine.serve.read_documents import Bulked, Page, Previewed, Questions, State, StepDetails, Today
+from graphengine.serve.read_documents import (
+    Bulked,
+    Chart,
+    Comparison,
+    Graph,
+    Line,
+    Overview,
+    Page,
+    Picture,
+    Previewed,
+    Questions,
+    Row,
+    Run,
+    Session,
+    State,
+    StepDetails,
+    Tables,
+    Tally,
+    Today,
+)
 from graphengine.serve.requests import (
     Answer,
     AtStep,
@@ -37,15 +57,12 @@ from graphengine.serve.requests import (
     FindParameters,
     ListParameters,
     MaybeOfRun,
-    NewRun,
     NoParameters,
     OfGraph,
     OfRun,
     OfRuns,
     OfStep,
     OfTwo,
-    PageAnswer,
-    PageMessage,
     PictureParameters,
     PreviewRequest,
     RunParameters,
@@ -63,8 +80,6 @@ from graphengine.serve.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from graphengine.serve.callers import Right
 
 Credential: TypeAlias = Literal["none", "token", "signature", "cookie"]
@@ -74,6 +89,8 @@ _ANYBODY: Final[frozenset[Credential]] = frozenset(("none",))
 _TOKEN: Final[frozenset[Credential]] = frozenset(("token",))
 _SIGNED: Final[frozenset[Credential]] = frozenset(("token", "signature"))
 _PAGE: Final[frozenset[Credential]] = frozenset(("cookie", "token"))
+PREFIX: Final = "/api"
+"""Below which the page has its routes, and those of the service."""
 
 
 def _found() -> Mapping[str, str]:
@@ -92,12 +109,11 @@ class Endpoint:
         right: What the caller must have the right to; None if nothing of a run is in the answer.
         credentials: Each of these suffices.
         answers: What its answers mean, by status.
-        document: The document of its answers; None if they are no JSON.
+        document: The type of its answers; None if they are no JSON.
         media: The content type of its answers.
         query: Its parameters.
         body: Its body; None if it is a read.
         headers: The headers that it reads, with their meaning.
-        names: What its client calls a field of these, if not by its name.
     """
 
     path: str
@@ -106,17 +122,21 @@ class Endpoint:
     right: Right | None = "read"
     credentials: frozenset[Credential] = _TOKEN
     answers: Mapping[str, str] = field(default_factory=_found)
-    document: type[Struct] | None = RunNow
+    document: Any = RunNow
     media: str = "application/json"
     query: type[Struct] = NoParameters
     body: type[Struct] | None = None
     headers: tuple[tuple[str, str], ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def method(self) -> Literal["GET", "POST"]:
         """Its method."""
         return "GET" if self.body is None else "POST"
+
+    @property
+    def route(self) -> str:
+        """Its path as routes have it: the id of a run can have slashes."""
+        return self.path.replace("{run_id}", "{run_id:path}")
 
     @property
     def is_of_page(self) -> bool:
@@ -263,57 +283,46 @@ FILES: Final = (
     Endpoint("/provider", "provider", "Who signs users in", None, _ANYBODY, document=None),
 )
 """The files of the page, which have no data."""
-_NAMES: Final = {"run_id": "id"}
 
 
-def _page(name: str, query: type[Struct] = NoParameters, does: str = "", **more: Any) -> Endpoint:  # noqa: ANN401
-    """Return a route of the page; its name is what `Views`, or what drives runs, calls it, if nothing else is given."""
-    given: dict[str, Any] = {"names": _NAMES, "query": query, "credentials": _PAGE, "document": None} | more
-    return Endpoint(f"/api/{name}", does or name, "", **given)
+def _page(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
+    """Return a route that only the page has; its name is what `Views`, or what drives runs, calls it."""
+    return Endpoint(f"{PREFIX}/{name}", name, "", query=query, credentials=_PAGE, document=document, **more)
+
+
+def _of_service(*names: str, **more: Any) -> Sequence[Endpoint]:  # noqa: ANN401 - fields of a row
+    """Return routes of the service as the page has them."""
+    rows = {row.name: row for row in API}
+    return [replace(rows[name], path=PREFIX + rows[name].path, credentials=_PAGE, **more) for name in names]
 
 
 READS: Final = (
-    _page("session"),
-    _page("runs", SortedParameters),
-    _page("overview", Filters),
-    _page("tally", TallyParameters),
-    _page("lines", OfRuns),
-    _page("branches", OfRun),
-    _page("run", AtStep),
-    _page("rows", OfRun),
-    _page("questions", MaybeOfRun),
-    _page("usage", OfRun),
-    _page("state", AtStep),
-    _page("step", OfStep),
-    _page("find", FindParameters),
-    _page("scores", ScoresParameters),
-    _page("picture", PictureParameters),
-    _page("compare", OfTwo, names={"run_id": "a", "other": "b"}),
-    _page("children", OfRun),
-    _page("graph", OfGraph),
-    _page("all_graphs"),
-    _page("today", TodayParameters),
-    _page("tables"),
+    *_of_service("list_runs", query=SortedParameters),
+    *_of_service("today", "questions", "state", "step_details"),
+    _page("session", document=Session),
+    _page("overview", Filters, Overview),
+    _page("tally", TallyParameters, Tally),
+    _page("lines", OfRuns, Mapping[str, Line]),
+    _page("branches", OfRun, Runs),
+    _page("run", AtStep, Run),
+    _page("rows", OfRun, Sequence[Row]),
+    _page("usage", OfRun, SpendingOfRun),
+    _page("find", FindParameters, Sequence[int]),
+    _page("scores", ScoresParameters, Chart),
+    _page("picture", PictureParameters, Picture),
+    _page("compare", OfTwo, Comparison),
+    _page("children", OfRun, Runs),
+    _page("graph", OfGraph, Graph),
+    _page("all_graphs", document=Mapping[str, Mapping[str, int]]),
+    _page("tables", document=Tables),
 )
 """What the page reads."""
-DOWNLOADS: Final = (
-    _page("export", OfRun, names=_NAMES),
-    _page("story", StoryParameters, names=_NAMES | {"other": "b"}, media="text/html"),
-)
+DOWNLOADS: Final = (_page("export", OfRun), *_of_service("story"))
 STREAM: Final = _page("events", StreamParameters, media="text/event-stream")
-WRITES: Final = (
-    _page("answer", right="answer", body=PageAnswer, names={"run_id": "id", "id": "wait"}),
-    _page("send", right="answer", body=PageMessage),
-    _page("stop", does="stop_run", right="operate", body=StopRequest),
-    _page("tag", right="operate", body=TagRequest),
-    _page("bulk", right="operate", body=BulkRequest),
-)
+WRITES: Final = _of_service("answer", "send", "stop_run", "tag", "bulk")
 """What the page changes, unless it is read-only."""
 DRIVES: Final = (
-    _page("start", right="start", body=NewRun),
-    _page("resume", right="operate", body=OfRun),
-    _page("branch", right="operate", body=BranchRequest, names=_NAMES | {"child": "new"}),
-    _page("preview", right="operate", body=PreviewRequest),
+    *_of_service("start", "resume", "branch", "preview"),
     _page("form", OfGraph),
     _page("fields", AtStep),
     _page("problems", OfGraph),
@@ -332,6 +341,7 @@ __all__ = [
     "FILES",
     "HEALTH",
     "OF_PAGE",
+    "PREFIX",
     "READS",
     "START",
     "STREAM",

@@ -43,7 +43,7 @@ def test_an_export_is_private_and_leaves_no_other_file(project: Path, invoke: In
     for words in ([], ["-o", "-"]):
         assert invoke("export", run, *words).stdout == target.read_text()
     reported = document(invoke("export", run, "-o", str(target), "--json").stdout)
-    assert reported == {"schema": 1, "run_id": run, "file": str(target), "steps": 4}
+    assert reported == {"schema": 2, "run_id": run, "file": str(target), "steps": 4}
     refused = invoke("export", run, "-o", str(project / "nowhere" / "r.json"))
     assert refused.exit_code == 2
     assert "export_unwritable" in refused.stderr

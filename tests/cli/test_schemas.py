@@ -58,12 +58,12 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
     "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],
-    "bulk": [("bulk stop status:waiting --dry-run", "BulkDone"), ("bulk tag review --tag seen --yes", "BulkDone")],
+    "bulk": [("bulk stop status:waiting --dry-run", "Bulk"), ("bulk tag review --tag seen --yes", "Bulk")],
     "erase": [("erase user:ada --dry-run", "ErasedPerson")],
     "prune": [
-        ("prune --keep-last 0 --dry-run", "Pruned"),
-        ("prune --keep-last 100 --yes --vacuum", "Pruned"),
-        ("prune --vacuum", "Pruned"),
+        ("prune --keep-last 0 --dry-run", "PruneDone"),
+        ("prune --keep-last 100 --yes --vacuum", "PruneDone"),
+        ("prune --vacuum", "PruneDone"),
     ],
     "diff": [
         ("diff tides tides-2", "Compared"),

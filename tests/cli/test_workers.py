@@ -126,7 +126,7 @@ def test_a_worker_continues_the_due_runs(folder: Path) -> None:
     rest, message = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "")
     assert "SIGTERM: releasing the runs" in message
-    assert all(line["schema"] == 1 for line in lines)
+    assert all(line["schema"] == 2 for line in lines)
     taken = {line["run_id"]: (line["graph"], line["why"]) for line in lines if line["event"] == "goes_on"}
     assert taken == {"n": ("napping", "due"), "r": ("gated", "orphan"), "a": ("asking", "sent")}
     assert {line["run_id"]: line["status"] for line in lines if line["event"] == "ended"} == dict.fromkeys(
@@ -242,7 +242,7 @@ graph.add_edge("merge", END)
     process = start(folder, "run", "both", "--run-id", "b")
     read_until(process, "waits    question: What?")
     done = call(folder, "answer", "b", "blue", "--json")
-    assert (done.returncode, document(done.stdout)) == (0, {"schema": 1, "run_id": "b", "answer": "recorded"})
+    assert (done.returncode, document(done.stdout)) == (0, {"schema": 2, "run_id": "b", "answer": "recorded"})
     read_until(process, "question (visit 1)")
     (folder / "flows" / "gate").touch()
     out, _ = process.communicate(timeout=60)

@@ -9,7 +9,7 @@ import pytest
 from tests.runner.waits.test_askings import KINDS, asked, press
 from tests.serve.two_tenants import Place, place
 
-DOORS: Final[dict[str, tuple[str, str]]] = {"http": ("/runs/acme/r/answer", "id"), "page": ("/api/answer", "wait")}
+DOORS: Final = {"http": "/runs/acme/r/answer", "page": "/api/runs/acme/r/answer"}
 TYPES: Final = ("ask", "in code", "named", "unknown")
 
 
@@ -24,15 +24,13 @@ async def asks(here: Place, after: int = 0) -> dict[str, Any]:
 async def test_an_answer_names_the_question_that_was_shown(tmp_path: Path, name: str, door: str) -> None:
     """By a name it is refused; to the first question, once the second is open, too; each is recorded with its id."""
     kind = KINDS[name]
-    path, field = DOORS[door]
     async with place(tmp_path, tmp_path / "runs.db", {"press": kind.graph}) as here:
         begun = await here.send("acme", "POST", "/graphs/press/runs?run_id=acme/r", {})
         assert begun.status == 201, begun.text
 
         async def send(wait: str | None, value: object) -> tuple[int, str]:
-            body = {} if wait is None else {field: wait}
-            body |= {"id": "acme/r"} if door == "page" else {}
-            answer = await here.send("acme", "POST", path, {"value": value} | body)
+            body = {"value": value} | ({} if wait is None else {"id": wait})
+            answer = await here.send("acme", "POST", DOORS[door], body)
             return answer.status, "" if answer.status < 300 else str(answer.json["error"]["code"])
 
         run = await asks(here)
@@ -65,11 +63,11 @@ async def test_the_page_shows_the_question_of_a_link(tmp_path: Path) -> None:
     async with place(tmp_path, tmp_path / "runs.db", {"press": press(asked)}) as here:
         await here.send("acme", "POST", "/graphs/press/runs?run_id=acme/r", {})
         run = await asks(here)
-        shown = (await here.send("acme", "GET", "/api/questions?id=acme/r")).json
+        shown = (await here.send("acme", "GET", "/api/questions?run_id=acme/r")).json
         first = run["waits"][0]["id"]
         assert [wait["id"] for wait in shown["runs"][0]["waits"]] == [first]
         await here.send("acme", "POST", "/runs/acme/r/answer", {"id": first, "value": "again"})
         run = await asks(here, run["seq"])
-        shown = (await here.send("acme", "GET", "/api/questions?id=acme/r")).json
+        shown = (await here.send("acme", "GET", "/api/questions?run_id=acme/r")).json
         assert [wait["id"] for wait in shown["runs"][0]["waits"]] == [run["waits"][0]["id"]]
         assert [each["id"] for each in shown["done"]] == [first]

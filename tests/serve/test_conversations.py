@@ -675,7 +675,6 @@ SEARCHES: Final = {
 NAMES: Final = {
     "service/conversations.py": "the runs of a conversation",
     "service/front_end.py": "the run of a thread or chat",
-    "service/app.py": "a run's own id, or a key",
     "service/mcp_door.py": "a run's own id",
     "service/a2a_door.py": "the id of a message, and places for push notifications",
 }

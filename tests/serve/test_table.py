@@ -67,7 +67,7 @@ def signed(body: bytes) -> dict[str, str]:
 
 def name_of(row: Endpoint) -> str:
     """Return the method and path of a row, as its route has it."""
-    return f"{row.method} {row.path.replace('{run_id}', '{run_id:path}')}"
+    return f"{row.method} {row.route}"
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,13 +142,18 @@ SERVICE: Mapping[str, list[Try]] = {
     "POST /a2a/desk": [],  # each method of the protocol: see below
     "ANY /mcp": [],
 }
-READS = (
-    *("branches", "children", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
-    *("step&seq=1", "story"),
+OF_SERVICE = (
+    *("POST /graphs/{graph}/runs", "GET /runs", "GET /today", "GET /questions", "POST /bulk"),
+    *("GET /runs/{run_id:path}/state", "GET /runs/{run_id:path}/steps/{seq}", "GET /runs/{run_id:path}/story"),
+    *("POST /runs/{run_id:path}/answer", "POST /runs/{run_id:path}/messages", "POST /runs/{run_id:path}/stop"),
+    *("POST /runs/{run_id:path}/resume", "POST /runs/{run_id:path}/tags", "POST /runs/{run_id:path}/branches"),
+    "POST /runs/{run_id:path}/branches/preview",
 )
+"""The routes of the service that the page has below `/api`."""
+READS = ("branches", "children", "run", "rows", "usage", "find&text=a", "scores&path=text", "export", "fields", "lines")
 LISTS = (
-    *("runs", "overview", "tally", "today", "tables", "all_graphs", "session", "form&graph=desk"),
-    "problems&graph=desk",
+    *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
+    *("graph&graph=desk", "picture&fingerprint=PRINT"),
 )
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {
@@ -157,32 +162,21 @@ INSPECTOR: Mapping[str, list[Try]] = {
     "GET /signed_in": [plain("/signed_in")],
     "GET /provider": [plain("/provider")],
     **{
-        f"GET /api/{name.partition('&')[0]}": [Try(f"/api/{name.partition('&')[0]}?id=RUN&{name.partition('&')[2]}")]
+        each.replace(" ", " /api"): [replace(one, path=f"/api{one.path}") for one in SERVICE[each]]
+        for each in OF_SERVICE
+    },
+    **{
+        f"GET /api/{name.partition('&')[0]}": [
+            Try(f"/api/{name.partition('&')[0]}?run_id=RUN&{name.partition('&')[2]}")
+        ]
         for name in READS
     },
     **{
         f"GET /api/{name.partition('&')[0]}": [plain(f"/api/{name.partition('&')[0]}?{name.partition('&')[2]}")]
         for name in LISTS
     },
-    "GET /api/questions": [plain("/api/questions"), Try("/api/questions?id=RUN")],
-    "GET /api/lines": [Try("/api/lines?id=RUN")],
-    "GET /api/compare": [Try("/api/compare?a=RUN&b=RUN")],
-    "GET /api/graph": [plain("/api/graph?graph=desk")],
-    "GET /api/picture": [plain("/api/picture?fingerprint=PRINT")],
-    "GET /api/events": [Try("/api/events?id=RUN", waits=True)],
-    "POST /api/answer": [Try("/api/answer", {"id": "RUN", "wait": "approve@3", "value": True})],
-    "POST /api/send": [Try("/api/send", {"id": "RUN", "topic": "a", "payload": 1, "idempotency_key": "a"})],
-    "POST /api/stop": [Try("/api/stop", {"id": "RUN"})],
-    "POST /api/tag": [Try("/api/tag", {"id": "RUN", "add": ["seen"], "remove": []})],
-    "POST /api/bulk": [
-        plain("/api/bulk", {"action": "tag", "tag": "seen", "ids": ["RUN"]}),
-        plain("/api/bulk", {"action": "stop", "where": {}}),
-        plain("/api/bulk", {"action": "prune", "where": {"text": "RUN"}}),
-    ],
-    "POST /api/start": [plain("/api/start", {"graph": "desk", "state": STARTED, "id": "RUN", "tags": []})],
-    "POST /api/resume": [Try("/api/resume", {"id": "RUN"})],
-    "POST /api/branch": [Try("/api/branch", {"id": "RUN", "at": 1, "update": {}, "tags": []})],
-    "POST /api/preview": [Try("/api/preview", {"id": "RUN", "at": 1, "update": {}})],
+    "GET /api/compare": [Try("/api/compare?run_id=RUN&other=RUN")],
+    "GET /api/events": [Try("/api/events?run_id=RUN", waits=True)],
 }
 
 
@@ -334,7 +328,7 @@ async def test_a_user_of_a_tenant_sees_no_traceback(tmp_path: Path, database: Pa
         for who, is_shown in (("acme", False), ("chief", True)):
             texts = ""
             for seq in range(1, 5):
-                path = f"/api/step?id={run}&seq={seq}"
+                path = f"/api/runs/{run}/steps/{seq}"
                 texts += (await request(here.inspector, token_of(who), "GET", path, origin="http://localhost")).text
             assert MARK in texts
             assert ('"traceback":' in texts, f"{MARK}.py" in texts) == (is_shown, is_shown)

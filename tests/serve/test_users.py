@@ -76,7 +76,7 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
 OF_RUN = "acme/ge:key:desk:k"
 
 
-@pytest.mark.parametrize("stream", [f"/runs/{OF_RUN}/events", f"/api/events?id={OF_RUN}", "/api/events"])
+@pytest.mark.parametrize("stream", [f"/runs/{OF_RUN}/events", f"/api/events?run_id={OF_RUN}", "/api/events"])
 async def test_an_open_stream_ends_when_its_user_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:

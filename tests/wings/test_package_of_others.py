@@ -83,7 +83,7 @@ def test_a_package_adds_a_command_a_document_a_check_a_question_and_a_door(their
     lines = ["one started", "one node"]
     assert said(theirs, "audit", project).stdout.splitlines() == lines
     document = json.loads(said(theirs, "audit --json", project).stdout)
-    assert document == {"schema": 1, "lines": lines}
+    assert document == {"schema": 2, "lines": lines}
     schema = json.loads(said(theirs, "schema audit", project).stdout)
     assert schema["$defs"]["Audited"]["properties"]["lines"]["description"] == "A line for each step."
     assert "Audited" in json.loads(said(theirs, "schema", project).stdout)["$defs"]

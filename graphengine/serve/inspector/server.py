@@ -154,7 +154,7 @@ def application(settings: Settings) -> Starlette:
     own = SimpleNamespace(page=_page, static=_static, provider=_provider(settings.users), events=stream)
     reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
     rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
-    routes = Router(own, reads, acting, _done).routes([*rows, *(DRIVES if driver is not None else ())])
+    routes = Router(own, reads, acting).routes([*rows, *(DRIVES if driver is not None else ())])
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
@@ -169,10 +169,6 @@ async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) ->
         await seen.info(run_id)
     async with Runner(writer()) as runner:
         yield CallersRunner(runner, {}, through="page")
-
-
-async def _done(run_id: str, _: int) -> Response:
-    return json_answer({"id": run_id})
 
 
 async def _page(_: Request) -> Response:
@@ -205,10 +201,10 @@ def _file(name: str) -> Response:
 def _events(
     views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of the streams: of one run with `id`, else of the list of runs."""
+    """Return the endpoint of the streams: of one run with `run_id`, else of the list of runs."""
 
     async def answer(request: Request) -> Response:
-        asked = parameters_of(request, StreamParameters, STREAM.names, ignores_others=True)
+        asked = parameters_of(request, StreamParameters, ignores_others=True)
         run_id, after = asked.run_id, asked.after
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after

@@ -64,7 +64,6 @@ from graphengine.serve.read_documents import (
     Row,
     Run,
     Said,
-    Seen,
     Session,
     State,
     StepDetails,
@@ -140,7 +139,8 @@ class Views:
     Attributes:
         store: The database, as the caller can read it.
         books: Its runs that were looked at.
-        command: Returns a command line to paste, given the run or None, the command and its further words.
+        command: Returns a command line to paste, given the run or None, the command and its further words; None for a
+            reader who has no command line here.
         about: What the page shows of the database itself.
         wings: Return the tables that wings show to a tenant; to those who see all if it is None.
         graphs: The fingerprints of the graphs whose runs can be driven here, by name.
@@ -149,7 +149,7 @@ class Views:
 
     store: Store
     books: RunCache
-    command: Callable[..., str]
+    command: Callable[..., str] | None
     about: Session
     wings: Sequence[Callable[[str | None], Awaitable[Iterable[Table]]]] = ()
     graphs: Mapping[str, str] = field(default_factory=dict)
@@ -174,14 +174,11 @@ class Views:
         who_reads = {"user": who.name, "tenant": who.tenant, "rights": rights}
         return structs.replace(self.about, database=database, drives=drives, read_only=read_only, **who_reads)
 
-    async def runs(self, asked: ListParameters) -> Page:
-        """Return a page of the list of runs, each with its status as shown."""
-        found, following = await self.found(asked)
-        return Page(runs=runs_document(await as_answered(self.store, found)).runs, next=following)
-
     async def list_runs(self, asked: ListParameters) -> Page:
-        """Return a page of the list of runs, each with its status as shown and with what it waits for."""
+        """Return a page of the list of runs, each with its status as shown and, if that is asked, what it waits for."""
         found, following = await self.found(asked)
+        if not asked.waits:
+            return Page(runs=runs_document(await as_answered(self.store, found)).runs, next=following)
         waiting = dict[str, Snapshot]()
         waits = [info.id for info in found if info.status == "waiting"]
         inbox = await self.store.inbox(waits) if waits else ()  # first: what is taken out of it is in the logs
@@ -326,7 +323,7 @@ class Views:
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
         words = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)]}
-        return {key: self.command(info, *each) for key, each in words.items()}
+        return {} if self.command is None else {key: self.command(info, *each) for key, each in words.items()}
 
     async def rows(self, asked: OfRun) -> Sequence[Row]:
         """Return a row for each step of a run."""
@@ -344,12 +341,6 @@ class Views:
         snapshot = await load_snapshot(self.store, asked.run_id, asked.at or None)
         inner = {frame.id: frame.values for frame in snapshot.frames.values() if frame.id and frame.values}
         return State(state=snapshot.root.values if snapshot.frames else {}, inside=inner)
-
-    async def step(self, asked: OfStep) -> Seen:
-        """Return everything about one step, and the commands that act on the run after it."""
-        details = await self.step_details(asked)
-        info = await self.store.info(asked.run_id)
-        return Seen(**asdict(details), commands=self._commands(info, asked.seq))
 
     async def step_details(self, asked: OfStep) -> StepDetails:
         """Return everything about one step."""
@@ -378,6 +369,7 @@ class Views:
             waited=entry.waited,
             tried=_tried(entry, book),
             changes=differences(was, states.after(entry)),
+            commands=self._commands(info, seq),
             **more,
         )
 
@@ -477,7 +469,7 @@ class Views:
             visits=visits,
             unused=_unused(await self.books.atlas(fingerprint), edges) if counted else [],
             runs=runs_document(newest).runs,
-            command=self.command(None, "check", name),
+            command="" if self.command is None else self.command(None, "check", name),
         )
 
     async def all_graphs(self, asked: NoParameters) -> Mapping[str, Mapping[str, int]]:

@@ -12,8 +12,6 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from msgspec import UNSET
-from pydantic_core import to_jsonable_python
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
@@ -26,14 +24,11 @@ from graphengine.kernel import (
     StatusChanged,
     StepRecorded,
     StoreError,
-    result_of,
 )
-from graphengine.kernel.definitions import compiled, did_you_mean
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.event_json import line_of
-from graphengine.records.json_document import run_now_document
-from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
-from graphengine.serve.callers import CallersStore, RequestId, caller
+from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
@@ -52,10 +47,6 @@ from graphengine.serve.requests import (
     ListParameters,
     RunParameters,
     ServiceFailed,
-    StartParameters,
-    delivery_of,
-    is_signed,
-    json_body,
     parameters_of,
 )
 from graphengine.serve.router import FAILED, Router
@@ -116,11 +107,10 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = CallersRunner(runner, graphs, drives=worker is not None, sees=graphs, look=self.look)
+        self.runner = CallersRunner(runner, graphs, drives=worker is not None, sees=graphs, look=self.look, queue=queue)
         self.rests = Rests()
         self.graphs = graphs
         self.unguarded = runner
-        self._queue = queue
         self._worker = worker
         self._version = version
         self._stopping = asyncio.Event()
@@ -137,7 +127,7 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        router = Router(self, [lambda: self._views], self._acting, self._now)
+        router = Router(self, [lambda: self._views], self._acting)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
     @asynccontextmanager
@@ -153,7 +143,7 @@ class Service:
 
         store = self.unguarded.store
         about = Session(self._version, "", read_only=False, drives=None)
-        return Views(CallersStore.of(store, self.graphs), RunCache(store), lambda *_: "", about)
+        return Views(CallersStore.of(store, self.graphs), RunCache(store), None, about)
 
     async def health(self, request: Request) -> Response:
         """Return whether the service works. It needs no token, so it names no runs."""
@@ -173,39 +163,6 @@ class Service:
         del request
         return json_answer(self._openapi)
 
-    async def start(self, request: Request) -> Response:
-        """Start a run, or return the one that the same request started before.
-
-        The key is a part of the run's id, so the store decides, also between processes and after a crash: a run and its
-        key are recorded by one transaction.
-        """
-        name = request.path_params["graph"]
-        graph = self.graph_of(name)
-        query = parameters_of(request, StartParameters)
-        key, run_id, field = delivery_of(request), query.run_id, query.field
-        if run_id is not None and "idempotency-key" in request.headers:
-            repair = "leave one out: a run_id alone is enough to start a run once"
-            raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
-        if run_id is not None and is_signed(request):
-            repair = "leave it out, or send the token: the signature does not cover it"
-            raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
-        body = await json_body(request, {})
-        if field is None and not isinstance(body, dict):
-            repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
-            raise InputError("the body is not a JSON object", where="body", repair=repair)
-        state = body if field is None else {field: body}
-        who = caller()
-        run_id = None if run_id is None else who.own_id(run_id)
-        run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
-        place: dict[str, Any] = {
-            "priority": query.priority,
-            "tenant": query.tenant,
-            "user": query.user,
-            "tags": query.tag,
-        }
-        run_id, is_new = await self.begin(graph, state, run_id, queue=query.queue, **place)
-        return await self._now(run_id, 201 if is_new else 200)
-
     def graph_of(self, name: str) -> Graph[Any]:
         """Return a graph. Raises: GraphNotFound."""
         return self.runner.graph_of(name)
@@ -215,14 +172,10 @@ class Service:
         graph: Graph[Any],
         state: Mapping[str, Any],
         run_id: str | None,
-        *,
-        queue: str | None = None,
         **place: Any,  # noqa: ANN401 - options of `CallersRunner.begin`
     ) -> tuple[str, bool]:
         """Start a run in a queue, unless it exists: see `CallersRunner.begin`."""
-        goes_before = queue is not None or bool(place.get("priority"))
-        queue = queue or self._queue
-        return await self.runner.begin(graph, state, run_id, queue=queue, goes_before=goes_before, **place)
+        return await self.runner.begin(graph, state, run_id, **place)
 
     def look(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""
@@ -272,17 +225,9 @@ class Service:
         """Return the row of a run, to a caller with a right. Raises: NotAllowed, UnknownRun."""
         return await self.runner.info(run_id, right)
 
-    async def _now(self, run: str | RunInfo, status: int = 200) -> Response:
-        """Return a run as it is now; but its id to a caller who may not read it. The row must just have been read."""
-        if not caller().may("read"):
-            return json_answer({"run_id": run if isinstance(run, str) else run.id}, status)
-        info = await self.runner.info(run)
-        snapshot = await load_now(self.runner.store, info.id)
-        graph, output = self.graphs[info.graph], UNSET
-        if graph.result is not None and snapshot.status == "finished":
-            result = result_of(compiled(graph), snapshot)
-            output = to_jsonable_python(result.output, by_alias=False, fallback=str)
-        return json_answer(for_clients(run_now_document(info, snapshot, output)), status)
+    async def _now(self, run: str | RunInfo) -> Response:
+        """Return a run as it is now. The row must just have been read."""
+        return json_answer(for_clients(await self.runner.now(run)))
 
     async def _settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""

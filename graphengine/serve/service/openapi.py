@@ -16,9 +16,7 @@ from graphengine.schemas.walking import walk
 from graphengine.serve.routes import ENDPOINTS, HEALTH, START
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from msgspec import Struct
+    from collections.abc import Mapping, Sequence
 
     from graphengine.api.graph import Graph
     from graphengine.serve.routes import Endpoint
@@ -44,8 +42,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
-    answers = dict.fromkeys(each.document for each in ENDPOINTS if each.document is not None)
-    references, found = schemas_of([*events, *answers, Failed], _PLAIN)
+    references, found = schemas_of([*events, *_documents(ENDPOINTS), Failed], _PLAIN)
     for part in (part for each in found.values() for part in walk(each)):
         if part.get("items") is False:  # of a tuple, which has a length too: generators of clients read no booleans
             part["items"] = {}
@@ -64,8 +61,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
         start |= {"operationId": operation, "summary": f"Start a run of {name}"}
         start |= {"security": [{scheme: []} for scheme in schemes]}
         paths[f"/graphs/{quote(name, safe='')}/runs"] = {"post": start}
-    for endpoint in ENDPOINTS:
-        paths[endpoint.path] = {endpoint.method.lower(): _operation(endpoint)}
+    paths |= paths_of(ENDPOINTS)
     paths[HEALTH.path]["get"]["security"] = []
     for parameter in paths["/runs"]["get"]["parameters"]:
         if parameter["name"] == "graph":
@@ -77,6 +73,24 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": schemes},
     }
+
+
+def described(rows: Sequence[Endpoint]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the paths of some rows, and the schemas of their answers by name."""
+    return paths_of(rows), schemas_of(_documents(rows), _PLAIN)[1]
+
+
+def paths_of(rows: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return what is described of the paths of some rows."""
+    paths: dict[str, Any] = {}
+    for row in rows:
+        paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
+    return paths
+
+
+def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
+    """Return the types of the answers of some rows."""
+    return [*dict.fromkeys(each.document for each in rows if each.document is not None)]
 
 
 def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -135,7 +149,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         answers["default"] = _content("why it was refused", Failed)
     found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
     found |= {"parameters": parameters, "responses": answers}
-    if endpoint.body is not None and endpoint is not START:
+    if endpoint.body is not None and endpoint.name != START.name:
         found["requestBody"] = {"required": endpoint.is_body_required, **_body(endpoint.body)}
     return found
 
@@ -146,12 +160,13 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
     return given[0] if len(given) == 1 else schema
 
 
-def _content(text: str, document: type[Struct] | None) -> dict[str, Any]:
+def _content(text: str, document: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
     return {"description": text, **(_body(document) if document is not None else {})}
 
 
-def _body(kind: type[Struct]) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": _PLAIN.format(name=kind.__name__)}}}}
+def _body(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
+    schema = {"$ref": _PLAIN.format(name=kind.__name__)} if isinstance(kind, type) else schemas_of([kind], _PLAIN)[0][0]
+    return {"content": {"application/json": {"schema": schema}}}
 
 
-__all__ = ["AnyJson", "description"]
+__all__ = ["AnyJson", "described", "description"]

@@ -102,7 +102,7 @@ async def test_open_questions_and_answers_are_apart(asking: Path) -> None:
             (done,) = found["done"]
             assert (done["value"], done["by"], done["reason"], done["is_taken"]) == (False, "ada", "a duplicate", False)
             await runner.resume("refund-4711", refunds()).result()
-        found = await read(app, "questions", id="refund-4711")
+        found = await read(app, "questions", run_id="refund-4711")
         assert [wait["name"] for run in found["runs"] for wait in run["waits"]] == ["sign"]
         (done,) = found["done"]
         assert (done["question"], done["is_taken"], done["status"]) == (

@@ -13,7 +13,7 @@ from graphengine.errors import InputError, RunExists
 from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.reads.run_cache import RunCache
-from graphengine.serve.requests import NewRun, StopRequest, fields_of
+from graphengine.serve.requests import StopRequest, fields_of
 from tests.kit.runs import SOON
 from tests.serve.inspector import driven
 from tests.serve.inspector.graphs import counter
@@ -24,9 +24,9 @@ GRAPHS = {
 }
 
 
-def tides(**more: str) -> NewRun:
-    """Return what the page starts."""
-    return NewRun("essay", {"topic": "tides", **more}, "r")
+async def start(driver: Driver, **more: str) -> None:
+    """Start the run `r`, as the page does."""
+    await driver.acts.begin(driven.graph, {"topic": "tides", **more}, "r")
 
 
 @asynccontextmanager
@@ -52,7 +52,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 async def streaming(folder: Path) -> AsyncIterator[Driver]:
     """Drive the run `r`, whose model has said half of its text and waits for the file `gate`."""
     async with asyncio.timeout(SOON), driver_of(folder / "runs.db") as driver:
-        await driver.acts.start_asked(tides(gate=str(folder / "gate")), None)
+        await start(driver, gate=str(folder / "gate"))
         await eventually(lambda: "r" in driver.live and driver.live["r"].texts)
         yield driver
 
@@ -85,7 +85,7 @@ async def test_a_refused_start_does_not_hide_a_driven_run(tmp_path: Path) -> Non
     """A start with the id of a run that is driven here is refused; the text of that run is still live."""
     async with streaming(tmp_path) as driver:
         with pytest.raises(RunExists):
-            await driver.acts.start_asked(tides(), None)
+            await start(driver)
         assert driver.live["r"].texts
         (tmp_path / "gate").touch()
         await eventually(lambda: "r" not in driver.live)

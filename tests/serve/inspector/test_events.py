@@ -82,7 +82,7 @@ def test_a_reader_gets_each_step_once_across_connections(url: str) -> None:
     """A stream that breaks off is continued after its last event: no step is lost, none comes twice."""
     found: list[int] = []
     for _ in range(4):
-        stream = Stream(url, "/api/events?id=driven", found[-1] if found else None)
+        stream = Stream(url, "/api/events?run_id=driven", found[-1] if found else None)
         found += seqs(stream, 12)
         stream.close()
     assert found == list(range(1, 49))
@@ -90,17 +90,17 @@ def test_a_reader_gets_each_step_once_across_connections(url: str) -> None:
 
 def test_the_last_event_counts_before_the_address(url: str) -> None:
     """A page opens its stream after the steps that it has; when the browser connects again, its header has more."""
-    stream = Stream(url, "/api/events?id=driven&after=3", 7)
+    stream = Stream(url, "/api/events?run_id=driven&after=3", 7)
     assert seqs(stream, 2) == [8, 9]
     stream.close()
-    stream = Stream(url, "/api/events?id=driven&after=3")
+    stream = Stream(url, "/api/events?run_id=driven&after=3")
     assert seqs(stream, 2) == [4, 5]
     stream.close()
 
 
 def test_a_stream_has_where_the_run_is(url: str) -> None:
     """The stream has the run's status after the steps, and again after further steps."""
-    stream = Stream(url, "/api/events?id=driven")
+    stream = Stream(url, "/api/events?run_id=driven")
     first = next(each for name, each, _ in stream if name == "stands")  # after all steps that are recorded so far
     assert first["shown"] == "running"
     later = (each for name, each, _ in islice(stream, 1000) if name == "stands")
@@ -110,6 +110,6 @@ def test_a_stream_has_where_the_run_is(url: str) -> None:
 
 def test_a_missing_run_is_gone(url: str) -> None:
     """A stream of a run that does not exist reports that, and stays open: the run may come."""
-    stream = Stream(url, "/api/events?id=none")
+    stream = Stream(url, "/api/events?run_id=none")
     assert next(iter(stream))[0] == "gone"
     stream.close()

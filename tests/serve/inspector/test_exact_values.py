@@ -115,13 +115,13 @@ def test_a_branch_has_what_was_recorded_and_typed(url: str, database: Path, visi
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_label("Preview")).to_contain_text("are shared")
     previews: list[Route] = []
-    page.route("**/api/preview", lambda route: previews.append(route))  # noqa: PLW0108 - it wants a function
-    with page.expect_request("**/api/preview"):
+    page.route("**/api/runs/*/branches/preview", lambda route: previews.append(route))  # noqa: PLW0108 - it wants a function
+    with page.expect_request("**/api/runs/*/branches/preview"):
         drawer.get_by_role("button", name="change held").click()
     held = drawer.get_by_label("held, as JSON")
     expect(held).to_have_value(holds(f'{{ "id": {LARGE}, "text": "{LARGE}", "part": 0.5 }}'))
     held.fill(held.input_value().replace("0.5", "0.25"))
-    with page.expect_response("**/api/preview"):
+    with page.expect_response("**/api/runs/*/branches/preview"):
         previews[0].continue_()
     page.unroute_all()
     expect(held).to_have_value(re.compile("0.25"))  # the form, drawn again, keeps what is typed

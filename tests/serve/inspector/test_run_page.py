@@ -116,7 +116,7 @@ def test_a_finished_run_is_branched_before_its_last_step(at: str, runs: Path, vi
 
     async def last() -> Any:
         async with opened(runs) as app:
-            return (await read(app, "run", id="essay"))["seq"]
+            return (await read(app, "run", run_id="essay"))["seq"]
 
     with ThreadPoolExecutor(1) as pool:
         seq = pool.submit(asyncio.run, last()).result()

@@ -40,9 +40,9 @@ async def test_runs_are_selected_by_cost(app: ASGIApp, database: Path) -> None:
 
 async def test_the_arrows_of_a_picture_are_parts_of_it(app: ASGIApp) -> None:
     """So the page can show what the rows of steps count."""
-    rows = await read(app, "rows", id="five")
+    rows = await read(app, "rows", run_id="five")
     detour = next(row for row in rows if row["account"].get("edge") == "high enough")
-    picture = await read(app, "picture", fingerprint=(await read(app, "run", id="five"))["fingerprint"])
+    picture = await read(app, "picture", fingerprint=(await read(app, "run", run_id="five"))["fingerprint"])
     assert [picture["nodes"][str(spot)] for spot in detour["spots"]] == ["work"]
     arrows = {edge: part for part, about in picture["arrows"].items() for edge in about["edges"]}
     assert f'id="{arrows[detour["edges"][0]]}"' in picture["svg"]
@@ -95,7 +95,7 @@ async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
     """Within limits; and it has no style of its own, which the policy forbids."""
     widths = []
     for column in (1, 800, 1e300):
-        svg = (await read(app, "scores", id="five", column=column))["svg"]
+        svg = (await read(app, "scores", run_id="five", column=column))["svg"]
         assert "<style" not in svg
         widths.append(int(svg.partition('width="')[2].partition('"')[0]))
     assert widths[0] < widths[1] < widths[2] <= 20_000
@@ -104,15 +104,15 @@ async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the database is: only the wait for the nodes in flight of a run that is driven here is limited."""
     monkeypatch.setattr("graphengine.serve.callers_runner._STOP_SECONDS", 0.0)
-    await act(app, "stop", id="asks")
-    assert (await read(app, "run", id="asks"))["shown"] == "stopped"
+    await act(app, "runs/asks/stop", 202)
+    assert (await read(app, "run", run_id="asks"))["shown"] == "stopped"
 
 
 async def test_a_run_is_cancelled_for_good_also_after_it_was_stopped(app: ASGIApp) -> None:
     """`final` ends it as cancelled; its last step says so."""
-    await act(app, "stop", id="asks")
-    await act(app, "stop", id="asks", final=True)
-    assert (await read(app, "run", id="asks"))["shown"] == "cancelled"
+    await act(app, "runs/asks/stop", 202)
+    await act(app, "runs/asks/stop", 202, final=True)
+    assert (await read(app, "run", run_id="asks"))["shown"] == "cancelled"
 
 
 async def test_a_call_has_what_the_model_was_asked() -> None:
@@ -130,7 +130,7 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         views = views_of(runner.store)
-        found = await views.step(OfStep(run_id="r", seq=4))
+        found = await views.step_details(OfStep(run_id="r", seq=4))
         rows = await views.rows(OfRun(run_id="r"))
     first, second = found.calls
     assert [each.role for each in first.asked] == ["system", "user"]
@@ -151,7 +151,7 @@ async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
     async with Runner() as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, State(text="hello"), run_id="r").result()
-        found = await views_of(runner.store).step(OfStep(run_id="r", seq=3))
+        found = await views_of(runner.store).step_details(OfStep(run_id="r", seq=3))
     for attempt in found.attempts:
         (lost,) = attempt.lost
         assert (lost.agent, lost.model) == ("shout", "scripted")
@@ -216,7 +216,7 @@ async def test_a_page_can_wait_for_a_run(tmp_path: Path) -> None:
 
 async def test_a_run_is_exported(app: ASGIApp, tmp_path: Path) -> None:
     """The download is the file of `graphengine export`, which another database can import."""
-    exported = await request(app, "GET", "/api/export?id=five", b"", {})
+    exported = await request(app, "GET", "/api/export?run_id=five", b"", {})
     async with Runner(tmp_path / "other.db") as runner:
         assert await import_run(runner.store, parse(exported.text.encode(), "the download"))
         assert (await runner.info("five")).status == "finished"
@@ -229,12 +229,14 @@ async def test_a_page_that_does_not_drive_reads_and_holds_nothing(database: Path
     await reader.open()
     async with opened(database) as app:
         for row in (*READS, *DOWNLOADS):
-            asked = "id=five&a=five&seq=2&graph=counter&text=n&fingerprint=x" + "&b=other" * (row.path != "/api/story")
-            answer = await request(app, "GET", f"{row.path}?{asked}", b"", {})
+            path = row.path.replace("{run_id}", "five").replace("{seq}", "2")
+            given = {"run_id": "five", "graph": "counter", "text": "n", "fingerprint": "x", "other": "other"}
+            asked = "&".join(f"{name}={text}" for name, text in given.items() if f"{{{name}}}" not in row.path)
+            answer = await request(app, "GET", f"{path}?{asked if 'story' not in path else ''}", b"", {})
             assert answer.status == 200, (row.path, answer.text)
         assert hashlib.sha256(database.read_bytes()).digest() == before
         assert await reader.owners() == []
-        await act(app, "tag", id="five", add=["seen"])
+        await act(app, "runs/five/tags", 202, add=["seen"])
         assert await reader.owners() == []
         assert (await reader.info("five")).driver is None
     await reader.close()

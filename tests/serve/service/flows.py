@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from graphengine import END, START, Context, Graph, Limits, ask, value
-from graphengine.serve.service import app
+from graphengine.serve.callers_runner import CallersRunner
 from graphengine.state.secret import Secret
 
 if "DESCRIPTORS" in os.environ:
@@ -120,4 +120,4 @@ if KILL.exists():
         """End the process: the run is recorded, and not answered yet."""
         os.kill(os.getpid(), signal.SIGKILL)
 
-    app.Service._now = killed  # type: ignore[assignment,method-assign]  # noqa: SLF001 - what it answers with
+    CallersRunner.now = killed  # type: ignore[assignment,method-assign]  # what it answers with

@@ -15,6 +15,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import InputError
 from graphengine.records.now import load_now
+from graphengine.serve import callers_runner
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.documents import Serving
 from graphengine.serve.service import ag_ui_door, app, following, openai_door, turns
@@ -150,7 +151,7 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
             runner.start(graph, run_id="r", queue="default")
             return await load_now(*args)
 
-        monkeypatch.setattr(app, "load_now", load)
+        monkeypatch.setattr(callers_runner, "load_now", load)
         served = service_of(runner, graph)
         with acting(Caller("")):
             answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 
-import { query } from "./api";
+import { addressOf } from "./api";
 import { readJson } from "./json";
 import { Chip, Command, Copy, canDrive, useAct } from "./parts";
 import type { Head, Session } from "./types";
@@ -32,9 +32,10 @@ export function Notes({ id, seq, tags, session }: { id: string; seq: number; tag
   const [text, setText] = useState("");
   const [act, busy, said] = useAct();
   const notes = notesOf(tags).filter((note) => note.seq === seq);
-  const add = async (event: Event) => {
+  const note = async (event: Event) => {
     event.preventDefault();
-    if (text.trim() && (await act("tag", { id, add: [`@${seq} ${text.trim()}`] }, ""))) setText("");
+    const add = [`@${seq} ${text.trim()}`];
+    if (text.trim() && (await act("runs/{run_id}/tags", { run_id: id, add }, ""))) setText("");
   };
   return (
     <section class="notes" aria-label="Notes">
@@ -45,7 +46,7 @@ export function Notes({ id, seq, tags, session }: { id: string; seq: number; tag
             <button
               class="btn bare small"
               aria-label={`remove the note ${note.text}`}
-              onClick={() => act("tag", { id, remove: [note.tag] }, "")}
+              onClick={() => act("runs/{run_id}/tags", { run_id: id, remove: [note.tag] }, "")}
             >
               ×
             </button>
@@ -53,7 +54,7 @@ export function Notes({ id, seq, tags, session }: { id: string; seq: number; tag
         </p>
       ))}
       {!session.read_only && (
-        <form onSubmit={add}>
+        <form onSubmit={note}>
           <input
             class="btn"
             aria-label="Note on this step"
@@ -78,7 +79,7 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
   if (session.read_only) return null;
   const stop = (now: boolean, final = false) => {
     setSure(false);
-    act("stop", { id, now, final }, final ? "asked to cancel" : "asked to stop");
+    act("runs/{run_id}/stop", { run_id: id, now, final }, final ? "asked to cancel" : "asked to stop");
   };
   const drives = canDrive(session, head.graph);
   const isOver = ["failed", "stopped", "interrupted", "waiting"].includes(head.shown);
@@ -87,7 +88,7 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
   return (
     <span class="standings">
       {drives && isOver && (
-        <button class="btn small" disabled={busy} onClick={() => act("resume", { id }, resumed)}>
+        <button class="btn small" disabled={busy} onClick={() => act("runs/{run_id}/resume", { run_id: id }, resumed)}>
           {head.shown === "failed" ? "Retry" : "Resume"}
         </button>
       )}
@@ -159,9 +160,10 @@ export function Acts({
   const [topic, setTopic] = useState("");
   const [payload, setPayload] = useState("");
   const id = head.run_id;
+  const file = id.replace(/[^\w.-]+/g, "_");
   const label = async (event: Event) => {
     event.preventDefault();
-    if (tag.trim() && (await act("tag", { id, add: [tag.trim()] }, "tagged"))) setTag("");
+    if (tag.trim() && (await act("runs/{run_id}/tags", { run_id: id, add: [tag.trim()] }, "tagged"))) setTag("");
   };
   const send = (event: Event) => {
     event.preventDefault();
@@ -171,7 +173,8 @@ export function Acts({
     } catch {
       // as text
     }
-    act("send", { id, topic, payload: value, idempotency_key: crypto.randomUUID() }, "the message is sent");
+    const message = { run_id: id, topic, payload: value };
+    act("runs/{run_id}/messages", message, "the message is sent", crypto.randomUUID());
   };
   return (
     <section class="more" aria-label="Actions">
@@ -191,7 +194,7 @@ export function Acts({
                 <button
                   class="btn bare small"
                   aria-label={`remove the tag ${each}`}
-                  onClick={() => act("tag", { id, remove: [each] }, "")}
+                  onClick={() => act("runs/{run_id}/tags", { run_id: id, remove: [each] }, "")}
                 >
                   ×
                 </button>
@@ -211,10 +214,10 @@ export function Acts({
             />
           </form>
         )}
-        <a class="btn small" href={`/api/export?${query({ id })}`} download={`${id.replace(/[^\w.-]+/g, "_")}.json`}>
+        <a class="btn small" href={addressOf("export", { run_id: id })} download={`${file}.json`}>
           Export the run as a file
         </a>
-        <a class="btn small" href={`/api/story?${query({ id })}`} download={`${id.replace(/[^\w.-]+/g, "_")}.html`}>
+        <a class="btn small" href={addressOf("runs/{run_id}/story", { run_id: id })} download={`${file}.html`}>
           Story to send
         </a>
       </div>

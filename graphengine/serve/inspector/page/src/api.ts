@@ -3,7 +3,7 @@
 import { readJson, writeJson } from "./json";
 import type { Answers, Session } from "./types";
 
-export type Query = Record<string, string | number | null | undefined | (string | number)[]>;
+export type Query = Record<string, string | number | boolean | null | undefined | (string | number)[]>;
 
 export class Refused extends Error {
   repair: string;
@@ -79,19 +79,45 @@ function reached(request: Promise<Response>): Promise<Response> {
   });
 }
 
-/** Read a document; a parameter that is a list is repeated, one that is empty left out. */
-export async function get<Name extends keyof Answers>(name: Name, parameters: Query = {}): Promise<Answers[Name]> {
-  return answer(await reached(fetch(`/api/${name}?${query(parameters)}`)));
+const STEPS = /(^|%2F)\.{0,2}(%2F|$)/; // what a browser takes for a step to another folder
+
+/** The address of a route, such as `runs/{run_id}/state`, and the rest of what it is given. */
+function filled<Given extends Record<string, any>>(route: string, given: Given): [string, Given] {
+  const rest = { ...given };
+  const path = route.replace(/\{(\w+)\}/g, (_, name) => {
+    delete rest[name];
+    const text = encodeURIComponent(given[name]);
+    return STEPS.test(text) ? text : text.replaceAll("%2F", "/"); // as proxies pass it on
+  });
+  return [`/api/${path}`, rest];
+}
+
+/** The address of a read; a parameter that is a list is repeated, one that is empty left out. */
+export function addressOf(route: string, parameters: Query): string {
+  const [path, rest] = filled(route, parameters);
+  return `${path}?${query(rest)}`;
+}
+
+/** Read a document. */
+export async function get<Route extends keyof Answers>(route: Route, parameters: Query = {}): Promise<Answers[Route]> {
+  return read(route, parameters);
 }
 
 /** Read a document of `--drive`, whose shape the caller knows. */
-export async function read<Shape>(name: string, parameters: Query): Promise<Shape> {
-  return answer(await reached(fetch(`/api/${name}?${query(parameters)}`)));
+export async function read<Shape>(route: string, parameters: Query): Promise<Shape> {
+  return answer(await reached(fetch(addressOf(route, parameters))));
 }
 
-export async function post(name: string, body: object, keepalive = false): Promise<any> {
-  const headers = { "Content-Type": "application/json", "X-Graphengine": "1" };
-  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: writeJson(body), keepalive })));
+/** Do something; with a key it is done once, and the page can be left before it is answered if it is kept alive. */
+export async function post(
+  route: string,
+  body: object,
+  { key, keepalive = false }: { key?: string; keepalive?: boolean } = {},
+): Promise<any> {
+  const [address, rest] = filled(route, body);
+  const headers: Record<string, string> = { "Content-Type": "application/json", "X-Graphengine": "1" };
+  if (key) headers["Idempotency-Key"] = key;
+  return answer(await reached(fetch(address, { method: "POST", headers, body: writeJson(rest), keepalive })));
 }
 
 export function query(parameters: Query): string {

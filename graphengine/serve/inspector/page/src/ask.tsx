@@ -76,20 +76,21 @@ function Question({
   const undo = useRef<HTMLButtonElement>(null);
   const drives = canDrive(session, run.graph);
   const bodyOf = ({ value: given, reason: why }: Held) => ({
-    id: run.run_id,
-    wait: wait.id,
-    value: given,
+    run_id: run.run_id,
+    id: wait.id,
+    value: given ?? null,
     reason: why,
   });
+  const goOn = (keepalive = false) => post("runs/{run_id}/resume", { run_id: run.run_id }, { keepalive });
   const send = async (now: Held) => {
     setHeld(null);
     const done = drives
       ? "the answer is recorded, and the run is continued"
       : "the answer is recorded; a worker or `resume` continues the run";
-    if (!(await act("answer", bodyOf(now), done))) return;
+    if (!(await act("runs/{run_id}/answer", bodyOf(now), done))) return;
     setSent(true);
     answered?.();
-    if (drives) post("resume", { id: run.run_id }).catch(() => {}); // it is driven already, here or elsewhere
+    if (drives) goOn().catch(() => {}); // it is driven already, here or elsewhere
   };
   useEffect(() => {
     if (!held) return undefined;
@@ -101,8 +102,9 @@ function Question({
   leave.current = () => {
     if (!held) return;
     leave.current = () => {};
-    const then = () => (drives ? post("resume", { id: run.run_id }, true) : undefined);
-    post("answer", bodyOf(held), true).then(then, () => {}); // what was given is not taken back by leaving
+    const then = () => (drives ? goOn(true) : undefined);
+    // What was given is not taken back by leaving.
+    post("runs/{run_id}/answer", bodyOf(held), { keepalive: true }).then(then, () => {});
   };
   useEffect(() => {
     const left = () => leave.current();

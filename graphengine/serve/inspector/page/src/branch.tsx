@@ -9,7 +9,7 @@ import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRe
 import { agentOf } from "./step";
 import { Diff, Path, Value } from "./text";
 import type { Row } from "./trace";
-import type { Seen } from "./types";
+import type { Previewed, StepDetails } from "./types";
 import { both, count, dollars } from "./words";
 
 const MOST = 20; // branches that are begun at once
@@ -49,8 +49,9 @@ export function Start({ graph }: { graph: string }) {
   const start = async (event: Event) => {
     event.preventDefault();
     const state = changedFields(found.schema, value);
-    const begun = await act("start", { graph, state, id: id.trim() || undefined, tags: split(tags) });
-    if (begun) go(runAddress(begun.id));
+    const named = query({ run_id: id.trim(), tag: split(tags) });
+    const begun = await act(`graphs/${encodeURIComponent(graph)}/runs?${named}`, state);
+    if (begun) go(runAddress(begun.run_id));
   };
   return (
     <form class="start form" onSubmit={start}>
@@ -117,7 +118,7 @@ interface Fields {
 }
 
 /** The standing instructions of the agent whose visit a step belongs to, by its name; none if they are not known. */
-function instructionsOf(found: Seen | null): Record<string, string> {
+function instructionsOf(found: StepDetails | null): Record<string, string> {
   const agents = Object.values(found?.agents || {});
   const names = new Set((found?.calls || []).map(agentOf).filter(Boolean));
   if (agents.length !== 1 || names.size !== 1) return {};
@@ -126,10 +127,6 @@ function instructionsOf(found: Seen | null): Record<string, string> {
   const sent = found!.calls!.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
   const [name] = names;
   return { [name!]: isWritten ? text : sent || text };
-}
-
-interface Preview {
-  changes: { path: string; before: unknown; after: unknown }[];
 }
 
 const ENDS = ["node", "item", "attempt", "failed"]; // of an attempt
@@ -170,13 +167,13 @@ export function Branch({
   close: () => void;
   command: string;
 }) {
-  const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { id, at }));
-  const [step] = useDocument("step", { id, seq });
+  const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { run_id: id, at }));
+  const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
   const standing = useMemo(() => instructionsOf(step), [step]);
   const [path, setPath] = useState("");
   const [edits, setEdits] = useState<Record<string, unknown>>({});
   const [told, setTold] = useState<Record<string, string>>({});
-  const [preview, setPreview] = useState<Preview | null>(null);
+  const [preview, setPreview] = useState<Previewed | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [name, setName] = useState("");
   const [times, setTimes] = useState(1);
@@ -193,7 +190,7 @@ export function Branch({
     let stale = false;
     const timer = setTimeout(
       () =>
-        post("preview", { id, at, update: edits, path }).then(
+        post("runs/{run_id}/branches/preview", { run_id: id, at, update: edits, path }).then(
           (made) => {
             if (stale) return;
             setPreview(made);
@@ -220,12 +217,13 @@ export function Branch({
     let begun;
     for (let one = 1; one <= times; one++) {
       const called = own && times > 1 ? `${own}-${one}` : own;
-      begun = await act("branch", { id, at, update: edits, path, instructions, new: called, ...alike });
+      const body = { run_id: id, at, update: edits, path, instructions, child: called, ...alike };
+      begun = await act("runs/{run_id}/branches", body);
       if (!begun) return;
     }
     close();
     if (times > 1) go(`/run?${query({ id, tab: "branches" })}`);
-    else go(compares ? `/compare?${query({ a: id, b: begun.id })}` : runAddress(begun.id));
+    else go(compares ? `/compare?${query({ a: id, b: begun.run_id })}` : runAddress(begun.run_id));
   };
   const submit = (event: Event) => {
     event.preventDefault();
@@ -387,7 +385,7 @@ function Way({ rows, at }: { rows: Row[]; at: number }) {
   );
 }
 
-function PreviewView({ preview, rows, at }: { preview: Preview; rows: Row[]; at: number }) {
+function PreviewView({ preview, rows, at }: { preview: Previewed; rows: Row[]; at: number }) {
   const { shared, left, flying } = useMemo(() => keptOf(rows, at), [rows, at]);
   const after = (rows.at(-1)?.seq || at) - at;
   return (

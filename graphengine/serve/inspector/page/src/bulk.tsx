@@ -4,16 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { post } from "./api";
 import { Failure, type Problem } from "./parts";
-import type { Session } from "./types";
+import type { Bulked, Session } from "./types";
 import { count, dollars } from "./words";
-
-interface Preview {
-  found: number;
-  runs: number;
-  titles: string[];
-  refused: Record<string, number>;
-  cost_usd: number;
-}
 
 export type Chosen = { ids: string[] } | { where: Record<string, string> };
 
@@ -93,7 +85,7 @@ function Ask({
   close: () => void;
   done: (words: string) => void;
 }) {
-  const [preview, setPreview] = useState<Preview | null>(null);
+  const [preview, setPreview] = useState<Bulked | null>(null);
   const [tag, setTag] = useState("");
   const [typed, setTyped] = useState("");
   const [error, setError] = useState<Problem | null>(null);
@@ -129,7 +121,7 @@ function Ask({
   const go = async () => {
     setBusy(true);
     try {
-      const found: Preview = await post("bulk", body);
+      const found: Bulked = await post("bulk", body);
       done(`${words}: done for ${count(found.runs, "run")}${reasons(found)}.`);
     } catch (problem) {
       setError(problem as Problem);
@@ -191,7 +183,7 @@ function Ask({
   );
 }
 
-function reasons({ refused }: Preview): string {
+function reasons({ refused }: Bulked): string {
   return Object.entries(refused)
     .map(([reason, number]) => `; ${number} cannot be: ${reason}`)
     .join("");

@@ -48,7 +48,8 @@ export function Scores({
     const timer = setTimeout(
       () => {
         asked.current = Date.now();
-        get("scores", { id, path: only || wanted, column: width }).then(setFound, (error) => setFound({ error }));
+        const drawn = get("scores", { run_id: id, path: only || wanted, column: width });
+        drawn.then(setFound, (error) => setFound({ error }));
       },
       Math.max(0, asked.current + 1500 - Date.now()),
     );

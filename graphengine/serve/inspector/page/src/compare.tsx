@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
-import { query } from "./api";
+import { addressOf, query } from "./api";
 import { Corner, Failure, Link, Sign, go, isUnderWay, runAddress, useDocument, useKeys } from "./parts";
 import { useMoving } from "./parts";
 import { Picture } from "./picture";
@@ -17,7 +17,9 @@ const MOST = 300; // differences that are shown
 const STEPS = 40; // of a way that are shown
 
 export function Compare({ a, b }: { a: string; b: string }) {
-  const [found, error] = useMoving("compare", { a, b }, ({ heads }) => heads.some((head) => isUnderWay(head.shown)));
+  const [found, error] = useMoving("compare", { run_id: a, other: b }, ({ heads }) =>
+    heads.some((head) => isUnderWay(head.shown)),
+  );
   useEffect(() => {
     document.title = "compare · graphengine inspector";
   }, []);
@@ -46,7 +48,7 @@ export function Compare({ a, b }: { a: string; b: string }) {
           {alike}, {diff.alike ? `${count(diff.alike, "step")} after that are alike` : "and part at once"}
         </span>
         <span class="grow" />
-        <a class="btn hide" href={`/api/story?${query({ id: a, b })}`} download="story.html">
+        <a class="btn hide" href={addressOf("runs/{run_id}/story", { run_id: a, other: b })} download="story.html">
           Story to send
         </a>
         <button class="btn" onClick={() => go(`/compare?${query({ a: b, b: a })}`)}>
@@ -147,7 +149,7 @@ function Changed({ found }: { found: Comparison }) {
 function Told({ found, agent }: { found: Comparison; agent: string }) {
   const sent = found.heads.map((head, at) => {
     const last = accounts(found.rows[at]).findLast((each) => each.agent === agent);
-    const [step] = useDocument("step", { id: head.run_id, seq: last?.seq || 1 });
+    const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: head.run_id, seq: last?.seq || 1 });
     const calls = step?.calls?.filter((call) => agentOf(call) === agent) || [];
     return calls.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
   });
@@ -166,7 +168,7 @@ function Told({ found, agent }: { found: Comparison; agent: string }) {
 }
 
 function Began({ id, seq }: { id: string; seq: number }) {
-  const [found] = useDocument("step", { id, seq });
+  const [found] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
   if (!found) return null;
   if (!found.changes.length) return <p class="soft">No field of the state.</p>;
   return (

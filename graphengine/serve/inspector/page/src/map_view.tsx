@@ -243,8 +243,9 @@ function Item({
 }) {
   const first = line.below.find((each) => each.name === `${line.name}[${cell.index}]`);
   const path = first?.rows[0]?.path || "";
-  const [found, error] = useDocument("step", { id, seq: cell.seq });
-  const [before] = useDocument("state", { id, at: Math.max(1, (first?.rows[0]?.seq || cell.seq) - 1) });
+  const [found, error] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: cell.seq });
+  const at = Math.max(1, (first?.rows[0]?.seq || cell.seq) - 1);
+  const [before] = useDocument("runs/{run_id}/state", { run_id: id, at });
   if (error) return <Failure error={error} />;
   const values = before?.inside[path] || {};
   const writes = (found?.step.detail.writes || []) as unknown[][];

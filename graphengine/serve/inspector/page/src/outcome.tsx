@@ -222,9 +222,9 @@ function Text({ text }: { text: Doing["texts"][number] }) {
 
 /** What came out: the longest text that the run wrote, preferably in its last step; else all that it wrote. */
 function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
-  const [state] = useDocument("state", { id, at: head.seq });
-  const [last] = useDocument("step", { id, seq: end.seq });
-  const [first] = useDocument("step", { id, seq: 1 });
+  const [state] = useDocument("runs/{run_id}/state", { run_id: id, at: head.seq });
+  const [last] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: end.seq });
+  const [first] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: 1 });
   if (!state || !last || !first) return <div class="room-for-result" aria-busy="true" />;
   const given = new Map((first.step.update as unknown[][]).map((op) => [op[1], writeJson(op.at(-1))]));
   const written = new Set(last.changes.map((each) => each.path.replace(/[.[].*$/, "")));
@@ -278,7 +278,7 @@ const WRAPPED = /^<(\w+)>\n?([\s\S]*?)\n?<\/\1>$/;
 
 /** A conversation as it was said; a call of a tool is a line with its result. */
 function Conversation({ id, seq }: { id: string; seq: number }) {
-  const [state] = useDocument("state", { id, at: seq });
+  const [state] = useDocument("runs/{run_id}/state", { run_id: id, at: seq });
   const [all, setAll] = useState(false);
   const isSaid = (each: any) => each && typeof each === "object" && ["user", "assistant"].includes(each.role);
   const values = Object.values(state?.state || {});
@@ -336,7 +336,7 @@ function Saying({ message, results }: { message: Message; results: Map<string | 
 }
 
 function Input({ id }: { id: string }) {
-  const [first] = useDocument("step", { id, seq: 1 });
+  const [first] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq: 1 });
   const ops = (first?.step.update || []) as [string, string, unknown][];
   const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
   const given = full.length ? full : ops.filter((op) => ["number", "bigint"].includes(typeof op[2]));
@@ -359,7 +359,7 @@ function Input({ id }: { id: string }) {
 }
 
 export function State({ id, at }: { id: string; at: number }) {
-  const [found, error] = useDocument("state", { id, at });
+  const [found, error] = useDocument("runs/{run_id}/state", { run_id: id, at });
   if (error) return <Failure error={error} />;
   if (!found) return <div aria-busy="true" />;
   const table = (values: Record<string, unknown>) => (
@@ -396,7 +396,7 @@ type By = "agent" | "model" | "node";
 
 export function Spending({ id, seq, isBrief = false }: { id: string; seq: number; isBrief?: boolean }) {
   const [by, setBy] = useState<By>("agent");
-  const [found, error] = useDocument("usage", { id, seq });
+  const [found, error] = useDocument("usage", { run_id: id, seq });
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.spending.length) return <p>No model was asked.</p>;
@@ -476,7 +476,9 @@ function summed(found: SpendingOfRun, by: By): [string, Sum][] {
 
 /** The branches of a run, beside the run itself: those that began alike in one table, with their spread. */
 export function Branches({ id }: { id: string }) {
-  const [found, error, tick] = useMoving("branches", { id }, ({ runs }) => runs.some((run) => isUnderWay(run.status)));
+  const [found, error, tick] = useMoving("branches", { run_id: id }, ({ runs }) =>
+    runs.some((run) => isUnderWay(run.status)),
+  );
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.runs.length) return <p>No run was branched from this one.</p>;
@@ -500,7 +502,7 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
   const at = runs[0]!.parent!.seq;
   const ids = [id, ...runs.slice(0, TRIES).map((run) => run.run_id)];
   const [found] = useRead("tries", { ids, tick }, () =>
-    Promise.all([get("run", { id, at }), ...ids.map((each) => get("run", { id: each }))]),
+    Promise.all([get("run", { run_id: id, at }), ...ids.map((run_id) => get("run", { run_id }))]),
   );
   if (!found) return <div aria-busy="true" />;
   const [then, original, ...others] = found as [Found, Found, ...Found[]];

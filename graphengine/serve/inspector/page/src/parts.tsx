@@ -190,21 +190,21 @@ export function elementOf(text: string): SVGSVGElement | null {
 }
 
 /** A document that is read again when what it depends on changes. */
-export function useDocument<Name extends keyof Answers>(
-  name: Name,
+export function useDocument<Route extends keyof Answers>(
+  route: Route,
   parameters: Query,
-): [Answers[Name] | null, Problem | null] {
-  return useRead(name, parameters, () => get(name, parameters));
+): [Answers[Route] | null, Problem | null] {
+  return useRead(route, parameters, () => get(route, parameters));
 }
 
 /** A document that is read again each second while what it shows moves, and how often it was. */
-export function useMoving<Name extends keyof Answers>(
-  name: Name,
+export function useMoving<Route extends keyof Answers>(
+  route: Route,
   parameters: Query,
-  isMoving: (found: Answers[Name]) => boolean,
-): [Answers[Name] | null, Problem | null, number] {
+  isMoving: (found: Answers[Route]) => boolean,
+): [Answers[Route] | null, Problem | null, number] {
   const [times, setTimes] = useState(0);
-  const [found, error] = useDocument(name, { ...parameters, times });
+  const [found, error] = useDocument(route, { ...parameters, times });
   useEffect(() => {
     const timer = found && isMoving(found) ? setTimeout(() => setTimes(times + 1), 1000) : 0;
     return () => clearTimeout(timer);
@@ -240,15 +240,15 @@ export function useRead<Shape>(
   return [found, error];
 }
 
-export type Act = (name: string, body: object, done?: string) => Promise<any>;
+export type Act = (route: string, body: object, done?: string, key?: string) => Promise<any>;
 
 /** Run an action, and show that it is busy, done or refused; the action returns what the server answered. */
 export function useAct(): [Act, boolean, JSX.Element] {
   const [state, setState] = useState<{ busy?: boolean; done?: string; error?: Problem }>({});
-  const act: Act = async (name, body, done) => {
+  const act: Act = async (route, body, done, key) => {
     setState({ busy: true });
     try {
-      const answer = await post(name, body);
+      const answer = await post(route, body, key ? { key } : {});
       setState({ done });
       return answer;
     } catch (error) {

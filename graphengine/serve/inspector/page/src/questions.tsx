@@ -23,7 +23,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
       if (busy) return;
       busy = true;
       try {
-        setFound(await get("questions", { id }));
+        setFound(await get("questions", { run_id: id }));
         setError(null);
       } catch (problem) {
         setError(problem as Problem);

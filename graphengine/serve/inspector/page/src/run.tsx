@@ -93,12 +93,12 @@ function useRun(id: string) {
     if (since) setTimeout(() => (pause.current = Math.min(LONGEST_PAUSE, 4 * (performance.now() - since))));
   }, [rows]);
   const load = async () => {
-    const first = await get("run", { id });
+    const first = await get("run", { run_id: id });
     seq.current = first.at;
     setRows(first.rows.map(wholeRow));
     setHead(first);
     if (first.rows.length < first.at) {
-      const every = await get("rows", { id });
+      const every = await get("rows", { run_id: id });
       seq.current = Math.max(seq.current, every.length);
       setRows(every.map(wholeRow));
     }
@@ -111,7 +111,7 @@ function useRun(id: string) {
     load().then(
       () => {
         if (gone) return;
-        stop = follow(() => ({ id, after: seq.current }), {
+        stop = follow(() => ({ run_id: id, after: seq.current }), {
           step: (row: Sent) => {
             seq.current = row.account.seq;
             pending.current.push(wholeRow(row));
@@ -157,7 +157,7 @@ function useChildren(id: string, rows: Row[]): Map<string, ListedRun> {
       setFound(new Map(runs.map((run) => [run.run_id, run])));
       if (runs.some((run) => isUnderWay(run.status))) timer = setTimeout(() => setTick(tick + 1), 1000);
     };
-    get("children", { id }).then(taken, () => {});
+    get("children", { run_id: id }).then(taken, () => {});
     return () => clearTimeout(timer);
   }, [id, number, tick]);
   return found;
@@ -203,7 +203,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
     if (!place.at || place.at === head?.seq) return undefined;
     let stale = false;
     const timer = setTimeout(
-      () => get("run", { id, at: place.at }).then((found) => stale || setThen(found), setError),
+      () => get("run", { run_id: id, at: place.at }).then((found) => stale || setThen(found), setError),
       60,
     );
     return () => {
@@ -543,7 +543,7 @@ function ownCost({ usage, inherited }: Head): string {
 }
 
 function ChildrenCost({ id, seq }: { id: string; seq: number }) {
-  const [found] = useDocument("usage", { id, seq });
+  const [found] = useDocument("usage", { run_id: id, seq });
   return found && found.children.cost_usd !== 0 ? (
     <small class="soft">+ {dollars(found.children.cost_usd)} children</small>
   ) : null;

@@ -26,6 +26,7 @@ import type { Line, ListedRun, Overview, Session, Tally } from "./types";
 import { STATUSES, ago, count, dollars, isLossy, lost, seconds, titleOf, when } from "./words";
 
 const PAGE = 200;
+const PLAIN = { limit: PAGE, waits: false }; // the questions of a run are on its page
 const HEIGHT = 58;
 const COUNT_AGAIN = 2000; // milliseconds
 
@@ -86,7 +87,7 @@ function useRuns(filters: Filters) {
   const key = query(latest.current);
   const loadLines = async (ids: string[]) => {
     if (!ids.length) return;
-    const found = await get("lines", { id: ids });
+    const found = await get("lines", { run_id: ids });
     setLines((was) => ({ ...was, ...found }));
   };
   const refresh = async () => {
@@ -98,7 +99,7 @@ function useRuns(filters: Filters) {
       // Counting reads an index of all runs, so not for each of many changes a second.
       const old = Date.now() - counted.current > COUNT_AGAIN;
       if (old) counted.current = Date.now();
-      const [page, counts] = await Promise.all([get("runs", { ...mine, limit: PAGE }), old && get("overview", mine)]);
+      const [page, counts] = await Promise.all([get("runs", { ...mine, ...PLAIN }), old && get("overview", mine)]);
       if (isStale()) return;
       setError(null);
       if (counts) setOverview(counts);
@@ -145,7 +146,7 @@ function useRuns(filters: Filters) {
     if (!next || busy.current) return;
     busy.current = true;
     try {
-      const page = await get("runs", { ...latest.current, limit: PAGE, before: next });
+      const page = await get("runs", { ...latest.current, ...PLAIN, before: next });
       if (query(latest.current) !== key) return;
       setRuns((was) => [...was, ...page.runs]);
       setNext(page.next);

@@ -7,7 +7,7 @@ import { writeJson } from "./json";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { Answer, Block, Change, Json, Path, Prompt, Value } from "./text";
 import { type Line, costOf, nameOf } from "./trace";
-import type { Attempt, Call, Failure as Wrong, Seen, Session, Tried as Way } from "./types";
+import type { Attempt, Call, Failure as Wrong, StepDetails, Session, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
 
 /** What streams in for the visits that run now. */
@@ -44,7 +44,7 @@ export function StepView({
   drives: boolean;
 }) {
   const rows = line?.isOpen ? line.rows.length + line.below.length : 0; // a visit that goes on is read again
-  const [found, error] = useDocument("step", { id, seq, rows });
+  const [found, error] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq, rows });
   if (error) return <Failure error={error} />;
   if (!found) return <div aria-busy="true" />;
   const { account, step, tried, changes, calls = [], attempts = [] } = found;
@@ -131,7 +131,15 @@ interface Turn {
 export const agentOf = ({ account }: Call): string => account.agent || "";
 
 /** What was said, in order: instructions, questions, answers, tools, what was sent back, attempts that failed. */
-function Conversation({ found, texts, select }: { found: Seen; texts: Doing["texts"]; select: (seq: number) => void }) {
+function Conversation({
+  found,
+  texts,
+  select,
+}: {
+  found: StepDetails;
+  texts: Doing["texts"];
+  select: (seq: number) => void;
+}) {
   const { calls = [], attempts = [] } = found;
   const turns = calls.map((call, index) => {
     const next = calls.slice(index + 1).find((each) => agentOf(each) === agentOf(call) && agentOf(each));
@@ -318,7 +326,7 @@ function Tool({ call: { account, step }, isHere }: { call: Call; isHere: boolean
   );
 }
 
-function Changes({ found }: { found: Seen }) {
+function Changes({ found }: { found: StepDetails }) {
   if (!found.changes.length) return <p class="soft">The step changed no field.</p>;
   return (
     <>
@@ -377,7 +385,7 @@ function Why({ tried, why }: { tried: Way[]; why: string | undefined }) {
 const VALUES = ["answer", "payload", "sent", "emitted"] as const;
 
 /** What a step records besides its edge, error and update: in words, and the values in whole. */
-function Facts({ found: { account, step } }: { found: Seen }) {
+function Facts({ found: { account, step } }: { found: StepDetails }) {
   const values = VALUES.filter((name) => {
     const value = step.detail[name] as any;
     return value !== undefined && value !== null && value.length !== 0;
@@ -422,7 +430,7 @@ function Facts({ found: { account, step } }: { found: Seen }) {
   );
 }
 
-function Raw({ found, drives }: { found: Seen; drives: boolean }) {
+function Raw({ found, drives }: { found: StepDetails; drives: boolean }) {
   return (
     <>
       <p class="soft">recorded {when(found.step.finished_at)}</p>

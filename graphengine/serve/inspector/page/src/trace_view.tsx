@@ -61,7 +61,7 @@ export function Trace({
     }
     const timer = setTimeout(
       () =>
-        get("find", { id, text: search }).then(
+        get("find", { run_id: id, text: search }).then(
           (found) => stale || setWithin(new Set(found)),
           () => {},
         ),

@@ -1,4 +1,4 @@
-// What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
+// What the server answers, by the route of the read. `python -m scripts.page_types` writes this file.
 
 export interface Account {
   /** Its number in the run. */
@@ -86,6 +86,21 @@ export interface Box {
   folded: boolean;
 }
 
+export interface Bulked {
+  /** the version of the documents */
+  schema: 2;
+  /** How many runs were named or found. */
+  found: number;
+  /** How many of them were changed, or would be. */
+  runs: number;
+  /** What some of these are about. */
+  titles: string[];
+  /** How many could not be changed, by the reason. */
+  refused: Record<string, number>;
+  /** What those that were changed cost so far, as far as that is known. */
+  cost_usd: number;
+}
+
 export interface Call {
   account: Account;
   step: Step;
@@ -99,7 +114,7 @@ export interface Chart {
 
 export interface Compared {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The last step that both have; null if there is none. */
   shared: Shared | null;
   /** How many steps of both paths from there are equal. */
@@ -254,6 +269,13 @@ export interface Ending {
   condition: string;
   /** How its conditions evaluated, with their values. */
   why: string;
+}
+
+export interface FailedPart {
+  /** The item's value, by its name in `each`; empty for an arm. */
+  item: Record<string, unknown>;
+  /** The failure; `path` has the item's position, as in `research[3]`. */
+  error: Failure;
 }
 
 export interface Failure {
@@ -448,7 +470,7 @@ export interface Overview {
 
 export interface Page {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The runs. */
   runs: ListedRun[];
   /** The run after which the next page begins, as `before`; null if there is none. */
@@ -494,9 +516,16 @@ export interface PostedAnswer {
   reason: string;
 }
 
+export interface Previewed {
+  /** the version of the documents */
+  schema: 2;
+  /** The fields that it would change. */
+  changes: Difference[];
+}
+
 export interface Questions {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   runs: ListedRun[];
   done: Decided[];
   answerers: string[];
@@ -558,9 +587,74 @@ export interface Run {
   commands: Record<string, string>;
 }
 
+export interface RunNow {
+  /** the version of the documents */
+  schema: 2;
+  /** Its id. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** The number of its last step. */
+  seq: number;
+  /** When it began. */
+  created_at: number;
+  /** When its last step was recorded. */
+  updated_at: number;
+  /** The run it was branched from. */
+  parent: Parent | null;
+  /** Its tags. */
+  tags: string[];
+  /** The process that drives it now. */
+  driver: string | null;
+  /** When its first timer is due. */
+  due_at: number | null;
+  /** The queue from which workers take it. */
+  queue: string;
+  /** The higher, the sooner it is taken. */
+  priority: number;
+  /** For whom it runs; the tenants of a queue take turns. */
+  tenant: string | null;
+  /** Whether no process has driven it yet. */
+  queued: boolean;
+  /** What it is about. */
+  title: string;
+  /** Who started it; null if no user did. */
+  user: string | null;
+  /** The run whose node started it; null if none did. */
+  starter: string | null;
+  /** The run at the top of its tree of child runs, with which it is stopped; null if that is itself. */
+  root: string | null;
+  /** How many runs are above it in that tree. */
+  depth: number;
+  /** The fingerprint of the graph with which it began. */
+  began_with: string;
+  /** The label of the deploy that began it; "" for none. */
+  deploy: string;
+  /** When it ended; null while it has not. */
+  ended_at: number | null;
+  /** What a list shows of it; null before its status first changed. */
+  summary: Summary | null;
+  /** What it waits for. */
+  waits: Wait[];
+  /** Why it ended. */
+  ending: Ending | null;
+  /** What it failed with. */
+  error: Failure | null;
+  /** Its fields; secret ones are encrypted. */
+  state: Record<string, unknown>;
+  /** The parts of maps and forks that failed and were not repeated since. */
+  failures: FailedPart[];
+  /** The value of the graph's `result=`, once it is finished; omitted without one. */
+  output?: unknown;
+  /** Its usage of models. */
+  usage: Usage;
+}
+
 export interface Runs {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The runs. */
   runs: ListedRun[];
 }
@@ -568,28 +662,6 @@ export interface Runs {
 export interface Said {
   role: string;
   text: string;
-}
-
-export interface Seen {
-  /** the version of the documents */
-  schema: 1;
-  /** What it did. */
-  account: Account;
-  /** The step. */
-  step: Step;
-  /** How long the run waited before it, in seconds. */
-  waited: number;
-  /** The edges that were tried. */
-  tried: Tried[];
-  /** What it changed of the state. */
-  changes: Difference[];
-  /** The attempts of the visit. */
-  attempts: Attempt[];
-  /** The recorded work of the visit. */
-  calls: Call[];
-  /** The agents of the node. */
-  agents: Record<string, Record<string, string>>;
-  commands: Record<string, string>;
 }
 
 export interface Session {
@@ -665,7 +737,7 @@ export interface Spending {
 
 export interface SpendingOfRun {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** The run. */
   run_id: string;
   /** All of it. */
@@ -714,7 +786,7 @@ export interface SpentSince {
 
 export interface State {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** Its fields; secret ones are encrypted. */
   state: Record<string, unknown>;
   /** Those of the graphs, arms and items inside of it, by their places. */
@@ -752,6 +824,29 @@ export interface Step {
   started_at: number;
   /** When it was recorded. */
   finished_at: number;
+}
+
+export interface StepDetails {
+  /** the version of the documents */
+  schema: 2;
+  /** What it did. */
+  account: Account;
+  /** The step. */
+  step: Step;
+  /** How long the run waited before it, in seconds. */
+  waited: number;
+  /** The edges that were tried. */
+  tried: Tried[];
+  /** What it changed of the state. */
+  changes: Difference[];
+  /** The attempts of the visit. */
+  attempts: Attempt[];
+  /** The recorded work of the visit. */
+  calls: Call[];
+  /** The agents of the node. */
+  agents: Record<string, Record<string, string>>;
+  /** The command lines that act on the run after it; none where the reader has no command line. */
+  commands: Record<string, string>;
 }
 
 export interface Summary {
@@ -793,7 +888,7 @@ export interface Tally {
 
 export interface Today {
   /** the version of the documents */
-  schema: 1;
+  schema: 2;
   /** When today began. */
   midnight: number;
   /** The last moment that counts. */
@@ -895,25 +990,25 @@ export interface Waypoint {
 }
 
 export interface Answers {
-  all_graphs: Record<string, Record<string, number>>;
-  branches: Runs;
-  children: Runs;
-  compare: Comparison;
-  find: number[];
-  graph: Graph;
-  lines: Record<string, Line>;
-  overview: Overview;
-  picture: Picture;
-  questions: Questions;
-  rows: Row[];
-  run: Run;
-  runs: Page;
-  scores: Chart;
-  session: Session;
-  state: State;
-  step: Seen;
-  tables: Tables;
-  tally: Tally;
-  today: Today;
-  usage: SpendingOfRun;
+  "all_graphs": Record<string, Record<string, number>>;
+  "branches": Runs;
+  "children": Runs;
+  "compare": Comparison;
+  "find": number[];
+  "graph": Graph;
+  "lines": Record<string, Line>;
+  "overview": Overview;
+  "picture": Picture;
+  "questions": Questions;
+  "rows": Row[];
+  "run": Run;
+  "runs": Page;
+  "runs/{run_id}/state": State;
+  "runs/{run_id}/steps/{seq}": StepDetails;
+  "scores": Chart;
+  "session": Session;
+  "tables": Tables;
+  "tally": Tally;
+  "today": Today;
+  "usage": SpendingOfRun;
 }
