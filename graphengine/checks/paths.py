@@ -129,17 +129,21 @@ class Paths:
         state: Its state.
         rules: Its rules.
         errors: The field of `collect_errors=`.
+        most: The most points.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a walk depends on
         self,
         start: Sequence[AnyEdge],
         nodes: Mapping[str, NodePlan],
         state: StateType[Any],
         rules: Sequence[Rule] = (),
         errors: str | None = None,
+        *,
+        most: int = MOST_POINTS,
     ) -> None:
         self.start, self.nodes, self.state, self.rules, self.errors = start, nodes, state, rules, errors
+        self.most = most
         edges = [*start, *(edge for node in nodes.values() for edge in (*node.edges, *node.failure_edges))]
         wanted = [rule.answered for rule in rules if rule.answered is not None]
         leaves = [leaf for edge in (*edges, *wanted) for leaf in leaves_of(edge)]
@@ -156,6 +160,7 @@ class Paths:
         self.counters = self._counters(tests)
         self._at = {counter: at for at, counter in enumerate(self.counters)}
         self.taken: set[tuple[int, str]] = set()
+        self.open: set[str] = set()
         self.broken: dict[Rule, tuple[Point, Trail]] = {}
         self.points = 0
         self._arms: dict[tuple[Point, str], Walked] = {}
@@ -171,6 +176,15 @@ class Paths:
             if rule.at_most:
                 caps[rule.node, ""] = max(caps.get((rule.node, ""), 0), rule.at_most)
         return caps
+
+    def subject_of(self, test: Comparison) -> Subject | None:
+        """Return the value that a comparison reads; None if nothing is known of it."""
+        index = self.index.get(key_of(test))
+        return None if index is None else self.subjects[index]
+
+    def reached(self, walked: Walked) -> set[str]:
+        """Return the nodes to which a walk came, also in arms."""
+        return {point.node for each in (walked, *self._arms.values()) for point in each.next}
 
     def walk(self) -> Walked:
         """Walk from START.
@@ -313,14 +327,16 @@ class Paths:
                         longer = Trail(Visit(name, failure, there.known, written), trail)
                         yield from self._enter(target, there, longer, until, {})
             left = others
+        if left and failure is None:
+            self.open.add(name)
 
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
         """Yield the point at a target. Rules that are broken there are noted, so that each is judged by itself."""
         self.points += 1
-        if self.points > MOST_POINTS:
-            message = f"there are more than {MOST_POINTS:,} combinations of nodes and what is known there"
+        if self.points > self.most:
+            message = f"there are more than {self.most:,} combinations of nodes and what is known there"
             raise Undecided(message)
         for index, rule in enumerate(self.rules):
             guarded, _, inside = rule.guards.partition("/")
@@ -418,7 +434,7 @@ class Paths:
                 message = f"the fork at {here.node} can cancel arms that visit what rules or conditions count"
                 raise Undecided(message)
             ends = [[*arm.ends, *([None] if fork.need is not None else [])] for arm in arms]
-            if math.prod(map(len, ends)) > MOST_POINTS:
+            if math.prod(map(len, ends)) > self.most:
                 message = f"the arms of the fork at {here.node} end in too many combinations"
                 raise Undecided(message)
             for combination in product(*ends):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic import BaseModel
 
@@ -114,18 +114,46 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
 
 def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
     """Return at least one value of each kind that these tests tell apart; None if the type does not say which exist."""
-    constants = [each for test in tests for each in _constants(test)]
     path = _path(tests[0])
     field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
         return None
-    if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
-        return [*_numbers(constants, whole=True, least=0), None]
     every = type_at(field.info.annotation, path)[0]
     types = [kind for kind in every if kind not in (None, type(None))]
-    values: list[object] = [None]
+    given: list[object] = []
     if not field.info.is_required() and not path.parts:
-        values.append(field.info.get_default(call_default_factory=True, validated_data={}))
+        given.append(field.info.get_default(call_default_factory=True, validated_data={}))
+    can_lack = len(types) < len(every) or bool(path.parts) or None in given
+    constants = [each for test in tests for each in _constants(test)]
+    if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
+        lacks = can_lack or not all(map(_is_sized, types))
+        return [*_numbers(constants, whole=True, least=0), *([None] if lacks else [])]
+    ends = _ends(field) if not path.parts else None
+    values = _of_types(types, tests, [*constants, *(ends or ())], state)
+    if values is None or not types:
+        return None
+    if ends:
+        values = [value for value in values if fits(field, value)]
+    return [*([None] if can_lack else []), *given, *values]
+
+
+def _ends(field: FieldType) -> list[object] | None:
+    """Return the numbers between which all of a field's values lie; None if it has other rules, or none."""
+    found: list[object] = []
+    for rule in field.info.metadata:
+        name = type(rule).__name__
+        if type(rule).__module__ != "annotated_types" or name not in ("Ge", "Gt", "Le", "Lt"):
+            return None
+        found.append(getattr(rule, name.lower()))
+    return found or None
+
+
+def _of_types(
+    types: Sequence[object], tests: Sequence[Comparison | Switch], constants: Sequence[object], state: StateType[Any]
+) -> list[object] | None:
+    """Return at least one value of each kind, besides None, that tests tell apart; None if a type is not known."""
+    only_none = all(isinstance(test, Comparison) and test.operator == "is none" for test in tests)
+    values: list[object] = []
     for kind in types:
         closed = closed_values([kind])
         if closed is not None:
@@ -137,11 +165,17 @@ def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list
             values += _numbers(constants, whole=kind is int)
         elif kind is str and not any(isinstance(t, Comparison) and t.operator in _ORDER for t in tests):
             values += ["", _OTHER_TEXT, *(each for each in map(enum_value, constants) if isinstance(each, str))]
+        elif only_none and _is_sized(kind):
+            values.append(kind)
         else:
             return None
-    if len(types) == len(every) and not path.parts:
-        values.remove(None)
-    return values if types else None
+    return values
+
+
+def _is_sized(kind: object) -> bool:
+    """Return whether all values of a type are texts, models or containers, so that none is None."""
+    origin = get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, (str, list, tuple, set, frozenset, dict, BaseModel))
 
 
 def _path(test: Comparison | Switch) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.checks.cases import choice_problems, none_problems
+from graphengine.checks.dead import dead_problems
 from graphengine.checks.forks import cancelled_effects, fork_problems
 from graphengine.checks.loops import may_rise_for_ever, unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
@@ -16,7 +17,7 @@ from graphengine.kernel import Problem
 from graphengine.kernel.definitions import Checks, Limits, Plateau, Switch, always, closed_values, types_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -73,14 +74,24 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     yield from forks
     yield from cancelled_effects(shape, nodes)
     yield from problems
-    if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
+    if not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
+        yield from _walked_problems(found, open_ends, problems)
+    elif not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
         yield from map(_no_otherwise, open_ends)
-    names = {name.partition("/")[0] for rule in graph.rules for name in rule.names}
-    if names and names <= {*nodes} and not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
-        yield from rule_problems(found)
     if not isinstance(graph.own_limits, Limits):  # else the user decided where it ends; visits=None declares that never
         sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
         yield from _unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
+
+
+def _walked_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
+    """Yield what walking the graph shows: nodes without a way out, edges that no run takes, and broken rules."""
+    dead, left = dead_problems(found) if not (problems or found.is_broken) else ((), ())
+    if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
+        yield from (_no_otherwise(name) for name in open_ends if name not in left)
+    yield from dead
+    names = {name.partition("/")[0] for rule in found.graph.rules for name in rule.names}
+    if names and names <= {*found.nodes}:
+        yield from rule_problems(found)
 
 
 def _no_otherwise(name: str) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
@@ -144,8 +144,10 @@ def _kinds(annotation: object) -> list[object]:
 def _related(have: object, want: object) -> bool:
     if not isinstance(have, type) or not isinstance(want, type):
         return True
-    if have in _NUMBERS and want in _NUMBERS:
+    if (have in _NUMBERS and want in _NUMBERS) or want is Hashable:
         return True
+    if (issubclass(have, int) and want in (float, complex)) or (issubclass(have, float) and want is complex):
+        return True  # as type checkers promote them
     try:
         return issubclass(have, want) or issubclass(want, have)
     except TypeError:

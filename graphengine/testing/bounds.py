@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import Models, by_agent, replacing
 from graphengine.api.places import reading
+from graphengine.checks.dead import never_taken
 from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.kernel import InputError
-from graphengine.kernel.definitions import START, Fork, Switch
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.records.selection import Wanted, newest
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from os import PathLike
 
     from graphengine.agents import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.kernel import Store
-    from graphengine.kernel.definitions import AnyEdge, NodePlan, Plan
+    from graphengine.kernel.definitions import NodePlan, Plan
     from graphengine.models.base import Model
 
 LEAST_RUNS: Final = 5
@@ -161,7 +160,8 @@ class _Bounding:
         paths, why = Paths(plan.start, plan.nodes, plan.state, (), plan.collect_errors), ""
         try:
             most = most_visits(paths.walk())
-            self.never += _never(plan, prefix, paths, most)
+            found = never_taken(paths, [name for name, visits in most.items() if visits])
+            self.never += [NeverTaken(f"{prefix}{each.source}", each.target, each.why) for each in found]
         except Undecided as error:
             most, why = dict.fromkeys(plan.nodes, math.inf), str(error)
         own = plan.own_limits.get("visits") if prefix else None
@@ -217,21 +217,6 @@ class _Bounding:
             price: float | None = await model.price_of(window, longest)
             return price
         return free
-
-
-def _never(plan: Plan[Any], prefix: str, paths: Paths, most: Mapping[str, float]) -> Iterator[NeverTaken]:
-    """Yield the edges of a graph that no run takes."""
-    leaving: dict[str, Sequence[AnyEdge]] = {START: plan.start}
-    leaving |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
-    for name, edges in leaving.items():
-        for edge in edges:
-            text = edge.reading.text if isinstance(edge, Switch) else str(edge.condition)
-            why = f"no run comes to {name}" if name != START and not most.get(name) else f"'{text}' never leads there"
-            if isinstance(edge, Fork) and edge.condition is None:
-                why = "the condition of the arm never holds"
-            for target in dict.fromkeys(edge.targets):
-                if (id(edge), target) not in paths.taken:
-                    yield NeverTaken(f"{prefix}{name}", target, why)
 
 
 def _whole(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number

@@ -1,0 +1,151 @@
+"""Edges that no run takes, conditions that always or never hold, and plateaus of what nothing writes.
+
+A count of visits is never less than 0, and a field has the values of its type: `iterations("a") >= -3` always holds,
+whatever a run does. Which edges no run takes is seen by walking the graph, as `check --bounds` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.checks.paths import Paths, Undecided, leaves_of
+from graphengine.checks.subjects import holds
+from graphengine.kernel import Problem
+from graphengine.kernel.definitions import START, Comparison, Fact, Fork, Plateau, Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from graphengine.kernel.definitions import AnyEdge, Compiling
+
+_MOST_POINTS: Final = 1_000
+"""Of the walk at each compilation: with more, only `check --bounds` tells."""
+
+
+class Never(NamedTuple):
+    """An edge that no run takes.
+
+    Attributes:
+        source: The node that it leaves.
+        target: The node that it would enter.
+        edge: The edge.
+        is_reached: Whether a run comes to its source.
+    """
+
+    source: str
+    target: str
+    edge: AnyEdge
+    is_reached: bool
+
+    @property
+    def why(self) -> str:
+        """Return the reason."""
+        if not self.is_reached:
+            return f"no run comes to {self.source}"
+        if isinstance(self.edge, Switch):
+            return f"'{self.edge.reading.text}' never leads there"
+        if self.edge.condition is not None:
+            return f"'{self.edge.condition}' never leads there"
+        is_arm = isinstance(self.edge, Fork)
+        return "the condition of the arm never holds" if is_arm else "one of the edges before it is always taken"
+
+
+def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
+    """Yield the edges that no path of a walk takes.
+
+    Args:
+        paths: What walked.
+        reached: The nodes to which it came.
+    """
+    leaving: dict[str, Sequence[AnyEdge]] = {START: paths.start}
+    for name, node in paths.nodes.items():
+        leaving[name] = (*node.edges, *node.failure_edges)
+    for name, edges in leaving.items():
+        for edge in edges:
+            for target in dict.fromkeys(edge.targets):
+                if (id(edge), target) not in paths.taken:
+                    yield Never(name, target, edge, name == START or name in reached)
+
+
+def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
+    """Return warnings of what no run comes to and of conditions that say nothing, and the nodes with a way out always.
+
+    A node of which one edge or another is always taken needs none without a condition.
+    """
+    start = [edge for edge in found.graph.edges if edge.source == START]
+    edges = [*start, *(edge for node in found.nodes.values() for edge in (*node.edges, *node.failure_edges))]
+    if not any(isinstance(edge, Switch) or [*leaves_of(edge)] for edge in edges):
+        return (), ()
+    paths = Paths(start, found.nodes, found.state, (), found.graph.collect_errors, most=_MOST_POINTS)
+    constant = [(edge, *each) for edge in edges for each in _constants(edge, paths, found)]
+    problems = [
+        _at(edge, Problem("constant_condition", f"edge from {edge.source}", text, repair, warning=True))
+        for edge, text, repair in constant
+    ]
+    try:
+        walked = paths.walk()
+    except Undecided:
+        return problems, ()
+    told = {id(edge) for edge, *_ in constant}
+    made = {(each.name, each.origin) for each in found.graph.nodes}
+    for never in never_taken(paths, paths.reached(walked)):
+        is_first = never.is_reached and not any(id(edge) in told for edge in (never.edge, *_before(never, paths)))
+        if is_first and not _is_of_pattern(never, made):
+            text = f"no run takes the edge to {never.target}: {never.why}"
+            repair = "remove it, or change its condition or those before it"
+            problem = Problem("dead_edge", f"edge from {never.source}", text, repair, warning=True)
+            problems.append(_at(never.edge, problem))
+    return problems, paths.reached(walked) - paths.open
+
+
+def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
+    """Return whether one call made an edge and its node, as a pattern does: a loop of one round is an option there."""
+    origin = never.edge.origin
+    return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
+
+
+def _before(never: Never, paths: Paths) -> Sequence[AnyEdge]:
+    """Return the edges that are tried before one: a condition of them that always holds was reported."""
+    edges = paths.start if never.source == START else paths.nodes[never.source].edges
+    return edges[: next((at for at, edge in enumerate(edges) if edge is never.edge), 0)]
+
+
+def _at(edge: AnyEdge, problem: Problem) -> Problem:
+    """Return a problem with the line of an edge."""
+    origin = edge.origin
+    return problem if origin is None else replace(problem, file=origin.file, line=origin.line)
+
+
+def _constants(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the simple conditions of an edge of which the outcome is known before any run."""
+    for leaf in leaves_of(edge):
+        if isinstance(leaf, Plateau) and (name := _unwritten(leaf, found)):
+            yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
+        elif isinstance(leaf, Comparison) and (held := _outcome(leaf, paths)) is not None:
+            word = "always" if held else "never"
+            why = "it is never less than 0" if isinstance(leaf.quantity, Fact) else "so says the type of its values"
+            yield f"'{leaf}' {word} holds: {why}", "compare with another value, or remove it"
+
+
+def _unwritten(leaf: Plateau, found: Compiling) -> str:
+    """Return the fields that a plateau samples, if nothing writes them; "" otherwise."""
+    roots = leaf.reading.roots
+    if found.state.whole or found.unsound:
+        return ""
+    written = {name for node in found.nodes.values() for name in node.writer.fields} | {found.graph.collect_errors}
+    return "" if written.intersection(roots) else " or ".join(sorted(roots))
+
+
+def _outcome(leaf: Comparison, paths: Paths) -> bool | None:
+    """Return whether a comparison always holds (True) or never does (False); None if it depends on the run."""
+    if isinstance(leaf.quantity, Fact):
+        below = isinstance(leaf.other, (int, float)) and leaf.other < 0
+        if below or (leaf.other == 0 and leaf.operator in (">=", "<")):
+            return leaf.operator in (">=", ">", "!=")
+        return None
+    subject = paths.subject_of(leaf)
+    if subject is None:
+        return None
+    true = subject.where(lambda value: bool(holds(leaf, value)))
+    return True if true == subject.all else None if true else False
