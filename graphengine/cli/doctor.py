@@ -10,7 +10,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
@@ -52,6 +52,8 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
         if repair:
             raise click.UsageError("--production checks other things: give it alone")
         return _ready(context)
+    from graphengine.cli.places import shown
+
     place = context.place
     repaired = _repaired(place) if repair else None
     report = repaired.report if repaired is not None else _examined(place)
@@ -62,7 +64,7 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     else:
         if repaired is not None:
             _show_repair(context, repaired)
-        _show(context, report, place)
+        show_report(context, report, shown(place.database), place.words)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
 
@@ -147,10 +149,11 @@ def _repaired(place: DatabaseOption) -> Repaired:
     return of_file.repair(place.database)
 
 
-def _show(context: CommandContext, report: Report, place: DatabaseOption) -> None:
+def show_report(context: CommandContext, report: Report, where: str, words: Sequence[str]) -> None:
+    """Show what was found in a database, with the command that repairs it; words name it on a command line."""
     import shlex
 
-    from graphengine.cli.places import program, shown
+    from graphengine.cli.places import program
     from graphengine.records.words import counted
 
     out = context.out
@@ -162,14 +165,13 @@ def _show(context: CommandContext, report: Report, place: DatabaseOption) -> Non
     looked = ", ".join(
         (counted(report.runs, "run"), counted(report.steps, "step"), counted(report.snapshots, "snapshot"))
     )
-    where = shown(place.database)
     if report.is_sound:
         out.line(("sound", "bold green"), f": {where}, {looked}")
         return
     faults = len(report.faults) + report.more
     out.line((counted(faults, "fault"), "bold red"), f" in {where}, {looked}")
     if any(finding.repairable for finding in report.faults):
-        out.line(("repair: ", "dim"), shlex.join([*program(), "doctor", "--repair", *place.words]))
+        out.line(("repair: ", "dim"), shlex.join([*program(), "doctor", "--repair", *words]))
 
 
 def _show_finding(context: CommandContext, finding: Finding) -> None:

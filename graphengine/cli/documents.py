@@ -96,6 +96,26 @@ class Examined(Document):
     copy: str | UnsetType | None = UNSET
 
 
+class BackedUp(Document):
+    """A copy of a database.
+
+    Attributes:
+        database: The file.
+        copy: The copy of it.
+        bytes: How large the copy is.
+        seconds: How long it took.
+        sound: Without `--no-check`: whether the copy has no fault.
+        findings: Without `--no-check`: what was found in it.
+    """
+
+    database: str
+    copy: str
+    bytes: int
+    seconds: float
+    sound: bool | UnsetType = UNSET
+    findings: Sequence[Finding] | UnsetType = UNSET
+
+
 class Check(Part):
     """One thing that production needs.
 

@@ -57,6 +57,7 @@ SECTIONS: Final = {
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
         "prune": ("prune", "Remove old runs, and free disk space."),
+        "backup": ("backup", "Copy a database while runs are driven, and check the copy."),
         "doctor": ("doctor", "Check a database for faults, and repair it."),
         "schema": ("completion", "Print the JSON Schema of a command's --json output."),
         "completion": ("completion", "Print a shell completion script."),

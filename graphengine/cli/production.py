@@ -175,5 +175,5 @@ def versions(owners: Sequence[OwnerInfo]) -> Check:
 
 def backups() -> Check:
     """Remind of what no program can know."""
-    repair = "make one, restore it elsewhere, and run `graphengine doctor` on the copy"
+    repair = "make one (`graphengine backup`, pg_dump), and run `graphengine doctor` and a worker on the copy elsewhere"
     return Check("backups", "cannot say", "whether a backup was restored lately", repair)

@@ -62,6 +62,7 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
     ],
+    "backup": [Kind(own.BackedUp)],
     "doctor": [Kind(own.Examined), Kind(own.Ready, "with `--production`")],
     "replay": [Kind(own.Replays)],
     "tag": [Kind(own.Tagged)],

@@ -54,6 +54,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("show tides --step 2", "OneStep"),
         ("show tides --usage", "SpendingOfRun"),
     ],
+    "backup": [("backup copy.db", "BackedUp"), ("backup unchecked.db --no-check", "BackedUp")],
     "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined"), ("doctor --production", "Ready")],
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Memory, Runner, Schedule, Worker, ask
-from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.postgres import PostgresStore, doctor
 from graphengine.databases.postgres.doctor import examine
 from graphengine.errors import StoreError, StoreLocked, StoreNotSupported, StoreReadOnly, StoreUnreachable
 from graphengine.worker.worker import Took
@@ -276,3 +278,15 @@ async def test_a_word_of_sql_can_be_a_schema(postgres_server: PostgresServer, sc
         await runner.admin.prune(keep_last=0)
         await runner.admin.vacuum()
     assert not await asyncio.to_thread(lambda: examine(address).faults)
+
+
+async def test_a_clock_that_differs_from_the_servers_is_a_note(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Due times are off by that; the runs are sound."""
+    store = PostgresStore(postgres)
+    await store.open()
+    await store.close()
+    assert not [each for each in examine(postgres).findings if each.code == "clock"]
+    monkeypatch.setattr(doctor, "time", SimpleNamespace(time=lambda: time.time() + 600))
+    report = examine(postgres)
+    (found,) = [each for each in report.findings if each.code == "clock"]
+    assert (report.is_sound, found.what[:45]) == (True, "this host's clock is 600 s ahead of the serve")

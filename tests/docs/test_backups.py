@@ -2,10 +2,9 @@
 
 import asyncio
 import shutil
-import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -131,20 +130,20 @@ async def test_a_base_backup_and_an_archive(
             assert await runner.history(name) == log
 
 
-@pytest.mark.parametrize("program", ["sqlite3", "python"])
+@pytest.mark.parametrize("program", ["graphengine", "sqlite3"])
 async def test_an_online_backup_of_sqlite(tmp_path: Path, effects: Path, copied: asyncio.Event, program: str) -> None:
-    """`.backup` of the sqlite3 program, and `Connection.backup` of the module, copy all runs."""
+    """`graphengine backup`, and `VACUUM INTO` of the sqlite3 program, copy all runs."""
     database, backup = tmp_path / "runs.db", tmp_path / "backup.db"
     if program == "sqlite3" and shutil.which("sqlite3") is None:
         pytest.skip("the program sqlite3 is not installed")
 
     def copy() -> None:
-        backup.touch(0o600)  # as with the umask of the page
         if program == "sqlite3":
-            subprocess.run(["sqlite3", str(database), f".backup {backup}"], check=True)
-            return
-        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(backup)) as target:
-            source.backup(target)
+            backup.touch(0o600)  # as with the umask of the page
+            subprocess.run(["sqlite3", str(database), f"VACUUM INTO '{backup}'"], check=True)
+        else:
+            words = "-m", "graphengine", "backup", str(backup), "--store", str(database)
+            subprocess.run([sys.executable, *words], check=True, cwd=tmp_path)
 
     async with Runner(database) as runner:
         for number in range(RUNS):

@@ -8,6 +8,7 @@ switch-over by logical replication leaves behind, the sequences, is repaired her
 from __future__ import annotations
 
 import math
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import Step
 
 _RUNS_AT_ONCE: Final = 500
+_CLOCK_SECONDS: Final = 2.0
 _MOVE: Final = "as the owner of the schema: `graphengine doctor --repair` moves it"
 _OWN: Final = Own(None, ())
 
@@ -109,6 +111,7 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
 
 def _all(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
     yield from _checksums(connection)
+    yield from _clock(connection)
     yield from _numbers(connection)
     yield from _graph_specs(connection)
     (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
@@ -131,6 +134,19 @@ def _checksums(connection: Connection) -> Iterator[Finding]:
     if row is not None and row[0] != "on":
         what = "the server keeps no checksums of its pages; only what graphengine reads is checked"
         yield Finding("no_data_checksums", what, repair="stop the server and run pg_checksums --enable", note=True)
+
+
+def _clock(connection: Connection) -> Iterator[Finding]:
+    """Note a clock of this host that differs from the server's: due times are by the clocks of hosts."""
+    began = time.time()
+    ((there,),) = connection.execute(b"SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
+    ahead = (began + time.time()) / 2 - there
+    if abs(ahead) > _CLOCK_SECONDS + (time.time() - began):
+        way = "ahead of" if ahead > 0 else "behind"
+        what = f"this host's clock is {abs(ahead):.0f} s {way} the server's: sleeps and schedules are off by that"
+        yield Finding(
+            "clock", what, repair="let all hosts take the time from one source: chrony, systemd-timesyncd", note=True
+        )
 
 
 def _numbers(connection: Connection) -> Iterator[Finding]:

@@ -1,0 +1,113 @@
+"""`graphengine backup`: copy a database while processes work on it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from graphengine.cli.context import CommandContext
+    from graphengine.databases.findings import Progress, Report
+
+_FAULTS_REMAIN: Final = 1
+_REPORT_SECONDS: Final = 2.0
+
+
+@options.command(
+    "backup",
+    options.DATABASE,
+    examples="""
+        graphengine backup runs-2026-11-27.db
+        graphengine backup copy.db --store checkpoints/runs.db --json
+        graphengine backup unchecked.db --no-check
+    """,
+    exits={
+        0: "the copy is whole, and no fault was found in it",
+        1: "the copy was made, and has a fault",
+        2: "there is a file of that name; or wrong usage",
+        5: "the database cannot be read, or the copy not be written",
+    },
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--check/--no-check", default=True, help="Whether to check every row of the copy.  [default: check]")
+def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
+    """Copy a database of runs to FILE, in one pass, while runs are driven, and check the copy.
+
+    The copy has what was recorded when the command began, and can be used as it is, for example by
+    `graphengine worker --store FILE` after the workers of the original have ended. FILE must not exist; until it is
+    whole it is named FILE.part. For PostgreSQL use pg_dump or base backups.
+    """
+    from graphengine.databases.sqlite.backup import back_up
+
+    source, began = _file_of(context), time.monotonic()
+    size = back_up(source, file, progress=_shown(context))
+    seconds = time.monotonic() - began
+    report = _checked(file) if check else None
+    if context.json:
+        from msgspec import UNSET
+
+        from graphengine.cli.documents import BackedUp
+
+        document = BackedUp(
+            database=str(source),
+            copy=str(file),
+            bytes=size,
+            seconds=round(seconds, 3),
+            sound=UNSET if report is None else report.is_sound,
+            findings=UNSET if report is None else report.findings,
+        )
+        context.document(document)
+    else:
+        _show(context, file, size, seconds, report)
+    return _FAULTS_REMAIN if report is not None and not report.is_sound else 0
+
+
+def _file_of(context: CommandContext) -> Path:
+    """Return the file to copy.
+
+    Raises:
+        StoreNotSupported: It is a PostgreSQL database.
+    """
+    database = context.place.database
+    if isinstance(database, str):
+        from graphengine.cli.places import shown
+        from graphengine.kernel import StoreNotSupported
+
+        repair = "pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or a base backup with an archive: use/machines.md"
+        raise StoreNotSupported("backup copies files", where=shown(database), repair=repair)
+    return database
+
+
+def _shown(context: CommandContext) -> Progress:
+    from rich.filesize import decimal as size
+
+    last = time.monotonic()
+
+    def show(_: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _REPORT_SECONDS:
+            last = time.monotonic()
+            context.err.line(f"copied {size(done)} of {size(total)}")
+
+    return show
+
+
+def _checked(file: Path) -> Report:
+    from graphengine.databases.sqlite import doctor
+
+    return doctor.examine(file)
+
+
+def _show(context: CommandContext, file: Path, size: int, seconds: float, report: Report | None) -> None:
+    from rich.filesize import decimal
+
+    from graphengine.cli.doctor import show_report
+
+    context.out.line("copied to ", (str(file), "bold"), f": {decimal(size)} in {seconds:.1f} s")
+    if report is not None:
+        show_report(context, report, str(file), ("--store", str(file)))
