@@ -133,3 +133,48 @@ class Named(BaseModel):
 schemas = Graph("json_schema_2020_12_tool", Named, result="said")
 schemas.add_node("say", lambda name: name, writes="said", thread=False)
 schemas.add_path(START, "say", END)
+
+
+class Username(BaseModel):
+    """A name."""
+
+    name: str
+
+
+class Color(BaseModel):
+    """A color."""
+
+    color: str
+
+
+class Sure(BaseModel):
+    """Whether somebody is sure."""
+
+    ok: bool
+
+
+class Answers(BaseModel):
+    """What was answered, one after the other."""
+
+    user_name: Username | None = None
+    color: Color | None = None
+    confirm: Sure | None = None
+    said: str = ""
+
+
+def asking(name: str, **kinds: type[BaseModel]) -> Graph[Answers]:
+    """Return a tool that asks one thing after the other; the names of the nodes are the keys of what is asked."""
+    made = Graph(name, Answers, result="said")
+    for field, kind in kinds.items():
+        made.add_node(field, ask(f"{field}?", kind), writes=field)
+    made.add_node("say", lambda: "done", writes="said", thread=False)
+    made.add_path(START, *kinds, "say", END)
+    return made
+
+
+elicits = asking("test_input_required_result_elicitation", user_name=Username)
+keeps_state = asking("test_input_required_result_request_state", confirm=Sure)
+tampered = asking("test_input_required_result_tampered_state", confirm=Sure)
+rounds = asking("test_input_required_result_multi_round", user_name=Username, color=Color)
+streams = asking("test_streaming_elicitation", user_name=Username)
+logs = asking("test_logging_tool")

@@ -126,6 +126,16 @@ def _bodies() -> dict[str, Any]:
     return {body.__name__: found[body.__name__] for body in bodies}
 
 
+_EVENTS: Final = "text/event-stream"
+_DATA: Final = {"contentMediaType": "application/json", "contentSchema": {"$ref": _PLAIN.format(name="Event")}}
+_EVENT: Final = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string", **_DATA}},
+    "required": ["data"],
+}
+"""An event of a stream: before OpenAPI 3.2, the schema of a stream is that of each of its events."""
+
+
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     """Return the description of an endpoint."""
     (_,), schemas = schemas_of([endpoint.query], is_read=True)
@@ -144,7 +154,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         parameters.append({"name": "run_id", "in": "path", "required": True, "schema": text})
     answers: dict[str, Any] = {status: _content(about, endpoint.document) for status, about in endpoint.answers.items()}
     if endpoint.document is None:
-        answers["200"]["content"] = {endpoint.media: {"schema": text}}
+        answers["200"]["content"] = {endpoint.media: {"schema": _EVENT if endpoint.media == _EVENTS else text}}
     if endpoint is not HEALTH:
         answers["default"] = _content("why it was refused", Failed)
     found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}

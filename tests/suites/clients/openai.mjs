@@ -1,9 +1,10 @@
-// The official client of OpenAI's API and the AI SDK, as they come: node openai.mjs URL.
-import { createOpenAI } from "@ai-sdk/openai";
-import { generateText, streamText } from "ai";
-import OpenAI from "openai";
+// The official client of OpenAI's API and the AI SDK, as they come: node openai.mjs (older | newest) URL.
+const older = process.argv[2] === "older";
+const { createOpenAI } = await import(older ? "ai-sdk-openai-3" : "@ai-sdk/openai");
+const { generateText, streamText } = await import(older ? "ai-6" : "ai");
+const { default: OpenAI } = await import(older ? "openai-6" : "openai");
 
-const url = process.argv[2];
+const url = process.argv[3];
 const apiKey = process.env.GRAPHENGINE_TOKEN;
 const say = (name, holds, found) => console.log(`${holds ? "PASS" : "FAIL"} ${name}${holds ? "" : `: ${String(found).slice(0, 300)}`}`);
 const runs = async () => (await (await fetch(`${url.replace("/v1", "")}/runs?graph=broken&limit=500`, { headers: { Authorization: `Bearer ${apiKey}` } })).json()).runs.length;
