@@ -11,6 +11,7 @@ import re
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import unquote
 
 from msgspec import UNSET
 from pydantic_core import to_jsonable_python
@@ -28,12 +29,12 @@ from graphengine.kernel import (
     StoreError,
     result_of,
 )
-from graphengine.kernel.definitions import compiled, did_you_mean
+from graphengine.kernel.definitions import compiled, did_you_mean, is_tag
 from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
-from graphengine.serve.callers import CallersStore, RequestId, caller
+from graphengine.serve.callers import Caller, CallersStore, RequestId, caller
 from graphengine.serve.callers_runner import CallersRunner
 from graphengine.serve.connections import until_gone
 from graphengine.serve.health import Health, health_of
@@ -195,7 +196,9 @@ class Service:
             raise InputError("the body is not a JSON object", where="body", repair=repair)
         state = body if field is None else {field: body}
         who = caller()
-        run_id = None if run_id is None else who.own_id(run_id)
+        if run_id is not None:
+            key = _key_in(run_id, who, name)  # an id that was answered is given back
+            run_id = who.own_id(run_id) if key is None else None
         run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
         place: dict[str, Any] = {
             "priority": query.priority,
@@ -255,14 +258,14 @@ class Service:
         """Return the stream of the events of a run."""
         query = parameters_of(request, EventParameters)
         info, after = await self._info(request), query.after
-        last = request.headers.get("last-event-id", "")
+        last = request.headers.get("last-event-id")
         if last == f"{info.seq}{_LAST}" and info.status in OVER:
             return Response(status_code=204)  # a browser does not connect again
-        number = last.removesuffix(_LAST)
-        if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
+        number = "" if last is None else last.removesuffix(_LAST)
+        if last is not None and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        return self.stream(self._documents(info, int(number) if last else after), info.id, _trouble)
+        return self.stream(self._documents(info, int(number) if number else after), info.id, _trouble)
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
@@ -429,6 +432,12 @@ class Service:
         finally:
             await cancelled(gathering, stopped)
             await events.aclose()
+
+
+def _key_in(run_id: str, who: Caller, graph: str) -> str | None:
+    """Return the `Idempotency-Key` of which the id of a caller's run of a graph was made; None if it was not."""
+    key = unquote(run_id.removeprefix(who.derived_id("key", graph, "")))
+    return key if is_tag(key) and who.derived_id("key", graph, key) == run_id else None
 
 
 def _trouble(error: GraphEngineError) -> bytes:
