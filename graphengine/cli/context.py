@@ -283,8 +283,9 @@ def _traceback_of(error: GraphEngineError) -> str:
     return shown.rstrip()
 
 
-_CONTROLS: Final = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-"""Control codes that JSON does not escape, and that terminals obey."""
+_OF_DIRECTION: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS: Final = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_OF_DIRECTION)}
+"""Control codes, line separators and marks of the writing direction: JSON does not escape them, terminals obey them."""
 
 
 def as_json(value: object, indent: int | None = 2) -> str:
@@ -298,7 +299,7 @@ def as_json(value: object, indent: int | None = 2) -> str:
 
 
 def harmless_json(text: str) -> str:
-    """Return the JSON with every control code escaped, so that a terminal obeys none."""
+    """Return the JSON with every control code and mark of direction escaped, so that a terminal obeys none."""
     return text.translate(_CONTROLS)
 
 

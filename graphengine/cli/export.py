@@ -47,9 +47,9 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
 
     found = context.find(run_id).id
     run = context.read(lambda store: export_run(store, found))
-    text = to_json_text(run, __version__)
+    text = harmless_json(to_json_text(run, __version__))
     if output == _STDOUT:
-        context.out.write(harmless_json(text))
+        context.out.write(text)
         return 0
     try:
         write_file(output, text.encode(), is_private=True)

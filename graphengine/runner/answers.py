@@ -198,7 +198,7 @@ def _ended(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> Inpu
         return AnsweredAlready(f"{text} was answered already{_by(answer)}", where=where, repair=repair)
     if ended.end in ("time", "removed"):
         why = "is no longer open: its time was over" if ended.end == "time" else "is no longer open"
-        return AnsweredAlready(f"{text} {why}", where=where, repair=repair)
+        return AnsweredAlready(f"{text} {why}; this answer was not used", where=where, repair=repair)
     why = "the graph was changed since" if ended.end == "changed" else "the run went on without an answer"
     return QuestionWithdrawn(f"{text} was withdrawn: {why}", where=where, repair=repair)
 

@@ -9,14 +9,16 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from typing_extensions import override
 
 from graphengine.kernel import GraphEngineError, InputError
+from graphengine.kernel.definitions import is_tag
 from graphengine.records.step_document import for_clients
-from graphengine.serve.callers import RequestId, caller, require
+from graphengine.serve.callers import Caller, RequestId, caller, require
 from graphengine.serve.messages import json_answer, refused
 from graphengine.serve.requests import (
     NoParameters,
@@ -115,7 +117,9 @@ class Router:
             key, run_id = delivery_of(request), query.run_id
             _check_id(request, query)
             state = await _state_of(request, query.field)
-            run_id = None if run_id is None else who.own_id(run_id)
+            if run_id is not None:
+                key = _key_in(run_id, who, name)  # an id that was answered is given back
+                run_id = who.own_id(run_id) if key is None else None
             run_id = run_id or (RequestId(who.derived_id("key", name, key)) if key is not None else None)
             place: dict[str, Any] = {
                 "priority": query.priority,
@@ -125,6 +129,12 @@ class Router:
             }
             run_id, is_new = await acts.begin(graph, state, run_id, queue=query.queue, **place)
             return json_answer(for_clients(await acts.now(run_id)), 201 if is_new else 200)
+
+
+def _key_in(run_id: str, who: Caller, graph: str) -> str | None:
+    """Return the `Idempotency-Key` of which the id of a caller's run of a graph was made; None if it was not."""
+    key = unquote(run_id.removeprefix(who.derived_id("key", graph, "")))
+    return key if is_tag(key) and who.derived_id("key", graph, key) == run_id else None
 
 
 def _check_id(request: Request, query: StartParameters) -> None:

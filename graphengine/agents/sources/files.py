@@ -61,6 +61,10 @@ def _read(name: str, process: DocumentProcess) -> TextFile:
             raise SourceUnreadable(
                 f"{name!r} is a folder", where=name, repair="name one file, or give the folder to a list of files"
             )
+        if Path(name).exists() and not Path(name).is_file():  # to open a pipe would wait for somebody who writes to it
+            raise SourceUnreadable(
+                f"{name!r} is no file, but a pipe, a socket or a device", where=name, repair="write it to a file first"
+            )
         with Path(name).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
             size_bytes = max(len(content), os.fstat(file.fileno()).st_size)

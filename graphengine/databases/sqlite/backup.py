@@ -14,7 +14,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.sqlite.definitions import harden
-from graphengine.databases.sqlite.doctor import BUSY_TIMEOUT_SECONDS
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import (
     bytes_of_log,
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.databases.findings import Progress
+
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+"""How long to wait for another program's lock."""
 
 _PAGES: Final = 4096
 """How many pages are copied between two reports of progress: 16 MB."""

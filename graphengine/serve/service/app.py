@@ -208,14 +208,14 @@ class Service:
         """Return the stream of the events of a run."""
         query = parameters_of(request, EventParameters)
         info, after = await self._info(request), query.after
-        last = request.headers.get("last-event-id", "")
+        last = request.headers.get("last-event-id")
         if last == f"{info.seq}{_LAST}" and info.status in OVER:
             return Response(status_code=204)  # a browser does not connect again
-        number = last.removesuffix(_LAST)
-        if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
+        number = "" if last is None else last.removesuffix(_LAST)
+        if last is not None and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        return self.stream(self._documents(info, int(number) if last else after), info.id, _trouble)
+        return self.stream(self._documents(info, int(number) if number else after), info.id, _trouble)
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""

@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 import zipfile
 import zlib
@@ -345,6 +346,15 @@ def test_a_folder_without_a_readable_file_is_an_error(tmp_path: Path) -> None:
     assert "photo.png" in caught.value.message
     with pytest.raises(SourceUnreadable, match="is a folder"):
         read_source(tmp_path)
+
+
+def test_a_pipe_is_an_error(tmp_path: Path) -> None:
+    """Nobody writes to it, so that opening it would not end; in a folder it is no file."""
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(SourceUnreadable, match="is no file, but a pipe"):
+        read_source(tmp_path / "pipe.txt")
+    (tmp_path / "a.txt").write_text("text")
+    assert len(read_sources(tmp_path).files) == 1
 
 
 @pytest.mark.parametrize("name", ["missing.md", "a\0b", ""])

@@ -117,6 +117,13 @@ async def test_a_stop_that_takes_longer_than_its_answer_is_not_lost(
         assert (await runner.info("r")).status == "stopped"
 
 
+def test_an_empty_id_of_an_event_is_refused(service: Service) -> None:
+    """It is no id, as the description says, and not the beginning."""
+    _, run = service.start("posts", {"title": "Tides"}, "?run_id=no-event")
+    refused = service.call("GET", f"/runs/{run['run_id']}/events", Last_Event_ID=" ")  # sent as an empty one
+    assert (refused[0], refused[1]["error"]["where"]) == (422, "header Last-Event-ID")
+
+
 def test_the_description_is_valid(service: Service) -> None:
     """The description is valid OpenAPI 3.1; the inputs are those of the graphs, and secret fields are write-only."""
     from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - for this test alone, it takes long
