@@ -926,7 +926,7 @@ class Conversation(Generic[T]):
     def _struck(self, outcome: ToolOutcome) -> ToolOutcome:
         """Return an outcome whose text has no key of a provider of models: it is recorded, and a model reads it."""
         if self._keys is None:
-            self._keys = forms_of_keys(self._model.known_keys() if isinstance(self._model, HasKeys) else ())
+            self._keys = forms_of_keys(self._model.__keys__() if isinstance(self._model, HasKeys) else ())
         text = without(outcome.text, self._keys)
         return outcome if text == outcome.text else replace(outcome, text=text)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import is_agent
 from graphengine.kernel import CompileError, Extension, Problem
+from graphengine.kernel.definitions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -47,7 +48,9 @@ def _lacking(plan: Plan[Any], around: Collection[str], below: str = "") -> Itera
                 from graphengine.agents.tool_checks import given_by  # noqa: PLC0415 - there are agents
 
                 for need in agent.__body__().needs(given):
-                    yield Problem("bad_tool", f"node {below}{name}", need.message, given_by(need.name))
+                    near = did_you_mean(need.name, given)
+                    repair = near if near.startswith("did you mean") else given_by(need.name)
+                    yield Problem("bad_tool", f"node {below}{name}", need.message, repair)
 
 
 __all__ = ["ResourceNeeds"]

@@ -127,7 +127,7 @@ class AnthropicModel(PricedModel):
     def __repr__(self) -> str:
         return f"AnthropicModel({self._model!r})"
 
-    def known_keys(self) -> Sequence[str]:
+    def __keys__(self) -> Sequence[str]:
         """Return its keys, which no text to a model has."""
         return self._server.key.known()
 

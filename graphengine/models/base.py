@@ -414,7 +414,7 @@ class Compacts(Protocol):
 class HasKeys(Protocol):
     """A model that is called with a key."""
 
-    def known_keys(self) -> Sequence[str]:
+    def __keys__(self) -> Sequence[str]:
         """Return its keys, which no text to a model has."""
         ...
 

@@ -182,7 +182,7 @@ class ServedModel(PricedModel, ABC):
         self._prices = Prices("openai" if server.is_own else "", model, given=price, address=server.address)
         self._seals = RefusedSeals()
 
-    def known_keys(self) -> Sequence[str]:
+    def __keys__(self) -> Sequence[str]:
         """Return its keys, which no text to a model has."""
         return self._server.key.known()
 

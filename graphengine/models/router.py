@@ -36,9 +36,9 @@ class OverModels:
 
     _models: Sequence[Model]
 
-    def known_keys(self) -> Sequence[str]:
+    def __keys__(self) -> Sequence[str]:
         """Return the keys of all of them."""
-        return [key for model in self._models if isinstance(model, HasKeys) for key in model.known_keys()]
+        return [key for model in self._models if isinstance(model, HasKeys) for key in model.__keys__()]
 
     async def knows_price(self) -> bool:
         """Return whether every model that implements `KnowsPrices` knows its price."""

@@ -38,8 +38,8 @@ async def test_no_model_reads_a_key_of_a_provider(
         return calls(("environment", {}), ("broken", {})) if not seen else Response("Done.")
 
     class Scripted(ScriptedModel):
-        def known_keys(self) -> tuple[str, ...]:
-            return tuple(Router([keyed]).known_keys())
+        def __keys__(self) -> tuple[str, ...]:
+            return tuple(Router([keyed]).__keys__())
 
     tools: list[Any] = [tool(environment, effect=effect), broken]  # type: ignore[arg-type]
     async with Runner(tmp_path / "runs.db") as runner:

@@ -141,6 +141,13 @@ async def test_a_tool_without_its_resource_is_refused_before_a_call(way: Way) ->
     assert not model.requests
 
 
+async def test_a_misspelt_resource_of_the_runner_is_named() -> None:
+    """What a tool lacks is looked for among the names of the Runner."""
+    async with Runner(models=ScriptedModel([]), resources={"tennant": Deps("acme")}) as runner:
+        with pytest.raises(CompileError, match="did you mean 'tennant'"):
+            await graph_of(runner, Agent("clerk", tools=[by_class]))
+
+
 async def test_a_worker_without_a_resource_of_a_tool_does_not_begin() -> None:
     """A worker refuses a graph whose tools lack a resource, before it takes a run of it."""
     async with Runner() as runner:
