@@ -14,7 +14,7 @@ import pytest
 from pydantic import AwareDatetime, BaseModel, FutureDate, IPvAnyAddress, NaiveDatetime, PastDatetime
 
 from graphengine import END, START, Graph, value
-from graphengine.state.numbers import alike, equal
+from graphengine.state.numbers import alike
 
 
 class Level(enum.Enum):
