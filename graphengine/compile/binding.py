@@ -633,6 +633,9 @@ class Binder:
         if not can_write(returns, annotation, found.info.annotation):
             message = f"{name} returns {type_name(returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
+            if members(returns) in ((None,), (type(None),)):
+                message = f"{name} returns None, but {target.field} takes "
+                repair = "return the value; a node that returns None writes nothing, and needs no writes="
             if found.operation == "append":
                 repair = f"append adds one item: return one {type_name(annotation)}, or use the reducer extend"
             self.report("type_disagrees", where, message + type_name(annotation), repair)

@@ -57,3 +57,18 @@ def test_failed_shows_what_it_was_given() -> None:
     name: Any = "OSError"
     with pytest.raises(DefinitionError, match=r"failed\('OSError'\)"):
         failed(name)
+
+
+def nothing(n: int) -> None:
+    """Return nothing."""
+
+
+def test_a_function_that_returns_none_writes_nothing() -> None:
+    """Without writes= it is a node; with it, the text says None, and not the name of its class."""
+    graph = Graph[Any, Any]("none", State)
+    graph.add_node("plain", nothing)
+    graph.add_node("written", nothing, writes="n")
+    graph.add_path(START, "plain", "written", END)
+    [problem] = graph.check()
+    assert problem.message == "nothing returns None, but n takes int"
+    assert problem.repair == "return the value; a node that returns None writes nothing, and needs no writes="
