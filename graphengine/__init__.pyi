@@ -12,6 +12,7 @@ from .agents import (
 )
 from .agents.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
 from .agents.runs import RunWaits as RunWaits
+from .api.logs import NodeLogFilter as NodeLogFilter
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncAdmin as SyncAdmin, SyncRun as SyncRun, SyncRunner as SyncRunner

@@ -62,6 +62,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "SyncRunner": "SyncRunner",
             "SyncRun": "SyncRun",
             "show": "show",
+            "NodeLogFilter": "NodeLogFilter",
             "Exported runs": "records.export_run records.to_json_text records.Exported",
         },
         "Agents": {

@@ -11,6 +11,7 @@ from pydantic.errors import PydanticUserError
 from graphengine.kernel import Problem, has_secret
 from graphengine.kernel.definitions import (
     OPERATIONS,
+    Replace,
     append,
     first_line,
     has_plain_bytes,
@@ -19,6 +20,7 @@ from graphengine.kernel.definitions import (
     members,
     reducers_of,
     signature_of,
+    type_name,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +75,22 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
     if info.exclude:
         text = "it is excluded from JSON, so a resumed run would lose it"
         yield Problem("not_recordable", where, text, "remove exclude=True")
+    yield from _default_problems(where, field)
     yield from _json_problems(where, field)
+
+
+def _default_problems(where: str, field: FieldType) -> Iterator[Problem]:
+    """Yield that a field's default does not fit, with which no run could begin: pydantic does not validate it."""
+    info = field.info
+    is_simple = info.default is None or type(info.default) in (str, int, float, bool)
+    own = field.own or field.secret or any(hasattr(item, "__get_pydantic_core_schema__") for item in info.metadata)
+    if not is_simple or info.default_factory is not None or own:
+        return
+    wrong = field.mismatch(Replace(info.default))
+    if wrong is not None:
+        repair = f"declare it {type_name(info.annotation)} | None" if info.default is None else wrong.repair
+        text = f"its default does not fit, so every input needs a value for it: {wrong.message}"
+        yield Problem("bad_default", where, text, repair, warning=True)
 
 
 def _takes_two(reducer: Callable[..., object]) -> bool:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.api.logs import node_facts
 from graphengine.cli.context import harmless_json
 from graphengine.cli.terminal import Channel
-from graphengine.kernel import CURRENT, GraphEngineError, install_command
+from graphengine.kernel import GraphEngineError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,12 +35,7 @@ class JsonLines(logging.Formatter):
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
-        here: Any = CURRENT.get()
-        if here is not None:
-            # In another process there are the facts of an attempt alone.
-            known = hasattr(here, "run_id")
-            run_id, attempt = (here.run_id, here.attempt) if known else (here.services.run_id, here.task.attempt)
-            line |= {"run": run_id, "node": here.path, "attempt": attempt}
+        line |= node_facts()
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }

@@ -151,7 +151,7 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.kernel import graph_spec_of
+    from graphengine.kernel import graph_spec_of, status_of
     from graphengine.render import render_graph_spec
 
     recorded = _recorded(context, reference) if file_of(reference) is None else None
@@ -161,7 +161,8 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
         return
     graph_spec = context.read(partial(graph_spec_of, fingerprint=drawn.fingerprint)) or {}
     specs: dict[str, GraphSpec] = {}
-    render_graph_spec(graph_spec, output, steps=_steps_of(context, drawn, specs), specs=specs, **look)
+    steps = _steps_of(context, drawn, specs)
+    render_graph_spec(graph_spec, output, steps=steps, specs=specs, status=status_of(drawn), **look)
 
 
 def _steps_of(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
@@ -251,10 +252,10 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
     """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
-    from graphengine.kernel import graph_spec_of
+    from graphengine.kernel import graph_spec_of, status_of
     from graphengine.render.charts import scores, timeline
 
     info, steps = await store.info(run_id), await store.steps(run_id)
     if kind == "timeline":
-        return timeline(steps)
-    return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, path)
+        return timeline(steps, status_of(info))
+    return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, path, status=status_of(info))

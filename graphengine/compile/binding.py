@@ -406,7 +406,8 @@ class Binder:
             field = self.state.fields.get(name)
             wrong = field.mismatch(part, in_map=each) if field is not None else None
             if wrong is not None:
-                self.report("type_disagrees", where, f"its value does not fit: {wrong.message}", wrong.repair)
+                text = f"the fallback's value does not fit: {wrong.message}"
+                self.report("type_disagrees", where, text, wrong.repair)
 
     def writer(self, writes: Writes | None, where: str, calls: Sequence[Call], each: Each | None = None) -> Writer:
         """Bind the target of a node's result, or with `each` of its items' results."""
@@ -508,7 +509,21 @@ class Binder:
             return Writer(tuple(parts))
         for name in writes:
             self.target(name, where)
+        for call in calls:
+            self._named(call, list(writes), where)
         return Writer(keys=frozenset(writes))
+
+    def _named(self, call: Call, names: Sequence[str], where: str) -> None:
+        """Check that a result can name the fields that a list of fields allows: a tuple has places, and no names."""
+        returns = call.body.returns
+        if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
+            return
+        text = f"{call.body.name} returns {type_name(returns)}, but writes={names} takes a mapping of these fields"
+        shown = ", ".join(f"{name!r}: …" for name in names)
+        is_tuple = any((get_origin(kind) or kind) is tuple for kind in members(returns))
+        places = ", ".join(f"{name!r}: lambda result: result[{at}]" for at, name in enumerate(names))
+        repair = f"return {{{shown}}}" + (f", or take its places: writes={{{places}}}" if is_tuple else "")
+        self.report("no_writes", where, text, repair if is_tuple or len(names) > 1 else f"writes={names[0]!r}")
 
     def _keyed(self, call: Call, where: str) -> None:
         """Check that a result whose keys should name fields has keys."""
@@ -618,6 +633,9 @@ class Binder:
         if not can_write(returns, annotation, found.info.annotation):
             message = f"{name} returns {type_name(returns)}, but {target.field} takes "
             repair = "write it to a field of its type"
+            if members(returns) in ((None,), (type(None),)):
+                message = f"{name} returns None, but {target.field} takes "
+                repair = "return the value; a node that returns None writes nothing, and needs no writes="
             if found.operation == "append":
                 repair = f"append adds one item: return one {type_name(annotation)}, or use the reducer extend"
             self.report("type_disagrees", where, message + type_name(annotation), repair)

@@ -45,7 +45,7 @@ class DetachedContext:
         return random.Random(self.idempotency_key)  # noqa: S311 - repeatable, as in a Context
 
     def now(self) -> float:
-        """Return the time in the log at which this attempt could begin."""
+        """Return the time in the log at which this attempt could begin, epoch seconds."""
         return self.time
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -56,9 +56,9 @@ class RayExecutor(ThreadedExecutor["_Call"]):
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's warning asks for
         try:
             self._ray: Any = importlib.import_module("ray")
-        except ImportError as error:
+        except ImportError:
             text = "RayExecutor needs the package ray"
-            raise DefinitionError(text, where="RayExecutor()", repair=install_command("ray")) from error
+            raise DefinitionError(text, where="RayExecutor()", repair=install_command("ray")) from None
         self._address = address
         self._options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, **(options or {})}
         self._options |= {} if memory is None else {"memory": memory}

@@ -13,6 +13,7 @@ from msgspec import convert
 
 from graphengine.state.json_values import clipped
 from graphengine.state.measured import Found, Leaf, Measured, Samples, Shown
+from graphengine.state.plain_text import plain_text
 
 Operator: TypeAlias = Literal[
     ">=",
@@ -137,7 +138,7 @@ def value_text(measured: object) -> str:
         return clipped(repr(measured), _SHOWN)
     if measured.items:
         return f"{measured.type} of {measured.items}"
-    return clipped(repr(measured.text) if measured.type == "str" else measured.text, _SHOWN)
+    return clipped(repr(measured.text) if measured.type == "str" else plain_text(measured.text), _SHOWN)
 
 
 def condition_text(spec: ConditionSpec) -> str:

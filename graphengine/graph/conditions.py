@@ -628,7 +628,8 @@ def failed(*types: type[BaseException]) -> Condition:
     given: tuple[object, ...] = types
     if not given or not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in given):
         raise DefinitionError(
-            f"failed{types!r}", repair="give exception types: failed(TimeoutError), failed(Exception)"
+            f"failed({', '.join(map(repr, types))})",
+            repair="give exception types, no names and no instances: failed(TimeoutError), failed(Exception)",
         )
     return Failed(types)
 

@@ -75,6 +75,15 @@ MISTAKES: Final = (
 """Exceptions of mistakes in the code, which are the same at the next attempt."""
 
 
+def _exception_meant(given: object) -> str:
+    """Return the repair for what is no exception type: the type that a name or an instance means."""
+    if isinstance(given, BaseException):
+        return f"its type: on={type(given).__name__}"
+    if isinstance(given, str) and given.isidentifier():
+        return f"the type, not its name: on={given}"
+    return "exception types: on=(OSError,)"
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a node is tried again, and how long to wait between attempts.
@@ -114,10 +123,11 @@ class Retry:
     def __post_init__(self) -> None:
         if isinstance(self.on, type):
             object.__setattr__(self, "on", (self.on,))
-        given: tuple[object, ...] = self.on
+        on: object = self.on
+        given: tuple[object, ...] = (on,) if isinstance(on, (str, BaseException)) else self.on
         kinds = [kind for kind in given if not (isinstance(kind, type) and issubclass(kind, BaseException))]
         if kinds:
-            raise DefinitionError(f"Retry(on={kinds[0]!r})", repair="give exception types: on=(OSError,)")
+            raise DefinitionError(f"Retry(on={kinds[0]!r})", repair=f"give {_exception_meant(kinds[0])}")
         if not isinstance(self.attempts, int):
             raise DefinitionError(f"Retry(attempts={self.attempts!r})", repair="give a whole number")
         if self.max_seconds == math.inf:

@@ -46,6 +46,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
     fold: Fold = None,
     theme: Theme = "auto",
     detail: Detail = "full",
+    status: str = "",
 ) -> None:
     """Draw a graph, and optionally a run on it, into a file without the graph's code.
 
@@ -58,6 +59,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
             these paths, as `["articles", "desk/article"]`.
         theme: The colours; see `Theme`.
         detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
+        status: The run's status, if the store knows more than its steps: a run that no process drives is `interrupted`.
 
     Raises:
         RenderError: The ending, the theme or a path is unknown, what the format needs is not installed, the file
@@ -70,7 +72,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
 
     def made(ending: str) -> bytes:
-        return _made(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail), ending, theme)
+        return _made(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
 
     write_picture(path, ENDINGS, made)
 

@@ -48,13 +48,14 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(
+def drawing_of(  # noqa: PLR0913 - as for `render_graph_spec`
     graph_spec: GraphSpec,
     steps: Iterable[Step] | None = None,
     specs: Mapping[str, GraphSpec] | None = None,
     *,
     fold: Fold = None,
     detail: Detail = "full",
+    status: str = "",
 ) -> Drawing:
     """Draw a graph, and a run on it.
 
@@ -65,20 +66,21 @@ def drawing_of(
         fold: The nested graphs to draw as one box each: those at this depth or deeper (0: all), or the nodes with these
             paths.
         detail: How much to write into it.
+        status: The run's status, if the store knows more than its steps.
 
     Raises:
         RenderError: The graph spec or the steps cannot be read, or no graph is at a path of `fold`.
     """
     scopes = scopes_of(graph_spec)
-    trace = trace_of(graph_spec, scopes, steps, specs) if steps is not None else None
+    trace = trace_of(graph_spec, scopes, steps, specs, status) if steps is not None else None
     drafter = _Drafter(scopes, trace, Folding.of(fold, scopes), detail)
     drafter.whole()
     title = one_line(scopes[()].name) or "graph"
     caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
     if trace is not None:
-        status = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
-        caption += [Line(text, "small") for text in wrap(status, CAPTION_COLUMNS, 2)]
-        title = f"{title}, {one_line(status)}"
+        said = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
+        caption += [Line(text, "small") for text in wrap(said, CAPTION_COLUMNS, 2)]
+        title = f"{title}, {one_line(said)}"
     parts: list[Box | Arrow] = [*drafter.clusters, *drafter.boxes, *drafter.arrows]
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))

@@ -73,9 +73,9 @@ def png_of(svg: str, zoom: float = _DOTS) -> bytes:
     """
     try:
         import resvg_py  # noqa: PLC0415 - loaded on first use
-    except ImportError as error:
+    except ImportError:
         message = "a PNG is painted by resvg-py, which is not installed"
-        raise RenderError(message, repair=f"{install_command('render')}; {_ALWAYS}") from error
+        raise RenderError(message, repair=f"{install_command('render')}; {_ALWAYS}") from None
     try:
         return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, dpi=96, sans_serif_family="DejaVu Sans"))
     except ValueError as error:

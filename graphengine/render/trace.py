@@ -83,6 +83,7 @@ def trace_of(
     scopes: Mapping[Place, Scope],
     steps: Iterable[Step],
     specs: Mapping[str, GraphSpec] | None = None,
+    status: str = "",
 ) -> Trace:
     """Trace these steps on the graphs of a graph spec. They are counted one by one, and none is kept.
 
@@ -92,6 +93,7 @@ def trace_of(
         steps: All steps of the run from seq 1 on, including those of its parents.
         specs: Other specs of the run's graph, by fingerprint: those under which steps were recorded. They are looked up
             as steps are read, and may be added meanwhile.
+        status: The run's status, if the store knows more than its steps.
 
     Raises:
         RenderError: The steps do not follow each other from 1 on.
@@ -101,7 +103,7 @@ def trace_of(
     with _read_as_a_run():
         for step in steps:
             tally.feed(step)
-    return tally.trace()
+    return tally.trace(status)
 
 
 def visits_of(steps: Sequence[Step], seen: Callable[[Visits, Entry], None] | None = None) -> Visits:
@@ -136,12 +138,13 @@ def _read_as_a_run() -> Iterator[None]:
         ) from error
 
 
-def standing(snapshot: Snapshot) -> str:
-    """Return the status of a run, and why it stopped."""
+def standing(snapshot: Snapshot, status: str = "") -> str:
+    """Return the status of a run, and why it stopped; of steps that go on, the status that the store knows."""
     if not snapshot.frames:
         return "not begun"
     why = ending(snapshot)
-    return f"{snapshot.status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
+    status = status if snapshot.status == "running" and status else snapshot.status
+    return f"{status} after {counted(snapshot.steps, 'visit')}" + (f": {why}" if why else "")
 
 
 def ending(snapshot: Snapshot) -> str:
@@ -346,7 +349,7 @@ class Tally:
         moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
         return states_of(self.run.snapshot, places, moves)
 
-    def trace(self) -> Trace:
+    def trace(self, status: str = "") -> Trace:
         """Return what was counted."""
         snapshot, standings = self.run.snapshot, self.standings()
         whole = Used(snapshot.elapsed_seconds if snapshot.frames else None, snapshot.usage)
@@ -364,7 +367,7 @@ class Tally:
                 forked[(key.place, source), order] += edge.times
         return Trace(
             run_id=snapshot.run_id,
-            summary="; ".join(filter(None, (standing(snapshot), whole.in_words(), _of_earlier(earlier)))),
+            summary="; ".join(filter(None, (standing(snapshot, status), whole.in_words(), _of_earlier(earlier)))),
             visits={spot: at.visits for spot, at in self._spots.items()},
             facts=self._facts(standings),
             standings=standings,

@@ -15,10 +15,10 @@ from graphengine.kernel import DefinitionError, install_command
 
 try:
     import opentelemetry.trace  # noqa: F401 - checked here, for one clear error
-except ImportError as error:
+except ImportError:
     raise DefinitionError(
         "graphengine.telemetry needs the package opentelemetry-api", repair=install_command("otel")
-    ) from error
+    ) from None
 
 from graphengine.telemetry.trace import Telemetry
 

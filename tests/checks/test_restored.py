@@ -80,7 +80,11 @@ class Ulid:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        inputs = [core_schema.is_instance_schema(cls), core_schema.str_schema(), core_schema.bytes_schema()]
+        inputs: list[CoreSchema | tuple[CoreSchema, str]] = [
+            core_schema.is_instance_schema(cls),
+            core_schema.str_schema(),
+            core_schema.bytes_schema(),
+        ]
         return core_schema.no_info_wrap_validator_function(
             lambda value, _handler: value if isinstance(value, cls) else cls(value),
             core_schema.union_schema(inputs),

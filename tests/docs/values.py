@@ -556,7 +556,7 @@ def verdict(kind: Any, value: object, config: ConfigDict) -> str:
     try:
         model = state_of(kind, config)
         made = field_type(model, "v", model.model_fields["v"])
-        if list(field_problems("v", made)):
+        if not all(problem.warning for problem in field_problems("v", made)):
             return "refused when the graph is checked"
         view = View(StateType.of(model), RecordsAlone({}))
         record, typed = made.take(value, view)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_type
 
+import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Ending, Graph, ScriptedModel, Usage, Wait, value
+from graphengine import END, START, Ending, Graph, GraphEngineError, ScriptedModel, Usage, Wait, value
 from graphengine.testing import (
     NO_ANSWER,
     Done,
@@ -75,6 +76,9 @@ async def test_types_of_a_walk() -> None:
     walked.assert_path("review review END")
     written = await walk(graph(), {"review": {"review": Review(score=4)}}, task="t")
     failed = await walk(graph(), {"review": [ValueError("no")]}, task="t")
+    mixed = {"review": [{"review": {"score": 1}}, ValueError("no")], "other": {"n": 1}}
+    with pytest.raises(GraphEngineError, match="other"):
+        await walk(graph(), mixed, task="t")  # mypy infers dict[str, Collection[object]]
     kinds: list[Visits] = [None, ValueError, Items([None, {"review": None}]), Ended("done", {"review": None})]
     assert (written.status, failed.status, len(kinds)) == ("finished", "failed", 4)
 

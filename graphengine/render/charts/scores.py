@@ -148,7 +148,9 @@ class _Point(NamedTuple):
         return f"{_named(first)} to {_named(last)}{steps}: {least} to {most}, median {middle}"
 
 
-def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column: float = 0.0) -> Chart:
+def scores(
+    graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column: float = 0.0, status: str = ""
+) -> Chart:
     """Draw how numbers of the state changed from step to step that wrote them.
 
     Args:
@@ -158,6 +160,7 @@ def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column:
             "" draws those that conditions compare with a number or watch for a plateau.
         column: The width of the part of a page that it is for, in pixels, which has a heading of its own; 0 for a
             picture by itself.
+        status: The run's status, if the store knows more than its steps.
 
     Raises:
         RenderError: The path is invalid, no condition reads a number, the steps form no run, or none wrote a number.
@@ -167,9 +170,9 @@ def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column:
     panels = [(one, mine) for one in watched if (mine := [series for series in found if series.watched == one])]
     canvas, plot = Canvas(), max(100.0, column - _LEFT - _LABELS) if column else _PLOT
     across, y = _LEFT + plot + _LABELS, 8.0 if column else 66.0
-    name, status = one_line(snapshot.graph) or "graph", f"run {snapshot.run_id}: {standing(snapshot)}"
+    name, said = one_line(snapshot.graph) or "graph", f"run {snapshot.run_id}: {standing(snapshot, status)}"
     if not column:
-        canvas.heading(across, name, status)
+        canvas.heading(across, name, said)
     for one, mine in panels[:PANELS]:
         y = _Panel(canvas, one, mine, y, plot).draw()
     if len(panels) > PANELS:
@@ -177,7 +180,7 @@ def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column:
         canvas.soft(MARGIN, y + 4, fit(more, across - 2 * MARGIN, SMALL))
         canvas.spoken.append(more)
         y += 18
-    return canvas.done(f"Scores of {name}, {status}", across, y + 8)
+    return canvas.done(f"Scores of {name}, {said}", across, y + 8)
 
 
 @dataclass(slots=True)

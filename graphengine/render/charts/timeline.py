@@ -161,13 +161,14 @@ class _Sheet:
         return self.scale.x(span.end) - self.scale.x(span.start)
 
 
-def timeline(steps: Sequence[Step]) -> Chart:
+def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     """Draw what a run did over time.
 
     Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. Everything is computed from the steps.
 
     Args:
         steps: All steps of the run from seq 1 on, including those of its parents.
+        status: The run's status, if the store knows more than its steps.
 
     Raises:
         RenderError: There are no steps, or they do not follow each other from 1 on.
@@ -186,8 +187,8 @@ def timeline(steps: Sequence[Step]) -> Chart:
     scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
     sheet = _Sheet(Canvas(), scale, names, 112.0)
     canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
-    title, status, totals = _heading(line)
-    canvas.heading(across, title, status, totals)
+    title, said, totals = _heading(line, status)
+    canvas.heading(across, title, said, totals)
     canvas.stripes(sheet.top, across, _ROW, len(rows))
     canvas.axis([*scale.marks()], sheet.top - 6, down)
     _breaks(sheet, line, down)
@@ -200,10 +201,10 @@ def timeline(steps: Sequence[Step]) -> Chart:
     canvas.spoken += [_gap_in_words(scale, gap.start, gap.end, gap.why) for gap in line.gaps]
     canvas.spoken += [words for _, words in line.branched]
     down = _legend(sheet, rows, down + 20, branched=bool(line.branched))
-    return canvas.done(f"Timeline of {title}, {status}", across, down)
+    return canvas.done(f"Timeline of {title}, {said}", across, down)
 
 
-def _heading(line: Timeline) -> tuple[str, str, str]:
+def _heading(line: Timeline, status: str) -> tuple[str, str, str]:
     """Return the title of a run's timeline, its status, and its totals."""
     usage: Usage = {}
     for row in line.rows:
@@ -215,7 +216,7 @@ def _heading(line: Timeline) -> tuple[str, str, str]:
     parts += [f"{seconds(idle)} not driven"] if idle else []
     parts += [part for part in (paid(usage),) if part] + [f"began {when(line.began, UTC)}"]
     title = one_line(line.snapshot.graph) or "graph"
-    return title, f"run {line.snapshot.run_id}: {standing(line.snapshot)}", ", ".join(parts)
+    return title, f"run {line.snapshot.run_id}: {standing(line.snapshot, status)}", ", ".join(parts)
 
 
 def _packed(rows: Sequence[PathSpans]) -> list[PathSpans]:

@@ -8,7 +8,6 @@ from graphengine import END, START, Graph, iterations
 class State(BaseModel):
     n: int = 0
     score: Annotated[int, Field(ge=0, le=10)] = 0
-    loose: Annotated[int, Field(ge=0)] = -1
     share: float = 0.0
     text: str = ""
     note: str | None = None

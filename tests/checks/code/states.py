@@ -122,3 +122,9 @@ def of(state):
     graph.add_node("a")
     graph.add_path(START, "a", END)
     return graph
+
+
+class Unfit(BaseModel):
+    n: int = "many"  # type: ignore[assignment]
+    note: str = None  # type: ignore[assignment]
+    size: Annotated[int, Field(ge=1)] = 0

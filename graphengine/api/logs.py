@@ -1,0 +1,59 @@
+"""Where a record of the log was made: the run, the node, the visit and the attempt whose code is running.
+
+The user's own loggers know nothing of runs. What runs is in a context variable, also in the threads that a node's code
+gets from `asyncio.to_thread` and in the processes of executors.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from graphengine.kernel import CURRENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+
+class NodeLogFilter(logging.Filter):
+    """Adds `run`, `node`, `visit` and `attempt` to each record that the code of a node logs.
+
+    Give it to a handler, and the handler's format can name them. Outside a node, each is "". It is also a processor of
+    structlog, which adds them to the event instead, inside a node alone.
+
+    >>> handler = logging.StreamHandler()
+    >>> handler.addFilter(NodeLogFilter())
+    >>> handler.setFormatter(logging.Formatter("%(levelname)s %(run)s %(node)s.%(visit)s: %(message)s"))
+    """
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the facts to a record, and let it pass."""
+        facts = node_facts()
+        for name in ("run", "node", "visit", "attempt"):
+            if not hasattr(record, name):
+                setattr(record, name, facts.get(name, ""))
+        return True
+
+    def __call__(self, logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:  # noqa: ARG002 - as structlog calls it
+        """Add the facts to an event of structlog, and return it."""
+        for name, fact in node_facts().items():
+            event.setdefault(name, fact)
+        return event
+
+
+def node_facts() -> Mapping[str, str | int]:
+    """Return the run, node, visit and attempt whose code is running; nothing outside a node."""
+    here: Any = CURRENT.get()
+    if here is None:
+        return {}
+    # In another process there are the facts of an attempt alone.
+    if hasattr(here, "run_id"):
+        return {"run": here.run_id, "node": here.path, "visit": here.visit, "attempt": here.attempt}
+    task = here.task
+    return {"run": here.services.run_id, "node": here.path, "visit": task.visit, "attempt": task.attempt}
+
+
+__all__ = ["NodeLogFilter"]
