@@ -142,7 +142,8 @@ class Driving:
         """
         snapshot, claim, plan, shared = self.snapshot, self.claim, self.plan, self._shared
         try:
-            resources = await shared.resources.of_nest(plan)
+            needs = plan.resources or plan.graphs or shared.resources.replaced
+            resources = await shared.resources.of_nest(plan) if needs else {}
         except ResourceFailed as error:
             stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
             await self.commit([stop])
