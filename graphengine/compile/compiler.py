@@ -593,7 +593,7 @@ def _is_ordered(value: object, other: object) -> bool:
     """Return whether a value of a closed type is more or less than another value, or as much."""
     one, two = alike(value, other)
     try:
-        one < two  # noqa: B015 - only whether it raises
+        _ = one < two  # only whether it raises
     except TypeError:
         return False
     except Exception:  # noqa: BLE001 - an Enum's own order

@@ -125,6 +125,6 @@ def of(state):
 
 
 class Unfit(BaseModel):
-    n: int = "many"  # type: ignore[assignment]
-    note: str = None  # type: ignore[assignment]
+    n: int = "many"
+    note: str = None
     size: Annotated[int, Field(ge=1)] = 0
