@@ -85,7 +85,7 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
 
 def _walked_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
     """Yield what walking the graph shows: nodes without a way out, edges that no run takes, and broken rules."""
-    dead, left = dead_problems(found) if not (problems or found.is_broken) else ((), ())
+    dead, left = dead_problems(found) if found.walks and not problems else ((), ())
     if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
         yield from (_no_otherwise(name) for name in open_ends if name not in left)
     yield from dead

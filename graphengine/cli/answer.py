@@ -364,12 +364,20 @@ class _Post:
                 context.err.prose(("  repair: ", "bold"), error.repair)
         if info.driver is not None:
             context.err.line(f"run {info.id} is driven by {info.driver}, which continues it")
+        elif info.status == "waiting" and (worker := self._worker(info)):
+            context.err.line(f"run {info.id} is taken by worker {worker}, which continues it")
         elif info.status != "finished":
             resume = context.place.command("resume", info.id, *self._graph_words(info.graph, error))
             is_over = info.status not in ("waiting", "running")
             idle = f"no process drives run {info.id}; start `graphengine worker`, or resume: "
             context.err.line((f"run {info.id} is {info.status}; resume: " if is_over else idle, "dim"), resume)
         return code
+
+    def _worker(self, info: RunInfo) -> str:
+        """Return the owner of a living worker that takes runs of this graph; "" if there is none."""
+        owners = self.context.read(lambda store: store.owners())
+        takes = [each.id for each in owners if each.role is not None and info.graph in each.role.get("graphs", ())]
+        return takes[0] if takes else ""
 
     def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
         from graphengine.cli.places import graph_words

@@ -31,7 +31,7 @@ class Compiling(NamedTuple):
         unsound: The nodes with invalid options.
         doubtful: The nodes with a problem on an outgoing edge.
         unclear: The nodes with a problem in a switch.
-        is_broken: Whether an error was found by then, so that the graph cannot run.
+        walks: Whether to walk it: it is checked, not compiled for a run, and no error was found by then.
     """
 
     graph: GraphDefinition[Any]
@@ -40,7 +40,7 @@ class Compiling(NamedTuple):
     unsound: Collection[str]
     doubtful: Collection[str]
     unclear: Collection[str]
-    is_broken: bool = False
+    walks: bool = False
 
 
 class Checks:

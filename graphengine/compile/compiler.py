@@ -98,8 +98,8 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
-    """Return all problems and warnings of a graph."""
-    compiler = _Compiler(graph)
+    """Return all problems and warnings of a graph, also those that only walking it shows."""
+    compiler = _Compiler(graph, walks=True)
     compiler.plan()
     return compiler.problems
 
@@ -117,18 +117,22 @@ class _Compiler:
         known: The results of the graphs compiled before. A graph used at several places is compiled, and its problems
             reported, once for each set of resources provided to it, and of rules.
         rules: The rules that those hand down.
+        walks: Whether checks walk the graphs, which takes as long as all else; a run does without.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a graph inside another gets of it
         self,
         graph: GraphDefinition[Any],
         around: tuple[GraphDefinition[Any], ...] = (),
         resources: Mapping[str, object] | None = None,
         known: _Known | None = None,
         rules: Sequence[Rule] = (),
+        *,
+        walks: bool = False,
     ) -> None:
         self.graph = graph
         self.checks = checks()
+        self.walks = walks
         self.around = around
         self.resources = {**(resources or {}), **graph.resources}
         self.known: _Known = {} if known is None else known
@@ -181,7 +185,7 @@ class _Compiler:
             place(self.problems, begin, declared.origin)
         start = self._only_success(edges[START], "START")
         broken = self.broken or any(not problem.warning for problem in self.problems)
-        known = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear, broken)
+        known = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear, self.walks and not broken)
         self.problems += self.checks.whole(known)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
@@ -232,7 +236,7 @@ class _Compiler:
             if len(chain) == MOST_NESTED:
                 self._too_deep(where, graph)
                 return None
-            compiler = _Compiler(graph, chain, self.resources, self.known, below)
+            compiler = _Compiler(graph, chain, self.resources, self.known, below, walks=self.walks)
             self.known[key] = compiler.plan(), [graph, *compiler.inner], compiler.levels
             self.problems += [
                 replace(p, where=where if p.code == "too_deep" else f"{where}: {p.where}") for p in compiler.problems
@@ -593,7 +597,7 @@ def _is_ordered(value: object, other: object) -> bool:
     """Return whether a value of a closed type is more or less than another value, or as much."""
     one, two = alike(value, other)
     try:
-        one < two  # noqa: B015 - only whether it raises
+        _ = one < two  # only whether it raises
     except TypeError:
         return False
     except Exception:  # noqa: BLE001 - an Enum's own order

@@ -110,7 +110,7 @@ def _are_alike(kind: type, other: type) -> bool:
 def _has_order(value: Any) -> bool:  # noqa: ANN401 - any value
     """Return whether values like this one can be more or less: a dict and a complex number cannot."""
     try:
-        value < value  # noqa: B015, PLR0124 - only whether it raises
+        _ = value < value  # noqa: PLR0124 - only whether it raises
     except TypeError:
         return False
     except Exception:  # noqa: BLE001 - a type of a user's

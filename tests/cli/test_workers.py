@@ -289,3 +289,18 @@ def test_a_service_says_how_long_it_keeps_runs(folder: Path, settings: str, days
     assert (days in line, "[tool.graphengine.retention]" in line) == (True, True)
     process.terminate()
     assert process.wait(60) == 0
+
+
+def test_a_message_without_a_resume_sees_a_living_worker(folder: Path) -> None:
+    """What waits, and no process drives, is taken by a worker of its graph: the command names it."""
+    assert call(folder, "run", "asking", "--run-id", "a1").returncode == 3
+    words = ("send", "a1", "news", "1", "--no-resume")
+    assert "no process drives run a1" in call(folder, *words).stderr
+
+    async def beside(graph: str) -> str:
+        async with Runner(folder / "checkpoints" / "runs.db") as runner:
+            await runner.store.set_role({"graphs": [graph]})
+            return (await asyncio.to_thread(call, folder, *words)).stderr
+
+    assert "no process drives run a1" in asyncio.run(beside("other"))
+    assert "run a1 is taken by worker" in asyncio.run(beside("asking"))

@@ -35,21 +35,20 @@ def test_a_tuple_has_no_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "repair"),
+    ("on", "shown", "repair"),
     [
-        ("OSError", "give the type, not its name: on=OSError"),
-        (OSError(), "give its type: on=OSError"),
-        (["OSError"], "give the type, not its name: on=OSError"),
-        ([3], "give exception types: on=(OSError,)"),
+        ("OSError", "'OSError'", "give the type, not its name: on=OSError"),
+        (OSError(), "OSError()", "give its type: on=OSError"),
+        (["OSError"], "'OSError'", "give the type, not its name: on=OSError"),
+        ([3], "3", "give exception types: on=(OSError,)"),
     ],
     ids=["name", "instance", "names", "number"],
 )
-def test_a_retry_is_on_types(on: Any, repair: str) -> None:
+def test_a_retry_is_on_types(on: Any, shown: str, repair: str) -> None:
     """A name or an instance for an exception's type is named as it was given."""
-    shown = on[0] if isinstance(on, list) else on
     with pytest.raises(DefinitionError) as raised:
         Retry(on=on)
-    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown!r})", repair)
+    assert (raised.value.message, raised.value.repair) == (f"Retry(on={shown})", repair)
 
 
 def test_failed_shows_what_it_was_given() -> None:
