@@ -176,9 +176,9 @@ class Ledger:
 
     def __init__(self, store: object) -> None:
         if not isinstance(store, KeepsAccounts) and store not in _IN_PROCESS:
-            from graphengine.databases.sqlite.queries import migration  # noqa: PLC0415 - few need it
+            from graphengine.databases.sqlite.queries import FIRST, migration  # noqa: PLC0415 - few need it
 
-            _IN_PROCESS[store] = InProcess(migration(1))
+            _IN_PROCESS[store] = InProcess(migration(FIRST))
         self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
 
     async def reserve(
