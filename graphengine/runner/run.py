@@ -6,6 +6,7 @@ its new steps: see `history.changes`.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import weakref
 from contextlib import aclosing, suppress
@@ -62,6 +63,11 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Status
 
 
+log = logging.getLogger("graphengine.runner")
+_KEPT: Final = (
+    "a message on %r is kept, and run %s does not wait for it now: it waits for one on %s\n"
+    "  repair: if no later node receives this topic, send it on one of these"
+)
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
 
@@ -308,13 +314,15 @@ class Run(Generic[S, Out_co]):
 
         What cannot be read here, as it is of a newer version, is not checked: the message is kept for who can.
         """
-        shared, errors = self._lives.shared, list[InputError]()
+        shared, errors, topics = self._lives.shared, list[InputError](), set[str]()
         try:
             frames = (await shared.kept.read(self.id)).frames
         except UNREADABLE:
             return
         for frame in frames.values():
             for name, wait in frame.waits.items():
+                if wait.kind == "receive" and not child_of(wait.topic or ""):
+                    topics.add(wait.topic or "")
                 if wait.topic != topic:
                     continue
                 found = Asked(name, wait, frame)
@@ -326,6 +334,9 @@ class Run(Generic[S, Out_co]):
                     return
         if errors and not await self.unread(topic):
             raise errors[0]
+        if topics and topic not in topics:  # a later node may receive it, or nobody
+            listed = ", ".join(map(repr, sorted(topics)))
+            log.warning(_KEPT, topic, self.id, listed, extra={"run": self.id})
 
     async def unread(self, topic: str) -> Sequence[JsonValue]:
         """Return its messages of a topic that nothing has received yet, the oldest first.

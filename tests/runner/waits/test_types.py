@@ -177,6 +177,19 @@ async def test_a_message_of_another_type_is_refused_when_it_is_sent(kind: Any, g
         assert await runner.get("r").unread("other") == [given]
 
 
+async def test_a_message_on_a_topic_that_a_run_does_not_wait_for_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It is kept, since a later node may receive it; a misspelt topic would be kept for ever without a word."""
+    async with Runner() as runner:
+        await runner.start(hearing(int), run_id="r").result()
+        await runner.send("r", "nwes", 1)
+        assert [
+            record.getMessage().partition("\n")[0] for record in caplog.records if record.levelname == "WARNING"
+        ] == ["a message on 'nwes' is kept, and run r does not wait for it now: it waits for one on 'news'"]
+        caplog.clear()
+        await runner.send("r", "news", 1)
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 async def test_a_message_behind_another_one_is_not_checked() -> None:
     """The run will wait for something else when it comes to it."""
     graph = hearing(int)
