@@ -72,7 +72,7 @@ class Once:
         if self.unknown not in get_args(OnUnknown):
             raise DefinitionError(f"Once(unknown={self.unknown!r})", where="effect", repair="give 'ask' or 'fail'")
         if self.settle_seconds is not None and self.reconcile is None:
-            text = f"Once(settle_seconds={self.settle_seconds!r}) without reconcile="
+            text = "Once has settle_seconds= without reconcile="
             raise DefinitionError(text, where="effect", repair="give reconcile=, whose NotDone counts after that")
 
     @property

@@ -432,20 +432,18 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    cut_until = 0.0
-    if crashed and look.former is not None:
-        cut_until = driving.time.now() + look.former + _CLOCKS_SECONDS
-        if look.former:
-            log.warning(_CUT_OFF, life.id, look.former + _CLOCKS_SECONDS)
     facts = Resumed(
         crashed=crashed,
-        cut_until=cut_until,
         limits=limits if limits is not None else snapshot.limits,
         fingerprint=plan.fingerprint,
         pause=pause,
         shared_process=shared_process,
         origin=shared.origin(plan.graph, user, snapshot.origin),
     )
+    if crashed and look.former is not None:
+        facts.cut_until = driving.time.now() + look.former + _CLOCKS_SECONDS
+        if look.former:
+            log.warning(_CUT_OFF, life.id, look.former + _CLOCKS_SECONDS)
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
     driving.deliver(news)
     events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))

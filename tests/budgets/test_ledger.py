@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from graphengine.api.places import store_at
 from graphengine.budgets.ledger import AMOUNTS, AmountName, Budget, Ledger, Place
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.databases.sqlite.queries import migration
+from graphengine.databases.sqlite.queries import FIRST, migration
 from graphengine.stores.memory import InMemoryStore
 
 CALLS, COST_USD, TOKENS = 5, 1.0, 100
@@ -138,7 +138,7 @@ def test_accounts_are_as_if_all_calls_were_kept(store: object) -> None:
 
 async def test_a_call_costs_the_same_beside_thousands() -> None:
     """Neither its reservation nor its settlement reads what the others hold."""
-    database = InProcess(migration(1))
+    database = InProcess(migration(FIRST))
     ledger, place = Ledger(database), Place(Budget(name="b", calls=10_000), "", 0.0)
     made = 0
 

@@ -369,6 +369,7 @@ async def test_who_names_the_same_comes_to_their_own(
 
 NAMELESS: Final = {
     *("host", "origin", "x-graphengine", "authorization", "content-type", "content-encoding", "content-length"),
+    *("x-text", "x-ai-sdk-version"),  # how an answer is sent
     "mcp-session-id",  # of a client that is told what happens: the SDK serves it only to the user who began it
 }
 """Headers that the service reads, and that name neither a run nor a request."""
