@@ -26,6 +26,8 @@ LeaseDoubt: TypeAlias = Literal["late", "renewed"]
 RENEWALS_PER_LEASE: Final = 3
 _MARGINS_PER_LEASE: Final = 10
 _WATCH_SECONDS: Final = 0.5  # how often the time that is left is looked at, at most
+_WAKING_SECONDS: Final = 1.0
+"""How long a process has, after it was suspended, to renew its lease: its thread looks twice a second at least."""
 CUT_OFF_EXIT: Final = 7
 """The exit code of a process that ended itself, since what acts could not be cancelled before its lease was over."""
 _ENDS: Final = (
@@ -119,11 +121,13 @@ class LeaseThread(ABC):
         """Say when the lease ends soon, once each time."""
         margin = self._seconds / _MARGINS_PER_LEASE
         said: Moment | None = None  # of which renewal it was said that it is late
-        looked = now()
+        looked, woke = now(), 0.0  # woke: when this process was last seen to go on after a suspension
         while not self._stopped.wait(min(_WATCH_SECONDS, margin / 4)):
             before, looked, renewed = looked, now(), self._renewed
             passed = looked.seconds_since(renewed)
-            if passed < self._seconds - margin or looked.seconds_since(before) > margin:
+            if looked.seconds_since(before) > max(margin, _WAKING_SECONDS):
+                woke = time.monotonic()
+            if passed < self._seconds - margin or time.monotonic() - woke < _WAKING_SECONDS:
                 continue  # a process that was suspended tries first to renew it, which also shows what it has lost
             if said != renewed:
                 said = renewed

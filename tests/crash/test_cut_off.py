@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, NotDone, Once, Runner, tool
-from graphengine.databases import owner_locks
+from graphengine.databases import leases, owner_locks
 from graphengine.databases.leases import CUT_OFF_EXIT
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.postgres import reads as postgres_reads
@@ -337,6 +337,30 @@ def test_only_a_free_lock_on_this_host_shows_a_death() -> None:
         assert owner_locks.is_known_dead(owner)
     finally:
         lock.folder.joinpath(f"{owner}.lock").unlink()
+
+
+def test_a_process_that_was_suspended_renews_its_lease_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop that slept for an hour is not cut off: only what it has lost meanwhile is cancelled."""
+    hours, said, renewed = [0.0], list[str](), threading.Event()
+    monkeypatch.setattr(leases, "now", lambda: leases.Moment(hours[0], hours[0]))
+
+    class Sleeper(leases.LeaseThread):
+        def _turn(self, *, is_due: bool) -> bool:
+            self._stopped.wait(0.2)  # far longer than the other thread looks
+            if is_due:
+                self.note_renewed(leases.now())
+                renewed.set()
+            return is_due
+
+        def _disconnect(self) -> None:
+            pass
+
+    lease = Sleeper(0.4, said.append)
+    lease.keep(threading.current_thread(), lambda: None)
+    hours[0] += 3600.0
+    assert renewed.wait(60)
+    lease.stop()
+    assert said == ["renewed"]
 
 
 _STUCK = """
