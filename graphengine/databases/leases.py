@@ -151,6 +151,7 @@ class LeaseThread(ABC):
         tried = now()
         while not self._stopped.is_set():
             if not loop_thread.is_alive():
+                self._stopped.set()
                 self._disconnect()
                 abandon()
                 return
