@@ -329,3 +329,19 @@ async def test_no_descriptor_left_is_said(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert [info.id for info in await runner.runs()] == ["r"]
     assert "ulimit -n" in str(caught.value)
+
+
+async def test_a_new_file_with_almost_the_name_of_another_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`R.db` in place of `r.db` is an empty database, in which no run is found."""
+    for name in ("r.db", "other.db"):
+        async with opened(tmp_path / name):
+            pass
+    assert not caplog.records
+    if (tmp_path / "R.db").exists():
+        pytest.skip("here it is the same file")
+    async with opened(tmp_path / "R.db"):
+        pass
+    (record,) = caplog.records
+    assert "R.db is new, and r.db is beside it" in record.getMessage()

@@ -73,6 +73,18 @@ def prepare_file(path: Path) -> None:
             raise explain(error, path) from error
     except OSError as error:
         raise explain(error, path) from error
+    else:
+        _tell_of_like_names(path)
+
+
+def _tell_of_like_names(path: Path) -> None:
+    """Log that a file which was just created has almost the name of another one: the runs may be in that."""
+    name = path.name
+    for other in {name.lower(), name.upper(), name.capitalize(), name[:1].swapcase() + name[1:]} - {name}:
+        beside = path.with_name(other)
+        if beside.exists() and not beside.samefile(path):  # some file systems take both for one name
+            text = "the database %s is new, and %s is beside it\n  repair: write the name as the file has it"
+            log.warning(text, path, other)
 
 
 class FileState(NamedTuple):
