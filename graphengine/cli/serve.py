@@ -79,6 +79,12 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     "if not given.",
 )
 @click.option(
+    "--live-text",
+    is_flag=True,
+    help="Let a chat completion of --openai stream each piece as it comes, as for requests with `X-Text: live`: also "
+    "text that is refused or made again later, which that API cannot take back.",
+)
+@click.option(
     "--pages",
     metavar="FOLDER",
     type=click.Path(path_type=Path, readable=False),
@@ -95,7 +101,7 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
-def serve(  # noqa: PLR0913 - options
+def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     context: CommandContext,
     /,
     references: tuple[str, ...],
@@ -134,6 +140,8 @@ def serve(  # noqa: PLR0913 - options
     given["doors"] = [door.name for door in chosen]
     if given["a2a_root"] is not None and "a2a" not in given["doors"]:
         raise InputError("--a2a-root is given without --a2a", where="--a2a-root", repair="add --a2a, or leave it out")
+    if given["live_text"] and "openai" not in given["doors"]:
+        raise InputError("--live-text is given without --openai", where="--live-text", repair="add --openai")
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings

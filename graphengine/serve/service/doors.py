@@ -27,6 +27,7 @@ class Opening(NamedTuple):
         secret: What only the processes of this service know, if it has a token.
         stack: Closes what the door opens.
         a2a_root: The graph whose agent is that of the host; None if it is the only graph.
+        live_text: Whether a chat completion has each piece as it comes, also if it does not count in the end.
     """
 
     service: Service
@@ -35,6 +36,7 @@ class Opening(NamedTuple):
     secret: str
     stack: AsyncExitStack
     a2a_root: str | None = None
+    live_text: bool = False
 
 
 DOORS: Final = tuple(door for wing in BUILT_IN for door in wing.doors)

@@ -263,7 +263,7 @@ class _Texts:
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
     """Return the routes of the door."""
-    return OpenAiDoor(opening.service).routes()
+    return OpenAiDoor(opening.service, live_text=opening.live_text).routes()
 
 
 class OpenAiDoor:
@@ -271,10 +271,12 @@ class OpenAiDoor:
 
     Args:
         service: What starts, follows and answers runs.
+        live_text: Whether a chat completion has each piece as it comes.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, live_text: bool = False) -> None:
         self._service = service
+        self._live_text = live_text
         self._runner = service.runner
         self._turns = Turns(service)
         self._models = text_graphs(service.graphs)
@@ -320,7 +322,7 @@ class OpenAiDoor:
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
-            form = _Form(has_usage, request.headers.get(_TEXT) == "live")
+            form = _Form(has_usage, self._live_text or request.headers.get(_TEXT) == "live")
             return self._streamed(turn, self._chunks(model, turn, said, head, form))
         reply = await self._replied(model, turn)
         if reply.failure is not None:

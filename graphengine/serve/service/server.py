@@ -65,6 +65,7 @@ class Settings:
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         doors: The names of the doors that are open besides HTTP; see `doors`.
         a2a_root: The graph whose A2A agent is that of the host; None if it is the only graph.
+        live_text: Whether a chat completion has each piece as it comes, also if it does not count in the end.
         pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
         retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
             None for ever.
@@ -87,6 +88,7 @@ class Settings:
     busy_timeout_seconds: float = 10.0
     doors: Collection[str] = ()
     a2a_root: str | None = None
+    live_text: bool = False
     pages: Path | None = None
     retention: Retention | None = field(default_factory=Retention)
 
@@ -138,7 +140,7 @@ class Serving:
             routes: list[BaseRoute] = []
             for door in doors():
                 if door.name in settings.doors:
-                    place = settings.access, settings.version, secret, stack, settings.a2a_root
+                    place = settings.access, settings.version, secret, stack, settings.a2a_root, settings.live_text
                     routes += await door.open(Opening(service, *place))
                     urls[door.name] = url + door.path
             if settings.pages is not None:

@@ -557,6 +557,14 @@ def test_a_text_that_does_not_count_is_in_no_reply(
     }
 
 
+def test_a_service_can_stream_each_piece_of_a_completion(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Most clients can set no header: the service does it for all."""
+    live = completed(client_of(serve(tmp_path / "runs.db", "--live-text")), "torn")
+    assert (len(live) > 1, "".join(live).startswith("Half of")) == (True, True)
+    refused = CliRunner().invoke(main, ["serve", "--live-text"])
+    assert (refused.exit_code, "--live-text is given without --openai" in refused.stderr) == (2, True)
+
+
 def test_a_completion_has_what_was_said_before_a_call(serve: Callable[..., Service], tmp_path: Path) -> None:
     """What a model says before it calls a tool counts as soon as it calls it."""
     client, file = client_of(serve(tmp_path / "runs.db")), tmp_path / "go"
