@@ -143,7 +143,9 @@ class LeaseThread(ABC):
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
             thread.join()
-        self._watcher = None  # it ends by itself
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.join()
         self._disconnect()
 
     def _run(self, loop_thread: threading.Thread, abandon: Callable[[], None]) -> None:

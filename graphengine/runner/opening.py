@@ -441,9 +441,10 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
         origin=shared.origin(plan.graph, user, snapshot.origin),
     )
     if crashed and look.former is not None:
-        facts.cut_until = driving.time.now() + look.former + _CLOCKS_SECONDS
-        if look.former:
-            log.warning(_CUT_OFF, life.id, look.former + _CLOCKS_SECONDS)
+        left = look.former + _CLOCKS_SECONDS if look.former else 0.0
+        facts.cut_until = driving.time.now() + left
+        if left:
+            log.warning(_CUT_OFF, life.id, left)
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
     driving.deliver(news)
     events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))

@@ -49,7 +49,8 @@ class Mortal:
                 raise StoreError("its owner is dead")
             result = found(*args, **kwargs)
             if result is None:
-                self.witness.acknowledged(args[0])  # an append that is durable at once
+                if name == "append":
+                    self.witness.acknowledged(args[0])  # it is durable at once
                 return None
             future: asyncio.Future[Any] = asyncio.ensure_future(result)
             self.pending += name != "notifications"  # it can wait forever, and nothing else waits for it
