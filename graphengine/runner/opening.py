@@ -274,8 +274,6 @@ async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> Limits
 # --- a recorded run -----------------------------------------------------------------------------------------------
 
 
-_CLOCKS_SECONDS: Final = 1.0
-"""By how much two machines may count a lease differently."""
 _CUT_OFF: Final = (
     "run %s was taken from a process that is not known to be dead, only out of reach: what was in flight begins in "
     "%.0f s, when that one can act no more"
@@ -441,10 +439,9 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
         origin=shared.origin(plan.graph, user, snapshot.origin),
     )
     if crashed and look.former is not None:
-        left = look.former + _CLOCKS_SECONDS if look.former else 0.0
-        facts.cut_until = driving.time.now() + left
-        if left:
-            log.warning(_CUT_OFF, life.id, left)
+        facts.cut_until = driving.time.now() + look.former
+        if look.former:
+            log.warning(_CUT_OFF, life.id, look.former)
     event = RunResumed(driving.time.now(), facts, shift, is_idle and life.claim.asked, retry_failed)
     driving.deliver(news)
     events, ids = driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))

@@ -106,13 +106,19 @@ def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
     return from_facts(row, own)
 
 
+_HOSTS_SECONDS: Final = 1.0
+"""By how much two hosts may count a lease differently, and end what acts in time."""
+
+
 def former_lease(connection: Connection, own: Own, run_id: str) -> float | None:
     """Return for how many seconds a driver that is not known to be dead may still act; see `Store.former_lease`."""
     row = connection.execute(SQL["former_lease"], (known(run_id),)).fetchone()
     if row is None:
         raise unknown_run(run_id)
     owner_id, seconds = row
-    return None if seconds is None or owner_id == own.id or is_known_dead(owner_id) else max(0.0, float(seconds))
+    if seconds is None or owner_id == own.id or is_known_dead(owner_id):
+        return None
+    return max(0.0, float(seconds) + _HOSTS_SECONDS)
 
 
 def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
