@@ -101,7 +101,18 @@ BUILT_IN: Final = (
 
 SERVE_OPTIONS: Final = (
     *("model", "store", "otel", "log-format", "log-level", "json", "debug", "host", "port", "token-file", "users"),
-    *("queue", "concurrency", "poll", "webhook-secret-env", "a2a-root", "pages", "origin", "body-bytes", "help"),
+    *(
+        "queue",
+        "concurrency",
+        "poll",
+        "webhook-secret-env",
+        "a2a-root",
+        "live-text",
+        "pages",
+        "origin",
+        "body-bytes",
+        "help",
+    ),
 )
 """The options of `graphengine serve` besides its doors, whose names no door can have."""
 

@@ -241,7 +241,7 @@ async def test_a_further_turn_of_a_conversation_loads_and_folds_nothing(tmp_path
     async with Runner(Counting(tmp_path / "runs.db")) as runner:
         worker = Worker(runner, graph, queues=["default"], poll_seconds=60)
         served = service_of(runner, graph, worker=worker)
-        opening: Any = SimpleNamespace(service=served)
+        opening: Any = SimpleNamespace(service=served, live_text=False)
         doors = [*await openai_door.routes(opening), *await ag_ui_door.routes(opening)]
         application, working = served.application(*doors), asyncio.create_task(worker.run())
         for number in range(1, 5):
