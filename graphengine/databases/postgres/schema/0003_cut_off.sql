@@ -1,2 +1,2 @@
 -- Steps `resumed` and snapshots can say that another process, which was cut off, may still act (`cut_until`, `cut_seq`).
--- No table changes: the number keeps older versions away, which would refuse such a row.
+-- No table and no function changes: the number, and `oldest`, keep versions away that would refuse such a row.
