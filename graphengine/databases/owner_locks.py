@@ -161,8 +161,9 @@ def lock_on_host(owner_id: str) -> OwnerLock | None:
             return None
         long_ago = time.time() - _KEPT_SECONDS
         for each in lock.folder.glob("*.lock"):
-            if each.lstat().st_mtime < long_ago and is_free(each, if_missing=False):
-                each.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just removed it
+                if each.lstat().st_mtime < long_ago and is_free(each, if_missing=False):
+                    each.unlink()
         lock.acquire()
     except OSError:
         return None

@@ -22,12 +22,15 @@ from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.postgres import reads as postgres_reads
 from graphengine.engine.steps import Resumed
 from graphengine.errors import RunIsDriven
+from graphengine.executors import ProcessExecutor
 from graphengine.models import Request, Response, calls
+from tests.crash import heavy_effect
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 LEASE_SECONDS: Final = 1.5
 LONG_SECONDS: Final = 600.0
@@ -160,7 +163,7 @@ async def hosts(
             proxy.thaw()
 
 
-async def taken(runner: Runner, graph: Graph[State]) -> Any:
+async def taken(runner: Runner, graph: Graph[Any]) -> Any:
     """Return the result of a run, once its driver looks dead."""
     while True:
         try:
@@ -177,7 +180,9 @@ async def waited(runner: Runner) -> list[float]:
 
 @pytest.mark.parametrize("way", ["node", "call", "tool"])
 @pytest.mark.parametrize(
-    "effect", ["idempotent", Once(reconcile=found, settle_seconds=0)], ids=["idempotent", "reconciled"]
+    "effect",
+    ["idempotent", Once(reconcile=found, settle_seconds=0), Once(reconcile=found, settle_seconds=0.5)],
+    ids=["idempotent", "reconciled", "settled"],
 )
 async def test_what_is_cut_off_is_cancelled_before_another_host_does_it(
     proxy: Proxy, postgres: str, way: str, effect: Any
@@ -250,6 +255,34 @@ async def test_a_function_in_a_thread_ends_by_itself(proxy: Proxy, postgres: str
         await late(runner, proxy)
         may_end.set()
         result = await run.result()
+        assert (result.status, result.output) == ("finished", "paid")
+
+
+async def test_a_child_process_that_acts_is_ended_before_another_host_acts(
+    proxy: Proxy, postgres: str, tmp_path: Path
+) -> None:
+    """A node on an executor of processes can be ended, other than one in a thread."""
+
+    class Heavy(BaseModel):
+        ledger: str = str(tmp_path / "ledger")
+        paid: str = ""
+
+    graph = Graph("pays", Heavy, result="paid")
+    graph.add_node("pay", heavy_effect.pay, writes="paid", on="cpu", effect="idempotent")
+    graph.add_path(START, "pay", END)
+    schema = postgres.partition("?schema=")[2]
+    first = PostgresStore(proxy.address(schema), lease_seconds=LEASE_SECONDS, patience_seconds=5.0)
+    second = PostgresStore(postgres, lease_seconds=LEASE_SECONDS)
+    executors = {"cpu": lambda: ProcessExecutor(1)}
+    async with Runner(second, executors=executors) as b, Runner(first, executors=executors) as a:
+        a.start(graph, run_id="r")
+        while not (tmp_path / "ledger").exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(POLL_SECONDS)
+        proxy.freeze()
+        try:
+            result = await taken(b, graph)
+        finally:
+            proxy.thaw()
         assert (result.status, result.output) == ("finished", "paid")
 
 
