@@ -777,7 +777,7 @@ class Conversation(Generic[T]):
             found = await self._runtime.opened(source, begins=False)
             return await source.current() if found is None else found
         except DefinitionError as error:  # the next call of the agent raises it
-            log.warning("agent %s goes on with the tools that it knows: %s", self._agent.name, error.message)
+            log.warning("agent %s keeps the tools that it knows: %s", self._agent.name, error.message)
             return listed
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
