@@ -77,10 +77,14 @@ class Models(Extension):
     Args:
         given: Models, or names of models, by an agent's name, a path or `*`; see above. One model is for all agents.
         clock: The clock of the Runner; rate limits count by that of the machine, unless a test gives another.
+        resources: The names of the Runner's resources; None if tools of agents are not looked at.
     """
 
-    def __init__(self, given: GivenModels | None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, given: GivenModels | None, clock: Clock | None = None, resources: Collection[str] | None = None
+    ) -> None:
         self._given = by_agent(given)
+        self._resources = resources
         self._as_begun = given if isinstance(given, AsBegun) else None
         self._lacking: dict[str, list[tuple[str, str]]] = {}
         self._clock = None if isinstance(clock, SystemClock) else clock
@@ -141,14 +145,16 @@ class Models(Extension):
         return self._chosen[key]
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
-        """Refuse keys that match nothing in a graph, and nodes whose agents have no model here.
+        """Refuse keys that match nothing in a graph, and agents that have no model, or whose tools lack a resource.
 
         Raises:
             InputError: A key matches nothing.
-            CompileError: An agent has no model. A run that is only queued gets its models from a worker; `AsBegun` asks
-                when it is opened, since each run can have its own.
+            CompileError: An agent has no model, or a tool of it lacks a resource. A run that is only queued gets both
+                from a worker; `AsBegun` asks when it is opened, since each run can have its own.
         """
         self.check_names(plan)
+        if self._resources is not None and not is_queued:
+            refuse_lacking(plan, self._resources)
         lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
         if self._as_begun is None:
             self._refuse(plan.graph, lacking, {})
@@ -333,6 +339,35 @@ def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
                     yield from filter(is_agent, reached(getattr(call.body, "agent", call.body.call)))
 
 
+def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
+    """Refuse a graph whose tools need a resource that neither they nor the Runner, which has those given, have.
+
+    Raises:
+        CompileError: Such a tool is in it.
+    """
+    problems = list(_lacking_resources(plan, given))
+    if problems:
+        raise CompileError(plan.graph, problems)
+
+
+def _lacking_resources(plan: Plan[Any], around: Collection[str], below: str = "") -> Iterator[Problem]:
+    """Yield a problem for each resource that a tool of an agent of this graph, or of one in it, lacks."""
+    given = {*around, *plan.resources}
+    for name, node in plan.nodes.items():
+        fallback = node.fallback.call if node.fallback is not None else None
+        for call in (*node.calls, fallback):
+            agent = None if call is None else getattr(call.body, "agent", None)
+            if call is not None and call.graph is not None:
+                yield from _lacking_resources(call.graph, given, f"{below}{name}/")
+            elif is_agent(agent):
+                from graphengine.agents.tool_checks import given_by  # noqa: PLC0415 - there are agents
+
+                for need in agent.__body__().needs(given):
+                    near = did_you_mean(need.name, given)
+                    repair = near if near.startswith("did you mean") else given_by(need.name)
+                    yield Problem("bad_tool", f"node {below}{name}", need.message, repair)
+
+
 def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
     """Return whether an object is an agent. If their module is not loaded, there are none."""
     agents: Any = sys.modules.get("graphengine.agents.agent")
@@ -395,6 +430,7 @@ __all__ = [
     "is_agent",
     "is_object",
     "reached",
+    "refuse_lacking",
     "replacing",
     "unmatched",
 ]

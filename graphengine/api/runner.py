@@ -11,7 +11,6 @@ from typing_extensions import TypeVar
 from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.replacements import Replacements
-from graphengine.agents.resource_needs import ResourceNeeds
 from graphengine.api.places import store_at
 from graphengine.doors import checked
 from graphengine.executors.of_runner import ExecutorsByName
@@ -115,11 +114,10 @@ class Runner(Records):
             effects=effects,
             origin=OriginRecord(version=__version__, deploy=_deploy_of(deploy), wings=wings),
             extensions=(
-                Models(models, clock),
+                Models(models, clock, self._given),
                 *(() if executors is None and has_executors else (ExecutorsByName(executors or {}),)),
                 Migrations(),
                 children,
-                ResourceNeeds(self._given),
                 *(() if effects == "act" else (Replacements(effects, self._given),)),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.model_routing import refuse_lacking
 from graphengine.agents.replacements import Replacements
-from graphengine.agents.resource_needs import ResourceNeeds
 from graphengine.kernel import (
     CURRENT,
     AnswerArrived,
@@ -225,7 +225,7 @@ class _Alone:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
             self._models.check_names(self._stage.plan)
-            ResourceNeeds(resources.replaced).checked(self._stage.plan)
+            refuse_lacking(self._stage.plan, resources.replaced)
             Replacements(self._effects, resources.replaced).checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
