@@ -318,7 +318,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None]: ...
 
     @abstractmethod
-    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: LeaseT) -> asyncio.Future[bool]: ...
+    def _post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: LeaseT
+    ) -> asyncio.Future[bool]: ...
 
     @abstractmethod
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]: ...
@@ -552,9 +554,9 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if is_name(run_id):  # no other run is there
             await self._change("mark_stop", (mark, run_id))
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        is_new = await self._post(run_id, kind, payload, key, self._writing())
+        is_new = await self._post(run_id, kind, payload, key, alone, self._writing())
         self._announce()
         return is_new
 

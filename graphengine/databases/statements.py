@@ -15,6 +15,11 @@ ConnectionT = TypeVar("ConnectionT")
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
+def keys_with(beginning: str) -> tuple[str, str]:
+    """Return the first text that begins with another one, and the first after all of those, in their binary order."""
+    return beginning, beginning[:-1] + chr(ord(beginning[-1]) + 1)
+
+
 def text_of(module: str, name: str) -> str:
     """Return the text of a file of the installed package.
 

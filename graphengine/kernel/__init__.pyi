@@ -232,6 +232,7 @@ from graphengine.runner.result import result_of as result_of
 from graphengine.runner.run import Run as Run
 from graphengine.runner.run import handle_on as handle_on
 from graphengine.runner.run import life_of as life_of
+from graphengine.runner.run import send_alone as send_alone
 from graphengine.runner.run_events import Emitted as Emitted
 from graphengine.runner.run_events import Event as Event
 from graphengine.runner.run_events import LiveEvent as LiveEvent

@@ -293,6 +293,10 @@ class Run(Generic[S, Out_co]):
             UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
                 payload, or the topic or the key has a NUL or a lone surrogate.
         """
+        await self._send(topic, payload, idempotency_key)
+
+    async def _send(self, topic: str, payload: object, idempotency_key: str | None, alone: str = "") -> bool:
+        """Send a message, and return whether it is new; none if one was sent whose key begins with `alone`."""
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
         check_unreserved(topic, "topic")
@@ -306,8 +310,11 @@ class Run(Generic[S, Out_co]):
         if info.status == "waiting":
             await self._check_message(topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"
-        await shared.store.post(self.id, "message", message, key=key)
+        is_new = await shared.store.post(
+            self.id, "message", message, key=key, alone=f"message {topic} {alone}" if alone else ""
+        )
         await self._look()
+        return is_new
 
     async def _check_message(self, topic: str, record: JsonValue) -> None:
         """Refuse a message to a run that waits for another type on this topic, unless another message comes first.
@@ -531,6 +538,14 @@ def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
         run = Run(life.id, lives, life)
         life.handle = weakref.ref(run)
     return run
+
+
+async def send_alone(run: Run[Any], topic: str, payload: object, key: str, alone: str) -> bool:
+    """Send a message, unless one was sent whose idempotency key begins with `alone`; return whether it is new.
+
+    For doors, whose messages are meant for one place of a run. Raises: as `Run.send`.
+    """
+    return await run._send(topic, payload, key, alone)  # noqa: SLF001 - an own part of it
 
 
 def life_of(run: Run[S, Any]) -> Life[S]:

@@ -31,6 +31,7 @@ from graphengine.kernel import (
     polled,
     question_id,
     result_of,
+    send_alone,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.records.begun import begun_otherwise
@@ -185,6 +186,11 @@ class CallersRunner:
         await self._runner.answer(  # a worker drives it on
             run_id, value, wait=wait, by=by, through=self._through, reason=reason
         )
+
+    async def send_alone(self, run: str | RunInfo, topic: str, payload: object, key: str, alone: str) -> bool:
+        """Send a message to a run, unless one has come whose key begins with `alone`; return whether it is new."""
+        info = await self.info(run, "answer")
+        return await send_alone(self._runner.get(info.id), topic, payload, key, alone)
 
     async def send(
         self, run: str | RunInfo, topic: str, payload: object, *, idempotency_key: str | None = None

@@ -517,11 +517,12 @@ class RunStore(Protocol):
         """Return the graph spec recorded under this fingerprint, or None."""
         ...
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
         """Put a message into the run's inbox. Return whether it is new.
 
         Any process may call it, without a fence, whatever the run's status and driver. Keys are kept as long as the
-        run: posting a key again has no effect, even if its message was consumed.
+        run: posting a key again has no effect, even if its message was consumed. With `alone`, which ends with a
+        character of ASCII, it has no effect either if a key was posted that begins with this.
 
         Raises: UnknownRun.
         """

@@ -477,8 +477,10 @@ class InMemoryStore:
         self._check_open()
         return self._graph_specs.get(fingerprint)
 
-    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
+        if alone and any(each.startswith(alone) for each in self._log(run_id).keys):
+            return False
         return self._put(self._log(run_id), kind, payload, key)
 
     def _put(self, log: _Log, kind: str, payload: JsonValue, key: str) -> bool:

@@ -84,6 +84,10 @@ SELECT retire(%s::text, %s::text);
 -- name: post
 SELECT is_known, is_new FROM post(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer);
 
+-- name: post_alone
+SELECT is_known, is_new
+FROM post_alone(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer, %s::text, %s::text);
+
 -- name: tag
 SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[], %s::text[]);
 

@@ -224,8 +224,10 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
         return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
 
-    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
-        return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))
+    def _post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: Lease
+    ) -> asyncio.Future[bool]:
+        return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel, alone))
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(writes.tag(run_id, added, removed))

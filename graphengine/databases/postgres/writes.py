@@ -17,6 +17,7 @@ from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.row_json import read_summary
 from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed, folded
+from graphengine.databases.statements import keys_with
 from graphengine.kernel import RunIsDriven, encode_step
 from graphengine.kernel.stores import (
     input_text,
@@ -319,8 +320,10 @@ def release(run_id: str, fence: int, owner: str, channel: str) -> Command[None]:
     return Command([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
 
 
-def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Command[bool]:
-    """Return the write of a message."""
+def post(  # noqa: PLR0913 - what a message is
+    run_id: str, kind: str, payload: JsonValue, key: str, channel: str, alone: str = ""
+) -> Command[bool]:
+    """Return the write of a message; `alone` is as for `Store.post`."""
     body = to_json(payload)
     checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
     facts = known(run_id), key, kind, body.decode(), checksum
@@ -331,7 +334,10 @@ def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> 
             raise unknown_run(run_id)
         return bool(is_new)
 
-    return Command([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
+    given = secrets.randbits(_TOKEN_BITS), channel, *facts
+    if alone:
+        return Command([run_id], SQL["post_alone"], (*given, *keys_with(alone)), read)
+    return Command([run_id], SQL["post"], given, read)
 
 
 def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tuple[str, ...]]:

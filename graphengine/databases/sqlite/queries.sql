@@ -336,6 +336,9 @@ SELECT count(*), coalesce(sum(length(CAST(body AS BLOB)) + CASE WHEN texts IS NU
 -- name: post
 INSERT INTO inbox (run, key, kind, payload, posted_at, sum) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run, key) DO NOTHING;
 
+-- name: has_messages
+SELECT 1 FROM inbox WHERE run = ? AND key >= ? AND key < ? LIMIT 1;
+
 -- name: want
 UPDATE runs SET wanted_at = coalesce(wanted_at, ?) WHERE key = ? AND status = 'waiting';
 

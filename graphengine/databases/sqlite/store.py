@@ -224,8 +224,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             return self._commits.submit(work, written_bytes + sum(len(message.payload) for message in messages))
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
-    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
-        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now())
+    def _post(  # noqa: PLR0913 - what a message is
+        self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: Lease
+    ) -> asyncio.Future[bool]:
+        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now(), alone)
         return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
 
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:

@@ -19,6 +19,7 @@ from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, shared
+from graphengine.databases.statements import keys_with
 from graphengine.kernel import RunIsDriven, UnknownRun
 from graphengine.kernel.stores import (
     DEFAULT_QUEUE,
@@ -73,13 +74,14 @@ class Addition(sql.Addition[Row], gc=False):
 
 
 class Post(NamedTuple):
-    """A message to a run's inbox; the payload as JSON, the time in epoch seconds."""
+    """A message to a run's inbox; the payload as JSON, the time in epoch seconds; `alone` as for `Store.post`."""
 
     run_id: str
     kind: str
     payload: str
     key: str
     at: float
+    alone: str = ""
 
 
 def append(connection: sqlite3.Connection, addition: Addition) -> None:
@@ -252,6 +254,8 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
         UnknownRun: No such run.
     """
     run = find(connection, message.run_id).key
+    if message.alone and connection.execute(SQL["has_messages"], (run, *keys_with(message.alone))).fetchone():
+        return False
     facts = run, message.key, message.kind, message.payload, message.at
     place = message_place(run, message.kind, message.key)
     added = connection.execute(SQL["post"], (*facts, sum_of(place, message.payload.encode())))

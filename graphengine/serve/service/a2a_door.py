@@ -420,7 +420,7 @@ class _Agent(RequestHandler):
             raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
         else:
             check_seen(turn, rest, value, seen)
-            await self._turns.say(turn, value, key)
+            turn = await self._turns.say(turn, value, key)
         return turn
 
     async def _begun(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:

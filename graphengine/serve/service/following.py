@@ -240,12 +240,18 @@ async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
                 return
 
 
-async def say(service: Service, info: RunInfo, topic: str, payload: object, key: str) -> None:
-    """Send a message to a run, once for each key of its inbox; a run that failed or was stopped takes it up, too."""
-    await service.runner.send(info, topic, payload, idempotency_key=key)
+async def say(  # noqa: PLR0913 - what a message is
+    service: Service, info: RunInfo, topic: str, payload: object, key: str, alone: str = ""
+) -> bool:
+    """Send a message to a run, once for each key of its inbox; a run that failed or was stopped takes it up, too.
+
+    Return False if it has it already, or another one whose key begins with `alone`.
+    """
+    is_new = await service.runner.send_alone(info, topic, payload, key, alone)
     service.look()
     if info.status in ("failed", "stopped"):
         await service.runner.revive(info.id)
+    return is_new
 
 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:

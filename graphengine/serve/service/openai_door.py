@@ -507,8 +507,7 @@ class OpenAiDoor:
         if failure is not None and not is_chat(compiled(model.graph)):
             raise failure
         check_seen(turn, rest, said.message, seen)
-        await self._turns.say(turn, said.message, said.key)
-        return turn
+        return await self._turns.say(turn, said.message, said.key)
 
     async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
         """Start the run of a conversation, or one after another."""

@@ -134,6 +134,10 @@ def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
     return TextGraph(name, graph, next(iter(required), None), messages, frozenset(speakers))
 
 
+class _PlaceTaken(Exception):
+    """Another message was delivered at this place of a run."""
+
+
 class Results(dict[str, object]):
     """A message that is results of tools which the client executes, by the ids of the waits for them."""
 
@@ -198,8 +202,7 @@ class Turns:
             return found
         if any(wait.kind == "receive" for wait in waits(rest).values()):
             turn = found  # else the run asks first: that is the reply
-        await self.say(turn, message, key)
-        return turn
+        return await self.say(turn, message, key)
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
         """Return the turn of a key, if it is known; else the next turn, and the run, once it rests.
@@ -237,13 +240,26 @@ class Turns:
             own = int(any(wait.answerable for wait in waits(before).values()))
         return Turn(rest.seq, info.id, is_late=answers > own), row, rest
 
-    async def say(self, turn: Turn, message: object, key: str) -> None:
-        """Deliver a message in a new turn. Raises: InputError: It does not fit, and there is no such turn."""
-        try:
-            await self.deliver(turn, message, key, is_new=True)
-        except InputError:
-            await self._runner.note(turn.run_id, [], [_tag(turn, key)])
-            raise
+    async def say(self, turn: Turn, message: object, key: str) -> Turn:
+        """Deliver a message in a new turn, and return it.
+
+        1. Two processes get a message each, and find the run at the same place. 2. One of them delivers its message
+        there. 3. The store refuses the other one, which gets the turn after that.
+
+        Raises: InputError: It does not fit, and there is no such turn.
+        """
+        while True:
+            try:
+                await self.deliver(turn, message, key, is_new=True)
+            except _PlaceTaken:
+                turn, rest = await self.find(await self._service.info_of(turn.run_id), key)
+                if rest is None:  # this very message was delivered by another process
+                    return turn
+            except InputError:
+                await self._runner.note(turn.run_id, [], [_tag(turn, key)])
+                raise
+            else:
+                return turn
 
     async def _note(self, turn: Turn, key: str, *, is_new: bool) -> None:
         """Tag a run with a new turn that is no message of its inbox, and remove the tags of the oldest ones."""
@@ -254,7 +270,9 @@ class Turns:
         old = sorted(tags, key=lambda tag: tags[tag])[: max(len(tags) + 1 - _KEPT, 0)]
         await self._runner.note(info, [_tag(turn, key)], old)
 
-    async def deliver(self, turn: Turn, message: object, key: str, *, is_new: bool = False) -> None:
+    async def deliver(  # noqa: C901 - what a message can be for a run
+        self, turn: Turn, message: object, key: str, *, is_new: bool = False
+    ) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.
 
         Raises:
@@ -290,7 +308,10 @@ class Turns:
         if received is not None:
             wait, payload = received
             if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
-                await say(self._service, info, wait.topic or "", payload, f"{_SENT.lstrip()}{turn.after} {key}")
+                place = f"{_SENT.lstrip()}{turn.after} "
+                is_new = await say(self._service, info, wait.topic or "", payload, f"{place}{key}", place)
+                if not is_new and turn_of(await self.of(await self._service.info_of(run_id)), key) is None:
+                    raise _PlaceTaken
             else:
                 await self._note(turn, key, is_new=is_new)
             return
@@ -365,6 +386,14 @@ class Turns:
         try:
             async with aclosing(followed(self._service, info, after, now=fold.snapshot)) as events:
                 async for event in events:
+                    # 1. The run rests. 2. Another process delivers the next message there, before this one sees it.
+                    at = event.seq if isinstance(event, Snapshot) else 0
+                    if isinstance(event, StepRecorded) and _takes_message(event.step):
+                        at = event.step.seq
+                    end = await self._end(turn) if at else None
+                    if end is not None and end < at:
+                        yield await load_snapshot(store, run_id, end)
+                        return
                     if isinstance(event, Snapshot):
                         rest = event
                         yield event
@@ -388,8 +417,13 @@ class Turns:
         async with aclosing(followed(self._service, info, max(turn.after, info.seq))) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
-                    return event
+                    end = await self._end(turn)  # as in `shown`
+                    return event if end is None else await load_snapshot(self._runner.store, turn.run_id, end)
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
+
+
+def _takes_message(step: Step) -> bool:
+    return getattr(step.data, "by", "") == "message"
 
 
 def _is_answer(step: Step) -> bool:

@@ -178,6 +178,19 @@ def test_messages_that_come_at_the_same_time_get_an_answer_each(serve: Callable[
             assert [reply.split(": ")[1] for reply in replies] == words
 
 
+def test_messages_to_two_servers_get_an_answer_each(serve: Callable[..., Service], database: Any) -> None:
+    """They share a database, and a conversation: each message has a turn of its own, whoever drives the run."""
+    clients = [client_of(serve(database)) for _ in range(2)]
+    wrong = list[tuple[str, str]]()
+    with ThreadPoolExecutor(2) as pool:
+        assert said(clients[0], "begin").split(": ")[1] == "begin"
+        for number in range(12):
+            words = [f"{number} left", f"{number} right"]
+            replies = list(pool.map(lambda pair: said(*pair), zip(clients, words, strict=True)))
+            wrong += [each for each in zip(words, replies, strict=True) if each[0] not in each[1]]
+    assert not wrong
+
+
 def test_a_question_is_answered_by_the_next_message(
     serve: Callable[..., Service], database: Any, tmp_path: Path
 ) -> None:
