@@ -291,7 +291,7 @@ class AnthropicModel(PricedModel):
             self._take(event, request, gathered)
             return event.get("type") == "message_stop"
 
-        unstreamed = await self._server.stream(PATH, {**sent, "stream": True}, named, take)
+        unstreamed = await self._server.stream(PATH, {**sent, "stream": True}, named, take, request.watch)
         if unstreamed is not None:
             return unstreamed
         with self._server.failing():

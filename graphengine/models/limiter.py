@@ -33,13 +33,13 @@ from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, Mo
 from graphengine.models.rates import PAUSES, RateController
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from pydantic import PositiveInt
 
     from graphengine.kernel import Clock
     from graphengine.kernel.definitions import Seconds
-    from graphengine.models.base import Model, Request, Response, Waits
+    from graphengine.models.base import Model, Request, Response, Waits, Watch
     from graphengine.models.rates import Permit
 
 log = logging.getLogger("graphengine.models")
@@ -281,6 +281,25 @@ class WaitQueue:
         return self._now() - self._cached.get(beginning, -math.inf) < CACHED_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class _UntilBegun:
+    """Who watches a call, and the queue until its answer begins.
+
+    Attributes:
+        watch: Who watches the call.
+        permit: The call in the queue.
+    """
+
+    watch: Watch
+    permit: Permit
+
+    def is_watched(self) -> bool:
+        return not self.permit.has_begun or self.watch.is_watched()
+
+    def when_watched(self, call: Callable[[], None] | None) -> None:
+        self.watch.when_watched(call)
+
+
 class PacedCall:
     """One call of a model, with all its tries.
 
@@ -368,7 +387,8 @@ class PacedCall:
                 on_text(text)
 
         if permit.is_trial or writes:  # the only reasons to stream an answer without a listener
-            request = replace(request, on_begin=begin)
+            watch = None if request.watch is None else _UntilBegun(request.watch, permit)
+            request = replace(request, on_begin=begin, watch=watch)
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:

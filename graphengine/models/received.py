@@ -5,9 +5,9 @@ The SDKs read a stream through nested async generators. An abandoned stream (an 
 answer that is complete before the stream ends) leaves the inner generators suspended; the garbage collector closes them
 later, in tasks that are never awaited. Example: a rate limit during a stream ends the outermost generator; its
 exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
-generator already executing". Here a separate task reads the bytes, without stopping in between: it is always suspended
-in the innermost read, and cancelling it ends every generator from the inside out. The format is specified in
-https://html.spec.whatwg.org/multipage/server-sent-events.html.
+generator already executing". Here a separate task reads the bytes and hands on what is in them, without stopping in
+between: it is always suspended in the innermost read, and cancelling it ends every generator from the inside out. The
+format is specified in https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from typing import Protocol, Self
 
     import httpx2
     from pydantic import JsonValue
+
+    from graphengine.models.base import Watch
 
     class Body(Protocol):
         """The methods of a streamed response that are needed here."""
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
 
         async def aclose(self) -> None:
             """Return the connection to its pool, or close it."""
+            ...
+
+    class Gathers(Protocol):
+        """What can keep the bytes of a response, to hand them on together."""
+
+        def gather(self, marks: Collection[bytes] | None) -> None:
+            """Gather until one of the marks arrives; hand on all at once, and from now on, for None."""
             ...
 
 
@@ -130,6 +139,10 @@ def count(value: JsonValue, key: str) -> int:
     return found
 
 
+ENDS: Final = (b'"error"', b'"message"', b"[DONE]", b"message_stop")
+"""What a stream has in an event that may be its last, or that does not belong to an answer. Text cannot have the first
+two: in a text of JSON, quotes follow a backslash."""
+
 REST_SECONDS: Final = 0.5
 """How long a server may take to end a stream after its answer is complete; then the connection is closed."""
 
@@ -186,48 +199,86 @@ class ServerEvents:
 
     Args:
         response: A response whose body was not read yet.
+        gathers: Where its bytes can be gathered while nobody watches; None for nowhere.
+        watch: Who watches; None if every event is wanted when it arrives.
     """
 
-    def __init__(self, response: Body) -> None:
+    def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
         self._response = response
-        self._received: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._gathers = None if watch is None else gathers
+        self._watch = watch
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._reading = asyncio.create_task(self._read())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.when_watched(None)
+        if self._gathers is not None:
+            self._gathers.gather(None)
         if self._reading is not None:
             await _ended(self._reading)
         await self._response.aclose()
 
-    async def next(self) -> Event | None:
-        """Return the next event, or None at the end of the stream.
+    async def each(self, take: Callable[[Event], bool]) -> Exception | None:
+        """Hand on each event, in the task that reads, so that one wake serves all that arrived together.
+
+        Args:
+            take: Gets each event. Returns whether it is the last that counts; what follows is read, but not handed on.
+
+        Returns:
+            What reading raised, after the events before it; None at the end.
 
         Raises:
-            Exception: The exception that reading the response raised.
+            BaseException: What `take` raised.
         """
-        found = await self._received.get()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        if self._watch is not None and self._gathers is not None:
+            gathers = self._gathers
+            self._watch.when_watched(lambda: gathers.gather(None))
+        self._reading = asyncio.create_task(self._read(take, outcome))
+        return await outcome
 
     async def rest(self) -> None:
         """Wait for the end of a stream after its answer: a connection is kept only if it was read to its end."""
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
 
-    async def _read(self) -> None:
+    async def _read(self, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]) -> None:
         reader = EventReader()
+        broken: Exception | None = None
         try:
+            self._gather()
             async for chunk in self._response.aiter_bytes():
-                for event in reader.events(chunk):
-                    self._received.put_nowait(event)
-        except Exception as error:  # noqa: BLE001 - raised again by `next`
-            self._received.put_nowait(error)
-        else:
-            self._received.put_nowait(None)
+                if not outcome.done():
+                    _hand_on(reader, chunk, take, outcome)
+                    self._gather()
+        except Exception as error:  # noqa: BLE001 - returned by `each`
+            broken = error
+        finally:
+            if not outcome.done():  # the task may have been cancelled
+                outcome.set_result(broken)
+
+    def _gather(self) -> None:
+        """Gather what arrives next if nobody watches."""
+        if self._gathers is not None and self._watch is not None:
+            self._gathers.gather(None if self._watch.is_watched() else ENDS)
+
+
+def _hand_on(
+    reader: EventReader, chunk: bytes, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]
+) -> None:
+    """Hand on the events that are complete with these bytes; set the outcome if one is the last, or is not taken."""
+    try:
+        for event in reader.events(chunk):
+            if take(event):
+                outcome.set_result(None)
+                return
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised by `each`
+        outcome.set_exception(error)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
