@@ -64,7 +64,10 @@ if TYPE_CHECKING:
     from graphengine.models.received import Event, JsonObject
 
 CALLS_AT_ONCE: Final = 100
-"""The most calls that a limiter of these models has in flight if none is given; further calls wait."""
+"""The most calls that a limiter of these models has in flight at a provider's own address, if none is given; further
+calls wait."""
+_PROVIDERS: Final = (".anthropic.com", ".openai.com", ".azure.com", ".amazonaws.com", ".googleapis.com")
+"""The ends of the hosts of providers and clouds."""
 
 KEPT_OPEN: Final = 100
 """The most idle connections kept for later calls."""
@@ -156,6 +159,26 @@ def shown_address(address: str) -> str:
     """
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def calls_at_once(address: str) -> int | None:
+    """Return the most calls in flight at an address; None for no limit.
+
+    How many a server of one's own answers at once, and how many of them it lets wait, only it knows, and it refuses the
+    others. But each call has a connection, and the process other files.
+
+    Example:
+        >>> calls_at_once("https://api.anthropic.com")
+        100
+    """
+    if f".{urlsplit(address).hostname}".endswith(_PROVIDERS):
+        return CALLS_AT_ONCE
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ModuleNotFoundError:
+        return None
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if files == resource.RLIM_INFINITY else max(CALLS_AT_ONCE, files // 2)
 
 
 def schema_in_words(request: Request) -> str:
@@ -476,7 +499,7 @@ class Server:
         if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.model, self.address, self.key = model, address, key
-        self.limiter = limiter or limiter_for((model, address, key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((model, address, key.identity), calls_at_once(address))
         self._timeout_seconds = float(timeout_seconds)
         self._new = make
         self._needs = needs
