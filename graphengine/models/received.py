@@ -18,6 +18,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from typing import Protocol, Self
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
         def aiter_bytes(self) -> AsyncIterator[bytes]:
             """Yield its bytes, decompressed."""
+            ...
+
+        def aiter_raw(self) -> AsyncIterator[bytes]:
+            """Yield its bytes as they arrive."""
             ...
 
         async def aclose(self) -> None:
@@ -90,7 +96,11 @@ def read_json(text: str | bytes) -> JsonValue:
         >>> read_json('{"input_tokens": 12}')
         {'input_tokens': 12}
     """
-    found: JsonValue = json.loads(text, parse_int=_integer)
+    found: JsonValue
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # NaN, which servers send, or an integer of many digits
+        found = json.loads(text, parse_int=_integer)
     return found
 
 
@@ -146,6 +156,8 @@ two: in a text of JSON, quotes follow a backslash."""
 REST_SECONDS: Final = 0.5
 """How long a server may take to end a stream after its answer is complete; then the connection is closed."""
 
+_DATA: Final = b"data: "
+_EVENT: Final = b"event: "
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
@@ -172,6 +184,24 @@ class EventReader:
 
     def events(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that are complete with these bytes."""
+        if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always
+            for block in chunk[:-2].split(b"\n\n"):
+                first, line_end, second = block.partition(b"\n")
+                if not line_end and first.startswith(_DATA):
+                    yield Event("", first[6:].decode("utf-8", "replace"))
+                elif first.startswith(_EVENT) and second.startswith(_DATA) and b"\n" not in second:
+                    yield Event(first[7:].decode("utf-8", "replace"), second[6:].decode("utf-8", "replace"))
+                else:
+                    yield from self._lines(block + b"\n\n")
+            return
+        yield from self._lines(chunk)
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether an event has ended, and no further one has begun."""
+        return not (self._data or self._kind or self._after_return or any(self._line))
+
+    def _lines(self, chunk: bytes) -> Iterator[Event]:
         first, *more = _LINE_END.split(chunk.removeprefix(b"\n") if self._after_return else chunk)
         self._after_return = chunk.endswith(b"\r") if chunk else self._after_return
         self._line.append(first)
@@ -205,8 +235,8 @@ class ServerEvents:
 
     def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
         self._response = response
-        self._gathers = None if watch is None else gathers
-        self._watch = watch
+        self._gathers, self._watch = gathers, watch
+        self._is_watched = True
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -234,9 +264,8 @@ class ServerEvents:
             BaseException: What `take` raised.
         """
         outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        if self._watch is not None and self._gathers is not None:
-            gathers = self._gathers
-            self._watch.when_watched(lambda: gathers.gather(None))
+        if self._watch is not None:
+            self._watch.when_watched(self._hand_over)
         self._reading = asyncio.create_task(self._read(take, outcome))
         return await outcome
 
@@ -250,7 +279,9 @@ class ServerEvents:
         broken: Exception | None = None
         try:
             self._gather()
-            async for chunk in self._response.aiter_bytes():
+            # Only what is not compressed is gathered, and needs no decoder.
+            chunks = self._response.aiter_bytes() if self._gathers is None else self._response.aiter_raw()
+            async for chunk in chunks:
                 if not outcome.done():
                     _hand_on(reader, chunk, take, outcome)
                     self._gather()
@@ -260,10 +291,19 @@ class ServerEvents:
             if not outcome.done():  # the task may have been cancelled
                 outcome.set_result(broken)
 
+    def _hand_over(self) -> None:
+        """Hand on what was gathered: somebody begins to watch."""
+        self._is_watched = True
+        if self._gathers is not None:
+            self._gathers.gather(None)
+
     def _gather(self) -> None:
         """Gather what arrives next if nobody watches."""
         if self._gathers is not None and self._watch is not None:
-            self._gathers.gather(None if self._watch.is_watched() else ENDS)
+            is_watched = self._watch.is_watched()
+            if is_watched or self._is_watched:
+                self._gathers.gather(None if is_watched else ENDS)
+            self._is_watched = is_watched
 
 
 def _hand_on(

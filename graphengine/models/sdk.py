@@ -617,17 +617,21 @@ class Server:
 
     def _event(self, data: str, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
         """Return an event of a stream; None for one that ends it."""
-        with self.failing(began=began):
-            if data.startswith(_DONE):
-                return None
+        if data.startswith(_DONE):
+            return None
+        try:
             event = read_json(data)
-            if isinstance(event, list) and len(event) == 1:  # an error of Gemini's endpoint
-                event = event[0]
-            if not isinstance(event, dict):
+        except (ValueError, RecursionError):
+            with self.failing(began=began):
+                raise
+        if isinstance(event, list) and len(event) == 1:  # an error of Gemini's endpoint
+            event = event[0]
+        if not isinstance(event, dict):
+            with self.failing(began=began):
                 raise ValueError(f"an event is not a JSON object: {data}")
-            if event.get("error"):
-                raise self.refused(event["error"], headers=headers)
-            return event
+        if event.get("error"):
+            raise self.refused(event["error"], headers=headers)
+        return event
 
     def _made(self) -> Pools:
         """Return clients, with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.

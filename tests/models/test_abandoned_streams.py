@@ -142,6 +142,8 @@ class Body:
         finally:
             self.log.append("read")
 
+    aiter_raw = aiter_bytes
+
     async def aclose(self) -> None:
         """Close it."""
         self.log.append("closed")
