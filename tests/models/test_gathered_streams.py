@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import ipaddress
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -12,10 +15,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphengine.models import connections
+from graphengine import Agent, Runner
+from graphengine.agents import TextDelta
+from graphengine.models import OpenAIChatModel, connections
 from graphengine.models.base import Request, Response, ToolCall, usage_of_failure
 from graphengine.models.connections import Connection
 from graphengine.models.errors import ModelError, ModelTimeout
@@ -27,6 +35,7 @@ from tests.models.wire import Event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 PLACES: Final = {path: path.removeprefix("/v1") for path in PATHS}
@@ -61,12 +70,18 @@ class Serving:
     Attributes:
         parts: The bytes of the answer, each in a packet.
         stays: Whether the connection stays open.
+        then: What follows when it may go on.
+        sent: Set when the parts were sent.
+        goes_on: Set when it may go on.
     """
 
     parts: Sequence[bytes] = ()
     stays: bool = False
+    then: bytes = b""
     port: int = 0
     ends: list[asyncio.StreamWriter] = field(default_factory=list)
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
+    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the calls of one connection."""
@@ -79,6 +94,10 @@ class Serving:
                     writer.write(part)
                     for _ in range(3):  # so that it is read before the next one is sent
                         await asyncio.sleep(0)
+                self.sent.set()
+                if self.then:
+                    await self.goes_on.wait()
+                    writer.write(self.then)
                 if not self.stays:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -88,10 +107,10 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Serving]:
+async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Serving]:
     """Serve on a free port."""
     serves = Serving()
-    server = await asyncio.start_server(serves.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(serves.answer, "127.0.0.1", 0, ssl=context)
     serves.port = server.sockets[0].getsockname()[1]
     yield serves
     server.close()
@@ -298,3 +317,74 @@ async def test_a_connection_is_used_again_and_a_closed_one_is_not() -> None:
 def test_the_form_of_pieces_is_json() -> None:
     """No text of a piece has a mark in its JSON: a quote within it follows a backslash."""
     assert b'"error"' not in json.dumps({"content": 'say "error"'}).encode()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate of this machine that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    files[1].write_bytes(key.private_bytes(*pem))
+    return files
+
+
+async def test_the_same_holds_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer over TLS is the same, watched or not; a certificate that nobody vouches for is refused."""
+    chain = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*chain)
+    events = b"".join(each.encode() for each in WIRES["/v1/chat/completions"].events(Says("one two three")))
+    async with serving(context) as serves:
+        serves.parts, serves.stays = in_parts(HEAD + chunked(events, [100, 500]), range(0, 2000, 90)), True
+        address = f"https://127.0.0.1:{serves.port}"
+        refusing = adapter("/v1/chat/completions", address)
+        assert "CERTIFICATE_VERIFY_FAILED" in str((await seen(refusing, None))["error"])
+        await refusing.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(chain[0]))
+        model = adapter("/v1/chat/completions", address)
+        found = [await seen(model, watch) for watch in (None, Watching(None), Watching(2))]
+        assert found[0]["text"] == "one two three"
+        assert found == [found[0]] * 3
+        assert len(serves.ends) == 1
+        await model.close()
+
+
+@pytest.mark.real_models
+async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where calls go through a proxy, the SDK's own transport makes them, whose answers are read as they arrive."""
+    events = b"".join(each.encode() for each in WIRES["/v1/chat/completions"].events(Says("one two")))
+    async with serving() as serves:
+        serves.parts = [HEAD + chunked(events, ())]
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{serves.port}")
+        model = adapter("/v1/chat/completions", "http://models.invalid")
+        assert (await seen(model, Watching(None)))["text"] == "one two"
+        await model.close()
+
+
+async def test_a_late_watcher_of_a_run_gets_the_text_so_far() -> None:
+    """What was gathered while nobody watched is shown first, before the answer ends, and nothing of it twice."""
+    whole = b"".join(each.encode() for each in WIRES["/v1/chat/completions"].events(Says("one two three four")))
+    some = b"".join(each.encode() for each in WIRES["/v1/chat/completions"].events(Says("one two three four"))[:3])
+    async with serving() as serves, Runner() as runner:
+        serves.parts = [HEAD + b"%x\r\n%s\r\n" % (len(some), some)]
+        serves.then = chunked(whole[len(some) :], ())
+        model = OpenAIChatModel("m", base_url=f"http://127.0.0.1:{serves.port}/v1")
+        running = asyncio.ensure_future(runner.run(Agent("teller", model=model), "Tell.", run_id="told"))
+        await serves.sent.wait()
+        for _ in range(20):  # what was sent has arrived
+            await asyncio.sleep(0)
+        text: list[str] = []
+        async for event in runner.get("told").events():
+            if isinstance(event, TextDelta):
+                text.append(event.text)
+                if "".join(text) == "one two ":
+                    serves.goes_on.set()
+        assert "".join(text) == "one two three four"
+        assert await running == "one two three four"
