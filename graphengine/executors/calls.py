@@ -164,6 +164,32 @@ def _failed(error: BaseException) -> bytes:
     return pickle.dumps((None, (facts, raised)))
 
 
+def returned(work: Callable[[], object]) -> bytes:
+    """Run a function in the other process, and return its result, or what it raised, as bytes."""
+    try:
+        return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
+    except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
+        return raised(error)
+
+
+def raised(error: BaseException) -> bytes:
+    """Return an exception as bytes, as `returned` does."""
+    try:
+        found = pickle.dumps((None, error))
+        pickle.loads(found)  # noqa: S301 - an exception may be written and yet not be readable
+    except Exception:  # noqa: BLE001 - it may hold anything
+        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
+    return found
+
+
+def read_returned(outcome: bytes) -> object:
+    """Return the result that `returned` wrote, or raise what it raised."""
+    result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
+    if error is not None:
+        raise error
+    return result
+
+
 def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
     """Return the function and its arguments; the function's module may have to be loaded from its file.
 
@@ -227,6 +253,9 @@ __all__ = [
     "load_packed",
     "outcome_of",
     "packed",
+    "raised",
+    "read_returned",
+    "returned",
     "run_packed",
     "why_not_pickled",
 ]

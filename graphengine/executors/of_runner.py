@@ -7,7 +7,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from graphengine.kernel import DefinitionError, Extension, InputError, NodeTimeout, WorkerDied, in_thread
+from graphengine.kernel import (
+    DefinitionError,
+    ExecutorUnreachable,
+    Extension,
+    InputError,
+    NodeTimeout,
+    WorkerDied,
+    in_thread,
+)
 from graphengine.kernel.definitions import did_you_mean
 
 if TYPE_CHECKING:
@@ -92,6 +100,7 @@ class ExecutorsByName(Extension):
 
         Raises:
             NodeTimeout: It ran longer than `seconds`.
+            ExecutorUnreachable: It could not begin.
             WorkerDied: Its process died.
             FailedElsewhere: It raised.
         """
@@ -122,6 +131,9 @@ class ExecutorsByName(Extension):
                 where=f"node {call.body.name}",
                 repair="raise timeout_seconds, or make it faster; retry= tries it again",
             ) from error
+        except ExecutorUnreachable as error:
+            error.where = error.where or f"node {call.body.name}"
+            raise
         except Exception as error:
             why = executor.why_died(error)
             if not why:
