@@ -73,8 +73,23 @@ def _culprit(
     return None
 
 
+def facts_of(packed: bytes) -> DetachedContext:
+    """Return the facts of a packed call: its run, node, visit and attempt, and its idempotency key.
+
+    Args:
+        packed: What `NodeExecutor.begin` was given.
+    """
+    facts: DetachedContext = pickle.loads(packed)[3]  # noqa: S301 - from our own process
+    return facts
+
+
 def run_packed(packed: bytes) -> bytes:
     """Run a packed call, in the other process, and return its outcome as bytes.
+
+    What the node raises is an outcome too. If the process was started by `multiprocessing`, it ends with its parent.
+
+    Args:
+        packed: What `NodeExecutor.begin` was given.
 
     Raises:
         KeyboardInterrupt: Ctrl-C in this process.
@@ -250,6 +265,7 @@ def end_with_parent() -> None:
 __all__ = [
     "call_here",
     "end_with_parent",
+    "facts_of",
     "load_packed",
     "outcome_of",
     "packed",
