@@ -58,6 +58,7 @@ class NodeExecutor(Executor, ABC):
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
         """Run a packed call elsewhere, as `run_packed(packed)` does, and return at once.
 
+        The future is a running one (`set_running_or_notify_cancel`), unless its `cancel` keeps the call from beginning.
         Only the bytes travel. What a node raises is in the bytes that `run_packed` returns. An executor that counts
         time does so from when the call begins there, not while it waits for a place; then it ends the work, and the
         future raises TimeoutError. If the call cannot begin, since nothing answers or no machine can run it, the future

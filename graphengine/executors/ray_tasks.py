@@ -415,7 +415,9 @@ class _Driver:
         self._process.kill()
 
     def close(self) -> None:
-        """Let it leave its cluster, and return when it has ended."""
+        """Let it leave its cluster, if it is connected, and return when it has ended."""
+        if not self.ready.done():
+            self._process.kill()
         with suppress(OSError):
             self._to.close()
         try:
@@ -447,6 +449,8 @@ class _Driver:
         for call in list(self._calls):
             self._lose(call, why)
         self._output.close()
+        with self._sending, suppress(OSError):
+            self._to.close()
 
     def _lose(self, call: int, why: str) -> None:
         with self._lock:

@@ -40,12 +40,15 @@ class ExecutorConformance(ABC):
     Attributes:
         is_elsewhere: Whether nodes run in other processes: then a process that dies takes only its node along.
         ends_work: Whether a node that has begun can be ended. Otherwise its end is awaited.
-        seconds: How long a node works that is to be ended: much longer than it takes to begin one.
+        seconds: How long a node works that is to be ended.
+        limit_seconds: The time of a node that is to run out of it: longer than one takes to begin to work, once its
+            time counts.
     """
 
     is_elsewhere: bool = True
     ends_work: bool = True
     seconds: float = 10.0
+    limit_seconds: float = 1.0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -123,7 +126,7 @@ class ExecutorConformance(ABC):
 
         async def test(runner: Runner, folder: str) -> None:
             retry = Retry(attempts=2, initial_seconds=0)
-            graph = _graph(calls.works_long_at_first, "result", retry=retry, timeout_seconds=1)
+            graph = _graph(calls.works_long_at_first, "result", retry=retry, timeout_seconds=self.limit_seconds)
             run = runner.start(graph, _work(folder, seconds=self._length))
             assert (await run.result()).state.result == 1
             kinds = await _kinds(runner, run)
@@ -163,7 +166,7 @@ class ExecutorConformance(ABC):
         """An executor that counts time counts that of the work: calls that wait for others do not run out of it."""
 
         async def test(runner: Runner, folder: str) -> None:
-            graph = _graph(calls.works, "result", timeout_seconds=2.5)
+            graph = _graph(calls.works, "result", timeout_seconds=self.limit_seconds + 1.5)
             runs = [runner.start(graph, _work(folder, seconds=1)) for _ in range(6)]
             assert [(await run.result()).status for run in runs] == ["finished"] * 6
 
@@ -214,7 +217,7 @@ class ExecutorConformance(ABC):
     @property
     def _length(self) -> float:
         """How long work takes that is to be ended, or waited for."""
-        return self.seconds if self.ends_work else 2.0
+        return self.seconds if self.ends_work else 2 * self.limit_seconds
 
     def _elsewhere(self) -> None:
         if not self.is_elsewhere:
