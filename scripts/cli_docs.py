@@ -36,7 +36,8 @@ HEAD = """\
 
 With `--json` a command writes only one JSON document to stdout (`watch` and `worker` one per line), and other messages
 to stderr: [the documents](json.md), key by key. `--debug` shows tracebacks. Output has no colours if `NO_COLOR` is set
-or if it does not go to a terminal. `eval "$(graphengine completion bash)"` in `~/.bashrc` completes commands, options,
+or if it does not go to a terminal; what is longer than the terminal is shown in a pager, that of `GRAPHENGINE_PAGER` or
+`PAGER`, or `less` (`cat` for none). `eval "$(graphengine completion bash)"` in `~/.bashrc` completes commands, options,
 graphs, runs, tags and nodes; also for `zsh` and `fish`.
 
 ## Graphs, runs, steps

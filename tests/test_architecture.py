@@ -255,9 +255,11 @@ def test_messages_are_delivered_once_by_the_keys_of_inboxes() -> None:
     for path in (file for folder in ("agents", "serve") for file in sorted((package / folder).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
-                case ast.Call(func=ast.Attribute(attr="send" | "start_or_send", value=by), keywords=given):
+                case ast.Call(
+                    func=ast.Attribute(attr="send" | "send_alone" | "start_or_send", value=by), keywords=given
+                ):
                     if ast.unparse(by).endswith("runner"):
-                        has_key = any(each.arg == "idempotency_key" for each in given)
+                        has_key = any(each.arg in ("idempotency_key", "key") for each in given)
                         found.setdefault(path.relative_to(package).as_posix(), []).append(has_key)
     assert found.keys() == {*SENDS}
     assert all(all(keys) for keys in found.values())

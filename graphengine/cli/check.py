@@ -85,8 +85,8 @@ def check(  # noqa: PLR0913 - the options of the command
     """List every error and warning of graphs, by file and line.
 
     Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
-    file and line, a stable code, and the repair. Files that cannot be run are listed too, and do not hide other
-    problems. Two files that define graphs of one name are an error: a run records only the name.
+    file and line of source, a stable code, and the repair. Files that cannot be run are listed too, and do not hide
+    other problems. Two files that define graphs of one name are an error: a run records only the name.
 
     With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
     whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
@@ -254,9 +254,24 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
     word, style = ("WARNING", "bold black on yellow") if problem.warning else ("error", "bold red")
     place = f"{shown(Path(problem.file))}:{problem.line}: " if problem.file is not None else ""
     context.out.prose(place, (word, style), f" {problem.code}: {problem.message}")
+    _show_source(context, problem.file, problem.line, problem.message, problem.where, warning=problem.warning)
     context.out.prose(("  at: ", "dim"), problem.where)
     if problem.repair:
         context.out.prose(("  repair: ", "bold"), problem.repair)
+
+
+def _show_source(  # noqa: PLR0913 - what a problem has
+    context: CommandContext, file: str | None, line: int | None, message: str, where: str, *, warning: bool
+) -> None:
+    """Show the line of source that a problem is about, with what it names underlined."""
+    from graphengine.cli.source_lines import excerpt_of
+
+    columns = context.out.columns
+    found = excerpt_of(file, line, message, where, columns) if file is not None and line is not None else None
+    if found is not None:
+        text, carets = found.shown()
+        context.out.line(text)
+        context.out.line((carets, "bold yellow" if warning else "bold red"))
 
 
 def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
@@ -267,6 +282,7 @@ def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
     file, line = file_and_line(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
     context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
+    _show_source(context, file, line, error.message, "", warning=False)
     if error.repair:
         context.out.prose(("  repair: ", "bold"), error.repair)
 

@@ -402,7 +402,7 @@ def _costs(values: list[float | None]) -> str:
 
     if not any(value is None or value for value in values):
         return ""
-    return " → ".join("unknown" if value is None else dollars(value) for value in reversed(values))
+    return " → ".join("unknown" if value is None else f"${dollars(value)}" for value in reversed(values))
 
 
 def _cost(value: float | None) -> str:

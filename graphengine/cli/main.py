@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, closing, redirect_stderr
+from contextlib import ExitStack, closing, nullcontext, redirect_stderr
 from difflib import get_close_matches
 from io import StringIO
 from itertools import pairwise
@@ -94,6 +94,9 @@ _MEANT: Final = dict.fromkeys(("history", "log", "status"), "show RUN") | {"list
 
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
+
+PAGED: Final = ("graphs", "check", "runs", "show", "diff", "replay", "doctor", "schema")
+"""The commands whose output is shown in a pager if it is longer than the terminal."""
 
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
 """The environment variable with which a shell requests completions."""
@@ -221,7 +224,7 @@ class Program(click.Group):
 
     def _guarded(self, context: CommandContext, words: Sequence[str], options: dict[str, Any]) -> int:
         try:
-            with closing(context):
+            with closing(context), context.out.paged() if {*words[:1]} & {*PAGED} else nullcontext():
                 found = super().main(args=words, obj=context, **options)
         except click.ClickException as error:
             return _misused(context, error)

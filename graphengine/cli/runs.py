@@ -163,7 +163,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
             str(each.runs),
             *(str(each.statuses.get(status, "")) for status in _COUNTED),
             str(each.with_losses or ""),
-            (dollars(each.cost_usd) if each.cost_usd else "") + (" + ?" if each.unknown_costs else ""),
+            (f"${dollars(each.cost_usd)}" if each.cost_usd else "") + (" + ?" if each.unknown_costs else ""),
             *("" if time is None else seconds(time) for time in (each.median_seconds, each.p95_seconds)),
         )
         for each in found.trends[: wanted.limit]
@@ -196,7 +196,7 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below it why it waits, failed or stopped, and its losses."""
     from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel import status_of
-    from graphengine.records.words import one_line, when
+    from graphengine.records.words import when
 
     out = context.out
     columns = out.columns
@@ -207,15 +207,15 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
             _cost(i.summary),
-            one_line(i.title, _TITLE_CHARACTERS),
+            _title(i, columns),
             _why(i) if columns is None else "",
         )
         for i in runs
     ]
     begun = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost")
-    headings = (*begun, "input", "why")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "input", "last step", "cost", "graph")
-    heading, *lines = padded(headings, rows, columns, expendable)
+    headings = (*begun, "title", "why")
+    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "cost", "graph")
+    heading, *lines = padded(headings, rows, columns, expendable, "title")
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
@@ -239,7 +239,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     from graphengine.kernel import status_of
     from graphengine.records.words import age
 
-    now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
+    now, drawn, sums, columns = time.time(), list(tree.rows()), tree.sums(), context.out.columns
     parents = {info.parent for _, info in drawn}
     rows = [
         (
@@ -252,17 +252,24 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
             tree.after.get(info.id, ""),
             _spent(tree.spent.get(info.id)),
             _spent(sums[info.id]) if info.id in parents else "",
+            _title(info, columns),
         )
         for lines, info in drawn
     ]
-    headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all")
-    expendable = ("seq", "follows", "graph", "last step", "branched at")
-    heading, *body = padded(headings, rows, context.out.columns, expendable)
+    headings = ("run", "graph", "status", "branched at", "seq", "last step", "follows", "spent", "in all", "title")
+    expendable = ("seq", "follows", "last step", "graph", "branched at", "in all", "spent")
+    heading, *body = padded(headings, rows, columns, expendable, "title")
     context.out.line(("".join(heading), "bold"))
     for (lines, info), (first, *others) in zip(drawn, body, strict=True):
         context.out.line(*_with_status(heading, [lines + first[len(lines) :], *others], status_of(info)))
     if len(tree.runs) > len(tree.listed):
         context.err.line("*: not in the list; shown because a branch of it is")
+
+
+def _title(info: RunInfo, columns: int | None) -> str:
+    from graphengine.records.words import one_line
+
+    return one_line(info.title, _TITLE_CHARACTERS if columns is None else columns)
 
 
 def _spent(usage: Usage | None) -> str:
@@ -278,7 +285,7 @@ def _cost(summary: Summary | None) -> str:
 
     if summary is None or not (summary.tokens or summary.cost_usd):
         return ""
-    return "?" if summary.cost_usd is None else dollars(summary.cost_usd)
+    return "?" if summary.cost_usd is None else f"${dollars(summary.cost_usd)}"
 
 
 def _why(info: RunInfo, *, due: bool = False) -> str:

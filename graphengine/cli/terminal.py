@@ -13,13 +13,14 @@ import threading
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import datetime
 from functools import cached_property
+from shutil import which
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
 from graphengine.kernel import GraphEngineError
 from graphengine.records.words import clean, one_line, when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -47,6 +48,7 @@ WIPE: Final = "\r\x1b[2K"
 
 _DUMB: Final = ("dumb", "unknown")
 """Values of TERM for terminals that cannot erase a line."""
+_NOT_EXECUTABLE, _NOT_FOUND = 126, 127
 _LEAST_COLUMNS: Final = 20
 _GAP: Final = "  "
 
@@ -90,6 +92,7 @@ def padded(
     rows: Iterable[Sequence[str]],
     columns: int | None,
     expendable: Sequence[str],
+    shrinking: str = "",
 ) -> list[list[str]]:
     """Return the headings and the rows of a table as padded cells, so that each can have a style of its own.
 
@@ -101,18 +104,37 @@ def padded(
         rows: Texts; control codes in them are shown as escapes.
         columns: The width of the terminal; None if there is none.
         expendable: Headings of the columns to drop if the lines are too wide, in this order.
+        shrinking: The heading of a column that is cut to what is left, and dropped only if that is next to nothing.
     """
-    from rich.cells import cell_len
+    from rich.cells import cell_len, set_cell_size
 
     table: list[list[str]] = [[*headings], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
     kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
     widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
     if columns is not None and 0 in kept:
         widths[0] = min(widths[0], max(20, columns // 4))
+    whole = next((i for i in kept if headings[i] == shrinking), None)
+    most = 0 if whole is None else widths[whole]
+    if whole is not None and columns is not None:
+        widths[whole] = min(most, _LEAST_COLUMNS)
     for heading in expendable:
-        if columns is not None and sum(widths[i] + len(_GAP) for i in kept) - len(_GAP) > columns:
+        if columns is not None and _width(widths, kept) > columns:
             kept = [i for i in kept if headings[i] != heading]
+    if whole is not None and columns is not None:
+        left = columns - _width(widths, kept)
+        if left < 0:
+            kept.remove(whole)
+        widths[whole] = min(most, widths[whole] + max(left, 0))
+        for row in table:
+            room = max(widths[whole] - max(cell_len(row[0]) - widths[0], 0), _LEAST_COLUMNS // 2)
+            if cell_len(row[whole]) > room:
+                row[whole] = set_cell_size(row[whole], room - 1) + "…"
     return [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
+
+
+def _width(widths: Mapping[int, int], kept: Sequence[int]) -> int:
+    """Return the width of a line of these columns."""
+    return sum(widths[i] + len(_GAP) for i in kept) - len(_GAP)
 
 
 def fitted(text: str, columns: int) -> str:
@@ -155,6 +177,22 @@ class Channel:
         self._writing = threading.RLock()  # a transient line may come from a thread
         self._is_transient = False
         self._is_within = False  # other output has begun a line and not ended it
+        self._held: list[str] | None = None
+
+    @contextmanager
+    def paged(self) -> Iterator[None]:
+        """Hold what is written on a terminal until the block ends, and show it in a pager if it is longer than that."""
+        if not (self.is_live and sys.stdin is not None and _is_terminal(sys.stdin)):
+            yield
+            return
+        self._held = []
+        try:
+            yield
+        finally:
+            text, self._held = "".join(self._held), None
+            pager = pager_of(os.environ)
+            if not pager or text.count("\n") < self._console.height or not _show_paged(pager, text):
+                self.write(text)
 
     @property
     def is_terminal(self) -> bool:
@@ -296,6 +334,9 @@ class Channel:
     def _write(self, text: str) -> None:
         if self._stream is None:
             return
+        if self._held is not None:
+            self._held.append(text)
+            return
         self._is_within = self._is_within and not text.endswith("\n")
         if self._is_transient:
             text, self._is_transient = WIPE + text, False
@@ -320,6 +361,33 @@ class Channel:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, cast("TextIO", stream).fileno())
             os.close(nowhere)
+
+
+def pager_of(environ: Mapping[str, str]) -> str:
+    """Return the command that shows long output, as git chooses it; "" for none.
+
+    >>> pager_of({"GRAPHENGINE_PAGER": "", "PAGER": "more"}), pager_of({"PAGER": "cat"}), pager_of({"PAGER": "more -s"})
+    ('', '', 'more -s')
+    """
+    for name in ("GRAPHENGINE_PAGER", "PAGER"):
+        if name in environ:
+            return "" if environ[name].strip() == "cat" else environ[name].strip()
+    return "less" if which("less") else ""
+
+
+def _show_paged(pager: str, text: str) -> bool:
+    """Show a text in a pager until the user leaves it; return False if there is no such program."""
+    import signal
+    import subprocess
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the pager's, which runs in front
+    try:
+        # -F: end if it fits; -R: colours; -X: leave it on the screen. Those of the user win.
+        environ = {"LESS": "FRX", "LV": "-c", "LESSCHARSET": "utf-8"} | os.environ
+        shown = subprocess.run(pager, shell=True, input=text.encode(), env=environ, check=False)  # noqa: S602 - as in git, the user's own
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return shown.returncode not in (_NOT_EXECUTABLE, _NOT_FOUND)
 
 
 class _SharedTerminal:

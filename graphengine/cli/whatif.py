@@ -236,7 +236,7 @@ def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
     from graphengine.kernel import dollars
 
     before, after = pair.before, pair.after
-    costs = ["?" if cost is None else dollars(cost) for cost in (before.cost_usd, after.cost_usd)]
+    costs = ["?" if cost is None else f"${dollars(cost)}" for cost in (before.cost_usd, after.cost_usd)]
     scores = [f"{_score(before.scores.get(name))} → {_score(after.scores.get(name))}" for name in scorers]
     ended = [
         side.why if side.status in ("failed", "waiting") else side.label or side.status for side in (before, after)

@@ -392,6 +392,14 @@ class Binder:
         if not callable(given):
             return Fallback(given)
         body = FunctionBody.of(given, thread=options.thread)
+        if isinstance(given, type):
+            known = {*self.state.fields, *self.resources, "ctx", "error", "state"}
+            missing = [p.name for p in body.parameters if p.default is NO_DEFAULT and p.name not in known]
+            if missing:
+                text = f"the class {given.__name__} is called as a function, and nothing provides {', '.join(missing)}"
+                repair = f"give one of its objects: fallback={given.__name__}({', '.join(f'{n}=…' for n in missing)})"
+                self.report("bad_option", f"{where}, fallback", text, repair)
+                return None
         return Fallback(call=self.call(body, None, f"{where}, fallback"))
 
     def substitute(self, value: object, writer: Writer, where: str, *, each: bool) -> None:

@@ -117,9 +117,22 @@ class RunState:
         size_bytes: An upper bound of the state's size as JSON after the step `measured_at`; -1 if it was not measured.
         observer: The observer of taken edges, if any.
         changed: The frames that were changed by commits since tasks were last taken.
+        map_bytes: What the items of a map have returned so far, in bytes of JSON without its small values, by the map's
+            frame; only of maps with larger values.
     """
 
-    __slots__ = ("changed", "checks", "has_plan", "measured_at", "observer", "plan", "size_bytes", "sizes", "snapshot")
+    __slots__ = (
+        "changed",
+        "checks",
+        "has_plan",
+        "map_bytes",
+        "measured_at",
+        "observer",
+        "plan",
+        "size_bytes",
+        "sizes",
+        "snapshot",
+    )
 
     def __init__(
         self,
@@ -139,6 +152,7 @@ class RunState:
         self.size_bytes = -1 if snapshot.frames else 0
         self.measured_at = snapshot.seq
         self.changed: list[str] = []
+        self.map_bytes: dict[str, int] = {}
 
     @property
     def size_bound(self) -> int:

@@ -8,10 +8,12 @@ added. It is measured again only if that bound exceeds the limit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from graphengine.engine.phases import Collecting
+from graphengine.engine.steps import path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import TooLarge
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.lookup import RunState
+    from graphengine.engine.snapshot import Frame
+    from graphengine.graph.options import Sizes
     from graphengine.state.json_values import JsonValue, Op
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -68,6 +72,52 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
             repair = "keep less in the state, or resume the run with a higher Sizes(state_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
     return total
+
+
+def weigh_item(run: RunState, item: Frame, ops: Sequence[Op]) -> None:
+    """Add what an item of a map writes to the sum of its map."""
+    if run.sizes is not None and run.sizes.update_bytes is not None:
+        run.map_bytes[item.parent] = _returned(run, item) + _kept(ops)
+
+
+def check_room(run: RunState, item: Frame) -> None:
+    """Refuse to begin an item whose map has more results already than it may write in its one step.
+
+    Raises:
+        TooLarge: It has; nothing is lost if the run is resumed with a higher limit.
+    """
+    if is_full(run, item):
+        total, limit = run.map_bytes[item.parent], cast("Sizes", run.sizes).update_bytes
+        message = (
+            f"the items before it returned {total:,} bytes, {limit:,} are allowed: their map writes them in one step"
+        )
+        repair = "keep large data in files and their names in the state, or resume the run with a higher"
+        raise TooLarge(
+            message,
+            where=f"node {path_of(item.id, item.at)}",
+            repair=f"{repair} Sizes(update_bytes=…), which keeps what is done",
+        )
+
+
+def is_full(run: RunState, item: Frame) -> bool:
+    """Return whether the map of an item has more results already than it may write in its one step."""
+    limit = None if run.sizes is None else run.sizes.update_bytes
+    return limit is not None and _returned(run, item) > limit
+
+
+def _returned(run: RunState, item: Frame) -> int:
+    """Return what the items of a map have returned so far, in bytes of JSON."""
+    total = run.map_bytes.get(item.parent)
+    if total is None:  # it began in another process
+        phase = run.snapshot.frames[item.parent].phase
+        done = phase.done if isinstance(phase, Collecting) else ()
+        total = run.map_bytes[item.parent] = sum(_kept(writes) for writes in done if writes)
+    return total
+
+
+def _kept(ops: Sequence[Op]) -> int:
+    """Return the bytes that surely stay when the writes of all items become one."""
+    return sum(bytes_of(op[-1]) for op in ops if op[0] in ("item", "append", "extend", "put"))
 
 
 def added(run: RunState, update_bytes: int) -> int:

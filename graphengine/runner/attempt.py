@@ -34,8 +34,9 @@ from graphengine.engine.events import (
 from graphengine.engine.failures import failure_record, text_of
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
+from graphengine.engine.size_limits import check_room
 from graphengine.engine.steps import Node, Waiting, WaitRecord
-from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited
+from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited, TooLarge
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
@@ -99,7 +100,9 @@ class Attempt(AttemptFacts):
         try:
             plan = self.plan = run.plan if frame.up is None else plan_of(run.plan, frame)
             node = self.node = plan.nodes[task.node]
-        except (KeyError, NoChoice) as error:  # the graph was changed
+            if frame.kind == "item" and not frame.recorded_results:
+                check_room(run, frame)
+        except (KeyError, NoChoice, TooLarge) as error:  # the graph was changed, or the item is not begun
             self.began = self.services.now()
             return self._failed(error)
         if mode == "fallback" and node.fallback is not None:

@@ -187,7 +187,7 @@ class CallersRunner:
             run_id, value, wait=wait, by=by, through=self._through, reason=reason
         )
 
-    async def send_alone(self, run: str | RunInfo, topic: str, payload: object, key: str, alone: str) -> bool:
+    async def send_alone(self, run: str | RunInfo, topic: str, payload: object, *, key: str, alone: str) -> bool:
         """Send a message to a run, unless one has come whose key begins with `alone`; return whether it is new."""
         info = await self.info(run, "answer")
         return await send_alone(self._runner.get(info.id), topic, payload, key, alone)

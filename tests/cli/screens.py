@@ -38,7 +38,7 @@ class Terminal:
     def __init__(self, folder: Path, *words: str, columns: int = 80, **settings: str | None) -> None:
         self._ours, theirs = pty.openpty()
         ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        changed = {"TERM": "xterm-256color", "NO_COLOR": None, "FORCE_COLOR": None, **settings}
+        changed = {"TERM": "xterm-256color", "NO_COLOR": None, "FORCE_COLOR": None, "PAGER": "cat", **settings}
         changed |= dict.fromkeys(("COLUMNS", "LINES"))
         variables = {name: text for name, text in {**os.environ, **changed}.items() if text is not None}
         self.process = forks.start_on(os.ttyname(theirs), "graphengine", *words, folder=folder, variables=variables)

@@ -185,3 +185,27 @@ def test_statuses_have_colours(folder: Path) -> None:
         assert all(text in coloured.raw for text in texts)
         assert not any(text in plain.raw for text in ("\x1b[1;32m", "\x1b[1;33m"))
         assert coloured.lines == plain.lines
+
+
+@pytest.mark.parametrize(
+    ("pager", "begins"),
+    [("sed s/^/paged:/", "paged:"), ("no-such-pager", ""), ("", ""), ("cat", "")],
+    ids=["own", "unknown", "none", "cat"],
+)
+def test_output_longer_than_the_terminal_is_shown_in_a_pager(folder: Path, pager: str, begins: str) -> None:
+    """The user's, with colours; without one, or where it is not found, it is written as it is."""
+    short, long = (
+        Terminal(folder, *words, GRAPHENGINE_PAGER=pager) for words in (("check", "gated.py"), ("schema", "run"))
+    )
+    assert (short.ends(), long.ends()) == (0, 0)
+    assert short.lines[0].startswith("gated")
+    assert f"{begins}{{" in long.lines
+    assert all(line.startswith(begins) for line in long.lines if line.strip() and "no-such-pager" not in line)
+    assert len(long.lines) > 1000
+
+
+def test_a_pager_that_is_left_early_loses_nothing_else(folder: Path) -> None:
+    """It shows the first lines; the command ends as it would have."""
+    terminal = Terminal(folder, "schema", "run", GRAPHENGINE_PAGER="head -3")
+    assert terminal.ends() == 0
+    assert len([line for line in terminal.lines if line.strip()]) == 3

@@ -316,6 +316,7 @@ async def tidy(runner: Runner) -> None:
     assert [info.id for info in await store.branches(["main"])] == ["branch"]
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
+    await store.post("spare", "message", None, "turn 1", "turn ")
     await store.trim("spare", 0, 100)
     await runner.admin.prune(keep_last=0, graph="spare")
     await runner.admin.vacuum()

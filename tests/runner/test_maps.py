@@ -8,9 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import (
+    END,
+    START,
     Graph,
     RunFailed,
     Runner,
+    Sizes,
+    iterations,
 )
 from graphengine.runner import StepRecorded
 from tests.kit.runs import SOON, alone
@@ -145,3 +149,46 @@ async def test_a_failed_map_names_its_first_item_and_counts_the_others(
         await runner.start(mapped(inner if is_inside else work)).result()
     assert caught.value.message.endswith(said)
     assert len(caught.value.result.failures) == len(fails)
+
+
+@pytest.mark.parametrize(
+    "fallback", [{}, {"fallback": "none"}, {"fallback": lambda n: "none"}], ids=["no", "value", "call"]
+)
+async def test_a_map_begins_no_item_after_its_results_are_too_large(fallback: Any, database: Path | str) -> None:
+    """What is done is kept: with a higher limit, the run goes on with the others, in whatever process."""
+    calls: list[int] = []
+
+    async def work(n: int) -> str:
+        calls.append(n)
+        return "x" * 10_000
+
+    graph = mapped(work, concurrency=2, **fallback)
+    given = {"numbers": list(range(20))}
+    async with Runner(database, sizes=Sizes(update_bytes=45_000)) as runner:
+        with pytest.raises(
+            RunFailed, match=r"the items before it returned [56]0,01[02] bytes, 45,000 are allowed"
+        ) as caught:
+            await runner.start(graph, given, run_id="r").result()
+    assert "Sizes(update_bytes=…), which keeps what is done" in str(caught.value)
+    begun = len(calls)
+    assert begun <= 6
+    async with Runner(database, sizes=Sizes(update_bytes=45_000)) as runner:
+        with pytest.raises(RunFailed, match="too_large"):
+            await runner.resume("r", graph).result()
+    assert len(calls) == begun
+    async with Runner(database) as runner:
+        result = await runner.resume("r", graph).result()
+    assert result.state.findings == ["x" * 10_000] * 20
+    assert sorted(calls) == given["numbers"]
+
+
+async def test_each_visit_of_a_map_has_the_whole_size() -> None:
+    """The sum begins anew; results that become one value take the bytes of that."""
+    graph = Graph("twice", State)
+    graph.add_node("work", lambda n: "x" * 10_000, each={"n": "numbers"}, writes="findings")
+    graph.add_edge(START, "work")
+    graph.add_edge("work", "work", when=iterations("work") < 3)
+    graph.add_edge("work", END)
+    async with Runner(sizes=Sizes(update_bytes=60_000)) as runner:
+        result = await runner.start(graph).result()
+    assert [len(each) for each in result.state.findings] == [10_000] * 5

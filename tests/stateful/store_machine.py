@@ -48,6 +48,7 @@ ids = st.sampled_from("aaaabbcd")  # few, so that a run has a history
 places = st.integers(0, 2)
 kinds = st.sampled_from(("answer", "message", "stop"))
 keys = st.sampled_from("klm")
+beginnings = st.sampled_from(("", "", "k", "l2"))
 tags = st.sampled_from("tu")
 statuses = st.sampled_from(STATUSES)
 wrong = st.sampled_from((0, 0, 0, 0, 0, 0, -1, 1))
@@ -310,14 +311,18 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(place, lambda store: self.add(store, batch), lambda owner: self.model.append(owner, batch))
         self.both(place, lambda s: s.release(run_id, fence), lambda owner: self.model.release(owner, run_id, fence))
 
-    @rule(place=places, run_id=ids, kind=kinds, key=keys, payload=st.integers(0, 9))
-    def post(self, place: int, run_id: str, kind: str, key: str, payload: int) -> None:
-        """Send something to a run, new or sent before."""
-        run_id = self.known(run_id)
-        key = f"{key}{payload % 4}"
-        self.both(
-            place, lambda s: s.post(run_id, kind, payload, key), lambda _: self.model.post(run_id, kind, payload, key)
-        )
+    @rule(
+        place=places,
+        run_id=ids,
+        kind=kinds,
+        key=keys,
+        payload=st.integers(0, 9),
+        alone=st.sampled_from(("", "k", "l2")),
+    )
+    def post(self, place: int, run_id: str, kind: str, key: str, payload: int, alone: str) -> None:  # noqa: PLR0913
+        """Send something to a run, new or sent before, or only if nothing with a key like this was sent."""
+        message = self.known(run_id), kind, payload, f"{key}{payload % 4}", alone
+        self.both(place, lambda s: s.post(*message), lambda _: self.model.post(*message))
 
     @rule(place=places, run_id=ids, kind=kinds, wish=wishes, early=st.booleans())
     def wait_for_news(self, place: int, run_id: str, kind: str, wish: Wish, *, early: bool) -> None:

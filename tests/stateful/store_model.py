@@ -129,10 +129,10 @@ class StoreModel:
             raise StoreError("not dense")
         run.log.extend(steps)
 
-    def post(self, run_id: str, kind: str, payload: object, key: str) -> bool:
+    def post(self, run_id: str, kind: str, payload: object, key: str, alone: str = "") -> bool:
         """Put a message into an inbox."""
         run = self.run(run_id)
-        if key in run.keys:
+        if key in run.keys or (alone and any(each.startswith(alone) for each in run.keys)):
             return False
         run.keys.add(key)
         run.inbox.append(Sent(kind, payload, self.now))

@@ -42,6 +42,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     node = inner.nodes[event.id.node]
     view = View(inner.state, frame)
     view.checks = run.checks
+    run.map_bytes[frame.id] = 0
     try:
         facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
         facts.written = written_by_nodes(readings_of_map(node.each.sources), frame)  # type: ignore[union-attr]

@@ -18,7 +18,7 @@ from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
 from graphengine.engine.provenance import given_in
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
+from graphengine.engine.size_limits import MEASURED_STEPS, added, is_full, size_of, weigh_item
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     ANSWERABLE,
@@ -34,7 +34,7 @@ from graphengine.engine.steps import (
     path_of,
 )
 from graphengine.engine.trackers import note_changes, sample_again, track
-from graphengine.errors import EffectUnknown, NoEdge
+from graphengine.errors import EffectUnknown, NoEdge, TooLarge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
 from graphengine.state.encoded import opened
@@ -95,7 +95,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
             facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
-            return _measured(run, view, step_of(snapshot, event, facts))
+            return _measured(run, frame, view, step_of(snapshot, event, facts))
         change = inner.state.apply(view, updates)
         if run.plan.secret:
             _guard(run, inner, change.ops, event)
@@ -132,10 +132,11 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
     Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
-def _measured(run: RunState, view: View, item: Decided) -> Decided:
+def _measured(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
     """Weigh an item's step, unless all its values are small."""
     if view.update_bytes and isinstance(item.data, Item):
         item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
+        weigh_item(run, frame, item.data.writes)
     return item
 
 
@@ -173,6 +174,8 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
         facts.keep_results, facts.refused = True, event.refused
         return step_of(run.snapshot, event, facts)
+    if frame.kind == "item" and event.error.kind == TooLarge.code and is_full(run, frame):
+        return give_up(run, frame, event)  # no fallback stands in for what a resume with a higher limit does
     if not isinstance(frame.phase, Fallback):
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None

@@ -77,6 +77,21 @@ class WaitingRuns(StoreSuite):
         assert [m.payload for m in await store.inbox(["r"])] == [4]
 
     @scenario
+    async def test_a_message_can_be_the_only_one_of_its_kind_of_key(self, store: Store) -> None:
+        """With `alone`, a message counts only if none was posted whose key begins so: of callers at once, one."""
+        fence = await new_run(store)
+        await new_run(store, "other")
+        assert await store.post("r", "message", 1, "turn 10 a")
+        posts = (store.post("r", "message", number, f"turn 1 {number}", "turn 1 ") for number in range(5))
+        assert sorted(await asyncio.gather(*posts)) == [False] * 4 + [True]
+        first, second = await store.inbox(["r"])
+        await append(store, Append("r", fence, [step(1)], "running", [second.id]))
+        assert await store.post("r", "message", 7, "turn 1 late", alone="turn 1 ") is False  # even if it was consumed
+        assert await store.post("r", "message", 7, "turn 2 ", alone="turn 2 ") is True
+        assert await store.post("other", "message", 7, "turn 1 late", alone="turn 1 ") is True
+        assert [m.payload for m in await store.inbox(["r"])] == [first.payload, 7]
+
+    @scenario
     async def test_the_keys_of_messages_are_kept(self, store: Store) -> None:
         """A key has the id of its message until that is consumed, then 0; they are in the order of posting."""
         fence = await new_run(store)

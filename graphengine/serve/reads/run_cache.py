@@ -86,7 +86,7 @@ class Book:
 
         return [entry.step.seq for entry in self.visits.entries if has(entry)]
 
-    def scores(self, path: str, column: float) -> Chart:
+    def scores(self, path: str, column: float, status: str) -> Chart:
         """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
 
         Its dark colours are in the page's style sheet.
@@ -94,13 +94,14 @@ class Book:
         Args:
             path: The path, "" for none.
             column: The width of the chart, in pixels.
+            status: The run's status, as the store knows it.
 
         Raises:
             RenderError: The path is invalid, or there are no numbers.
         """
         from graphengine.render.charts import scores  # noqa: PLC0415 - only this read needs it
 
-        chart = scores(self.atlas.graph_spec, [entry.step for entry in self.visits.entries], path, column)
+        chart = scores(self.atlas.graph_spec, [entry.step for entry in self.visits.entries], path, column, status)
         return Chart(chart.element(style=""), chart.text())
 
 

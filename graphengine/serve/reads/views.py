@@ -430,10 +430,11 @@ class Views:
 
     async def scores(self, asked: ScoresParameters) -> Chart:
         """Return numbers of a run's state over time."""
-        book = await self.books.book(await self.store.info(asked.run_id))
+        info = await self.store.info(asked.run_id)
+        book = await self.books.book(info)
         least, usual, most = _COLUMNS
         column = min(most, max(least, asked.column or usual))
-        return await asyncio.to_thread(book.scores, asked.path or "", column)
+        return await asyncio.to_thread(book.scores, asked.path or "", column, status_of(info))
 
     async def export(self, asked: OfRun) -> str:
         """Return a run as the file that `graphengine export` writes."""

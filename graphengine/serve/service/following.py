@@ -247,7 +247,7 @@ async def say(  # noqa: PLR0913 - what a message is
 
     Return False if it has it already, or another one whose key begins with `alone`.
     """
-    is_new = await service.runner.send_alone(info, topic, payload, key, alone)
+    is_new = await service.runner.send_alone(info, topic, payload, key=key, alone=alone)
     service.look()
     if info.status in ("failed", "stopped"):
         await service.runner.revive(info.id)

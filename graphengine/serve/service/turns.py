@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import RunInfo, Step, Store
+    from graphengine.kernel import Event, RunInfo, Step, Store
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
 
@@ -386,13 +386,9 @@ class Turns:
         try:
             async with aclosing(followed(self._service, info, after, now=fold.snapshot)) as events:
                 async for event in events:
-                    # 1. The run rests. 2. Another process delivers the next message there, before this one sees it.
-                    at = event.seq if isinstance(event, Snapshot) else 0
-                    if isinstance(event, StepRecorded) and _takes_message(event.step):
-                        at = event.step.seq
-                    end = await self._end(turn) if at else None
-                    if end is not None and end < at:
-                        yield await load_snapshot(store, run_id, end)
+                    earlier = await self._ended_before(turn, event)
+                    if earlier is not None:
+                        yield earlier
                         return
                     if isinstance(event, Snapshot):
                         rest = event
@@ -404,6 +400,17 @@ class Turns:
         finally:
             if rest is not None:
                 self._service.rests.keep(run_id, Rest(info.created_at, rest, after, answers))
+
+    async def _ended_before(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
+        """Return the run at the end of a turn, if an event belongs to a later one.
+
+        1. The run rests. 2. Another process delivers the next message there, before this one sees that it rests.
+        """
+        at = event.seq if isinstance(event, Snapshot) else 0
+        if isinstance(event, StepRecorded) and _takes_message(event.step):
+            at = event.step.seq
+        end = await self._end(turn) if at else None
+        return await load_snapshot(self._runner.store, turn.run_id, end) if end is not None and end < at else None
 
     async def rested(self, turn: Turn) -> Snapshot:
         """Return a run once it rests. Raises: ServiceFailed: The service stops."""

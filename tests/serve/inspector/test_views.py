@@ -14,10 +14,11 @@ from graphengine.history.load import load_snapshot
 from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
+from graphengine.runner import StepRecorded
 from graphengine.serve.read_documents import Session
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.serve.reads.views import Views
-from graphengine.serve.requests import AtStep, OfRun, OfStep
+from graphengine.serve.requests import AtStep, OfRun, OfStep, ScoresParameters
 from graphengine.serve.routes import DOWNLOADS, READS
 from graphengine.stores.base import Store
 from tests.kit.runs import SOON
@@ -99,6 +100,18 @@ async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
         assert "<style" not in svg
         widths.append(int(svg.partition('width="')[2].partition('"')[0]))
     assert widths[0] < widths[1] < widths[2] <= 20_000
+
+
+async def test_a_chart_of_a_run_that_nobody_drives_says_so(tmp_path: Path) -> None:
+    """Its last step goes on; only the store knows that its process has ended."""
+    async with Runner(tmp_path / "runs.db") as runner:
+        run = runner.start(counter(1_000_000), State(text="x"), run_id="cut")
+        async for event in run.events():
+            if isinstance(event, StepRecorded) and event.seq > 5:
+                break
+    async with Runner(tmp_path / "runs.db") as runner:
+        chart = await views_of(runner.store).scores(ScoresParameters(run_id="cut"))
+    assert "run cut: interrupted after" in chart.svg
 
 
 async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:

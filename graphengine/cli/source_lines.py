@@ -1,0 +1,135 @@
+"""The line of source that a problem is about, with the place in it that is meant underlined."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.records.words import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+_QUOTED: Final = re.compile(r"'([^'\n]+)'")
+_LEAST_COLUMNS: Final = 20
+_MARGIN: Final = 12
+"""What is shown at least on either side of what is underlined, in columns."""
+
+
+class Excerpt(NamedTuple):
+    """A line of a file.
+
+    Attributes:
+        line: Its number, from 1.
+        text: The line, of at most the wanted columns.
+        start: The column at which the underlined part begins.
+        columns: How wide that is.
+    """
+
+    line: int
+    text: str
+    start: int
+    columns: int
+
+    def shown(self) -> Sequence[str]:
+        """Return the line and the carets below it, behind its number."""
+        number = str(self.line)
+        return f"  {number} | {self.text}", f"  {' ' * len(number)} | {' ' * self.start}{'^' * self.columns}"
+
+
+class _Span(NamedTuple):
+    """A part of one line: the number of the line from 1, and where it begins and ends, in bytes of UTF-8."""
+
+    line: int
+    begin: int
+    end: int
+
+
+def excerpt_of(file: str, line: int, message: str, where: str, columns: int | None) -> Excerpt | None:
+    """Return the line that a problem is about; None if its source cannot be read.
+
+    What it names is underlined, if it is in the statement at its line, else the node or the field in which it is, else
+    the whole line.
+
+    Args:
+        file: The file.
+        line: The line of the declaration.
+        message: The problem in words; what it names is quoted.
+        where: The place in the graph.
+        columns: The width of the terminal; None for any width.
+    """
+    lines = linecache.getlines(file)
+    if not 1 <= line <= len(lines):
+        return None
+    names = [*_QUOTED.findall(message), *where.replace(",", " ").split()[1:2]]
+    span = _named(lines, line, names) or _whole(lines[line - 1], line)
+    raw = lines[span.line - 1].rstrip("\n\r").encode()
+    parts = (raw[: span.begin], raw[span.begin : span.end], raw[span.end :])
+    before, meant, after = (_plain(part.decode(errors="replace")) for part in parts)
+    return _fitted(span.line, before, meant, after, columns)
+
+
+def _named(lines: Sequence[str], at: int, names: Sequence[str]) -> _Span | None:
+    """Return the first place at which the statements of a line have one of these names, tried in their order."""
+    statements = _statements(lines, at)
+    return next((span for name in names for each in statements for span in _places(each, name)), None)
+
+
+def _whole(text: str, line: int) -> _Span:
+    text = text.rstrip()
+    return _Span(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
+
+
+def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
+    """Return the innermost statements that have this line."""
+    try:
+        tree = ast.parse("".join(lines))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # changed since it was imported
+        return ()
+    found = [
+        each for each in ast.walk(tree) if isinstance(each, ast.stmt) and each.lineno <= at <= (each.end_lineno or at)
+    ]
+    first = max((each.lineno for each in found), default=0)
+    return [each for each in found if each.lineno == first]
+
+
+def _places(statement: ast.stmt, name: str) -> Iterator[_Span]:
+    """Yield where a statement has a name: as a text, an option, a parameter, a field or a variable."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.Constant(value=str(text)) if text == name:
+                pass
+            case ast.keyword(arg=text) | ast.arg(arg=text) | ast.Name(id=text) if text == name:
+                pass
+            case ast.Attribute(attr=text) if text == name:
+                pass
+            case _:
+                continue
+        if node.lineno == node.end_lineno:
+            yield _Span(node.lineno, node.col_offset, node.end_col_offset or node.col_offset + 1)
+
+
+def _plain(text: str) -> str:
+    return clean(text.expandtabs(4))
+
+
+def _fitted(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
+    """Return an excerpt in which what is meant is seen, however long the line is."""
+    from rich.cells import cell_len, set_cell_size
+
+    room = None if columns is None else max(columns - len(f"  {line} | "), _LEAST_COLUMNS)
+    text, start = before + meant + after, cell_len(before)
+    if room is not None and cell_len(text) > room:
+        kept = max(_MARGIN, room - cell_len(meant) - _MARGIN)
+        if start > kept:
+            cut = before
+            while cell_len(cut) > kept - 1:
+                cut = cut[1:]
+            text, start = "…" + cut + meant + after, cell_len(cut) + 1
+        if cell_len(text) > room:
+            text = set_cell_size(text, room - 1) + "…"
+    width = min(max(cell_len(meant), 1), cell_len(text) - start) if room is not None else max(cell_len(meant), 1)
+    return Excerpt(line, text, start, max(width, 1))
