@@ -131,7 +131,11 @@ class FakeCluster(ThreadingHTTPServer):
 class FakeApi(BaseHTTPRequestHandler):
     """Four requests of the API."""
 
-    server: FakeCluster
+    @property
+    def cluster(self) -> FakeCluster:
+        """The server."""
+        assert isinstance(self.server, FakeCluster)
+        return self.server
 
     def do_POST(self) -> None:
         """Create a job."""
@@ -140,32 +144,32 @@ class FakeApi(BaseHTTPRequestHandler):
         validate.validate(job, "1.32", strict=True)
         (container,) = job["spec"]["template"]["spec"]["containers"]
         process = subprocess.Popen([sys.executable, *container["command"][1:]], start_new_session=True)
-        with self.server.lock:
-            self.server.jobs[job["metadata"]["name"]] = job, process
+        with self.cluster.lock:
+            self.cluster.jobs[job["metadata"]["name"]] = job, process
         self._answer(201, job)
 
     def do_GET(self) -> None:
         """Show a job, or list those with a label."""
         place = urlsplit(self.path)
-        with self.server.lock:
+        with self.cluster.lock:
             if not place.path.endswith("/jobs"):
-                found = self.server.jobs.get(place.path.rpartition("/")[2])
+                found = self.cluster.jobs.get(place.path.rpartition("/")[2])
                 self._answer(*((404, {}) if found is None else (200, {**found[0], "status": self._status(found[1])})))
                 return
-            self._answer(200, {"items": [self.server.jobs[name][0] for name in self._chosen(place.query)]})
+            self._answer(200, {"items": [self.cluster.jobs[name][0] for name in self._chosen(place.query)]})
 
     def do_DELETE(self) -> None:
         """Delete jobs with a label, and their processes."""
-        with self.server.lock:
+        with self.cluster.lock:
             for name in self._chosen(urlsplit(self.path).query):
-                _, process = self.server.jobs.pop(name)
+                _, process = self.cluster.jobs.pop(name)
                 process.send_signal(signal.SIGKILL)
                 process.wait()
         self._answer(200, {})
 
     def _chosen(self, query: str) -> list[str]:
         label, _, value = parse_qs(query)["labelSelector"][0].partition("=")
-        return [name for name, (job, _) in self.server.jobs.items() if job["metadata"]["labels"][label] == value]
+        return [name for name, (job, _) in self.cluster.jobs.items() if job["metadata"]["labels"][label] == value]
 
     def _status(self, process: subprocess.Popen[bytes]) -> dict[str, int]:
         code = process.poll()
