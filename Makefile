@@ -224,9 +224,10 @@ install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
 .venv-suites/ready: .venv-suites/$(IDENTITY) tests/suites/requirements.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/suites/requirements.txt && touch $@
 
-.venv-executors/ready: .venv-executors/$(IDENTITY) pyproject.toml constraints.txt tests/executors/requirements.txt
+.venv-executors/ready-test: .venv-executors/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,--group dev)
-	@rm -f $@
+
+.venv-executors/ready: .venv-executors/ready-test tests/executors/requirements.txt
 	@PIP_CONSTRAINT=constraints.txt $(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray \
 	  -r tests/executors/requirements.txt && touch $@
 
