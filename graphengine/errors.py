@@ -567,6 +567,12 @@ class NotDone(NodeError):
         super().__init__(message, where=where, repair=repair, code=code)
 
 
+class ExecutorUnreachable(NotDone):
+    """An executor could not begin a node: what runs it does not answer, or has no machine for it. It did not begin."""
+
+    code = "executor_unreachable"
+
+
 class EffectUnknown(NodeError):
     """An effect that must not be repeated began, and it is not known how it ended; see `graphengine.Once`."""
 

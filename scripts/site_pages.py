@@ -117,7 +117,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "QueueLimits": "QueueLimits",
             "ProcessExecutor": "executors.ProcessExecutor",
             "RayExecutor": "executors.RayExecutor",
-            "NodeExecutor": "executors.NodeExecutor",
+            "NodeExecutor": "executors.NodeExecutor executors.run_packed executors.facts_of executors.DetachedContext",
             "Telemetry": "telemetry.Telemetry",
             "Signatures": "serve.is_signed serve.key_of",
             "Notifications": "serve.Notifications serve.Webhook serve.delegate",
@@ -131,6 +131,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "wings.Delivers wings.WingBroken wings.ProjectBroken serve.Opening serve.PublicRoute "
             "cli.command cli.CommandContext records.Document",
             "StoreConformance": "kernel.testing.StoreConformance",
+            "ExecutorConformance": "testing.ExecutorConformance",
             "write_file": "write_file",
         },
         "Testing": {

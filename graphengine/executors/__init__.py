@@ -3,7 +3,7 @@
 A node's time counts from when the child has loaded the call. An async function runs in an event loop of its own, and an
 exception is recorded as in place. A node that is no longer wanted is ended where a timeout could end it. Any other
 `concurrent.futures.Executor` runs importable functions too: its `BrokenExecutor` is `worker_died`, and an executor that
-a function made is then made again.
+a function made is then made again. What an engine of yours needs is `NodeExecutor`.
 
 graph.add_node("embed", embed, writes="vectors", on="gpu")
 Runner("runs.db", executors={"gpu": RayExecutor(num_gpus=1)})

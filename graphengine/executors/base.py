@@ -8,7 +8,8 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, Th
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from graphengine.executors.calls import load_packed, run_packed
+from graphengine.executors import calls
+from graphengine.kernel.definitions import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,23 @@ def ended_before(how: str) -> str:
 
 
 class NodeExecutor(Executor, ABC):
-    """An executor that runs calls in other processes, and ends them when their node's time is over.
+    """An executor that runs calls elsewhere, and ends them when their node's time is over.
+
+    What a Runner needs of one: it calls `open` once before the first call, `begin` for each attempt of a node, `end`
+    where the attempt is no longer wanted, and `shutdown` as it closes if it made the executor. Attempts and retries are
+    the Runner's, and so is what is recorded. Two attempts of a node never run at the same time: the next one begins
+    after the future of the last one is done, or after `end` has returned.
+
+    See the page "Write an executor"; `graphengine.testing.ExecutorConformance` has the requirements as tests.
 
     Attributes:
         counts_time: Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`.
+        repeats: Whether what runs the calls may run one again by itself, as after the loss of a machine. Then nodes
+            with `effect="once"` are refused.
     """
 
-    counts_time = True
+    counts_time: bool = True
+    repeats: bool = False
 
     def open(self) -> None:
         """Prepare what takes time, such as starting processes. Called in a thread before the first call."""
@@ -45,19 +56,38 @@ class NodeExecutor(Executor, ABC):
 
     @abstractmethod
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
-        """Run a packed call in another process, as `load_packed(packed)()` does, and return at once.
+        """Run a packed call elsewhere, as `run_packed(packed)` does, and return at once.
 
-        The time counts from when the call is loaded there. When it is over, the work is ended, and then the future
-        raises TimeoutError.
+        The future is a running one (`set_running_or_notify_cancel`), unless its `cancel` keeps the call from beginning.
+        Only the bytes travel. What a node raises is in the bytes that `run_packed` returns. An executor that counts
+        time does so from when the call begins there, not while it waits for a place; then it ends the work, and the
+        future raises TimeoutError. If the call cannot begin, since nothing answers or no machine can run it, the future
+        raises `graphengine.errors.ExecutorUnreachable`, which says that it did not begin.
+
+        Args:
+            packed: The call. `facts_of(packed)` has its run, node and attempt, such as to name a job.
+            timeout_seconds: The node's time; None for no limit.
         """
 
     @abstractmethod
     def end(self, future: Future[bytes]) -> None:
-        """End a call that is no longer wanted, and return when nothing of it runs any more. Called in a thread."""
+        """End a call that is no longer wanted, and return when nothing of it runs any more. Called in a thread.
+
+        Work that cannot be ended is waited for.
+
+        Args:
+            future: What `begin` returned.
+        """
 
     @abstractmethod
     def why_died(self, error: BaseException) -> str:
-        """Return how the process of a call ended, if that is what the error means; "" otherwise."""
+        """Return how the process of a call ended, if that is what the error means; "" otherwise.
+
+        Then the attempt fails as `worker_died`: the call had begun, and nobody knows how far it came.
+
+        Args:
+            error: What the future raised.
+        """
 
 
 class Ongoing(Protocol):
@@ -103,7 +133,7 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:
         """Run a packed call in another process, which is ended when the time is over."""
-        return self._begin(partial(load_packed, packed), timeout_seconds)
+        return self._begin(partial(calls.load_packed, packed), timeout_seconds)
 
     def end(self, future: Future[bytes]) -> None:
         """End the process of a call, and return when it is gone."""
@@ -129,7 +159,8 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
 class OtherExecutor(NodeExecutor):
     """An executor of another library, such as ProcessPoolExecutor. A call that has begun cannot be ended.
 
-    A process pool whose child died accepts nothing more, so it is replaced by a new one.
+    A process pool whose child died accepts nothing more, so it is replaced by a new one. One that is not of the
+    standard library may run a call again by itself, unless its attribute `repeats` is False.
 
     Args:
         executor: The executor.
@@ -142,6 +173,8 @@ class OtherExecutor(NodeExecutor):
         self._executor = executor
         self._make = make
         self._is_ours = False
+        is_known = type(executor).__module__.startswith("concurrent.futures.")
+        self.repeats = bool(getattr(executor, "repeats", not is_known))
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function, as `Executor.submit` does, in a new executor if this one is broken.
@@ -165,12 +198,14 @@ class OtherExecutor(NodeExecutor):
 
     def _replace(self, make: Callable[[], Executor]) -> None:
         if self._is_ours:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            shut_down(self._executor, wait=False, cancel_futures=True)
         self._executor, self._is_ours = make(), True
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:  # noqa: ARG002 - the Runner counts
         """Submit the call. The time is not counted: the Runner does, from now on."""
-        return self.submit(run_packed, packed)
+        return self.submit(
+            calls.run_packed, packed
+        )  # by its module: it is replaced once it is asked for as a public name
 
     def end(self, future: Future[bytes]) -> None:
         """Cancel a call that has not begun, and wait for one that has."""
@@ -184,7 +219,14 @@ class OtherExecutor(NodeExecutor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
         """Shut down the executor that replaced a broken one; the given one belongs to its owner."""
         if self._is_ours:
-            self._executor.shutdown(wait, cancel_futures=cancel_futures)
+            shut_down(self._executor, wait=wait, cancel_futures=cancel_futures)
+
+
+def shut_down(executor: Executor, *, wait: bool = True, cancel_futures: bool = False) -> None:
+    """Shut down an executor, also one without `cancel_futures`, which came with Python 3.9."""
+    parameters = signature_of(executor.shutdown).parameters
+    knows = "cancel_futures" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    executor.shutdown(wait, **({"cancel_futures": cancel_futures} if knows else {}))
 
 
 def same_pool(pool: Executor) -> Callable[[], Executor] | None:

@@ -73,8 +73,23 @@ def _culprit(
     return None
 
 
+def facts_of(packed: bytes) -> DetachedContext:
+    """Return the facts of a packed call: its run, node, visit and attempt, and its idempotency key.
+
+    Args:
+        packed: What `NodeExecutor.begin` was given.
+    """
+    facts: DetachedContext = pickle.loads(packed)[3]  # noqa: S301 - from our own process
+    return facts
+
+
 def run_packed(packed: bytes) -> bytes:
     """Run a packed call, in the other process, and return its outcome as bytes.
+
+    What the node raises is an outcome too. If the process was started by `multiprocessing`, it ends with its parent.
+
+    Args:
+        packed: What `NodeExecutor.begin` was given.
 
     Raises:
         KeyboardInterrupt: Ctrl-C in this process.
@@ -164,6 +179,32 @@ def _failed(error: BaseException) -> bytes:
     return pickle.dumps((None, (facts, raised)))
 
 
+def returned(work: Callable[[], object]) -> bytes:
+    """Run a function in the other process, and return its result, or what it raised, as bytes."""
+    try:
+        return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
+    except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
+        return raised(error)
+
+
+def raised(error: BaseException) -> bytes:
+    """Return an exception as bytes, as `returned` does."""
+    try:
+        found = pickle.dumps((None, error))
+        pickle.loads(found)  # noqa: S301 - an exception may be written and yet not be readable
+    except Exception:  # noqa: BLE001 - it may hold anything
+        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
+    return found
+
+
+def read_returned(outcome: bytes) -> object:
+    """Return the result that `returned` wrote, or raise what it raised."""
+    result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
+    if error is not None:
+        raise error
+    return result
+
+
 def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
     """Return the function and its arguments; the function's module may have to be loaded from its file.
 
@@ -224,9 +265,13 @@ def end_with_parent() -> None:
 __all__ = [
     "call_here",
     "end_with_parent",
+    "facts_of",
     "load_packed",
     "outcome_of",
     "packed",
+    "raised",
+    "read_returned",
+    "returned",
     "run_packed",
     "why_not_pickled",
 ]

@@ -7,7 +7,15 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from graphengine.kernel import DefinitionError, Extension, InputError, NodeTimeout, WorkerDied, in_thread
+from graphengine.kernel import (
+    DefinitionError,
+    ExecutorUnreachable,
+    Extension,
+    InputError,
+    NodeTimeout,
+    WorkerDied,
+    in_thread,
+)
 from graphengine.kernel.definitions import did_you_mean
 
 if TYPE_CHECKING:
@@ -53,13 +61,15 @@ class ExecutorsByName(Extension):
 
         Raises:
             InputError: There is no executor of a name.
-            DefinitionError: A node's function cannot be pickled for its executor.
+            DefinitionError: A node's function cannot be pickled for its executor, or must not be repeated where that
+                can happen.
         """
         for each in plan.nest if not is_queued else ():
             for node, on, call in each.heavy:
-                self._check(on, call, f"node {node} of graph {each.graph}")
+                is_once = each.nodes[node].once is not None
+                self._check(on, call, f"node {node} of graph {each.graph}", is_once=is_once)
 
-    def _check(self, on: str, call: Call, where: str) -> None:
+    def _check(self, on: str, call: Call, where: str, *, is_once: bool) -> None:
         if on not in self._given:
             near = did_you_mean(on, self._given)
             add = f"Runner(executors={{{on!r}: …}}), or [tool.graphengine.executors] for the command line"
@@ -69,6 +79,13 @@ class ExecutorsByName(Extension):
         executor = self._of(on)
         if isinstance(executor, ThreadPoolExecutor):
             return
+        if is_once and executor.repeats:
+            raise DefinitionError(
+                f"{call.body.name} must not be repeated, and what runs it on {on!r} may run a call again by itself",
+                where=where,
+                repair="run it without on=, or on an executor that never does; one that you know never to has the "
+                "attribute repeats = False",
+            )
         from graphengine.executors.calls import why_not_pickled  # noqa: PLC0415 - see above
 
         error = why_not_pickled(call.function, executor.dumps)
@@ -92,6 +109,7 @@ class ExecutorsByName(Extension):
 
         Raises:
             NodeTimeout: It ran longer than `seconds`.
+            ExecutorUnreachable: It could not begin.
             WorkerDied: Its process died.
             FailedElsewhere: It raised.
         """
@@ -122,6 +140,9 @@ class ExecutorsByName(Extension):
                 where=f"node {call.body.name}",
                 repair="raise timeout_seconds, or make it faster; retry= tries it again",
             ) from error
+        except ExecutorUnreachable as error:
+            error.where = error.where or f"node {call.body.name}"
+            raise
         except Exception as error:
             why = executor.why_died(error)
             if not why:
@@ -165,8 +186,12 @@ class ExecutorsByName(Extension):
 
     async def closed(self) -> None:
         """Shut down the executors that were made here."""
+        if not self._ours:
+            return
+        from graphengine.executors.base import shut_down  # noqa: PLC0415 - see above
+
         for executor in self._ours:
-            await asyncio.to_thread(partial(executor.shutdown, cancel_futures=True))
+            await asyncio.to_thread(partial(shut_down, executor, cancel_futures=True))
 
 
 def _not_an_executor(name: str, what: str) -> DefinitionError:

@@ -17,7 +17,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor, ended_before
-from graphengine.executors.calls import end_with_parent
+from graphengine.executors.calls import end_with_parent, raised, read_returned, returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +97,7 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
             child.close()
         else:
             self._idle.append(child)
-        result, error = pickle.loads(outcome)  # noqa: S301 - from our own child
-        if error is not None:
-            raise error
-        return cast("T", result)
+        return cast("T", read_returned(outcome))
 
     def _begun(self, message: bytes, call: _Call) -> _Child:
         """Return the child that has loaded a call. An idle child that has died meanwhile is passed over."""
@@ -244,20 +241,7 @@ def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
         try:
             work = pickle.loads(message)()  # noqa: S301 - from our own parent
         except BaseException as error:  # noqa: BLE001 - what it imports may raise anything
-            pipe.send_bytes(_failure(error))
+            pipe.send_bytes(raised(error))
             continue
         pipe.send_bytes(_BEGUN)
-        try:
-            outcome = pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
-        except BaseException as error:  # noqa: BLE001 - the caller's function may raise anything
-            outcome = _failure(error)
-        pipe.send_bytes(outcome)
-
-
-def _failure(error: BaseException) -> bytes:
-    try:
-        found = pickle.dumps((None, error))
-        pickle.loads(found)  # noqa: S301 - an exception may be written and yet not be readable
-    except Exception:  # noqa: BLE001 - it may hold anything
-        return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
-    return found
+        pipe.send_bytes(returned(work))

@@ -2,30 +2,88 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import logging
+import math
 import os
+import pickle
+import queue
+import re
+import subprocess
+import sys
+import tempfile
 import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import time
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor
-from graphengine.kernel import DefinitionError, install_command
+from graphengine.executors.calls import read_returned
+from graphengine.executors.ray_driver import (
+    MOST_CALLS,
+    Begin,
+    Begun,
+    Connect,
+    Connected,
+    End,
+    Over,
+    Refused,
+    Told,
+    Waits,
+    send,
+)
+from graphengine.kernel import DefinitionError, ExecutorUnreachable, install_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from pydantic import PositiveFloat
 
 T = TypeVar("T")
 
-_CONNECTING: Final = threading.Lock()
-_CALLS: Final = 1000
-"""How many calls can be on their way at a time; each takes a thread, which waits for Ray."""
+log = logging.getLogger("graphengine.executors")
+
+_LOCAL: Final = "local"
+_OWN: Final = {
+    "max_retries": "the Runner repeats nodes: graph.add_node(…, retry=Retry(attempts=3))",
+    "retry_exceptions": "the Runner repeats nodes: graph.add_node(…, retry=Retry(on=(OSError,)))",
+    "num_returns": "a node has one result",
+    "_generator_backpressure_num_objects": "it says when a call has begun",
+}
+"""The options of a Ray task that a RayExecutor sets, and what to do instead."""
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = sys.argv[1:]; from graphengine.executors.ray_driver import main; sys.exit(main())"
+)
+_SAY_SECONDS: Final = 5.0
+"""After how long it is logged what is waited for."""
+_SAY_AGAIN_SECONDS: Final = 60.0
+_PAUSE_SECONDS: Final = 0.2
+"""How often it is looked whether a call that waits for its cluster is still wanted."""
+_END_SECONDS: Final = 30.0
+"""How long the connected process may take to end a call: longer than it gives Ray."""
+_CLOSE_SECONDS: Final = 5.0
+"""How long a process may take to leave its cluster."""
+_LINE_OF_RAY: Final = re.compile(r"^\[[^\]]* [EC] \d+ \d+\] (?:\(\w+\) )?[\w.]+:\d+:\s+(.*)$", re.MULTILINE)
+"""A line with which Ray says why it ends a process."""
+
+
+class RayDied(BrokenExecutor):
+    """What ran a call ended before the call did."""
 
 
 class RayExecutor(ThreadedExecutor["_Call"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
-    A cluster that the program has not connected to is connected to at the first call: the one at `address`, the one
-    that `RAY_ADDRESS` names, or else a new one on this machine, for as long as this process lives.
+    The cluster is the one at `address`, the one that `RAY_ADDRESS` names, the one that the program is connected to, or
+    else a new one on this machine, for as long as this process lives; never another one that happens to run here.
+
+    A child process connects to it at the first call. If the connection is lost, such as when the cluster is restarted,
+    another one is made. Calls that had not begun then begin there, in the same attempt of their nodes; those that had
+    fail as `worker_died`.
 
     Args:
         num_cpus: The processors that a call occupies.
@@ -33,10 +91,13 @@ class RayExecutor(ThreadedExecutor["_Call"]):
         memory: The memory that a call needs, in bytes.
         resources: Other resources that a call occupies, by name.
         address: The address of a cluster, as `ray.init` takes it.
-        options: Further options of a Ray task, such as `runtime_env`.
+        init: What `ray.init` takes besides: `runtime_env` ships code, packages and environment variables.
+        options: Further options of a Ray task.
+        reach_seconds: How long a call waits for a cluster that answers, and for a machine with what the call needs.
+            Then its node fails as `executor_unreachable`. While such machines are busy, it waits as long as it takes.
 
     Raises:
-        DefinitionError: The extra is missing.
+        DefinitionError: The extra is missing, or an option is invalid.
 
     Example:
         >>> executor = RayExecutor(num_gpus=1)  # doctest: +SKIP
@@ -51,7 +112,9 @@ class RayExecutor(ThreadedExecutor["_Call"]):
         memory: float | None = None,
         resources: Mapping[str, float] | None = None,
         address: str | None = None,
+        init: Mapping[str, object] | None = None,
         options: Mapping[str, object] | None = None,
+        reach_seconds: PositiveFloat = 60,
     ) -> None:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray's warning asks for
         try:
@@ -60,19 +123,36 @@ class RayExecutor(ThreadedExecutor["_Call"]):
             text = "RayExecutor needs the package ray"
             raise DefinitionError(text, where="RayExecutor()", repair=install_command("ray")) from None
         self._address = address
+        self._init = dict(init or {})
+        self._reach_seconds = reach_seconds
         self._options: dict[str, Any] = {"num_cpus": num_cpus, "num_gpus": num_gpus, **(options or {})}
         self._options |= {} if memory is None else {"memory": memory}
         self._options |= {} if resources is None else {"resources": dict(resources)}
-        super().__init__(_CALLS, "graphengine-ray")
+        self._check()
+        super().__init__(MOST_CALLS, "graphengine-ray")
 
-    def open(self) -> None:
-        """Connect to the cluster."""
-        with _CONNECTING:
-            if not self._ray.is_initialized():
-                connected: Future[None] = Future()
-                arguments = (self._ray, self._address, connected)
-                threading.Thread(target=_connect, args=arguments, name="graphengine-ray", daemon=True).start()
-                connected.result()
+    def _check(self) -> None:
+        """Check the options as Ray will.
+
+        Raises:
+            DefinitionError: One is ours, or Ray does not know it.
+        """
+        if "address" in self._init:
+            raise DefinitionError("RayExecutor(init=…) has an address", repair="give RayExecutor(address=…)")
+        for name in self._options.keys() & _OWN.keys():
+            text = f"RayExecutor(options={{{name!r}: …}}) is not yours to set"
+            raise DefinitionError(text, where="RayExecutor()", repair=_OWN[name])
+        try:
+            self._ray.remote(**self._options)
+            self._ray.remote(**self._options)(_nothing)
+        except (TypeError, ValueError) as error:
+            is_of_job = any(name in str(error) for name in ("job level", "URI"))
+            repair = "RayExecutor(init={'runtime_env': …}) has it for the whole job" if is_of_job else ""
+            raise DefinitionError(
+                f"Ray refuses the options of a task: {error}",
+                where="RayExecutor()",
+                repair=repair or "see the options of ray.remote",
+            ) from error
 
     def dumps(self, value: object) -> bytes:
         """Return a value as bytes. Lambdas and functions of `__main__` travel as code."""
@@ -81,74 +161,309 @@ class RayExecutor(ThreadedExecutor["_Call"]):
 
     def why_died(self, error: BaseException) -> str:
         """Return how a worker process ended."""
-        errors = self._ray.exceptions
-        if not isinstance(error, errors.RayError) or isinstance(error, errors.RayTaskError):
-            return ""
-        return (str(error) or type(error).__name__).strip().splitlines()[0]
+        return str(error) if isinstance(error, RayDied) else ""
 
     def _new(self) -> _Call:
-        return _Call(self._ray, self._options)
+        return _Call(self._options, self._connection, self._reach_seconds)
 
     def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
-        return call.run(load, seconds)
+        return cast("T", read_returned(call.run(self.dumps(load), seconds)))
+
+    def _connection(self) -> _Connection:
+        """Return the connection of this process to the cluster, which all executors with the same settings share."""
+        ray, init, address = self._ray, self._init, self._address or os.environ.get("RAY_ADDRESS")
+        if not address and ray.is_initialized():
+            its = ray.get_runtime_context()
+            address = its.gcs_address
+            init = {"runtime_env": dict(its.runtime_env), "namespace": its.namespace, **init}
+        options = {"log_to_driver": False, "logging_level": "ERROR", **init, "address": address or _LOCAL}
+        wanted = Connect(options, os.path.realpath(sys.argv[0]))
+        key = self.dumps(wanted)
+        with _Connection.made:
+            if key not in _Connection.by_settings:
+                _Connection.by_settings[key] = _Connection(key, address or "")
+            return _Connection.by_settings[key]
 
 
 class _Call:
-    """One task, from a thread that waits for it.
+    """One task, from a thread that waits for it."""
 
-    The task is a generator: it first reports that it has begun, since only then its time counts.
-    """
+    numbers: Final = count(1)
 
-    def __init__(self, ray: Any, options: dict[str, Any]) -> None:  # noqa: ANN401 - the module, which may be missing
-        self._ray = ray
+    def __init__(self, options: Mapping[str, Any], connection: Callable[[], _Connection], reach_seconds: float) -> None:
+        self._number = next(self.numbers)
         self._options = options
-        self._task: Any = None
+        self._connection = connection
+        self._reach_seconds = reach_seconds
+        self._told: queue.SimpleQueue[Told] = queue.SimpleQueue()
+        self._driver: _Driver | None = None
         self._is_unwanted = False
         self._lock = threading.Lock()
 
-    def run(self, load: Callable[[], Callable[[], T]], seconds: float | None) -> T:
-        """Run the task, and return its result."""
-        with self._lock:
+    def run(self, work: bytes, seconds: float | None) -> bytes:
+        """Run the task, and return its outcome. Where the connection is lost before it begins, begin it anew.
+
+        Raises:
+            ExecutorUnreachable: It has not begun.
+            RayDied: It began, and what ran it ended.
+            TimeoutError: It ran for too long, or is not wanted any more.
+        """
+        connection = self._connection()
+        waiting = _Waiting(self._reach_seconds, connection)
+        while True:
+            driver = self._connected(connection, waiting)
+            with self._lock:
+                if self._is_unwanted:
+                    raise TimeoutError
+                self._driver = driver
+            driver.begin(Begin(self._number, work, seconds, self._options), self._told)
+            over, has_begun = self._followed(driver, waiting)
+            if over.how == "returned":
+                return over.value
+            if over.how == "timeout" or self._is_unwanted:
+                raise TimeoutError
+            if over.how == "unreachable":
+                raise waiting.unreachable(over.why)
+            if over.how == "died" or has_begun:
+                raise RayDied(over.why)
+            waiting.note(f"a connection was lost: {over.why}")
+            time.sleep(_PAUSE_SECONDS)
+
+    def _connected(self, connection: _Connection, waiting: _Waiting) -> _Driver:
+        """Return the process that is connected to the cluster, once one is."""
+        while True:
+            driver = connection.driver()
+            try:
+                refused = driver.ready.result(_PAUSE_SECONDS)
+            except TimeoutError:
+                refused = None
+            else:
+                if refused is None:
+                    return driver
+                if refused.is_final:
+                    raise waiting.unreachable(refused.why)
+                time.sleep(_PAUSE_SECONDS)
             if self._is_unwanted:
                 raise TimeoutError
-            remote = self._ray.remote(max_retries=0, num_returns="streaming", **self._options)(_reporting)
-            self._task = remote.remote(load)
-        self._ray.get(next(self._task))
-        if seconds is not None and not self._ray.wait([self._task], timeout=seconds)[0]:
-            self.end()
-            self._wait_for_end()
-            raise TimeoutError
-        result: T = self._ray.get(next(self._task))
-        return result
+            try:
+                waiting.note(refused.why if refused is not None else "")
+            except ExecutorUnreachable:
+                driver.kill()  # it may be stuck; the next call begins with another one
+                raise
+
+    def _followed(self, driver: _Driver, waiting: _Waiting) -> tuple[Over, bool]:
+        """Return how the call ended, and whether it had begun.
+
+        Raises:
+            ExecutorUnreachable: No machine offers what it needs, and it was taken back before it began.
+        """
+        has_begun, given_up, until = False, None, math.inf
+        while True:
+            try:
+                told = self._told.get(timeout=_PAUSE_SECONDS)
+            except queue.Empty:
+                if until == math.inf and (self._is_unwanted or given_up):
+                    until = time.monotonic() + _END_SECONDS
+                if time.monotonic() >= until:
+                    driver.kill()  # it is stuck: its end ends the work too
+                continue
+            if isinstance(told, Over):
+                if given_up is not None and not has_begun:
+                    raise given_up
+                return told, has_begun
+            has_begun = has_begun or isinstance(told, Begun)
+            if isinstance(told, Waits) and given_up is None:
+                try:
+                    waiting.note_place(told.lacks)
+                except ExecutorUnreachable as error:
+                    given_up = error
+                    driver.send(End(self._number))
 
     def end(self) -> None:
-        """End its worker process."""
+        """End its worker process. Its thread then returns."""
         with self._lock:
-            self._is_unwanted = True
-            if self._task is not None:
-                self._ray.cancel(self._task, force=True)
+            self._is_unwanted, driver = True, self._driver
+        if driver is not None:
+            driver.send(End(self._number))
 
-    def _wait_for_end(self) -> None:
-        try:
-            while True:
-                self._ray.get(next(self._task))
-        except (self._ray.exceptions.RayError, StopIteration):
+
+class _Waiting:
+    """What a call has waited for, and since when."""
+
+    def __init__(self, reach_seconds: float, connection: _Connection) -> None:
+        self._reach_seconds = reach_seconds
+        self._connection = connection
+        self._since: float | None = None
+        self._why = ""
+
+    def note(self, why: str) -> None:
+        """Note that the cluster does not answer; log it now and then.
+
+        Raises:
+            ExecutorUnreachable: It has been so for too long.
+        """
+        self._why = why or self._why
+        answer = f": {self._why}" if self._why else ""
+        self._note(f"{self._connection.place} does not answer{answer}", "start it, or correct the address")
+
+    def note_place(self, lacks: str) -> None:
+        """Note that a call has not begun, and what no machine offers; "" if they are busy.
+
+        Raises:
+            ExecutorUnreachable: None has offered it for too long.
+        """
+        if lacks:
+            self._note(f"no machine of {self._connection.place} offers {lacks}", "add such a machine, or ask for less")
             return
+        self._since = None
+
+    def unreachable(self, why: str) -> ExecutorUnreachable:
+        """Return the error if the cluster cannot run the call."""
+        text = f"{self._connection.place} cannot begin it: {why}"
+        return ExecutorUnreachable(text, repair="correct the settings of the executor")
+
+    def _note(self, what: str, repair: str) -> None:
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        waited = now - self._since
+        if waited >= self._reach_seconds:
+            more = f"{repair}; reach_seconds= waits longer, retry= tries it again"
+            raise ExecutorUnreachable(f"{what}, after {waited:.0f} s", repair=more)
+        if waited >= _SAY_SECONDS:
+            self._connection.say(f"{what}; nodes wait for it, each at most {self._reach_seconds:g} s")
 
 
-def _connect(ray: Any, address: str | None, connected: Future[None]) -> None:  # noqa: ANN401 - the module
-    """Connect to a cluster, in a thread that never ends: a cluster that is started ends with its thread."""
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-        connected.set_exception(error)
-        return
-    connected.set_result(None)
-    threading.Event().wait()
+class _Connection:
+    """The connection of this process to a cluster: a child, and another one when that has ended.
+
+    Attributes:
+        place: What it is connected to, for people.
+        by_settings: The connections of this process.
+        made: Held while one is added.
+    """
+
+    by_settings: Final[dict[bytes, _Connection]] = {}
+    made: Final = threading.Lock()
+
+    def __init__(self, wanted: bytes, address: str) -> None:
+        self.place = f"the Ray cluster at {address}" if address else "the Ray cluster of this process"
+        self._wanted = wanted
+        self._driver: _Driver | None = None
+        self._lock = threading.Lock()
+        self._said: dict[str, float] = {}
+        atexit.register(self._close)
+
+    def driver(self) -> _Driver:
+        """Return the child, which may not be connected yet."""
+        with self._lock:
+            if self._driver is None or self._driver.is_over:
+                self._driver = _Driver(self._wanted)
+            return self._driver
+
+    def say(self, what: str) -> None:
+        """Log what calls wait for; the same once a minute."""
+        now = time.monotonic()
+        if now - self._said.get(what, -_SAY_AGAIN_SECONDS) >= _SAY_AGAIN_SECONDS:
+            self._said[what] = now
+            log.warning("%s", what)
+
+    def _close(self) -> None:
+        if self._driver is not None:
+            self._driver.close()
 
 
-def _reporting(load: Callable[[], Callable[[], T]]) -> Iterator[T | None]:
-    """Load a call, report that it has begun, then return its result."""
-    work = load()
-    yield None
-    yield work()
+class _Driver:
+    """A process that is connected to a cluster, or about to be: see `ray_driver`.
+
+    Attributes:
+        ready: None once it is connected, or why it is not.
+        is_over: Whether it has ended, or is about to.
+    """
+
+    def __init__(self, wanted: bytes) -> None:
+        self.ready: Future[Refused | None] = Future()
+        self.is_over = False
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._calls: dict[int, queue.SimpleQueue[Told]] = {}
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process runs
+        command = [sys.executable, "-c", _PROGRAM, *sys.path]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._output)  # noqa: S603 - our own
+        self._to, self._from = cast("BinaryIO", self._process.stdin), cast("BinaryIO", self._process.stdout)
+        with suppress(OSError):  # it has ended already
+            self._to.write(wanted)
+            self._to.flush()
+        threading.Thread(target=self._read, name="graphengine-ray-driver", daemon=True).start()
+
+    def begin(self, begin: Begin, told: queue.SimpleQueue[Told]) -> None:
+        """Send a call, and tell what becomes of it."""
+        with self._lock:
+            self._calls[begin.call] = told
+        self.send(begin)
+        if self.is_over:
+            self._lose(begin.call, "it has ended")
+
+    def send(self, message: Begin | End) -> None:
+        """Send a message, if the process lives."""
+        with self._sending, suppress(OSError, ValueError):  # what ended is found by the thread that reads
+            send(self._to, message)
+
+    def kill(self) -> None:
+        """Kill it."""
+        self.is_over = True
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let it leave its cluster, if it is connected, and return when it has ended."""
+        if not self.ready.done():
+            self._process.kill()
+        with suppress(OSError):
+            self._to.close()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self) -> None:
+        with suppress(EOFError, OSError, pickle.UnpicklingError), self._from as stream:
+            while True:
+                told: Told = pickle.load(stream)  # noqa: S301 - from our own child
+                if isinstance(told, Connected):
+                    self.ready.set_result(None)
+                elif isinstance(told, Refused):
+                    self.is_over = True
+                    self.ready.set_result(told)
+                else:
+                    with self._lock:
+                        told_to = self._calls.get(told.call)
+                        if isinstance(told, Over):
+                            self._calls.pop(told.call, None)
+                    if told_to is not None:
+                        told_to.put(told)
+        self.is_over = True
+        why = self._why_ended(self._process.wait())
+        if not self.ready.done():
+            self.ready.set_result(Refused(why, is_final=False))
+        for call in list(self._calls):
+            self._lose(call, why)
+        self._output.close()
+        with self._sending, suppress(OSError):
+            self._to.close()
+
+    def _lose(self, call: int, why: str) -> None:
+        with self._lock:
+            told = self._calls.pop(call, None)
+        if told is not None:
+            told.put(Over(call, "lost", why))
+
+    def _why_ended(self, code: int) -> str:
+        """Return why the process ended, from what Ray printed."""
+        self._output.seek(0)
+        lines = _LINE_OF_RAY.findall(self._output.read().decode(errors="replace"))
+        return lines[-1].partition(". ")[0] if lines else f"the connected process ended with {code}"
+
+
+def _nothing() -> None:
+    """Do nothing: with it Ray checks its options."""

@@ -133,6 +133,7 @@ from graphengine.errors import DISTRIBUTION as DISTRIBUTION
 from graphengine.errors import DefinitionError as DefinitionError
 from graphengine.errors import EffectRefused as EffectRefused
 from graphengine.errors import EffectUnknown as EffectUnknown
+from graphengine.errors import ExecutorUnreachable as ExecutorUnreachable
 from graphengine.errors import GraphChanged as GraphChanged
 from graphengine.errors import GraphEngineError as GraphEngineError
 from graphengine.errors import GraphNotFound as GraphNotFound

@@ -10,6 +10,7 @@ from .bounds import (
 from .clock import FakeClock as FakeClock
 from .coverage import EdgeCoverage as EdgeCoverage
 from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, RecordedCall as RecordedCall
+from .executors import ExecutorConformance as ExecutorConformance
 from .open_runner import OpenRunner as OpenRunner
 from .preflights import Preflight as Preflight, Reason as Reason, RunGroup as RunGroup, preflight as preflight
 from .recordings import Recordings as Recordings

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "docs/use/extensions.md": "tests/wings/test_package_of_others.py: its package is installed, and its commands typed",
     "docs/project/maintain/*.md": "test_maintain.py: it is applied to a copy of the package",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/executors.md": "test_executors_page.py: its executors meet the requirements of any",
     "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
     "docs/use/a2a.md": "test_served_pages.py: its client and its second graph use its agent",
     "docs/use/mcp_server.md": "test_served_pages.py: its client calls its graph, over stdio and HTTP",

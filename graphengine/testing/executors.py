@@ -1,0 +1,293 @@
+"""The requirements of `graphengine.executors.NodeExecutor`, as tests for any executor.
+
+Subclass `ExecutorConformance`, define how an executor is made, and let pytest collect the subclass:
+
+    class TestMyExecutor(ExecutorConformance):
+        def make_executor(self) -> Executor:
+            return MyExecutor(...)
+
+Each test runs nodes through a Runner, in an event loop of its own, so no plugin is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from abc import ABC, abstractmethod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from graphengine.api.graph import Graph
+from graphengine.api.runner import Runner
+from graphengine.executors.base import NodeExecutor, OtherExecutor
+from graphengine.kernel import Attempt, DefinitionError, RunFailed
+from graphengine.kernel.definitions import END, START, Retry
+from graphengine.testing import executor_calls as calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from graphengine.kernel import Result, Run
+
+_ON = "executor"
+
+
+class ExecutorConformance(ABC):
+    """All tests; a subclass defines how an executor is made.
+
+    Attributes:
+        is_elsewhere: Whether nodes run in other processes: then a process that dies takes only its node along.
+        ends_work: Whether a node that has begun can be ended. Otherwise its end is awaited.
+        seconds: How long a node works that is to be ended.
+        limit_seconds: The time of a node that is to run out of it: longer than one takes to begin to work, once its
+            time counts.
+    """
+
+    is_elsewhere: bool = True
+    ends_work: bool = True
+    seconds: float = 10.0
+    limit_seconds: float = 1.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__name__.startswith("Test") and cls.make_executor is ExecutorConformance.make_executor:
+            # pytest skips abstract classes silently, so nothing would be tested without notice
+            raise DefinitionError(f"{cls.__name__} makes no executor to test", repair="define make_executor in it")
+
+    @abstractmethod
+    def make_executor(self) -> Executor:
+        """Return an executor with room for two calls at a time; the test shuts it down."""
+
+    def shared_folder(self) -> str | None:
+        """Return a folder that nodes see too; None for a temporary folder of this machine."""
+        return None
+
+    # -- what a node returns, raises and knows
+
+    def test_a_node_returns_what_it_returns_in_place(self) -> None:
+        """Results of sync and async functions arrive, of several calls at a time too."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            nodes = (calls.double, calls.double_later)
+            runs = [runner.start(_graph(f, "result"), _work(folder, number=n)) for n in range(4) for f in nodes]
+            assert [(await run.result()).state.result for run in runs] == [0, 0, 2, 2, 4, 4, 6, 6]
+
+        self._run(test)
+
+    def test_a_node_knows_its_attempt(self) -> None:
+        """Its run, its attempt, its key, its time and its random numbers are those that it has in place."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            facts: list[list[str]] = []
+            for on in (_ON, None):
+                graph = _graph(calls.facts_of_call, "facts", on=on)
+                facts.append((await runner.start(graph, _work(folder), run_id=f"on-{on}").result()).state.facts)
+            there, here = facts
+            assert there[:5] == ["on-executor", "node", "1", "1", "on-executor/node:1"]
+            assert [len(each) for each in facts] == [7, 7]
+            assert there[4].removeprefix("on-executor") == here[4].removeprefix("on-None")
+
+        self._run(test)
+
+    def test_what_a_node_raises_is_recorded(self) -> None:
+        """The failure has the kind, the text and the lines of the node's code; the executor can be used again."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            error = (await _failed(runner.start(_graph(calls.fails, "result"), _work(folder, number=7)))).error
+            assert error is not None
+            assert (error.kind, error.message) == ("LookupError", "no such number: 7")
+            assert "raise LookupError(message)" in error.traceback
+            assert (
+                await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()
+            ).state.result == 8
+
+        self._run(test)
+
+    def test_a_result_that_cannot_travel_is_named(self) -> None:
+        """It fails its node as `not_picklable`, and breaks nothing."""
+        self._elsewhere()
+
+        async def test(runner: Runner, folder: str) -> None:
+            error = (await _failed(runner.start(_graph(calls.returns_a_lock, "result"), _work(folder)))).error
+            assert error is not None
+            assert error.kind == "not_picklable"
+            assert (
+                await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()
+            ).state.result == 8
+
+        self._run(test)
+
+    # -- how it ends
+
+    def test_time_that_is_over_ends_the_work(self) -> None:
+        """When an attempt fails as `timeout`, nothing of it runs any more, and the next one runs alone."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            retry = Retry(attempts=2, initial_seconds=0)
+            graph = _graph(calls.works_long_at_first, "result", retry=retry, timeout_seconds=self.limit_seconds)
+            run = runner.start(graph, _work(folder, seconds=self._length))
+            assert (await run.result()).state.result == 1
+            kinds = await _kinds(runner, run)
+            assert kinds == ["timeout"]
+            again = float(Path(folder, "again").read_text(encoding="utf-8"))
+            assert _last(folder) < again
+            await _is_quiet(folder)
+
+        self._run(test)
+
+    def test_a_stop_ends_the_work(self) -> None:
+        """When a run has stopped, nothing of its node runs any more."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            run = runner.start(_graph(calls.works, "result"), _work(folder, seconds=self._length))
+            await _begun(folder)
+            await run.stop(now=True)
+            result = await run.result()
+            assert result.status == ("stopped" if self.ends_work else result.status)
+            await _is_quiet(folder)
+
+        self._run(test)
+
+    def test_closing_ends_the_work(self) -> None:
+        """When a Runner is closed, nothing of its nodes runs any more, and its executor is shut down."""
+        with TemporaryDirectory(dir=self.shared_folder()) as folder:
+
+            async def test() -> None:
+                async with Runner(executors={_ON: self.make_executor}) as runner:
+                    runner.start(_graph(calls.works, "result"), _work(folder, seconds=self._length))
+                    await _begun(folder)
+                await _is_quiet(folder)
+
+            asyncio.run(test())
+
+    def test_waiting_for_a_place_takes_no_time(self) -> None:
+        """An executor that counts time counts that of the work: calls that wait for others do not run out of it."""
+
+        async def test(runner: Runner, folder: str) -> None:
+            graph = _graph(calls.works, "result", timeout_seconds=self.limit_seconds + 1.5)
+            runs = [runner.start(graph, _work(folder, seconds=1)) for _ in range(6)]
+            assert [(await run.result()).status for run in runs] == ["finished"] * 6
+
+        executor = self.make_executor()
+        counts = isinstance(executor, NodeExecutor) and executor.counts_time
+        executor.shutdown()
+        if not counts:
+            raise unittest.SkipTest("the Runner counts the time of its calls")
+        self._run(test)
+
+    # -- what dies
+
+    def test_a_process_that_dies_fails_its_attempt(self) -> None:
+        """It is `worker_died`, and the next attempt runs in another process."""
+        self._elsewhere()
+
+        async def test(runner: Runner, folder: str) -> None:
+            retry = Retry(attempts=2, initial_seconds=0)
+            run = runner.start(_graph(calls.dies_at_first, "result", retry=retry), _work(folder))
+            assert (await run.result()).state.result == 1
+            kinds = await _kinds(runner, run)
+            assert kinds == ["worker_died"]
+
+        if self._repeats():
+            raise unittest.SkipTest("what runs the calls repeats one whose process died")
+        self._run(test)
+
+    def test_an_effect_is_begun_once(self) -> None:
+        """A node that must not be repeated begins once, also if its process dies; else it is refused."""
+        self._elsewhere()
+        repeats = self._repeats()
+
+        async def test(runner: Runner, folder: str) -> None:
+            graph = _graph(calls.dies_at_first, "result", effect="once", retry=Retry(attempts=3, initial_seconds=0))
+            try:
+                result = await runner.start(graph, _work(folder)).result()
+            except DefinitionError:
+                assert repeats, "it is refused, though the executor says that it repeats nothing"
+                return
+            assert not repeats, "it is not refused, though the executor says that it may repeat calls"
+            assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["unknown"])
+            assert len(Path(folder, "begun").read_text(encoding="utf-8").splitlines()) == 1
+
+        self._run(test)
+
+    # -- helpers
+
+    @property
+    def _length(self) -> float:
+        """How long work takes that is to be ended, or waited for."""
+        return self.seconds if self.ends_work else 2 * self.limit_seconds
+
+    def _elsewhere(self) -> None:
+        if not self.is_elsewhere:
+            raise unittest.SkipTest("nodes run in this process")
+
+    def _repeats(self) -> bool:
+        executor = self.make_executor()
+        node_executor = executor if isinstance(executor, NodeExecutor) else OtherExecutor(executor, None)
+        executor.shutdown()
+        return node_executor.repeats
+
+    def _run(self, test: Callable[[Runner, str], Any]) -> None:
+        async def run(folder: str) -> None:
+            executor = self.make_executor()
+            try:
+                async with Runner(executors={_ON: executor}) as runner:
+                    await test(runner, folder)
+            finally:
+                await asyncio.to_thread(executor.shutdown)
+
+        with TemporaryDirectory(dir=self.shared_folder()) as folder:
+            asyncio.run(run(folder))
+
+
+def _work(folder: str, *, number: int = 0, seconds: float = 0) -> calls.Work:
+    return calls.Work(folder=folder, number=number, seconds=seconds)
+
+
+def _graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON, **options: Any) -> Graph[calls.Work]:
+    graph = Graph("heavy", calls.Work)
+    options |= {} if on is None else {"on": on}
+    graph.add_node("node", function, writes=writes, **options)
+    graph.add_path(START, "node", END)
+    return graph
+
+
+async def _check_that_it_works(runner: Runner, folder: str) -> None:
+    """Check that the executor can be used."""
+    assert (await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()).state.result == 8
+
+
+async def _kinds(runner: Runner, run: Run[calls.Work]) -> list[str]:
+    """Return how the attempts failed that were repeated."""
+    steps = [step.data for step in await runner.history(run.id)]
+    return [data.error.kind for data in steps if isinstance(data, Attempt) and data.error is not None]
+
+
+async def _failed(run: Run[calls.Work]) -> Result[calls.Work]:
+    """Return the result of a run that fails."""
+    try:
+        await run.result()
+    except RunFailed as failed:
+        return failed.result
+    message = "the run did not fail"
+    raise AssertionError(message)
+
+
+async def _begun(folder: str) -> None:
+    """Wait until a node has begun to work."""
+    while not Path(folder, "ticks").exists():  # noqa: ASYNC110 - another process writes it
+        await asyncio.sleep(calls.TICK_SECONDS)
+
+
+def _last(folder: str) -> float:
+    """Return when a node last worked."""
+    return float(Path(folder, "ticks").read_text(encoding="utf-8").splitlines()[-1])
+
+
+async def _is_quiet(folder: str) -> None:
+    """Check that no node works any more."""
+    last = _last(folder)
+    await asyncio.sleep(6 * calls.TICK_SECONDS)
+    assert _last(folder) == last, "it still works"
