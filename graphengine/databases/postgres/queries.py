@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from graphengine.databases.postgres.sessions import Connection
 
-MIGRATIONS: Final = [text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_one_place")]
+MIGRATIONS: Final = [
+    text_of(__name__, f"schema/{name}.sql") for name in ("0002_runs", "0003_cut_off", "0004_one_place")
+]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
 
 FIRST: Final = 2
