@@ -411,7 +411,7 @@ class Views:
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
         atlas = await self.books.atlas(fingerprint if is_known else "")
-        folded = frozenset[str]() if asked.whole else atlas.folded(asked.open)
+        folded = frozenset[str]() if asked.whole else atlas.folded(asked.open, is_tight=asked.fold)
         return await asyncio.to_thread(picture_of, atlas, asked.detail, asked.theme, folded)
 
     async def compared(self, asked: OfTwo) -> Compared:
