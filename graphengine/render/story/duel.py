@@ -223,13 +223,14 @@ def _prices(found: RunDiff, runs: tuple[Told, Told], shared: int) -> Iterator[st
     names = dict.fromkeys([*spent[0], *spent[1]])
     if not names:
         return
-    yield f"<h2>What it cost{' since they part' if found.shared else ''}</h2><table><tr><th>agent</th><th>model</th>"
+    yield f"<h2>What it cost{' since they part' if found.shared else ''}</h2>"
+    yield '<table><tr><th>agent</th><th class="o">model</th>'
     yield f'<th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th></tr>'
     for agent, model in names:
         used = [each.get((agent, model), {}) for each in spent]
         words = [f"{counted(usage.get('calls', 0), 'call')}, {cost(usage)}" if usage else "nothing" for usage in used]
         cells = "".join(f'<td class="r">{said(each)}</td>' for each in words)
-        yield f'<tr><td>{said(agent)}</td><td class="soft">{said(model)}</td>{cells}</tr>'
+        yield f'<tr><td>{said(agent)}</td><td class="soft o">{said(model)}</td>{cells}</tr>'
     yield "</table>"
 
 

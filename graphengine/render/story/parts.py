@@ -398,12 +398,12 @@ def spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:
     if are_offline(whole):
         return
     total = whole.get("cost_usd")
-    yield '<h2>What it cost</h2><table><tr><th>agent</th><th>model</th><th class="r">calls</th>'
+    yield '<h2>What it cost</h2><table><tr><th>agent</th><th class="o">model</th><th class="r">calls</th>'
     yield '<th class="r">price</th><th class="r">share</th></tr>'
     for (agent, model), usage in found.items():
         part = usage.get("cost_usd")
         share = f"{100 * part / total:.0f} %" if part is not None and total else ""
-        yield f'<tr><td>{said(agent)}</td><td class="soft">{said(model)}</td>'
+        yield f'<tr><td>{said(agent)}</td><td class="soft o">{said(model)}</td>'
         yield f'<td class="r">{usage.get("calls", 0)}</td>'
         yield f'<td class="r">{said(cost(usage))}</td><td class="r">{share}</td></tr>'
     yield "</table>"

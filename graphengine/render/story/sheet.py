@@ -145,7 +145,7 @@ section.change > h3 {{ font-size: 14px; margin-bottom: 4px; }}
 footer {{ margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line); font-size: 12px; }}
 @media screen and (max-width: 600px) {{
   figure {{ overflow-x: auto; text-align: left; }}
-  figure svg {{ max-width: none; max-height: none; width: 100%; min-width: var(--least); }}
+  figure svg {{ min-width: var(--least); }}
   main {{ padding: 26px 16px; }}
   h1 {{ font-size: 24px; }}
   td:first-child, th:first-child {{ min-width: 5.4rem; }}
