@@ -20,6 +20,7 @@ from graphengine.render.story import story_of
 from graphengine.render.story.prose import as_words, duel, in_brief, text_html, value_html
 from graphengine.runner import RunFailed
 from tests.cli.secret_graph import CANARY, made
+from tests.serve.inspector.graphs import Place, survey
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
@@ -282,3 +283,20 @@ async def test_a_duel_says_what_was_changed_and_why_each_ended() -> None:
     )
     assert "Ended A ended after review 3: good enough (last score 8.0 >= 7.0)." in words
     assert "made 1 visit fewer than A since they part." in words
+
+
+def test_a_comparison_that_would_take_long_shows_both_texts() -> None:
+    """Its time is that of equal words, one in each text; of many both stand one below the other."""
+    made = duel("a " * 9000, "b a " * 4500)
+    assert '<div class="gone">' in made
+    assert '<div class="new">' in made
+    assert "<ins>" not in made
+
+
+async def test_the_story_names_what_failed_below() -> None:
+    """At any depth, also where the run went on without it."""
+    async with Runner() as runner:
+        await runner.start(survey(), Place(name="top"), run_id="top").result()
+        words = await story(runner, "top")
+    assert "2 of 20 runs below failed" in words
+    assert "What failed below top.0.2.1 spread: ValueError: nothing at top.0.2.1" in words

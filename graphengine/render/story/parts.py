@@ -26,6 +26,7 @@ from graphengine.kernel.definitions import END, FAIL
 from graphengine.records.account import account_of_step
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
+from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
 from graphengine.records.spending import own_usage, spending, spent_below, summed
 from graphengine.records.words import cost, counted, seconds, when
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record
@@ -80,7 +81,8 @@ class Told:
         whys: Why steps took their edges, in words, by their seqs.
         held: The reason of the edge that was taken alone, by the same.
         own: What its own steps used.
-        below: What its child runs cost, in words; "" if it has none.
+        below: What its child runs cost, and how many of those below failed, in words; "" if it has none.
+        failed: The failed runs below it that have no failed run below them.
     """
 
     info: RunInfo
@@ -91,6 +93,7 @@ class Told:
     held: Mapping[int, str]
     own: Usage
     below: str
+    failed: Sequence[RunInfo]
 
     @property
     def title(self) -> str:
@@ -123,7 +126,9 @@ async def told_run(store: Store, run_id: str) -> Told:
     words = ""
     if below.runs:
         words = f"{counted(below.runs, 'child run')} cost {cost({'calls': 1, 'cost_usd': below.cost_usd})} besides"
-    return Told(info, snapshot, steps, specs, whys, held, await own_usage(store, info, snapshot), words)
+        words += f"; {failed_words(CountsBelow(below.runs, below.failed))}" if below.failed else ""
+    failed = (await runs_below(store, [run_id])).failed(run_id) if below.failed else ()
+    return Told(info, snapshot, steps, specs, whys, held, await own_usage(store, info, snapshot), words, failed)
 
 
 def _reasons(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dict[int, str], dict[int, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
@@ -34,6 +35,8 @@ _SHOWN: Final = 2400
 _LINE: Final = 160
 _ITEMS: Final = 5
 _SHORT: Final = 40
+_PAIRS: Final = 12
+"""Of items that differ, how many are compared."""
 _DEEP: Final = 3
 _OF_HEADING: Final = 3
 """Tokens of a heading."""
@@ -41,12 +44,14 @@ _WEB: Final = ("http://", "https://")
 _CITED: Final = re.compile(r"\[([\w./-]+:\d+)\]")
 _INDEX: Final = re.compile(r"\[(-?\d+|[^\]]*)\]")
 _MARKED: Final = re.compile(r"^#{1,6} |\n|\*\*|^[-*] |`")
-_WORDS: Final = re.compile(r"\[[\w./-]+:\d+\]|\w+|\s+|[^\w\s]")
+_WORDS: Final = re.compile(r"\s*\[[\w./-]+:\d+\]|\s*\w+|\s*[^\w\s]|\s+")
 _ALIKE: Final = 34
 """From so many words on, what is alike in two texts is folded to those beside a difference."""
 _BESIDE: Final = 12
 _MOST_CHARACTERS: Final = 30_000
 """Of a text that is compared; longer ones stand one below the other."""
+_MOST_PAIRS: Final = 300_000
+"""Of equal words, one in each of two paragraphs: a comparison takes time for each."""
 _HEADING: Final = re.compile(r"(#{1,6}) ")
 _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 """Of Markdown, which a comparison of words leaves out."""
@@ -336,8 +341,9 @@ def _items_apart(before: Sequence[JsonValue], after: Sequence[JsonValue], deep: 
         made += [
             f'<div class="item"><span class="beside">no. {first + at + 1}</span>'
             f"{duel(before[first + at], after[start + at], deep)}</div>"
-            for at in range(both)
+            for at in range(min(both, _PAIRS))
         ]
+        made += [f'<p class="soft">and {both - _PAIRS} more differ</p>'] if both > _PAIRS else []
         made += [*_alone("gone", "only in A", before[first + both : until], deep)]
         made += [*_alone("new", "only in B", after[start + both : end], deep)]
     return "".join(made)
@@ -389,22 +395,34 @@ def _paired(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
 def _is_near(one: str, other: str) -> bool:
     if _HEADING.match(one) and _HEADING.match(other):
         return True
-    return SequenceMatcher(None, one.split(), other.split(), autojunk=False).ratio() > 0.4  # noqa: PLR2004 - of 1
+    return SequenceMatcher(None, one.split(), other.split(), autojunk=False).quick_ratio() > 0.4  # noqa: PLR2004 - of 1
 
 
 def _words_apart(before: str, after: str) -> str:
     depth = _HEADING.match(after)
     one, other = (_WORDS.findall(_SIGNS.sub("", text)) for text in (before, after))
+    counts = Counter(one), Counter(other)
+    if sum(times * counts[1][word] for word, times in counts[0].items()) > _MOST_PAIRS:
+        return f'<div class="gone">{text_html(before)}</div><div class="new">{text_html(after)}</div>'
     made: list[str] = []
-    codes = _joined(SequenceMatcher(None, one, other, autojunk=False).get_opcodes(), one)
+    bare = [[word.strip() for word in words] for words in (one, other)]
+    codes = _joined(SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_opcodes(), one)
     for number, (kind, first, until, start, end) in enumerate(codes):
         if kind == "equal":
-            made.append(_kept(one[first:until], is_first=not number, is_last=number == len(codes) - 1))
+            words = [*other[start:end]]  # with the blank before it that either text has
+            words[0] = one[first] if one[first][:1].isspace() else words[0]
+            made.append(_kept(words, is_first=not number, is_last=number == len(codes) - 1))
             continue
-        made += [f"<del>{escape(''.join(one[first:until]))}</del>"] if until > first else []
-        made += [f"<ins>{escape(''.join(other[start:end]))}</ins>"] if end > start else []
+        made.append(_marked("".join(one[first:until]), "".join(other[start:end])))
     tag = f"h{min(6, len(depth[1]) + 2)}" if depth is not None else "p"
     return f'<{tag} class="apart">{"".join(made)}</{tag}>'
+
+
+def _marked(gone: str, new: str) -> str:
+    """Return what is only in the first text, and only in the second; the blank before it is in both."""
+    blank = next((each[: len(each) - len(each.lstrip())] for each in (new, gone) if each), "")
+    parts = (("del", gone.lstrip()), ("ins", new.lstrip()))
+    return escape(blank) + "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in parts if text)
 
 
 _Code = tuple[str, int, int, int, int]
@@ -414,7 +432,7 @@ def _joined(codes: Sequence[_Code], words: Sequence[str]) -> list[_Code]:
     """Return the parts with those that differ joined over blanks and lone signs, so that phrases stay whole."""
     found: list[_Code] = []
     for number, (kind, first, until, start, end) in enumerate(codes):
-        is_small = number < len(codes) - 1 and not any(word.isalnum() for word in words[first:until])
+        is_small = number < len(codes) - 1 and not any(word.strip().isalnum() for word in words[first:until])
         if found and found[-1][0] != "equal" and (kind != "equal" or is_small):
             found[-1] = ("replace", found[-1][1], until, found[-1][3], end)
         else:
@@ -424,9 +442,9 @@ def _joined(codes: Sequence[_Code], words: Sequence[str]) -> list[_Code]:
 
 def _kept(words: Sequence[str], *, is_first: bool, is_last: bool) -> str:
     """Return what is alike, of which a long part is folded."""
-    head, tail = (0 if is_first else 2 * _BESIDE), (0 if is_last else 2 * _BESIDE)
+    head, tail = (0 if is_first else _BESIDE), (0 if is_last else _BESIDE)
     between = words[head : len(words) - tail]
-    number = sum(word.isalnum() for word in between)
+    number = sum(word.strip().isalnum() for word in between)
     if number < _ALIKE:
         return _cited("".join(words))
     gap = f'<span class="gap">{number:,} words alike</span>'

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from pydantic_core import to_json
 
 from graphengine.agents.approval import question_about
-from graphengine.kernel import Message, Recorded, show, status_of, waits_of
+from graphengine.kernel import Message, Recorded, clipped, show, status_of, waits_of
 from graphengine.models.base import ToolCall
 from graphengine.records.account import account_of_step
 from graphengine.records.step_queries import ops_of
@@ -53,6 +53,7 @@ _OF_CHATS: Final = ("turn", "messages", "answer", "question")
 _SHORT: Final = 400
 """Characters of a value that stands open beside an answer."""
 _ASKED: Final = 160
+_FAILED: Final = 8
 _KINDS: Final = {"string": "a text", "integer": "a whole number", "number": "a number", "array": "a list"}
 
 
@@ -93,6 +94,13 @@ def _sections(told: Told) -> Iterator[str]:
         failure = snapshot.failure
         yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{said(place(failure.path))}</b> '
         yield f'<span class="soft">{said(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
+    if told.failed:
+        yield "<h2>What failed below</h2><ul>"
+        for each in told.failed[:_FAILED]:
+            reason = each.summary.reason if each.summary is not None else ""
+            yield f"<li><b>{said(each.title or each.id)}</b> {said(clipped(reason, _ASKED))}</li>"
+        more = len(told.failed) - _FAILED
+        yield "</ul>" + (f"<p class=soft>and {more} more</p>" if more > 0 else "")
     final = {name: value for name, value in values.items() if is_full(value) and given.get(name) != value}
     if messages is not None:
         final = {name: value for name, value in final.items() if name not in _OF_CHATS}
