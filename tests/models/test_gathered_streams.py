@@ -27,6 +27,7 @@ from graphengine.models import OpenAIChatModel, connections
 from graphengine.models.base import Request, Response, ToolCall, usage_of_failure
 from graphengine.models.connections import Connection
 from graphengine.models.errors import ModelError, ModelTimeout
+from graphengine.models.received import EventReader, read_json
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Fails, Says
 from tests.models.adapters import PATHS, Made, adapter
@@ -388,3 +389,46 @@ async def test_a_late_watcher_of_a_run_gets_the_text_so_far() -> None:
                     serves.goes_on.set()
         assert "".join(text) == "one two three four"
         assert await running == "one two three four"
+
+
+LINES: Final = st.lists(
+    st.sampled_from(
+        [
+            b"data: 1",
+            b"data:2",
+            b"data: ",
+            b"data",
+            b"event: a",
+            b"event:b",
+            b"",
+            b"",
+            b": ping",
+            b"id: 3",
+            b"data: \xff",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(LINES, st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 200), max_size=4))
+def test_events_that_arrive_together_are_the_same(lines: Sequence[bytes], end: bytes, cuts: Sequence[int]) -> None:
+    """Whole events, which are read in a shorter way, and single bytes are the same events."""
+    body = end.join([*lines, b"", b""])
+    alone, together = EventReader(), EventReader()
+    one = [event for byte in body for event in alone.events(bytes([byte]))]
+    assert [event for part in in_parts(body, cuts) for event in together.events(part)] == one
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+def test_json_is_read_as_python_reads_it(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - drawn
+    """The quick reader finds what Python's finds, also numbers of any size, infinities and lone surrogates."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert repr(read_json(text)) == repr(json.loads(text))
