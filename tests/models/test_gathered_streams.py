@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import httpcore2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -263,6 +264,27 @@ async def test_what_is_gathered_is_read_after_a_time(monkeypatch: pytest.MonkeyP
     arrives(at, b"one")
     assert await reading == b"one"
     await at.aclose()
+
+
+async def test_what_arrived_before_the_end_is_read_before_it() -> None:
+    """An end, or a broken connection, is found after all bytes before it, also if nobody has read them yet."""
+    for error in (None, ConnectionResetError()):
+        at = Connection()
+        at.connection_made(Plugged())  # type: ignore[arg-type]
+        at.gather([b"[DONE]"])
+        arrives(at, b"one")
+        arrives(at, b"two")
+        at.eof_received()
+        at.connection_lost(error)
+        assert await at.read(4, 60) == b"onet"
+        assert await at.read(65_536, 60) == b"wo"
+        if error is None:
+            assert await at.read(65_536, 60) == b""
+        else:
+            with pytest.raises(httpcore2.ReadError):
+                await at.read(65_536, 60)
+        with pytest.raises(httpcore2.WriteError):
+            await at.write(b"more", 60)
 
 
 async def test_much_is_read_at_once_and_more_stops_the_server() -> None:
