@@ -43,7 +43,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
             due += pause_seconds
             await asyncio.sleep(max(0.0, due - loop.time()))
             writer.write(_event(_PIECE))
-        usage = {"output_tokens": pieces}
+        usage = {"output_tokens": pieces - 1}  # as many as were allowed would be said to be cut off
         end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
         last = _event({"type": "content_block_stop", "index": 0}) + _event(end) + _event({"type": "message_stop"})
         writer.write(last + b"0\r\n\r\n")
@@ -51,7 +51,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
 
 def _whole(pieces: int) -> bytes:
     """Return an answer that is not streamed."""
-    content, usage = [{"type": "text", "text": PIECE * pieces}], {"input_tokens": 40, "output_tokens": pieces}
+    content, usage = [{"type": "text", "text": PIECE * pieces}], {"input_tokens": 40, "output_tokens": pieces - 1}
     body = json.dumps({**_MESSAGE, "content": content, "stop_reason": "end_turn", "usage": usage}).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 

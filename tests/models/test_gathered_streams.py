@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import httpcore2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,6 +28,7 @@ from graphengine.models import OpenAIChatModel, connections
 from graphengine.models.base import Request, Response, ToolCall, usage_of_failure
 from graphengine.models.connections import Connection
 from graphengine.models.errors import ModelError, ModelTimeout
+from graphengine.models.received import EventReader, read_json
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Fails, Says
 from tests.models.adapters import PATHS, Made, adapter
@@ -264,6 +266,27 @@ async def test_what_is_gathered_is_read_after_a_time(monkeypatch: pytest.MonkeyP
     await at.aclose()
 
 
+async def test_what_arrived_before_the_end_is_read_before_it() -> None:
+    """An end, or a broken connection, is found after all bytes before it, also if nobody has read them yet."""
+    for error in (None, ConnectionResetError()):
+        at = Connection()
+        at.connection_made(Plugged())  # type: ignore[arg-type]
+        at.gather([b"[DONE]"])
+        arrives(at, b"one")
+        arrives(at, b"two")
+        at.eof_received()
+        at.connection_lost(error)
+        assert await at.read(4, 60) == b"onet"
+        assert await at.read(65_536, 60) == b"wo"
+        if error is None:
+            assert await at.read(65_536, 60) == b""
+        else:
+            with pytest.raises(httpcore2.ReadError):
+                await at.read(65_536, 60)
+        with pytest.raises(httpcore2.WriteError):
+            await at.write(b"more", 60)
+
+
 async def test_much_is_read_at_once_and_more_stops_the_server() -> None:
     """What is gathered has a limit, and what nobody reads another, from which on nothing is taken from the server."""
     at, plugged = Connection(), Plugged()
@@ -388,3 +411,46 @@ async def test_a_late_watcher_of_a_run_gets_the_text_so_far() -> None:
                     serves.goes_on.set()
         assert "".join(text) == "one two three four"
         assert await running == "one two three four"
+
+
+LINES: Final = st.lists(
+    st.sampled_from(
+        [
+            b"data: 1",
+            b"data:2",
+            b"data: ",
+            b"data",
+            b"event: a",
+            b"event:b",
+            b"",
+            b"",
+            b": ping",
+            b"id: 3",
+            b"data: \xff",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(LINES, st.sampled_from([b"\n", b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 200), max_size=4))
+def test_events_that_arrive_together_are_the_same(lines: Sequence[bytes], end: bytes, cuts: Sequence[int]) -> None:
+    """Whole events, which are read in a shorter way, and single bytes are the same events."""
+    body = end.join([*lines, b"", b""])
+    alone, together = EventReader(), EventReader()
+    one = [event for byte in body for event in alone.events(bytes([byte]))]
+    assert [event for part in in_parts(body, cuts) for event in together.events(part)] == one
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+def test_json_is_read_as_python_reads_it(value: object, ascii_only: bool) -> None:  # noqa: FBT001 - drawn
+    """The quick reader finds what Python's finds, also numbers of any size, infinities and lone surrogates."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert repr(read_json(text)) == repr(json.loads(text))
