@@ -27,6 +27,7 @@ from graphengine.executors.calls import raised, returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Executor
     from typing import BinaryIO
 
 MOST_CALLS: Final = 1000
@@ -125,7 +126,7 @@ def main() -> None:
         out.close()
         os._exit(1)
     send(out, Connected())
-    calls = _Calls(ray, out)
+    calls = Calls(ray, out, ThreadPoolExecutor(MOST_CALLS))
     while True:
         try:
             calls.handle(pickle.load(sys.stdin.buffer))  # noqa: S301 - as above
@@ -152,15 +153,21 @@ class _Call:
         self.is_begun = False
 
 
-class _Calls:
-    """The calls on their way."""
+class Calls:
+    """The calls on their way.
 
-    def __init__(self, ray: Any, out: BinaryIO) -> None:  # noqa: ANN401 - the module, which may be missing
+    Args:
+        ray: The module, which may be missing elsewhere.
+        out: Where to tell what becomes of them.
+        threads: Where they are waited for.
+    """
+
+    def __init__(self, ray: Any, out: BinaryIO, threads: Executor) -> None:  # noqa: ANN401 - the module
         self._ray = ray
         self._out = out
         self._telling = threading.Lock()
         self._calls: dict[int, _Call] = {}
-        self._threads = ThreadPoolExecutor(MOST_CALLS)
+        self._threads = threads
         errors = ray.exceptions
         of_worker = (errors.RayTaskError, errors.WorkerCrashedError, errors.OutOfMemoryError)
         self._of_work = (*of_worker, errors.NodeDiedError, errors.ObjectLostError)
