@@ -73,7 +73,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "call": agents.call,
     "calls": agents.calls_at_once,
     "slow_calls": agents.slow_calls_at_once,
-    "streamed": streaming.streamed,
+    "streaming": streaming.streaming,
     "traced": traced.traced,
     "pacing": pacing.pacing,
     "research": research.time_saved,

@@ -62,7 +62,7 @@ ON_PAGE: Final = (
     "children",
     "call",
     "calls",
-    "streamed",
+    "streaming",
     "served",
     "wings",
 )

@@ -1,102 +1,134 @@
-"""Watched answers: the CPU time of a token in a run that is watched, compared with the SDK's own stream."""
+"""Answers that drip: the CPU time of a piece that arrives alone, beside the wire's own and the SDK's stream."""
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.agents import KEY, MODEL, PATIENCE_SECONDS, SDK, Article
+from benchmarks.agents import KEY, MODEL, PATIENCE_SECONDS, SDK
 from benchmarks.measure import MICRO, Outcome, alternate
 from benchmarks.model_server import serving
 from benchmarks.streaming_server import PIECE
-from graphengine import END, START, Agent, Graph, Runner
+from graphengine import Agent, Runner
 from graphengine.agents import TextDelta
 from graphengine.models import Settings as ModelSettings
 from graphengine.models.anthropic import AnthropicModel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     import anthropic
+    import httpx2
 
     from benchmarks.measure import Settings, Side
 
-    Watch = Callable[[], Awaitable[str]]
+    Call = Callable[[], Awaitable[str]]
 
-PAUSE_SECONDS: Final = 0.001
-"""The time between two tokens; without it many arrive in one packet, and none is watched as it arrives."""
+PAUSE_SECONDS: Final = 0.02
+"""The time between two pieces of one answer; without it many arrive in one packet."""
 PROMPT: Final = "Write a draft about bees."
-WATCHED, UNWATCHED = "graphengine: a watched run", "graphengine: a run that no one watches"
+WIRE, WHOLE = "httpx2 alone, which reads the bytes", "anthropic SDK, the whole answer at once"
+WATCHED, UNWATCHED = "graphengine: watched runs", "graphengine: runs that no one watches"
 
 
-async def streamed(settings: Settings) -> Outcome:
-    """CPU time of the process for each token of an answer of 1,000, from the call to the end of its text.
+async def streaming(settings: Settings) -> Outcome:
+    """CPU time of the process for each piece of 40 answers at once, of 200 pieces each, 20 ms apart.
 
-    The server is a process of its own and sends a token each millisecond, in a packet of its own. The SDK's side reads
-    the events of `messages.create(stream=True)` and collects their text. Ours is a run of one agent, recorded in
-    memory, whose `TextDelta` events are collected; for comparison the same run without a watcher.
+    The server is a process of its own and sends each piece in a packet of its own. One side only reads the bytes that
+    arrive, with httpx2. The SDK's side reads the events of `messages.create(stream=True)` and collects their text. Ours
+    are durable runs of an agent, in a SQLite file; those that are watched collect their `TextDelta` events.
     """
     import anthropic  # noqa: PLC0415 - it takes a second, which other programs do not need
+    import httpx2  # noqa: PLC0415 - as above
 
-    tokens = settings.count(1000, 10)
+    agents, pieces = settings.count(40, 3), settings.count(200, 10)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(PAUSE_SECONDS, "benchmarks.streaming_server"))
+        limits = httpx2.Limits(max_connections=agents)
+        wire = await stack.enter_async_context(httpx2.AsyncClient(limits=limits, timeout=PATIENCE_SECONDS))
         client = await stack.enter_async_context(
             anthropic.AsyncAnthropic(api_key=KEY, base_url=server.url, max_retries=0, timeout=PATIENCE_SECONDS)
         )
         model = AnthropicModel(MODEL, api_key=KEY, base_url=server.url)
         stack.push_async_callback(model.close)
-        agent = Agent("writer", model=model, prompt=PROMPT, settings=ModelSettings(max_tokens=tokens))
-        graph = Graph("writing", Article)
-        graph.add_node("write", agent, writes="draft")
-        graph.add_path(START, "write", END)
-        runner = await stack.enter_async_context(Runner())
-        sides = {
-            SDK: _cpu(_sdk(client, tokens), tokens),
-            WATCHED: _cpu(_watched(runner, graph), tokens),
-            UNWATCHED: _cpu(_unwatched(runner, graph), tokens),
+        agent = Agent("writer", model=model, prompt=PROMPT, settings=ModelSettings(max_tokens=pieces))
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        runner = await stack.enter_async_context(Runner(Path(folder) / "runs.db"))
+        calls: dict[str, Call] = {
+            WIRE: _read(wire, server.url, pieces),
+            SDK: _sdk(client, pieces, streamed=True),
+            WHOLE: _sdk(client, pieces, streamed=False),
+            WATCHED: _watched(runner, agent),
+            UNWATCHED: _unwatched(runner, agent),
         }
-        found = await alternate(sides, "µs", settings.count(11, 1))
-    ratios = {"a token of a watched run, against the SDK's": found[WATCHED].against(found[SDK])}
-    return Outcome("A token of a watched answer", found, ratios)
+        sides = {name: _cpu(call, agents, pieces) for name, call in calls.items()}
+        found = await alternate(sides, "µs", settings.count(5, 1))
+    ratios = {
+        "a piece that no one watches, against httpx2 alone": found[UNWATCHED].against(found[WIRE]),
+        "a piece of a watched run, against the SDK's": found[WATCHED].against(found[SDK]),
+    }
+    return Outcome("A piece of an answer that drips", found, ratios)
 
 
-def _sdk(client: anthropic.AsyncAnthropic, tokens: int) -> Watch:
+def _asked(pieces: int) -> dict[str, object]:
+    return {"model": MODEL, "max_tokens": pieces, "messages": [{"role": "user", "content": PROMPT}]}
+
+
+def _read(client: httpx2.AsyncClient, url: str, pieces: int) -> Call:
+    async def read() -> str:
+        async with client.stream("POST", f"{url}/v1/messages", json={**_asked(pieces), "stream": True}) as response:
+            return PIECE * b"".join([part async for part in response.aiter_bytes()]).count(b"text_delta")
+
+    return read
+
+
+def _sdk(client: anthropic.AsyncAnthropic, pieces: int, *, streamed: bool) -> Call:
+    async def whole() -> str:
+        found = await client.messages.create(
+            model=MODEL, max_tokens=pieces, messages=[{"role": "user", "content": PROMPT}]
+        )
+        return "".join([block.text for block in found.content if block.type == "text"])
+
     async def watch() -> str:
         stream = await client.messages.create(
-            model=MODEL, max_tokens=tokens, messages=[{"role": "user", "content": PROMPT}], stream=True
+            model=MODEL, max_tokens=pieces, messages=[{"role": "user", "content": PROMPT}], stream=True
         )
         deltas = [event.delta async for event in stream if event.type == "content_block_delta"]
         return "".join([delta.text for delta in deltas if delta.type == "text_delta"])
 
-    return watch
+    return watch if streamed else whole
 
 
-def _watched(runner: Runner, graph: Graph[Article]) -> Watch:
+def _watched(runner: Runner, agent: Agent[str, Mapping[str, object]]) -> Call:
     async def watch() -> str:
-        run = runner.start(graph, Article(task="bees"))
-        return "".join([event.text async for event in run.events() if isinstance(event, TextDelta)])
+        return "".join([event.text async for event in runner.stream(agent) if isinstance(event, TextDelta)])
 
     return watch
 
 
-def _unwatched(runner: Runner, graph: Graph[Article]) -> Watch:
+def _unwatched(runner: Runner, agent: Agent[str, Mapping[str, object]]) -> Call:
     async def watch() -> str:
-        return (await runner.start(graph, Article(task="bees")).result()).state.draft
+        return await runner.run(agent)
 
     return watch
 
 
-def _cpu(watch: Watch, tokens: int) -> Side:
-    """Return a side: the CPU time of this process for a token of the answer, in microseconds."""
+def _cpu(call: Call, agents: int, pieces: int) -> Side:
+    """Return a side: the CPU time of this process for each piece, in microseconds."""
 
     async def run() -> float:
         began = time.process_time()
-        text = await watch()
+        texts = await asyncio.gather(*(call() for _ in range(agents)))
         taken = time.process_time() - began
-        if text != PIECE * tokens:
-            raise ValueError(f"{tokens} times {PIECE!r} was expected, but got {len(text)} characters: {text[:40]!r} …")
-        return taken / tokens * MICRO
+        for text in texts:
+            if text.split() != (PIECE * pieces).split():
+                raise ValueError(
+                    f"{pieces} times {PIECE!r} was expected, but got {len(text)} characters: {text[:40]!r}"
+                )
+        return taken / (agents * pieces) * MICRO
 
     return run

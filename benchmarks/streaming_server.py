@@ -29,7 +29,12 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
     """Answer the requests of one connection, with a pause after each piece."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         lines = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:] if line)
-        pieces = json.loads(await reader.readexactly(int(lines["content-length"])))["max_tokens"]
+        asked = json.loads(await reader.readexactly(int(lines["content-length"])))
+        pieces = asked["max_tokens"]
+        if not asked.get("stream"):
+            await asyncio.sleep(pieces * pause_seconds)
+            writer.write(_whole(pieces))
+            continue
         block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
         writer.write(_HEAD + _event({"type": "message_start", "message": _MESSAGE}) + _event(block))
         loop = asyncio.get_running_loop()
@@ -42,6 +47,13 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pau
         end = {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}
         last = _event({"type": "content_block_stop", "index": 0}) + _event(end) + _event({"type": "message_stop"})
         writer.write(last + b"0\r\n\r\n")
+
+
+def _whole(pieces: int) -> bytes:
+    """Return an answer that is not streamed."""
+    content, usage = [{"type": "text", "text": PIECE * pieces}], {"input_tokens": 40, "output_tokens": pieces}
+    body = json.dumps({**_MESSAGE, "content": content, "stop_reason": "end_turn", "usage": usage}).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
 def _event(event: Mapping[str, object]) -> bytes:

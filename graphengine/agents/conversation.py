@@ -580,6 +580,8 @@ class Conversation(Generic[T]):
         asked = request
         if request.on_spent != self._spent or request.waits is None:  # a hook or a summary made the request
             asked = replace(request, on_spent=self._spent, waits=self._runtime.waits)
+        if self._live is not None and (asked.on_text != self._live.text or asked.on_thinking != self._live.thinking):
+            asked = replace(asked, watch=None)  # of a hook, which wants each piece when it arrives
         for tries in count(1):
             try:
                 answered.append(await limited(model, asked, beginning=_beginning(model, request)))
@@ -625,6 +627,7 @@ class Conversation(Generic[T]):
             on_thinking=None if self._live is None else self._live.thinking,
             on_reset=None if self._live is None else self._live.reset,
             on_spent=self._spent,
+            watch=self._live,
             waits=self._runtime.waits,
             by_rules=self._rules,
         )

@@ -1,7 +1,8 @@
 """What an agent shows while it works: text, thinking, partial answers, tool calls and their results, and resets.
 
 Live events are not recorded. A model's answer is always streamed in a run, so that a watcher that subscribes late gets
-what was shown of the calls in flight (`Live.so_far`).
+what was shown of the calls in flight (`Live.so_far`). While nobody watches, its pieces are passed on together
+(`Live.is_watched`).
 """
 
 from __future__ import annotations
@@ -179,7 +180,16 @@ class Live:
         self.call = ""
         self.turn = 0
         self.structured, self.key = False, ""
+        self._when_watched: Callable[[], None] | None = None
         self._clear()
+
+    def is_watched(self) -> bool:
+        """Return whether somebody watches the run now."""
+        return bool(self._audience.watchers)
+
+    def when_watched(self, call: Callable[[], None] | None) -> None:
+        """Call this when somebody begins to watch: it passes on what has arrived."""
+        self._when_watched = call
 
     def __enter__(self) -> Self:
         self._audience.in_flight.append(self)
@@ -249,7 +259,9 @@ class Live:
         self._show(found)
 
     def so_far(self) -> list[AgentEvent]:
-        """Return what a watcher has missed of this turn."""
+        """Return what a watcher has missed of this turn. What nobody has read yet is passed on next."""
+        if self._when_watched is not None:
+            self._when_watched()
         found: list[AgentEvent] = []
         for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
             if kept.length:

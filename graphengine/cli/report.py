@@ -310,6 +310,8 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
     if below is not None and below.cost_usd != 0:
         amount = usd(below.cost_usd) or "an unknown amount"
         err.prose(f"besides, {counted(below.runs, 'child run')} cost {amount}")
+    if below is not None and below.failed:
+        err.prose((f"{below.failed:,} of {counted(below.runs, 'run')} below failed", "red"))
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:

@@ -193,10 +193,16 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 
 
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
-    """Show a row for each run; on a terminal, below it why it waits, failed or stopped, and its losses."""
+    """Show a row for each run; on a terminal, below it why it waits, failed or stopped, its losses, and those below."""
     from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel import status_of
+    from graphengine.records.runs_below import failed_words, runs_below
     from graphengine.records.words import when
+
+    below = context.read(lambda store: runs_below(store, [info.id for info in runs]))
+
+    def why_of(info: RunInfo, *, due: bool = False) -> str:
+        return "; ".join(filter(None, (_why(info, due=due), failed_words(below.counts(info.id)))))
 
     out = context.out
     columns = out.columns
@@ -208,7 +214,7 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
             at(i.due_at) if i.due_at is not None else "",
             _cost(i.summary),
             _title(i, columns),
-            _why(i) if columns is None else "",
+            why_of(i) if columns is None else "",
         )
         for i in runs
     ]
@@ -219,7 +225,7 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
-        if columns is not None and (why := _why(info, due=True)):
+        if columns is not None and (why := why_of(info, due=True)):
             out.prose(" " * _INDENT, why, indent=0)
 
 

@@ -30,6 +30,7 @@ _STEPS: Final = 200
 _BEFORE: Final = 1000
 """How many steps before those are read."""
 _ITEMS: Final = 5
+_REASON: Final = 160
 _CHILDREN: Final = 10
 """The most consecutive items of a map whose steps are listed; of more, one line and their first failures."""
 
@@ -97,6 +98,7 @@ class _Recorded:
         start: The run before the first of the steps; None if that is step 1.
         asked: What models were asked in the last of the steps; empty if it records no call of one.
         below: What its child runs cost; None if that was not asked for.
+        failed: The failed runs below it that have no failed run below them.
         specs: The specs of its graph by fingerprint, in which the reasons for edges are read.
     """
 
@@ -106,6 +108,7 @@ class _Recorded:
     start: Snapshot | None = None
     asked: Sequence[Asked] = ()
     below: SpentBelow | None = None
+    failed: Sequence[RunInfo] = ()
     specs: Mapping[str, GraphSpec] | None = None
 
     @property
@@ -151,6 +154,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     """
     from graphengine.kernel import load_snapshot, load_specs
     from graphengine.records.now import load_now
+    from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import spent_below
     from graphengine.records.visits import load_start
 
@@ -165,8 +169,9 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
 
             asked = await asked_in(store, info, steps[-1])
         below = None if count == 1 else await spent_below(store, run_id)
+        failed = (await runs_below(store, [run_id])).failed(run_id) if below is not None and below.failed else ()
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
-        return _Recorded(info, snapshot, steps, start, asked, below, specs)
+        return _Recorded(info, snapshot, steps, start, asked, below, failed, specs)
 
     return context.read(reading)
 
@@ -230,8 +235,20 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
     show_cost(out, snapshot, recorded.below)
+    _show_failed_below(out, place, recorded.failed)
     if is_offline(snapshot.usage):
         out.line((OFFLINE, "yellow"))
+
+
+def _show_failed_below(out: Channel, place: DatabaseOption, failed: Sequence[RunInfo]) -> None:
+    """Show where it went wrong below a run, with the command that shows each."""
+    from graphengine.records.words import one_line
+
+    for each in failed[:_CHILDREN]:
+        reason = one_line(each.summary.reason, _REASON) if each.summary is not None else ""
+        out.prose("failed below: ", (each.title or each.id, "bold"), f": {reason}; {place.command('show', each.id)}")
+    if len(failed) > _CHILDREN:
+        out.line(f"and {len(failed) - _CHILDREN:,} more failed below")
 
 
 def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:

@@ -291,7 +291,7 @@ class AnthropicModel(PricedModel):
             self._take(event, request, gathered)
             return event.get("type") == "message_stop"
 
-        unstreamed = await self._server.stream(PATH, {**sent, "stream": True}, named, take)
+        unstreamed = await self._server.stream(PATH, {**sent, "stream": True}, named, take, request.watch)
         if unstreamed is not None:
             return unstreamed
         with self._server.failing():
@@ -299,8 +299,11 @@ class AnthropicModel(PricedModel):
 
     def _take(self, event: JsonObject, request: Request, gathered: Gathered) -> None:
         """Read an event, and pass on the text or the thinking in it."""
-        with self._server.failing():
+        try:
             text, thought = gathered.add(event)
+        except Exception:
+            with self._server.failing():
+                raise
         if gathered.has_begun:
             request.began()
         if text:  # outside `failing`: an exception of `on_text` is not the provider's

@@ -163,6 +163,18 @@ class Waits(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Whether somebody watches an answer while it arrives. If nobody does, its pieces can be passed on together."""
+
+    def is_watched(self) -> bool:
+        """Return whether somebody does now."""
+        ...
+
+    def when_watched(self, call: Callable[[], None] | None) -> None:
+        """Call this when somebody begins to, who is then passed on what has arrived; None to call nothing any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call of a model.
@@ -189,6 +201,7 @@ class Request:
         on_begin: Called when the first part of the answer arrives, whether text, thinking or a tool call; None if that
             is not wanted. It can be called more than once. Ignored by a model that cannot stream.
         on_spent: Gets the usage of each call that failed; see `usage_of_failure`.
+        watch: Who watches what `on_text` and `on_thinking` get; None if each piece is wanted when it arrives.
         waits: How to wait in the model's queue; None for the machine's clock. Adapters ignore it.
         by_rules: The agent's rule-based answer to this question, None if it has none.
     """
@@ -210,6 +223,7 @@ class Request:
     waits: Waits | None = None
     by_rules: Callable[[], Awaitable[object]] | None = None
     note: str = ""
+    watch: Watch | None = None
 
     @property
     def streams(self) -> bool:
@@ -495,6 +509,7 @@ __all__ = [
     "ToolCall",
     "ToolSpec",
     "Waits",
+    "Watch",
     "at_least",
     "cannot_show",
     "characters",

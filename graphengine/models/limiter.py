@@ -33,13 +33,13 @@ from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, Mo
 from graphengine.models.rates import PAUSES, RateController
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from pydantic import PositiveInt
 
     from graphengine.kernel import Clock
     from graphengine.kernel.definitions import Seconds
-    from graphengine.models.base import Model, Request, Response, Waits
+    from graphengine.models.base import Model, Request, Response, Waits, Watch
     from graphengine.models.rates import Permit
 
 log = logging.getLogger("graphengine.models")
@@ -91,7 +91,8 @@ class RateLimiter:
 
     Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
     less. Models with the same address, name and key share a limiter, and so do models that get the same object. The
-    limiter that a model called over HTTP gets by itself has at most 100 calls in flight.
+    limiter that a model called over HTTP gets by itself has at most 100 calls in flight at a provider's own address; at
+    other addresses, half as many as the process may open files. The log says once that calls wait for others.
 
     Args:
         calls_at_once: The most calls in flight; None for no limit.
@@ -174,6 +175,7 @@ class WaitQueue:
 
     def __init__(self, limits: RateLimiter, clock: Clock) -> None:
         self._rates = RateController(limits)
+        self._limits, self._said_full = limits, False
         self._lock = threading.RLock()
         self._waiting: list[_Waiter] = []
         self._numbers = itertools.count()
@@ -232,6 +234,9 @@ class WaitQueue:
                     when = self._rates.free_at(now, call.tokens) if self._waiting[0] is waiter else math.inf
                     if when <= now:
                         return self._rates.begin(now, call.tokens)
+                    if self._rates.is_full and not self._said_full:
+                        self._said_full = True
+                        call.say_full(self._limits)
                     closed = self._rates.closed_until(now)
                     call.check(closed if closed < math.inf else now, self._rates.last_answer)
                 await until(when, waiter.awake, call.waits)
@@ -279,6 +284,25 @@ class WaitQueue:
 
     def _is_cached(self, beginning: str) -> bool:
         return self._now() - self._cached.get(beginning, -math.inf) < CACHED_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class _UntilBegun:
+    """Who watches a call, and the queue until its answer begins.
+
+    Attributes:
+        watch: Who watches the call.
+        permit: The call in the queue.
+    """
+
+    watch: Watch
+    permit: Permit
+
+    def is_watched(self) -> bool:
+        return not self.permit.has_begun or self.watch.is_watched()
+
+    def when_watched(self, call: Callable[[], None] | None) -> None:
+        self.watch.when_watched(call)
 
 
 class PacedCall:
@@ -368,7 +392,8 @@ class PacedCall:
                 on_text(text)
 
         if permit.is_trial or writes:  # the only reasons to stream an answer without a listener
-            request = replace(request, on_begin=begin)
+            watch = None if request.watch is None else _UntilBegun(request.watch, permit)
+            request = replace(request, on_begin=begin, watch=watch)
         return request if on_text is None else replace(request, on_text=passed_on)
 
     def _note(self, permit: Permit, error: Exception, *, may_repeat: bool) -> None:
@@ -402,6 +427,13 @@ class PacedCall:
             log.warning("%s: a call waits %s: %s", self._model.name, _seconds(pause), error.message)
         if self._limits_others or not isinstance(error, RateLimited):  # else all calls wait, in the queue
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
+
+    def say_full(self, limits: RateLimiter) -> None:
+        """Log that as many calls are in flight as may be: a warning, unless that was set by whoever runs this."""
+        own = any(limits is each for each in [*_NAMED.values()])
+        more = "pass the model limiter=RateLimiter(calls_at_once=…) for more, RateLimiter() for no limit"
+        words = "%s: %d calls are in flight, the most that its limiter allows, and further ones wait for them; %s"
+        log.log(logging.WARNING if own else logging.INFO, words, self._model.name, limits.calls_at_once, more)
 
     def check(self, closed_until: float, last_answer: float) -> None:
         """Check that the server may be waited for until a time.
@@ -496,12 +528,12 @@ _OF_OBJECTS: Final[dict[int, RateLimiter]] = {}  # by id, as an object may have 
 _GUARD: Final = threading.Lock()
 
 
-def limiter_for(key: Hashable, calls_at_once: int) -> RateLimiter:
+def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
     """Return the limiter that all models of this process with the same key share.
 
     Args:
         key: The provider, address, model and account, without secrets.
-        calls_at_once: The most calls in flight.
+        calls_at_once: The most calls in flight; None for no limit.
     """
     with _GUARD:
         limiter = _NAMED.get(key)

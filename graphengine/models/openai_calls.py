@@ -219,7 +219,7 @@ class ServedModel(PricedModel, ABC):
                 whole = await self._server.whole(self._path, self._spoken(body), headers)
             else:
                 sent = self._spoken({**body, **self._streaming})
-                unstreamed = await self._server.stream(self._path, sent, headers, reader.take)
+                unstreamed = await self._server.stream(self._path, sent, headers, reader.take, request.watch)
                 whole = reader.whole() if unstreamed is None else unstreamed
             reader.head = whole
             with self._server.failing():

@@ -90,6 +90,9 @@ _SOUNDS: Final = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3",
 _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio")
 """Fields of an answer's message that are read here, or that the server does not need back."""
 
+_TEXT_ALONE: Final = frozenset(("role", "content"))
+"""The fields of a piece that has nothing but text."""
+
 _THINKING: Final = ("reasoning_content", "reasoning")
 """Fields of a piece with thinking, by server: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama."""
 
@@ -407,11 +410,14 @@ class _Chunks(StreamReader):
         """
         if event.get("type") == "error" or ("choices" not in event and text(event, "message")):
             raise self._server.refused({**event, "type": ""})
-        self.head |= {key: event[key] for key in _HEAD if event.get(key)}
+        for key in _HEAD:
+            if event.get(key):
+                self.head[key] = event[key]
         for choice in listed(event, "choices")[:1]:
             if choice.get("error"):
                 raise self._server.refused(choice["error"])
-            self._reason = text(choice, "finish_reason") or self._reason
+            if choice.get("finish_reason") is not None:
+                self._reason = text(choice, "finish_reason") or self._reason
             self._request.began()
             self._add(inside(choice, "delta"))
         return False
@@ -433,6 +439,10 @@ class _Chunks(StreamReader):
 
     def _add(self, delta: JsonObject) -> None:
         content = _content(delta.get("content"))
+        if content and delta.keys() <= _TEXT_ALONE:  # nearly always
+            self._text.append(content)
+            self._emit(*(("", content) if self._split is None else self._split.add(content)))
+            return
         if content:
             self._text.append(content)
             self._emit(*(("", content) if self._split is None else self._split.add(content)))

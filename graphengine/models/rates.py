@@ -85,6 +85,12 @@ class RateController:
         self.last_answer = -math.inf
         self.last_failure: Exception | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many calls are in flight as may be."""
+        most = self._limits.calls_at_once
+        return most is not None and self._in_flight >= most
+
     def closed_until(self, now: float) -> float:
         """Return when calls may begin again: infinity while one of them is tried, minus infinity if they may now."""
         if self._trial is not None:
@@ -93,8 +99,7 @@ class RateController:
 
     def free_at(self, now: float, tokens: int) -> float:
         """Return when a call may begin, infinity if another one has to end first."""
-        most = self._limits.calls_at_once
-        if self._trial is not None or (most is not None and self._in_flight >= most):
+        if self._trial is not None or self.is_full:
             return math.inf
         if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
             self._learned = _Span(None, 0.0)

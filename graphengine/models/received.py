@@ -5,9 +5,9 @@ The SDKs read a stream through nested async generators. An abandoned stream (an 
 answer that is complete before the stream ends) leaves the inner generators suspended; the garbage collector closes them
 later, in tasks that are never awaited. Example: a rate limit during a stream ends the outermost generator; its
 exception keeps the inner ones alive; they are collected while the next call runs in the same loop, and fail with "async
-generator already executing". Here a separate task reads the bytes, without stopping in between: it is always suspended
-in the innermost read, and cancelling it ends every generator from the inside out. The format is specified in
-https://html.spec.whatwg.org/multipage/server-sent-events.html.
+generator already executing". Here a separate task reads the bytes and hands on what is in them, without stopping in
+between: it is always suspended in the innermost read, and cancelling it ends every generator from the inside out. The
+format is specified in https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
     from typing import Protocol, Self
 
     import httpx2
     from pydantic import JsonValue
+
+    from graphengine.models.base import Watch
 
     class Body(Protocol):
         """The methods of a streamed response that are needed here."""
@@ -32,8 +36,19 @@ if TYPE_CHECKING:
             """Yield its bytes, decompressed."""
             ...
 
+        def aiter_raw(self) -> AsyncIterator[bytes]:
+            """Yield its bytes as they arrive."""
+            ...
+
         async def aclose(self) -> None:
             """Return the connection to its pool, or close it."""
+            ...
+
+    class Gathers(Protocol):
+        """What can keep the bytes of a response, to hand them on together."""
+
+        def gather(self, marks: Collection[bytes] | None) -> None:
+            """Gather until one of the marks arrives; hand on all at once, and from now on, for None."""
             ...
 
 
@@ -81,7 +96,11 @@ def read_json(text: str | bytes) -> JsonValue:
         >>> read_json('{"input_tokens": 12}')
         {'input_tokens': 12}
     """
-    found: JsonValue = json.loads(text, parse_int=_integer)
+    found: JsonValue
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # NaN, which servers send, or an integer of many digits
+        found = json.loads(text, parse_int=_integer)
     return found
 
 
@@ -130,9 +149,15 @@ def count(value: JsonValue, key: str) -> int:
     return found
 
 
+ENDS: Final = (b'"error"', b'"message"', b"[DONE]", b"message_stop")
+"""What a stream has in an event that may be its last, or that does not belong to an answer. Text cannot have the first
+two: in a text of JSON, quotes follow a backslash."""
+
 REST_SECONDS: Final = 0.5
 """How long a server may take to end a stream after its answer is complete; then the connection is closed."""
 
+_DATA: Final = b"data: "
+_EVENT: Final = b"event: "
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
@@ -159,6 +184,24 @@ class EventReader:
 
     def events(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events that are complete with these bytes."""
+        if self._is_between and chunk.endswith(b"\n\n") and b"\r" not in chunk:  # nearly always
+            for block in chunk[:-2].split(b"\n\n"):
+                first, line_end, second = block.partition(b"\n")
+                if not line_end and first.startswith(_DATA):
+                    yield Event("", first[6:].decode("utf-8", "replace"))
+                elif first.startswith(_EVENT) and second.startswith(_DATA) and b"\n" not in second:
+                    yield Event(first[7:].decode("utf-8", "replace"), second[6:].decode("utf-8", "replace"))
+                else:
+                    yield from self._lines(block + b"\n\n")
+            return
+        yield from self._lines(chunk)
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether an event has ended, and no further one has begun."""
+        return not (self._data or self._kind or self._after_return or any(self._line))
+
+    def _lines(self, chunk: bytes) -> Iterator[Event]:
         first, *more = _LINE_END.split(chunk.removeprefix(b"\n") if self._after_return else chunk)
         self._after_return = chunk.endswith(b"\r") if chunk else self._after_return
         self._line.append(first)
@@ -186,48 +229,96 @@ class ServerEvents:
 
     Args:
         response: A response whose body was not read yet.
+        gathers: Where its bytes can be gathered while nobody watches; None for nowhere.
+        watch: Who watches; None if every event is wanted when it arrives.
     """
 
-    def __init__(self, response: Body) -> None:
+    def __init__(self, response: Body, gathers: Gathers | None = None, watch: Watch | None = None) -> None:
         self._response = response
-        self._received: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        self._gathers, self._watch = gathers, watch
+        self._is_watched = True
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._reading = asyncio.create_task(self._read())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.when_watched(None)
+        if self._gathers is not None:
+            self._gathers.gather(None)
         if self._reading is not None:
             await _ended(self._reading)
         await self._response.aclose()
 
-    async def next(self) -> Event | None:
-        """Return the next event, or None at the end of the stream.
+    async def each(self, take: Callable[[Event], bool]) -> Exception | None:
+        """Hand on each event, in the task that reads, so that one wake serves all that arrived together.
+
+        Args:
+            take: Gets each event. Returns whether it is the last that counts; what follows is read, but not handed on.
+
+        Returns:
+            What reading raised, after the events before it; None at the end.
 
         Raises:
-            Exception: The exception that reading the response raised.
+            BaseException: What `take` raised.
         """
-        found = await self._received.get()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        outcome: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        if self._watch is not None:
+            self._watch.when_watched(self._hand_over)
+        self._reading = asyncio.create_task(self._read(take, outcome))
+        return await outcome
 
     async def rest(self) -> None:
         """Wait for the end of a stream after its answer: a connection is kept only if it was read to its end."""
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=REST_SECONDS)
 
-    async def _read(self) -> None:
+    async def _read(self, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]) -> None:
         reader = EventReader()
+        broken: Exception | None = None
         try:
-            async for chunk in self._response.aiter_bytes():
-                for event in reader.events(chunk):
-                    self._received.put_nowait(event)
-        except Exception as error:  # noqa: BLE001 - raised again by `next`
-            self._received.put_nowait(error)
-        else:
-            self._received.put_nowait(None)
+            self._gather()
+            # Only what is not compressed is gathered, and needs no decoder.
+            chunks = self._response.aiter_bytes() if self._gathers is None else self._response.aiter_raw()
+            async for chunk in chunks:
+                if not outcome.done():
+                    _hand_on(reader, chunk, take, outcome)
+                    self._gather()
+        except Exception as error:  # noqa: BLE001 - returned by `each`
+            broken = error
+        finally:
+            if not outcome.done():  # the task may have been cancelled
+                outcome.set_result(broken)
+
+    def _hand_over(self) -> None:
+        """Hand on what was gathered: somebody begins to watch."""
+        self._is_watched = True
+        if self._gathers is not None:
+            self._gathers.gather(None)
+
+    def _gather(self) -> None:
+        """Gather what arrives next if nobody watches."""
+        if self._gathers is not None and self._watch is not None:
+            is_watched = self._watch.is_watched()
+            if is_watched or self._is_watched:
+                self._gathers.gather(None if is_watched else ENDS)
+            self._is_watched = is_watched
+
+
+def _hand_on(
+    reader: EventReader, chunk: bytes, take: Callable[[Event], bool], outcome: asyncio.Future[Exception | None]
+) -> None:
+    """Hand on the events that are complete with these bytes; set the outcome if one is the last, or is not taken."""
+    try:
+        for event in reader.events(chunk):
+            if take(event):
+                outcome.set_result(None)
+                return
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - raised by `each`
+        outcome.set_exception(error)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies
 
 from graphengine.addresses import is_http
 from graphengine.kernel import DefinitionError, install_command, utf8_text
@@ -58,12 +59,15 @@ if TYPE_CHECKING:
     import httpx2
     from pydantic import JsonValue
 
-    from graphengine.models.base import Request
+    from graphengine.models.base import Request, Watch
     from graphengine.models.limiter import RateLimiter
-    from graphengine.models.received import JsonObject
+    from graphengine.models.received import Event, JsonObject
 
 CALLS_AT_ONCE: Final = 100
-"""The most calls that a limiter of these models has in flight if none is given; further calls wait."""
+"""The most calls that a limiter of these models has in flight at a provider's own address, if none is given; further
+calls wait."""
+_PROVIDERS: Final = (".anthropic.com", ".openai.com", ".azure.com", ".amazonaws.com", ".googleapis.com")
+"""The ends of the hosts of providers and clouds."""
 
 KEPT_OPEN: Final = 100
 """The most idle connections kept for later calls."""
@@ -80,6 +84,9 @@ CONNECT_SECONDS: Final = 10.0
 
 LONGEST_NAME: Final = 64
 """The longest name of a tool, and of an answer's schema, that every API takes."""
+
+_PROXIED: Final = ("all", "http", "https")
+"""The schemes whose proxies, of the environment or the system, the SDKs use."""
 
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _MOST_SCHEMAS: Final = 256
@@ -152,6 +159,26 @@ def shown_address(address: str) -> str:
     """
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def calls_at_once(address: str) -> int | None:
+    """Return the most calls in flight at an address; None for no limit.
+
+    How many a server of one's own answers at once, and how many of them it lets wait, only it knows, and it refuses the
+    others. But each call has a connection, and the process other files.
+
+    Example:
+        >>> calls_at_once("https://api.anthropic.com")
+        100
+    """
+    if f".{urlsplit(address).hostname}".endswith(_PROVIDERS):
+        return CALLS_AT_ONCE
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ModuleNotFoundError:
+        return None
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if files == resource.RLIM_INFINITY else max(CALLS_AT_ONCE, files // 2)
 
 
 def schema_in_words(request: Request) -> str:
@@ -472,7 +499,7 @@ class Server:
         if not is_seconds(timeout_seconds):
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", repair="give seconds, more than 0")
         self.model, self.address, self.key = model, address, key
-        self.limiter = limiter or limiter_for((model, address, key.identity), CALLS_AT_ONCE)
+        self.limiter = limiter or limiter_for((model, address, key.identity), calls_at_once(address))
         self._timeout_seconds = float(timeout_seconds)
         self._new = make
         self._needs = needs
@@ -530,7 +557,12 @@ class Server:
                 return object_in(response)
 
     async def stream(
-        self, path: str, body: JsonObject, headers: Mapping[str, str], take: Callable[[JsonObject], bool]
+        self,
+        path: str,
+        body: JsonObject,
+        headers: Mapping[str, str],
+        take: Callable[[JsonObject], bool],
+        watch: Watch | None = None,
     ) -> JsonObject | None:
         """Read the answer to one call event by event.
 
@@ -539,6 +571,7 @@ class Server:
             body: The request.
             headers: Its headers, besides those of the SDK.
             take: Gets each event. Returns whether it completes the answer, so that no further event is awaited.
+            watch: Who watches; events that nobody watches are read together. None to take each when it arrives.
 
         Returns:
             The complete answer if the server does not stream; None once the stream has ended.
@@ -547,55 +580,58 @@ class Server:
             ModelError: The call failed; the class states how.
         """
         async with self.connected() as client:
-            return await self._streamed(client, path, body, headers, take)
+            import httpx2  # noqa: PLC0415 - loaded by now
 
-    async def _streamed(
-        self,
-        client: Any,  # noqa: ANN401 - of any SDK
-        path: str,
-        body: JsonObject,
-        headers: Mapping[str, str],
-        take: Callable[[JsonObject], bool],
-    ) -> JsonObject | None:
-        import httpx2  # noqa: PLC0415 - loaded by now
+            from graphengine.models.connections import gatherer  # noqa: PLC0415 - as above
 
-        kind: Any = self._sdk.AsyncStream[object]
-        options = {"headers": dict(headers)}
-        with self.failing():
-            response: httpx2.Response = await client.post(
-                path, cast_to=httpx2.Response, body=body, options=options, stream=True, stream_cls=kind
-            )
-        content = response.headers.get("content-type", "")
-        if "json" in content or "html" in content:  # the server does not stream, or is not a model's server
-            try:
-                with self.failing():
-                    await response.aread()
-                    return object_in(response)
-            finally:
-                await response.aclose()
-        async with ServerEvents(response) as events:
+            kind: Any = self._sdk.AsyncStream[object]
+            options = {"headers": dict(headers)}
+            with self.failing():
+                response: httpx2.Response = await client.post(
+                    path, cast_to=httpx2.Response, body=body, options=options, stream=True, stream_cls=kind
+                )
+            content = response.headers.get("content-type", "")
+            if "json" in content or "html" in content:  # the server does not stream, or is not a model's server
+                try:
+                    with self.failing():
+                        await response.aread()
+                        return object_in(response)
+                finally:
+                    await response.aclose()
             began = False
-            while (event := await self._next(events, response.headers, began=began)) is not None:
-                if take(event):
-                    break
-                began = True
-            await events.rest()
-        return None
 
-    async def _next(self, events: ServerEvents, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
-        """Return the next event of a stream; None at its end."""
-        with self.failing(began=began):
-            received = await events.next()
-            if received is None or received.data.startswith(_DONE):
-                return None
-            event = read_json(received.data)
-            if isinstance(event, list) and len(event) == 1:  # an error of Gemini's endpoint
-                event = event[0]
-            if not isinstance(event, dict):
-                raise ValueError(f"an event is not a JSON object: {received.data}")
-            if event.get("error"):
-                raise self.refused(event["error"], headers=headers)
-            return event
+            def take_next(received: Event) -> bool:
+                nonlocal began
+                event = self._event(received.data, response.headers, began=began)
+                is_last = event is None or take(event)
+                began = True
+                return is_last
+
+            async with ServerEvents(response, gatherer(response), watch) as events:
+                broken = await events.each(take_next)
+                if broken is not None:
+                    with self.failing(began=began):
+                        raise broken
+                await events.rest()
+            return None
+
+    def _event(self, data: str, headers: Mapping[str, str], *, began: bool) -> JsonObject | None:
+        """Return an event of a stream; None for one that ends it."""
+        if data.startswith(_DONE):
+            return None
+        try:
+            event = read_json(data)
+        except (ValueError, RecursionError):
+            with self.failing(began=began):
+                raise
+        if isinstance(event, list) and len(event) == 1:  # an error of Gemini's endpoint
+            event = event[0]
+        if not isinstance(event, dict):
+            with self.failing(began=began):
+                raise ValueError(f"an event is not a JSON object: {data}")
+        if event.get("error"):
+            raise self.refused(event["error"], headers=headers)
+        return event
 
     def _made(self) -> Pools:
         """Return clients, with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
@@ -604,13 +640,17 @@ class Server:
         """
         import httpx2  # noqa: PLC0415 - comes with the SDKs, and is as heavy
 
+        from graphengine.models.connections import Connections  # noqa: PLC0415 - as above
+
         sdk, seconds, most = self._sdk, self._timeout_seconds, self.limiter.calls_at_once
         timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
         verify = httpx2.create_ssl_context()  # most of the 50 ms
 
         def connections(kept: int) -> Any:  # noqa: ANN401 - a client of httpx2
             limits = httpx2.Limits(max_connections=most, max_keepalive_connections=kept, keepalive_expiry=KEPT_SECONDS)
-            return sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, verify=verify)
+            if any(map(getproxies().get, _PROXIED)):
+                return sdk.DefaultAsyncHttpxClient(limits=limits, timeout=timeout, verify=verify)
+            return sdk.DefaultAsyncHttpxClient(timeout=timeout, transport=Connections(verify, limits))
 
         common = {"base_url": self.address, "timeout": timeout, "max_retries": 0, "http_client": connections(POOL)}
         first = self._new(sdk, {"api_key": self.key.value(self.model), **common})

@@ -27,10 +27,11 @@ from graphengine.kernel import (
     without_items,
 )
 from graphengine.records.offline import are_offline
+from graphengine.records.runs_below import runs_below
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable
     from typing import TypeVar
 
     from graphengine.kernel import RunInfo, RunStore, Snapshot, Step, Usage
@@ -110,23 +111,23 @@ class SpentBelow(Part):
     Attributes:
         runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
         cost_usd: What their own steps cost so far, US dollars; null if the cost of one is unknown.
+        failed: How many of them failed.
     """
 
     runs: int = 0
     cost_usd: float | None = 0.0
+    failed: int = 0
 
 
 async def spent_below(store: RunStore, run_id: str) -> SpentBelow:
     """Return what the children of a run cost, and theirs, level by level."""
     costs: list[float | None] = []
-    level: Sequence[str] = [run_id]
-    while level and (found := await store.started(level)):
-        for info in found:
-            with suppress(UnknownRun):  # it was removed meanwhile
-                summary = info.summary or summary_of(await load_snapshot(store, info.id, None))
-                costs.append(summary.cost_usd)
-        level = [info.id for info in found]
-    return SpentBelow(len(costs), sum_of(costs))
+    below = await runs_below(store, [run_id])
+    for info in below.each(run_id):
+        with suppress(UnknownRun):  # it was removed meanwhile
+            summary = info.summary or summary_of(await load_snapshot(store, info.id, None))
+            costs.append(summary.cost_usd)
+    return SpentBelow(len(costs), sum_of(costs), below.counts(run_id).failed)
 
 
 def sum_of(costs: Iterable[float | None]) -> float | None:

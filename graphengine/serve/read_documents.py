@@ -11,6 +11,7 @@ from graphengine.kernel import Status, Summary
 from graphengine.records.account import Account
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
+from graphengine.records.runs_below import CountsBelow
 from graphengine.records.step_document import Document, Failure, Part, Step
 from graphengine.render.place_states import PlaceState
 from graphengine.wings import Table
@@ -158,12 +159,16 @@ class Today(Document):
 
 
 class Line(Part):
-    """How a run stands now; `at` are the nodes where it is, or the last message of a conversation that waits."""
+    """How a run stands now; `at` are the nodes where it is, or the last message of a conversation that waits.
+
+    `below` has how many runs are below it, and how many of them failed.
+    """
 
     shown: str
     updated_at: float
     summary: Summary | None
     at: Sequence[str]
+    below: CountsBelow
 
 
 class Overview(Part):
@@ -265,9 +270,21 @@ class Head(RunHead, tag=False):
     standings: Mapping[int, PlaceState]
 
 
-class Run(Head, tag=False, kw_only=True):
-    """A run after a step, with the steps before it, and the commands that act on it."""
+class Above(Part):
+    """A run above another: a node of it, or of one below it, started that one."""
 
+    run_id: str
+    title: str
+    graph: str
+
+
+class Run(Head, tag=False, kw_only=True):
+    """A run after a step, with the steps before it, and the commands that act on it.
+
+    `above` are the runs above it, from the top.
+    """
+
+    above: Sequence[Above]
     rows: Sequence[Row]
     commands: Mapping[str, str]
 

@@ -285,6 +285,7 @@ class PictureParameters(Struct):
         theme: In which colours.
         whole: Whether no graph in it is folded.
         open: The nodes in graphs that are not folded.
+        fold: Whether graphs in it are folded also if it has few nodes.
     """
 
     fingerprint: Text
@@ -292,6 +293,7 @@ class PictureParameters(Struct):
     theme: Theme = "light"
     whole: bool = False
     open: list[Text] = []
+    fold: bool = False
 
 
 class OfGraph(Struct):

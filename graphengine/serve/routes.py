@@ -311,7 +311,7 @@ READS: Final = (
     _page("scores", ScoresParameters, Chart),
     _page("picture", PictureParameters, Picture),
     _page("compare", OfTwo, Comparison),
-    _page("children", OfRun, Runs),
+    _page("below", OfRun, Runs),
     _page("graph", OfGraph, Graph),
     _page("all_graphs", document=Mapping[str, Mapping[str, int]]),
     _page("tables", document=Tables),

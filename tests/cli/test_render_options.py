@@ -45,7 +45,7 @@ def test_a_run_as_html_is_its_story(nested: Invoke) -> None:
     assert nested("render", "r", "-o", "story.html").exit_code == 0
     assert "How it came to this" in Path("story.html").read_text(encoding="utf-8")
     assert nested("render", "r", "s", "-o", "two.html").exit_code == 0
-    assert "Where the ways part" in Path("two.html").read_text(encoding="utf-8")
+    assert "Where they part" in Path("two.html").read_text(encoding="utf-8")
     assert "two runs are compared in a story" in nested("render", "r", "s", "-o", "two.svg").stderr
     assert nested("render", "outer", "-o", "graph.html").exit_code == 0
     assert "<svg" in Path("graph.html").read_text(encoding="utf-8")

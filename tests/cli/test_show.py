@@ -9,6 +9,7 @@ from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.cli.terminal import Channel
 from graphengine.models import Response
 from tests.cli.programs import COUNTER, Invoke
+from tests.serve.inspector.graphs import Place, survey
 
 
 @pytest.mark.parametrize("columns", [None, 80, 120])
@@ -96,4 +97,20 @@ def test_the_cost_of_child_runs_stands_beside_that_of_the_run(project: Path, inv
 
     asyncio.run(record())
     assert "besides, 1 child run cost 0.5000 USD" in invoke("show", "r").stdout
-    assert json.loads(invoke("show", "r", "--usage", "--json").stdout)["children"] == {"runs": 1, "cost_usd": 0.5}
+    children = json.loads(invoke("show", "r", "--usage", "--json").stdout)["children"]
+    assert children == {"runs": 1, "cost_usd": 0.5, "failed": 0}
+
+
+def test_show_and_runs_say_what_failed_below(project: Path, invoke: Invoke) -> None:
+    """Of a run that finished, whose nodes went on without what failed two levels below; with the way to it."""
+    asyncio.run(_survey())
+    shown = " ".join(invoke("show", "top").stdout.split())
+    assert "2 of 20 runs below failed" in shown
+    assert "failed below: top.0.2.1: spread: ValueError: nothing at top.0.2.1; " in shown
+    listed = invoke("runs", "child-of:top").stdout
+    assert listed.count("1 of 9 runs below failed") == 2
+
+
+async def _survey() -> None:
+    async with Runner("checkpoints/runs.db") as runner:
+        await runner.start(survey(), Place(name="top"), run_id="top").result()

@@ -142,6 +142,8 @@ class Body:
         finally:
             self.log.append("read")
 
+    aiter_raw = aiter_bytes
+
     async def aclose(self) -> None:
         """Close it."""
         self.log.append("closed")
@@ -150,8 +152,15 @@ class Body:
 async def test_a_reader_ends_before_its_response_is_closed() -> None:
     """The innermost read is cancelled and awaited first."""
     body = Body(b"data: 1\n\ndata: 2\n\n")
+    found: list[Event] = []
+
+    def take(event: Event) -> bool:
+        found.append(event)
+        return True
+
     async with ServerEvents(body) as events:
-        assert await events.next() == Event("", "1")
+        assert await events.each(take) is None
+    assert found == [Event("", "1")]
     assert body.log == ["read", "closed"]
 
 

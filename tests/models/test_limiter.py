@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+import resource
 import threading
 from dataclasses import dataclass
 
+import pytest
+
 from graphengine.models import Model, RateLimiter, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.limiter import limited, limiter_of
+from graphengine.models.limiter import limited, limiter_for, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.rates import RateController
 from graphengine.models.recorded import RecordedModel
+from graphengine.models.sdk import calls_at_once
 from tests.kit.runs import SOON
 
 
@@ -98,3 +102,45 @@ def test_tokens_are_counted_rightly_when_the_clock_is_set_back() -> None:
     rates.begin(2000.0, 10)
     assert rates.free_at(2000.0, 90) == -math.inf
     assert rates.free_at(2000.0, 91) == 2060.0
+
+
+@pytest.mark.parametrize("of_named", [True, False])
+async def test_the_log_says_once_that_calls_wait_for_others(of_named: bool, caplog: pytest.LogCaptureFixture) -> None:  # noqa: FBT001 - a parameter
+    """The limit that a model has by itself is worth a warning, one that was set is not, and each is named once."""
+    limits = limiter_for(("a", "place"), 1) if of_named else RateLimiter(calls_at_once=1)
+
+    class Full:
+        """A model with this limiter."""
+
+        name = "full"
+        limiter = limits
+
+        async def answer(self, request: Request) -> Response:
+            await asyncio.sleep(0)
+            return Response("ok")
+
+    model = Full()
+    with caplog.at_level("INFO", logger="graphengine.models"):
+        await asyncio.gather(*(limited(model, Request("a", "", [])) for _ in range(5)))
+    said = [(each.levelname, each.getMessage()) for each in caplog.records]
+    assert [level for level, _ in said] == ["WARNING" if of_named else "INFO"]
+    assert said[0][1].startswith("full: 1 calls are in flight")
+    assert "RateLimiter(calls_at_once=…)" in said[0][1]
+
+
+def test_only_the_addresses_of_providers_have_a_limit_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server of one's own answers at once only it knows; the files of this process bound the connections."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (5000, 5000))
+    own = OpenAIChatModel("m", base_url="http://10.0.0.1:8000/v1"), AnthropicModel("m", base_url="http://gpu:8000")
+    theirs = (
+        OpenAIModel("gpt-5-mini"),
+        AnthropicModel("claude-haiku-4-5"),
+        OpenAIModel("m", base_url="https://eu.api.openai.com/v1"),
+    )
+    assert [each.limiter.calls_at_once for each in own] == [2500, 2500]
+    assert [each.limiter.calls_at_once for each in theirs] == [100, 100, 100]
+    assert calls_at_once("http://api.openai.com.example.org") == 2500
+    monkeypatch.setattr("resource.getrlimit", lambda _: (64, 64))
+    assert calls_at_once("http://gpu:8000") == 100
+    monkeypatch.setattr("resource.getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert calls_at_once("http://gpu:8000") is None

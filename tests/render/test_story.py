@@ -1,18 +1,34 @@
 """The story of a run, or of two, as one file."""
 
+import html
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
+from typing import Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
+from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, ask, tool, value
+from graphengine.agents.agent import ToolLike
+from graphengine.agents.runs import RunWaits
 from graphengine.models.base import Request, Response
 from graphengine.models.scripted import calls
+from graphengine.records.export import import_run, parse
 from graphengine.render.story import story_of
+from graphengine.render.story.prose import as_words, duel, in_brief, text_html, value_html
 from graphengine.runner import RunFailed
 from tests.cli.secret_graph import CANARY, made
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [
+    *sorted((ROOT / "checkpoints" / "gallery").glob("*.json")),
+    *sorted((ROOT / "checkpoints" / "format_3").glob("*.json")),
+    *(ROOT / "checkpoints" / "kept_2" / "runs" / f"{name}.json" for name in ("asked", "chat", "items", "tool", "turn")),
+]
+INTERNAL = re.compile(r"__|\bnull\b|\{\s*[\"']|\[-?\d+\]\.")
+"""What no reader should see: marks and paths of records, and JSON."""
 
 
 class Text(BaseModel):
@@ -53,12 +69,30 @@ def writing(model: object) -> Graph[Text]:
     return graph
 
 
+def plain(page: str) -> str:
+    """Return these words without the tags around them."""
+    body = re.sub(r"<(title|desc|style)\b.*?</\1>", "", page.partition("<body>")[2], flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
 async def story(runner: Runner, run_id: str, other: str | None = None) -> str:
     """Return the words of a story, as a reader sees them."""
     page = await story_of(runner.store, run_id, other, time.time())
     assert "<script" not in page
     assert "default-src 'none'; style-src 'unsafe-inline'" in page
-    return " ".join(re.sub(r"<[^>]*>", " ", page.partition("<body>")[2]).split())
+    return plain(page)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+async def test_no_story_shows_what_is_inside_of_a_record(file: Path) -> None:
+    """Neither marks and paths of the state nor JSON are in its words; every run has a title and its way."""
+    async with Runner() as runner:
+        await import_run(runner.store, parse(file.read_text(encoding="utf-8"), str(file)))
+        (info,) = await runner.store.runs()
+        words = plain(await story_of(runner.store, info.id, None, 0.0))
+    assert not INTERNAL.search(words), [words[m.start() - 60 : m.end() + 60] for m in INTERNAL.finditer(words)]
+    assert "The way it took" in words
+    assert "How it came to this" in words
 
 
 async def test_it_has_what_was_rejected_and_what_failed() -> None:
@@ -67,10 +101,10 @@ async def test_it_has_what_was_rejected_and_what_failed() -> None:
     async with Runner() as runner:
         await runner.start(writing(model), run_id="tides").result()
         words = await story(runner, "tides")
-    assert "failed: tool look: ValueError: nothing at &lt;b&gt;the pier&lt;/b&gt;" in words
+    assert "failed: look: ValueError: nothing at <b>the pier</b>" in words
     assert "Rejected and sent back: Your answer cannot be used: no word of the moon" in words
-    assert "Input topic tides" in words
-    assert "Result text The moon pulls." in words
+    assert "The question" not in words, "its only field is the title"
+    assert "The answer text The moon pulls." in words
     assert "Losses 1 answer rejected, 1 tool call failed" in words
 
 
@@ -79,7 +113,9 @@ async def test_an_unknown_cost_is_unknown() -> None:
     async with Runner() as runner:
         await runner.start(writing(Unpriced()), run_id="tides").result()
         words = await story(runner, "tides")
-    assert "1 model call, cost unknown" in words
+    assert "price unknown model calls 1" in words.replace("unknown price", "price unknown").replace(
+        "1 model calls", "model calls 1"
+    )
     assert "12 → 3 unknown" in words
     assert "0.0" not in re.sub(r"0\.\d+ s", "", words)
 
@@ -91,9 +127,10 @@ async def test_two_runs_show_where_they_part() -> None:
         await runner.start(graph, run_id="tides").result()
         await runner.branch("tides", graph, at=1, update={"topic": "spring tides"}, run_id="spring").result()
         words = await story(runner, "tides", "spring")
-    assert "They share the steps of tides up to 1. 1 step after that is alike." in words
-    assert "B began with topic = spring tides" in words
-    assert "text The moon pulls. The full moon pulls more." in words
+    assert "B branched off A , with another topic ." in words
+    assert "They share their first step. 1 decision after that is alike." in words
+    assert "What was changed in B Topic spring tides" in words
+    assert "Text The full moon pulls more ." in words
 
 
 class Notes(BaseModel):
@@ -110,7 +147,7 @@ async def test_names_in_the_state_are_text() -> None:
         await runner.start(graph, run_id="one").result()
         await runner.branch("one", graph, at=1, update={"by_name": {"<img src=x>": "z"}}, run_id="two").result()
         page = await story_of(runner.store, "one", "two", time.time())
-    assert "by_name.&lt;img src=x&gt;" in page
+    assert "&lt;img src=x&gt; of by name" in page
     assert "<img" not in page
 
 
@@ -121,5 +158,127 @@ async def test_secrets_stay_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
             await runner.start(made(), {"token": CANARY, "word": CANARY}, run_id="vault").result()
         page = await story_of(runner.store, "vault", None, time.time())
     assert "s3cr3t" not in page
-    assert "<dt>token</dt><dd>secret</dd>" in page
+    assert '<dt>Token</dt><dd><span class="plain">secret</span></dd>' in page
     assert "$secret" not in page
+
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>\n\n[go](javascript:alert(1)) ![p](https://x.example/p.png) [web](https://x.example)"
+)
+
+
+def test_a_text_is_no_markup() -> None:
+    """Markdown is set; HTML in it is text, an image loads nothing, and a link leads to the web only."""
+    made = text_html(f"# Head\n\n**bold** {HOSTILE} [notes.md:12]")
+    assert "<h3>Head</h3>" in made
+    assert "<b>bold" in made or "<strong>bold" in made
+    assert "<img" not in made
+    assert "p (https://x.example/p.png)" in made
+    assert "[go](javascript:alert(1))" in made
+    assert '<a href="https://x.example" rel="noopener noreferrer nofollow">web</a>' in made
+    assert '<span class="cite">notes.md:12</span>' in made
+
+
+@pytest.mark.parametrize("shown", [text_html, value_html, in_brief])
+def test_a_hostile_key_or_text_is_escaped(shown: object) -> None:
+    """Whatever stands in a value, also as a key, in a list or as JSON in a text."""
+    for each in (HOSTILE, {HOSTILE: HOSTILE}, [HOSTILE] * 9, f'{{"a": "{HOSTILE[:28]}"}}'):
+        if shown is value_html:
+            assert "<img" not in value_html(each)
+        elif isinstance(each, str) and shown is text_html:
+            assert "<img" not in text_html(each)
+    assert "<img" not in duel({HOSTILE: [HOSTILE]}, {HOSTILE: [HOSTILE, "x"], "b": HOSTILE})
+    assert "<img" not in duel(HOSTILE, f"{HOSTILE} and more")
+
+
+def test_a_duel_shows_the_words_that_differ() -> None:
+    """What is alike is folded to what stands beside it, and a paragraph that only one has is whole."""
+    long = "The log record that describes a change must be stable before the changed page is written. " * 8
+    made = duel(f"# Logs\n\n{long}It costs one flush.\n\nOnly the first has this.", f"# Logs\n\n{long}It costs two.")
+    assert re.search(r"<del>one flush</del><ins>two</ins>", made)
+    assert "words alike" in made
+    assert '<div class="gone">Only the first has this.</div>' in made
+    assert "# " not in made
+
+
+def test_names_are_words() -> None:
+    """A mark of a record is no field, and an empty field says nothing."""
+    made = value_html({"final_score": 8.0, "__fields_set__": ["final_score"], "note": None, "tags": []})
+    assert made == '<dl><dt>Final score</dt><dd><span class="plain">8.0</span></dd></dl>'
+    assert as_words("__") == "  "
+
+
+class Verdict(BaseModel):
+    decision: Literal["publish", "revise"] = Field(title="What to do", description="With the draft as it is.")
+    stars: int = 0
+
+
+async def test_what_waits_has_its_question() -> None:
+    """With the answers that it takes, by their titles and descriptions."""
+
+    class Draft(BaseModel):
+        draft: str = "# Tides"
+        verdict: Verdict | None = None
+
+    graph = Graph("desk", Draft)
+    graph.add_node("approve", ask("Publish this draft?", Verdict), writes="verdict")
+    graph.add_path(START, "approve", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="tides").result()
+        words = await story(runner, "tides")
+    assert "waiting for an answer" in words
+    assert "approve asks Publish this draft?" in words
+    assert "What to do publish revise With the draft as it is. Stars a whole number" in words
+
+
+async def test_a_chat_that_waits_shows_the_turn_and_the_call() -> None:
+    """What was said in the turn that is not over, and the call that is to be approved by its arguments."""
+
+    def find(number: str) -> dict[str, object]:
+        """Find an order."""
+        return {"number": number, "item": "Lamp"}
+
+    def refund(number: str, amount: float, reason: str = "damaged") -> str:
+        """Refund an order."""
+        return f"{number} {amount} {reason}"
+
+    model = ScriptedModel(
+        ["Hello!", calls(("find", {"number": "A-1"})), calls(("refund", {"number": "A-1", "amount": 12.5}))]
+    )
+    tools: list[ToolLike] = [find, tool(refund, approve=True)]
+    desk = Agent("desk", prompt="{question}", messages="messages", tools=tools, model=model)
+    async with Runner() as runner:
+        await runner.run(desk, chat="ada", question="Hi")
+        with pytest.raises(RunWaits):
+            await runner.run(desk, chat="ada", question="My lamp is broken.")
+        words = await story(runner, "ge:chat:ada")
+    assert words.index("Hi desk Hello! My lamp is broken. find") < words.index("May desk call refund?")
+    assert "May desk call refund? Number A-1 Amount 12.5 Reason damaged yes no" in words
+    assert not INTERNAL.search(words)
+
+
+class Brief(BaseModel):
+    draft: str = "long"
+    scores: list[float] = []
+
+
+async def test_a_duel_says_what_was_changed_and_why_each_ended() -> None:
+    """In its first lines: the field, the visit at which the ways part, the reasons, and how much less that took."""
+    graph = Graph("loop", Brief)
+    graph.add_node(
+        "review", lambda draft, scores: [*scores, 5.0 if draft == "long" and len(scores) < 2 else 8.0], writes="scores"
+    )
+    graph.add_edge(START, "review")
+    graph.add_edge("review", END, when=value("scores[-1]") >= 7.0, label="good enough")
+    graph.add_edge("review", "review")
+    async with Runner() as runner:
+        await runner.start(graph, run_id="one").result()
+        await runner.branch("one", graph, at=2, update={"draft": "short"}, run_id="two").result()
+        words = await story(runner, "one", "two")
+    assert "Changed B branched off A after review , with another draft ." in words
+    assert (
+        "Parted at review 2 : A → review last score 5.0 >= 7.0: no B good enough → end last score 8.0 >= 7.0: yes"
+        in words
+    )
+    assert "Ended A ended after review 3: good enough (last score 8.0 >= 7.0)." in words
+    assert "made 1 visit fewer than A since they part." in words

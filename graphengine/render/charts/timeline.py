@@ -161,7 +161,7 @@ class _Sheet:
         return self.scale.x(span.end) - self.scale.x(span.start)
 
 
-def timeline(steps: Sequence[Step], status: str = "") -> Chart:
+def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is_part: bool = False) -> Chart:
     """Draw what a run did over time.
 
     Rows are paths; items of a map have one each up to `ITEM_ROWS` of them. Everything is computed from the steps.
@@ -169,6 +169,8 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     Args:
         steps: All steps of the run from seq 1 on, including those of its parents.
         status: The run's status, if the store knows more than its steps.
+        axis: How long the axis of time is, in pixels.
+        is_part: Whether it becomes part of a page that says which run it is and what that cost.
 
     Raises:
         RenderError: There are no steps, or they do not follow each other from 1 on.
@@ -182,13 +184,14 @@ def timeline(steps: Sequence[Step], status: str = "") -> Chart:
     names = min(_NAMES_MOST, max((measure(_name(row)) + _indent(row) for row in rows), default=0.0))
     left = MARGIN + names + 12
     beside = max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
-    right = left + _AXIS
+    right = left + axis
     end = max([line.ended, *(span.end for span in spans if span.what != "pause")])
     scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
-    sheet = _Sheet(Canvas(), scale, names, 112.0)
+    sheet = _Sheet(Canvas(), scale, names, 48.0 if is_part else 112.0)
     canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
     title, said, totals = _heading(line, status)
-    canvas.heading(across, title, said, totals)
+    if not is_part:
+        canvas.heading(across, title, said, totals)
     canvas.stripes(sheet.top, across, _ROW, len(rows))
     canvas.axis([*scale.marks()], sheet.top - 6, down)
     _breaks(sheet, line, down)

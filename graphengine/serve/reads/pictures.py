@@ -57,14 +57,15 @@ class GraphLayout:
         found = [(place, index) for place, scope in self.scopes.items() for index in range(len(scope.edges))]
         return {edge: number for number, edge in enumerate(found)}
 
-    def folded(self, opened: Iterable[str]) -> frozenset[str]:
+    def folded(self, opened: Iterable[str], *, is_tight: bool = False) -> frozenset[str]:
         """Return the nodes that are graphs and are folded to a box, so that few boxes are shown, of readable size.
 
         Args:
             opened: The paths of nodes; a graph is not folded that is one of these, or has one of them inside.
+            is_tight: Whether graphs are folded also where there are few nodes.
         """
         inner = {path_at(place[:-1], place[-1][0]) for place in self.scopes if place}
-        if sum(len(scope.nodes) for scope in self.scopes.values()) <= _MOST_BOXES:
+        if not is_tight and sum(len(scope.nodes) for scope in self.scopes.values()) <= _MOST_BOXES:
             return frozenset()
         return frozenset(
             path
@@ -90,7 +91,7 @@ def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme, folded: frozens
     from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 
     whole = drawing_of(atlas.graph_spec, fold=folded, detail=detail)
-    drawing = copied(whole, legend=())
+    drawing = copied(whole, legend=(), caption=())  # the page says which graph it is
     spots, edges = atlas.spots, atlas.edges
     nodes = {number: path_at(*spot) for spot, number in spots.items()}
     found = Picture(plain_text(whole), [line.text for line in whole.legend], {}, {}, nodes)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -39,6 +40,7 @@ from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
+from graphengine.records.runs_below import runs_above, runs_below
 from graphengine.records.selection import ONLY_SEEN, is_lossy
 from graphengine.records.spending import spent_below
 from graphengine.records.states import States
@@ -49,6 +51,7 @@ from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
 from graphengine.serve.callers import RIGHTS, caller
 from graphengine.serve.read_documents import (
+    Above,
     Attempt,
     Call,
     Chart,
@@ -267,6 +270,7 @@ class Views:
         and so is a conversation that waits for the next message.
         """
         found: dict[str, Line] = {}
+        below = await runs_below(self.store, asked.run_id[:_PAGE])
         for info in await as_answered(self.store, await self.store.infos(asked.run_id[:_PAGE])):
             key = (info.id, info.seq, info.created_at)
             with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
@@ -278,7 +282,7 @@ class Views:
                     snapshot = await load_snapshot(self.store, info.id, None)
                     self._lines[key] = info.summary, [said] if (said := last_said(snapshot.root.values)) else ()
                 summary, at = self._lines.get(key, (info.summary, ()))
-                found[info.id] = Line(status_of(info), info.updated_at, summary, at)
+                found[info.id] = Line(status_of(info), info.updated_at, summary, at, below.counts(info.id))
         if len(self._lines) > _KEPT:
             self._lines.clear()
         return found
@@ -287,9 +291,10 @@ class Views:
         """Return the direct branches of a run."""
         return runs_document(await self.store.branches([asked.run_id]))
 
-    async def children(self, asked: OfRun) -> Runs:
-        """Return the runs that nodes of a run started."""
-        return runs_document(await as_answered(self.store, await self.store.started([asked.run_id])))
+    async def below(self, asked: OfRun) -> Runs:
+        """Return the runs below a run, at any depth, each before those below it."""
+        found = (await runs_below(self.store, [asked.run_id])).each(asked.run_id)
+        return runs_document(await as_answered(self.store, [*islice(found, _KEPT)]))
 
     async def run(self, asked: AtStep) -> Run:
         """Return a run as of a step, with the steps just before it."""
@@ -297,7 +302,8 @@ class Views:
         seq = min(asked.at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
         head = self.head(info, book, await self.store.inbox([info.id]))
-        return Run(**asdict(head), rows=book.rows, commands=self._commands(info, seq))
+        above = [Above(each.id, each.title, each.graph) for each in await runs_above(self.store, info)]
+        return Run(**asdict(head), above=above, rows=book.rows, commands=self._commands(info, seq))
 
     def head(self, info: RunInfo, book: Book, inbox: Sequence[InboxMessage] = ()) -> Head:
         """Return where a run is after the last step of a book, with the answers that are in its inbox."""
@@ -405,7 +411,7 @@ class Views:
         is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
         atlas = await self.books.atlas(fingerprint if is_known else "")
-        folded = frozenset[str]() if asked.whole else atlas.folded(asked.open)
+        folded = frozenset[str]() if asked.whole else atlas.folded(asked.open, is_tight=asked.fold)
         return await asyncio.to_thread(picture_of, atlas, asked.detail, asked.theme, folded)
 
     async def compared(self, asked: OfTwo) -> Compared:

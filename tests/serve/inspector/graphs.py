@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
+from graphengine.errors import ChildFailed
 from graphengine.models.scripted import calls
 from graphengine.runner.ids import OwnId
 from graphengine.runner.result import RunFailed
@@ -233,4 +234,37 @@ def halls(broken: str = "") -> Graph[State]:
         inner.add_path(START, *names, END)
         graph.add_node(hall, inner, writes="n")
     graph.add_path(START, "north", "middle", "south", END)
+    return graph
+
+
+class Place(BaseModel):
+    name: str = ""
+    found: list[str] = []
+
+
+KINDS = ("survey", "region", "town", "leaf")
+
+
+def survey(levels: Sequence[int] = (2, 3, 2), kinds: Sequence[str] = KINDS) -> Graph[Place]:
+    """Return a graph whose runs start runs, three levels deep: two of the twelve leaves fail."""
+    graph = Graph(kinds[0], Place, title="{name}")
+
+    async def spread(name: str, ctx: Context) -> list[str]:
+        found: list[str] = []
+        below = survey(levels[1:], kinds[1:])
+        runs = [await ctx.start(below, Place(name=f"{name}.{number}")) for number in range(levels[0])]
+        for run in runs:
+            try:
+                found += (await run.result()).state.found
+            except ChildFailed as error:
+                found.append(f"lost: {error.message[:40]}")
+        return found
+
+    def look(name: str) -> list[str]:
+        if name.endswith(".2.1"):
+            raise ValueError(f"nothing at {name}")
+        return [f"fact about {name}"]
+
+    graph.add_node("spread", spread if levels else look, writes="found")
+    graph.add_path(START, "spread", END)
     return graph

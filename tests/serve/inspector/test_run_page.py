@@ -105,7 +105,7 @@ def test_a_child_is_one_row(at: str, visit: Opened) -> None:
     expect(rows).to_have_text(["well counter ", "badly flaky "])
     expect(rows.nth(1).get_by_label("failed")).to_be_visible()
     expect(page.locator(".trace")).not_to_contain_text("ge:end")
-    expect(page.locator(".events li")).to_contain_text("the child run badly boom: RuntimeError: no boat goes out")
+    expect(page.locator(".events li")).to_contain_text("badly boom: RuntimeError: no boat goes out")
     expect(page.locator(".outcome")).to_contain_text("1 child run failed")
     rows.nth(1).get_by_role("link").click()
     expect(page.locator("h1")).to_have_text("badly")

@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, query } from "./api";
 import { Acts } from "./acts";
 import { Questions } from "./ask";
+import { type Below, between } from "./below";
 import { Scores } from "./chart";
 import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
@@ -12,7 +13,7 @@ import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf, told } from "./trace";
 import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
-import { both, brief, count, dollars, kilo, likeness, lost, seconds } from "./words";
+import { both, brief, count, dollars, kilo, likeness, lost, seconds, titleOf } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
 export function Outcome({
@@ -24,7 +25,7 @@ export function Outcome({
   doing,
   now,
   tab,
-  failedChildren,
+  below,
 }: {
   id: string;
   head: Found;
@@ -34,7 +35,7 @@ export function Outcome({
   doing: Doing | null;
   now: number;
   tab: (name: string) => void;
-  failedChildren: ListedRun[];
+  below: Below;
 }) {
   const isOver = !isUnderWay(head.shown);
   const isChat = rows.some((row) => row.kind === "message" && row.text === "turn");
@@ -86,20 +87,24 @@ export function Outcome({
             )}
           </p>
         </section>
-        <section hidden={hasFailed && !groups.length && !failedChildren.length}>
+        <section hidden={hasFailed && !groups.length && !below.failed.length}>
           <h3>What went wrong on the way</h3>
-          {groups.length || failedChildren.length ? (
+          {groups.length || below.failed.length ? (
             <ul class="events">
-              {failedChildren.map((run) => (
+              {below.failed.slice(0, MOST).map((run) => (
                 <li key={run.run_id}>
                   <Sign status="failed" />
                   <span>
-                    the child run <Link to={runAddress(run.run_id)}>{run.title || run.run_id}</Link>{" "}
+                    <span class="soft">
+                      {between(run, below).map((each) => `${titleOf(each.title, each.run_id)} › `)}
+                    </span>
+                    <Link to={runAddress(run.run_id)}>{titleOf(run.title, run.run_id)}</Link>{" "}
                     {brief(run.summary?.reason || "", 140)}
                   </span>
-                  <Chip>failed</Chip>
+                  <Chip>failed below</Chip>
                 </li>
               ))}
+              {below.failed.length > MOST && <li class="soft">and {below.failed.length - MOST} more runs below</li>}
               {groups.slice(0, MOST).map(({ row, times }) => (
                 <li key={row.seq}>
                   <Sign status={row.tone === "failed" ? "failed" : "losses"} label={row.tone} />

@@ -8,7 +8,10 @@ import type { Counts } from "./trace";
 import type { Box, Picture as Found, PlaceState } from "./types";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
-const LEGIBLE = 0.85;
+const LEGIBLE = 9; // pixels of the smallest text
+const SMALLEST: Record<string, number> = { brief: 11, full: 10 }; // points of it
+const SCROLLED = 0.75; // of its size: what does not fit is read, not looked over
+const AROUND = 26; // pixels beside a picture in its column
 const FEW = 12; // up to so many nodes nothing is folded
 const POINT = 4 / 3; // in pixels
 const HOWS: Record<string, string> = { waiting: "waits", failed: "failed", here: "now" };
@@ -62,12 +65,15 @@ export function Picture({
   const [error, setError] = useState<Problem | null>(null);
   const [wordy, setWordy] = useState(false);
   const [opened, setOpened] = useState<string | null>(null); // the graph that the reader opened; "" if they folded all
+  const [tight, setTight] = useState(false); // whether all graphs inside are folded, since it is too small else
+  const [seen, setSeen] = useState("");
   const [large, setLarge] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const dark = useDark();
   const now = found && currentOf(standings, found.nodes);
-  const open = opened ?? (chosen || now || "");
+  const open = opened ?? (tight ? "" : chosen || now || "");
   const whole = large || marks ? "1" : "";
+  const fold = tight && !whole ? "1" : "";
   useEffect(() => setOpened(null), [chosen, now]);
   useKeys({
     e: () => setLarge((was) => !was),
@@ -76,7 +82,7 @@ export function Picture({
   });
   useEffect(() => {
     let gone = false;
-    load({ fingerprint, detail, theme: dark ? "dark" : "light", open: whole ? "" : open, whole }).then((made) => {
+    load({ fingerprint, detail, theme: dark ? "dark" : "light", open: whole ? "" : open, whole, fold }).then((made) => {
       if (gone) return;
       setFound(made);
       setError(null);
@@ -84,7 +90,7 @@ export function Picture({
     return () => {
       gone = true;
     };
-  }, [fingerprint, detail, dark, open, whole]);
+  }, [fingerprint, detail, dark, open, whole, fold]);
   const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
@@ -99,10 +105,44 @@ export function Picture({
     svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
     if (zoom !== null) return;
-    const seen = new ResizeObserver(() => svg.isConnected && fitted(svg) < LEGIBLE && setZoom(LEGIBLE));
-    seen.observe(svg); // on a phone it is not seen at first
-    return () => seen.disconnect();
+    const least = LEGIBLE / (SMALLEST[detail]! * POINT);
+    const need = svg.viewBox.baseVal.width * POINT * least + AROUND;
+    box.current?.closest<HTMLElement>(".cols")?.style.setProperty("--need", `${Math.ceil(need)}px`);
+    // Whole where its text can be read; else with its graphs folded; else where the run is.
+    const judge = () => {
+      if (!svg.isConnected || fitted(svg) >= least) return;
+      if (!fold && !whole && opened === null && svg.querySelector(".cluster")) setTight(true);
+      else setZoom(SCROLLED);
+    };
+    const sized = new ResizeObserver(judge);
+    sized.observe(svg); // on a phone it is not seen at first
+    return () => sized.disconnect();
   }, [svg, zoom, wordy, large]);
+  useEffect(() => {
+    const frame = box.current;
+    if (!svg || !frame) return;
+    let due = 0;
+    const tell = () => {
+      due = 0;
+      const outer = frame.getBoundingClientRect();
+      const nodes = [...svg.querySelectorAll(".node")].map((each) => each.getBoundingClientRect());
+      const inside = nodes.filter(
+        ({ top, bottom, left, right }) =>
+          top >= outer.top - 1 && bottom <= outer.bottom + 1 && left >= outer.left - 1 && right <= outer.right + 1,
+      );
+      setSeen(outer.width && inside.length < nodes.length ? `${nodes.length} boxes, ${inside.length} shown` : "");
+    };
+    const later = () => (due ||= requestAnimationFrame(tell));
+    const sized = new ResizeObserver(later);
+    sized.observe(frame);
+    sized.observe(svg);
+    frame.addEventListener("scroll", later);
+    return () => {
+      cancelAnimationFrame(due);
+      sized.disconnect();
+      frame.removeEventListener("scroll", later);
+    };
+  }, [svg, wordy]);
   useEffect(() => {
     const here = box.current?.querySelector(".node:is(.lit-here, .lit-waiting, .lit-failed, .chosen)");
     const part = here || box.current?.querySelector(".node"); // else where it starts
@@ -124,11 +164,11 @@ export function Picture({
   return (
     <section class={`picture ${large ? "large" : ""}`} aria-label="Picture of the graph">
       <header class="head">
-        <h2>{names.length > FEW ? `${names.length} nodes` : "Graph"}</h2>
+        <h2>{seen || (names.length > FEW ? `${names.length} nodes` : "Graph")}</h2>
         <button class="btn bare small" aria-pressed={large} onClick={() => setLarge(!large)}>
           <Icon name="wide" /> {large ? "back" : "enlarge"}
         </button>
-        {!whole && names.length > FEW && open && opened !== "" && (
+        {!whole && (names.length > FEW || tight) && open && opened !== "" && (
           <button class="btn bare small" onClick={() => setOpened("")}>
             fold
           </button>

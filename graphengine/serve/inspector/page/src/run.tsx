@@ -5,19 +5,20 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 
 import { Refused, follow, get, query } from "./api";
 import { Standings, isNote, notesOf } from "./acts";
+import { nested, useBelow } from "./below";
 import { Branch } from "./branch";
 import { Scores } from "./chart";
 import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
 import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
-import { canDrive, go, isUnderWay, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
+import { canDrive, go, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
 import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
 import { type Doing, StepView } from "./step";
 import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { Head, ListedRun, Row as Sent, Run as Found, Session } from "./types";
-import { ago, brief, cost, count, dollars, isLossy, lost, seconds, titleOf, tokens } from "./words";
+import type { CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
+import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
 
 const LONGEST_PAUSE = 1000; // milliseconds
 const TABS = ["run", "step", "state", "scores", "cost"];
@@ -145,24 +146,6 @@ function useRun(id: string) {
   return { head, rows, whole, error, live, missing, doing, setError };
 }
 
-/** The runs that nodes of a run started, by id; read again while one is under way. */
-function useChildren(id: string, rows: Row[]): Map<string, ListedRun> {
-  const number = useMemo(() => rows.filter((row) => row.child).length, [rows]);
-  const [found, setFound] = useState(new Map<string, ListedRun>());
-  const [tick, setTick] = useState(0);
-  useEffect(() => {
-    if (!number) return undefined;
-    let timer: ReturnType<typeof setTimeout>;
-    const taken = ({ runs }: { runs: ListedRun[] }) => {
-      setFound(new Map(runs.map((run) => [run.run_id, run])));
-      if (runs.some((run) => isUnderWay(run.status))) timer = setTimeout(() => setTick(tick + 1), 1000);
-    };
-    get("children", { run_id: id }).then(taken, () => {});
-    return () => clearTimeout(timer);
-  }, [id, number, tick]);
-  return found;
-}
-
 /** The line that has a step: the visit of a call, and the line itself. */
 function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: number | null } {
   let found: { line?: Line; map?: Line; item: number | null } = { item: null };
@@ -221,8 +204,8 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
   const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
   const losses = useMemo(() => lossesOf(rows, seen), [rows, seen]);
-  const children = useChildren(id, rows);
-  const failedChildren = [...children.values()].filter((run) => run.status === "failed");
+  const below = useBelow(id, rows);
+  const tree = useMemo(() => nested(lines, below), [lines, below]);
   const choose = (spot: number, name: string) => {
     const visits = rows.filter((row) => row.spots.includes(spot));
     const found = visits.filter((row) => row.seq < seen).at(-1) || visits.at(-1);
@@ -297,6 +280,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         <Link to="/" class="back" aria-label="to the list of runs">
           ‹ runs
         </Link>
+        <Above runs={head.above} kind="hide" />
         <h1 title={title}>{title}</h1>
         {title !== id && <span class="id">{id}</span>}
         <span class="hide">
@@ -323,8 +307,9 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         <Corner />
       </header>
       <Strip
-        {...{ head, now, lines, session, select, relation, failedChildren }}
-        hasChildren={children.size > 0}
+        {...{ head, now, lines, session, select, relation }}
+        below={below.counts.get(id)!}
+        wrong={() => tab("run")}
         only={() => to({ only: "problems", pane: "trace" })}
       />
       {error && <Failure error={error} />}
@@ -336,7 +321,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         </section>
         <section class="t">
           <Trace
-            {...{ id, lines, rows, whole, select, notes, now, isLive, children, took: head.took }}
+            {...{ id, lines: tree, rows, whole, select, notes, now, isLive, below, took: head.took }}
             total={head.seq}
             selected={seen}
             shown={{ only: place.only, search: place.find }}
@@ -348,7 +333,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
           <Tabs names={names} now={place.tab} choose={tab} label="What to show" />
           <div class="body" role="tabpanel" aria-label={place.tab}>
             {place.tab === "run" && (
-              <Outcome {...{ id, head, rows, session, select, doing, now, failedChildren }} tab={tab} />
+              <Outcome {...{ id, head, rows, session, select, doing, now, below }} tab={tab} />
             )}
             {place.tab === "step" && seen > 0 && here.map && (
               <>
@@ -444,18 +429,18 @@ function Strip({
   session,
   relation,
   only,
-  failedChildren,
-  hasChildren,
+  below,
+  wrong,
 }: {
-  head: Head;
+  head: Found;
   now: number;
   lines: Line[];
   session: Session;
   select: (seq: number) => void;
   relation: string;
   only: () => void;
-  failedChildren: ListedRun[];
-  hasChildren: boolean;
+  below: CountsBelow;
+  wrong: () => void;
 }) {
   const losses = lost(head.losses);
   const was = useWas();
@@ -485,9 +470,9 @@ function Strip({
           <Sign status="losses" /> {losses}
         </Chip>
       )}
-      {failedChildren.length > 0 && !head.losses.failed_children && (
-        <Chip tone="bad">
-          <Sign status="failed" /> {count(failedChildren.length, "child run")} failed
+      {below.failed > 0 && (
+        <Chip tone="bad" onClick={wrong}>
+          <Sign status="failed" /> {failedBelow(below)}
         </Chip>
       )}
       {head.parent && (
@@ -499,11 +484,8 @@ function Strip({
           · <Link to={relation}>compare</Link>
         </span>
       )}
-      {head.starter && (
-        <span>
-          started by <Link to={runAddress(head.starter)}>{head.starter}</Link>
-        </span>
-      )}
+      {head.starter && !head.above.length && <span>started by {head.starter}, which was removed</span>}
+      <Above runs={head.above} kind="narrow" />
       <Standings head={head} session={session} />
       <span class="facts">
         <span>
@@ -515,7 +497,7 @@ function Strip({
             {cost(head.inherited) && <small class="soft"> + {cost(head.inherited)} shared</small>}
           </span>
         )}
-        {hasChildren && <ChildrenCost id={head.run_id} seq={head.seq} />}
+        {below.runs > 0 && <ChildrenCost id={head.run_id} seq={head.seq} />}
         {tokens(head.usage) && (
           <span>
             <b>{tokens(head.usage)}</b> tokens
@@ -540,6 +522,23 @@ function ownCost({ usage, inherited }: Head): string {
   const [all, shared] = [usage.cost_usd, inherited.cost_usd];
   if (cost(usage) === "offline") return "offline";
   return dollars(all === null || shared === null ? null : Math.max(0, all - shared));
+}
+
+/** The way up: the runs above, from the top. */
+function Above({ runs, kind }: { runs: Found["above"]; kind: string }) {
+  if (!runs.length) return null;
+  return (
+    <nav class={`above ${kind}`} aria-label="Runs above">
+      {runs.map(({ run_id, title, graph }) => (
+        <span key={run_id}>
+          <Link to={runAddress(run_id)} title={`${graph} ${run_id}`}>
+            {titleOf(title, run_id)}
+          </Link>
+          <i aria-hidden="true">›</i>
+        </span>
+      ))}
+    </nav>
+  );
 }
 
 function ChildrenCost({ id, seq }: { id: string; seq: number }) {

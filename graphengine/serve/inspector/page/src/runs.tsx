@@ -23,7 +23,7 @@ import {
 import { isNote } from "./acts";
 import { Bulk } from "./bulk";
 import type { Line, ListedRun, Overview, Session, Tally } from "./types";
-import { STATUSES, ago, count, dollars, isLossy, lost, seconds, titleOf, when } from "./words";
+import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, seconds, titleOf, when } from "./words";
 
 const PAGE = 200;
 const PLAIN = { limit: PAGE, waits: false }; // the questions of a run are on its page
@@ -43,17 +43,28 @@ const orderOf = ({ sort, up }: Filters): Query => ({ sort, up });
 interface Arranged {
   run: ListedRun;
   depth: number;
-  branches: number;
+  below: number;
   isClosed: boolean;
 }
 
-/** The runs in order, in that of time each branch below its parent if that is loaded too. */
-function arranged(runs: ListedRun[], closed: Set<string>, isSorted: boolean): Arranged[] {
-  if (isSorted) return runs.map((run) => ({ run, depth: 0, branches: 0, isClosed: false }));
+/**
+ * The runs in order, in that of time each branch below its parent, and each run that a node started below that run, if
+ * that is loaded too. Below a run that started others all is folded at first, unless the list is searched.
+ */
+function arranged(
+  runs: ListedRun[],
+  turned: Set<string>,
+  lines: Record<string, Line>,
+  { isSorted, isSearched }: { isSorted: boolean; isSearched: boolean },
+): Arranged[] {
+  if (isSorted) return runs.map((run) => ({ run, depth: 0, below: 0, isClosed: false }));
   const known = new Set(runs.map((run) => run.run_id));
   const below = new Map<string | null, ListedRun[]>();
+  const starters = new Set<string>();
   for (const run of runs) {
-    const parent = run.parent && known.has(run.parent.run_id) ? run.parent.run_id : null;
+    const above = [run.starter, run.parent?.run_id].find((each) => each && known.has(each));
+    const parent = above || null;
+    if (above && above === run.starter) starters.add(above);
     const level = below.get(parent);
     if (level) level.push(run);
     else below.set(parent, [run]);
@@ -61,8 +72,11 @@ function arranged(runs: ListedRun[], closed: Set<string>, isSorted: boolean): Ar
   const found: Arranged[] = [];
   const add = (run: ListedRun, depth: number) => {
     const children = below.get(run.run_id) || [];
-    const isClosed = closed.has(run.run_id);
-    found.push({ run, depth, branches: children.length, isClosed });
+    if (starters.has(run.run_id)) children.sort((one, other) => one.created_at - other.created_at);
+    const started = lines[run.run_id]?.below.runs || 0;
+    const isFolded = !isSearched && (started > 0 || starters.has(run.run_id));
+    const isClosed = isFolded !== turned.has(run.run_id);
+    found.push({ run, depth, below: Math.max(children.length, started), isClosed });
     if (!isClosed) children.forEach((child) => add(child, depth + 1));
   };
   (below.get(null) || []).forEach((run) => add(run, 0));
@@ -233,7 +247,8 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   const [isWhole, setWhole] = useState(false);
   const [done, setDone] = useState("");
   const [saved, save] = useSaved();
-  const [closed, setClosed] = useState<Set<string>>(new Set());
+  const [turned, setTurned] = useState<Set<string>>(new Set());
+  const [opened, setOpened] = useState<Map<string, ListedRun>>(new Map());
   const [selected, setSelected] = useState<string | null>(null);
   const [search, setSearch] = useState(filters.text || "");
   const field = useRef<HTMLInputElement>(null);
@@ -246,7 +261,15 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   }, [filters.text]);
   const isLossOnly = filters.view === "losses";
   const isSorted = Boolean(filters.sort || filters.up);
-  const shown = useMemo(() => arranged(runs, closed, isSorted), [runs, closed, isSorted]);
+  const isSearched = Boolean(query(wanted(filters)));
+  const loaded = useMemo(() => {
+    const known = new Set(runs.map((run) => run.run_id));
+    return isSearched ? runs : [...runs, ...[...opened.values()].filter((run) => !known.has(run.run_id))];
+  }, [runs, opened, isSearched]);
+  const shown = useMemo(
+    () => arranged(loaded, turned, lines, { isSorted, isSearched }),
+    [loaded, turned, lines, isSorted, isSearched],
+  );
   const found = query(wanted(filters));
   const tally = useTally(wanted(filters), done);
   const base = useTally({ ...wanted(filters), status: "", view: "" }, done);
@@ -313,12 +336,17 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     </button>
   );
   const ticks = useMemo(() => new Set(ticked), [ticked]);
-  const fold = (id: string) =>
-    setClosed((was) => {
+  const fold = (id: string) => {
+    setTurned((was) => {
       const made = new Set(was);
       if (!made.delete(id)) made.add(id);
       return made;
     });
+    if (!lines[id]?.below.runs || turned.has(id)) return;
+    const taken = (found: { runs: ListedRun[] }) =>
+      setOpened((was) => new Map([...was, ...found.runs.map((run): [string, ListedRun] => [run.run_id, run])]));
+    get("below", { run_id: id }).then(taken, () => {});
+  };
   return (
     <main class="runs page">
       <header class="top">
@@ -458,7 +486,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
 function RunLine({
   run,
   depth,
-  branches,
+  below,
   isClosed,
   line,
   now,
@@ -484,6 +512,7 @@ function RunLine({
   const last = line?.updated_at || run.updated_at;
   const parent =
     run.parent && (depth ? `at step ${run.parent.seq}` : `branch of ${run.parent.run_id} at ${run.parent.seq}`);
+  const starter = run.starter && !depth && `started by ${run.starter}`;
   return (
     <div
       class={`row ${isSelected ? "selected" : ""}`}
@@ -497,11 +526,11 @@ function RunLine({
       </span>
       <span class="name" style={{ paddingLeft: `${Math.min(depth, 6) * 18}px` }}>
         <span class="t">
-          {branches > 0 && (
+          {below > 0 && (
             <button
               class="fold"
               aria-expanded={!isClosed}
-              aria-label={`${branches} branches`}
+              aria-label={`${count(below, "run")} below`}
               onClick={(event) => {
                 event.stopPropagation();
                 fold(id);
@@ -516,6 +545,7 @@ function RunLine({
         <span class="sub">
           {title !== id && <span class="mono">{id}</span>}
           {parent && <span>{parent}</span>}
+          {starter && <span>{starter}</span>}
           {run.tags
             .filter((each) => !isNote(each))
             .map((tag) => (
@@ -528,6 +558,7 @@ function RunLine({
         <Sign status={isLossyEnd ? "losses" : status} />{" "}
         <Why {...{ status, line, run }}>
           {losses && <Chip tone={isLossy(summary?.losses) ? "bad" : "warn"}>{losses}</Chip>}
+          {line && line.below.failed > 0 && <Chip tone="bad">{failedBelow(line.below)}</Chip>}
         </Why>
       </span>
       <span class="number">{seconds(summary?.seconds)}</span>

@@ -3,10 +3,11 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get } from "./api";
+import type { Below } from "./below";
 import { Icon, Link, List, Sign, isUnderWay, runAddress, useKeys } from "./parts";
-import type { ListedRun } from "./types";
+import type { CountsBelow, ListedRun } from "./types";
 import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf, told } from "./trace";
-import { brief, count, dollars, seconds } from "./words";
+import { brief, count, dollars, failedBelow, seconds } from "./words";
 
 const SHORTEST = 2; // characters of a search in the records
 const MANY = 300; // lines: more are folded at first
@@ -32,7 +33,7 @@ export function Trace({
   now,
   isLive,
   took,
-  children,
+  below,
 }: {
   id: string;
   lines: Line[];
@@ -47,7 +48,7 @@ export function Trace({
   now: number;
   isLive: boolean;
   took: number;
-  children: Map<string, ListedRun>;
+  below: Below;
 }) {
   const [turned, setTurned] = useState<Set<string>>(new Set());
   const [within, setWithin] = useState<Set<number>>(new Set());
@@ -75,7 +76,7 @@ export function Trace({
   const isLong = rows.length > MANY;
   const isFolded = (line: Line) => {
     const isCalls = line.kind === "visit" && line.below[0]?.kind === "call";
-    const folded = line.kind === "map" || line.kind === "event" || (isLong && isCalls);
+    const folded = ["map", "event", "call"].includes(line.kind) || (isLong && isCalls);
     return !line.below.length || folded !== turned.has(line.key);
   };
   const fits = useMemo(() => {
@@ -203,7 +204,8 @@ export function Trace({
             select={select}
             turn={turn}
             note={line.rows.map((row) => notes.get(row.seq)).find(Boolean)}
-            child={line.kind === "call" ? children.get(line.rows[0]!.child) : undefined}
+            child={line.kind === "call" ? below.runs.get(line.rows[0]!.child) : undefined}
+            counts={below.counts.get(line.rows[0]?.child || "")}
           />
         )}
       />
@@ -236,6 +238,7 @@ function TraceLine({
   turn,
   note,
   child,
+  counts,
 }: {
   line: Line;
   scale: Scale;
@@ -247,6 +250,7 @@ function TraceLine({
   turn: (line: Line) => boolean;
   note: string | undefined;
   child: ListedRun | undefined;
+  counts: CountsBelow | undefined;
 }) {
   const last = line.rows.at(-1);
   const sign = { failed: "failed", retry: "losses", fallback: "losses", rejected: "losses", broken: "losses" }[
@@ -277,7 +281,7 @@ function TraceLine({
           <span class="fold" />
         )}
         <span class="l">
-          {child ? <Child run={child} /> : <Name line={line} />}
+          {child ? <Child run={child} counts={counts} /> : <Name line={line} />}
           {note && (
             <span class="note">
               {" "}
@@ -310,11 +314,17 @@ function TraceLine({
   );
 }
 
-function Child({ run }: { run: ListedRun }) {
+function Child({ run, counts }: { run: ListedRun; counts: CountsBelow | undefined }) {
   return (
     <>
       <Sign status={run.status} /> <Link to={runAddress(run.run_id)}>{run.title || run.run_id}</Link>{" "}
-      <span class="soft">{run.graph}</span>
+      {counts?.failed ? (
+        <b class="wrong" title={failedBelow(counts)}>
+          {counts.failed} of {counts.runs} failed
+        </b>
+      ) : (
+        <span class="soft">{run.graph}</span>
+      )}
     </>
   );
 }

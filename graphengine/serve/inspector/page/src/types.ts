@@ -1,5 +1,11 @@
 // What the server answers, by the route of the read. `python -m scripts.page_types` writes this file.
 
+export interface Above {
+  run_id: string;
+  title: string;
+  graph: string;
+}
+
 export interface Account {
   /** Its number in the run. */
   seq: number;
@@ -134,6 +140,13 @@ export interface Comparison {
   heads: Head[];
   rows: Row[][];
   same: boolean;
+}
+
+export interface CountsBelow {
+  /** How many there are in the store. */
+  runs: number;
+  /** How many of them failed. */
+  failed: number;
 }
 
 export interface Decided {
@@ -384,6 +397,7 @@ export interface Line {
   updated_at: number;
   summary: Summary | null;
   at: string[];
+  below: CountsBelow;
 }
 
 export interface ListedRun {
@@ -583,6 +597,7 @@ export interface Run {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  above: Above[];
   rows: Row[];
   commands: Record<string, string>;
 }
@@ -755,6 +770,8 @@ export interface SpentBelow {
   runs: number;
   /** What their own steps cost so far, US dollars; null if the cost of one is unknown. */
   cost_usd: number | null;
+  /** How many of them failed. */
+  failed: number;
 }
 
 export interface SpentSince {
@@ -991,8 +1008,8 @@ export interface Waypoint {
 
 export interface Answers {
   "all_graphs": Record<string, Record<string, number>>;
+  "below": Runs;
   "branches": Runs;
-  "children": Runs;
   "compare": Comparison;
   "find": number[];
   "graph": Graph;

@@ -1,6 +1,6 @@
 // Numbers, times and statuses in words.
 
-import { age, places } from "./formats";
+import { age, count, places } from "./formats";
 import { writeJson } from "./json";
 
 export { cost, count, dollars, lost, seconds } from "./formats";
@@ -38,6 +38,10 @@ export const titleOf = (title: string, id: string): string => title || id.replac
 export function both(one: number | null, other: number | null): number | null {
   return one === null || other === null ? null : one + other;
 }
+
+/** How many runs below failed, as `failed_words` says it; "" if none did. */
+export const failedBelow = (below: { runs: number; failed: number } | undefined): string =>
+  below?.failed ? `${below.failed.toLocaleString()} of ${count(below.runs, "run")} below failed` : "";
 
 export function kilo(number: number): string {
   return number < 1000 ? `${number}` : `${places(number / 1000, 1)} k`;

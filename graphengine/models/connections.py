@@ -1,0 +1,364 @@
+"""The connections to models' servers: httpcore's own pool, over streams of bytes that can gather what nobody reads yet.
+
+A server that streams sends a token at a time, and each one passes through asyncio, anyio, httpcore and httpx before it
+is read. While nobody watches an answer, its `Connection` therefore keeps what arrives, and hands it on together:
+when its end, an error or a mark that the caller names arrives, when there is much of it, after a time, or when somebody
+begins to watch. HTTP, the pool and the meaning of the bytes are httpcore's and the caller's as ever.
+
+`Connections` is a transport of httpx, by the public interfaces of both packages. It knows no proxies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import httpcore2
+import httpx2
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+
+GATHERED_SECONDS: Final = 0.5
+"""How long bytes are gathered at most before they are read."""
+_MOST_GATHERED: Final = 65_536
+_ENOUGH: Final = 1_048_576
+"""So many bytes that are not read yet stop the server."""
+_BUFFER_BYTES: Final = 16_384
+_TAIL_BYTES: Final = 64
+"""The end of what arrived, in which a mark can begin; no mark is longer."""
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+"""The end of a body in chunks."""
+_KEEP_ALIVE: Final = (
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 60),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 5),
+)
+"""As the SDKs set them, so that a server which is gone is found while it is silent."""
+
+
+class Connection(asyncio.BufferedProtocol, httpcore2.AsyncNetworkStream):
+    """The bytes from and to one server, which asyncio's transport brings and takes."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._arrived: list[bytes] = []
+        self._size = 0
+        self._tail = b""
+        self._is_over, self._is_held = False, False
+        self._broke: Exception | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._since, self._seconds = 0.0, 0.0
+        self._marks: Collection[bytes] | None = None
+        self._gathering: asyncio.TimerHandle | None = None
+
+    # -- what is gathered
+
+    def gather(self, marks: Collection[bytes] | None) -> None:
+        """Gather from now on what arrives until one of the marks is in it; hand it on at once from now on for None."""
+        self._marks = None if marks is None else (*marks, _LAST_CHUNK)
+        if marks is None and self._arrived:
+            self._wake()
+
+    def _is_telling(self, data: bytes) -> bool:
+        """Return whether what arrived has to be read now."""
+        if self._marks is None or self._size >= _MOST_GATHERED:
+            return True
+        seen = self._tail + data
+        self._tail = seen[-_TAIL_BYTES:]
+        for mark in self._marks:  # noqa: SIM110 - for each packet, and a third of the time of any()
+            if mark in seen:
+                return True
+        return False
+
+    def _wake(self) -> None:
+        """Let the reader read."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    # -- asyncio's side
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    @override
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._buffer[:nbytes])
+        self._arrived.append(data)
+        self._size += nbytes
+        if self._is_telling(data):
+            self._wake()
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(GATHERED_SECONDS, self._wake)
+        if self._size > _ENOUGH and self._transport is not None:
+            self._is_held = True
+            self._transport.pause_reading()
+        if self._marks is not None:  # else the next read counts from its beginning
+            self._since = self._loop.time()
+
+    @override
+    def eof_received(self) -> None:
+        self._is_over = True
+        self._wake()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_over, self._broke = True, exc
+        self._wake()
+        self.resume_writing()
+
+    @override
+    def pause_writing(self) -> None:
+        self._writer = self._loop.create_future()
+
+    @override
+    def resume_writing(self) -> None:
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+        self._writer = None
+
+    # -- httpcore's side
+
+    @override
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._arrived and not self._is_over:
+            await self._arrival(timeout)
+        if not self._arrived:
+            if self._broke is not None:
+                raise httpcore2.ReadError
+            return b""
+        data = b"".join(self._arrived)
+        rest = data[max_bytes:]
+        self._arrived = [rest] if rest else []
+        self._size = len(rest)
+        if self._is_held and self._transport is not None:
+            self._is_held = False
+            self._transport.resume_reading()
+        return data[:max_bytes] if rest else data
+
+    async def _arrival(self, seconds: float | None) -> None:
+        """Wait until there is something to read.
+
+        Raises:
+            httpcore2.ReadTimeout: Nothing arrived for so long.
+        """
+        self._reader = self._loop.create_future()
+        if seconds is not None:
+            self._seconds = seconds
+            if self._marks is None or not self._since:
+                self._since = self._loop.time()
+            if self._timer is None or self._timer.when() > self._since + seconds:
+                self._look_at(self._since + seconds)
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    def _look_at(self, when: float) -> None:
+        """Look then whether it is too late. One timer serves many reads, so that a piece makes none."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._reader is None or self._reader.done():
+            return
+        if self._since + self._seconds > self._loop.time():
+            self._look_at(self._since + self._seconds)
+        elif self._arrived:
+            self._wake()
+        else:
+            self._reader.set_exception(httpcore2.ReadTimeout())
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._is_over:
+            raise httpcore2.WriteError
+        transport.write(buffer)
+        if self._writer is not None:
+            try:
+                await asyncio.wait_for(asyncio.shield(self._writer), timeout)
+            except asyncio.TimeoutError:  # noqa: UP041 - another class before Python 3.11 only
+                raise httpcore2.WriteTimeout from None
+            if self._is_over:
+                raise httpcore2.WriteError
+
+    @override
+    async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._is_over = True
+        self._wake()
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.sleep(0)
+
+    @override
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        transport = cast("asyncio.Transport", self._transport)
+        try:
+            async with asyncio.timeout(timeout):
+                made = await self._loop.start_tls(transport, self, ssl_context, server_hostname=server_hostname)
+        except TimeoutError as error:
+            await self.aclose()
+            raise httpcore2.ConnectTimeout(error) from error
+        except OSError as error:  # ssl.SSLError is one
+            await self.aclose()
+            raise httpcore2.ConnectError(error) from error
+        self._transport = made
+        return self
+
+    @override
+    def get_extra_info(self, info: str) -> Any:
+        transport = cast("asyncio.Transport", self._transport)
+        if info == "is_readable":
+            return self._is_over or bool(self._arrived) or _is_readable(transport.get_extra_info("socket"))
+        names = {"client_addr": "sockname", "server_addr": "peername"}
+        return transport.get_extra_info(names.get(info, info))
+
+
+def _is_readable(of: socket.socket | None) -> bool:
+    """Return whether a socket has something to read, if only its end."""
+    place = -1 if of is None else of.fileno()
+    if place < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([place], [], [], 0)[0])
+    asked = select.poll()
+    asked.register(place, select.POLLIN)
+    return bool(asked.poll(0))
+
+
+class _Backend(httpcore2.AsyncNetworkBackend):
+    """Opens connections."""
+
+    @override
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        try:
+            async with asyncio.timeout(timeout):
+                transport, made = await asyncio.get_running_loop().create_connection(
+                    Connection, host, port, happy_eyeballs_delay=0.25
+                )
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(error) from error
+        except socket.gaierror as error:
+            raise httpcore2.ConnectError(error) from error
+        except OSError as error:
+            raise httpcore2.ConnectError("All connection attempts failed") from error
+        opened: socket.socket | None = transport.get_extra_info("socket")
+        for level, name, value in _KEEP_ALIVE:
+            if opened is not None and hasattr(socket, name):
+                with suppress(OSError):
+                    opened.setsockopt(getattr(socket, level), getattr(socket, name), value)
+        return made
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Connections(httpx2.AsyncBaseTransport):
+    """A transport of httpx over `Connection`s.
+
+    Args:
+        verify: What certificates are checked with.
+        limits: How many connections there are, and how many are kept open.
+    """
+
+    def __init__(self, verify: ssl.SSLContext, limits: httpx2.Limits) -> None:
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=verify,
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_Backend(),
+        )
+
+    @override
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request. Raises: httpx2.HTTPError: It failed."""
+        url = request.url
+        asked = httpcore2.Request(
+            request.method,
+            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=cast("httpx2.AsyncByteStream", request.stream),
+            extensions=request.extensions,
+        )
+        with _of_httpx():
+            found = await self._pool.handle_async_request(asked)
+        body = _Body(cast("Any", found.stream))
+        return httpx2.Response(found.status, headers=found.headers, stream=body, extensions=found.extensions)
+
+    @override
+    async def aclose(self) -> None:
+        with _of_httpx():
+            await self._pool.aclose()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """The body of a response."""
+
+    def __init__(self, of: Any) -> None:  # noqa: ANN401 - a stream of httpcore
+        self._of = of
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _of_httpx():
+            async for part in self._of:
+                yield part
+
+    @override
+    async def aclose(self) -> None:
+        await self._of.aclose()
+
+
+@contextmanager
+def _of_httpx() -> Iterator[None]:
+    """Raise httpcore's errors as those of httpx, which have the same names."""
+    try:
+        yield
+    except Exception as error:
+        kind: type[httpx2.HTTPError] | None = getattr(httpx2, type(error).__name__, None)
+        if not type(error).__module__.startswith("httpcore") or kind is None:
+            raise
+        raise kind(str(error)) from error
+
+
+def gatherer(response: httpx2.Response) -> Connection | None:
+    """Return what can gather the bytes of a response; None if it cannot, as of other transports."""
+    found = response.extensions.get("network_stream")
+    is_plain = response.headers.get("content-encoding", "identity") == "identity"  # else no mark is seen
+    return found if isinstance(found, Connection) and is_plain else None
+
+
+__all__ = ["GATHERED_SECONDS", "Connection", "Connections", "gatherer"]

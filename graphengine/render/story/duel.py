@@ -1,0 +1,237 @@
+"""The story of two runs: what was changed, where their ways part and why, what that saved, and what came of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.kernel import add_usage, clipped, status_of
+from graphengine.records.run_diff import diff
+from graphengine.records.words import cost, counted, seconds
+from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table
+from graphengine.render.story.prose import as_words, duel, heading, path_words, place, said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.kernel import JsonValue, Store, Usage
+    from graphengine.records.run_diff import RunDiff
+    from graphengine.render.story.parts import Told
+
+_LETTERS: Final = ("A", "B")
+_DIFFERENCES: Final = 16
+_WORDS: Final = 90
+"""Characters of a line of a way."""
+_HALF: Final = (255.0, 320.0)
+
+
+async def duel_of(store: Store, one: Told, other: Told) -> list[str]:
+    """Return the parts of the story of two runs, as HTML.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    return [*_sections(await diff(store, one.info.id, other.info.id), (one, other))]
+
+
+def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+    sides = (found.first, found.second)
+    graph = f"<b>{said(heading(runs[0].info.graph))}</b>"
+    yield f'<p class="kicker">Two runs of {graph} · {moment(runs[1].info.created_at)}</p>'
+    yield f"<h1>{said(runs[0].title)}</h1>"
+    yield _summary(found, runs)
+    yield from _numbers(found, runs)
+    yield from _changed(found)
+    yield "<h2>Where they part</h2>"
+    yield f"<p>{_apart(found)}</p>"
+    shared = found.shared.seq if found.shared is not None else 0
+    yield '<div class="two">'
+    for at, (told, side) in enumerate(zip(runs, sides, strict=True)):
+        way = [row for row in rows(told, shared, _WORDS) if row.moves or row.account.is_trouble]
+        table = "".join(steps_table(way, is_brief=True, parted=side.parts_at))
+        yield f"<section><p>{_letter(at)} <code>{said(told.info.id)}</code></p>{picture(told, _HALF)}{table}</section>"
+    yield "</div>"
+    yield from _apart_at_last(runs)
+    yield from _prices(found, runs, shared)
+    if found.setup:
+        lines = "".join(f"<li>{said(clipped(each, 300))}</li>" for each in found.setup[:_DIFFERENCES])
+        yield f"<h2>Set up differently</h2><ul>{lines}</ul>"
+
+
+def _letter(at: int) -> str:
+    return f'<b class="{"ab"[at]}">{_LETTERS[at]}</b>'
+
+
+# --- In short --------------------------------------------------------------------------------------------------------
+
+
+def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
+    """Return in a few sentences what was changed, why each ended where it did, and what that saved, as HTML."""
+    one, other = found.first, found.second
+    parts = [
+        *_less("cost", one.spent.get("cost_usd"), other.spent.get("cost_usd"), " USD"),
+        *_less("took", one.seconds, other.seconds, " s"),
+    ]
+    steps = other.steps - one.steps
+    parts += [f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}"] if steps else []
+    since = "since they part" if found.shared is not None else "in all"
+    told = {
+        "Changed": " ".join(_began(found, runs)),
+        "Parted": _parted(found, runs),
+        "Ended": "<br>".join(f"{_letter(at)} {_ended(run)}." for at, run in enumerate(runs)),
+        "Saved" if any(" less" in part for part in parts) else "Took": (
+            f"{_letter(1)} <b>{said(', '.join(parts))}</b> than {_letter(0)} {since}." if parts else ""
+        ),
+    }
+    return f'<dl class="short">{"".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told.items() if text)}</dl>'
+
+
+def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+    """Yield how one came of the other."""
+    if found.shared is None:
+        yield "They share no step."
+        return
+    for at, (side, run) in enumerate(zip((found.first, found.second), runs, strict=True)):
+        if side.begins is None:
+            continue
+        last = next((step for step in reversed(run.steps[: found.shared.seq]) if step.path), None)
+        after = f" after <b>{said(place(last.path, last.visit))}</b>" if last is not None else ""
+        fields = dict.fromkeys(as_words(each.path.partition(".")[0].partition("[")[0]) for each in side.changed)
+        what = f"with another <b>{said(', '.join(fields))}</b>" if fields else "with nothing of its state changed"
+        yield f"{_letter(at)} branched off {_letter(1 - at)}{after}, {what}."
+
+
+def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
+    """Return at which visit they took different ways, and why each did."""
+    said_of: list[str] = []
+    for at, (side, told) in enumerate(zip((found.first, found.second), runs, strict=True)):
+        row = next((row for row in rows(told) if row.account.seq == side.parts_at or side.parts_at in row.seqs), None)
+        if row is None or not row.moves:
+            return ""
+        if not said_of:
+            said_of.append(f"at <b>{said(place(row.account.path, row.account.visit))}</b>:")
+        said_of.append(f"{_letter(at)} {row.moves}")
+    return " ".join(said_of)
+
+
+def _ended(told: Told) -> str:
+    """Return where a run ended, and why."""
+    end, ending = told.end, told.snapshot.ending
+    if end is None:
+        return f"is {said(status_of(told.info))}"
+    label = f": <b>{said(ending.label)}</b>" if ending is not None and ending.label else ""
+    why = f" ({said(told.held[end.seq])})" if told.held.get(end.seq) else ""
+    return f"ended after {said(place(end.path, end.visit))}{label}{why}"
+
+
+def _less(name: str, one: float | None, other: float | None, unit: str) -> Iterator[str]:
+    """Yield how much less or more the second is."""
+    if one is None or other is None or not one or abs(one - other) < 0.0001:  # noqa: PLR2004 - nothing to tell
+        return
+    amount = f"{abs(one - other):.4f}" if unit == " USD" else f"{abs(one - other):.1f}"
+    yield f"{name} {amount}{unit} {'less' if other < one else 'more'} ({100 * abs(one - other) / one:.0f} %)"
+
+
+def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+    """Yield what each took."""
+    one, other = found.first, found.second
+    since = " since they part" if found.shared is not None else ""
+
+    def row(name: str, words: Sequence[str], *numbers: float | None) -> str:
+        cells = "".join(f'<td class="r">{said(each or "nothing")}</td>' for each in words)
+        return f'<tr><td>{name}</td>{cells}<td class="r">{_by(*numbers) if numbers else ""}</td></tr>'
+
+    yield f'<h2>What each took</h2><table><tr><th></th><th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th>'
+    yield '<th class="r">B beside A</th></tr>'
+    prices = [side.spent.get("cost_usd") for side in (one, other)]
+    yield row(f"Price{since}", [cost(side.spent) for side in (one, other)], *prices)
+    yield row(f"Time{since}", [seconds(side.seconds) for side in (one, other)], one.seconds, other.seconds)
+    yield row(f"Visits{since}", [f"{side.steps:,}" for side in (one, other)], one.steps, other.steps)
+    calls = [side.spent.get("calls", 0) for side in (one, other)]
+    yield row(f"Model calls{since}", [f"{each:,}" for each in calls], *calls)
+    if found.shared is not None:
+        yield row(
+            "Price of the whole run",
+            [cost(_whole(told)) for told in runs],
+            *(_whole(told).get("cost_usd") for told in runs),
+        )
+    lost = [told.losses or "nothing" for told in runs]
+    yield row("Lost on the way", lost) if any(told.losses for told in runs) else ""
+    yield "</table>"
+
+
+def _whole(told: Told) -> Usage:
+    return add_usage(told.snapshot.inherited, told.own)
+
+
+def _by(one: float | None, other: float | None) -> str:
+    if not one or other is None or one == other:
+        return ""
+    sign, kind = ("\N{MINUS SIGN}", "better") if other < one else ("+", "worse")
+    return f'<span class="{kind}">{sign}{abs(round(100 * (other - one) / one))} %</span>'
+
+
+# --- What was changed, and what came of it ---------------------------------------------------------------------------
+
+
+def _changed(found: RunDiff) -> Iterator[str]:
+    """Yield what a branch began with, beside what it was."""
+    for at, side in enumerate((found.first, found.second)):
+        if side.changed:
+            yield f"<h2>What was changed in {_LETTERS[at]}</h2>"
+            pairs = [(path_words(each.path), each.before, each.after) for each in side.changed[:_DIFFERENCES]]
+            yield from _changes(pairs)
+
+
+def _changes(pairs: Sequence[tuple[str, JsonValue, JsonValue]]) -> Iterator[str]:
+    """Yield what differs, field by field; what differs as another field does is told once."""
+    told: dict[str, list[str]] = {}
+    shown: dict[str, str] = {}
+    for name, before, after in pairs:
+        key = repr((before, after))
+        told.setdefault(key, []).append(name)
+        shown.setdefault(key, "" if key in shown else duel(before, after))
+    for key, names in told.items():
+        yield f'<section class="change"><h3>{said(heading(" and ".join(names)))}</h3>{shown[key]}</section>'
+
+
+def _apart(found: RunDiff) -> str:
+    if found.shared is None:
+        return "They share no step."
+    seq = found.shared.seq
+    alike = f"{counted(found.alike, 'decision')} after that {'is' if found.alike == 1 else 'are'} alike."
+    shared = f"They share their first {f'{seq:,} steps' if seq > 1 else 'step'}."
+    return f"{shared} {alike if found.alike else 'They part at once.'}"
+
+
+def _apart_at_last(runs: tuple[Told, Told]) -> Iterator[str]:
+    """Yield what is different in the end, field by field."""
+    one, other = (told.snapshot.root.values for told in runs)
+    names = [*one, *(name for name in other if name not in one)]
+    apart = [name for name in names if one.get(name) != other.get(name)]
+    yield '<h2>What came of it</h2><p class="key"><del>only in A</del> <ins>only in B</ins></p>'
+    if not apart:
+        yield "<p>Their results are the same.</p>"
+    first = sorted(apart, key=lambda name: not isinstance(one.get(name), str))[:_DIFFERENCES]
+    yield from _changes([(as_words(name), one.get(name), other.get(name)) for name in first])
+    if len(apart) > _DIFFERENCES:
+        yield f'<p class="soft">and {len(apart) - _DIFFERENCES} more</p>'
+
+
+def _prices(found: RunDiff, runs: tuple[Told, Told], shared: int) -> Iterator[str]:
+    """Yield what each agent cost since they part."""
+    spent = [by_agent(told.steps, max(shared, told.info.parent_seq)) for told in runs]
+    names = dict.fromkeys([*spent[0], *spent[1]])
+    if not names:
+        return
+    yield f"<h2>What it cost{' since they part' if found.shared else ''}</h2>"
+    yield '<table><tr><th>agent</th><th class="o">model</th>'
+    yield f'<th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th></tr>'
+    for agent, model in names:
+        used = [each.get((agent, model), {}) for each in spent]
+        words = [f"{counted(usage.get('calls', 0), 'call')}, {cost(usage)}" if usage else "nothing" for usage in used]
+        cells = "".join(f'<td class="r">{said(each)}</td>' for each in words)
+        yield f'<tr><td>{said(agent)}</td><td class="soft o">{said(model)}</td>{cells}</tr>'
+    yield "</table>"
+
+
+__all__ = ["duel_of"]

@@ -1,0 +1,325 @@
+"""The story of a run, or of two, as one file to send: how it came to its result, what that cost, and what was lost.
+
+It needs no server, loads nothing, has no script, which its own policy forbids, and prints on two pages. Fields that are
+declared secret are left out, and what looks like a secret is struck from texts. A cost that is unknown is said to be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET, UnsetType
+from pydantic_core import to_json
+
+from graphengine.agents.approval import question_about
+from graphengine.kernel import Message, Recorded, show, status_of, waits_of
+from graphengine.models.base import ToolCall
+from graphengine.records.account import account_of_step
+from graphengine.records.step_queries import ops_of
+from graphengine.records.work_records import CallRecord, TurnRecord, turn_record, work_record
+from graphengine.render.story.duel import duel_of
+from graphengine.render.story.parts import figures, moment, picture, rows, spent, steps_table, times, told_run, verdict
+from graphengine.render.story.prose import (
+    as_words,
+    fields,
+    folded,
+    heading,
+    in_brief,
+    is_full,
+    parsed,
+    place,
+    said,
+    text_html,
+    value_html,
+)
+from graphengine.render.story.sheet import sheet
+from graphengine.render.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.kernel import JsonValue, Store, Wait
+    from graphengine.records.work_records import CalledTool
+    from graphengine.render.story.parts import Told
+
+_SECRET: Final = "$secret"  # noqa: S105 - the mark of a record
+_WRAPPED: Final = re.compile(r"^<(\w+)>\n?(.*?)\n?</\1>$", re.DOTALL)
+"""A question as agents are sent it."""
+_SAID: Final = 40
+"""Messages of a conversation that are shown."""
+_OF_CHATS: Final = ("turn", "messages", "answer", "question")
+_SHORT: Final = 400
+"""Characters of a value that stands open beside an answer."""
+_ASKED: Final = 160
+_KINDS: Final = {"string": "a text", "integer": "a whole number", "number": "a number", "array": "a list"}
+
+
+async def story_of(store: Store, run_id: str, other: str | None, now: float) -> str:
+    """Return the story of a run, or of two as a comparison.
+
+    Args:
+        store: The store that has them.
+        run_id: The run.
+        other: The other one; None for none.
+        now: When it is written, epoch seconds.
+
+    Raises:
+        UnknownRun, StoreError.
+    """
+    told = await told_run(store, run_id)
+    body = [*_sections(told)] if other is None else await duel_of(store, told, await told_run(store, other))
+    words = " ".join(filter(None, (run_id, other)))
+    return sheet(told.title, body, f"graphengine render {words} -o story.html", now)
+
+
+def _sections(told: Told) -> Iterator[str]:
+    """Yield the parts of the story of one run."""
+    info, snapshot = told.info, told.snapshot
+    yield f'<p class="kicker">A run of <b>{said(heading(info.graph))}</b> · {moment(info.created_at)}</p>'
+    yield f"<h1>{said(told.title)}</h1>{verdict(told)}{figures(told)}"
+    values = snapshot.root.values
+    given: dict[str, JsonValue] = {op[1]: op[-1] for op in ops_of(told.steps[0])} if told.steps else {}
+    messages = _messages(values)
+    waits = [wait for wait in waits_of(snapshot) if wait.answered is None] if status_of(info) == "waiting" else []
+    if messages is None:
+        yield from _asked(told, waits)
+        yield from _part("The question", _input(given), said_above=told.title)
+    else:
+        yield from _conversation(told, messages, is_over=all(wait.kind == "receive" for wait in waits))
+        yield from _asked(told, [wait for wait in waits if wait.kind != "receive"])
+    if snapshot.failure is not None:
+        failure = snapshot.failure
+        yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{said(place(failure.path))}</b> '
+        yield f'<span class="soft">{said(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
+    final = {name: value for name, value in values.items() if is_full(value) and given.get(name) != value}
+    if messages is not None:
+        final = {name: value for name, value in final.items() if name not in _OF_CHATS}
+    yield from _part("The answer" if info.status == "finished" else "What it has so far", final, _written_last(told))
+    if pictures := picture(told) + times(told):
+        yield f"<h2>The way it took</h2>{pictures}"
+    yield "<h2>How it came to this</h2>"
+    told_of = rows(told)
+    if messages is not None:  # what was said is above
+        told_of = [row for row in told_of if row.what and row.account.kind != "message"]
+    yield from steps_table(told_of)
+    yield from spent(told.steps, info)
+    if told.losses:
+        yield f"<h2>Losses</h2><p>{said(told.losses)}</p>"
+
+
+# --- What went in, and what came out ---------------------------------------------------------------------------------
+
+
+def _input(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: value for name, value in given.items() if is_full(value)}
+
+
+def _written_last(told: Told) -> frozenset[str]:
+    """Return the fields that the last visit of the run's own graph wrote."""
+    last = next((step for step in reversed(told.steps) if step.kind == "node" and not step.frame), None)
+    return frozenset(op[1] for op in ops_of(last)) if last is not None else frozenset()
+
+
+def _part(
+    title: str, values: Mapping[str, JsonValue], first: frozenset[str] = frozenset(), *, said_above: str = ""
+) -> Iterator[str]:
+    """Yield fields: the longest text by itself, among those that come first; then the others, long ones folded.
+
+    Args:
+        title: The heading.
+        values: The fields.
+        first: Those among which the text is sought first.
+        said_above: A text that the page begins with, which is not said twice.
+    """
+    texts = {name: value for name, value in values.items() if isinstance(value, str) and value.strip()}
+    last = {name: text for name, text in texts.items() if name in first}
+    longest = max(last or texts, key=lambda name: len(texts[name]), default="")
+    rest = {name: value for name, value in values.items() if name != longest and value != texts.get(longest)}
+    is_known = longest != "" and one_line(texts[longest]) == one_line(said_above)
+    if is_known and not rest:
+        return
+    name = "" if is_known or not longest else f" <span>{said(as_words(longest))}</span>"
+    if longest or rest:
+        yield f"<h2>{title}{name}</h2>"
+    if longest and not is_known:
+        yield f'<div class="lead">{value_html(texts[longest])}</div>'
+    opened = [(name, value) for name, value in rest.items() if not _is_long(value)]
+    yield f'<div class="rest">{fields(opened)}</div>' if opened else ""
+    for name, value in rest.items():
+        if _is_long(value):
+            number = f" · {len(value)}" if isinstance(value, (list, dict)) else f" · {len(str(value).split()):,} words"
+            yield f'<div class="rest">{folded(heading(name) + number, value_html(value))}</div>'
+
+
+def _is_long(value: JsonValue) -> bool:
+    return isinstance(value, (list, Mapping, str)) and _size(value) > _SHORT
+
+
+def _size(value: JsonValue) -> int:
+    return 0 if isinstance(value, Mapping) and _SECRET in value else len(to_json(value))
+
+
+# --- What it waits for -----------------------------------------------------------------------------------------------
+
+
+def _asked(told: Told, waits: Sequence[Wait]) -> Iterator[str]:
+    """Yield what a run waits for: each question with what one must know to answer it."""
+    if not waits:
+        return
+    yield "<h2>What it waits for</h2>"
+    for wait in waits:
+        kinds = {"sleep": "waits for a time", "receive": "waits for a message"}
+        due = f" · until {moment(wait.due_at)}" if wait.due_at is not None else ""
+        what = f"{said(place(wait.name))} {kinds.get(wait.kind, 'asks')}{due}"
+        yield f'<div class="card waiting"><p class="soft">{what}</p>'
+        agent, call = _call(told, wait)
+        is_short = len(wait.question) <= _ASKED and "\n" not in wait.question
+        if call is not None:
+            yield f"<h3>May {said(as_words(agent))} call {said(as_words(call.name))}?</h3>"
+            yield _proposed(_arguments(wait, call), UNSET)
+        else:
+            yield f"<h3>{said(wait.question)}</h3>" if is_short else text_html(wait.question)
+        if wait.facts:
+            yield fields([(name.rpartition(".")[2], value) for name, value in wait.facts.items()])
+        if wait.proposed is not UNSET:
+            yield _proposed(wait.proposed, wait.old)
+        if options := _options(wait.schema or {}, wait.schema or {}):
+            yield f'<div class="options">{options}</div>'
+        yield "</div>"
+
+
+def _call(told: Told, wait: Wait) -> tuple[str, CalledTool | None]:
+    """Return the call that a question is about, and the agent that makes it; None if it is about none."""
+    for step in reversed(told.steps):
+        record = turn_record(step.data) if isinstance(step.data, Recorded) else None
+        agent = account_of_step(step).agent if record is not None else ""
+        for call in record.calls if record is not None else ():
+            made = ToolCall(id=call.id, name=call.name, arguments=call.arguments)
+            if wait.question == question_about(agent, made) or wait.question.startswith(
+                f"May {agent} call {call.name}?\n"
+            ):
+                return agent, call
+        if record is not None:
+            break
+    return "", None
+
+
+def _arguments(wait: Wait, call: CalledTool) -> Mapping[str, JsonValue]:
+    """Return the arguments of a call: those that are written, and the defaults that stand beside them."""
+    forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
+    beside = {
+        name: each["default"]
+        for form in forms
+        for name, each in form.get("properties", {}).items()
+        if "default" in each
+    }
+    written = parsed(call.arguments)
+    return {**(written if isinstance(written, Mapping) else {"": written}), **beside}
+
+
+def _proposed(proposed: JsonValue | UnsetType, was: JsonValue | UnsetType) -> str:
+    """Return what is proposed, beside what it would replace."""
+    now, old = ({} if each is UNSET else each if isinstance(each, Mapping) else {"": each} for each in (proposed, was))
+    if was is UNSET:
+        return fields([(str(name), each) for name, each in now.items()])
+    rows = ""
+    for name in dict.fromkeys([*old, *now]):
+        rows += f"<tr><td>{said(heading(str(name)))}</td><td>{said(in_brief(old.get(name)))}</td>"
+        rows += f"<td><b>{said(in_brief(now.get(name)))}</b></td></tr>"
+    return f"<table><tr><th></th><th>was</th><th>proposed</th></tr>{rows}</table>"
+
+
+def _options(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+    """Return the answers that a schema takes, as HTML; titles and descriptions instead of names."""
+    if isinstance(schema.get("$ref"), str):
+        schema = {**root.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {}), **schema}
+    if schema.get("type") == "boolean":
+        return "<span>yes</span><span>no</span>"
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    if values:
+        return "".join(f"<span>{said(in_brief(each))}</span>" for each in values)
+    unions = [each for each in schema.get("anyOf") or schema.get("oneOf") or () if each.get("type") != "null"]
+    if unions:
+        clicks = "".join(_options(each, root) for each in unions if not each.get("properties"))
+        return clicks or "".join(_options(each, root) for each in unions)
+    members = ""
+    for name, each in schema.get("properties", {}).items():
+        title, about = str(each.get("title") or heading(name)), str(each.get("description", ""))
+        kind = _options(each, root) or _KINDS.get(str(each.get("type")), "")
+        members += (
+            f"<dt>{said(title)}</dt><dd>{kind}" + (f'<i class="beside">{said(about)}</i>' if about else "") + "</dd>"
+        )
+    return f"<dl>{members}</dl>" if members else ""
+
+
+# --- Conversations ---------------------------------------------------------------------------------------------------
+
+
+def _messages(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
+    """Return the messages of a conversation; None if a run is none."""
+    for value in values.values():
+        if isinstance(value, list) and any(_is_said(each) for each in value):
+            return [each for each in value if isinstance(each, Mapping)]
+    return None
+
+
+def _is_said(value: JsonValue) -> bool:
+    return isinstance(value, Mapping) and value.get("role") in ("user", "assistant") and "text" in value
+
+
+def _conversation(told: Told, messages: Sequence[Mapping[str, Any]], *, is_over: bool) -> Iterator[str]:
+    """Yield a conversation as it was said, and of a turn that is not over what was said so far."""
+    results = {each.get("call_id"): each for each in messages if each.get("role") == "tool"}
+    yield '<h2>The conversation</h2><div class="chat">'
+    if len(messages) > _SAID:
+        yield f"<p class=soft>{len(messages) - _SAID} earlier messages are left out</p>"
+    for each in messages[-_SAID:]:
+        role, text = each.get("role"), str(each.get("text", ""))
+        if role in ("user", "assistant"):
+            yield _bubble(str(role), text, str(each.get("agent", "")))
+        for call in each.get("calls", ()):
+            result = results.get(call.get("id"), {})
+            yield _did(
+                str(call.get("name")),
+                call.get("arguments", ""),
+                str(result.get("text", "")),
+                bool(result.get("is_error")),
+            )
+    yield from () if is_over else _turn(told)
+    yield "</div>"
+
+
+def _turn(told: Told) -> Iterator[str]:
+    """Yield what was said since the last message."""
+    begins = next((step for step in reversed(told.steps) if isinstance(step.data, Message)), None)
+    if begins is None or not isinstance(begins.data, Message):
+        return
+    payload: Any = begins.data.payload
+    given = payload.get("given", {}) if isinstance(payload, Mapping) else {"": payload}
+    yield from (_bubble("user", text, "") for text in given.values() if isinstance(text, str))
+    for step in told.steps[begins.seq :]:
+        record = work_record(step.data) if isinstance(step.data, Recorded) else None
+        account = account_of_step(step)
+        if isinstance(record, TurnRecord) and record.text:
+            yield _bubble("assistant", record.text, account.agent)
+        elif isinstance(record, CallRecord):
+            yield _did(account.name.removeprefix("tool "), record.arguments or "", record.text, record.error)
+
+
+def _bubble(role: str, text: str, agent: str) -> str:
+    plain = _WRAPPED.sub(r"\2", text.strip())
+    if not plain.strip():
+        return ""
+    who = f"<small>{said(as_words(agent))}</small>" if role == "assistant" and agent else ""
+    return f'<div class="{role}">{who}<div class="text">{text_html(plain)}</div></div>'
+
+
+def _did(name: str, arguments: str, result: str, has_failed: bool) -> str:  # noqa: FBT001
+    given = f" ({in_brief(arguments, _ASKED)})" if arguments and arguments != "{}" else ""
+    came = f"{' failed:' if has_failed else ' →'} {in_brief(result, _ASKED)}" if result else ""
+    return f'<p class="soft">{said(f"{as_words(name)}{given}{came}")}</p>'
+
+
+__all__ = ["story_of"]
