@@ -173,7 +173,7 @@ class OtherExecutor(NodeExecutor):
         self._executor = executor
         self._make = make
         self._is_ours = False
-        is_known = type(executor).__module__.startswith("concurrent.futures.")
+        is_known = isinstance(executor, (ProcessPoolExecutor, ThreadPoolExecutor))
         self.repeats = bool(getattr(executor, "repeats", not is_known))
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -17,6 +17,7 @@ import os
 import pickle
 import signal
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from graphengine.executors.calls import raised, returned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Executor
     from typing import BinaryIO
 
 MOST_CALLS: Final = 1000
@@ -80,7 +82,7 @@ class Waits(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """A call is loaded, and begins."""
+    """A call is loaded, and may begin from now on: told before its first value is taken."""
 
     call: int
 
@@ -88,13 +90,15 @@ class Begun(NamedTuple):
 class Over(NamedTuple):
     """A call is over: `value` is the outcome of one that returned.
 
-    `unreachable`: the cluster can never begin it; `again`: it has not begun, and can; `lost`: so is the connection.
+    `unreachable`: the cluster can never begin it; `again`: it has not begun, and can; `lost`: this process ended, and
+    could not say whether it had.
     """
 
     call: int
     how: How
     why: str = ""
     value: bytes = b""
+    has_begun: bool = False
 
 
 Told: TypeAlias = "Connected | Refused | Waits | Begun | Over"
@@ -122,7 +126,7 @@ def main() -> None:
         out.close()
         os._exit(1)
     send(out, Connected())
-    calls = _Calls(ray, out)
+    calls = Calls(ray, out, ThreadPoolExecutor(MOST_CALLS))
     while True:
         try:
             calls.handle(pickle.load(sys.stdin.buffer))  # noqa: S301 - as above
@@ -139,7 +143,7 @@ class _Call:
         begin: What was asked for.
         task: Ray's generator; None before it is submitted.
         is_unwanted: Whether it is to end.
-        is_begun: Whether its first value was taken, so that it may run.
+        is_begun: Whether it was loaded, and its first value taken, so that it may run.
     """
 
     def __init__(self, begin: Begin) -> None:
@@ -149,15 +153,21 @@ class _Call:
         self.is_begun = False
 
 
-class _Calls:
-    """The calls on their way."""
+class Calls:
+    """The calls on their way.
 
-    def __init__(self, ray: Any, out: BinaryIO) -> None:  # noqa: ANN401 - the module, which may be missing
+    Args:
+        ray: The module, which may be missing elsewhere.
+        out: Where to tell what becomes of them.
+        threads: Where they are waited for.
+    """
+
+    def __init__(self, ray: Any, out: BinaryIO, threads: Executor) -> None:  # noqa: ANN401 - the module
         self._ray = ray
         self._out = out
         self._telling = threading.Lock()
         self._calls: dict[int, _Call] = {}
-        self._threads = ThreadPoolExecutor(MOST_CALLS)
+        self._threads = threads
         errors = ray.exceptions
         of_worker = (errors.RayTaskError, errors.WorkerCrashedError, errors.OutOfMemoryError)
         self._of_work = (*of_worker, errors.NodeDiedError, errors.ObjectLostError)
@@ -184,38 +194,42 @@ class _Calls:
         self._ray.cancel(call.task, force=True)
 
     def _run(self, call: _Call) -> None:
+        is_lost = False
         try:
             over = self._outcome(call)
         except BaseException as error:  # noqa: BLE001 - told to the parent
-            over = Over(call.begin.call, self._how(error, call), _line(error))
+            how, is_lost = self._how(error, call)
+            over = Over(call.begin.call, how, _line(error))
         self._calls.pop(call.begin.call, None)
-        self._tell(over)
-        if over.how == "lost":
+        self._tell(over._replace(has_begun=call.is_begun))
+        if is_lost:
             os._exit(1)  # Ray neither ends nor replaces a connection that does not work any more
 
-    def _how(self, error: BaseException, call: _Call) -> How:
-        """Return what an error means of a call: its end, that of its process, or that of the connection."""
+    def _how(self, error: BaseException, call: _Call) -> tuple[How, bool]:
+        """Return what an error means of a call, and whether the connection is lost."""
+        is_of_ray = isinstance(error, self._ray.exceptions.RayError)
+        was: How = "died" if call.is_begun else "again"
         if isinstance(error, TimeoutError):
-            return "lost"
+            return was, True
         if call.is_unwanted:
-            return "timeout"
+            return "timeout", False
         if isinstance(error, self._of_work):
             is_of_machine = isinstance(error, self._ray.exceptions.NodeDiedError)
-            return "again" if is_of_machine and not call.is_begun else "died"
-        if call.is_begun:
-            return "lost"
-        is_known = isinstance(error, self._of_place) or not isinstance(error, self._ray.exceptions.RayError)
-        return "unreachable" if is_known else "lost"
+            return was if is_of_machine else "died", False
+        if not call.is_begun and (isinstance(error, self._of_place) or not is_of_ray):
+            return "unreachable", False
+        return was, True
 
     def _outcome(self, call: _Call) -> Over:
         ray, begin = self._ray, call.begin
         own = {"max_retries": 0, "num_returns": "streaming", "_generator_backpressure_num_objects": 1}
         call.task = ray.remote(**own, **begin.options)(_reporting).remote(begin.work)
         self._wait_for_place(call)
-        first = next(call.task)
-        call.is_begun = True
-        ray.get(first)
+        # 1. The first value is taken, and the work begins. 2. This process is killed before it says so. 3. Its parent
+        # begins the call in another connection, beside it. So it is told before; what fails then is told again.
         self._tell(Begun(begin.call))
+        ray.get(next(call.task))  # raises if it could not be loaded: then it has not begun
+        call.is_begun = True
         until = math.inf if begin.seconds is None else time.monotonic() + begin.seconds
         while not ray.wait([call.task], timeout=max(0.0, min(1.0, until - time.monotonic())))[0]:
             if time.monotonic() >= until:
@@ -265,8 +279,9 @@ class _Calls:
 
 
 def _line(error: BaseException) -> str:
-    """Return the first line of an error's text."""
-    return next(iter((str(error) or type(error).__name__).strip().splitlines()))
+    """Return the beginning of an error's text: some have a page of advice."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return textwrap.shorten(first, 160, placeholder=" …") or type(error).__name__
 
 
 def _reporting(work: bytes) -> Iterator[bytes]:

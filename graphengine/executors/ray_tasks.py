@@ -217,14 +217,14 @@ class _Call:
                     raise TimeoutError
                 self._driver = driver
             driver.begin(Begin(self._number, work, seconds, self._options), self._told)
-            over, has_begun = self._followed(driver, waiting)
+            over = self._followed(driver, waiting)
             if over.how == "returned":
                 return over.value
             if over.how == "timeout" or self._is_unwanted:
                 raise TimeoutError
             if over.how == "unreachable":
                 raise waiting.unreachable(over.why)
-            if over.how == "died" or has_begun:
+            if over.has_begun or over.how == "died":
                 raise RayDied(over.why)
             waiting.note(f"a connection was lost: {over.why}")
             time.sleep(_PAUSE_SECONDS)
@@ -248,11 +248,12 @@ class _Call:
             try:
                 waiting.note(refused.why if refused is not None else "")
             except ExecutorUnreachable:
-                driver.kill()  # it may be stuck; the next call begins with another one
+                if not driver.ready.done():
+                    driver.kill()  # it may be stuck; the next call begins with another one
                 raise
 
-    def _followed(self, driver: _Driver, waiting: _Waiting) -> tuple[Over, bool]:
-        """Return how the call ended, and whether it had begun.
+    def _followed(self, driver: _Driver, waiting: _Waiting) -> Over:
+        """Return how the call ended.
 
         Raises:
             ExecutorUnreachable: No machine offers what it needs, and it was taken back before it began.
@@ -268,9 +269,12 @@ class _Call:
                     driver.kill()  # it is stuck: its end ends the work too
                 continue
             if isinstance(told, Over):
-                if given_up is not None and not has_begun:
+                over = told._replace(has_begun=has_begun) if told.how == "lost" else told
+                if given_up is None or over.how == "returned":
+                    return over
+                if not over.has_begun:
                     raise given_up
-                return told, has_begun
+                return over._replace(how="died", why="it began as it was given up")
             has_begun = has_begun or isinstance(told, Begun)
             if isinstance(told, Waits) and given_up is None:
                 try:
