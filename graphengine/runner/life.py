@@ -371,11 +371,12 @@ class Life(Generic[S]):
             raise
         finally:
             del shared.driven[self.id]
+            shared.asleep.pop(self.id, None)  # the alarm of its suspended attempts
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.fewer_driven.set()
             if claim.owned:
-                await opening.release(shared.store, self.id, driving.fence)
+                await driving.let_go()
             followers, driving.following = driving.following, NOBODY
             if followers.left:
                 await _whole(followers.leave())

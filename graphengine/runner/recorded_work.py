@@ -13,6 +13,7 @@ A wait without an answer ends the attempt: see `graphengine.runner.scope.InFligh
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -788,6 +789,13 @@ class StepJournal:
                 refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
+        await self._asked(place, wait, answers, name, path)
+        return await self.wait_at(place, wait, answers, name)  # it went on where it waits: this is over
+
+    async def _asked(
+        self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
+    ) -> None:
+        """Open a wait, and return when it is over; mostly the attempt ends before, and runs again then."""
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = to_show(utf8_text(str(wait.question)))  # whatever the node gave
@@ -803,11 +811,17 @@ class StepJournal:
         wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
         self.in_flight.waits[name] = wait
         try:
-            await self.in_flight.park(self._here.around)
-        finally:
+            await self.in_flight.park(self._here.around, place)
+        except (asyncio.CancelledError, GeneratorExit):
             if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
                 self.in_flight.waits.pop(name, None)
                 self._number = 1
+            raise
+
+    def note_names(self, names: Collection[str]) -> None:
+        """Note the names of waits that are recorded now."""
+        if self._names is not None:
+            self._names.update(names)
 
     def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
         """Log that a message is refused, and why; its values stay in the run, since they may quote a prompt."""

@@ -124,6 +124,7 @@ class Shared(Generic[L]):
         executors: What runs the nodes with `on=`; None to run them in place.
         children: What starts runs from nodes; None if nothing does.
         effects: Whether effects outside the runs happen.
+        runs_again: Whether a node runs again after each of its waits, also where it could stay suspended.
         checking: The extensions that look at graphs which are about to be run.
         closed: Whether the Runner is closed, so that no run continues.
     """
@@ -139,9 +140,11 @@ class Shared(Generic[L]):
         checks: bool,
         sizes: Sizes,
         effects: Effects = "act",
+        runs_again: bool = False,
         origin: OriginRecord | None = None,
     ) -> None:
         self.effects: Effects = effects
+        self.runs_again = runs_again
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)

@@ -104,6 +104,10 @@ class Alone:
         """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()
 
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, steps.WaitRecord]) -> bool:
+        """Return False: each wait ends its attempt."""
+        return False
+
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
