@@ -390,7 +390,7 @@ class Driving:
         """
         shared, run_id = self._shared, self.snapshot.run_id
         if self._alarm is None or self._alarm.done():
-            alarm = self._alarm = shared.asleep[run_id] = self.loop.create_future()
+            alarm = self._alarm = shared.suspended[run_id] = self.loop.create_future()
             alarm.add_done_callback(lambda _: self._wake())
             inbox = await shared.store.inbox([run_id])
             if not (inbox and all(map(is_end, inbox)) and shared.gathers(run_id)):

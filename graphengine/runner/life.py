@@ -371,7 +371,7 @@ class Life(Generic[S]):
             raise
         finally:
             del shared.driven[self.id]
-            shared.asleep.pop(self.id, None)  # the alarm of its suspended attempts
+            shared.suspended.pop(self.id, None)
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.fewer_driven.set()

@@ -54,7 +54,7 @@ from graphengine.runner.call_records import (
     takes_key,
 )
 from graphengine.runner.scope import InFlight, StepResult
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
@@ -812,6 +812,8 @@ class StepJournal:
         self.in_flight.waits[name] = wait
         try:
             await self.in_flight.park(self._here.around, place)
+            if (limit := TimeLimit.here()) is not None:
+                limit.restart()
         except (asyncio.CancelledError, GeneratorExit):
             if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
                 self.in_flight.waits.pop(name, None)

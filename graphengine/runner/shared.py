@@ -112,6 +112,7 @@ class Shared(Generic[L]):
         lives: The runs that are alive here: opened, driven or asleep.
         driven: Those that are driven now, by run id.
         asleep: The alarms of those that sleep, by run id; `wake` sets one off.
+        suspended: The alarms of those that are driven, with attempts that wait for the ends of children.
         told: The runs that move here and whose end will be told, by the run that started them: that run sleeps here
             while it waits for them.
         opening: How many are being resumed.
@@ -157,6 +158,7 @@ class Shared(Generic[L]):
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
+        self.suspended: dict[str, asyncio.Future[None]] = {}
         self.told: dict[str, Moving] = {}
         self.opening = 0
         self.one_at_a_time = asyncio.Lock()
@@ -201,10 +203,10 @@ class Shared(Generic[L]):
             await self.fewer_driven.wait()
 
     def wake(self, run_id: str) -> None:
-        """Wake a run, if it sleeps here."""
-        alarm = self.asleep.get(run_id)
-        if alarm is not None and not alarm.done():
-            alarm.set_result(None)
+        """Wake a run, if it sleeps here, or attempts of it are suspended."""
+        for alarm in (self.asleep.get(run_id), self.suspended.get(run_id)):
+            if alarm is not None and not alarm.done():
+                alarm.set_result(None)
 
     def has_come_to_rest(self, told: tuple[str, str]) -> None:
         """Note that a run does not move here any more, and wake the one that started it, now or soon.
@@ -237,7 +239,7 @@ class Shared(Generic[L]):
             return False
         loop = asyncio.get_running_loop()
         moving.until = moving.until or loop.time() + _AN_END_SECONDS * moving.started
-        if run_id in self.asleep and run_id not in self._soon:
+        if (run_id in self.asleep or run_id in self.suspended) and run_id not in self._soon:
             self._soon[run_id] = loop.call_at(moving.until, self.wake, run_id)
         return loop.time() < moving.until
 

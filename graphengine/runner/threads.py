@@ -231,6 +231,17 @@ class TimeLimit:
             if not self._queued:
                 self._set(now + self._left)
 
+    def restart(self) -> None:
+        """Let this limit and those around it begin now, as when the node runs again after a wait."""
+        limit: TimeLimit | None = self
+        while limit is not None:
+            if limit._seconds is not None:
+                limit._began = limit._since = limit.loop.time()
+                limit._left = limit._seconds
+                if not limit._queued:
+                    limit._set(limit._since + limit._left)
+            limit = limit._around
+
     @property
     def spent_seconds(self) -> float:
         """How long the block has taken."""
