@@ -233,14 +233,13 @@ class TimeLimit:
 
     def restart(self) -> None:
         """Let this limit and those around it begin now, as when the node runs again after a wait."""
-        limit: TimeLimit | None = self
-        while limit is not None:
-            if limit._seconds is not None:
-                limit._began = limit._since = limit.loop.time()
-                limit._left = limit._seconds
-                if not limit._queued:
-                    limit._set(limit._since + limit._left)
-            limit = limit._around
+        if self._seconds is not None:
+            self._began = self._since = self.loop.time()
+            self._left = self._seconds
+            if not self._queued:
+                self._set(self._since + self._left)
+        if self._around is not None:
+            self._around.restart()
 
     @property
     def spent_seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.runner import driving
+from graphengine.runner.threads import TimeLimit
 from graphengine.stores.base import Append
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
@@ -325,13 +327,14 @@ async def test_a_child_that_asks_a_person_lets_it_end() -> None:
 @pytest.mark.parametrize("catches", [False, True])
 async def test_a_timeout_around_a_wait_does_not_come_in_it(catches: bool) -> None:  # noqa: FBT001
     """Run again after the wait it would never come: so the attempt ends, and what it does then does not count."""
-    store = Watched()
+    store, limits = Watched(), list[asyncio.Timeout]()
 
     async def waits(n: int, ctx: Context) -> int:
         began.append(ctx.run_id)
         first = await (await ctx.start(child, {"n": n})).result()
         try:
-            async with asyncio.timeout(0.01 if len(began) == 2 else None):
+            async with asyncio.timeout(None) as limit:
+                limits.append(limit)
                 return first.state.n + (await (await ctx.start(child, {"n": -1})).result()).state.n
         except TimeoutError:
             if not catches:
@@ -341,30 +344,35 @@ async def test_a_timeout_around_a_wait_does_not_come_in_it(catches: bool) -> Non
     graph = alone(Number, waits, "n")
     async with Runner(store) as runner:
         runner.start(graph, {"n": 1}, run_id="p")
-        await until(lambda: store.told[-1:] == ["waiting"] and len(began) == 2)
+        await until(lambda: "waiting running" in store.told)
+        limits[-1].reschedule(asyncio.get_running_loop().time())
+        await until(lambda: store.told[-1] == "waiting")
         gates[-1].set()
         assert (await runner.get("p", graph).result()).state.n == 0
     assert len(began) == 3
 
 
 async def test_a_timer_beside_a_wait_does_not_decide() -> None:
-    """A race against a plain timer, which an attempt that ends at the wait would lose, is lost here too."""
-    store = Watched()
+    """A race against what is not recorded, which an attempt that ends at the wait would lose, is lost here too."""
+    store, timer = Watched(), asyncio.Event()
 
     async def races(n: int, ctx: Context) -> int:
         began.append(ctx.run_id)
         first = await (await ctx.start(child, {"n": n})).result()
         run = await ctx.start(child, {"n": -1})
-        slow, timer = asyncio.ensure_future(run.result()), asyncio.ensure_future(asyncio.sleep(0.01))
-        done, _ = await asyncio.wait([slow, timer], return_when=asyncio.FIRST_COMPLETED)
-        if timer in done and slow not in done:
+        slow, fast = asyncio.ensure_future(run.result()), asyncio.ensure_future(timer.wait())
+        done, _ = await asyncio.wait([slow, fast], return_when=asyncio.FIRST_COMPLETED)
+        if slow not in done:
             return await ctx.call(square, 10)
         return first.state.n + (await slow).state.n
 
     graph = alone(Number, races, "n")
     async with Runner(store) as runner:
         runner.start(graph, {"n": 1}, run_id="p")
-        await until(lambda: store.told[-1:] == ["waiting"] and len(began) == 2)
+        await until(lambda: "waiting running" in store.told)
+        timer.set()
+        await until(lambda: store.told[-1] == "waiting")
+        timer.clear()
         gates[-1].set()
         assert (await runner.get("p", graph).result()).state.n == 0
 
@@ -408,3 +416,35 @@ async def test_children_that_need_what_it_holds_get_it() -> None:
 
     async with Runner() as runner:
         assert (await runner.start(alone(Number, holds, "n"), {"n": 1}).result()).state.n == 4
+
+
+async def test_the_time_of_a_node_begins_anew_after_a_wait() -> None:
+    """`timeout_seconds` bounds what it does between two waits, as when each wait lets it run again."""
+    now = asyncio.get_running_loop().time
+    anew: list[bool] = []
+
+    async def looks(n: int, ctx: Context) -> int:
+        for each in range(n):
+            run, since = await ctx.start(child, {"n": each}), now()
+            await run.result()
+            limit = TimeLimit.here()
+            assert limit is not None
+            anew.append(limit.spent_seconds < now() - since)
+        return n
+
+    async with Runner() as runner:
+        await runner.start(alone(Number, looks, "n", timeout_seconds=30), {"n": 4}).result()
+    assert anew == [False, True, True, True]
+
+
+async def test_a_second_is_long_over_each_store(database: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose attempt was ended after its second is recorded as waiting, without a driver; any process has it."""
+    monkeypatch.setattr(driving, "SUSPENDED_SECONDS", 0.0)
+    graph = gated(Watched())
+    async with Runner(database) as runner:
+        run = runner.start(graph, {"n": 1}, run_id="p")
+        await until(lambda: len(began) == 2)
+        while (info := await runner.store.info("p")).driver is not None or info.status != "waiting":  # noqa: ASYNC110
+            await asyncio.sleep(0.001)  # what another task records sets no event
+        gates[-1].set()
+        assert (await run.result()).state.n == 0
