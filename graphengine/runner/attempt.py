@@ -159,7 +159,7 @@ class Attempt(AttemptFacts):
             reads = task.mode == "run" and self.node.effect == "read"
             if not await services.host.may_begin(reads=reads):
                 return None
-        self.began, self.has_run = services.now(), bool(frame.recorded_results)
+        self.began = services.now()
         _SET_CURRENT(self)  # never reset: each task has its own asyncio task
         for entered in services.following.entered:
             entered(frame)
@@ -268,7 +268,8 @@ class Attempt(AttemptFacts):
 
     def _compare(self) -> None:
         """Log the first recorded piece of work that a node did not ask for when it ran again."""
-        if self.has_run and self.services.runs_again and (unused := journal_of(self).unused):
+        work = self.journal
+        if work is not None and work.has_run and self.services.host.runs_again and (unused := work.unused):
             log.warning(_OTHERWISE, self.where, self.services.run_id, unused[0], extra={"run": self.services.run_id})
 
     def _waits(self) -> Noted | None:

@@ -37,6 +37,7 @@ from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock, first_of
 from graphengine.runner.followers import NOBODY, log_failure
+from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
@@ -45,7 +46,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -124,9 +125,8 @@ class Driving:
         self._shared, self._context = shared, context
         self._jobs: dict[str, Attempt] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
-        self._suspended: dict[str, float] = {}  # those that wait for children, by frame: until when, by the loop's time
-        self._is_listed = True  # whether the run's row says that it waits, if it does
-        self._alarm: asyncio.Future[None] | None = None  # of the ends of children, while any is suspended
+        self._suspended: dict[str, float] | None = None  # by frame: until when, by the loop's time; None if none was
+        self._has_waited = snapshot.seq > 1  # then a node that began here can have run before
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, InboxMessage] = {}
@@ -174,7 +174,6 @@ class Driving:
             guard=Redactor(plan, snapshot) if plan.secret else None,
             effects=shared.effects,
             types=shared.types,
-            runs_again=shared.runs_again,
         )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
@@ -186,7 +185,11 @@ class Driving:
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
-                if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due or self._is_again(ready[0])):
+                if (
+                    len(ready) == 1
+                    and not (self._jobs or snapshot.waiting or ready[0].due)
+                    and not (self._has_waited and self._is_again(ready[0]))
+                ):
                     events = await self._run_alone(services, ready[0])
                 else:
                     events = self._begin(services, ready)
@@ -234,14 +237,14 @@ class Driving:
     def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
         """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
         events: list[Event] = []
-        jobs = self._jobs
+        jobs, suspended = self._jobs, self._suspended
         for task in ready:
             frame = task.frame
             if task.mode == "limit":  # what only waits for its time in that graph waits in vain
                 for key in [key for key in self._asleep if key.startswith(frame)]:
                     self._cancel_job(key)
-                self._end_suspended(frame)
-            if frame in self._suspended:
+                self._end_suspended(partial(_is_below, frame))
+            if suspended and frame in suspended:
                 if task.mode in ("deliver", "wake"):
                     events += filter(None, [Attempt(task, services).moved()])
                 else:
@@ -287,6 +290,7 @@ class Driving:
                     pass
                 with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
                     await asyncio.sleep(0)
+        self._has_waited = self._has_waited or isinstance(event, Noted)
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
@@ -326,13 +330,15 @@ class Driving:
                 events.append(outcome)
                 continue
             del self._jobs[job.task.frame]
-            self._suspended.pop(job.task.frame, None)
+            if self._suspended:
+                self._suspended.pop(job.task.frame, None)
             self.session.changed.append(job.task.frame)  # also if it did nothing, since there was mail
             if isinstance(outcome, BaseException):
                 if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
                     raise outcome
             elif outcome is not None:
                 events.append(outcome)
+                self._has_waited = self._has_waited or isinstance(outcome, Noted)
         return events
 
     def _wake(self) -> None:
@@ -346,6 +352,11 @@ class Driving:
         frame = self.snapshot.frames.get(task.frame)
         return frame is not None and any(STARTS in key for key in frame.recorded_results)
 
+    @property
+    def runs_again(self) -> bool:
+        """Whether each wait ends its attempt; see `runner.scope.Host`."""
+        return self._shared.runs_again
+
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
 
@@ -353,16 +364,18 @@ class Driving:
         at once, not when a process dies.
         """
         frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
-        is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and attempt.has_run
+        is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run
         ends_here = all(wait.together and (wait.keeps_slot or wait.topic in moving) for wait in waits.values())
-        if self._shared.runs_again or self.is_halting or not (is_job and ends_here):
+        if self.runs_again or self.is_halting or not (is_job and ends_here):
             return False
         facts = Waiting(waits=dict(waits), usage=attempt.usage or {})
         self._ended.append((cast("Attempt", attempt), Noted(attempt.task, attempt.began, self.time.now(), facts)))
-        self._suspended[frame], self._is_listed = self.loop.time() + SUSPENDED_SECONDS, False
+        if self._suspended is None:
+            self._suspended = {}
+        self._suspended[frame] = self.loop.time() + SUSPENDED_SECONDS
         moves = any(wait.topic in moving or self.has_message(wait.topic or "") for wait in waits.values())
-        if not moves and self._alarm is not None and not self._alarm.done():
-            self._alarm.set_result(None)  # they have ended, or do not move here: the inbox tells
+        if not moves:
+            self._shared.wake(self.snapshot.run_id)  # they have ended, or do not move here: the inbox tells
         self._wake()
         return True
 
@@ -370,16 +383,17 @@ class Driving:
         """Let a suspended attempt go on whose wait is over; if it cannot, it ends, and its node runs again."""
         job = self._jobs[task.frame]
         is_same = (task.mode, task.visit, task.attempt) == (job.task.mode, job.task.visit, job.task.attempt)
-        if is_same and job.journal is not None and job.journal.in_flight.go_on():
+        if is_same and self._suspended and job.journal is not None and job.journal.in_flight.go_on():
             del self._suspended[task.frame]
             self._announce(task)
         else:
-            self._end_suspended(task.frame)
+            self._end_suspended(lambda frame: frame == task.frame)
 
-    def _end_suspended(self, among: str = "") -> None:
-        """End the suspended attempts of the frames whose id begins so: each runs again once its wait is over."""
-        for frame in [frame for frame in self._suspended if frame.startswith(among)]:
-            del self._suspended[frame]
+    def _end_suspended(self, holds: Callable[[str], bool] | None = None) -> None:
+        """End the suspended attempts, or those of some frames: each runs again once its wait is over."""
+        suspended = self._suspended or {}
+        for frame in [frame for frame in suspended if holds is None or holds(frame)]:
+            del suspended[frame]
             if (job := self._jobs.get(frame)) is not None and not job.within.done():
                 job.within.cancel()
 
@@ -388,34 +402,37 @@ class Driving:
 
         The alarm is set up before the inbox is read, as in `runner.life`.
         """
-        shared, run_id = self._shared, self.snapshot.run_id
-        if self._alarm is None or self._alarm.done():
-            alarm = self._alarm = shared.suspended[run_id] = self.loop.create_future()
+        shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
+        alarm = shared.suspended.get(run_id)
+        if alarm is None or alarm.done():
+            alarm = shared.suspended[run_id] = self.loop.create_future()
             alarm.add_done_callback(lambda _: self._wake())
             inbox = await shared.store.inbox([run_id])
             if not (inbox and all(map(is_end, inbox)) and shared.gathers(run_id)):
                 self.deliver(inbox)
                 shared.gets_ends(run_id)
             here = {message.payload["topic"] for message in inbox if is_end(message)}
-            for frame in list(self._suspended):
-                waits = self.snapshot.frames[frame].waits.values() if frame in self.snapshot.frames else ()
-                moving = shared.told.get(run_id, ())
-                if not any(w.topic in moving or w.topic in here or self.has_message(w.topic or "") for w in waits):
-                    self._end_suspended(frame)
+            self._end_suspended(lambda frame: not self._ends_here(frame, here))
         now, is_over = self.loop.time(), bool(limit_reached(self.snapshot))
-        for frame in [frame for frame, until in self._suspended.items() if until <= now or is_over]:
-            self._end_suspended(frame)
-        timer = self.loop.call_at(min(self._suspended.values()), self._wake) if self._suspended else None
+        self._end_suspended(lambda frame: is_over or suspended[frame] <= now)
+        timer = self.loop.call_at(min(suspended.values()), self._wake) if suspended else None
         try:
             await awake
         finally:
             if timer is not None:
                 timer.cancel()
 
+    def _ends_here(self, frame: str, told: Collection[str]) -> bool:
+        """Return whether a child for which a suspended attempt waits moves here, or was told to have ended."""
+        job, moving = self._jobs.get(frame), self._shared.told.get(self.snapshot.run_id, ())
+        topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
+        return any(topic in moving or topic in told or self.has_message(topic) for topic in topics)
+
     async def let_go(self) -> None:
         """Give the lease back. A run that waits, in which attempts were suspended, is recorded as waiting with that."""
         snapshot = self.snapshot
-        if snapshot.status == "waiting" and not self._is_listed and self.claim.may_record and self._broken is None:
+        is_listed = self._suspended is None or self._broken is not None
+        if snapshot.status == "waiting" and self.claim.may_record and not is_listed:
             with suppress(StoreError):
                 written = self.append((), status="waiting")
                 if written is not None:
@@ -779,6 +796,10 @@ class Driving:
                 is_tried = outcome.tests or outcome.arms
                 why = why_of(outcome, ways_of(self.plan.graph_spec, step) if is_tried else ())
                 self.audience.show(StepRecorded(step.seq, step, why))
+
+
+def _is_below(around: str, frame: str) -> bool:
+    return frame.startswith(around)
 
 
 def stop_in(message: InboxMessage) -> Stop:

@@ -371,7 +371,8 @@ class Life(Generic[S]):
             raise
         finally:
             del shared.driven[self.id]
-            shared.suspended.pop(self.id, None)
+            if shared.suspended:
+                shared.suspended.pop(self.id, None)
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.fewer_driven.set()

@@ -161,12 +161,14 @@ class StepJournal:
     Attributes:
         in_flight: What is in flight, and what it waits for.
         answer: The last recorded answer: its key, and its value as the node gets it.
+        has_run: Whether the node had recorded work before this attempt.
         lost: What is known of work that failed or was cut off, by its key; recorded if the attempt fails.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
         self._attempt = attempt
         self._task, self._frame = attempt.task, attempt.frame
+        self.has_run = bool(attempt.frame.recorded_results)
         self._services, self._guard = attempt.services, attempt.services.guard
         self.in_flight = InFlight(attempt)
         self.answer: tuple[str, object] | None = None

@@ -133,6 +133,11 @@ class Host(Protocol):
         """Return when the run will stop, or be released, at the next safe point."""
         ...
 
+    @property
+    def runs_again(self) -> bool:
+        """Whether each wait lets its node run again, and what it then does otherwise is logged."""
+        ...
+
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
         """Return whether an attempt stays suspended while it waits; if so, record that it waits."""
         ...
@@ -204,7 +209,6 @@ class NodeServices(Struct, kw_only=True):
         guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
         effects: Whether effects outside the run happen.
         types: Keeps the types by which nodes read answers; None if nobody gives any.
-        runs_again: Whether each wait lets its node run again, and what it then does otherwise is logged.
         readers: The attempts that had mutable fields, while anything of them is left.
     """
 
@@ -224,7 +228,6 @@ class NodeServices(Struct, kw_only=True):
     guard: Redactor | None = None
     effects: Effects = "act"
     types: KnownTypes | None = None
-    runs_again: bool = False
     readers: set[ref[AttemptFacts]] = field(default_factory=set)
 
     @property
@@ -260,7 +263,6 @@ class AttemptFacts:
         usage: What it used that is not recorded as a piece of work.
         outputs: Messages and kept live data for the node's step.
         journal: Its recorded work and waits; None as long as nothing asked for it.
-        has_run: Whether it ran before, up to recorded work or a wait.
         random: The generator of the node's random numbers, once there is one.
     """
 
@@ -270,7 +272,6 @@ class AttemptFacts:
         "call",
         "choice",
         "frame",
-        "has_run",
         "journal",
         "node",
         "outputs",
@@ -294,7 +295,6 @@ class AttemptFacts:
         self.view: View
         self.call: Call | None = None
         self.choice, self.began = "", 0.0
-        self.has_run = False
         self.usage: Usage | None = None
         self.outputs: Outputs | None = None
         self.journal: StepJournal | None = None
