@@ -126,7 +126,7 @@ class Driving:
         self._jobs: dict[str, Attempt] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
         self._suspended: dict[str, float] | None = None  # by frame: until when, by the loop's time; None if none was
-        self._has_waited = snapshot.seq > 1  # then a node that began here can have run before
+        self._has_waited = snapshot.seq > 1  # whether a node that begins here can have run before
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, InboxMessage] = {}
@@ -258,6 +258,7 @@ class Driving:
             elif (event := job.moved()) is not None:
                 self._announce(task)
                 events.append(event)
+                self._has_waited = self._has_waited or task.mode == "deliver"
                 continue
             jobs[frame] = job
             job.within = self.loop.create_task(self._work(job), context=self._context)
@@ -290,7 +291,8 @@ class Driving:
                     pass
                 with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
                     await asyncio.sleep(0)
-        self._has_waited = self._has_waited or isinstance(event, Noted)
+        elif task.mode == "deliver":
+            self._has_waited = True
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
@@ -338,7 +340,6 @@ class Driving:
                     raise outcome
             elif outcome is not None:
                 events.append(outcome)
-                self._has_waited = self._has_waited or isinstance(outcome, Noted)
         return events
 
     def _wake(self) -> None:
@@ -665,6 +666,7 @@ class Driving:
 
     async def _take_mail(self) -> None:
         """Record what has arrived, in its order: messages that follow each other together, each answer alone."""
+        self._has_waited = True
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
             events, ids = self.arrived(group)
             if ids:

@@ -8,7 +8,7 @@ An effect that must not be repeated has a record of its beginning. If that recor
 effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
 an effect is a piece of its own work, with the key "".
 
-A wait without an answer ends the attempt: see `graphengine.runner.scope.InFlight`.
+A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
