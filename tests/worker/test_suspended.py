@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -139,7 +140,7 @@ async def recorded(graph: Graph[Program], acts: Sequence[tuple[str, int]], *, ag
                 for wait in (await runner.get(info.id, asked).result()).waits:
                     if wait.kind == "ask":
                         await (await runner.answer(info.id, 5, asked, wait=wait.id)).result()
-            result = await runner.get("p", graph).result()
+            result = await runner.resume("p", graph).result()
         return result.state.got, facts_of(await runner.store.steps("p"))
 
 
@@ -147,14 +148,19 @@ ACTS = ["start", "start", "wait", "wait", "all", "call", "agent", "send", "ask"]
 acts = st.tuples(st.sampled_from(ACTS), st.sampled_from([*range(6), ASKS]))
 
 
-@given(st.lists(acts, max_size=14), st.booleans())
+@given(st.lists(acts, max_size=14), st.booleans(), st.sampled_from([1.0, 0.0]))
 @settings(max_examples=40, deadline=None)
-def test_it_records_what_it_would_if_it_ran_again(program: list[tuple[str, int]], is_nested: bool) -> None:  # noqa: FBT001
-    """Children are awaited one by one, in any order, together, and by an agent's tool, between calls."""
+def test_it_records_what_it_would_if_it_ran_again(
+    program: list[tuple[str, int]],
+    is_nested: bool,  # noqa: FBT001 - drawn
+    seconds: float,
+) -> None:
+    """Children are awaited one by one, in any order, together, and by an agent's tool, between calls and questions."""
 
     async def both() -> None:
         graph = nested() if is_nested else parent
-        kept, again = [await recorded(graph, program, again=each) for each in (False, True)]
+        with patch.object(driving, "SUSPENDED_SECONDS", seconds):
+            kept, again = [await recorded(graph, program, again=each) for each in (False, True)]
         assert kept == again
 
     asyncio.run(both())
