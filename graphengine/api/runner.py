@@ -63,6 +63,8 @@ class Runner(Records):
         effects: Whether what has `effect="once"` or `"idempotent"` happens: `"act"`, or a mapping of what is called in
             its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever it lacks is
             refused with `effect_refused`.
+        run_again: Whether a node runs again after each wait, as after a crash, also where it could stay suspended while
+            a child runs; recorded work that it then does not ask for is logged. The fixture `runner` and `walk` do so.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
         telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
@@ -91,6 +93,7 @@ class Runner(Records):
         sizes: Sizes | None = None,
         grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
+        run_again: bool = False,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
@@ -112,6 +115,7 @@ class Runner(Records):
             sizes=sizes,
             grace_seconds=grace_seconds,
             effects=effects,
+            run_again=run_again,
             origin=OriginRecord(version=__version__, deploy=_deploy_of(deploy), wings=wings),
             extensions=(
                 Models(models, clock, self._given),

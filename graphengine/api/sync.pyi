@@ -100,6 +100,7 @@ class SyncRunner:
         sizes: Sizes | None = None,
         grace_seconds: SecondsOrZero = 0.0,
         effects: Effects = "act",
+        run_again: bool = False,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),

@@ -68,6 +68,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("graphengine.runner")
 
+_OTHERWISE: Final = (
+    "%s (run %s) ran again after a wait, and did not ask for work that it had recorded, first for %s\n"
+    "  repair: let what it does depend on its inputs and its records alone: ctx.now() and ctx.random instead of the "
+    "clock and chance, ctx.call for what else differs"
+)
 BLOCKED_SECONDS: Final = 2.0
 """A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
 _OF_LOOP: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
@@ -192,6 +197,8 @@ class Attempt(AttemptFacts):
             if not node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
+            if self.state == "suspended":
+                return None  # that it waits is recorded
             if self.state == "ending" and _uncancelled():
                 return self._waits()
             current = asyncio.current_task()
@@ -203,6 +210,8 @@ class Attempt(AttemptFacts):
             return self._failed(error)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             reraise_interrupt(error)
+            if self.state == "suspended":
+                return None
             if self.state == "ending" and _uncancelled():
                 return self._waits()  # it raised its own error instead of the cancellation
             if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
@@ -212,16 +221,19 @@ class Attempt(AttemptFacts):
                     error = forgotten
             return self._failed(error)
         finally:
-            was_ending, self.state = self.state == "ending", "over"
+            was, self.state = self.state, "over"
             if self.journal is not None:
                 await self.journal.in_flight.end()
                 for ended in services.following.ended:
                     ended(frame)
         more, answer = None, ""
         if self.journal is not None or self.outputs is not None or frame.recorded_results:
-            if was_ending and _uncancelled():
+            if was == "suspended":
+                return None
+            if was == "ending" and _uncancelled():
                 return self._waits()
             more = self._more()
+            self._compare()
             answer = _answer_in(result, self.journal)
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         return NodeFinished(
@@ -257,9 +269,16 @@ class Attempt(AttemptFacts):
         self.refuse_secrets([wait.question, wait.schema, wait.default, shown], "the question")
         return Noted(self.task, self.began, now, Waiting(waits={self.path: wait}))
 
+    def _compare(self) -> None:
+        """Log the first recorded piece of work that a node did not ask for when it ran again."""
+        work = self.journal
+        if work is not None and work.has_run and self.services.host.runs_again and (unused := work.unused):
+            log.warning(_OTHERWISE, self.where, self.services.run_id, unused[0], extra={"run": self.services.run_id})
+
     def _waits(self) -> Noted | None:
+        self._compare()
         waits = journal_of(self).in_flight.waits
-        facts = Waiting(waits=waits, usage=self.usage or {})
+        facts = Waiting(waits=dict(waits), usage=self.usage or {})
         return Noted(self.task, self.began, self.services.now(), facts) if waits else None
 
     def _failed(self, error: BaseException) -> NodeFailed:

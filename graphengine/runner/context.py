@@ -336,8 +336,9 @@ class Context:
         """Start another run, once, whatever happens to this one, and return a handle on it.
 
         `await child.result()` waits for it as `ask` waits for an answer: the attempt ends there, and once the child has
-        ended, the node runs again from its beginning. It is the same child then, also in another attempt. A branch of
-        this run that begins before the child's result has a child of its own.
+        ended, the node runs again from its beginning, or goes on there if the child soon ends here. It is the same
+        child then, also in another attempt. A branch of this run that begins before the child's result has a child of
+        its own.
 
         Args:
             graph: The child's graph.

@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, Durable, Failed, Idle, Late, Stop
-from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked, WaitOver
+from graphengine.engine.events import AnswerArrived, MessageCame, Noted, StopAsked, WaitOver
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
@@ -30,21 +30,23 @@ from graphengine.engine.reasons import ways_of, why_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
-from graphengine.engine.steps import RunStatus, outcome_of, path_of
+from graphengine.engine.steps import RunStatus, Waiting, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import LeaseLost, OutOfOrder, ResourceFailed, StoreError
 from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock, first_of
 from graphengine.runner.followers import NOBODY, log_failure
+from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.runner.starters import STARTS, is_end
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
-    from graphengine.engine.steps import Decided, FailureRecord, Step
+    from graphengine.engine.steps import Decided, FailureRecord, Step, WaitRecord
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
@@ -61,6 +63,10 @@ if TYPE_CHECKING:
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
 short enough that other runs and timers are not delayed noticeably."""
+SUSPENDED_SECONDS: Final = 1.0
+"""How long an attempt stays suspended in one wait. Meanwhile its run keeps its lease, its place in a worker, and what
+the node holds, maybe something that its child needs. To run again once in a second costs little: 20 µs for each run
+that the node has started."""
 _MARGIN_SECONDS: Final = 0.01  # behind a limit of seconds, so that the recorded time has reached it
 
 
@@ -119,6 +125,8 @@ class Driving:
         self._shared, self._context = shared, context
         self._jobs: dict[str, Attempt] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
+        self._suspended: dict[str, float] | None = None  # by frame: until when, by the loop's time; None if none was
+        self._has_waited = snapshot.seq > 1  # whether a node that begins here can have run before
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, InboxMessage] = {}
@@ -177,7 +185,11 @@ class Driving:
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
-                if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
+                if (
+                    len(ready) == 1
+                    and not (self._jobs or snapshot.waiting or ready[0].due)
+                    and not (self._has_waited and self._is_again(ready[0]))
+                ):
                     events = await self._run_alone(services, ready[0])
                 else:
                     events = self._begin(services, ready)
@@ -225,12 +237,19 @@ class Driving:
     def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
         """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
         events: list[Event] = []
-        jobs = self._jobs
+        jobs, suspended = self._jobs, self._suspended
         for task in ready:
             frame = task.frame
             if task.mode == "limit":  # what only waits for its time in that graph waits in vain
                 for key in [key for key in self._asleep if key.startswith(frame)]:
                     self._cancel_job(key)
+                self._end_suspended(partial(_is_below, frame))
+            if suspended and frame in suspended:
+                if task.mode in ("deliver", "wake"):
+                    events += filter(None, [Attempt(task, services).moved()])
+                else:
+                    self._go_on(task)
+                continue
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
             job = Attempt(task, services)
@@ -239,6 +258,7 @@ class Driving:
             elif (event := job.moved()) is not None:
                 self._announce(task)
                 events.append(event)
+                self._has_waited = self._has_waited or task.mode == "deliver"
                 continue
             jobs[frame] = job
             job.within = self.loop.create_task(self._work(job), context=self._context)
@@ -271,6 +291,8 @@ class Driving:
                     pass
                 with suppress(asyncio.CancelledError):  # before Python 3.13 it comes, if it has not come yet
                     await asyncio.sleep(0)
+        elif task.mode == "deliver":
+            self._has_waited = True
         return [] if event is None else [event]
 
     async def _work(self, job: Attempt) -> None:
@@ -296,14 +318,22 @@ class Driving:
     async def _next_events(self) -> list[Event]:
         """Wait until anything has ended, or mail has come, and return the events of all that has ended."""
         if not self._ended:
-            self._awake = self.loop.create_future()
-            await self._awake
+            awake = self._awake = self.loop.create_future()
+            if self._suspended:
+                await self._hear_ends(awake)
+            else:
+                await awake
         ended, self._ended = self._ended, []
         events: list[Event] = []
         for job, outcome in ended:
             if self._jobs.get(job.task.frame) is not job:
                 continue  # it was cancelled: another job may be in flight in its frame already
+            if job.state == "suspended" and isinstance(outcome, Noted):
+                events.append(outcome)
+                continue
             del self._jobs[job.task.frame]
+            if self._suspended:
+                self._suspended.pop(job.task.frame, None)
             self.session.changed.append(job.task.frame)  # also if it did nothing, since there was mail
             if isinstance(outcome, BaseException):
                 if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
@@ -315,6 +345,102 @@ class Driving:
     def _wake(self) -> None:
         if self._awake is not None and not self._awake.done():
             self._awake.set_result(None)
+
+    # --- suspended attempts --------------------------------------------------------------------------------------
+
+    def _is_again(self, task: Task) -> bool:
+        """Return whether a node has started runs before: then it gets an asyncio task, in which it can be suspended."""
+        frame = self.snapshot.frames.get(task.frame)
+        return frame is not None and any(STARTS in key for key in frame.recorded_results)
+
+    @property
+    def runs_again(self) -> bool:
+        """Whether each wait ends its attempt; see `runner.scope.Host`."""
+        return self._shared.runs_again
+
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
+        """Return whether an attempt stays suspended while it waits; see `runner.scope.Host`.
+
+        The first wait of a visit always ends its attempt, and the node runs again: so code that cannot run again shows
+        at once, not when a process dies.
+        """
+        frame, moving = attempt.task.frame, self._shared.told.get(self.snapshot.run_id, ())
+        is_job = self._jobs.get(frame) is attempt and attempt.within is not self._task and journal_of(attempt).has_run
+        ends_here = all(wait.together and (wait.keeps_slot or wait.topic in moving) for wait in waits.values())
+        if self.runs_again or self.is_halting or not (is_job and ends_here):
+            return False
+        facts = Waiting(waits=dict(waits), usage=attempt.usage or {})
+        self._ended.append((cast("Attempt", attempt), Noted(attempt.task, attempt.began, self.time.now(), facts)))
+        if self._suspended is None:
+            self._suspended = {}
+        self._suspended[frame] = self.loop.time() + SUSPENDED_SECONDS
+        moves = any(wait.topic in moving or self.has_message(wait.topic or "") for wait in waits.values())
+        if not moves:
+            self._shared.wake(self.snapshot.run_id)  # they have ended, or do not move here: the inbox tells
+        self._wake()
+        return True
+
+    def _go_on(self, task: Task) -> None:
+        """Let a suspended attempt go on whose wait is over; if it cannot, it ends, and its node runs again."""
+        job = self._jobs[task.frame]
+        is_same = (task.mode, task.visit, task.attempt) == (job.task.mode, job.task.visit, job.task.attempt)
+        if is_same and self._suspended and job.journal is not None and job.journal.in_flight.go_on():
+            del self._suspended[task.frame]
+            self._announce(task)
+        else:
+            self._end_suspended(lambda frame: frame == task.frame)
+
+    def _end_suspended(self, holds: Callable[[str], bool] | None = None) -> None:
+        """End the suspended attempts, or those of some frames: each runs again once its wait is over."""
+        suspended = self._suspended or {}
+        for frame in [frame for frame in suspended if holds is None or holds(frame)]:
+            del suspended[frame]
+            if (job := self._jobs.get(frame)) is not None and not job.within.done():
+                job.within.cancel()
+
+    async def _hear_ends(self, awake: asyncio.Future[None]) -> None:
+        """Wait until anything has ended, or the end of a child has come; end the attempts that wait in vain, or long.
+
+        The alarm is set up before the inbox is read, as in `runner.life`.
+        """
+        shared, run_id, suspended = self._shared, self.snapshot.run_id, self._suspended or {}
+        alarm = shared.suspended.get(run_id)
+        if alarm is None or alarm.done():
+            alarm = shared.suspended[run_id] = self.loop.create_future()
+            alarm.add_done_callback(lambda _: self._wake())
+            inbox = await shared.store.inbox([run_id])
+            if not (inbox and all(map(is_end, inbox)) and shared.gathers(run_id)):
+                self.deliver(inbox)
+                shared.gets_ends(run_id)
+            here = {message.payload["topic"] for message in inbox if is_end(message)}
+            self._end_suspended(lambda frame: not self._ends_here(frame, here))
+        now, is_over = self.loop.time(), bool(limit_reached(self.snapshot))
+        self._end_suspended(lambda frame: is_over or suspended[frame] <= now)
+        timer = self.loop.call_at(min(suspended.values()), self._wake) if suspended else None
+        try:
+            await awake
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _ends_here(self, frame: str, told: Collection[str]) -> bool:
+        """Return whether a child for which a suspended attempt waits moves here, or was told to have ended."""
+        job, moving = self._jobs.get(frame), self._shared.told.get(self.snapshot.run_id, ())
+        topics = [] if job is None else [wait.topic or "" for wait in journal_of(job).in_flight.waits.values()]
+        return any(topic in moving or topic in told or self.has_message(topic) for topic in topics)
+
+    async def let_go(self) -> None:
+        """Give the lease back. A run that waits, in which attempts were suspended, is recorded as waiting with that."""
+        snapshot = self.snapshot
+        is_listed = self._suspended is None or self._broken is not None
+        if snapshot.status == "waiting" and self.claim.may_record and not is_listed:
+            with suppress(StoreError):
+                written = self.append((), status="waiting")
+                if written is not None:
+                    await written
+                return
+        with suppress(StoreError):  # the lease expires anyway
+            await self._shared.store.release(snapshot.run_id, self.fence)
 
     async def _is_due(self, task: Task) -> bool:
         """Wait until a task is due; return False if a stop or mail came first.
@@ -479,6 +605,7 @@ class Driving:
         """Halt and cancel as the claim says."""
         if self.is_halting:
             self._halted.set()
+            self._end_suspended()
         for job in self._jobs.values() if do.cancel else ():
             if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
                 job.within.cancel()
@@ -539,6 +666,7 @@ class Driving:
 
     async def _take_mail(self) -> None:
         """Record what has arrived, in its order: messages that follow each other together, each answer alone."""
+        self._has_waited = True
         for _, group in groupby(list(self._mail.values()), lambda each: each.kind == "message" or each.id):
             events, ids = self.arrived(group)
             if ids:
@@ -670,6 +798,10 @@ class Driving:
                 is_tried = outcome.tests or outcome.arms
                 why = why_of(outcome, ways_of(self.plan.graph_spec, step) if is_tried else ())
                 self.audience.show(StepRecorded(step.seq, step, why))
+
+
+def _is_below(around: str, frame: str) -> bool:
+    return frame.startswith(around)
 
 
 def stop_in(message: InboxMessage) -> Stop:

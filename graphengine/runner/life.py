@@ -371,11 +371,13 @@ class Life(Generic[S]):
             raise
         finally:
             del shared.driven[self.id]
+            if shared.suspended:
+                shared.suspended.pop(self.id, None)
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.fewer_driven.set()
             if claim.owned:
-                await opening.release(shared.store, self.id, driving.fence)
+                await driving.let_go()
             followers, driving.following = driving.following, NOBODY
             if followers.left:
                 await _whole(followers.leave())

@@ -8,11 +8,12 @@ An effect that must not be repeated has a record of its beginning. If that recor
 effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
 an effect is a piece of its own work, with the key "".
 
-A wait without an answer ends the attempt: see `graphengine.runner.scope.InFlight`.
+A wait without an answer ends the attempt, or suspends it for a moment: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -53,7 +54,7 @@ from graphengine.runner.call_records import (
     takes_key,
 )
 from graphengine.runner.scope import InFlight, StepResult
-from graphengine.runner.threads import in_thread
+from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
@@ -160,12 +161,14 @@ class StepJournal:
     Attributes:
         in_flight: What is in flight, and what it waits for.
         answer: The last recorded answer: its key, and its value as the node gets it.
+        has_run: Whether the node had recorded work before this attempt.
         lost: What is known of work that failed or was cut off, by its key; recorded if the attempt fails.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
         self._attempt = attempt
         self._task, self._frame = attempt.task, attempt.frame
+        self.has_run = bool(attempt.frame.recorded_results)
         self._services, self._guard = attempt.services, attempt.services.guard
         self.in_flight = InFlight(attempt)
         self.answer: tuple[str, object] | None = None
@@ -788,6 +791,13 @@ class StepJournal:
                 refused = Refused(key=place, message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
+        await self._asked(place, wait, answers, name, path)
+        return await self.wait_at(place, wait, answers, name)  # it went on where it waits: this is over
+
+    async def _asked(
+        self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
+    ) -> None:
+        """Open a wait, and return when it is over; mostly the attempt ends before, and runs again then."""
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = to_show(utf8_text(str(wait.question)))  # whatever the node gave
@@ -803,11 +813,19 @@ class StepJournal:
         wait.id = "" if wait.kind in ANSWERABLE else earlier.id or ""  # the fold knows questions that it has asked
         self.in_flight.waits[name] = wait
         try:
-            await self.in_flight.park(self._here.around)
-        finally:
+            await self.in_flight.park(self._here.around, place)
+            if (limit := TimeLimit.here()) is not None:
+                limit.restart()
+        except (asyncio.CancelledError, GeneratorExit):
             if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
                 self.in_flight.waits.pop(name, None)
                 self._number = 1
+            raise
+
+    def note_names(self, names: Collection[str]) -> None:
+        """Note the names of waits that are recorded now."""
+        if self._names is not None:
+            self._names.update(names)
 
     def _warn_of(self, wait: WaitRecord, path: str, error: BaseException) -> None:
         """Log that a message is refused, and why; its values stay in the run, since they may quote a prompt."""

@@ -89,6 +89,7 @@ class Runner:
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
         effects: Effects = "act",
+        run_again: bool = False,
         extensions: Sequence[Extension] = (),
         origin: OriginRecord | None = None,
     ) -> None:
@@ -104,6 +105,7 @@ class Runner:
             checks=check,
             sizes=sizes_of(sizes),
             effects=checked_effects(effects, "Runner"),
+            runs_again=run_again,
             origin=origin,
         )
         self._lives = Lives(self._shared)

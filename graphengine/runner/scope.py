@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from weakref import ref  # noqa: TC003 - msgspec reads it
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from graphengine.engine.frame_tree import add_usage, place_of
+from graphengine.engine.phases import ASKED
 from graphengine.engine.steps import path_of, replacing, without_items
 from graphengine.errors import DefinitionError, EffectRefused
 from graphengine.graph.definition import Out_co, S
@@ -132,6 +134,15 @@ class Host(Protocol):
         ...
 
     @property
+    def runs_again(self) -> bool:
+        """Whether each wait lets its node run again, and what it then does otherwise is logged."""
+        ...
+
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:
+        """Return whether an attempt stays suspended while it waits; if so, record that it waits."""
+        ...
+
+    @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
         """Record an event of a node that is still running, and return when it is durable."""
         ...
@@ -240,8 +251,8 @@ class AttemptFacts:
 
     Attributes:
         within: The asyncio task in which it runs.
-        state: `ready` to run; `running`; `ending`, since it waits or halts, so that its asyncio task is cancelled; or
-            `over`.
+        state: `ready` to run; `running`; `suspended`, since it waits for what ends here soon; `ending`, since it waits
+            or halts, so that its asyncio task is cancelled; or `over`.
         frame: The frame that is at the node.
         plan: The graph that the frame walks.
         node: The node.
@@ -276,7 +287,7 @@ class AttemptFacts:
 
     def __init__(self, task: Task, services: NodeServices) -> None:
         self.task, self.services = task, services
-        self.state: Literal["ready", "running", "ending", "over"] = "ready"
+        self.state: Literal["ready", "running", "suspended", "ending", "over"] = "ready"
         self.within: asyncio.Task[Any]
         self.frame: Frame
         self.plan: Plan[Any]
@@ -337,11 +348,17 @@ class AttemptFacts:
             self.services.guard.refuse(record, what, self.where)
 
     def check_not_over(self, what: str) -> None:
-        """Check that the attempt has not ended.
+        """Check that the attempt has not ended, and is not suspended.
 
         Raises:
             DefinitionError: It has ended.
         """
+        if self.state == "suspended":
+            # 1. A node waits for a child beside a timer of its own. 2. The timer comes first. Run again after the wait,
+            # it would never come: so the attempt ends, as if it had ended at the wait.
+            if asyncio.current_task() is not self.within:
+                self.within.cancel()
+            raise asyncio.CancelledError
         if self.state == "over":
             raise DefinitionError(
                 f"{what} was called after its node had ended",
@@ -381,6 +398,10 @@ class InFlight:
     cut off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in
     flight when an attempt ends for another reason is cancelled.
 
+    If the host suspends the attempt instead, the same is recorded, and the asyncio task stays. Once a wait is over, the
+    attempt goes on where it waits, with what it would be given if it ran again. While it is suspended, nothing that it
+    does counts: if anything else lets it go on, it ends, and runs again.
+
     Args:
         attempt: The attempt.
 
@@ -395,7 +416,7 @@ class InFlight:
         self._attempt = attempt
         self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
         self._held: Counter[str] = Counter()
-        self._parked: set[asyncio.Future[None]] = set()
+        self._parked: dict[asyncio.Future[None], str] = {}  # with the key of its wait, "" for none
         self._idle: asyncio.Future[None] | None = None
         self._turns = 0  # left before it ends, see `_TURNS`; 0 if it is not about to
         self.waits: dict[str, WaitRecord] = {}
@@ -423,24 +444,48 @@ class InFlight:
         if not self._busy and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    async def park(self, around: Sequence[str]) -> None:
-        """Wait for the end of the attempt, and allow it to end. Never returns.
+    async def park(self, around: Sequence[str], key: str = "") -> None:
+        """Wait for the end of the attempt, and allow it to end. Returns only if a wait is over for which it stayed.
 
         Args:
             around: The keys of the work inside which this waits, which cannot finish.
+            key: The key of the wait; "" if it must end in any case.
         """
         if self._attempt.state != "running":  # the node suppressed the cancellation: cancel it again
             await asyncio.sleep(0)
             raise asyncio.CancelledError
         self._held.update(around)
         parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._parked.add(parked)
+        self._parked[parked] = key
         self._end_soon()
         try:
-            await parked  # the attempt ends here
+            await parked  # the attempt ends here, unless it is suspended
         finally:
-            self._parked.discard(parked)
+            del self._parked[parked]
             self._held.subtract(around)
+
+    def go_on(self) -> bool:
+        """Let a suspended attempt go on whose waits are over, some or all; return False if it is ending.
+
+        The others are then as they would be if the node had run again, and asked for them again.
+        """
+        attempt, results = self._attempt, self._attempt.frame.recorded_results
+        if attempt.within.cancelling() or any(parked.done() for parked in self._parked):
+            return False
+        attempt.state, attempt.began = "running", attempt.services.now()
+        over = [name for name, wait in self.waits.items() if wait.key in results]
+        for name in over:
+            del self.waits[name]
+        for name, wait in self.waits.items():
+            asked = results.get(f"{ASKED}{wait.key}")
+            self.waits[name] = wait if asked is None else replace(wait, asked_at=asked.at, id=asked.id or "")
+        for parked, key in self._parked.items():
+            if key in results:
+                parked.set_result(None)
+        if attempt.journal is not None:
+            attempt.journal.note_names(over)
+        self._end_soon()
+        return True
 
     async def end(self) -> None:
         """Cancel what is in flight after the attempt, and return when it has ended."""
@@ -466,6 +511,9 @@ class InFlight:
         if self._turns:
             asyncio.get_running_loop().call_soon(self._end)
         elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
+            if not self.halts and attempt.services.host.suspends(attempt, self.waits):
+                attempt.state, attempt.usage = "suspended", None
+                return
             attempt.state = "ending"
             attempt.within.cancel()
 

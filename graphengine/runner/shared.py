@@ -112,6 +112,7 @@ class Shared(Generic[L]):
         lives: The runs that are alive here: opened, driven or asleep.
         driven: Those that are driven now, by run id.
         asleep: The alarms of those that sleep, by run id; `wake` sets one off.
+        suspended: The alarms of those that are driven, with attempts that wait for the ends of children.
         told: The runs that move here and whose end will be told, by the run that started them: that run sleeps here
             while it waits for them.
         opening: How many are being resumed.
@@ -124,6 +125,7 @@ class Shared(Generic[L]):
         executors: What runs the nodes with `on=`; None to run them in place.
         children: What starts runs from nodes; None if nothing does.
         effects: Whether effects outside the runs happen.
+        runs_again: Whether a node runs again after each of its waits, also where it could stay suspended.
         checking: The extensions that look at graphs which are about to be run.
         closed: Whether the Runner is closed, so that no run continues.
     """
@@ -139,9 +141,11 @@ class Shared(Generic[L]):
         checks: bool,
         sizes: Sizes,
         effects: Effects = "act",
+        runs_again: bool = False,
         origin: OriginRecord | None = None,
     ) -> None:
         self.effects: Effects = effects
+        self.runs_again = runs_again
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
@@ -154,6 +158,7 @@ class Shared(Generic[L]):
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
+        self.suspended: dict[str, asyncio.Future[None]] = {}
         self.told: dict[str, Moving] = {}
         self.opening = 0
         self.one_at_a_time = asyncio.Lock()
@@ -198,10 +203,10 @@ class Shared(Generic[L]):
             await self.fewer_driven.wait()
 
     def wake(self, run_id: str) -> None:
-        """Wake a run, if it sleeps here."""
-        alarm = self.asleep.get(run_id)
-        if alarm is not None and not alarm.done():
-            alarm.set_result(None)
+        """Wake a run, if it sleeps here, or attempts of it are suspended."""
+        for alarm in (self.asleep.get(run_id), self.suspended.get(run_id)):
+            if alarm is not None and not alarm.done():
+                alarm.set_result(None)
 
     def has_come_to_rest(self, told: tuple[str, str]) -> None:
         """Note that a run does not move here any more, and wake the one that started it, now or soon.
@@ -234,7 +239,7 @@ class Shared(Generic[L]):
             return False
         loop = asyncio.get_running_loop()
         moving.until = moving.until or loop.time() + _AN_END_SECONDS * moving.started
-        if run_id in self.asleep and run_id not in self._soon:
+        if (run_id in self.asleep or run_id in self.suspended) and run_id not in self._soon:
             self._soon[run_id] = loop.call_at(moving.until, self.wake, run_id)
         return loop.time() < moving.until
 

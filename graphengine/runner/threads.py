@@ -231,6 +231,16 @@ class TimeLimit:
             if not self._queued:
                 self._set(now + self._left)
 
+    def restart(self) -> None:
+        """Let this limit and those around it begin now, as when the node runs again after a wait."""
+        if self._seconds is not None:
+            self._began = self._since = self.loop.time()
+            self._left = self._seconds
+            if not self._queued:
+                self._set(self._since + self._left)
+        if self._around is not None:
+            self._around.restart()
+
     @property
     def spent_seconds(self) -> float:
         """How long the block has taken."""

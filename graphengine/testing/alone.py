@@ -387,6 +387,12 @@ class _Alone:
         """Return False."""
         return False
 
+    runs_again = False
+
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:  # noqa: ARG002 - each runs again
+        """Return False: a node runs again after each wait."""
+        return False
+
     def spending(self) -> Sequence[AttemptFacts]:
         """Return none: nothing limits a call."""
         return ()

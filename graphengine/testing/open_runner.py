@@ -46,7 +46,7 @@ class OpenRunner(Runner):
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
         self._effects: Effects = {}
-        super().__init__(store, clock=clock, effects=self._effects)
+        super().__init__(store, clock=clock, effects=self._effects, run_again=True)
         self._lives = _NotedLives(self._shared, self)
         self._run_in_place()
 
@@ -81,7 +81,7 @@ class OpenRunner(Runner):
         self._executors_used |= executors or {}
         self._effects = self._effects if effects is None else effects
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
-        given["effects"] = self._effects
+        given["effects"], given["run_again"] = self._effects, True
         super().__init__(self.store, **given, executors=self._executors_used, clock=self._shared.clock)
         self._lives = _NotedLives(self._shared, self)
         if not self._executors_used:

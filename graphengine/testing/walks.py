@@ -192,7 +192,7 @@ async def walk(
     introduce(original)
     plan, scripts = with_stubs(original, cast("Mapping[str, Visits]", nodes))  # what is no stub fails the walk
     given = state if not fields else {**given_in(state or {}), **fields}
-    async with Runner(clock=FakeClock(), models={ALL: _NoModel(), **by_agent(models)}) as runner:
+    async with Runner(clock=FakeClock(), run_again=True, models={ALL: _NoModel(), **by_agent(models)}) as runner:
         run = runner.start(_with_plan(graph, plan), given, limits=limits)
         try:
             result = await run.result()

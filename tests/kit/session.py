@@ -104,6 +104,12 @@ class Alone:
         """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()
 
+    runs_again = False
+
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, steps.WaitRecord]) -> bool:
+        """Return False: each wait ends its attempt."""
+        return False
+
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
