@@ -23,6 +23,7 @@ from graphengine.models.errors import (
     ModelUnavailable,
     ModelUnreachable,
 )
+from graphengine.models.received import Watch
 from graphengine.models.settings import NO_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -160,18 +161,6 @@ class Waits(Protocol):
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
         """Return when the first of them is done. Never return if the caller has to stop instead."""
-        ...
-
-
-class Watch(Protocol):
-    """Whether somebody watches an answer while it arrives. If nobody does, its pieces can be passed on together."""
-
-    def is_watched(self) -> bool:
-        """Return whether somebody does now."""
-        ...
-
-    def when_watched(self, call: Callable[[], None] | None) -> None:
-        """Call this when somebody begins to, who is then passed on what has arrived; None to call nothing any more."""
         ...
 
 

@@ -16,18 +16,16 @@ import asyncio
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
-    from typing import Protocol, Self
+    from typing import Self
 
     import httpx2
     from pydantic import JsonValue
-
-    from graphengine.models.base import Watch
 
     class Body(Protocol):
         """The methods of a streamed response that are needed here."""
@@ -53,6 +51,19 @@ if TYPE_CHECKING:
 
 
 JsonObject: TypeAlias = "dict[str, JsonValue]"
+
+
+class Watch(Protocol):
+    """Whether somebody watches an answer while it arrives. If nobody does, its pieces can be passed on together."""
+
+    def is_watched(self) -> bool:
+        """Return whether somebody does now."""
+        ...
+
+    def when_watched(self, call: Callable[[], None] | None) -> None:
+        """Call this when somebody begins to, who is then passed on what has arrived; None to call nothing any more."""
+        ...
+
 
 MOST_TOKENS: Final = 2**53
 """The largest number that any JSON reader keeps exactly."""
