@@ -119,7 +119,7 @@ class RunnerMachine(RuleBasedStateMachine):
         """Start a new owner."""
         store = await self.medium.open()
         mortal = Mortal(store, Witness(lambda run_id: self.taken.update([run_id]), self.acknowledged))
-        runner = Runner(mortal, clock=self.clock)
+        runner = Runner(mortal, clock=self.clock, run_again=True)
         gates = Gates(lambda gate: self.called(gate, mortal), lambda gate: self.called_off(gate, mortal))
         return Process(runner, mortal, gates, round_graph(gates), self.medium.owner_id(store))
 
