@@ -143,7 +143,8 @@ real-model: .venv/ready-test real-model-ready ## tests against llama.cpp's serve
 real-model-ready: .venv-real-model/ready
 
 executors: executors-ready ## the tests of executors with Ray, two nodes on this machine, Dask and submitit: minutes
-	.venv-executors/bin/pytest -q tests/executors tests/docs/test_heavy_page.py tests/docs/test_executors_page.py $(ARGS)
+	.venv-executors/bin/pytest -q -n 2 --dist loadfile tests/executors/test_ray.py tests/docs/test_heavy_page.py \
+	  tests/docs/test_executors_page.py $(ARGS)
 
 executors-ready: .venv-executors/ready
 

@@ -98,6 +98,9 @@ def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         fields = dict.fromkeys(as_words(each.path.partition(".")[0].partition("[")[0]) for each in side.changed)
         what = f"with another <b>{said(', '.join(fields))}</b>" if fields else "with nothing of its state changed"
         yield f"{_letter(at)} branched off {_letter(1 - at)}{after}, {what}."
+    if found.setup:
+        more = f", and {len(found.setup) - 1} more" if len(found.setup) > 1 else ""
+        yield f"They are set up differently: {said(clipped(found.setup[0], 100))}{more}."
 
 
 def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
@@ -200,7 +203,7 @@ def _apart(found: RunDiff) -> str:
     seq = found.shared.seq
     alike = f"{counted(found.alike, 'decision')} after that {'is' if found.alike == 1 else 'are'} alike."
     shared = f"They share their first {f'{seq:,} steps' if seq > 1 else 'step'}."
-    return f"{shared} {alike if found.alike else 'They part at once.'}"
+    return f"{shared} {alike if found.alike else 'Nothing after that is alike.'}"
 
 
 def _apart_at_last(runs: tuple[Told, Told]) -> Iterator[str]:

@@ -121,6 +121,7 @@ tr > :last-child {{ padding-right: 0; }}
 .better {{ color: var(--good); font-weight: 600; }}
 .worse {{ color: var(--bad); font-weight: 600; }}
 ins, del {{ text-decoration-thickness: 1px; border-radius: 2px; box-decoration-break: clone; }}
+del + ins {{ margin-left: .3em; }}
 ins {{ text-decoration: none; background: color-mix(in srgb, var(--good) 17%, var(--paper)); }}
 del {{ background: color-mix(in srgb, var(--bad) 12%, var(--paper));
   color: color-mix(in srgb, var(--ink) 72%, var(--paper));
