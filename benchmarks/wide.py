@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import MICRO, Figure, Outcome, Settings, alternate
 from benchmarks.ours import Counter, Numbers, Sum, counting, fanning, mapping, nested
 from benchmarks.stored import log_frames
-from graphengine import END, START, Context, Graph, Runner
+from graphengine import END, START, ChildRun, Context, Graph, Runner
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from benchmarks.measure import Side
 
 OURS, PEER = "graphengine", "LangGraph"
@@ -167,22 +169,47 @@ async def subgraph(settings: Settings) -> Outcome:
     return Outcome("Steps of a graph that is a node, in memory", found, ratios)
 
 
+def _forms(child: Graph[Counter]) -> Mapping[str, Callable[[Context, int], Awaitable[int]]]:
+    """Return the forms in which people await the children of a node, by name: each returns the sum of the results."""
+
+    async def begin(ctx: Context, count: int) -> list[ChildRun[Counter, object]]:
+        return [await ctx.start(child) for _ in range(count)]
+
+    async def gathered(ctx: Context, count: int) -> int:
+        results = await asyncio.gather(*(run.result() for run in await begin(ctx, count)))
+        return sum(result.state.count for result in results)
+
+    async def in_a_group(ctx: Context, count: int) -> int:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run.result()) for run in await begin(ctx, count)]
+        return sum(task.result().state.count for task in tasks)
+
+    async def completed(ctx: Context, count: int) -> int:
+        found = asyncio.as_completed([run.result() for run in await begin(ctx, count)])
+        return sum([(await each).state.count for each in found])
+
+    async def in_order(ctx: Context, count: int) -> int:
+        return sum([(await run.result()).state.count for run in await begin(ctx, count)])
+
+    async def one_by_one(ctx: Context, count: int) -> int:
+        return sum([(await (await ctx.start(child)).result()).state.count for _ in range(count)])
+
+    return {
+        "gather": gathered,
+        "TaskGroup": in_a_group,
+        "as_completed": completed,
+        "awaited in order": in_order,
+        "started and awaited one by one": one_by_one,
+    }
+
+
 async def children(settings: Settings) -> Outcome:
-    """CPU time of the process for a child run of one node: a node starts them all, and waits for their results.
+    """CPU time of the process for a child run of one node: a node starts many, and awaits their results in five forms.
 
     In memory, from the start of the run to its result, divided by the children. The plain runs are of the same graph,
-    one after the other in one Runner.
+    one after the other in one Runner. The ratios show whether a child of many costs what one of few does.
     """
     child, few, many = counting(1), settings.count(100, 3), settings.count(1000, 5)
-
-    async def start(ctx: Context) -> int:
-        runs = [await ctx.start(child) for _ in range(wanted[0])]
-        return sum(result.state.count for result in await asyncio.gather(*(run.result() for run in runs)))
-
-    wanted = [0]
-    parent = Graph("parent", Counter)
-    parent.add_node("start", start, writes="count")
-    parent.add_path(START, "start", END)
 
     async def plain() -> float:
         async with Runner() as runner:
@@ -191,8 +218,14 @@ async def children(settings: Settings) -> Outcome:
                 await runner.start(child).result()
             return (time.process_time() - began) / few * MICRO
 
-    async def started(count: int) -> float:
-        wanted[0] = count
+    async def started(form: Callable[[Context, int], Awaitable[int]], count: int) -> float:
+        async def start(ctx: Context) -> int:
+            return await form(ctx, count)
+
+        parent = Graph("parent", Counter)
+        parent.add_node("start", start, writes="count")
+        parent.add_path(START, "start", END)
+        parent.compile()
         async with Runner() as runner:
             began = time.process_time()
             result = await runner.start(parent).result()
@@ -200,13 +233,18 @@ async def children(settings: Settings) -> Outcome:
         _check(result.state.count == count)
         return seconds / count * MICRO
 
-    sides: dict[str, Side] = {
-        "a plain run": plain,
-        f"a child of {few:,}": partial(started, few),
-        f"a child of {many:,}": partial(started, many),
+    forms = _forms(child)
+    sides: dict[str, Side] = {"a plain run": plain}
+    for name, form in forms.items():
+        sides |= {f"{name}, a child of {count:,}": partial(started, form, count) for count in (few, many)}
+    found = await alternate(sides, "µs", settings.count(5, 1))
+    ratios = {
+        f"{name}, {many:,} against {few:,}": found[f"{name}, a child of {many:,}"].against(
+            found[f"{name}, a child of {few:,}"]
+        )
+        for name in forms
     }
-    found = await alternate(sides, "µs", settings.count(9, 1))
-    return Outcome("Child runs of a node", found)
+    return Outcome("Child runs of a node", found, ratios)
 
 
 def _check(is_right: bool) -> None:  # noqa: FBT001 - its only argument

@@ -365,11 +365,18 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
-        """A batch without steps can change the status."""
+        """A batch without steps can change the status; one that waits then gives the run to whoever takes it."""
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "stopped"))
         info = await store.info("r")
         assert (info.status, info.seq, info.driver) == ("stopped", 1, None)
+        fence = await new_run(store, "waits", count=1)
+        await append(store, batch("waits", fence, [], "waiting"))
+        info = await store.info("waits")
+        assert (info.status, info.seq, info.driver, info.due_at) == ("waiting", 1, None, None)
+        with refused(LeaseLost):
+            await append(store, batch("waits", fence, [step(2)]))
+        assert await store.claim("waits") > fence
 
     @scenario
     async def test_steps_can_be_read_in_part(self, store: Store) -> None:
