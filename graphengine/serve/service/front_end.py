@@ -18,6 +18,7 @@ from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_be
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
+    Answered,
     InputError,
     Message,
     RunEnded,
@@ -40,7 +41,7 @@ from graphengine.serve.service.following import Rest, answer, followed, rest_of,
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import RunInfo, Wait
     from graphengine.serve.service.app import Service
@@ -73,6 +74,7 @@ class Thread:
         self.is_chat = is_chat(self._plan)
         self._topics = (TURN,) if self.is_chat else ()
         self._place: tuple[RunInfo, Snapshot] | None = None  # before the message that was sent
+        self._turn = ""  # the id of that message
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
@@ -141,6 +143,7 @@ class Thread:
             self._place = info, now if now is not None else await load_snapshot(store, self.run_id, info.seq)
             await refuse_before(service.runner, self.run_id, message.id, self._place[1])
         await say(service, info or await self.existing(), TURN, payload, message.id)
+        self._turn = message.id
         if info is None:
             return 0
         unread = await service.runner.store.inbox([self.run_id])
@@ -149,6 +152,7 @@ class Thread:
         steps = await service.runner.history(info, after=info.seq)
         if payload in [step.data.payload for step in steps if isinstance(step.data, Message)]:
             return info.seq
+        self._turn = ""  # it was sent before: the thread is shown as it is
         await check_not_another(service.runner, self.run_id, message.id, {QUESTION: said[QUESTION]})
         return 0
 
@@ -207,11 +211,12 @@ class Thread:
             await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
-        """Return the message of a chat that is answered, or was last, and the seq before it; else "" and 0."""
+        """Return the message of a chat whose turn is shown, or which was last, and the seq before it; else "" and 0."""
         found = "", 0
         for step in await self._service.runner.history(self.run_id) if self.is_chat else ():
-            said = said_in(step) if self.is_chat else None
-            found = (said.id, step.seq - 1) if said is not None else found
+            said = said_in(step)
+            if said is not None and not (self._turn and found[0] == self._turn):
+                found = said.id, step.seq - 1
         return found
 
     async def recorded(self) -> Sequence[FrontEvent]:
@@ -227,7 +232,8 @@ class Thread:
     async def events(self, after: int, have: Have) -> AsyncGenerator[FrontEvent, None]:
         """Yield the state, and what happens after a seq, until the run is over or waits for a person.
 
-        The last event is `Asked` or `Ended`.
+        Of a chat that was sent a message, only what belongs to its turn: others can be sent at the same time. The last
+        event is `Asked` or `Ended`.
         """
         service, store = self._service, self._service.runner.store
         if self._place is not None and after == self._place[0].seq:
@@ -239,17 +245,40 @@ class Thread:
         before = now if after == info.seq else await load_snapshot(store, self.run_id, after) if after else Snapshot()
         fold = self._fold(info, have, before)
         fold.stated = info.seq
+        has_begun = not self._turn
         async with aclosing(followed(service, info, after, self._topics, fold.snapshot)) as events:
             async for event in events:
-                is_over = isinstance(event, RunEnded)
-                for each in fold.of(event) if not isinstance(event, Snapshot) else ():
-                    yield each
-                if is_over or isinstance(event, Snapshot):
+                taken = _taken(event) if self._turn else ""
+                if taken and taken != self._turn and has_begun:  # another message's turn begins
+                    for each in _rest_of(fold):
+                        yield each
+                    return
+                if taken == self._turn and not has_begun:
+                    has_begun = True
                     for name in fold.visits:
-                        yield Visited(name, is_over=True)
-                    yield Ended(event.result) if isinstance(event, RunEnded) else fold.asked()
+                        yield Visited(name, is_over=False)
+                shown = [] if isinstance(event, Snapshot) else [*fold.of(event)]
+                for each in shown if has_begun else ():
+                    yield each
+                if isinstance(event, RunEnded | Snapshot):
+                    for each in _rest_of(fold, event, has_begun=has_begun):
+                        yield each
                     service.rests.keep(self.run_id, Rest(info.created_at, fold.snapshot))
                     return
+
+
+def _rest_of(fold: Fold, end: RunEnded | Snapshot | None = None, *, has_begun: bool = True) -> Iterator[FrontEvent]:
+    """Yield the last events: the visits that are over, and the end, else what is asked."""
+    for name in fold.visits if has_begun else ():
+        yield Visited(name, is_over=True)
+    yield Ended(end.result) if isinstance(end, RunEnded) else fold.asked()
+
+
+def _taken(event: object) -> str:
+    """Return the id of the message that a node of a chat is given with a step; "" for anything else."""
+    facts = event.step.data if isinstance(event, StepRecorded) else None
+    value = facts.answer.value if isinstance(facts, Answered) and facts.by == "message" else None
+    return str(value.get("id", "")) if isinstance(value, dict) else ""
 
 
 def check_text(where: str, others: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +245,30 @@ def test_a_turn_that_fails_for_good_is_shown_in_its_thread_which_goes_on(serve: 
     ]
     assert outcomes == [["cut"], []]
     assert first["parts"][0]["text"] == TEXT
+
+
+@pytest.mark.parametrize("door", [ag_ui, ai_sdk], ids=["ag-ui", "ai-sdk"])
+@pytest.mark.parametrize("before", [(), ("hello",)], ids=["new", "going-on"])
+def test_messages_that_come_beside_each_other_are_shown_apart(
+    serve: Serve, tmp_path: Path, door: Callable[..., Stream], before: Sequence[str]
+) -> None:
+    """Each stream has the answer to its own message, though one run answers both without a rest."""
+    gate = tmp_path / "gate"
+    service = serve(tmp_path / "runs.db", gate=gate)
+    for said in before:
+        gate.touch()
+        assert text_of(door(service, "ada", said).all()) == TEXT
+        gate.unlink()
+    streams = [door(service, "ada", "one")]
+    streams[0].until(
+        lambda event: event["type"] in ("text-delta", "TEXT_MESSAGE_CHUNK") and event.get("role") != "user"
+    )
+    streams.append(door(service, "ada", "two"))
+    assert streams[1].status == 200
+    gate.touch()
+    assert [text_of(stream.all()) for stream in streams] == [TEXT] * 2
+    messages = service.request("GET", "/ai-sdk/assistant-chat/ada")[1]
+    assert [each["role"] for each in messages] == ["user", "assistant"] * (2 + len(before))
 
 
 def test_a_thread_is_the_conversation_of_that_key(serve: Serve, tmp_path: Path) -> None:
