@@ -14,8 +14,9 @@ out arrows between boxes better.
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.render.looks import PALE, look_of_arrow, look_of_box, look_of_cluster, mermaid_line
 from graphengine.render.parts import Cluster
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 
     from graphengine.render.parts import Arrow, Box, Drawing, Line
 
+log = logging.getLogger("graphengine.render")
+
+MOST_ARROWS, MOST_CHARACTERS = 500, 50_000
+"""What Mermaid draws unless the page that has it says otherwise; GitHub does not. No setting in the text can raise it.
+
+Source: `maxEdges` and `maxTextSize` in https://mermaid.js.org/config/schema-docs/config.html
+"""
+_TOO_LARGE: Final = (
+    "this Mermaid text has %s arrows and %s characters; Mermaid, and so GitHub, draws up to %s and %s\n"
+    '  repair: draw nested graphs as one box each (fold=0, --fold 0), only names and labels (detail="brief", '
+    "--detail brief), or another format, such as .svg"
+)
 _OPEN_CLOSE = {
     "start": ("([", "])"),
     "end": ("([", "])"),
@@ -54,7 +67,7 @@ _BULLET = re.compile(r"\d+[.)]|[^\w\s]")
 
 
 def mermaid_text(drawing: Drawing) -> str:
-    """Return the drawing in Mermaid."""
+    """Return the drawing in Mermaid. Log a warning if it is larger than Mermaid draws."""
     lines = [
         _SETTINGS,
         "flowchart TD",
@@ -64,7 +77,11 @@ def mermaid_text(drawing: Drawing) -> str:
         *(_arrow(arrow) for arrow in drawing.arrows),
         *_styles(drawing),
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    if len(drawing.arrows) > MOST_ARROWS or len(text) > MOST_CHARACTERS:
+        found = len(drawing.arrows), len(text), MOST_ARROWS, MOST_CHARACTERS
+        log.warning(_TOO_LARGE, *(f"{number:,}" for number in found))
+    return text
 
 
 def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -227,3 +228,18 @@ def test_a_picture_without_a_caption_has_an_empty_label() -> None:
     """Graphviz refuses a label without content."""
     drawing = replace(drawing_of(titled("a")), caption=(), legend=())
     assert 'labeljust="l" label=""]' in dot_text(drawing)
+
+
+def test_a_text_that_mermaid_does_not_draw_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Above 500 arrows or 50,000 characters, which no setting in the text can raise; a smaller one is drawn."""
+
+    def line(count: int) -> GraphSpec:
+        names = [f"n{number}" for number in range(count)]
+        edges = [edge(*pair) for pair in pairwise(["START", *names, "END"])]
+        return graph_spec([node(name) for name in names], edges)
+
+    to_mermaid(line(400))
+    assert not caplog.records
+    to_mermaid(line(520))
+    assert "has 521 arrows" in caplog.text
+    assert "draws up to 500 and 50,000" in caplog.text
