@@ -67,6 +67,8 @@ _AWAITED: Final[Mapping[str, str]] = {
     "tool": "for the result of a tool",
 }
 _CHAT: Final = "ge:chat:"
+_WHOLE_TITLE: Final = 190
+"""A longer one is the beginning of a text, of at most 200 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ class Told:
 
     @property
     def title(self) -> str:
-        """What it is about."""
-        return self.info.title or heading(self.info.id.removeprefix(_CHAT))
+        """What it is about. The title of a run is cut within a word."""
+        title = self.info.title
+        if len(title) > _WHOLE_TITLE and " " in title:
+            return f"{title.rpartition(' ')[0].rstrip(' ,;:')} …"
+        return title or heading(self.info.id.removeprefix(_CHAT))
 
     @property
     def end(self) -> Step | None:
