@@ -20,6 +20,7 @@ CALLERS: Final = {
     "addresses.py": "the place",
     "agents/a2a.py": "the author names remote agents, and the SDK talks to them",
     "agents/mcp_connection.py": "the author names servers, and the SDK talks to them",
+    "models/connections.py": "the author names models, and the SDKs call them",
     "cli/models.py": "asks servers of this machine which models they have",
     "serve/listening.py": "listens",
 }

@@ -346,8 +346,8 @@ def test_a_branch_shows_what_it_spent_itself(edge: EdgeServer, invoke: Invoke) -
     assert [(each["agent"], each["inherited"]) for each in made["spending"]] == [("asker", True), ("answerer", False)]
     assert made["inherited"]["calls"] == 1
     tree = invoke("runs", "--tree").stdout
-    assert re.search(r"(?m)^r .* 0\.0016 USD +0\.0024 USD$", tree)
-    assert re.search(r"(?m)^└─ b .* 0\.0008 USD$", tree)
+    assert re.search(r"(?m)^r .* 0\.0016 USD +0\.0024 USD +Why\?$", tree)
+    assert re.search(r"(?m)^└─ b .* 0\.0008 USD +Why\?$", tree)
     runs = {run["run_id"]: run for run in document(invoke("runs", "--tree", "--json").stdout)["runs"]}
     assert (runs["b"]["spent"]["calls"], runs["r"]["spent_in_all"]["calls"]) == (1, 3)
 

@@ -69,7 +69,7 @@ def test_spans_have_the_same_ids_in_every_process(path: Path, caplog: pytest.Log
     """No id is exported twice, no span lacks the one around it, and a new process for each step changes nothing."""
     steps = steps_of(path)
     one, many = asyncio.run(exported(steps, handover=False)), asyncio.run(exported(steps, handover=True))
-    assert not caplog.records
+    assert not [each for each in caplog.records if each.name == "graphengine.telemetry"]
 
     def seen(spans: Spans) -> set[Any]:
         return {(span.name, id_of(span), id_around(span), span.status.status_code, span.end_time) for span in spans.all}
