@@ -150,8 +150,8 @@ async def test_an_older_format_is_migrated(opening: Opening, postgres: str, monk
     """An older format is migrated by the first writer, once; readers are refused until then; old processes continue."""
     old = await opening()
     fence = await new_run(old)
+    monkeypatch.setattr(preparing, "OLDEST_READ", queries.latest_format() + 1)
     monkeypatch.setattr(queries, "MIGRATIONS", [*queries.MIGRATIONS, *(f"CREATE TABLE added_{n} ()" for n in (2, 3))])
-    monkeypatch.setattr(preparing, "OLDEST_READ", 4)
     assert type(await refusal(PostgresStore(postgres, read_only=True))) is StoreReadOnly
     opened = await asyncio.gather(*(opening() for _ in range(4)))
     assert len(opened) == 4
