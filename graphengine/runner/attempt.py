@@ -105,7 +105,7 @@ class Attempt(AttemptFacts):
         try:
             plan = self.plan = run.plan if frame.up is None else plan_of(run.plan, frame)
             node = self.node = plan.nodes[task.node]
-            if frame.kind == "item" and not frame.recorded_results:
+            if frame.kind == "item" and run.map_bytes.get(frame.parent, 1) and not frame.recorded_results:
                 check_room(run, frame)
         except (KeyError, NoChoice, TooLarge) as error:  # the graph was changed, or the item is not begun
             self.began = self.services.now()
