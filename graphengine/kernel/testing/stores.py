@@ -365,7 +365,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
 
     @scenario
     async def test_a_batch_without_steps_may_change_the_status(self, store: Store) -> None:
-        """A batch without steps can change the status; one that waits then gives the run to whoever takes it."""
+        """A batch without steps can change the status; a status of `waiting` also gives the lease back."""
         fence = await new_run(store, count=1)
         await append(store, batch("r", fence, [], "stopped"))
         info = await store.info("r")
