@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from graphengine.render.looks import Theme
 
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+"""What a file that we write may load: nothing but its own styles."""
 _COLOURS: Final = {"paper": PAPER, "ink": INK, "soft": SOFT_INK, "found": FOUND}
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -65,7 +66,7 @@ def page_of(svg: str, title: str, words: str, theme: Theme = "auto", nodes: Iter
     links = "\n".join(f'<a href="#{name_in(svg)}-{node}">{escape(name)}</a>' for name, node in sorted(nodes))
     finder = f"<details>\n<summary>Find a node</summary>\n<nav>\n{links}\n</nav>\n</details>\n" if links else ""
     return _PAGE.format(
-        policy=_POLICY, title=escape(title), colours=colours, finder=finder, svg=svg.strip(), words=escape(words)
+        policy=POLICY, title=escape(title), colours=colours, finder=finder, svg=svg.strip(), words=escape(words)
     )
 
 

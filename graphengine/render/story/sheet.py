@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.records.words import when
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
+from graphengine.render.page import POLICY
 from graphengine.render.story.prose import said
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _PAGE: Final = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -214,7 +215,12 @@ def sheet(title: str, body: Iterable[str], command: str, now: float) -> str:
     colours = f":root {{\n{day}\n}}\n@media (prefers-color-scheme: dark) {{ :root {{\n{night}\n}} }}\n"
     colours += f"@media print {{ :root {{\n{day}\n}} }}"
     return _PAGE.format(
-        title=said(title), colours=colours, body="\n".join(body), command=said(command), now=when(now, UTC)
+        policy=POLICY,
+        title=said(title),
+        colours=colours,
+        body="\n".join(body),
+        command=said(command),
+        now=when(now, UTC),
     )
 
 
