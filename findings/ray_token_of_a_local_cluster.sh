@@ -13,8 +13,8 @@
 set -eu
 folder=$(mktemp -d /tmp/rXXXX)
 clean() {
-  for each in /proc/[0-9]*; do # only what was started here: its folder is among the arguments
-    { tr '\0' ' ' <"$each/cmdline" | grep -q "$folder"; } 2>/dev/null && [ "${each#/proc/}" != $$ ] && kill -9 "${each#/proc/}" 2>/dev/null
+  for each in /proc/[0-9]*; do # only what was started here: its libraries or its arguments are in the folder
+    { cat "$each/maps" "$each/cmdline" | grep -aq "$folder"; } 2>/dev/null && [ "${each#/proc/}" != $$ ] && kill -9 "${each#/proc/}" 2>/dev/null
   done
   rm -rf "$folder"
 }
