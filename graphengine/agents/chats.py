@@ -383,8 +383,9 @@ class Turn(Asked[T]):
         else:
             run = await self.runner.drive(run_id, graph)
         is_this = not turn or (begun is not None and begun.key == turn)
-        async for event in self._followed(run, turn, seen, is_this=is_this, said=said):
-            yield event
+        async with aclosing(self._followed(run, turn, seen, is_this=is_this, said=said)) as events:
+            async for event in events:
+                yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return what its message gives, and what of that the caller said. Raises: InputError: It does not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from functools import partial
@@ -216,9 +217,10 @@ class Asked(Generic[T]):
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Run it, and yield what it shows, then its answer. Raises: as `Runner.run`."""
         run = await self._run()
-        async for event in run.events():
-            if isinstance(event, AGENT_EVENTS):
-                yield event
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                if isinstance(event, AGENT_EVENTS):
+                    yield event
         yield await self.answer_of(run)
 
     async def _run(self) -> Run[Any]:

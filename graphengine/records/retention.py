@@ -21,7 +21,7 @@ from graphengine.kernel.stores import EndedRun
 from graphengine.records.kept_children import Starters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 
     from graphengine.kernel import RunInfo, Status, Store
     from graphengine.kernel.definitions import Retention
@@ -146,7 +146,7 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
     return [Rule(kept[0], days * DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
 
 
-async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
+async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
     """Remove what a rule allows, and yield how many runs each bite removed; the caller rests in between.
 
     Unlike `prune`, it holds only a page of runs at a time, the newest first, so that branches come before their
@@ -178,7 +178,7 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
             end = math.nextafter(last.created_at, math.inf)
 
 
-async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncIterator[int]:
+async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncGenerator[int]:
     """Remove what old steps of a graph's runs recorded that have not ended, and yield how many each bite removed.
 
     A run that has no new snapshot is met again by the next pass, which then finds nothing to remove.

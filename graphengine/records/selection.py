@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from graphengine.kernel import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     from graphengine.kernel import Page, RunInfo, Status, Store
 
@@ -184,15 +185,16 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
     """
     found: list[RunInfo] = []
     now = time.time()
-    async for info in _all(store, wanted):
-        if wanted.fits(info, now) and (compared or not is_compared(info)):
-            found.append(info)
-            if len(found) == wanted.limit:
-                break
+    async with aclosing(_all(store, wanted)) as infos:
+        async for info in infos:
+            if wanted.fits(info, now) and (compared or not is_compared(info)):
+                found.append(info)
+                if len(found) == wanted.limit:
+                    break
     return found
 
 
-async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncIterator[RunInfo]:
+async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
     """Yield the runs that have not ended, those that wait first; with a number only those whose last step is newer.
 
     Raises:
@@ -201,13 +203,14 @@ async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncI
     now, seen = time.time(), set[str]()
     for status in ("waiting", "running"):
         wanted = Wanted(0, status, newer_seconds=newer_seconds)
-        async for info in _all(store, wanted):
-            if info.id not in seen and replace(wanted, status=None).fits(info, now):
-                seen.add(info.id)  # it can have another status by now
-                yield info
+        async with aclosing(_all(store, wanted)) as infos:
+            async for info in infos:
+                if info.id not in seen and replace(wanted, status=None).fits(info, now):
+                    seen.add(info.id)  # it can have another status by now
+                    yield info
 
 
-async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
+async def _all(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
     """Yield the runs that match as far as the store checks, page by page."""
     before = wanted.before
     limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE

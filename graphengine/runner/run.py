@@ -167,9 +167,10 @@ class Run(Generic[S, Out_co]):
                     life.is_retrieved = True
                     raise  # else it could not be claimed here: another process has it
         if result is None:
-            async for event in self._events(None, None, wait_out=False):
-                if isinstance(event, RunEnded):
-                    result = event.result
+            async with aclosing(self._events(None, None, wait_out=False)) as events:
+                async for event in events:
+                    if isinstance(event, RunEnded):
+                        result = event.result
         if result is None:
             raise UnknownRun(f"run {self.id} was removed", where=f"run {self.id}")
         return result
@@ -570,9 +571,10 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         for step in () if queue.begins_after(last) else await _steps(life, last, life.last_seq):
             last = step.seq
             yield StepRecorded(step.seq, step, await reasons.why(step))
-        async for event in _live_events(life, queue, last, reasons):
-            last = event.seq if isinstance(event, StepRecorded) else last
-            yield event
+        async with aclosing(_live_events(life, queue, last, reasons)) as events:
+            async for event in events:
+                last = event.seq if isinstance(event, StepRecorded) else last
+                yield event
         queue.check(life.id)
         if life.task.cancelled() and life.seq:  # the event loop ends: there is no result
             return

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -202,16 +203,18 @@ async def preflight(
     async with reading(store) as opened:
         look = _Look(opened, plans)
         changed: list[RunInfo] = []
-        async for info in unfinished(opened, newer_seconds):
-            plan = plans.get(info.graph)
-            if names is not None and info.graph not in names:
-                continue
-            if plan is not None and plan.fingerprint != info.fingerprint:
-                changed.append(info)
-            else:
-                look.add(
-                    info, RunGroup(info.graph, info.fingerprint, "unchanged") if plan is not None else _unknown(info)
-                )
+        async with aclosing(unfinished(opened, newer_seconds)) as met:
+            async for info in met:
+                plan = plans.get(info.graph)
+                if names is not None and info.graph not in names:
+                    continue
+                if plan is not None and plan.fingerprint != info.fingerprint:
+                    changed.append(info)
+                else:
+                    look.add(
+                        info,
+                        RunGroup(info.graph, info.fingerprint, "unchanged") if plan is not None else _unknown(info),
+                    )
         for first in range(0, len(changed), _TOGETHER):
             infos = changed[first : first + _TOGETHER]
             for info, found in zip(infos, await asyncio.gather(*map(look.group_of, infos)), strict=True):

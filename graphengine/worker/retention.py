@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from graphengine.records.retention import bites, rules_of, trims
 from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from graphengine.kernel import Store
     from graphengine.wings import Settings
@@ -87,7 +88,7 @@ class Remover:
         """What `graphengine workers` and other workers see of it; nothing if no graph's runs are kept for a time."""
         return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
 
-    async def once(self, now: float) -> AsyncIterator[Removed]:
+    async def once(self, now: float) -> AsyncGenerator[Removed]:
         """Make one pass over the runs of all graphs for which this worker comes first.
 
         Raises:
@@ -108,13 +109,14 @@ class Remover:
             await self._store.sweep()
 
 
-async def _rested(removing: AsyncIterator[int]) -> int:
+async def _rested(removing: AsyncGenerator[int]) -> int:
     """Return how much was removed, with a rest after each bite."""
     removed, began = 0, time.perf_counter()
-    async for bite in removing:
-        removed += bite
-        await asyncio.sleep(min(_RESTS * (time.perf_counter() - began), _LONGEST_REST_SECONDS))
-        began = time.perf_counter()
+    async with aclosing(removing):
+        async for bite in removing:
+            removed += bite
+            await asyncio.sleep(min(_RESTS * (time.perf_counter() - began), _LONGEST_REST_SECONDS))
+            began = time.perf_counter()
     return removed
 
 

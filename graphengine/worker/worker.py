@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -240,8 +240,9 @@ class Worker:
         """Remove runs that are no longer kept, now and then."""
         while True:
             try:
-                async for removed in self._remover.once(self._clock.now()):
-                    self._on_event(removed)
+                async with aclosing(self._remover.once(self._clock.now())) as removals:
+                    async for removed in removals:
+                        self._on_event(removed)
             except Exception as error:  # noqa: BLE001 - the next pass tries again, and runs are driven meanwhile
                 self._on_event(Refused(None, error))
             await self._clock.sleep_until(self._clock.now() + PASS_SECONDS)

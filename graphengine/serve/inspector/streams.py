@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel import GraphEngineError, StoreError, follow, status_of
@@ -11,7 +11,7 @@ from graphengine.serve.callers import caller
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from graphengine.kernel import ChangeFollower, RunInfo, Store
     from graphengine.serve.inspector.live import LiveRun
@@ -133,12 +133,13 @@ class RunStream:
                     await _look_again(follower)
                     continue
                 try:
-                    async for event in self._news(follower.info):
-                        yield event
+                    async with aclosing(self._news(follower.info)) as news:
+                        async for event in news:
+                            yield event
                 except GraphEngineError as error:
                     yield stream_event(error.message, name="trouble")
 
-    async def _news(self, info: RunInfo | None) -> AsyncIterator[bytes]:
+    async def _news(self, info: RunInfo | None) -> AsyncGenerator[bytes]:
         """Yield what is new since the last time; a page far behind gets `reset` and reloads."""
         if info is None or not caller().sees(info.tenant):
             if self._shown != "gone":

@@ -272,8 +272,9 @@ class _Agent(RequestHandler):
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
         """Deliver a message; yield its task, then what happens to it, until the run rests."""
-        async for event in self._followed(await self._said(params)):
-            yield event
+        async with aclosing(self._followed(await self._said(params))) as events:
+            async for event in events:
+                yield event
 
     @_method
     async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
@@ -281,8 +282,9 @@ class _Agent(RequestHandler):
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
-        async for event in self._followed(Turn(-1, info.id)):
-            yield event
+        async with aclosing(self._followed(Turn(-1, info.id))) as events:
+            async for event in events:
+                yield event
 
     @_method
     async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
