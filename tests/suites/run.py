@@ -3,21 +3,23 @@
 `make suites` installs them first. A suite has lines `PASS` and `FAIL`. What fails is listed in `expected.toml`, with
 the clause or the reason; what fails besides, and what is listed and passes, fails the run. So does a suite that cannot
 be run, since Node.js or what `make suites` installs is missing, unless `SUITES=optional` is set. The last lines say
-what was not run.
+what was not run. The kit of A2A is on no index: it is left out, unless `A2A_KIT=FOLDER` says where a checkout of it is.
 """
 
 import difflib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -32,7 +34,9 @@ SUITES = {
     **{f"openai and ai-sdk {each}": ("node", "openai.mjs", each, "openai") for each in ("older", "newest")},
     "mcp-servers": ("servers", ""),
     **{each: ("python", each) for each in ("fastmcp", "litellm", "schemathesis", "openapi_client")},
+    "a2a-kit": ("a2a", ""),
 }
+A2A_KIT = os.environ.get("A2A_KIT", "")
 
 
 @contextmanager
@@ -86,12 +90,36 @@ def outcome(kind: str, *words: str) -> str:
         command = [sys.executable, "-m", "tests.suites.clients.mcp_servers", str(NODE), str(HERE / "node_modules")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
+    if kind == "a2a":
+        return of_the_kit(env)
     with served("flows.py", "mcp", "openai") as doors:
         command = [str(OTHERS), str(HERE / "clients" / "python_clients.py"), words[0], doors["http"]]
         if kind == "node":
             command = [str(NODE), str(HERE / "clients" / words[0]), *words[1:-1], doors[words[-1]]]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         return done.stdout + (f"\nFAIL ended with {done.returncode}: {done.stderr[-2000:]}" if done.returncode else "")
+
+
+def of_the_kit(env: Mapping[str, str]) -> str:
+    """Return what the kit of A2A found: installed in an environment of its own, and run in a copy of its folder."""
+    with served("a2a_agent.py", "a2a") as doors, tempfile.TemporaryDirectory() as folder:
+        kit, python = Path(folder, "kit"), Path(folder, "venv", "bin", "python")
+        shutil.copytree(A2A_KIT, kit, ignore=shutil.ignore_patterns(".git", "reports", ".venv"))
+        subprocess.run([sys.executable, "-m", "venv", python.parent.parent], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", kit], check=True)
+        plugin = {"PYTHONPATH": str(HERE / "clients"), "PYTEST_ADDOPTS": "-p a2a_token"}
+        command = [str(python), "run_tck.py", "--sut-host", doors["http"], "--transport", "jsonrpc"]
+        done = subprocess.run(command, cwd=kit, env={**env, **plugin}, capture_output=True, text=True, check=False)
+        report = kit / "reports" / "junitreport.xml"
+        if not report.exists():
+            return f"{done.stdout}{done.stderr}"
+        tree = ElementTree.parse(report)  # noqa: S314 - pytest has just written it
+        cases = [case for case in tree.iter("testcase") if case.find("skipped") is None]
+        return "\n".join(
+            f"PASS {case.get('name')}" if wrong is None else f"FAIL {case.get('name')}: {wrong.get('message')}"
+            for case in cases
+            for wrong in [case.find("failure") if case.find("error") is None else case.find("error")]
+        )
 
 
 def unknown(names: Sequence[str]) -> list[str]:
@@ -111,7 +139,10 @@ def main(*names: str) -> int:
     for name, (kind, *words) in SUITES.items():
         if names and name not in names and name.split()[0] not in names:
             continue
-        if not (OTHERS if kind == "python" else NODE).exists():
+        if kind == "a2a" and not A2A_KIT:
+            print("NOT RUN: a2a-kit, which is on no index: A2A_KIT=FOLDER says where a checkout of it is")
+            continue
+        if kind != "a2a" and not (OTHERS if kind == "python" else NODE).exists():
             left_out.append(name)
             continue
         began = time.monotonic()

@@ -17,6 +17,8 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing, contextmanager, suppress
 from functools import partial, wraps
+from hashlib import blake2b
+from http import HTTPStatus
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
@@ -30,6 +32,7 @@ from a2a.utils import errors, proto_utils
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from pydantic_core import to_json
+from starlette.responses import Response
 from starlette.routing import Route
 from typing_extensions import override
 
@@ -48,6 +51,7 @@ from graphengine.kernel import (
     derived_id,
 )
 from graphengine.kernel.definitions import END, START, compiled, is_tag
+from graphengine.media import label
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, RequestId, acting, caller, require
 from graphengine.serve.messages import json_answer, shown_error
@@ -65,6 +69,7 @@ from graphengine.serve.service.turns import (
     check_seen,
     digest,
     output,
+    output_and_media,
     text_graphs,
     turn_of,
 )
@@ -75,11 +80,11 @@ if TYPE_CHECKING:
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
     from graphengine.kernel import RunInfo, Store
     from graphengine.kernel import Runner as CoreRunner
+    from graphengine.media import Media
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.turns import TextGraph
@@ -93,6 +98,8 @@ _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONTEXT: Final = "ge:context:"
 _POST_SECONDS: Final = 30.0
+_CARD_SECONDS: Final = 60
+_JSON: Final = "application/json"
 _VERSIONS: Final = ("1.0", "0.3")
 _PAGE: Final = 50
 _LARGEST_PAGE: Final = 100
@@ -149,7 +156,8 @@ class A2aDoor:
             found.append(PublicRoute(_CARD, answering(self.card)))
         for name, agent in self._agents.items():
             (route,) = create_jsonrpc_routes(agent, f"{PATH}/{name}", enable_v0_3_compat=True)
-            found.append(Route(route.path, _checked(route.endpoint), methods=["POST"]))
+            paths = route.path, f"{route.path}/"  # the second as the protocol's own kit writes it
+            found += [Route(path, _checked(route.endpoint), methods=["POST"]) for path in paths]
         return found
 
     async def card(self, request: Request) -> Response:
@@ -159,13 +167,30 @@ class A2aDoor:
             raise GraphNotFound(
                 f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask who runs it"
             )
-        return json_answer(agent_card_to_dict(self._agents[name].card(request.headers)))
+        return _cached(agent_card_to_dict(self._agents[name].card(request.headers)), request.headers)
+
+
+def _cached(card: object, headers: Mapping[str, str]) -> Response:
+    """Return an answer that caches keep for a minute, or what says that the one that they have is still right."""
+    body = to_json(card)
+    mark = f'"{blake2b(body, digest_size=16).hexdigest()}"'
+    cached = {"Cache-Control": f"public, max-age={_CARD_SECONDS}", "ETag": mark, "Vary": "X-Forwarded-Proto"}
+    if mark in headers.get("if-none-match", ""):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=cached)
+    return Response(body, media_type="application/json", headers=cached)
 
 
 def _checked(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that refuses a status that there is not: the SDK takes it for none, so all would be listed."""
+    """Return an endpoint that refuses what the SDK would take for something else.
+
+    A body that says that it is no JSON was a parse error, and a status that there is not none, so all would be listed.
+    """
 
     async def checked(request: Request) -> Response:
+        kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+        if kind != _JSON and not kind.endswith("+json"):
+            refusal = errors.ContentTypeNotSupportedError(f"the request is {kind}: send {_JSON}")
+            return json_answer(build_error_response(None, refusal))
         with suppress(ValueError, RecursionError):
             body = await request.json()
             params = body.get("params") if isinstance(body, dict) and body.get("method") == "ListTasks" else None
@@ -444,6 +469,10 @@ class _Agent(RequestHandler):
         """Yield a task, then what happens to it, until the run rests."""
         task = await self.task(turn.run_id)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
+        if task.status.state != _STATES["queued"] and (turn.after >= 0 or task.status.state in _STATES.values()):
+            # As it was when the message came: it may be over by now, and what follows would go back from there.
+            task.status.CopyFrom(a2a.TaskStatus(state=_WORKING, timestamp=task.status.timestamp))
+            task.ClearField("artifacts")
         yield task
         speakers, is_more = self._text.speakers if self._text is not None else frozenset[str](), False
         async with aclosing(self._service.until_stopped(self._turns.shown(turn))) as events:
@@ -480,8 +509,11 @@ class _Agent(RequestHandler):
         if failure is None:
             value = output(self._graph, rest)
         if rest.status == "finished":
-            part = new_text_part(value) if isinstance(value, str) else new_data_part(exact(value))
-            task.artifacts.add(artifact_id="result", name="result", parts=[part])
+            shown, media = output_and_media(self._graph, rest)
+            files = [_file(each) for each in media if not each.file_id]
+            part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))
+            is_file = len(files) == 1 and shown == label(1, media[0])  # the mark says nothing more
+            task.artifacts.add(artifact_id="result", name="result", parts=files if is_file else [part, *files])
             return task
         found = waits(rest)
         questions = [asked(wait) for wait in found.values() if wait.answerable]
@@ -494,6 +526,13 @@ class _Agent(RequestHandler):
             question = {"question": wait.question, "schema": plain(dict(wait.schema or {}))}
             said.parts.append(new_data_part(exact(question)))
         return task
+
+
+def _file(medium: Media) -> a2a.Part:
+    """Return a part with the bytes of a medium, or its address."""
+    if medium.url:
+        return a2a.Part(url=medium.url, filename=medium.name, media_type=medium.type)
+    return a2a.Part(raw=medium.content, filename=medium.name, media_type=medium.type)
 
 
 def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendMessageConfiguration) -> None:

@@ -23,6 +23,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import mcp_types as types
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
@@ -38,6 +39,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from graphengine.agents.chats import is_chat
+from graphengine.agents.prompts import has_media
 from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, result_of
 from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
 from graphengine.records.now import load_now
@@ -53,6 +55,7 @@ from graphengine.serve.service.app import cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
+from graphengine.serve.service.turns import output_and_media
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.kernel import Step, Wait
     from graphengine.kernel.definitions import Plan
+    from graphengine.media import Media
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
 
@@ -420,7 +424,25 @@ def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.Call
         shown = {name: bare(value) for name, value in result.values.items() if name not in tool.plan.state.secrets}
         return _content(to_json(shown).decode(), shown, meta)
     value = bare(result.values.get(tool.field)) if tool.field is not None else _json(result.output)
-    return _content(value if isinstance(value, str) else to_json(value).decode(), {"result": value}, meta)
+    shown, media = output_and_media(tool.graph, snapshot) if has_media(result.output) else (value, ())
+    found = _content(shown if isinstance(shown, str) else to_json(shown).decode(), {"result": value}, meta)
+    found.content += map(_medium, media)
+    return found
+
+
+def _medium(medium: Media) -> types.ContentBlock:
+    """Return a medium as a host shows it: a picture, sound, another file, or where it is."""
+    if medium.kind == "image" and medium.data:
+        return types.ImageContent(data=medium.data, mime_type=medium.type)
+    if medium.kind == "audio" and medium.data:
+        return types.AudioContent(data=medium.data, mime_type=medium.type)
+    name = medium.name or medium.type
+    if medium.data:
+        uri = f"graphengine:{quote(name)}"
+        return types.EmbeddedResource(
+            resource=types.BlobResourceContents(uri=uri, mime_type=medium.type, blob=medium.data)
+        )
+    return types.ResourceLink(name=name, uri=medium.url or f"file-id:{quote(medium.file_id)}", mime_type=medium.type)
 
 
 def _json(value: object) -> Any:  # noqa: ANN401 - any JSON

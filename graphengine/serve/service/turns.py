@@ -33,6 +33,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.prompts import has_media, marked
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
@@ -49,6 +50,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
+from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.schemas.words import in_words, whats_wrong
 from graphengine.serve.callers import RequestId
@@ -542,6 +544,14 @@ def output(graph: Graph[Any], end: Snapshot, said: str = "") -> Any:  # noqa: AN
     return to_jsonable_python(value, by_alias=False, fallback=str)
 
 
+def output_and_media(graph: Graph[Any], end: Snapshot) -> tuple[Any, Sequence[Media]]:
+    """Return the same with a mark in the place of each medium, and the media."""
+    live, media = result_of(compiled(graph), end).output, list[Media]()
+    if not has_media(live):
+        return output(graph, end), ()
+    return to_jsonable_python(marked(live, media), by_alias=False, fallback=str), media
+
+
 def as_text(value: object) -> str:
     """Return a JSON value as the text of a reply."""
     return value if isinstance(value, str) else "" if value is None else to_json(value).decode()
@@ -557,6 +567,7 @@ __all__ = [
     "digest",
     "newest_turn",
     "output",
+    "output_and_media",
     "text_graphs",
     "turn_of",
     "turns",

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, ScriptedModel, ask, tool
+from graphengine import END, START, Agent, Context, Graph, Media, ScriptedModel, ask, tool
 from graphengine.agents import a2a, remote_agent
 from graphengine.models import Request, calls
 
@@ -79,6 +79,21 @@ async def fails(file: str) -> int:
 broken = Graph("broken", Slow)
 broken.add_node("fails", fails, writes="done")
 broken.add_path(START, "fails", END)
+
+
+class Drawing(BaseModel):
+    text: str
+    picture: Media | None = None
+
+
+def draw(text: str) -> Media:
+    """Draw a title."""
+    return Media(data=text.encode(), type="image/png", name="title.png")
+
+
+drawing = Graph("drawing", Drawing, result="picture")
+drawing.add_node("draw", draw, writes="picture", thread=False)
+drawing.add_path(START, "draw", END)
 
 
 def echoed(request: Request) -> str:

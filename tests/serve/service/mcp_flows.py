@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, ask, value
+from graphengine import END, START, Agent, Context, Graph, Media, ask, value
 from graphengine.reducers import append
 from graphengine.state.secret import Secret
 
@@ -150,3 +150,24 @@ broken.add_node("fails", fails, writes="done")
 broken.add_path(START, "fails", END)
 
 chat = Graph.chat(Agent("assistant", by_rules=lambda question: question))
+
+
+class Report(BaseModel):
+    text: str
+    parts: list[str | Media] = []
+
+
+def parts_of(text: str) -> list[str | Media]:
+    """Return a text, and what belongs to it."""
+    return [
+        text,
+        Media(data=b"a picture", type="image/png", name="tides.png"),
+        Media(data=b"a sound", type="audio/wav"),
+        Media(data=b"a document", type="application/pdf", name="tides and more.pdf"),
+        Media(url="https://example.com/tides.png"),
+    ]
+
+
+report = Graph("report", Report, result="parts")
+report.add_node("write", parts_of, writes="parts", thread=False)
+report.add_path(START, "write", END)

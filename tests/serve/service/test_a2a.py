@@ -387,6 +387,46 @@ async def test_the_card_is_public_and_what_a_graph_does_is_not(serve: Callable[.
         assert full.description == "Run the graph posts. Publish a post, once a person agrees."
 
 
+async def test_a_picture_is_a_file_part_and_a_stream_never_goes_back(
+    serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    """A medium of the result is a part with its bytes and name; a first event has the state that the message met."""
+    service = await asyncio.to_thread(serve, tmp_path / "runs.db")
+    async with connected(service, "drawing", is_stream=True) as client:
+        states = []
+        for _ in range(2):  # the second time the task is over when the message comes
+            async for event in client.send_message(said("Tides")):
+                if event.HasField("task"):
+                    states.append((event.task.status.state, len(event.task.artifacts)))
+                elif event.HasField("artifact_update"):
+                    (part,) = event.artifact_update.artifact.parts
+                    assert (part.raw, part.media_type, part.filename) == (b"Tides", "image/png", "title.png")
+                    states.append((WORKS, 1))
+                else:
+                    states.append((event.status_update.status.state, 0))
+        assert states[0] in ((STATE.TASK_STATE_SUBMITTED, 0), (WORKS, 0))
+        assert states[states.index((DONE, 0)) + 1] == (WORKS, 0)
+        assert states[-1] == (DONE, 0)
+        assert [state for state, _ in states].count(DONE) == 2
+        assert states.count((WORKS, 1)) == 2
+
+
+def test_a_card_is_kept_by_caches_and_a_body_is_json(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """A card has a mark, by which it is not sent again; what says that it is no JSON is refused as that, not parsed."""
+    service = serve(tmp_path / "runs.db")
+    url, token = f"{service.opened['doors']['a2a']}/posts", {"Authorization": f"Bearer {TOKEN}", "A2A-Version": "1.0"}
+    card = httpx.get(f"{url}/.well-known/agent-card.json")
+    assert "max-age=" in card.headers["cache-control"]
+    again = httpx.get(card.url, headers={"If-None-Match": card.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", card.headers["etag"])
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "none"}})
+    for path in ("", "/"):
+        json_type = {**token, "Content-Type": "application/json; charset=utf-8"}
+        assert httpx.post(url + path, content=call, headers=json_type).json()["error"]["code"] == -32001
+        refused = httpx.post(url + path, content=call, headers={**token, "Content-Type": "text/plain"}).json()["error"]
+        assert (refused["code"], refused["message"]) == (-32005, "the request is text/plain: send application/json")
+
+
 def test_the_card_of_the_host_is_that_of_the_only_graph(services: Services, tmp_path: Path) -> None:
     """Of several graphs none is that of the host, unless it is named."""
     alone = services("--a2a", tmp_path / "one.db", graphs=f"{FLOWS}:posts")

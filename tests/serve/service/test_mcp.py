@@ -1,5 +1,7 @@
 import asyncio
+import json
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -116,6 +118,29 @@ async def test_a_graph_is_a_tool() -> None:
     assert nested.output_schema["properties"].keys() == {"drafts", "left", "right"}
     assert nested.output_schema["$defs"].keys() == {"Draft", "Tone"}
     assert nested.input_schema["properties"]["token"]["writeOnly"]
+
+
+async def test_a_host_gets_pictures_as_pictures() -> None:
+    """A medium of the result is content of its own kind, with a mark in the text; the structure has it whole."""
+    async with serving(flows.report) as tools, tools.client() as client:
+        found: Any = await client.call_tool("report", {"text": "Tides"})
+    text, picture, sound, document, link = found.content
+    assert json.loads(text.text) == [
+        "Tides",
+        "[media 1: tides.png]",
+        "[media 2: audio/wav]",
+        "[media 3: tides and more.pdf]",
+        "[media 4: image/png]",
+    ]
+    assert (picture.type, picture.mime_type, b64decode(picture.data)) == ("image", "image/png", b"a picture")
+    assert (sound.type, sound.mime_type, b64decode(sound.data)) == ("audio", "audio/wav", b"a sound")
+    assert (document.type, document.resource.mime_type) == ("resource", "application/pdf")
+    assert (b64decode(document.resource.blob), document.resource.uri) == (
+        b"a document",
+        "graphengine:tides%20and%20more.pdf",
+    )
+    assert (link.type, link.uri) == ("resource_link", "https://example.com/tides.png")
+    assert len(found.structured_content["result"]) == 5
 
 
 def test_choices_have_their_titles() -> None:
