@@ -17,6 +17,7 @@ from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_RESULTS, missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
+from graphengine.runner.ids import RESERVED
 from graphengine.state.amounts import losses_of
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
     from graphengine.state.ending import Ending
+    from graphengine.state.json_values import JsonValue
     from graphengine.state.selector import Reading
     from graphengine.stores.base import Store
 
@@ -94,6 +96,7 @@ class Result(Generic[S, Out_co]):
         seq: The last step of its log.
         elapsed_seconds: Driven time.
         waits: What it waits for.
+        unread: The messages that nothing has received, by topic, as they are recorded.
         cut_off: The nodes, by path, that a Runner cut when it closed or released the run; a resume runs them again.
         recorded: The records of the state's fields, which may still be encoded; use `values`.
         later: What makes `state`, and `output` unless it is the state.
@@ -115,6 +118,7 @@ class Result(Generic[S, Out_co]):
     repair: str = ""
     failures: Sequence[FailedPart] = ()
     waits: Sequence[Wait] = ()
+    unread: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
     cut_off: Sequence[str] = ()
     deaths: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
@@ -205,6 +209,11 @@ def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
     return f"; it is of {first}], and {more} more item{'s' * (more > 1)} of {over} failed" if more else ""
 
 
+def _unread(snapshot: Snapshot) -> Mapping[str, Sequence[JsonValue]]:
+    """Return the messages of people and programs that nothing has received."""
+    return {topic: list(kept) for topic, kept in snapshot.mailbox.items() if not topic.startswith(RESERVED)}
+
+
 def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S, Any]:
     """Return the result of a snapshot.
 
@@ -248,6 +257,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         repair=failure.repair if failure else "",
         failures=list(map(_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
+        unread=_unread(snapshot) if snapshot.mailbox else {},
         cause=cause,
         recorded=records,
         later=later,

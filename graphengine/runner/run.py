@@ -19,6 +19,7 @@ import msgspec
 from graphengine.engine.claim import Stop
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import OVER, AnswerRecord
+from graphengine.engine.topics import topics_of
 from graphengine.errors import (
     UNREADABLE,
     DefinitionError,
@@ -44,6 +45,7 @@ from graphengine.runner.scope import CURRENT
 from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
 from graphengine.state.json_values import checked_name, checked_text, utf8_text
+from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import status_of
 from graphengine.stores.refusals import check_not_cancelled
@@ -291,8 +293,9 @@ class Run(Generic[S, Out_co]):
             idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, it waits for a message of another type, JSON cannot represent the
-                payload, or the topic or the key has a NUL or a lone surrogate.
+            UnknownRun; InputError: The run is over, it waits for a message of another type, the source of its graph
+                shows that no node receives the topic, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
         """
         await self._send(topic, payload, idempotency_key)
 
@@ -308,6 +311,11 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
+        plan = self._plan or shared.plans.get(info.fingerprint)
+        known = topics_of(plan) if plan is not None else None
+        if known is not None and topic not in known and not alone:
+            text = f"no node of graph {info.graph} receives {topic!r}"
+            raise InputError(text, where=where, repair=did_you_mean(topic, known) or "it receives no messages at all")
         if info.status == "waiting":
             await self._check_message(topic, message["payload"])
         key = f"message {topic} {idempotency_key}" if idempotency_key else f"once {secrets.token_hex(8)}"

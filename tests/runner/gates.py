@@ -49,8 +49,8 @@ def asking(kind: Any = int, writes: str = "n") -> Graph[State]:
 def chat() -> Graph[State]:
     """Return a graph that receives messages until one is `bye`."""
 
-    async def hear(heard: list[str], ctx: Context) -> list[str]:
-        return [*heard, await ctx.receive("said", str)]
+    async def hear(heard: list[str], ctx: Context, topic: str = "said") -> list[str]:
+        return [*heard, await ctx.receive(topic, str)]  # not a text: so other topics are kept too
 
     return repeated(State, hear, "heard", lambda heard: heard[-1] == "bye", name="chat", node="hear")
 
