@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, ask, value
+from graphengine import END, START, Context, Graph, ask, value
 
 LARGE = 2**53 + 1
 """The least whole number that JavaScript rounds."""
@@ -38,13 +38,22 @@ class Patch(BaseModel):
     agreed: bool = False
 
 
+async def hear(chosen: int, ctx: Context) -> int:
+    """Receive a message, though no answer leads here."""
+    await ctx.receive("news")
+    return chosen
+
+
 example = Ids()
 
 graph = Graph("ids", Ids)
 graph.add_node("pick", ask("Which id?", int), writes="chosen")
 graph.add_edge(START, "pick")
+graph.add_node("hear", hear, writes="chosen")
 graph.add_edge("pick", END, when=value("chosen") > LARGE, label="larger")
+graph.add_edge("pick", "hear", when=value("chosen") == -1)
 graph.add_edge("pick", END)
+graph.add_edge("hear", END)
 
 patching = Graph("patching", Patch)
 patching.add_node("agree", ask("Patch?", bool), writes="agreed")
