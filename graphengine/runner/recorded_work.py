@@ -30,6 +30,7 @@ from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
+from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
 from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
@@ -189,10 +190,14 @@ class StepJournal:
 
     @property
     def unused(self) -> Sequence[str]:
-        """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
+        """The keys of recorded work that was not used; work inside a recorded call belongs to that call.
+
+        What was published is not used by anything.
+        """
         below = tuple(f"{key}/" for key in self._given)
         apart = (ASKED, BEGUN, UNKNOWN, *below)
-        return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+        left = [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+        return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
     def is_used(self, key: str) -> bool:
         """Return whether this attempt has asked for a piece, or a group, of work."""
@@ -627,6 +632,15 @@ class StepJournal:
         if place in self._frame.recorded_results:
             return self._known(place)
         return await self._done(place, name, make, where, is_call=self.is_inside)
+
+    async def publish(self, name: str, record: JsonValue) -> None:
+        """Record that a value is published. The same value of this name is found again, as a call is."""
+        what, size = f"{PUBLISH}{name}", bytes_of(record)
+
+        async def make() -> StepResult:
+            return StepResult(record, size)
+
+        await self.step_result(what, digest_of_call(what, (record,), {}), make, f"ctx.publish({name!r})")
 
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
