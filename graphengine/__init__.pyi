@@ -71,6 +71,7 @@ from .models import (
 )
 from .history.load import Wait as Wait
 from .history.map_progress import MapProgress as MapProgress
+from .history.published import Published as Published
 from .history.usage import Usage as Usage
 from .output_file import write_file as write_file
 from .patterns.debounce import debounced as debounced
@@ -92,7 +93,6 @@ from .runner import (
     NodeBegan as NodeBegan,
     PastRun as PastRun,
     Posted as Posted,
-    Published as Published,
     Result as Result,
     Run as Run,
     RunEnded as RunEnded,

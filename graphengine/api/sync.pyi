@@ -20,6 +20,7 @@ from graphengine.graph.effect import Effects
 from graphengine.graph.options import Limits, Sizes
 from graphengine.history.load import Wait
 from graphengine.history.map_progress import MapProgress
+from graphengine.history.published import Published
 from graphengine.kernel import (
     At,
     Clock,
@@ -38,7 +39,6 @@ from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
 from graphengine.records.spending import Spent
 from graphengine.records.trends import Trends
-from graphengine.runner.published import Published
 from graphengine.runner.run import Posted
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue

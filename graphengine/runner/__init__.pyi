@@ -4,7 +4,6 @@ from .followers import Follower as Follower
 from .run_events import Emitted as Emitted, LiveEvent as LiveEvent, NodeBegan as NodeBegan
 from .result import PastRun as PastRun
 from .result import FailedPart as FailedPart, Result as Result, RunFailed as RunFailed
-from .published import Published as Published
 from .run import Posted as Posted, Run as Run
 from .scope import ChildRun as ChildRun
 from .run_events import RunEnded as RunEnded, StatusChanged as StatusChanged, StepRecorded as StepRecorded

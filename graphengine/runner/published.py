@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from graphengine.graph.options import is_seconds
 from graphengine.graph.question import Answers
 from graphengine.history.changes import polled
 from graphengine.history.load import load_snapshot
+from graphengine.history.published import Published
 from graphengine.state.field import explain, type_name
 from graphengine.state.path import did_you_mean
 
@@ -33,27 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LISTED: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Published(Generic[T]):
-    """A value that a node of a run published.
-
-    Attributes:
-        name: Its name.
-        value: The value, of the type that was asked for.
-        seq: The step that has it: give it as `after=` to wait for a newer one.
-        at: When it was published, epoch seconds.
-        path: The path of the node, as `article/review` or `research[3]`.
-        item: The item of a map in which it was published, as `research[3]`; "" outside of maps.
-    """
-
-    name: str
-    value: T
-    seq: int
-    at: float
-    path: str
-    item: str = ""
 
 
 class Reader(Generic[T]):

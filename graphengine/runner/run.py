@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Limits
     from graphengine.history.load import At, Wait
     from graphengine.history.map_progress import MapProgress
+    from graphengine.history.published import Published
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life, Lives
-    from graphengine.runner.published import Published
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
     from graphengine.state.json_values import JsonValue
