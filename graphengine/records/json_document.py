@@ -9,7 +9,7 @@ the old documents would misread the new ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -45,6 +45,7 @@ from graphengine.records.step_document import (
     failure_document,
     step_document,
 )
+from graphengine.records.words import compact
 
 if TYPE_CHECKING:
     from graphengine.kernel import RunInfo, Snapshot
@@ -53,6 +54,11 @@ if TYPE_CHECKING:
     from graphengine.kernel.definitions import GraphSpec
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent
+
+_VALUES: Final = 20
+"""How many published values a run's document has: it is sent with each step."""
+_LONGEST: Final = 2000
+"""How many characters one of them may have."""
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 
@@ -103,12 +109,12 @@ class SpendingOfRun(Document):
     spending: Sequence[Spending]
 
 
-class PublishedPart(Part):
+class PublishedPart(Part, kw_only=True):
     """A value that a run published.
 
     Attributes:
         name: Its name.
-        value: The value.
+        value: The value; left out if it takes more than 2,000 characters: its step has it.
         seq: The step that has it.
         at: When it was published, epoch seconds.
         path: The path of the node.
@@ -116,7 +122,7 @@ class PublishedPart(Part):
     """
 
     name: str
-    value: Any
+    value: Any = UNSET
     seq: int
     at: float
     path: str
@@ -140,7 +146,7 @@ class RunHead(Document):
         losses: What was lost on the way: `failed_items`, `failed_children`, `fallbacks`, `retries`,
             `rejected_answers`, `failed_tools`.
         deaths: How often its process died with nodes in flight: their calls of models are in no usage.
-        published: What its nodes published, the newest value of each name and item of a map; the newest 100.
+        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
     """
 
@@ -225,7 +231,15 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
 def _shown(snapshot: Snapshot) -> dict[str, Any]:
     """Return what a run shows while it goes on."""
     values = [
-        PublishedPart(each.name, each.value, each.seq, each.at, each.path, each.item) for each in values_in(snapshot)
+        PublishedPart(
+            name=each.name,
+            value=each.value if len(compact(each.value, _LONGEST + 1)) <= _LONGEST else UNSET,
+            seq=each.seq,
+            at=each.at,
+            path=each.path,
+            item=each.item,
+        )
+        for each in values_in(snapshot, _VALUES)
     ]
     return {"published": values, "progress": progress_in(snapshot)}
 
@@ -354,7 +368,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
         failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
-        published: What its nodes published, the newest value of each name and item of a map; the newest 100.
+        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
     """
 

@@ -379,7 +379,7 @@ export interface Head {
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 100. */
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
@@ -559,8 +559,8 @@ export interface Previewed {
 export interface PublishedPart {
   /** Its name. */
   name: string;
-  /** The value. */
-  value: unknown;
+  /** The value; left out if it takes more than 2,000 characters: its step has it. */
+  value?: unknown;
   /** The step that has it. */
   seq: number;
   /** When it was published, epoch seconds. */
@@ -620,7 +620,7 @@ export interface Run {
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 100. */
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
@@ -703,7 +703,7 @@ export interface RunNow {
   output?: unknown;
   /** Its usage of models. */
   usage: Usage;
-  /** What its nodes published, the newest value of each name and item of a map; the newest 100. */
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
