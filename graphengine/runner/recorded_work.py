@@ -722,7 +722,7 @@ class StepJournal:
             try:
                 self._fits(name, piece.size_bytes, where)
                 if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
+                    self._guard.refuse([piece.record, place], f"{_words(name)}, or its key,", where)
             except (TooLarge, NotRecordable):
                 if piece.usage:
                     self._attempt.count(piece.usage)
@@ -746,7 +746,7 @@ class StepJournal:
         """
         most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"the result of {own_name(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
+            text = f"{_words(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
@@ -905,6 +905,11 @@ class StepJournal:
         key = numbered(stem, number)
         self._used.add(key)
         return key
+
+
+def _words(name: str) -> str:
+    """Return what recorded work of this name is, for errors."""
+    return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 
 
 def _as_begun(begun: RecordedResult, now: Once | None) -> Once:

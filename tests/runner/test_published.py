@@ -1,15 +1,16 @@
 """Values that a run publishes while it goes on: what is read is what was published last, wherever the run is."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Retry, Runner, ask
+from graphengine import END, START, Context, Graph, Retry, Runner, Secret, ask, value
 from graphengine.engine.fold import fold
 from graphengine.engine.published import published_in, rename_published
 from graphengine.engine.snapshot import Snapshot
@@ -26,7 +27,7 @@ from graphengine.errors import (
 )
 from graphengine.history.load import load_snapshot
 from graphengine.state.amounts import LimitsRecord
-from tests.kit.runs import SOON, alone, arms, failing, row
+from tests.kit.runs import SOON, alone, arms, failing, repeated, row
 
 
 class Progress(BaseModel):
@@ -144,6 +145,39 @@ async def test_what_cannot_be_published_is_refused_in_the_node(runner: Runner) -
     run = runner.start(alone(State, work, "n"), {})
     assert (await run.result()).status == "finished"
     assert [type(each) for each in refused] == [InputError, NotRecordable, TooLarge]
+
+
+async def test_a_secret_is_not_published(runner: Runner) -> None:
+    """It is refused as in a call's result."""
+
+    class Sealed(BaseModel):
+        key: Annotated[str, Secret] = ""
+        n: int = 0
+
+    async def work(ctx: Context, key: str) -> int:
+        await ctx.publish("open", [key])
+        return 1
+
+    graph = alone(Sealed, work, "n", secret_key=secrets.token_urlsafe(32))
+    run = runner.start(graph, {"key": "hunter2-hunter2-hunter2"})
+    await failing(run.result(), "'open', or its key, contains the clear text of a secret field")
+    assert not [each async for each in run.publications("open", after=0)]
+
+
+async def test_a_log_that_is_trimmed_keeps_what_was_published(runner: Runner) -> None:
+    """The newest is found, although its step is gone; a copy of the run has it, too."""
+
+    async def work(ctx: Context, n: int) -> int:
+        if n == 0:
+            await ctx.publish("first", 7)
+        return n + 1
+
+    run = runner.start(repeated(State, work, "n", value("n") >= 700), {})
+    await run.result()
+    assert await runner.store.trim(run.id, 0, 1000)
+    assert (await run.history())[1].kind == "removed"
+    found = await run.published("first", int)
+    assert (found.value, found.seq) == (7, 2)
 
 
 async def test_a_node_that_runs_again_publishes_nothing_twice(runner: Runner) -> None:
@@ -330,8 +364,8 @@ def published(*values: tuple[str, str, Any]) -> list[Step]:
     """Return the log of a run that published these values: name, frame, value."""
     started = Started(run_id="r", graph="g", fingerprint="f", limits=LimitsRecord(), to=("work",))
     steps = [Step(1, 1.0, started)]
-    for seq, (name, frame, value) in enumerate(values, start=2):
-        facts = Recorded(key=f"ge:publish {name}|{seq}|1", name=f"ge:publish {name}", value=value)
+    for seq, (name, frame, number) in enumerate(values, start=2):
+        facts = Recorded(key=f"ge:publish {name}|{seq}|1", name=f"ge:publish {name}", value=number)
         steps.append(Step(seq, float(seq), facts, frame, "work", 1, 1))
     return steps
 
