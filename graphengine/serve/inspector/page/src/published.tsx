@@ -18,7 +18,8 @@ export function PublishedValues({ values, select }: { values: PublishedPart[]; s
             <button class="link plain" onClick={() => select(each.seq)}>
               <b>{each.name}</b> {each.item && <span class="soft">{each.item}</span>}
             </button>
-            {each.value === undefined ? <span class="soft">a long value</span> : <Value value={each.value} fold={200} />}
+            {each.value !== undefined && <Value value={each.value} fold={200} />}
+            {each.value === undefined && <span class="soft">a long value</span>}
             <span class="soft">{ago(each.at)}</span>
           </li>
         ))}
