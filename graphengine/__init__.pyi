@@ -70,6 +70,8 @@ from .models import (
     web_search as web_search,
 )
 from .history.load import Wait as Wait
+from .history.map_progress import MapProgress as MapProgress
+from .history.published import Published as Published
 from .history.usage import Usage as Usage
 from .output_file import write_file as write_file
 from .patterns.debounce import debounced as debounced

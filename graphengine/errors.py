@@ -191,6 +191,18 @@ class UnknownStep(GraphEngineError):
     code = "unknown_step"
 
 
+class NotPublished(GraphEngineError):
+    """A run is over, and did not publish the value that was waited for."""
+
+    code = "not_published"
+
+
+class NotPublishedYet(NotPublished, TimeoutError):
+    """A run that is not over has not published a value within the time limit."""
+
+    code = "not_published_yet"
+
+
 class RunNotResumable(GraphEngineError):
     """Nothing is ready at this point of the run, so there is nothing to resume."""
 

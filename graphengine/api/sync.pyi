@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, overload
 
 from pydantic import PositiveInt
-from typing_extensions import TypeVar
+from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.agent import Agent
 from graphengine.agents.live_events import AgentEvent
@@ -19,6 +19,8 @@ from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.effect import Effects
 from graphengine.graph.options import Limits, Sizes
 from graphengine.history.load import Wait
+from graphengine.history.map_progress import MapProgress
+from graphengine.history.published import Published
 from graphengine.kernel import (
     At,
     Clock,
@@ -288,6 +290,29 @@ class SyncRun(Generic[S, Out_co]):
     ) -> Posted: ...
     def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def unread(self, topic: str) -> Sequence[JsonValue]: ...
+    @overload
+    def published(
+        self,
+        name: str,
+        output: TypeForm[T],
+        *,
+        after: int = 0,
+        item: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Published[T]: ...
+    @overload
+    def published(
+        self, name: str, *, after: int = 0, item: str | None = None, timeout_seconds: float | None = None
+    ) -> Published[Any]: ...
+    @overload
+    def publications(
+        self, name: str, output: TypeForm[T], *, after: int | None = None, item: str | None = None
+    ) -> Iterator[Published[T]]: ...
+    @overload
+    def publications(
+        self, name: str, *, after: int | None = None, item: str | None = None
+    ) -> Iterator[Published[Any]]: ...
+    def progress(self) -> Sequence[MapProgress]: ...
     def stop(self, why: str = "asked", *, now: bool = False, final: bool = False) -> None: ...
     def branch(
         self,

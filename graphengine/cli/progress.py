@@ -29,6 +29,7 @@ from graphengine.kernel import (
     NodeBegan,
     child_id,
     path_of,
+    progress_of,
     without_items,
 )
 from graphengine.records.account import Account, account_of
@@ -243,9 +244,9 @@ class Progress:
         for frame in self.visits.snapshot.frames.values():
             phase = frame.phase
             if isinstance(phase, Collecting) and "[" not in frame.id:
-                key, done = child_id(frame.id, frame.at), phase.count - phase.left
-                by_fallback = known[key].by_fallback if key in known else 0
-                count = _Count(path_of(frame.id, frame.at), phase.count, at, done, len(phase.failed), by_fallback)
+                key, now = child_id(frame.id, frame.at), progress_of(path_of(frame.id, frame.at), phase)
+                by_fallback, done = known[key].by_fallback if key in known else 0, now.done + now.failed
+                count = _Count(now.path, now.of, at, done, now.failed, by_fallback)
                 count.before = count.shown = done
                 self._counts[key] = count
 

@@ -16,6 +16,7 @@ from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
 from graphengine.kernel import (
+    PUBLISHED,
     GraphEngineError,
     allows_unknown_cost,
     amounts_by_name,
@@ -24,11 +25,13 @@ from graphengine.kernel import (
     limit_reached,
     loss_words,
     losses_of,
+    progress_in,
     spent,
+    values_in,
 )
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.records.words import clean, counted, one_line, seconds, usd, used
+from graphengine.records.words import clean, compact, counted, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +62,8 @@ CODES: Final = {
     "running": Exit.DRIVEN,
 }
 _LAST_LINES: Final = 8
+_VALUES: Final = 20
+"""How many names of published values are shown."""
 _FIRST_LINES: Final = 16
 """The most lines of a text that are printed if it is also written to a file."""
 _RESULT_LINES: Final = 40
@@ -270,8 +275,20 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
 def show_kept(out: Channel, snapshot: Snapshot) -> None:
     """Show the messages of a run that no node has received yet."""
     for topic, payloads in snapshot.mailbox.items():
-        if payloads:
+        if payloads and not topic.startswith(PUBLISHED):
             out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
+
+
+def show_published(out: Channel, snapshot: Snapshot) -> None:
+    """Show how far the maps of a run are, and what it has published: the newest value of each name."""
+    for each in progress_in(snapshot):
+        failed = f", {each.failed:,} failed" if each.failed else ""
+        waiting = f", {each.waiting:,} wait" if each.waiting else ""
+        out.line(f"{one_line(each.path)}: {each.done:,} of {each.of:,} items done{failed}{waiting}")
+    newest = {each.name: each for each in reversed(values_in(snapshot))}
+    for name, each in [*newest.items()][-_VALUES:]:
+        place = f" in {one_line(each.item)}" if each.item else ""
+        out.line(f"published {one_line(name)}{place}: {compact(each.value)} (step {each.seq})")
 
 
 def show_failure(err: Channel, failure: FailureRecord) -> None:

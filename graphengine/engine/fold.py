@@ -57,6 +57,7 @@ from graphengine.engine.phases import (
     Waiting,
 )
 from graphengine.engine.provenance import note_joined, note_written
+from graphengine.engine.published import keep_published
 from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.stored import decode_snapshot
@@ -533,6 +534,8 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
+    if keep_published(snapshot, step):
+        result.value = None  # its node needs only to know that it is done
     frame.recorded_results[facts.key] = result
 
 

@@ -24,6 +24,7 @@ from graphengine.engine.field_ops import apply_ops, held, replay
 from graphengine.engine.frame_tree import drop, enter, touch, wake
 from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
 from graphengine.engine.provenance import note_changed
+from graphengine.engine.published import rename_published
 from graphengine.engine.snapshot import children, item_id, sub_id
 from graphengine.engine.stored import copy_of
 
@@ -47,6 +48,7 @@ def apply_shift(snapshot: Snapshot, shift: Shift) -> None:
     """Apply the recorded changes of a graph to a snapshot, in place."""
     if shift.renamed:
         _rename(snapshot, shift.renamed)
+        rename_published(snapshot, shift.renamed)
     if shift.pauses is not None:
         snapshot.pause = shift.pauses
     for key, node in shift.moved.items():

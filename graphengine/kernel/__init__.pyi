@@ -41,6 +41,8 @@ from graphengine.engine.phases import Leaving as Leaving
 from graphengine.engine.phases import Phase as Phase
 from graphengine.engine.phases import Ready as Ready
 from graphengine.engine.phases import RecordedResult as RecordedResult
+from graphengine.engine.published import PUBLISH as PUBLISH
+from graphengine.engine.published import PUBLISHED as PUBLISHED
 from graphengine.engine.provenance import is_given as is_given
 from graphengine.engine.provenance import readings_of as readings_of
 from graphengine.engine.provenance import written_by_nodes as written_by_nodes
@@ -177,6 +179,8 @@ from graphengine.errors import UNREADABLE as UNREADABLE
 from graphengine.errors import TreeStopped as TreeStopped
 from graphengine.errors import UnknownRun as UnknownRun
 from graphengine.errors import UnknownStep as UnknownStep
+from graphengine.errors import NotPublished as NotPublished
+from graphengine.errors import NotPublishedYet as NotPublishedYet
 from graphengine.errors import WorkerDied as WorkerDied
 from graphengine.errors import install_command as install_command
 from graphengine.errors import mark_repeating as mark_repeating
@@ -195,6 +199,10 @@ from graphengine.history.load import unfoldable as unfoldable
 from graphengine.history.load import wait_of as wait_of
 from graphengine.engine.stored import check_sound as check_sound
 from graphengine.history.load import waits_of as waits_of
+from graphengine.history.map_progress import MapProgress as MapProgress
+from graphengine.history.map_progress import progress_in as progress_in
+from graphengine.history.map_progress import progress_of as progress_of
+from graphengine.history.published import values_in as values_in
 from graphengine.history.usage import figures_of as figures_of
 from graphengine.history.usage import usage_from as usage_from
 from graphengine.runner import RunFailed as RunFailed

@@ -16,6 +16,7 @@ from msgspec import UNSET
 
 from graphengine.kernel import (
     OTHERWISE,
+    PUBLISH,
     STARTS,
     Answered,
     Attempt,
@@ -359,6 +360,10 @@ def _recorded(made: Account, facts: Recorded, told: list[str], limit: int) -> No
     """Say what recorded work returned: a turn of a model, a call of a tool, a child run, or a function."""
     made.tone, name = "call", own_name(facts.name)
     made.name = name
+    if facts.name.startswith(PUBLISH):
+        made.name = facts.name.removeprefix(PUBLISH)
+        made.text, made.said = f"published {one_line(made.name)}", _value(facts.value, limit)
+        return
     if facts.by is not None:
         made.agent, made.model = facts.by.get("agent", ""), facts.by.get("model", "")
         made.text = f"{made.agent} asked {made.model}" + ("" if name == "turn" else f" for a {name}")

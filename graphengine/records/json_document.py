@@ -9,7 +9,7 @@ the old documents would misread the new ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -18,6 +18,7 @@ from graphengine.history.usage import Usage
 from graphengine.kernel import (
     Ending,
     InForce,
+    MapProgress,
     RunStatus,
     Status,
     Summary,
@@ -26,8 +27,10 @@ from graphengine.kernel import (
     losses_of,
     lost_parts,
     opened,
+    progress_in,
     status_of,
     usage_from,
+    values_in,
     waits_of,
 )
 from graphengine.records.run_diff import Difference, Shared
@@ -42,6 +45,7 @@ from graphengine.records.step_document import (
     failure_document,
     step_document,
 )
+from graphengine.records.words import compact
 
 if TYPE_CHECKING:
     from graphengine.kernel import RunInfo, Snapshot
@@ -50,6 +54,11 @@ if TYPE_CHECKING:
     from graphengine.kernel.definitions import GraphSpec
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent
+
+_VALUES: Final = 20
+"""How many published values a run's document has: it is sent with each step."""
+_LONGEST: Final = 2000
+"""How many characters one of them may have."""
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 
@@ -100,6 +109,26 @@ class SpendingOfRun(Document):
     spending: Sequence[Spending]
 
 
+class PublishedPart(Part, kw_only=True):
+    """A value that a run published.
+
+    Attributes:
+        name: Its name.
+        value: The value; left out if it takes more than 2,000 characters: its step has it.
+        seq: The step that has it.
+        at: When it was published, epoch seconds.
+        path: The path of the node.
+        item: The item of a map in which it was published; "" outside of maps.
+    """
+
+    name: str
+    value: Any = UNSET
+    seq: int
+    at: float
+    path: str
+    item: str
+
+
 class RunHead(Document):
     """A run after a step, without its state and its steps.
 
@@ -117,6 +146,8 @@ class RunHead(Document):
         losses: What was lost on the way: `failed_items`, `failed_children`, `fallbacks`, `retries`,
             `rejected_answers`, `failed_tools`.
         deaths: How often its process died with nodes in flight: their calls of models are in no usage.
+        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
+        progress: How far each of its maps is that runs.
     """
 
     run_id: str
@@ -131,6 +162,8 @@ class RunHead(Document):
     inherited: Usage
     losses: Mapping[str, int]
     deaths: int
+    published: Sequence[PublishedPart]
+    progress: Sequence[MapProgress]
 
 
 class FailedPart(Part):
@@ -191,7 +224,24 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
         "inherited": usage_from(snapshot.inherited),
         "losses": losses_of(snapshot.usage, snapshot.losses),
         "deaths": snapshot.deaths,
+        **_shown(snapshot),
     }
+
+
+def _shown(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what a run shows while it goes on."""
+    values = [
+        PublishedPart(
+            name=each.name,
+            value=each.value if len(compact(each.value, _LONGEST + 1)) <= _LONGEST else UNSET,
+            seq=each.seq,
+            at=each.at,
+            path=each.path,
+            item=each.item,
+        )
+        for each in values_in(snapshot, _VALUES)
+    ]
+    return {"published": values, "progress": progress_in(snapshot)}
 
 
 def run_document(  # noqa: PLR0913 - what a run's document is made of
@@ -318,6 +368,8 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
         failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
+        published: What its nodes published, the newest value of each name and item of a map; the newest 20.
+        progress: How far each of its maps is that runs.
     """
 
     ending: Ending | None
@@ -326,6 +378,30 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     failures: Sequence[FailedPart]
     output: Any = UNSET
     usage: Usage
+    published: Sequence[PublishedPart]
+    progress: Sequence[MapProgress]
+
+
+class PublishedValue(Document):
+    """A value that a run published.
+
+    Attributes:
+        run_id: The run.
+        name: Its name.
+        value: The value.
+        seq: The step that has it; as `after`, it asks for a newer one.
+        at: When it was published, epoch seconds.
+        path: The path of the node.
+        item: The item of a map in which it was published; "" outside of maps.
+    """
+
+    run_id: str
+    name: str
+    value: Any
+    seq: int
+    at: float
+    path: str
+    item: str
 
 
 class Runs(Document):
@@ -387,7 +463,7 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
-    facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
+    facts = {**_listed(info, snapshot), **_where(info, snapshot), **_shown(snapshot), "seq": snapshot.seq}
     return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 
 

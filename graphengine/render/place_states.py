@@ -8,7 +8,20 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Waiting
-from graphengine.kernel import ROOT, Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, show
+from graphengine.kernel import (
+    ROOT,
+    Collecting,
+    Ended,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Ready,
+    path_of,
+    progress_of,
+    show,
+)
 from graphengine.kernel.definitions import END, FAIL
 from graphengine.records.words import counted, when
 from graphengine.render.text import one_line
@@ -110,9 +123,9 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
         case Forked():
             yield from _arms(snapshot, phase)
         case Collecting():
-            failed = len(phase.failed)
-            done = f"{phase.count - phase.left - failed} of {phase.count} done"
-            done += f", {failed} failed" if failed else ""
+            progress = progress_of(path_of(frame.id, frame.at), phase)
+            done = f"{progress.done} of {progress.of} done"
+            done += f", {progress.failed} failed" if progress.failed else ""
             done += f", {len(phase.woken)} wait for their turn" if phase.woken else ""
             yield frame.at, "failed" if failure is not None else "here", done
         case Inside():

@@ -379,6 +379,26 @@ class Context:
         self._attempt.check_not_over("ctx.send")
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
+    def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
+        """Show a value while the run goes on, to whoever asks by `Run.published`, the service or `graphengine show`.
+
+        It is durable before this returns, as other recorded work: a node that runs again does not publish it twice. The
+        newest value of a name counts, and in a map that of each item; `Run.published` reads both.
+
+        Args:
+            name: Its name. Names that begin with `ge:` are the engine's own.
+            value: A value of any type that a state can hold.
+
+        Raises:
+            NotRecordable: JSON cannot represent the value.
+            TooLarge: It takes more than `Sizes(message_bytes=…)`.
+        """
+        self._check_name(name, "the name of a published value")
+        check_unreserved(name, "name of a published value")
+        record = self._record(value, f"what is published as {name!r}", marks=True)
+        work = self._work("publish")
+        return work.track("publish", work.publish(name, record))
+
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
     ) -> Sequence[PastRun]:

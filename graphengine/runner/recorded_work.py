@@ -30,6 +30,7 @@ from graphengine.engine.events import Noted
 from graphengine.engine.failures import why_refused
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
+from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
 from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
@@ -189,10 +190,14 @@ class StepJournal:
 
     @property
     def unused(self) -> Sequence[str]:
-        """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
+        """The keys of recorded work that was not used; work inside a recorded call belongs to that call.
+
+        What was published is not used by anything.
+        """
         below = tuple(f"{key}/" for key in self._given)
         apart = (ASKED, BEGUN, UNKNOWN, *below)
-        return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+        left = [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
+        return [k for k in left if not k.rpartition("/")[2].startswith(PUBLISH)]
 
     def is_used(self, key: str) -> bool:
         """Return whether this attempt has asked for a piece, or a group, of work."""
@@ -628,6 +633,15 @@ class StepJournal:
             return self._known(place)
         return await self._done(place, name, make, where, is_call=self.is_inside)
 
+    async def publish(self, name: str, record: JsonValue) -> None:
+        """Record that a value is published. The same value of this name is found again, as a call is."""
+        what, size = f"{PUBLISH}{name}", bytes_of(record)
+
+        async def make() -> StepResult:
+            return StepResult(record, size)
+
+        await self.step_result(what, digest_of_call(what, (record,), {}), make, f"ctx.publish({name!r})")
+
     @contextlib.contextmanager
     def group(self, place: str) -> Iterator[None]:
         """Put the keys of all work that is recorded inside this block below this key."""
@@ -708,7 +722,7 @@ class StepJournal:
             try:
                 self._fits(name, piece.size_bytes, where)
                 if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
+                    self._guard.refuse([piece.record, place], f"{_words(name)}, or its key,", where)
             except (TooLarge, NotRecordable):
                 if piece.usage:
                     self._attempt.count(piece.usage)
@@ -732,7 +746,7 @@ class StepJournal:
         """
         most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"the result of {own_name(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
+            text = f"{_words(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
@@ -891,6 +905,11 @@ class StepJournal:
         key = numbered(stem, number)
         self._used.add(key)
         return key
+
+
+def _words(name: str) -> str:
+    """Return what recorded work of this name is, for errors."""
+    return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 
 
 def _as_begun(begun: RecordedResult, now: Once | None) -> Once:

@@ -12,7 +12,7 @@ import weakref
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 
 import msgspec
 
@@ -33,12 +33,14 @@ from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.changes import poke, polled
 from graphengine.history.load import load_snapshot, posted_in, waits_of
+from graphengine.history.map_progress import progress_in
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
 from graphengine.runner.answers import Asked, answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_id
+from graphengine.runner.published import Reader
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -53,10 +55,14 @@ from graphengine.stores.refusals import check_not_cancelled
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
+    from typing_extensions import TypeForm
+
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.graph.options import Limits
     from graphengine.history.load import At, Wait
+    from graphengine.history.map_progress import MapProgress
+    from graphengine.history.published import Published
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life, Lives
     from graphengine.runner.result import Result
@@ -64,6 +70,8 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status
 
+
+T = TypeVar("T")
 
 log = logging.getLogger("graphengine.runner")
 _KEPT: Final = (
@@ -369,6 +377,95 @@ class Run(Generic[S, Out_co]):
         sent = [each.payload for each in await store.inbox([self.id]) if each.kind == "message"]
         kept = (await load_snapshot(store, self.id, None)).mailbox.get(topic, ())
         return [*kept, *(each["payload"] for each in sent if each["topic"] == topic)]
+
+    @overload
+    async def published(
+        self,
+        name: str,
+        output: TypeForm[T],
+        *,
+        after: int = 0,
+        item: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Published[T]: ...
+
+    @overload
+    async def published(
+        self, name: str, *, after: int = 0, item: str | None = None, timeout_seconds: float | None = None
+    ) -> Published[Any]: ...
+
+    async def published(
+        self,
+        name: str,
+        output: object = Any,
+        *,
+        after: int = 0,
+        item: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Published[Any]:
+        """Return the newest value of a name that its nodes published; wait for it, if there is none.
+
+        It runs no code of the graph, and works whichever process drives the run, and after its end.
+
+        Args:
+            name: The name that `ctx.publish` gave it.
+            output: The type of the value; any JSON value by default.
+            after: Wait for a value that is newer than this step: the `seq` of the one that was seen last.
+            item: An item of a map, as `research[3]`, whose newest value to return; "" for what is published outside of
+                maps. The newest of all by default.
+            timeout_seconds: How long to wait; 0 to take what there is, None until the run is over.
+
+        Raises:
+            NotPublished: The run is over without it, or without a newer one.
+            NotPublishedYet: It was not published in time.
+            InputError: The value is of another type.
+            UnknownRun: It is not recorded, or was removed meanwhile.
+        """
+        await self._known()
+        reader = Reader[Any](self._lives.shared.store, self.id, name, output, item)
+        return await reader.newest(after, timeout_seconds)
+
+    @overload
+    def publications(
+        self, name: str, output: TypeForm[T], *, after: int | None = None, item: str | None = None
+    ) -> AsyncGenerator[Published[T], None]: ...
+
+    @overload
+    def publications(
+        self, name: str, *, after: int | None = None, item: str | None = None
+    ) -> AsyncGenerator[Published[Any], None]: ...
+
+    def publications(
+        self, name: str, output: object = Any, *, after: int | None = None, item: str | None = None
+    ) -> AsyncGenerator[Published[Any], None]:
+        """Iterate over the values of a name: the newest, and then each that is published until the run is over.
+
+        Args:
+            name: The name that `ctx.publish` gave them.
+            output: Their type; any JSON value by default.
+            after: Begin with the first after this step, instead of with the newest: for a client that reconnects.
+            item: As for `published`.
+
+        Raises:
+            InputError: When iterated, if a value is of another type.
+            UnknownRun: When iterated, if the run is not recorded, or was removed meanwhile.
+        """
+        return self._publications(Reader[Any](self._lives.shared.store, self.id, name, output, item), after)
+
+    async def _publications(self, reader: Reader[Any], after: int | None) -> AsyncGenerator[Published[Any], None]:
+        await self._known()
+        async with aclosing(reader.each(after)) as found:
+            async for each in found:
+                yield each
+
+    async def progress(self) -> Sequence[MapProgress]:
+        """Return how far each of its maps is that runs now; a map that is over is not listed.
+
+        Raises:
+            UnknownRun: It is not recorded.
+        """
+        await self._known()
+        return progress_in(await load_snapshot(self._lives.shared.store, self.id, None))
 
     async def _look(self) -> None:
         """Read its inbox now, if it is driven here, or wake it, if it sleeps here."""

@@ -22,6 +22,7 @@ from pydantic_core import to_jsonable_python
 from graphengine.kernel import (
     GraphNotFound,
     InputError,
+    NotPublishedYet,
     OwnId,
     RunExists,
     RunFailed,
@@ -33,9 +34,9 @@ from graphengine.kernel import (
     result_of,
     send_alone,
 )
-from graphengine.kernel.definitions import compiled, did_you_mean
+from graphengine.kernel.definitions import bare, compiled, did_you_mean
 from graphengine.records.begun import begun_otherwise
-from graphengine.records.json_document import run_now_document
+from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.retention import remove
 from graphengine.records.selection import newest
@@ -176,6 +177,19 @@ class CallersRunner:
         async with aclosing(changes) as found:
             async for row, steps, _ in found:
                 yield row, steps
+
+    async def published(
+        self, run: str | RunInfo, name: str, *, after: int, item: str | None, timeout_seconds: float
+    ) -> PublishedValue | None:
+        """Return the newest value of a name; None if it is not published in time and the run goes on."""
+        info = await self.info(run)
+        try:
+            found = await self._runner.get(info.id).published(
+                name, after=after, item=item, timeout_seconds=timeout_seconds
+            )
+        except NotPublishedYet:
+            return None
+        return PublishedValue(info.id, found.name, bare(found.value), found.seq, found.at, found.path, found.item)
 
     async def answer(self, run_id: str, value: object, *, wait: str, by: str = "", reason: str = "") -> None:
         """Answer a question of a run, by its id; a user does so in their own name."""

@@ -15,6 +15,7 @@ from graphengine.kernel import (
     GraphEngineError,
     GraphNotFound,
     InputError,
+    NotPublished,
     RunExists,
     RunIsDriven,
     RunnerClosed,
@@ -139,7 +140,7 @@ def refused(error: GraphEngineError, other: int = 500, document: object = None) 
         status = error.status
     elif isinstance(error, NotAllowed):
         status = 403
-    elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
+    elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound | NotPublished):
         status = 404
     elif isinstance(error, RunExists | RunIsDriven | RunNotResumable | GraphChanged):
         status = 409

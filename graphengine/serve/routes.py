@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import fields
 
-from graphengine.records.json_document import Compared, RunNow, Runs, SpendingOfRun
+from graphengine.records.json_document import Compared, PublishedValue, RunNow, Runs, SpendingOfRun
 from graphengine.records.trends import Trends
 from graphengine.serve.health import Health
 from graphengine.serve.read_documents import (
@@ -77,6 +77,7 @@ from graphengine.serve.requests import (
     TallyParameters,
     TodayParameters,
     TrendParameters,
+    ValueParameters,
 )
 
 if TYPE_CHECKING:
@@ -269,6 +270,14 @@ ENDPOINTS: Final = (
         media="text/event-stream",
         query=EventParameters,
         headers=(("Last-Event-ID", "continue after this event"),),
+    ),
+    Endpoint(
+        "/runs/{run_id}/values/{name}",
+        "published",
+        "Return the newest value of a name that a run has published",
+        answers={"200": "the value", "204": "the run goes on, and has not published it, or nothing newer"},
+        document=PublishedValue,
+        query=ValueParameters,
     ),
     Endpoint("/runs/{run_id}", "get_run", "Return a run", answers={"200": "the run"}, query=RunParameters),
     HEALTH,

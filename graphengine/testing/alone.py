@@ -19,6 +19,7 @@ from graphengine.agents.model_routing import refuse_lacking
 from graphengine.agents.replacements import Replacements
 from graphengine.kernel import (
     CURRENT,
+    PUBLISH,
     AnswerArrived,
     AnswerRecord,
     AttemptFacts,
@@ -40,7 +41,7 @@ from graphengine.kernel import (
     usage_from,
     waits_of,
 )
-from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, checked_effects, compiled
+from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, bare, checked_effects, compiled
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import Attempt
@@ -174,6 +175,7 @@ class _Alone:
         self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
         self._resources: Resources | None = None
         self.work: list[RecordedCall] = []
+        self.published: list[tuple[str, Any]] = []
         self.shown: list[object] = []
         self.known: Mapping[str, JsonValue] = {}
         self.returned: object = None
@@ -345,6 +347,7 @@ class _Alone:
             result=self.returned,
             usage=usage_from(stage.snapshot.usage),
             work=self.work,
+            published=self.published,
             asked=self._models.asked,
             events=self.shown,
             **more,
@@ -410,6 +413,9 @@ class _Alone:
         self._decide(event)
         if isinstance(event, Noted) and isinstance(event.facts, Recorded):
             done = event.facts
+            if done.name.startswith(PUBLISH):
+                self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
+                return
             agent, model = (done.by["agent"], done.by["model"]) if done.by is not None else ("", "")
             self.work.append(RecordedCall(done.name, done.value, agent, model))
 

@@ -88,6 +88,7 @@ class Done(Generic[S]):
         asked: The requests to models and their responses.
         events: What it emitted with `ctx.emit`.
         sent: Messages that it sends with `ctx.send`, as (topic, payload).
+        published: The values that it published with `ctx.publish`, as (name, value).
         waits: What it waits for; then it is not done.
         choice: What `choose` picked, "" if there was nothing to choose.
         edge: The edge that it would take; None for an item, for a node that waits, and if no edge could be chosen.
@@ -107,6 +108,7 @@ class Done(Generic[S]):
     choice: str = ""
     edge: EdgeTaken | None = None
     no_edge: str = ""
+    published: Sequence[tuple[str, Any]] = ()
 
     @property
     def prompts(self) -> Sequence[str]:

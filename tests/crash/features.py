@@ -171,9 +171,11 @@ async def hear(ctx: Context) -> list[str]:
 
 
 async def christen(ctx: Context) -> str:
-    """Do recorded work, ask a question, sleep, do recorded work."""
+    """Do recorded work, ask a question, sleep, do recorded work, and publish how far it is."""
+    await ctx.publish("christened", "not yet")
     await ctx.call(effect, tag(ctx, "before"))
     name = await ctx.ask("What is it called?", str)
+    await ctx.publish("christened", name)
     await ctx.sleep(0.003)
     await ctx.call(effect, tag(ctx, "after"))
     return name

@@ -24,6 +24,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.fold import fold
 from graphengine.engine.frame_tree import place_of
+from graphengine.engine.published import publication_in, published_in
 from graphengine.engine.snapshot import CRASHES, Snapshot
 from graphengine.engine.steps import Step
 from graphengine.errors import StoreMissing
@@ -113,6 +114,8 @@ def logs(folder: Path) -> Mapping[str, Log]:
 
 def _log(info: RunInfo, steps: Sequence[Step]) -> Log:
     snapshot = fold(steps, Snapshot())
+    last = {each.name: each for each in map(publication_in, steps) if each is not None}
+    assert {each.name: each for each in published_in(snapshot)} == last, "what is read is what was published last"
     begun = frozenset(f"{info.id}/{place_of(frame)} {frame.attempt}" for frame in snapshot.frames.values())
     crashes = max(frame.crashes for frame in snapshot.frames.values())
     return Log(info, steps, snapshot.root.values, begun, crashes, recorded(steps, info.id))
@@ -171,6 +174,8 @@ def test_the_undisturbed_lives_are_as_they_should_be(ideal: Ideal) -> None:
     assert set(ideal.done.values()) == {1}
     assert all(set(log.completions.values()) == {1} for log in ideal.runs.values())
     assert ideal.runs["after"].state["lessons"] == ["branch", "main"]
+    said = [each.value for each in map(publication_in, ideal.runs["main"].steps) if each is not None]
+    assert said == ["not yet", "Ada"]
 
 
 @pytest.mark.parametrize("number", range(CHAINS))

@@ -245,6 +245,7 @@ BY_ID: Final[Sequence[Way]] = [
     row("POST /runs/{run_id:path}/branches", "id", tenants, {"at": 1}, path="/runs/RUN/branches"),
     row("POST /runs/{run_id:path}/branches/preview", "id", tenants, {"at": 1}, path="/runs/RUN/branches/preview"),
     row("GET /runs/{run_id:path}/state", "id", tenants, None, path="/runs/RUN/state"),
+    row("GET /runs/{run_id:path}/values/{name}", "id", tenants, None, path="/runs/RUN/values/far"),
     row("GET /runs/{run_id:path}/steps/{seq}", "id", tenants, None, path="/runs/RUN/steps/1"),
     row("GET /runs/{run_id:path}/compare", "id", tenants, None, path="/runs/RUN/compare?other=RUN"),
     row("GET /runs/{run_id:path}/story", "id", tenants, None, path="/runs/RUN/story"),

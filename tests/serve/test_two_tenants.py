@@ -52,7 +52,18 @@ class Try:
     @property
     def shows(self) -> bool:
         """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
-        blind = ("before=", "/lines", "/branches", "/below", "/usage", "/find", "/scores", "cancel", "compare?other")
+        blind = (
+            "before=",
+            "/lines",
+            "/branches",
+            "/below",
+            "/usage",
+            "/find",
+            "/scores",
+            "cancel",
+            "compare?other",
+            "/values/",
+        )
         return (
             self.is_about_run and self.body is None and not self.method and not any(text in self.path for text in blind)
         )
@@ -114,6 +125,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "POST /runs/{run_id:path}/branches/preview": [
         Try("/runs/RUN/branches/preview", {"at": 1, "update": {"text": "b"}})
     ],
+    "GET /runs/{run_id:path}/values/{name}": [Try("/runs/RUN/values/far"), Try("/runs/RUN/values/far?wait=1&after=9")],
     "GET /runs/{run_id:path}": [Try("/runs/RUN"), Try("/runs/RUN?wait=1&after=90")],
     "POST /runs/{run_id:path}/answer": [
         Try("/runs/RUN/answer", {"id": "approve@3", "value": True}),

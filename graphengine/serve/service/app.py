@@ -47,6 +47,7 @@ from graphengine.serve.requests import (
     ListParameters,
     RunParameters,
     ServiceFailed,
+    ValueParameters,
     parameters_of,
 )
 from graphengine.serve.router import FAILED, Router
@@ -203,6 +204,20 @@ class Service:
                 await cancelled(following)
             return await self._now(info.id)
         return await self._now(info)
+
+    async def published(self, request: Request) -> Response:
+        """Return the newest value of a name that a run has published; with `wait`, once there is one."""
+        query = parameters_of(request, ValueParameters)
+        info, name = await self._info(request), request.path_params["name"]
+        reading = asyncio.create_task(
+            self.runner.published(info, name, after=query.after, item=query.item, timeout_seconds=query.wait)
+        )
+        try:
+            await self.in_time(reading, None)
+            found = reading.result() if reading.done() else None
+        finally:
+            await cancelled(reading)
+        return Response(status_code=204) if found is None else json_answer(for_clients(found))
 
     async def events(self, request: Request) -> Response:
         """Return the stream of the events of a run."""

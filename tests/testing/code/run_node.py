@@ -71,6 +71,7 @@ async def ran(graph, state=None, path="work", **options):
     lines += [f"asked: {prompt}" for prompt in done.prompts]
     lines += [f"events: {done.events}"] if done.events else []
     lines += [f"sent: {done.sent}"] if done.sent else []
+    lines += [f"published: {done.published}"] if done.published else []
     if done.usage.calls:
         lines.append(f"usage: {done.usage.calls} calls, {done.usage.offline_calls} of them offline")
     lines += [f"edge: {', '.join(done.edge.to)} [{done.edge.label}] {done.edge.why}"] if done.edge else []

@@ -9,6 +9,7 @@ import { type Below, between } from "./below";
 import { Scores } from "./chart";
 import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
+import { PublishedValues } from "./published";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf, told } from "./trace";
@@ -64,6 +65,7 @@ export function Outcome({
           <Trouble error={head.error} />
         </>
       )}
+      <PublishedValues values={head.published} select={select} />
       {isChat && <Conversation id={id} seq={head.seq} />}
       {isOver && end && key > 0 && !isChat && <Result id={id} head={head} end={end} />}
       <div class={hasFailed ? "" : "two"}>

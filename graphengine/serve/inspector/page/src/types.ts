@@ -379,6 +379,10 @@ export interface Head {
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  published: PublishedPart[];
+  /** How far each of its maps is that runs. */
+  progress: MapProgress[];
   shown: string;
   title: string;
   driver: string | null;
@@ -455,6 +459,21 @@ export interface Lost {
   agent: string;
   model: string;
   asked: Said[];
+}
+
+export interface MapProgress {
+  /** The path of its node, as `research`. */
+  path: string;
+  /** How many items it has. */
+  of: number;
+  /** How many are done. */
+  done: number;
+  /** How many have failed for good, unless the run is resumed. */
+  failed: number;
+  /** How many have begun and wait: for an answer, a message or a time, or then for their turn. */
+  waiting: number;
+  /** When the map began, epoch seconds. */
+  began: number;
 }
 
 export interface NewError {
@@ -537,6 +556,21 @@ export interface Previewed {
   changes: Difference[];
 }
 
+export interface PublishedPart {
+  /** Its name. */
+  name: string;
+  /** The value; left out if it takes more than 2,000 characters: its step has it. */
+  value?: unknown;
+  /** The step that has it. */
+  seq: number;
+  /** When it was published, epoch seconds. */
+  at: number;
+  /** The path of the node. */
+  path: string;
+  /** The item of a map in which it was published; "" outside of maps. */
+  item: string;
+}
+
 export interface Questions {
   /** the version of the documents */
   schema: 2;
@@ -586,6 +620,10 @@ export interface Run {
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  published: PublishedPart[];
+  /** How far each of its maps is that runs. */
+  progress: MapProgress[];
   shown: string;
   title: string;
   driver: string | null;
@@ -665,6 +703,10 @@ export interface RunNow {
   output?: unknown;
   /** Its usage of models. */
   usage: Usage;
+  /** What its nodes published, the newest value of each name and item of a map; the newest 20. */
+  published: PublishedPart[];
+  /** How far each of its maps is that runs. */
+  progress: MapProgress[];
 }
 
 export interface Runs {

@@ -1,0 +1,152 @@
+"""Reading what a run publishes while it goes on, in whichever process it is driven.
+
+The newest values are in the run's snapshot, so none of its steps is read for them. What comes later is found as all
+changes of a run are: see `graphengine.history.changes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from graphengine.engine.published import publication_in, published_in
+from graphengine.engine.steps import OVER
+from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet
+from graphengine.graph.options import is_seconds
+from graphengine.graph.question import Answers
+from graphengine.history.changes import polled
+from graphengine.history.load import load_snapshot
+from graphengine.history.published import Published
+from graphengine.state.field import explain, type_name
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from graphengine.engine.published import Publication
+    from graphengine.stores.base import RunInfo, Store
+
+T = TypeVar("T")
+
+_LISTED: Final = 20
+
+
+class Reader(Generic[T]):
+    """Reads the values of one name that a run publishes.
+
+    Args:
+        store: The store of the run.
+        run_id: The run.
+        name: The name.
+        output: The type of the values.
+        item: The item of a map; None for any, "" for what is published outside of maps.
+
+    Raises:
+        DefinitionError: That cannot be the type of a value.
+    """
+
+    def __init__(self, store: Store, run_id: str, name: str, output: Any, item: str | None) -> None:  # noqa: ANN401
+        self._store = store
+        self._run_id = run_id
+        self._name = name
+        self._output, self._answers = output, _answers_of(output)
+        self._item = item
+
+    async def newest(self, after: int, timeout_seconds: float | None) -> Published[T]:
+        """Return the newest value after a step, and wait until there is one. Raises: as `Run.published`."""
+        if timeout_seconds is not None and timeout_seconds != 0 and not is_seconds(timeout_seconds):
+            repair = "give seconds, 0 to take what there is, or None for no limit"
+            raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
+        snapshot = await load_snapshot(self._store, self._run_id, None)
+        found = published_in(snapshot, self._name, self._item)
+        if found and found[-1].seq > after:
+            return self._typed(found[-1])
+        try:
+            async with asyncio.timeout(timeout_seconds or None), aclosing(self._polled(snapshot.seq)) as news:
+                async for info, publications in news:
+                    if publications:
+                        return self._typed(publications[-1])
+                    if info.status in OVER:
+                        raise await self._never(info, after)
+                    if timeout_seconds == 0:
+                        break
+        except TimeoutError as error:
+            if isinstance(error, NotPublished):
+                raise
+        in_time = f" in {timeout_seconds:g} s" if timeout_seconds else " yet"
+        text = f"run {self._run_id} has published nothing {self._words(after)}{in_time}"
+        repair = "wait longer, or follow the run: its status says whether it goes on"
+        raise NotPublishedYet(text, where=self._where, repair=repair)
+
+    async def each(self, after: int | None) -> AsyncGenerator[Published[T], None]:
+        """Yield the newest value, or all after a step, and then each new one until the run is over."""
+        last = after
+        if last is None:
+            snapshot = await load_snapshot(self._store, self._run_id, None)
+            last = snapshot.seq
+            if found := published_in(snapshot, self._name, self._item):
+                yield self._typed(found[-1])
+        async with aclosing(self._polled(last)) as news:
+            async for _, publications in news:
+                for each in publications:
+                    yield self._typed(each)
+
+    async def _polled(self, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
+        """Yield the run's row and what it has published since, at once and whenever it changes, until it is over."""
+        info = await self._store.info(self._run_id)
+        async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
+            async for row, steps, _ in polls:
+                found = [each for each in map(publication_in, steps) if each is not None and each.name == self._name]
+                yield row, [each for each in found if self._item in (None, each.item)]
+                if row.status in OVER:
+                    return
+
+    @property
+    def _where(self) -> str:
+        return f"run {self._run_id}"
+
+    def _words(self, after: int) -> str:
+        item = "" if not self._item else f" in {self._item}"
+        return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
+
+    def _typed(self, found: Publication) -> Published[T]:
+        """Return a value as its type. Raises: InputError: It is of another one."""
+        try:
+            value = self._answers.read(found.value)
+        except ValidationError as error:
+            text = f"what run {self._run_id} published as {found.name!r} is no {type_name(self._output)}: "
+            text += explain(error)
+            repair = f"read it as the type that {found.path} publishes, or without a type"
+            raise InputError(text, where=f"step {found.seq}", repair=repair) from error
+        return Published(found.name, value, found.seq, found.at, found.path, found.item)
+
+    async def _never(self, info: RunInfo, after: int) -> NotPublished:
+        """Return the error of a run that is over."""
+        known = published_in(await load_snapshot(self._store, self._run_id, info.seq))
+        text = f"run {self._run_id} is {info.status}, and has published nothing {self._words(after)}"
+        names = sorted({each.name for each in known})
+        if self._name in names:
+            here = [each for each in known if each.name == self._name]
+            places = ", ".join(f"step {each.seq}{f' in {each.item}' if each.item else ''}" for each in here[-_LISTED:])
+            repair = f"its newest is of {places}"
+        elif names:
+            repair = did_you_mean(self._name, names)
+        else:
+            repair = "it has published nothing at all: a node publishes with await ctx.publish(name, value)"
+        return NotPublished(text, where=self._where, repair=repair)
+
+
+def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
+    try:
+        return _kept_answers(output)
+    except TypeError:  # a type that cannot be hashed
+        return Answers(output, strict=True)
+
+
+@functools.lru_cache(maxsize=128)
+def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
+    return Answers(output, strict=True)
