@@ -120,7 +120,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "RayExecutor": "executors.RayExecutor",
             "NodeExecutor": "executors.NodeExecutor executors.run_packed executors.facts_of executors.DetachedContext",
             "Telemetry": "telemetry.Telemetry",
-            "Signatures": "serve.is_signed serve.key_of",
+            "Signatures": "serve.is_signed serve.secret_for",
             "Notifications": "serve.Notifications serve.Webhook serve.delegate",
             "InMemoryStore": "kernel.stores.InMemoryStore",
             "SQLiteStore": "databases.SQLiteStore",

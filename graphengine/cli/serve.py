@@ -69,7 +69,7 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     "--webhook-secret-env",
     metavar="VARIABLE",
     help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
-    "by GitHub or Standard Webhooks, in place of a token.",
+    "by GitHub or Standard Webhooks, in place of a token. `graphengine webhook-secret` makes the sender's of it.",
 )
 @_door_options
 @click.option(
@@ -158,7 +158,7 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     if given["pages"] is not None and not given["pages"].is_dir():
         repair = "give the folder with the built files of a front end, such as app/built"
         raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
-    key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
+    key, has_pages = _webhook_secret(webhook_secret_env), given["pages"] is not None
     pages_of = frozenset(each.rstrip("/").lower() for each in origins)
     access = TokenAccess(token, key, body_bytes, has_pages=has_pages, users=users, origins=pages_of)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
@@ -250,8 +250,8 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     return given, False
 
 
-def _webhook_key(variable: str | None) -> bytes | None:
-    """Return the key of webhooks' signatures.
+def _webhook_secret(variable: str | None) -> str | None:
+    """Return the secret of webhooks.
 
     Raises:
         InputError: The variable is empty, or its secret cannot be used.
@@ -265,7 +265,36 @@ def _webhook_key(variable: str | None) -> bytes | None:
     if not secret:
         raise InputError(f"the variable {variable} is empty", where=where, repair=f"export {variable}=… before")
     try:
-        return key_of(secret)
+        key_of(secret)
     except ValueError:
         repair = "copy it again from the settings of the sender"
         raise InputError(f"{variable} has no base64 key after whsec_", where=where, repair=repair) from None
+    return secret
+
+
+@options.command(
+    "webhook-secret",
+    examples="""
+        graphengine webhook-secret HOOK_SECRET '/graphs/news/runs?field=event'
+        graphengine webhook-secret HOOK_SECRET 'https://runs.example.org/graphs/news/runs?field=event&queue=hooks'
+    """,
+)
+@click.argument("variable", metavar="VARIABLE")
+@click.argument("address", metavar="ADDRESS")
+def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -> int:
+    """Print the secret with which a sender of webhooks signs for one address.
+
+    VARIABLE is that of `graphengine serve --webhook-secret-env`. ADDRESS is where the sender posts to, with its query:
+    what is signed for it starts no run of another graph, queue or tenant.
+    """
+    from urllib.parse import unquote, urlsplit
+
+    from graphengine.kernel import InputError
+    from graphengine.serve.signatures import secret_for
+
+    parts = urlsplit(address)
+    if not parts.path.startswith("/graphs/") or not parts.path.endswith("/runs"):
+        repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
+        raise InputError(f"{address} starts no runs", where="ADDRESS", repair=repair)
+    context.out.line(secret_for(_webhook_secret(variable) or "", unquote(parts.path), parts.query))
+    return 0

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from graphengine.engine.published import published_in
-from graphengine.state.marks import bare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,5 +38,9 @@ class Published(Generic[T]):
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
     """Return the newest value of each name and item as JSON, the newest of them first; not all of many items."""
-    found = reversed(published_in(snapshot)[-most:])
-    return [Published(each.name, bare(each.value), each.seq, each.at, each.path, each.item) for each in found]
+    found = published_in(snapshot)[-most:]
+    if not found:
+        return ()
+    from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need
+
+    return [Published(each.name, bare(each.value), each.seq, each.at, each.path, each.item) for each in found[::-1]]

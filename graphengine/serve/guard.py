@@ -53,7 +53,7 @@ from graphengine.serve.messages import (
     with_headers,
 )
 from graphengine.serve.routes import API, OF_PAGE, SIGNED_IN
-from graphengine.serve.signatures import SIGNED, has_signature, is_signed
+from graphengine.serve.signatures import SIGNED, has_signature, is_signed, secret_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -229,7 +229,7 @@ class TokenAccess(Access):
 
     Attributes:
         token: The token that has all rights; "" if there is none but those of users.
-        webhook_key: The key of webhooks' signatures; None if signatures are not accepted.
+        webhook_secret: That of webhooks, of which each address has its own; None if signatures are not accepted.
         body_bytes: The largest body of a request.
         has_pages: Whether the files below `PAGES` are read without the token: pages get it in the URL's fragment.
         users: The users; None if there is but the token.
@@ -237,7 +237,7 @@ class TokenAccess(Access):
     """
 
     token: str = field(repr=False)
-    webhook_key: bytes | None = field(default=None, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
     body_bytes: int = BODY_BYTES
     has_pages: bool = False
     users: Users | None = None
@@ -264,15 +264,16 @@ class TokenAccess(Access):
 
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
         """Check the signature of a body."""
-        if self.webhook_key is None or not self._is_by_signature(headers):
+        if self.webhook_secret is None or not self._is_by_signature(headers):
             return
-        if not is_signed(headers, body, self.webhook_key, time.time()):
-            repair = "compare the secret of the sender with that of this service, and their clocks"
-            raise NotAuthorized("the signature does not fit the body", where=scope["path"], repair=repair)
+        query = scope["query_string"].decode("latin-1")
+        if not is_signed(headers, body, secret_for(self.webhook_secret, scope["path"], query), time.time()):
+            repair = "give the sender what `graphengine webhook-secret` prints for this address, and compare the clocks"
+            raise NotAuthorized("the signature fits not this body at this address", where=scope["path"], repair=repair)
         scope[SIGNED] = True
 
     def _is_by_signature(self, headers: Headers) -> bool:
-        return self.webhook_key is not None and "authorization" not in headers and has_signature(headers)
+        return self.webhook_secret is not None and "authorization" not in headers and has_signature(headers)
 
 
 def _is_own_page(origin: str, headers: Headers) -> bool:

@@ -143,7 +143,7 @@ def _check_id(request: Request, query: StartParameters) -> None:
         repair = "leave one out: a run_id alone is enough to start a run once"
         raise InputError("both run_id and Idempotency-Key are given", where="parameter run_id", repair=repair)
     if query.run_id is not None and is_signed(request):
-        repair = "leave it out, or send the token: the signature does not cover it"
+        repair = "leave it out, or send the token: all that a sender signs for this address would be one run"
         raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
 
 

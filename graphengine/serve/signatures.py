@@ -1,5 +1,8 @@
 """Signatures of webhooks: whether a body was signed with the secret that its sender shares with this service.
 
+A sender signs bodies, not where they go. So each address, with its query, has a secret of its own, which is made of
+that of the service: a body that was signed for one graph, queue or tenant is worth nothing at another.
+
 Source: https://www.standardwebhooks.com (`webhook-id`, `webhook-timestamp`, `webhook-signature`), and
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries (`X-Hub-Signature-256`).
 """
@@ -10,7 +13,9 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
 
 from graphengine.serve.messages import is_same
 
@@ -41,34 +46,59 @@ def key_of(secret: str) -> bytes:
     return key
 
 
+def secret_for(secret: str, path: str, query: str = "") -> str:
+    """Return the secret for one address of a service, as its senders are given it.
+
+    Args:
+        secret: That of the service.
+        path: The path of the address, decoded: `/graphs/news desk/runs`.
+        query: Its query. The order of its parameters makes no difference.
+
+    Raises:
+        ValueError: As `key_of`.
+
+    Example:
+        >>> path = "/graphs/news/runs"
+        >>> one, other = secret_for("a secret", path, "field=a&tag=b"), secret_for("a secret", path, "tag=b&field=a")
+        >>> one == other, one == secret_for("a secret", path), one[:6]
+        (True, False, 'whsec_')
+    """
+    told = json.dumps([path, sorted(parse_qsl(query, keep_blank_values=True))])
+    made = hmac.new(key_of(secret), f"graphengine {told}".encode(), hashlib.sha256).digest()
+    return _PREFIX + base64.b64encode(made).decode()
+
+
 def has_signature(headers: Headers) -> bool:
     """Return whether a request is signed, rightly or not."""
     return "webhook-signature" in headers or "x-hub-signature-256" in headers
 
 
-def is_signed(headers: Headers, body: bytes, key: bytes, now: float) -> bool:
+def is_signed(headers: Headers, body: bytes, secret: str, now: float) -> bool:
     """Return whether a request has a valid signature of its body.
 
     Args:
         headers: Its headers.
         body: Its body.
-        key: The key of the secret.
+        secret: The secret. GitHub signs with its text, Standard Webhooks with what is base64 after `whsec_`.
         now: The time, epoch seconds.
+
+    Raises:
+        ValueError: As `key_of`.
 
     Example:
         >>> from starlette.datastructures import Headers
         >>> headers = Headers({"X-Hub-Signature-256": "sha256=" + hmac.new(b"key", b"{}", "sha256").hexdigest()})
-        >>> is_signed(headers, b"{}", b"key", 0.0), is_signed(headers, b"[]", b"key", 0.0)
+        >>> is_signed(headers, b"{}", "key", 0.0), is_signed(headers, b"[]", "key", 0.0)
         (True, False)
     """
     given = headers.get("webhook-signature")
     if given is None:
-        signature = hmac.new(key, body, hashlib.sha256).hexdigest()
+        signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         return is_same(headers.get("x-hub-signature-256", ""), f"sha256={signature}")
     number, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not number or not (time.isascii() and time.isdecimal()) or abs(now - int(time)) > _LATE_SECONDS:
         return False
-    made = hmac.new(key, f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
+    made = hmac.new(key_of(secret), f"{number}.{time}.".encode() + body, hashlib.sha256).digest()
     expected = f"v1,{base64.b64encode(made).decode()}"
     return any(is_same(each, expected) for each in given.split())
 
@@ -85,7 +115,7 @@ def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:
     Example:
         >>> from starlette.datastructures import Headers
         >>> headers = signed(b"key", "msg_1", 1000.0, b"{}")
-        >>> is_signed(Headers(headers), b"{}", b"key", 1000.0), is_signed(Headers(headers), b"[]", b"key", 1000.0)
+        >>> is_signed(Headers(headers), b"{}", "key", 1000.0), is_signed(Headers(headers), b"[]", "key", 1000.0)
         (True, False)
     """
     digest = hmac.new(key, f"{number}.{int(now)}.".encode() + body, hashlib.sha256).digest()
@@ -93,4 +123,4 @@ def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:
     return {"webhook-id": number, "webhook-timestamp": str(int(now)), "webhook-signature": signature}
 
 
-__all__ = ["SIGNED", "has_signature", "is_signed", "key_of", "signed"]
+__all__ = ["SIGNED", "has_signature", "is_signed", "key_of", "secret_for", "signed"]

@@ -32,6 +32,7 @@ _WORK: Final = {
 _SERVE: Final = {
     "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
     "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
+    "webhook-secret": ("serve", "Print the secret of a sender of webhooks for one address.", ""),
 }
 _ABOUT_ERASE: Final = "Erase a person: a user's runs, memories and notices, and all that came of them."
 _MEMORY: Final = {"erase": ("erase", _ABOUT_ERASE, "DOCUMENTS")}
@@ -57,7 +58,7 @@ def _commands(section: str, after: str, documents: str, rows: Mapping[str, tuple
     """Return commands that a section lists one after another: the module of each, what it does, and its documents."""
     found: dict[str, Command] = {}
     for name, (module, about, written) in rows.items():
-        load = f"graphengine.cli.{module}:{name.replace(' ', '_').replace('eval', 'eval_')}"
+        load = f"graphengine.cli.{module}:{name.replace(' ', '_').replace('-', '_').replace('eval', 'eval_')}"
         found[name] = Command(load, about, written and f"{documents}:{written}", section, after)
         after = name
     return found

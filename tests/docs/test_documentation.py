@@ -196,7 +196,8 @@ def test_a_command_named_in_a_sentence_exists() -> None:
     context = click.Context(main, info_name="graphengine")
     for page in PAGES:
         for name, rest in re.findall(
-            r"`graphengine ((?:(?:queues|schedule|users) )?[a-z]+)([^`]*)`", page.read_text(encoding="utf-8")
+            r"`graphengine ((?:(?:queues|schedule|users) )?[a-z]+(?:-[a-z]+)*)([^`]*)`",
+            page.read_text(encoding="utf-8"),
         ):
             where = f"{named(page)}: `graphengine {name}{rest}`"
             if name in GROUPS and not rest:

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp
 
 from graphengine.serve.callers import RIGHTS
 from graphengine.serve.guard import AccessMiddleware, PageAccess, TokenAccess
 from graphengine.serve.routes import API, FILES, OF_PAGE, TABLE, Endpoint
+from graphengine.serve.signatures import key_of, secret_for
 from graphengine.serve.users import Users, UsersFile, write_users
 from tests.serve import exchanges
 from tests.serve.exchanges import Answer
@@ -29,7 +31,7 @@ WHOLE = "the-token-of-everything"
 HOST, HERE = "localhost:80", ("127.0.0.1", 1)
 ORIGIN = {"origin": f"http://{HOST}", "x-graphengine": "1"}
 LOCAL = "the-token-of-the-url"
-HOOK = b"the-key-of-webhooks"
+HOOK = "the-key-of-webhooks"
 
 
 @dataclass
@@ -53,15 +55,17 @@ class Servers:
         given |= {name.replace("_", "-"): text for name, text in headers.items()}
         text = b"" if body is None else json.dumps(body).encode()
         if headers.get("webhook_id"):
-            given |= signed(text)
+            given |= signed(path, text)
         until = bool if row.media == "text/event-stream" else None
         return await exchanges.request(app, method, path, text, given, until=until, client=HERE)
 
 
-def signed(body: bytes) -> dict[str, str]:
-    """Return the headers of a webhook."""
-    now = str(int(time.time()))
-    mac = hmac.digest(HOOK, f"hook.{now}.".encode() + body, "sha256")
+def signed(path: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a webhook to an address."""
+    now, parts = str(int(time.time())), urlsplit(path)
+    mac = hmac.digest(
+        key_of(secret_for(HOOK, unquote(parts.path), parts.query)), f"hook.{now}.".encode() + body, "sha256"
+    )
     return {"webhook-id": "hook", "webhook-timestamp": now, "webhook-signature": f"v1,{b64encode(mac).decode()}"}
 
 
@@ -79,7 +83,7 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
         write_users(here.users, UsersFile(people))
         await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
         await here.send("ada", "GET", f"/runs/{RUN}?wait=30")
-        access = TokenAccess(WHOLE, webhook_key=HOOK, users=Users(here.users))
+        access = TokenAccess(WHOLE, webhook_secret=HOOK, users=Users(here.users))
         service = AccessMiddleware(here.served.application(), access)
         yield Servers(here, service, here.inspector, AccessMiddleware(here.page, PageAccess(80, LOCAL)))
 

@@ -204,7 +204,7 @@ class Serving:
                 queue=settings.start_queue,
                 worker=self._worker,
                 version=settings.version,
-                takes_webhooks=settings.access.webhook_key is not None,
+                takes_webhooks=settings.access.webhook_secret is not None,
             )
             yield self._service
 

@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import jsonschema
 
 from graphengine import Graph, Runner
 from graphengine.serve.service import app
+from graphengine.serve.signatures import key_of, secret_for
 from graphengine.worker.worker import Worker
 from tests.kit import forks
 from tests.serve.exchanges import Answer, events_of
@@ -54,7 +55,7 @@ class Service:
     async def send(self, method: str, path: str, body: bytes, headers: dict[str, str], until: str) -> Answer:
         """Send a request of a page, whose answer must be what the description says."""
         if "Signed" in headers:
-            headers |= signed(body, *headers.pop("Signed").split(", "))
+            headers |= signed(path, body, *headers.pop("Signed").split(", "))
         found = self.answer(method, path, body or None, headers, until)
         assert "hunter-2" not in found.text, "a secret"
         if found.text.startswith("{") and path != "/openapi.json":
@@ -159,10 +160,14 @@ class Service:
         return self.process.returncode
 
 
-def signed(body: bytes, number: str, secret: str = SECRET, age: str = "0") -> dict[str, str]:
-    """Return the headers of a webhook, as Standard Webhooks, signed so many seconds ago."""
+def signed(path: str, body: bytes, number: str, secret: str = SECRET, age: str = "0") -> dict[str, str]:
+    """Return the headers of a webhook to an address, signed so many seconds ago: by GitHub if it has no number."""
+    parts = urlsplit(path)
+    key = secret_for(secret, unquote(parts.path), parts.query)
+    if number == "github":
+        return {"X-Hub-Signature-256": f"sha256={hmac.new(key.encode(), body, 'sha256').hexdigest()}"}
     stamp = str(int(time.time()) - int(age))
-    mac = hmac.digest(secret.encode(), f"{number}.{stamp}.".encode() + body, "sha256")
+    mac = hmac.digest(key_of(key), f"{number}.{stamp}.".encode() + body, "sha256")
     signature = "v1,AAAA v1," + base64.b64encode(mac).decode()
     return {"webhook-id": number, "webhook-timestamp": stamp, "webhook-signature": signature}
 

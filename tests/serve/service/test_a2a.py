@@ -220,7 +220,7 @@ class Receiving(http.server.BaseHTTPRequestHandler):
         """Take a notification."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         token, task = self.headers["X-A2A-Notification-Token"] or "", json.loads(body)["task"]
-        if token and is_signed(Headers(dict(self.headers.items())), body, token.encode(), time.time()):
+        if token and is_signed(Headers(dict(self.headers.items())), body, token, time.time()):
             self.server.ids.append(self.headers["webhook-id"])
         if self.server.refused:
             self.server.refused -= 1
