@@ -104,7 +104,11 @@ class Alone:
         """Wait forever: nothing stops the run."""
         await asyncio.Event().wait()
 
-    runs_again = False
+    runs_again, transactions = False, None
+
+    async def note_within(self, event: Event, transaction: object) -> None:
+        """Never called: there are no transactions."""
+        raise NotImplementedError
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, steps.WaitRecord]) -> bool:
         """Return False: each wait ends its attempt."""
