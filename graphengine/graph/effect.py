@@ -140,6 +140,19 @@ def checked_effect(effect: Effect | None, where: str) -> Effect | None:
     return effect
 
 
+def checked_tool_effect(effect: Effect | None, where: str) -> Effect | None:
+    """Return a valid effect of a tool.
+
+    Raises:
+        DefinitionError: It is none, or a transaction: a tool calls what is to be done in one.
+    """
+    if effect == "transaction":
+        text = 'effect="transaction" is for a node or a ctx.call, not for a tool'
+        repair = 'let the tool take ctx, and do it inside: await ctx.call(refund, order, effect="transaction")'
+        raise DefinitionError(text, where=where, repair=repair)
+    return checked_effect(effect, where)
+
+
 class KnowsResults(dict[str, "Callable[..., object]"]):
     """What is called in place of effects, by name, and what calls returned in another run; override `known`."""
 
