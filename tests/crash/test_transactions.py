@@ -6,7 +6,9 @@
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.postgres.transactions import FunctionTransaction, HandedConnection
-from graphengine.errors import LeaseLost
+from graphengine.errors import LeaseLost, RunIsDriven
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.proxy import Proxy
 
@@ -230,3 +232,34 @@ async def test_connections_that_are_cut_at_random_lose_and_repeat_nothing(proxy:
         await asyncio.gather(orders(), cuts())
     check(ledger, done)
     print(f"{proxy.cuts} cuts, {done} orders")  # noqa: T201 - a figure of a long run
+
+
+async def test_two_processes_place_an_order_once(proxy: Proxy, ledger: str) -> None:
+    """The network of the first one stands still in the function until its lease is over, and the second one goes on."""
+    reached, goes_on = threading.Event(), threading.Event()
+
+    def slow(db: psycopg.Connection[Any], id: int) -> int:  # noqa: A002 - the field's name
+        number = place(db, id)
+        if not reached.is_set():
+            reached.set()
+            goes_on.wait(20)
+        return number
+
+    graph = Graph("orders", Order, result="number")
+    graph.add_node("place", slow, writes="number", effect="transaction")
+    graph.add_path(START, "place", END)
+    first = Runner(PostgresStore(proxy.address(ledger.partition("?schema=")[2]), lease_seconds=1.5))
+    async with first, Runner(PostgresStore(ledger, lease_seconds=1.5)) as second:
+        run = first.start(graph, {"id": 1}, run_id="r")
+        await asyncio.to_thread(reached.wait)
+        proxy.freeze()
+        result = None
+        while result is None:
+            with suppress(RunIsDriven):
+                result = await second.resume("r", graph).result()
+            await asyncio.sleep(0.05)
+        proxy.thaw()
+        goes_on.set()
+        await asyncio.gather(run.result(), return_exceptions=True)
+    assert result.status == "finished"
+    check(ledger, 1)

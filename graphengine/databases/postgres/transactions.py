@@ -12,7 +12,9 @@ search path of its role, so our statements name the schema. The record is the la
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 """How many transactions of functions there are at a time in one process: each has a connection."""
 _PAUSE_SECONDS: Final = 0.2
+_CANCEL_SECONDS: Final = 1.0
 _LIMITS: Final = ["statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"]
 _LIMIT: Final = """SELECT set_config(name, %s::text, false) FROM pg_catalog.pg_settings
 WHERE name = ANY (%s::text[]) AND (setting::bigint = 0 OR setting::bigint > %s::bigint)"""
@@ -234,8 +237,10 @@ class FunctionTransaction:
     def cancel(self) -> None:
         """Cancel the statement that the function waits for, from a thread of its own: it is one more connection."""
         connection = self._connection
-        if connection is not None and not connection.closed:
-            threading.Thread(target=_cancelled, args=(connection,), daemon=True).start()
+        with suppress(psycopg.Error, OSError):
+            if connection is not None:
+                line = socket.socket(fileno=os.dup(connection.fileno()))  # the number can soon be another one's
+                threading.Thread(target=_cancelled, args=(connection, line), daemon=True).start()
 
     # --- the record ---------------------------------------------------------------------------------------------
 
@@ -309,9 +314,16 @@ def _is_written(connection: Connection, *, addition: Addition) -> bool:
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
 
 
-def _cancelled(connection: HandedConnection) -> None:
-    with suppress(psycopg.Error, OSError):
-        connection.cancel()
+def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
+    """Ask the server to cancel a statement; if it cannot be asked, end the connection on this side."""
+    with line:
+        try:
+            if not psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
+                raise OSError
+            connection.cancel_safe(timeout=_CANCEL_SECONDS)
+        except (psycopg.Error, OSError):
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def _line_of(error: BaseException) -> Sequence[BaseException]:
