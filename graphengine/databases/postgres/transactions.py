@@ -317,13 +317,12 @@ def _is_written(connection: Connection, *, addition: Addition) -> bool:
 def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
     """Ask the server to cancel a statement; if it cannot be asked, end the connection on this side."""
     with line:
-        try:
-            if not psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
-                raise OSError
-            connection.cancel_safe(timeout=_CANCEL_SECONDS)
-        except (psycopg.Error, OSError):
-            with suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
+        with suppress(psycopg.Error, OSError):
+            if psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+                return
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 def _line_of(error: BaseException) -> Sequence[BaseException]:
