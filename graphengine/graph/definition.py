@@ -351,7 +351,8 @@ class GraphDefinition(Generic[S, Out_co]):
                 `ctx.idempotency_key`; `"once"` must not be: its beginning is recorded first, and if it began and did
                 not return, a person is asked how it ended, or what `Once(…)` says decides; it cannot wait, as by
                 `ctx.ask`. With `"transaction"` a plain function gets a connection to the PostgreSQL database of the
-                runs, and its rows are committed with the record of its result. It is that of the node's own work, not of its fallback.
+                runs, and its rows are committed with the record of its result. It is that of the node's own work, not
+                of its fallback.
 
         Example:
             >>> class Page(BaseModel):

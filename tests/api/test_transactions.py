@@ -1,5 +1,7 @@
 """`effect="transaction"`: the rows of a function and the record of its result are there both, or neither."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,24 @@ import sqlalchemy
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from graphengine import END, START, CompileError, Context, Failure, Graph, Retry, RunFailed, Runner
+from graphengine import (
+    END,
+    START,
+    Agent,
+    CompileError,
+    Context,
+    Failure,
+    Graph,
+    Retry,
+    RunFailed,
+    Runner,
+    ScriptedModel,
+    tool,
+)
 from graphengine.databases import PostgresStore
-from graphengine.errors import TransactionRefused
+from graphengine.errors import DefinitionError, EffectRefused, TransactionRefused
+from graphengine.models import calls
+from graphengine.testing import run_node
 from tests.kit.postgres import execute
 
 
@@ -346,3 +363,89 @@ async def test_what_replaces_it_is_called_without_a_connection(made: Callable[..
         assert (await runner.start(made(refund)).result()).output == 7
     error = await failure_of(None, made(refund), effects={})
     assert error.kind == "effect_refused"
+
+
+# --- where else it is called ------------------------------------------------------------------------------------------
+
+
+async def test_a_tool_calls_what_is_done_in_a_transaction(shop: str) -> None:
+    """A tool cannot have the effect itself; with a Context it makes such a call, which is found by its key below."""
+    with pytest.raises(DefinitionError, match="not for a tool"):
+        tool(refund, effect="transaction")
+
+    @tool
+    async def give_back(order: str, ctx: Context) -> str:
+        """Refund an order."""
+        return f"refund {await ctx.call(refund, order, 5, effect='transaction')}"
+
+    model = ScriptedModel([calls(("give_back", {"order": "A7"})), "Done."])
+    graph = Graph("desk", Refund)
+    graph.add_node("serve", Agent("clerk", model=model, prompt="{order}", tools=[give_back]), writes="order")
+    graph.add_path(START, "serve", END)
+    async with Runner(shop) as runner:
+        result = await runner.start(graph).result()
+    assert (result.state.order, refunded(shop)) == ("Done.", [("A7", 95, 1)])
+
+
+async def test_the_items_of_a_map_are_transactions_each(shop: str) -> None:
+    """More of them than there are at a time, with long results, beside each other in one run."""
+
+    class Batch(BaseModel):
+        orders: list[str] = []
+        texts: list[str] = []
+
+    def long_refund(db: psycopg.Connection[Any], order: str) -> str:
+        return f"{refund(db, order, 5)} {'x' * 9000}"
+
+    graph = Graph("batch", Batch)
+    graph.add_node("refund", long_refund, writes="texts", each={"order": "orders"}, effect="transaction")
+    graph.add_path(START, "refund", END)
+    orders = [f"A{number % 10}" for number in range(30)]
+    async with Runner(shop) as runner:
+        result = await runner.start(graph, {"orders": orders}, run_id="r").result()
+        assert {len(text) > 9000 for text in result.state.texts} == {True}
+        loaded = await runner.get("r", graph).result()
+    assert loaded.state.texts == result.state.texts
+    assert refunded(shop) == [(f"A{number}", 85, 3) for number in range(10)]
+
+
+async def test_a_stop_waits_for_the_end_of_a_transaction(shop: str) -> None:
+    """A run that is stopped meanwhile records what was in flight, and a resume does not do it again."""
+    began = threading.Event()
+
+    def slow(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        began.set()
+        db.execute("SELECT pg_sleep(0.3)")
+        return refund(db, order, amount)
+
+    graph = as_node(slow)
+    async with Runner(shop) as runner:
+        run = runner.start(graph, run_id="r")
+        await asyncio.to_thread(began.wait)
+        await runner.stop("r")
+        await run.result()
+        result = await runner.resume("r", graph).result() if (await run.result()).status == "stopped" else None
+    assert result is None or result.output == 1
+    assert refunded(shop) == [("A7", 95, 1)]
+
+
+async def test_a_function_that_takes_the_key_of_its_call_gets_it(shop: str) -> None:
+    """As with other effects: a key that others can recognise."""
+    keys: list[str] = []
+
+    def keyed(order: str, amount: int, idempotency_key: str, db: psycopg.Connection[Any]) -> int:
+        keys.append(idempotency_key)
+        return refund(db, order, amount)
+
+    async with Runner(shop) as runner:
+        await runner.start(as_call(keyed), run_id="r").result()
+    assert keys[0].startswith("r/serve:1/")
+
+
+async def test_run_node_refuses_it_like_other_effects() -> None:
+    """A test says what replaces it."""
+    graph = as_node(refund)
+    with pytest.raises(EffectRefused):
+        await run_node(graph, "refund", {"order": "A7"})
+    done = await run_node(graph, "refund", {"order": "A7"}, effects={"refund": lambda order, amount: 3})
+    assert done.update == {"number": 3}

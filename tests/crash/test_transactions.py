@@ -44,9 +44,14 @@ def place(db: psycopg.Connection[Any], id: int) -> int:  # noqa: A002 - the fiel
     return int(row[0])
 
 
+def same(number: int) -> int:
+    """Return a number."""
+    return number
+
+
 async def noting(ctx: Context, id: int) -> int:  # noqa: A002 - the field's name
     """Record some calls one after the other, beside the transaction."""
-    return sum([await ctx.call(abs, number, key=f"{id} {number}") for number in range(5)])
+    return sum([await ctx.call(same, number, key=f"{id} {number}") for number in range(5)])
 
 
 def ordering() -> Graph[Order]:
