@@ -11,7 +11,7 @@ import asyncio
 import random
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.errors import TransactionRefused, TransactionUndone
 from graphengine.runner.threads import TimeLimit, in_thread
@@ -19,8 +19,7 @@ from graphengine.runner.threads import TimeLimit, in_thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from graphengine.engine.events import Noted
-    from graphengine.runner.scope import Host
+    from graphengine.engine.events import Event, Noted
     from graphengine.stores.base import Transaction, Transactional
 
 _TRIES: Final = 12
@@ -31,6 +30,19 @@ _REPAIR: Final = (
     'key beside the rows, effect=Once(reconcile=…), as "The same transaction" in docs/use/nothing-acts-twice.md shows; '
     'in tests say what replaces it: Runner(effects={"refund": pretend})'
 )
+
+
+class Commits(Protocol):
+    """The driver of a run, as far as transactions need it; see `runner.scope.Host`."""
+
+    @property
+    def transactions(self) -> Transactional | None:
+        """The store, if it has transactions for functions."""
+        ...
+
+    async def note_within(self, event: Event, transaction: Transaction) -> None:
+        """Record an event as the last statement of a transaction, and commit it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +71,7 @@ def no_transactions(where: str) -> TransactionRefused:
     )
 
 
-async def transacted(host: Host, call: Transacted) -> object:
+async def transacted(host: Commits, call: Transacted) -> object:
     """Make a call in a transaction that ends with its record, and return its result.
 
     If the database undoes it, as for the sake of another transaction or with a cut connection, it is made again.
