@@ -259,17 +259,19 @@ def branch(  # noqa: PLR0913 - one for each option
 def _repeated(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
     """Return the effects that a branch from a step can repeat: those that began after it."""
     from graphengine.cli.documents import RepeatedEffect
-    from graphengine.kernel import Begun, Recorded, own_name
+    from graphengine.kernel import Begun
 
-    found: list[RepeatedEffect] = []
-    for step in context.read(lambda store: store.steps(run_id, seq)):
-        data = step.data
-        if isinstance(data, Begun) and not data.not_done:
-            arguments = None if data.arguments is UNSET else data.arguments
-            found.append(RepeatedEffect(step.seq, step.path, data.name, arguments, data.idempotency_key))
-        elif isinstance(data, Recorded) and data.idempotency_key:  # with its rows, in one transaction
-            found.append(RepeatedEffect(step.seq, step.path, own_name(data.name), None, data.idempotency_key))
-    return found
+    return [
+        RepeatedEffect(
+            seq=step.seq,
+            node=step.path,
+            name=step.data.name,
+            arguments=None if step.data.arguments is UNSET else step.data.arguments,
+            idempotency_key=step.data.idempotency_key,
+        )
+        for step in context.read(lambda store: store.steps(run_id, seq))
+        if isinstance(step.data, Begun) and not step.data.not_done
+    ]
 
 
 def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:

@@ -533,10 +533,6 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
     named = begun.name if begun.begun else None
     result = RecordedResult(facts.value, step.at, facts.outputs, name=named, id=begun.id, begun=begun.begun)
-    if facts.idempotency_key:  # it began and ended with this step
-        result.name, result.id, result.begun = steps.own_name(facts.name), facts.idempotency_key, step.seq
-        for around in _graphs_around(frame):
-            around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
     frame.recorded_results[facts.key] = result
 
 

@@ -517,8 +517,6 @@ class Recorded(Spent, kw_only=True):
         value: The recorded result.
         by: Who called a model; None if it was no call of a model.
         outputs: What it sent and emitted.
-        idempotency_key: Of an effect that was done in one transaction with this record: the key by which others can
-            recognise it. It must not be repeated, and nobody has to find out how it ended. "" for all other work.
     """
 
     kind: ClassVar[Kind] = "recorded"
@@ -527,7 +525,6 @@ class Recorded(Spent, kw_only=True):
     value: JsonValue
     by: ModelCaller | None = None
     outputs: Outputs = {}
-    idempotency_key: str = ""
 
 
 class Waiting(Spent, kw_only=True):

@@ -164,8 +164,10 @@ def arguments_of(
 
 def held_call(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
-) -> Callable[[object], object]:
-    """Return a call of a function that lacks one argument, as a function of that; it may stand before the others.
+) -> tuple[Callable[[object], object], Mapping[str, object]]:
+    """Return a call of a function that lacks one argument, as a function of that, and its other arguments by name.
+
+    The one that it lacks may stand before the others.
 
     Raises:
         TypeError: The function does not take the other arguments.
@@ -178,7 +180,7 @@ def held_call(
         full = inspect.BoundArguments(whole, OrderedDict({**bound.arguments, handle: held}))
         return function(*full.args, **full.kwargs)
 
-    return call
+    return call, {name: value for name, value in bound.arguments.items() if name != KEY_NAME}
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:

@@ -545,10 +545,10 @@ class Driving:
         """The store, if functions can work in transactions of its database."""
         return transactional(self._shared.store)
 
-    async def note_within(self, event: Event, transaction: Transaction) -> None:
-        """Record an event as the last statement of a transaction, and commit it; see `runner.scope.Host`.
+    async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
+        """Record events as the last statement of a transaction, and commit it; see `runner.scope.Host`.
 
-        The log is dense, and a transaction can be undone until its end. So its step gets its number when all steps
+        The log is dense, and a transaction can be undone until its end. So its steps get their numbers when all steps
         before are durable, and until the end of COMMIT no other step of this run is decided, and nothing of it is sent
         to the store: that would wait for the lock on the run's row, and with it all runs that are written together.
         """
@@ -558,22 +558,24 @@ class Driving:
                 if written is not None:
                     await written
                 self.check()
-                step = self.session.decide(event)
-                step.typed = None
-                await to_its_end(self._commit_within(step, transaction))
+                steps = [self.session.decide(event) for event in events]
+                for number, step in enumerate(steps):
+                    step.seq, step.typed = step.seq + number, None
+                await to_its_end(self._commit_within(steps, transaction))
             except (StoreError, OutOfOrder) as error:
                 self._broken = error
                 self.claim.step(Failed())
                 raise
 
-    async def _commit_within(self, step: Decided, transaction: Transaction) -> None:
-        """Append a step in a transaction, commit it, and only then fold it."""
+    async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
+        """Append steps in a transaction, commit it, and only then fold them."""
         began, snapshot = self._shared.clock.now(), self.snapshot
-        await transaction.commit(Append(snapshot.run_id, self.fence, (step,), "running"))
-        self.session.fold(step)
+        await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
+        for step in steps:
+            self.session.fold(step)
         self.wrote_at = began
         if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
-            self._show([step])
+            self._show(steps)
 
     def append(
         self,

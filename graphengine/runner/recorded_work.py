@@ -65,6 +65,8 @@ from graphengine.state.recorded_text import to_show
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 
+    from msgspec import UnsetType
+
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect, OnUnknown
     from graphengine.graph.question import Answers, ReadsAnswer
@@ -350,13 +352,16 @@ class StepJournal:
         """Make a call in a transaction that ends with its record."""
         own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
         given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
-        where, work = f"ctx.call({own})", held_call(call.func, call.args, given, handle.name)
+        where = f"ctx.call({own})"
+        work, arguments = held_call(call.func, call.args, given, handle.name)
 
-        def noted(result: object) -> Noted:
+        def noted(result: object) -> Sequence[Noted]:
             record, _, size_bytes = kind.record(result, own)
-            event = self._noted(place, name, StepResult(record, size_bytes), began, where)
-            cast("Recorded", event.facts).idempotency_key = key
-            return event
+            shown = self._shown(arguments)
+            more = 0 if shown is UNSET else bytes_of(shown)
+            done = self._noted(place, name, StepResult(record, size_bytes + more), began, where)
+            begun = Begun(key=place, name=own, arguments=shown, idempotency_key=key)
+            return Noted(self._task, 0.0, done.now, begun), done
 
         around = _INSIDE.get()
         _INSIDE.set(self._here._replace(work=self, seals=True))
@@ -410,7 +415,7 @@ class StepJournal:
         done = [memo for memo in self._frame.recorded_results.values() if memo.begun and self._at(memo.id) == at]
         if done and begun is None:  # kept when an attempt began afresh
             return effect.reread(done[-1].value)
-        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect)):
+        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect.arguments)):
             return await self._found_out(replace(effect, once=_as_begun(begun, effect.once)), None)
         left = self._left_behind(effect) if begun is None else ()
         if left or (begun is None and effect.lost):
@@ -448,9 +453,9 @@ class StepJournal:
         """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
-    def _shown(self, effect: Effecting[Any]) -> object:
+    def _shown(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
         """Return the arguments of an effect as they are recorded."""
-        shown = recordable(effect.arguments)
+        shown = recordable(arguments)
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def _begin(self, effect: Effecting[T]) -> T:
@@ -470,7 +475,7 @@ class StepJournal:
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
         """Record that an effect begins, or that it has said that it did nothing."""
-        shown = UNSET if not_done else self._shown(effect)
+        shown = UNSET if not_done else self._shown(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
         if effect.once is not None and not not_done:
@@ -611,7 +616,7 @@ class StepJournal:
         may_ask = (effect.once or Once()).unknown != "fail" and self.may_wait
         if key not in self._frame.recorded_results and not may_ask:
             raise unknown
-        shown = self._shown(effect)
+        shown = self._shown(effect.arguments)
         arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
         asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)

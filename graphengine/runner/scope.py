@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from random import Random
 
-    from graphengine.engine.events import Event
+    from graphengine.engine.events import Event, Noted
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.redaction import Redactor
@@ -153,8 +153,8 @@ class Host(Protocol):
         """The store, if functions can work in transactions of its database."""
         ...
 
-    async def note_within(self, event: Event, transaction: Transaction) -> None:
-        """Record an event as the last statement of a transaction, and commit it.
+    async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
+        """Record events as the last statement of a transaction, and commit it.
 
         Raises:
             TransactionUndone: It was undone; nothing was recorded.

@@ -1,7 +1,8 @@
 """Calls with `effect="transaction"`: the rows of a function and the record of its result are one transaction.
 
 The function works in a session of the store's database that is its own, in a thread. When it has returned, its result
-becomes a step, and that step is the last statement before COMMIT. So rows and record are there both, or neither.
+becomes two steps, as of any effect that must not be repeated: that it began, and its result. They are the last
+statement before COMMIT. So rows and record are there both, or neither, and none began whose end is not known.
 Whatever happens before COMMIT is sent undoes everything, and the function can be called again.
 """
 
@@ -17,9 +18,9 @@ from graphengine.errors import TransactionRefused, TransactionUndone
 from graphengine.runner.threads import TimeLimit, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
-    from graphengine.engine.events import Event, Noted
+    from graphengine.engine.events import Noted
     from graphengine.stores.base import Transaction, Transactional
 
 _TRIES: Final = 12
@@ -40,8 +41,8 @@ class Commits(Protocol):
         """The store, if it has transactions for functions."""
         ...
 
-    async def note_within(self, event: Event, transaction: Transaction) -> None:
-        """Record an event as the last statement of a transaction, and commit it."""
+    async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
+        """Record events as the last statement of a transaction, and commit it."""
         ...
 
 
@@ -52,13 +53,13 @@ class Transacted:
     Attributes:
         work: Calls the function with what it is handed: a connection or a session.
         kind: The class of that.
-        noted: Returns the event that records its result; raises if it cannot be recorded.
+        noted: Returns the events that record its beginning and its result; raises if it cannot be recorded.
         where: The call, for errors.
     """
 
     work: Callable[[Any], object]
     kind: type[object]
-    noted: Callable[[object], Noted]
+    noted: Callable[[object], Sequence[Noted]]
     where: str
 
 

@@ -407,10 +407,11 @@ class _Alone:
 
     transactions = None
 
-    async def note_within(self, event: Event, transaction: object) -> None:
+    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
         """Keep a piece of finished work; no store is here with which it could be committed."""
         del transaction
-        await self.note(event)
+        for event in events:
+            await self.note(event)
 
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""

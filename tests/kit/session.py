@@ -136,9 +136,10 @@ class Alone:
         """Transactions of no database."""
         return NoDatabase()
 
-    async def note_within(self, event: Event, transaction: object) -> None:
-        """Record it: what its function did is not undone."""
-        await self.note(event)
+    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
+        """Record them: what their function did is not undone."""
+        for event in events:
+            await self.note(event)
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, steps.WaitRecord]) -> bool:
         """Return False: each wait ends its attempt."""

@@ -29,11 +29,12 @@ END
 FOR NO KEY UPDATE OF r RETURNING true;
 
 -- name: append_within
--- One step of a running run, as the last statement of a transaction that a function began: {schema} is named, since the
+-- Steps of a running run, as the last statement of a transaction that a function began: {schema} is named, since the
 -- function may search elsewhere. A setting of the transaction shows that it is still the same one. With another level of
 -- isolation the last step is not the last one of now: who calls this has written all steps before.
 INSERT INTO {schema}.steps (run, seq, at, sum, body)
-SELECT r.key, %s::integer, %s::float8, %s::integer, %s::text FROM {schema}.runs AS r
+SELECT r.key, x.seq, x.at, x.sum, x.body
+FROM {schema}.runs AS r, unnest(%s::integer[], %s::float8[], %s::integer[], %s::text[]) AS x (seq, at, sum, body)
 WHERE r.key = %s::bigint AND CASE
     WHEN r.fence <> %s::integer OR r.driver IS DISTINCT FROM %s::text OR r.status <> 'running' THEN false
     WHEN current_setting('graphengine.transaction', true) IS DISTINCT FROM %s::text THEN false

@@ -279,9 +279,10 @@ class FunctionTransaction:
             done = connection.execute(SQL[name].replace(b"{schema}", schema), values)
             return done.description is None or done.fetchone() is not None
 
-        (row,) = addition.rows
-        whose = addition.key, addition.fence, addition.owner, self._token, row.seq
-        if not execute("append_within", (row.seq, row.at, row.sum, row.body, *whose)):
+        rows = addition.rows
+        columns = [r.seq for r in rows], [r.at for r in rows], [r.sum for r in rows], [r.body for r in rows]
+        whose = addition.key, addition.fence, addition.owner, self._token, rows[0].seq
+        if not execute("append_within", (*columns, *whose)):
             marked = connection.execute("SELECT current_setting('graphengine.transaction', true)").fetchone()
             raise _ended_it() if marked != (self._token,) else lease_lost(addition.run_id, addition.fence)
         bodies, uses = texts_of(addition)
