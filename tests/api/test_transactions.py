@@ -409,6 +409,28 @@ async def test_the_items_of_a_map_are_transactions_each(shop: str) -> None:
     assert refunded(shop) == [(f"A{number}", 85, 3) for number in range(10)]
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+async def test_a_snapshot_is_older_than_the_steps_beside_it(shop: str, level: str) -> None:
+    """Items of one run whose transactions see its log as it was: their records follow those that they do not see."""
+
+    class Batch(BaseModel):
+        orders: list[str] = []
+        numbers: list[int] = []
+
+    def slow(db: psycopg.Connection[Any], order: str) -> int:
+        db.execute(f"SET TRANSACTION ISOLATION LEVEL {level}".encode())
+        db.execute("SELECT pg_sleep(random() / 20)")
+        return refund(db, order, 5)
+
+    graph = Graph("batch", Batch)
+    graph.add_node("refund", slow, writes="numbers", each={"order": "orders"}, effect="transaction")
+    graph.add_path(START, "refund", END)
+    async with Runner(shop) as runner:
+        result = await runner.start(graph, {"orders": [f"A{number}" for number in range(10)]}).result()
+    assert (result.status, len(set(result.state.numbers))) == ("finished", 10)
+    assert refunded(shop) == [(f"A{number}", 95, 1) for number in range(10)]
+
+
 async def test_a_stop_waits_for_the_end_of_a_transaction(shop: str) -> None:
     """A run that is stopped meanwhile records what was in flight, and a resume does not do it again."""
     began = threading.Event()
