@@ -604,6 +604,19 @@ class EffectRefused(NodeError):
     retryable = False
 
 
+class TransactionRefused(NodeError):
+    """A function with `effect="transaction"` cannot be done here: the store has none, or it ended its transaction."""
+
+    code = "transaction_refused"
+    retryable = False
+
+
+class TransactionUndone(NodeError):
+    """The database undid a function's transaction again and again: nothing was done, and it can be tried again."""
+
+    code = "transaction_undone"
+
+
 _REPEATING: Final = "graphengine_repeating"
 
 

@@ -29,7 +29,7 @@ from graphengine.agents.mcp_connection import Address, Connection, is_closed, is
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.kernel import DefinitionError, TimeLimit, text_of
-from graphengine.kernel.definitions import Effect, EffectKind, checked_effect, is_seconds
+from graphengine.kernel.definitions import Effect, EffectKind, checked_tool_effect, is_seconds
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names
@@ -139,7 +139,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     ordered = serial if isinstance(serial, bool) else tuple(serial)
     effects: Collection[Effect | None] = effect.values() if isinstance(effect, Mapping) else [effect]
     for each in effects:
-        checked_effect(each, "mcp")
+        checked_tool_effect(each, "mcp")
     return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error, max_seconds)
 
 

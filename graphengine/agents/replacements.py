@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
 from graphengine.kernel import Extension, InputError, replacing
-from graphengine.kernel.definitions import KEY_NAME, checked_effects, did_you_mean, signature_of, taken_by
+from graphengine.kernel.definitions import (
+    KEY_NAME,
+    checked_effects,
+    did_you_mean,
+    handed_as,
+    hints_of,
+    signature_of,
+    taken_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from graphengine.kernel.definitions import Call, Effects, Plan
 
-_ACTS: Final = ("idempotent", "once")
+_ACTS: Final = ("idempotent", "once", "transaction")
 _WHERE: Final = "Runner(effects=…)"
 
 
@@ -103,7 +111,9 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
         for called in held_by(thing) if writes else ():
             if isinstance(called, FunctionType):
                 parameters = signature_of(called).parameters.items()
-                yield called.__name__, [name for name, each in parameters if each.default is each.empty], None
+                handed = {name for name, hint in hints_of(called).items() if handed_as(hint)}
+                takes = [name for name, each in parameters if each.default is each.empty and name not in handed]
+                yield called.__name__, takes, None
 
 
 def _calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:

@@ -60,9 +60,9 @@ class Runner(Records):
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
-        effects: Whether what has `effect="once"` or `"idempotent"` happens: `"act"`, or a mapping of what is called in
-            its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever it lacks is
-            refused with `effect_refused`.
+        effects: Whether what has `effect="once"`, `"idempotent"` or `"transaction"` happens: `"act"`, or a mapping of
+            what is called in its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever
+            it lacks is refused with `effect_refused`.
         run_again: Whether a node runs again after each wait, as after a crash, also where it could stay suspended while
             a child runs; recorded work that it then does not ask for is logged. The fixture `runner` and `walk` do so.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a

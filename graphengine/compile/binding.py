@@ -22,6 +22,7 @@ from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Nod
 from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
 from graphengine.graph.question import HOLE, ask, bad_braces
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
+from graphengine.graph.transaction import handed_as
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
@@ -163,7 +164,15 @@ class Binder:
         rest = [a for a in arguments if not _is_quick(a)]
         parts = tuple(a.name for a in arguments if a.reading.is_part)
         watched = self._watched(body, arguments, extras)
-        return Call(body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts, inner)
+        handle = next((p.name for p in parameters if p.name in extras and self._is_handle(p)), "")
+        extras = tuple(name for name in extras if name != handle)
+        return Call(
+            body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts, inner, handle=handle
+        )
+
+    def _is_handle(self, parameter: Parameter) -> bool:
+        """Return whether a parameter gets the connection of a transaction: nothing else has its name."""
+        return parameter.name not in self.resources and handed_as(parameter.annotation) is not None
 
     def _watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
         if "state" in extras:
@@ -192,6 +201,8 @@ class Binder:
         if not alone and (name in ("ctx", "error", "state") or name in self.resources):
             if name == "state":
                 self._is_state(parameter, where)
+            return name
+        if not alone and self._is_handle(parameter):
             return name
         if alone and parameter.default is not NO_DEFAULT:
             return None

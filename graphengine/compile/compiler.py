@@ -41,6 +41,7 @@ from graphengine.graph.options import END, FAIL, START, Limits, Migration
 from graphengine.graph.question import bad_braces, holes
 from graphengine.graph.runnable import HasBody
 from graphengine.graph.source_location import join_places, place, place_rest
+from graphengine.graph.transaction import TRANSACTION, transaction_problems
 from graphengine.state.failure import Failure
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped
@@ -51,8 +52,9 @@ from graphengine.state.type_facts import closed_values, enum_value, is_number
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.engine.plan import Call
+    from graphengine.engine.plan import Call, Fallback
     from graphengine.graph.definition import AnyEdge, Declared
+    from graphengine.graph.effect import Effect
     from graphengine.graph.rules import Rule
     from graphengine.graph.source_location import Origin
     from graphengine.state.amounts import LimitsRecord
@@ -453,6 +455,7 @@ class _Compiler:
                 text = f"nothing reads the item {name!r}, so the node does the same for every item"
                 repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
                 self.report("unused_item", where, text, repair, warning=True)
+        self._transactions(options.effect, where, every, fallback)
         once = once_of(options.effect)
         lacks = once.lacks({each.name for call in every for each in call.body.parameters}) if once is not None else ()
         if once is not None and lacks:
@@ -478,6 +481,28 @@ class _Compiler:
             once=once,
             plain=each is None and plain,
         )
+
+    def _transactions(
+        self, effect: Effect | None, where: str, calls: Sequence[Call], fallback: Fallback | None
+    ) -> None:
+        """Report what cannot be done in a transaction, and what takes its connection and is done in none."""
+        for call in calls if effect == TRANSACTION else ():
+            if call.body.kind != "function":
+                text = f'effect="transaction" is for a plain function, and {call.body.name} is none'
+                self.report("bad_option", where, text, "give the effect to a function of its own node")
+                continue
+            for text, repair in transaction_problems(call.body.call):
+                self.report("bad_option", where, text, repair)
+            if call.on or not call.thread:
+                text = f'effect="transaction" runs {call.body.name} in a thread of its own'
+                self.report("bad_option", where, text, "remove on= and thread=")
+        others = [] if effect == TRANSACTION else [*calls]
+        others += [fallback.call] if fallback is not None and fallback.call is not None else []
+        for call in others:
+            if call.handle:
+                text = f"{call.body.name} takes {call.handle!r}, the connection of a transaction"
+                repair = 'add effect="transaction"; or Graph(resources={…}) if it is a connection of your own'
+                self.report("unknown_parameter", where, text, repair)
 
     def _graph_options(self, declared: Declared, calls: Sequence[Call], where: str) -> None:
         """Report options that do not apply to graphs and questions, and labels with which no graph ends."""

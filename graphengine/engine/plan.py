@@ -66,6 +66,7 @@ class Call:
         parts: Parameters that get a part of a field, which could also be changed in place.
         graph: The plan of the graph, if the body is one.
         on: The name of the executor on which it runs; "" for the Runner's own threads and event loop.
+        handle: The parameter that gets the connection of a transaction; "" if none does.
     """
 
     body: Body
@@ -78,6 +79,7 @@ class Call:
     parts: tuple[str, ...] = ()
     graph: Plan[Any] | None = None
     on: str = ""
+    handle: str = ""
 
     @property
     def roots(self) -> frozenset[str]:

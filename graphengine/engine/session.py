@@ -65,18 +65,21 @@ class Session(RunState):
             InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
         """
         steps: list[Decided] = []
-        snapshot, changed = self.snapshot, self.changed
         for event in events:
             try:
                 step = decide(self, event)
             except StaleEvent:
                 continue
-            evolve(snapshot, step)
-            if step.state_bytes:
-                self.size_bytes, self.measured_at = step.state_bytes, step.seq
-            changed += snapshot.changed
+            self.fold(step)
             steps.append(step)
         return Commit(steps, append(steps) if steps else None)
+
+    def fold(self, step: Decided) -> None:
+        """Fold a step into the snapshot: before its append, or one that is durable, if nothing was decided since."""
+        evolve(self.snapshot, step)
+        if step.state_bytes:
+            self.size_bytes, self.measured_at = step.state_bytes, step.seq
+        self.changed += self.snapshot.changed
 
     def tasks(self) -> list[Task]:
         """Return all tasks that are ready."""

@@ -94,7 +94,7 @@ class Node(Options):
         retry: How often to try again.
         timeout_seconds: The longest that an attempt can take.
         fallback: The result if every attempt failed, or a function that returns it.
-        effect: What it does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`.
+        effect: What it does outside the run: `"read"`, `"idempotent"`, `"once"`, `Once(…)` or `"transaction"`.
         thread: Whether a sync function runs in a thread.
         on: The name of the Runner's executor on which a function runs.
 
@@ -350,7 +350,9 @@ class GraphDefinition(Generic[S, Out_co]):
             effect: What it does outside the run. `"read"` and `"idempotent"` may be repeated, the latter with the same
                 `ctx.idempotency_key`; `"once"` must not be: its beginning is recorded first, and if it began and did
                 not return, a person is asked how it ended, or what `Once(…)` says decides; it cannot wait, as by
-                `ctx.ask`. It is that of the node's own work, not of its fallback.
+                `ctx.ask`. With `"transaction"` a plain function gets a connection to the PostgreSQL database of the
+                runs, and its rows are committed with the record of its result. It is that of the node's own work, not
+                of its fallback.
 
         Example:
             >>> class Page(BaseModel):

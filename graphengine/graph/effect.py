@@ -1,7 +1,7 @@
 """Effects: what a node, a recorded call or a tool does to the world outside, and what follows if its end is unknown.
 
-There is one word for the three: `effect="read"`, `"idempotent"`, `"once"`, or `Once(…)` with options. See
-`docs/use/nothing-acts-twice.md`.
+There is one word for the three: `effect="read"`, `"idempotent"`, `"once"`, `Once(…)` with options, or `"transaction"`,
+which `graph/transaction.py` is about. See `docs/use/nothing-acts-twice.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from graphengine.state.json_values import JsonValue
 
-EffectKind: TypeAlias = Literal["read", "idempotent", "once"]
+EffectKind: TypeAlias = Literal["read", "idempotent", "once", "transaction"]
 OnUnknown: TypeAlias = Literal["ask", "fail"]
 Effects: TypeAlias = "Mapping[str, Callable[..., object]] | Literal['act']"
 """Whether effects happen: `"act"`, or what is called in their place, by name or path; any other is refused."""
@@ -124,7 +124,7 @@ def wrong_effect(effect: object) -> tuple[str, str] | None:
     if effect is None or isinstance(effect, Once) or effect in get_args(EffectKind):
         return None
     near = nearest(effect, get_args(EffectKind)) if isinstance(effect, str) else ""
-    repair = f"did you mean {near!r}?" if near else "give 'read', 'idempotent', 'once' or Once(…)"
+    repair = f"did you mean {near!r}?" if near else "give 'read', 'idempotent', 'once', 'transaction' or Once(…)"
     return f"effect={effect!r} is unknown", repair
 
 
@@ -138,6 +138,19 @@ def checked_effect(effect: Effect | None, where: str) -> Effect | None:
     if wrong is not None:
         raise DefinitionError(wrong[0], where=where, repair=wrong[1])
     return effect
+
+
+def checked_tool_effect(effect: Effect | None, where: str) -> Effect | None:
+    """Return a valid effect of a tool.
+
+    Raises:
+        DefinitionError: It is none, or a transaction: a tool calls what is to be done in one.
+    """
+    if effect == "transaction":
+        text = 'effect="transaction" is for a node or a ctx.call, not for a tool'
+        repair = 'let the tool take ctx, and do it inside: await ctx.call(refund, order, effect="transaction")'
+        raise DefinitionError(text, where=where, repair=repair)
+    return checked_effect(effect, where)
 
 
 class KnowsResults(dict[str, "Callable[..., object]"]):

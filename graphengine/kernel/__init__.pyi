@@ -148,6 +148,8 @@ from graphengine.errors import MutatedInput as MutatedInput
 from graphengine.errors import NoChoice as NoChoice
 from graphengine.errors import NodeError as NodeError
 from graphengine.errors import NodeTimeout as NodeTimeout
+from graphengine.errors import TransactionRefused as TransactionRefused
+from graphengine.errors import TransactionUndone as TransactionUndone
 from graphengine.errors import NotDelivered as NotDelivered
 from graphengine.errors import NotDone as NotDone
 from graphengine.errors import NotPicklable as NotPicklable

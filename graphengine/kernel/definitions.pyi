@@ -56,8 +56,8 @@ from graphengine.graph.effect import Effect as Effect
 from graphengine.graph.effect import EffectKind as EffectKind
 from graphengine.graph.effect import Effects as Effects
 from graphengine.graph.effect import KnowsResults as KnowsResults
-from graphengine.graph.effect import checked_effect as checked_effect
 from graphengine.graph.effect import checked_effects as checked_effects
+from graphengine.graph.effect import checked_tool_effect as checked_tool_effect
 from graphengine.graph.effect import kind_of as kind_of
 from graphengine.graph.effect import known_result as known_result
 from graphengine.graph.effect import once_of as once_of
@@ -101,6 +101,7 @@ from graphengine.graph.runnable import FunctionBody as FunctionBody
 from graphengine.graph.runnable import HasBody as HasBody
 from graphengine.graph.runnable import is_async as is_async
 from graphengine.graph.source_location import source_of as source_of
+from graphengine.graph.transaction import handed_as as handed_as
 from graphengine.reducers import OPERATIONS as OPERATIONS
 from graphengine.reducers import Replace as Replace
 from graphengine.reducers import append as append

@@ -76,6 +76,8 @@ def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
         notes.append(f"writes {listed(writes)}")
     if facts.get("effect") == "once":
         notes.append("is never repeated without knowing")
+    elif facts.get("effect") == "transaction":
+        notes.append("commits its rows together with its record")
     safety = _safety(facts)
     return [*notes, safety] if safety else notes
 

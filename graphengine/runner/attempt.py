@@ -36,10 +36,12 @@ from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.size_limits import check_room
 from graphengine.engine.steps import Node, Waiting, WaitRecord
-from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited, TooLarge
+from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited, NotRecordable, TooLarge
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
+from graphengine.graph.transaction import TRANSACTION
+from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import Context
 from graphengine.runner.recorded_work import Effecting, journal_of
 from graphengine.runner.result import itself
@@ -56,7 +58,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Call
@@ -159,7 +161,7 @@ class Attempt(AttemptFacts):
         """
         task, services, frame = self.task, self.services, self.frame
         if services.is_shared and services.may_be_lost:
-            reads = task.mode == "run" and self.node.effect == "read"
+            reads = task.mode == "run" and self.node.effect in ("read", TRANSACTION)  # which another one cannot commit
             if not await services.host.may_begin(reads=reads):
                 return None
         self.began = services.now()
@@ -181,6 +183,8 @@ class Attempt(AttemptFacts):
                 if replacement is not None:
                     extras = tuple(taken_by(replacement, call.extras))
                     call = replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
+                elif node.effect == TRANSACTION and call.handle:
+                    call = replace(call, function=functools.partial(self._transacted, call), thread=False)
             self.call = call
             if acts and (node.once is not None or has_begun) and services.effects == "act":
                 result: object = self._once(node.once, call)
@@ -367,6 +371,15 @@ class Attempt(AttemptFacts):
             is_async=bool(call.on) or not call.thread,
         )
         return await journal_of(self).once(effect)
+
+    def _transacted(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
+        """Make the node's function a recorded call in a transaction, which what it reads of the state identifies."""
+        given = [name for name in values if name not in call.extras or name == "state"]
+        try:
+            key = digest_of_call(call.body.name, (), {name: values[name] for name in given})
+        except NotRecordable:  # a visit makes one such call
+            key = ""
+        return journal_of(self).call(call.body.call, (), values, key, TRANSACTION)
 
     def _begin(self, call: Call) -> object:
         """Call the body, and return its result or an awaitable of it."""

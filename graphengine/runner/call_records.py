@@ -162,6 +162,27 @@ def arguments_of(
     return named, {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
+def held_call(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], handle: str
+) -> tuple[Callable[[object], object], Mapping[str, object]]:
+    """Return a call of a function that lacks one argument, as a function of that, and its other arguments by name.
+
+    The one that it lacks may stand before the others.
+
+    Raises:
+        TypeError: The function does not take the other arguments.
+    """
+    whole = signature_of(function)
+    others = [each for each in whole.parameters.values() if each.name != handle]
+    bound = whole.replace(parameters=others).bind(*args, **kwargs)
+
+    def call(held: object) -> object:
+        full = inspect.BoundArguments(whole, OrderedDict({**bound.arguments, handle: held}))
+        return function(*full.args, **full.kwargs)
+
+    return call, {name: value for name, value in bound.arguments.items() if name != KEY_NAME}
+
+
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
     """Return whether a function has a parameter for the idempotency key, which the caller did not give."""
     try:

@@ -180,13 +180,17 @@ class Context:
             args: Its positional arguments.
             key: The key of the call, if its arguments cannot be written as JSON or do not identify the call.
             effect: What the call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. A parameter
-                `idempotency_key` of the function then gets the key of the call.
+                `idempotency_key` of the function then gets the key of the call. With `"transaction"` a plain function
+                gets a connection to the PostgreSQL database of the runs, by the annotation of a parameter, and its rows
+                are committed with the record of its result.
             kwargs: Its keyword arguments.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
             EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
+            TransactionRefused: The store has no transactions for functions, or the function ended its own.
+            TransactionUndone: The database undid the transaction again and again.
         """
         work = self._work("call")
         return work.track("call", work.call(function, args, kwargs, key, effect))

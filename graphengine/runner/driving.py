@@ -42,7 +42,8 @@ from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.runner.starters import STARTS, is_end
-from graphengine.stores.base import Append
+from graphengine.runner.transactions import to_its_end
+from graphengine.stores.base import Append, transactional
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
-    from graphengine.stores.base import InboxMessage
+    from graphengine.stores.base import InboxMessage, Transaction, Transactional
 
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
@@ -133,6 +134,7 @@ class Driving:
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began, self._halted = time.monotonic(), asyncio.Event()
+        self._numbering = asyncio.Lock()  # held while a transaction of a function is committed; see `note_within`
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | OutOfOrder | None = None
@@ -508,6 +510,9 @@ class Driving:
             StoreError: They could not be recorded.
         """
         claim = self.claim
+        while self._numbering.locked():
+            async with self._numbering:
+                pass
         if not claim.step(of).append:
             self.check()
         done = self.session.commit(events, append or self.append)
@@ -534,6 +539,43 @@ class Driving:
             self._broken = error
             self.claim.step(Failed())  # the loop meets it at its next step, and cancels what is in flight
             raise
+
+    @property
+    def transactions(self) -> Transactional | None:
+        """The store, if functions can work in transactions of its database."""
+        return transactional(self._shared.store)
+
+    async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
+        """Record events as the last statement of a transaction, and commit it; see `runner.scope.Host`.
+
+        The log is dense, and a transaction can be undone until its end. So its steps get their numbers when all steps
+        before are durable, and until the end of COMMIT no other step of this run is decided, and nothing of it is sent
+        to the store: that would wait for the lock on the run's row, and with it all runs that are written together.
+        """
+        async with self._numbering:
+            try:
+                written = self.append((), status="running")  # what was sent before is durable after this, or has failed
+                if written is not None:
+                    await written
+                self.check()
+                steps = [self.session.decide(event) for event in events]
+                for number, step in enumerate(steps):
+                    step.seq, step.typed = step.seq + number, None
+                await to_its_end(self._commit_within(steps, transaction))
+            except (StoreError, OutOfOrder) as error:
+                self._broken = error
+                self.claim.step(Failed())
+                raise
+
+    async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
+        """Append steps in a transaction, commit it, and only then fold them."""
+        began, snapshot = self._shared.clock.now(), self.snapshot
+        await transaction.commit(Append(snapshot.run_id, self.fence, steps, "running"))
+        for step in steps:
+            self.session.fold(step)
+        self.wrote_at = began
+        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
+            self._show(steps)
 
     def append(
         self,
@@ -707,6 +749,8 @@ class Driving:
         Raises:
             LeaseLost: Another process has taken the run, or it was released.
         """
+        async with self._numbering:
+            pass
         began = self._shared.clock.now()  # the machine's clock, which advances during suspend
         written = self._shared.store.append(Append(self.snapshot.run_id, self.fence, (), "running"))
         if written is not None:

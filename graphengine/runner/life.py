@@ -33,6 +33,7 @@ from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
+from graphengine.graph.transaction import TRANSACTION
 from graphengine.history.changes import poke
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
@@ -46,7 +47,9 @@ from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import INBOX_SECONDS, Moving
 from graphengine.runner.starters import is_end, topic_of
 from graphengine.runner.threads import FROM_THREAD
+from graphengine.runner.transactions import no_transactions
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.stores.base import transactional
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -519,10 +522,18 @@ class Lives:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
         if is_queued or plan is not self._checked:
             self._checked = None
+            self._check_effects(plan)
             for each in self.shared.checking:
                 each.checked(plan, is_queued=is_queued)
             self._checked = None if is_queued else plan
         return plan
+
+    def _check_effects(self, plan: Plan[S]) -> None:
+        """Refuse a graph with transactions of the run's database, if there are none. Raises: TransactionRefused."""
+        if self.shared.effects == "act" and transactional(self.shared.store) is None:
+            for here in plan.nest:
+                for name in (name for name, node in here.nodes.items() if node.effect == TRANSACTION):
+                    raise no_transactions(f"node {name} of {here.graph}")
 
     async def known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""

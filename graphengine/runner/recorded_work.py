@@ -45,9 +45,11 @@ from graphengine.errors import (
 )
 from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, checked_effect, known_result, once_of
 from graphengine.graph.runnable import is_async
+from graphengine.graph.transaction import TRANSACTION, handle_of
 from graphengine.runner.call_records import (
     arguments_of,
     digest_of_call,
+    held_call,
     identity_of,
     recordable,
     returned,
@@ -56,6 +58,7 @@ from graphengine.runner.call_records import (
 )
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import TimeLimit, in_thread
+from graphengine.runner.transactions import Transacted, transacted
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_text, utf8_text
 from graphengine.state.recorded_text import to_show
@@ -63,9 +66,13 @@ from graphengine.state.recorded_text import to_show
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 
+    from msgspec import UnsetType
+
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect, OnUnknown
     from graphengine.graph.question import Answers, ReadsAnswer
+    from graphengine.graph.transaction import Handle
+    from graphengine.runner.call_records import Returned
     from graphengine.runner.scope import AttemptFacts
     from graphengine.state.json_values import JsonValue
 
@@ -91,12 +98,14 @@ class _Inside(NamedTuple):
         key: The key below which work recorded here has its keys.
         is_call: Whether the code runs inside a `ctx.call`.
         around: The keys of the recorded work that the code runs inside.
+        seals: Whether nothing can be recorded here, inside a transaction: it can be undone, and done again.
     """
 
     work: StepJournal | None = None
     key: str = ""
     is_call: bool = False
     around: tuple[str, ...] = ()
+    seals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +294,7 @@ class StepJournal:
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
         checked_effect(effect, where)
+        handle = handle_of(function, where) if effect == TRANSACTION else None
         if key is None:
             self._one_function(name, what, identity)
         place = self.key_of(name, checked_text(what, "the key of a call", where))
@@ -303,6 +313,8 @@ class StepJournal:
         results: list[object] = []
 
         async def made() -> object:
+            if handle is not None and replacement is None:
+                return await self._transacted(place, name, kind, handle, functools.partial(function, *args, **kwargs))
             more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
@@ -338,6 +350,31 @@ class StepJournal:
 
         await self._done(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
+
+    async def _transacted(
+        self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
+    ) -> object:
+        """Make a call in a transaction that ends with its record."""
+        own, began, key = own_name(name), self._services.now(), self.idempotency_key(place)
+        given = dict(call.keywords, **{KEY_NAME: key} if takes_key(call.func, call.keywords) else {})
+        where = f"ctx.call({own})"
+        work, arguments = held_call(call.func, call.args, given, handle.name)
+
+        def noted(result: object) -> Sequence[Noted]:
+            record, _, size_bytes = kind.record(result, own)
+            shown = self._shown(arguments)
+            more = 0 if shown is UNSET else bytes_of(shown)
+            done = self._noted(place, name, StepResult(record, size_bytes + more), began, where)
+            begun = Begun(key=place, name=own, arguments=shown, idempotency_key=key)
+            return Noted(self._task, 0.0, done.now, begun), done
+
+        around = _INSIDE.get()
+        _INSIDE.set(self._here._replace(work=self, seals=True))
+        try:
+            with self.in_flight.acts(is_async=True):  # a cancellation undoes it
+                return await transacted(self._services.host, Transacted(work, handle.kind, noted, where))
+        finally:
+            _INSIDE.set(around)
 
     async def acting(self, effect: Effect | None, function: object) -> contextlib.AbstractContextManager[None]:
         """Return a block for work that may be repeated. If it acts, it begins only if the run is still driven here.
@@ -383,7 +420,7 @@ class StepJournal:
         done = [memo for memo in self._frame.recorded_results.values() if memo.begun and self._at(memo.id) == at]
         if done and begun is None:  # kept when an attempt began afresh
             return effect.reread(done[-1].value)
-        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect)):
+        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect.arguments)):
             return await self._found_out(replace(effect, once=_as_begun(begun, effect.once)), None)
         left = self._left_behind(effect) if begun is None else ()
         if left or (begun is None and effect.lost):
@@ -421,9 +458,9 @@ class StepJournal:
         """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
-    def _shown(self, effect: Effecting[Any]) -> object:
+    def _shown(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
         """Return the arguments of an effect as they are recorded."""
-        shown = recordable(effect.arguments)
+        shown = recordable(arguments)
         return shortened(shown if self._guard is None else self._guard.hide(shown))
 
     async def _begin(self, effect: Effecting[T]) -> T:
@@ -443,7 +480,7 @@ class StepJournal:
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
         """Record that an effect begins, or that it has said that it did nothing."""
-        shown = UNSET if not_done else self._shown(effect)
+        shown = UNSET if not_done else self._shown(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
         if effect.once is not None and not not_done:
@@ -584,7 +621,7 @@ class StepJournal:
         may_ask = (effect.once or Once()).unknown != "fail" and self.may_wait
         if key not in self._frame.recorded_results and not may_ask:
             raise unknown
-        shown = self._shown(effect)
+        shown = self._shown(effect.arguments)
         arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
         asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
@@ -668,6 +705,16 @@ class StepJournal:
         """Whether the calling code runs inside a `ctx.call`."""
         return self._here.is_call
 
+    def check_open(self, what: str) -> None:
+        """Check that something can be recorded here.
+
+        Raises:
+            DefinitionError: The calling code runs inside a transaction, which can be undone.
+        """
+        if self._here.seals:
+            text = f'{what} was asked for inside effect="transaction", where nothing can be recorded'
+            raise DefinitionError(text, where=self._attempt.where, repair="do it in the node, before or after the call")
+
     @property
     def may_wait(self) -> bool:
         """Whether the calling code can wait as `ctx.ask` does: not inside a `ctx.call` or an effect."""
@@ -706,6 +753,7 @@ class StepJournal:
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
         """Add a message or live data to the recorded calls that the calling code runs inside."""
+        self.check_open(f"what is {what}")
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
 
@@ -719,24 +767,33 @@ class StepJournal:
         try:
             began = self._services.now()
             piece = await make()
-            try:
-                self._fits(name, piece.size_bytes, where)
-                if self._guard is not None:
-                    self._guard.refuse([piece.record, place], f"{_words(name)}, or its key,", where)
-            except (TooLarge, NotRecordable):
-                if piece.usage:
-                    self._attempt.count(piece.usage)
-                raise
-            done = Recorded(key=place, name=name, value=piece.record, usage=piece.usage or {})
-            done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
-            done.outputs = self._outputs.get(place, {})
-            await self._services.host.note(Noted(self._task, began, self._services.now(), done, piece.size_bytes))
+            if place not in self._frame.recorded_results:  # as after a transaction, which it ended
+                await self._services.host.note(self._noted(place, name, piece, began, where))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
             _INSIDE.set(around)
             self._outputs.pop(place, None)
             self.in_flight.ended(place)
+
+    def _noted(self, place: str, name: str, piece: StepResult, began: float, where: str) -> Noted:
+        """Return the event that records a piece of work.
+
+        Raises:
+            TooLarge, NotRecordable: It does not fit, or contains a secret.
+        """
+        try:
+            self._fits(name, piece.size_bytes, where)
+            if self._guard is not None:
+                self._guard.refuse([piece.record, place], f"{_words(name)}, or its key,", where)
+        except (TooLarge, NotRecordable):
+            if piece.usage:
+                self._attempt.count(piece.usage)
+            raise
+        done = Recorded(key=place, name=name, value=piece.record, usage=piece.usage or {})
+        done.by = piece.by if self._guard is None else self._guard.hide(piece.by)
+        done.outputs = self._outputs.get(place, {})
+        return Noted(self._task, began, self._services.now(), done, piece.size_bytes)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
         """Check the size of a record.
@@ -899,7 +956,12 @@ class StepJournal:
         return stem_of(here.key if here.work is self else "", name, what)
 
     def key_of(self, name: str, what: str) -> str:
-        """Return the key of the next piece of work, or group of work, of this name and text."""
+        """Return the key of the next piece of work, or group of work, of this name and text.
+
+        Raises:
+            DefinitionError: The calling code runs inside a transaction.
+        """
+        self.check_open(own_name(name))
         stem = self._stem(name, what)
         number = self._counts[stem] = self._counts.get(stem, 0) + 1
         key = numbered(stem, number)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from random import Random
 
-    from graphengine.engine.events import Event
+    from graphengine.engine.events import Event, Noted
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.redaction import Redactor
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
+    from graphengine.stores.base import Transaction, Transactional
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,20 @@ class Host(Protocol):
     @property
     def note(self) -> Callable[[Event], Awaitable[None]]:
         """Record an event of a node that is still running, and return when it is durable."""
+        ...
+
+    @property
+    def transactions(self) -> Transactional | None:
+        """The store, if functions can work in transactions of its database."""
+        ...
+
+    async def note_within(self, events: Sequence[Noted], transaction: Transaction) -> None:
+        """Record events as the last statement of a transaction, and commit it.
+
+        Raises:
+            TransactionUndone: It was undone; nothing was recorded.
+            StoreError: It could not be recorded, and the run ends here.
+        """
         ...
 
 

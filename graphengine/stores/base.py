@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, cast
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from graphengine.engine.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Coroutine
+    from concurrent.futures import Executor
+    from contextlib import AbstractAsyncContextManager
 
     from graphengine.state.json_values import JsonValue
 
@@ -220,6 +222,56 @@ class Append(Struct):
     due_at: float | None = None
     summary: Summary | None = None
     posts: Sequence[Post] = ()
+
+
+class Transaction(Protocol):
+    """A transaction of the store's database in which a function works, and which ends with the record of its result.
+
+    Attributes:
+        threads: The threads for `call`.
+    """
+
+    @property
+    def threads(self) -> Executor:
+        """The threads for `call`: never more transactions than threads."""
+        ...
+
+    def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
+        """Begin, call a function with a connection or session of this class, and return its result; in a thread.
+
+        Raises:
+            TransactionRefused: It ended the transaction, or cannot be handed this class.
+            TransactionUndone: The database undid the transaction, or the connection is lost.
+            StoreError: The database cannot be reached. Also raises what the function raises.
+        """
+        ...
+
+    async def commit(self, batch: Append) -> None:
+        """Append to the run, as the last statement, and commit. If this returns, both are durable.
+
+        Raises:
+            TransactionUndone: It was undone: nothing of it is there, and nothing can come.
+            TransactionRefused: The function had ended the transaction.
+            LeaseLost: As `RunStore.append`. StoreError: It is not known whether it was committed.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Cancel the statement that the function waits for."""
+        ...
+
+
+class Transactional(Protocol):
+    """A store in whose database functions can work beside their run."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Return a block with a transaction, which is undone at its end if it was not committed."""
+        ...
+
+
+def transactional(store: object) -> Transactional | None:
+    """Return a store as one in whose database functions can work; None if it has no transactions for them."""
+    return cast("Transactional", store) if hasattr(store, "transaction") else None
 
 
 class Loaded(NamedTuple):

@@ -408,6 +408,14 @@ class _Alone:
         """Keep what a node emits."""
         self.shown.append(data)
 
+    transactions = None
+
+    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
+        """Keep a piece of finished work; no store is here with which it could be committed."""
+        del transaction
+        for event in events:
+            await self.note(event)
+
     async def note(self, event: Event) -> None:
         """Keep a piece of finished work."""
         self._decide(event)

@@ -12,8 +12,9 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -78,6 +79,30 @@ from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
+from graphengine.stores.base import Append, Transaction, Transactional
+
+
+class NoDatabase:
+    """Transactions of no database: their functions are handed None."""
+
+    def __init__(self) -> None:
+        self.threads = ThreadPoolExecutor(1)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Yield itself."""
+        with self.threads:
+            yield self
+
+    def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
+        """Call a function."""
+        return function(None)
+
+    async def commit(self, batch: Append) -> None:
+        """Do nothing: there is no store."""
+
+    def cancel(self) -> None:
+        """Do nothing: there is no statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +130,16 @@ class Alone:
         await asyncio.Event().wait()
 
     runs_again = False
+
+    @property
+    def transactions(self) -> Transactional:
+        """Transactions of no database."""
+        return NoDatabase()
+
+    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
+        """Record them: what their function did is not undone."""
+        for event in events:
+            await self.note(event)
 
     def suspends(self, attempt: AttemptFacts, waits: Mapping[str, steps.WaitRecord]) -> bool:
         """Return False: each wait ends its attempt."""

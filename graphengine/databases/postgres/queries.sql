@@ -28,6 +28,31 @@ WHERE r.key = %s::bigint AND CASE WHEN r.fence = %s::integer AND r.driver = %s::
 END
 FOR NO KEY UPDATE OF r RETURNING true;
 
+-- name: append_within
+-- Steps of a running run, as the last statement of a transaction that a function began: {schema} is named, since the
+-- function may search elsewhere. A setting of the transaction shows that it is still the same one. With another level of
+-- isolation the last step is not the last one of now: who calls this has written all steps before.
+INSERT INTO {schema}.steps (run, seq, at, sum, body)
+SELECT r.key, x.seq, x.at, x.sum, x.body
+FROM {schema}.runs AS r, unnest(%s::integer[], %s::float8[], %s::integer[], %s::text[]) AS x (seq, at, sum, body)
+WHERE r.key = %s::bigint AND CASE
+    WHEN r.fence <> %s::integer OR r.driver IS DISTINCT FROM %s::text OR r.status <> 'running' THEN false
+    WHEN current_setting('graphengine.transaction', true) IS DISTINCT FROM %s::text THEN false
+    WHEN current_setting('transaction_isolation') <> 'read committed' THEN true
+    ELSE %s::integer = 1 + coalesce(
+        (SELECT s.seq FROM {schema}.steps AS s WHERE s.run = r.key ORDER BY s.seq DESC LIMIT 1), r.parent_seq
+    )
+END
+FOR NO KEY UPDATE OF r RETURNING true;
+
+-- name: texts_within
+INSERT INTO {schema}.texts (digest, body) SELECT DISTINCT ON (t.digest) t.digest, t.body
+FROM unnest(%s::bytea[], %s::text[]) AS t (digest, body) ORDER BY t.digest ON CONFLICT DO NOTHING;
+
+-- name: text_uses_within
+INSERT INTO {schema}.text_uses (run, seq, place, in_snapshot, digest)
+SELECT * FROM unnest(%s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]);
+
 -- name: written
 -- How many of these steps are recorded exactly so.
 SELECT count(*) FROM unnest(%s::integer[], %s::float8[], %s::integer[]) AS x (seq, at, sum)

@@ -86,7 +86,7 @@ _CLIENT: Final = "graphengine.client"
 _WHOSE: Final = f"SELECT current_setting('{_CLIENT}', true)".encode()
 _ELSEWHERE: Final = frozenset({"26000", "42P01", "42P05", "42883"})
 """A prepared statement, table or function is missing, or there already: as in the session of another client."""
-_KEEPALIVES: Final[dict[str, Any]] = {
+KEEPALIVES: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -158,7 +158,7 @@ class Connector:
         The settings are not options of the start of the session, since poolers refuse or drop those.
         """
         given = conninfo_to_dict(self.address.url)
-        chosen = {name: value for name, value in _KEEPALIVES.items() if name not in given}
+        chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True)
         settings = {_CLIENT: _mark(connection), "search_path": self.address.quoted, **_SETTINGS}
         if self.read_only:
@@ -347,6 +347,10 @@ class Sessions:
             raise explain(error, self.server.address) from None
         finally:
             self._idle.append(session)
+
+    def wait_for(self, work: Callable[[Connection], T]) -> T:
+        """Call `work` as `run` does, on the calling thread."""
+        return self._run(lambda connection, **_: work(connection))
 
     async def close(self) -> None:
         """Wait for the work that was begun, then end the threads and close the connections."""

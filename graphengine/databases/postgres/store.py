@@ -24,14 +24,18 @@ from graphengine.databases.postgres.owners import Lease
 from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
+from graphengine.databases.postgres.transactions import Transactions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
 from graphengine.kernel import DefinitionError, GraphEngineError, StoreError
+from graphengine.kernel.stores import lease_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from graphengine.databases.accounts import Accounts
     from graphengine.databases.addresses import Address
+    from graphengine.databases.postgres.transactions import FunctionTransaction
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.kernel import Append, JsonValue, RunInfo, Step
@@ -114,6 +118,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._readers: Sessions
         self._writer: Sessions
         self._commits: GroupCommit
+        self._transactions: Transactions
         self._announced = 0
         self._announcement = asyncio.Event()  # of the next one
 
@@ -132,6 +137,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         if lease is not None:
             self._writer = Sessions(server, 1, "graphengine-write")
             self._commits = GroupCommit(self._writer, self.address)
+            self._transactions = Transactions(server, self._lease_seconds, readers, self._added)
         return has_trash
 
     def _prepare(
@@ -177,6 +183,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     async def _disconnect(self, lease: Lease | None) -> None:
         server = self._server
         if lease is not None:
+            self._transactions.close()
             await self._commits.drain()
             server.patience_seconds = min(server.patience_seconds, _CLOSING_SECONDS)
             try:
@@ -191,6 +198,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     def _drop(self, lease: Lease | None) -> None:
         if lease is not None:
+            self._transactions.close()
             self._commits.abandon()
             lease.stop()
         self._server.stopped.set()
@@ -223,6 +231,18 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
         return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
+
+    def _added(self, batch: Append) -> writes.Addition:
+        """Return the stored form of a batch for a run that is driven here. Raises: LeaseLost."""
+        lease, driven = self._writing(), self._driven.get(batch.run_id)
+        if driven is None or driven.fence != batch.fence:
+            raise lease_lost(batch.run_id, batch.fence)
+        return encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
+
+    def transaction(self) -> AbstractAsyncContextManager[FunctionTransaction]:
+        """Return a block with a transaction in which a function works; see `graphengine.stores.base.Transactional`."""
+        self._writing()
+        return self._transactions.transaction()
 
     def _post(  # noqa: PLR0913 - what a message is
         self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str, lease: Lease

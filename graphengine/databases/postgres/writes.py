@@ -388,6 +388,14 @@ class _Texts:
             self.digests.append(digest)
 
 
+def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequence[Sequence[Any]]]:
+    """Return the long texts of an addition's steps, as parameters: their bodies, and where they are used."""
+    texts = _Texts()
+    for row in addition.rows:
+        texts.add(addition.key, row)
+    return texts.bodies, (texts.runs, texts.seqs, texts.places, texts.in_snapshots, texts.digests)
+
+
 def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence[Step], before: int) -> None:
     """Write other steps into the rows of a run, and delete its snapshots before a step, in the caller's transaction."""
     rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]

@@ -1,0 +1,385 @@
+"""Transactions in which functions of users work, beside the record of their result: `effect="transaction"`.
+
+Each has a session of its own, made for it and closed after it, so nothing that a function sets stays. It works with the
+search path of its role, so our statements name the schema. The record is the last statement before COMMIT:
+
+1. COMMIT is sent once the record is answered. Until then a connection that is cut undoes everything, for certain.
+2. The record locks the run's row until the end of the transaction. If the answer to COMMIT is lost, another session
+   waits for that lock, and then looks for the record: it is there, or it can never come.
+3. The record has the run's fence, so what another process took over cannot be committed, whenever that is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from graphengine.databases.postgres.faults import explain, is_lost, is_undone, words_of
+from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.sessions import KEEPALIVES
+from graphengine.databases.postgres.writes import texts_of, were_written
+from graphengine.databases.refusals import closed
+from graphengine.kernel import NodeTimeout, TransactionRefused, TransactionUndone
+from graphengine.kernel.stores import lease_lost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
+    from graphengine.databases.postgres.writes import Addition
+    from graphengine.kernel import Append
+
+AT_ONCE: Final = 8
+"""How many transactions of functions there are at a time in one process: each has a connection."""
+_PAUSE_SECONDS: Final = 0.2
+_CANCEL_SECONDS: Final = 1.0
+_LIMITS: Final = ["statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"]
+_LIMIT: Final = """SELECT set_config(name, %s::text, false) FROM pg_catalog.pg_settings
+WHERE name = ANY (%s::text[]) AND (setting::bigint = 0 OR setting::bigint > %s::bigint)"""
+_LATE: Final = ("25P03", "25P04", "57014")
+_WAITED: Final = ("55P03", "57014")
+_OWN: Final = "leave COMMIT and ROLLBACK to the engine: return, or raise; with db.transaction() is a savepoint"
+
+
+class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
+    """The connection that a function gets: its transaction is ended by the engine alone.
+
+    Attributes:
+        is_held: Whether it is in the hands of a function.
+    """
+
+    is_held = False
+
+    def commit(self) -> None:
+        """Refuse to commit."""
+        self._refuse_to("commit")
+        super().commit()
+
+    def rollback(self) -> None:
+        """Refuse to roll back."""
+        self._refuse_to("roll back")
+        super().rollback()
+
+    def close(self) -> None:
+        """Refuse to close."""
+        self._refuse_to("close the connection of")
+        super().close()
+
+    def __enter__(self) -> NoReturn:  # its end would commit
+        """Refuse a block that would commit at its end."""
+        raise _ended("use `with` on the connection of")
+
+    def _refuse_to(self, what: str) -> None:
+        if self.is_held:
+            raise _ended(what)
+
+
+def _ended(what: str) -> TransactionRefused:
+    return TransactionRefused(f'the function was about to {what} its transaction, effect="transaction"', repair=_OWN)
+
+
+class Transactions:
+    """The transactions of one store.
+
+    Args:
+        server: Where they connect to.
+        lease_seconds: How long this owner counts as alive; a transaction takes less than a third of it.
+        readers: Sessions that look whether a transaction was committed whose answer was lost.
+        added: Returns the stored form of a batch.
+    """
+
+    def __init__(
+        self, server: Connector, lease_seconds: float, readers: Sessions, added: Callable[[Append], Addition]
+    ) -> None:
+        self.server, self.readers, self.added = server, readers, added
+        self.limit_seconds = lease_seconds / 3
+        self.handles = _Handles()
+        self.threads: ThreadPoolExecutor | None = None
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self.is_closed = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[FunctionTransaction]:
+        """Return a block with a transaction, which is undone at its end if it was not committed."""
+        async with self._places:
+            if self.is_closed:
+                raise closed()
+            self.threads = self.threads or ThreadPoolExecutor(AT_ONCE, thread_name_prefix="graphengine-transaction")
+            made = FunctionTransaction(self, self.threads)
+            try:
+                yield made
+            finally:
+                made.close()
+
+    def close(self) -> None:
+        """Let the threads end after their work; callable from any thread."""
+        self.is_closed = True
+        if self.threads is not None:
+            self.threads.shutdown(wait=False)
+
+
+class FunctionTransaction:
+    """One transaction; see `graphengine.stores.base.Transaction`."""
+
+    def __init__(self, around: Transactions, threads: ThreadPoolExecutor) -> None:
+        self.threads = threads
+        self._around = around
+        self._token = secrets.token_hex(8)
+        self._connection: HandedConnection | None = None
+        self._handed: Any = None
+        self._began = 0.0
+
+    # --- the function -------------------------------------------------------------------------------------------
+
+    def call(self, function: Callable[[Any], object], kind: type[object]) -> object:
+        """Begin, call a function, and return its result; see `Transaction.call`."""
+        connection = self._connect()
+        try:
+            self._begin(connection, kind)
+            result = function(self._handed)
+            if hasattr(self._handed, "flush"):
+                self._handed.flush()
+            self._check_open(connection)
+            # What is checked at the end is checked now: it is the function's, and the run's row is not locked yet.
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except Exception as error:
+            self._undone(connection, error)
+            raise
+        else:
+            return result
+        finally:
+            connection.is_held = False
+            if self._around.is_closed:
+                connection.close()
+
+    def _connect(self) -> HandedConnection:
+        """Connect, for as long as any session of the store tries to."""
+        server, deadline = self._around.server, time.monotonic() + self._around.server.patience_seconds
+        given = conninfo_to_dict(server.address.url)
+        chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
+        while True:
+            try:
+                self._connection = HandedConnection.connect(**{**given, **chosen}, autocommit=True)
+            except (psycopg.Error, OSError) as error:
+                if not is_lost(error) or time.monotonic() > deadline or server.stopped.wait(_PAUSE_SECONDS):
+                    raise explain(error, server.address) from None
+                continue
+            return self._connection
+
+    def _begin(self, connection: HandedConnection, kind: type[object]) -> None:
+        """Begin the transaction with statements that take no snapshot: the function may set its level of isolation."""
+        most = max(1, int(self._around.limit_seconds * 1000))
+        connection.execute("SELECT set_config('client_encoding', 'UTF8', false)")
+        connection.execute(_LIMIT, (str(most), _LIMITS, most))
+        self._handed = self._around.handles.made(connection, kind)
+        connection.autocommit = False
+        self._began = time.monotonic()
+        connection.execute(f"SET LOCAL graphengine.transaction = '{self._token}'".encode())
+        connection.is_held = True
+
+    def _check_open(self, connection: HandedConnection) -> None:
+        """Check that the function has left the transaction open.
+
+        Raises:
+            TransactionRefused: It has ended it, or went on after an error of the database.
+            NodeTimeout: It took too long.
+        """
+        status = connection.info.transaction_status
+        if time.monotonic() - self._began > self._around.limit_seconds:
+            raise self._late()
+        if status == TransactionStatus.INERROR:
+            text = "the function caught an error of the database, after which its transaction can only be rolled back"
+            repair = "let it raise; or put what may fail into a savepoint: with db.transaction(): …"
+            raise TransactionRefused(text, repair=repair)
+        if status == TransactionStatus.IDLE:
+            raise _ended_it()
+
+    def _late(self) -> NodeTimeout:
+        seconds = self._around.limit_seconds
+        return NodeTimeout(
+            f'the transaction took longer than {seconds:g} s, a third of the lease; effect="transaction"',
+            repair="do less in it, and no other work than that of the database; or PostgresStore(…, lease_seconds=…)",
+        )
+
+    def _undone(self, connection: HandedConnection, error: Exception) -> None:
+        """Raise a better error for one that the function raised, if it says that the transaction was undone.
+
+        Raises:
+            NodeTimeout: It took too long.
+            TransactionUndone: For the sake of another one, or with its connection.
+        """
+        codes = {getattr(each, "sqlstate", None) for each in _line_of(error)}
+        if not codes.isdisjoint(_LATE) and time.monotonic() - self._began >= 0.9 * self._around.limit_seconds:
+            raise self._late() from error
+        if any(isinstance(each, Exception) and is_undone(each) for each in _line_of(error)):
+            raise self._again(error) from error
+        if connection.closed and any(isinstance(each, psycopg.Error) for each in _line_of(error)):
+            raise self._again(error) from error
+
+    def _again(self, error: BaseException) -> TransactionUndone:
+        found = next((each for each in _line_of(error) if isinstance(each, psycopg.Error)), error)
+        words = words_of(found, self._around.server.address) if isinstance(found, Exception) else str(found)
+        repair = "nothing was done: retry= tries it again; touch rows in one order, and as few as possible"
+        return TransactionUndone(f"the database undid the transaction: {words}", repair=repair)
+
+    def cancel(self) -> None:
+        """Cancel the statement that the function waits for, from a thread of its own: it is one more connection."""
+        connection = self._connection
+        with suppress(psycopg.Error, OSError):
+            if connection is not None:
+                line = socket.socket(fileno=os.dup(connection.fileno()))  # the number can soon be another one's
+                threading.Thread(target=_cancelled, args=(connection, line), daemon=True).start()
+
+    # --- the record ---------------------------------------------------------------------------------------------
+
+    async def commit(self, batch: Append) -> None:
+        """Append to the run, as the last statement, and commit; see `Transaction.commit`."""
+        addition = self._around.added(batch)
+        await asyncio.get_running_loop().run_in_executor(self.threads, partial(self._commit, addition))
+
+    def _commit(self, addition: Addition) -> None:
+        connection, address = self._connection, self._around.server.address
+        if connection is None:
+            raise _ended_it()
+        try:
+            self._record(connection, addition)
+        except psycopg.Error as error:  # COMMIT was not sent
+            if is_lost(error) or is_undone(error) or connection.closed or error.sqlstate in _WAITED:
+                raise self._again(error) from error
+            raise explain(error, address) from None
+        try:
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            if is_undone(error):
+                raise self._again(error) from error
+            if not (is_lost(error) or connection.closed):
+                raise explain(error, address) from None
+            with suppress(psycopg.Error):
+                connection.close()
+            if not self._around.readers.wait_for(partial(_is_written, addition=addition)):
+                raise self._again(error) from error
+
+    def _record(self, connection: HandedConnection, addition: Addition) -> None:
+        """Execute the last statements."""
+        schema = self._around.server.address.quoted.encode()
+
+        def execute(name: str, values: Sequence[Any]) -> bool:
+            done = connection.execute(SQL[name].replace(b"{schema}", schema), values)
+            return done.description is None or done.fetchone() is not None
+
+        rows = addition.rows
+        columns = [r.seq for r in rows], [r.at for r in rows], [r.sum for r in rows], [r.body for r in rows]
+        whose = addition.key, addition.fence, addition.owner, self._token, rows[0].seq
+        if not execute("append_within", (*columns, *whose)):
+            marked = connection.execute("SELECT current_setting('graphengine.transaction', true)").fetchone()
+            raise _ended_it() if marked != (self._token,) else lease_lost(addition.run_id, addition.fence)
+        bodies, uses = texts_of(addition)
+        if bodies[0]:
+            execute("texts_within", bodies)
+            execute("text_uses_within", uses)
+
+    def close(self) -> None:
+        """End the session, and with it what is not committed."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.is_held = False
+        self._around.handles.leave(self._handed)
+        with suppress(psycopg.Error):
+            connection.close()
+
+
+def _ended_it() -> TransactionRefused:
+    return TransactionRefused(
+        'the function ended the transaction in which it was called, effect="transaction", so its result is not '
+        "recorded with what it did",
+        repair=_OWN,
+    )
+
+
+def _is_written(connection: Connection, *, addition: Addition) -> bool:
+    """Return whether a transaction was committed, once it is over: until then it has the lock of the run's row."""
+    connection.execute(SQL["lock"], ([addition.run_id],))
+    return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
+
+
+def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
+    """Ask the server to cancel a statement; if it cannot be asked, end the connection on this side."""
+    with line:
+        with suppress(psycopg.Error, OSError):
+            if psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
+                return
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+
+def _line_of(error: BaseException) -> Sequence[BaseException]:
+    """Return an exception, those that SQLAlchemy wraps, and those that led to it."""
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        here = left.pop()
+        if here is not None and here not in found:
+            found.append(here)
+            left += [here.__cause__, getattr(here, "orig", None)]
+    return found
+
+
+class _Handles:
+    """What functions are handed: connections of psycopg, or connections and sessions of SQLAlchemy on top of them."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        self._engine: Any = None
+        self._making = threading.Lock()
+
+    def made(self, connection: HandedConnection, kind: type[object]) -> Any:  # noqa: ANN401 - SQLAlchemy is optional
+        """Return what a function is handed that asks for this class.
+
+        Raises:
+            TransactionRefused: It is a class of its own, which cannot be made here.
+        """
+        if kind is psycopg.Connection:
+            return connection
+        if issubclass(kind, psycopg.Connection):
+            text = f"a function asks for {kind.__qualname__}, a class of its own"
+            raise TransactionRefused(text, repair="annotate the parameter with psycopg.Connection itself")
+        import sqlalchemy  # noqa: PLC0415 - only functions that name it need it
+        from sqlalchemy.orm import Session  # noqa: PLC0415
+        from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+        self._here.connection = connection
+        with self._making:  # it asks the first connection what the server is
+            if self._engine is None:
+                address = "postgresql+psycopg://"
+                self._engine = sqlalchemy.create_engine(address, creator=self._taken, poolclass=NullPool)
+                self._engine.connect().detach()
+        bound = self._engine.connect()
+        if issubclass(kind, Session):
+            return kind(bind=bound, join_transaction_mode="control_fully")
+        return bound
+
+    def _taken(self) -> HandedConnection:
+        connection: HandedConnection = self._here.connection
+        return connection
+
+    def leave(self, handed: Any) -> None:  # noqa: ANN401 - as `made`
+        """Let go of what was handed out, without a statement."""
+        if handed is None or isinstance(handed, psycopg.Connection):
+            return
+        bound = handed if hasattr(handed, "invalidate") and not hasattr(handed, "flush") else handed.get_bind()
+        with suppress(Exception):
+            bound.invalidate()

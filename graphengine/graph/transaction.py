@@ -1,0 +1,84 @@
+"""`effect="transaction"`: a function whose rows and whose record are one transaction of the run's own database.
+
+Such a function names what it is handed by an annotation: a connection of psycopg, or a connection or a session of
+SQLAlchemy, found here by the names of the classes, since neither package is imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, get_origin
+
+from graphengine.errors import DefinitionError
+from graphengine.graph.runnable import is_async
+from graphengine.state.injection import Injected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+TRANSACTION: Final = "transaction"
+_HANDED: Final = (
+    "psycopg.Connection",
+    "sqlalchemy.engine.base.Connection",
+    "sqlalchemy.orm.session.Session",
+)
+_ASYNC: Final = (
+    "psycopg.AsyncConnection",
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection",
+    "sqlalchemy.ext.asyncio.session.AsyncSession",
+)
+_WRITE: Final = (
+    "write def refund(db: psycopg.Connection, …), or sqlalchemy.Connection or sqlalchemy.orm.Session, imported at the "
+    "top of its module and not if TYPE_CHECKING"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """The parameter of a function that gets the connection, and the class that it asks for."""
+
+    name: str
+    kind: type[object]
+
+
+def handed_as(annotation: object) -> type[object] | None:
+    """Return the class of connection or session that a parameter asks for; None if it asks for none."""
+    return _of(annotation, _HANDED)
+
+
+def _of(annotation: object, names: Sequence[str]) -> type[object] | None:
+    kind: object = get_origin(annotation) or annotation  # Connection[DictRow]
+    if not isinstance(kind, type):
+        return None
+    line = inspect.getmro(kind)
+    return kind if any(f"{each.__module__}.{each.__qualname__}" in names for each in line) else None
+
+
+def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str, str]]:
+    """Yield what keeps a function from being done in a transaction, as (message, repair)."""
+    injected = Injected.of(function)
+    handles = [each.name for each in injected.parameters if handed_as(each.annotation)]
+    if is_async(function) or any(_of(each.annotation, _ASYNC) for each in injected.parameters):
+        text = (
+            f'{injected.name} is async, or takes an async connection, and effect="transaction" is for a plain function'
+        )
+        yield text, "write it with def and a parameter db: psycopg.Connection; it runs in a thread"
+    elif len(handles) != 1:
+        found = f"parameters {' and '.join(handles)} for" if handles else "no parameter that is annotated with"
+        yield f'{injected.name} has effect="transaction", and {found} the connection', _WRITE
+    if "ctx" in injected.names:
+        text = f'{injected.name} takes ctx, and nothing can be recorded inside effect="transaction"'
+        yield text, "do in the node, before or after the call, what needs the Context"
+
+
+def handle_of(function: Callable[..., object], where: str) -> Handle:
+    """Return which parameter of a function gets the connection.
+
+    Raises:
+        DefinitionError: The function cannot be done in a transaction.
+    """
+    for text, repair in transaction_problems(function):
+        raise DefinitionError(text, where=where, repair=repair)
+    kinds = ((each.name, handed_as(each.annotation)) for each in Injected.of(function).parameters)
+    return next(Handle(name, kind) for name, kind in kinds if kind is not None)
