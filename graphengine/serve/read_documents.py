@@ -301,6 +301,42 @@ class State(Document):
     inside: Mapping[str, Mapping[str, Any]]
 
 
+class Moment(Part, omit_defaults=True):
+    """A run just after a step.
+
+    Attributes:
+        seq: The step.
+        status: Its status then.
+        cost_usd: What it had spent on models; null if that is not known.
+        standings: Where it was, by the number of the node.
+        tokens: The number of the node at which each of its frames was that was not inside of another one's.
+        value: The chosen field, if it changed: null where it is nowhere.
+    """
+
+    seq: int
+    status: Status
+    cost_usd: float | None
+    standings: Mapping[int, PlaceState]
+    tokens: Mapping[str, int]
+    value: Any | UnsetType = UNSET
+
+
+class Moments(Document):
+    """A run after each of some steps that follow each other.
+
+    Attributes:
+        fields: The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it.
+        field: The one that is chosen; "" for none.
+        before: Its value before the first of the steps.
+        moments: The run after each step.
+    """
+
+    fields: Sequence[str]
+    field: str
+    before: Any
+    moments: Sequence[Moment]
+
+
 class Tried(Part):
     """An edge that was tried; `why` is what its condition compared."""
 

@@ -60,6 +60,7 @@ from graphengine.serve.read_documents import (
     Head,
     Line,
     Lost,
+    Moments,
     Overview,
     Page,
     Picture,
@@ -78,6 +79,7 @@ from graphengine.serve.read_documents import (
 )
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
+from graphengine.serve.reads.moments import moments
 from graphengine.serve.reads.pictures import picture_of
 from graphengine.serve.reads.today import TodayBook
 from graphengine.serve.requests import SortedParameters, wanted_by
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
         FindParameters,
         ListParameters,
         MaybeOfRun,
+        MomentsParameters,
         NoParameters,
         OfGraph,
         OfRun,
@@ -335,6 +338,11 @@ class Views:
         """Return a row for each step of a run."""
         info = await self.store.info(asked.run_id)
         return (await self.books.book(info)).rows[: info.seq]
+
+    async def moments(self, asked: MomentsParameters) -> Moments:
+        """Return a run after each of some steps: where it was, and what changed of one field of its state."""
+        info = await self.store.info(asked.run_id)
+        return await moments(self.store, self.books, info, first=asked.first, limit=asked.limit, field=asked.field)
 
     async def usage(self, asked: OfRun) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""

@@ -457,6 +457,34 @@ export interface Lost {
   asked: Said[];
 }
 
+export interface Moment {
+  /** The step. */
+  seq: number;
+  /** Its status then. */
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** What it had spent on models; null if that is not known. */
+  cost_usd: number | null;
+  /** Where it was, by the number of the node. */
+  standings: Record<string, PlaceState>;
+  /** The number of the node at which each of its frames was that was not inside of another one's. */
+  tokens: Record<string, number>;
+  /** The chosen field, if it changed: null where it is nowhere. */
+  value?: unknown;
+}
+
+export interface Moments {
+  /** the version of the documents */
+  schema: 2;
+  /** The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it. */
+  fields: string[];
+  /** The one that is chosen; "" for none. */
+  field: string;
+  /** Its value before the first of the steps. */
+  before: unknown;
+  /** The run after each step. */
+  moments: Moment[];
+}
+
 export interface NewError {
   example: string;
   like: string;
@@ -1014,6 +1042,7 @@ export interface Answers {
   "find": number[];
   "graph": Graph;
   "lines": Record<string, Line>;
+  "moments": Moments;
   "overview": Overview;
   "picture": Picture;
   "questions": Questions;
