@@ -347,6 +347,70 @@ class Tried(Part):
     taken: bool
 
 
+class Decision(Part):
+    """A step that chose among the edges of a node.
+
+    Attributes:
+        seq: The step.
+        visit: The visit of the node.
+        how: What became of the edge: an earlier one held, it did not hold itself, or it was taken.
+        why: What its condition compared, and by how much a number missed it; or that of the edge that held before it.
+        before: The label or target of the edge that held before it; "" if none did.
+    """
+
+    seq: int
+    visit: int
+    how: Literal["earlier", "missed", "taken"]
+    why: str
+    before: str
+
+
+class AsIf(Part):
+    """A branch in which an edge could be taken.
+
+    Attributes:
+        at: After which step it begins.
+        path: The state that the update is for.
+        update: The fields with which its condition holds; empty if none can be named.
+        note: What the update does and does not decide.
+    """
+
+    at: int
+    path: str
+    update: Mapping[str, Any]
+    note: str
+
+
+class WhyNot(Part):
+    """Why an edge was not taken.
+
+    Attributes:
+        edge: Its number in the picture.
+        source: Its node.
+        to: Its target.
+        label: Its label.
+        condition: Its condition in words.
+        taken: How often the run took it.
+        decisions: The last steps that chose among the edges of its node, the newest first.
+        runs: How many of the newest runs of the graph were looked at, the bound on their steps included.
+        took: How many of these took it.
+        unmapped: How many of them ran on a version without an edge that is declared so.
+        as_if: A branch in which it could be taken; null if its node never chose.
+    """
+
+    edge: int
+    source: str
+    to: str
+    label: str
+    condition: str
+    taken: int
+    decisions: Sequence[Decision]
+    runs: int
+    took: int
+    unmapped: int
+    as_if: AsIf | None
+
+
 class Said(Part):
     """A text that a model was sent: the instructions, a question, or why its answer was sent back."""
 

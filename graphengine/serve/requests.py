@@ -207,6 +207,16 @@ class MomentsParameters(OfRun, kw_only=True):
     field: Text | None = None
 
 
+class EdgeParameters(AtStep, kw_only=True):
+    """Which edges of a run are asked about.
+
+    Attributes:
+        edge: The numbers of the edges in the picture.
+    """
+
+    edge: Annotated[list[Seq], Meta(max_length=20)] = []
+
+
 class OfStep(OfRun, kw_only=True):
     """What is asked of a step.
 

@@ -47,12 +47,14 @@ from graphengine.serve.read_documents import (
     Tables,
     Tally,
     Today,
+    WhyNot,
 )
 from graphengine.serve.requests import (
     Answer,
     AtStep,
     BranchRequest,
     BulkRequest,
+    EdgeParameters,
     EventParameters,
     Filters,
     FindParameters,
@@ -309,6 +311,7 @@ READS: Final = (
     _page("run", AtStep, Run),
     _page("rows", OfRun, Sequence[Row]),
     _page("moments", MomentsParameters, Moments),
+    _page("why_not", EdgeParameters, Sequence[WhyNot]),
     _page("usage", OfRun, SpendingOfRun),
     _page("find", FindParameters, Sequence[int]),
     _page("scores", ScoresParameters, Chart),

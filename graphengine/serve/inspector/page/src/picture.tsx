@@ -46,6 +46,7 @@ export interface Walk {
  * @param standings - where the run is, by the number of the node.
  * @param marks - more classes by the number of an edge, for two runs on one picture.
  * @param losses - what went wrong, by the number of the node.
+ * @param ask - asks why edges were not taken.
  * @param walk - tokens at the nodes where the run is, which walk there by the edges just taken.
  */
 export function Picture({
@@ -58,6 +59,7 @@ export function Picture({
   choose,
   chosen = "",
   walk = null,
+  ask,
 }: {
   fingerprint: string;
   lit: Counts | null;
@@ -68,6 +70,7 @@ export function Picture({
   choose?: (spot: number, name: string) => void;
   chosen?: string;
   walk?: Walk | null;
+  ask?: (edges: number[]) => void;
 }) {
   const [detail, setDetail] = useState("brief");
   const [zoom, setZoom] = useState<number | null>(null); // 0 fits the window, null does unless it would be too small
@@ -116,6 +119,10 @@ export function Picture({
   useEffect(() => {
     if (svg && found) place(svg, found, walk);
   }, [svg, walk, wordy]);
+  const isAsked = Boolean(ask && lit);
+  useEffect(() => {
+    if (svg && found && isAsked) makeEdgesButtons(svg, found);
+  }, [svg, isAsked]);
   useEffect(() => {
     if (!svg) return;
     svg.removeAttribute("height");
@@ -168,7 +175,10 @@ export function Picture({
   }, [svg, lit, standings, zoom]);
   if (error) return <Failure error={error} />;
   if (!found) return <section class="picture" aria-busy="true" />;
-  const clicked = (event: MouseEvent) => {
+  const clicked = (event: Event) => {
+    const edge = (event.target as Element).closest?.("g.edge");
+    const edges = (edge && found.arrows[edge.id]?.edges) || [];
+    if (ask && edges.length) ask(edges);
     const part = (event.target as Element).closest?.("g.node, g.cluster");
     const about = part && found.boxes[part.id];
     if (!about || about.spot === null) return;
@@ -221,7 +231,21 @@ export function Picture({
       {wordy || !svg ? (
         <pre tabIndex={0}>{found.words}</pre>
       ) : (
-        <div class="canvas scrolls" tabIndex={0} role="region" aria-label="the graph" ref={box} onClick={clicked} />
+        <div
+          class="canvas scrolls"
+          tabIndex={0}
+          role="region"
+          aria-label="the graph"
+          ref={box}
+          onClick={clicked}
+          onKeyDown={(event) => {
+            const isEdge = (event.target as Element).matches("g.edge");
+            if (!isEdge || !["Enter", " "].includes(event.key)) return;
+            event.preventDefault();
+            event.stopPropagation();
+            clicked(event);
+          }}
+        />
       )}
       {!wordy && (found.legend.length > 0 || isFolded) && (
         <p class="legend soft small">
@@ -277,6 +301,23 @@ interface Lights {
   chosen: string;
 }
 
+/** Let edges be chosen by the keyboard, and be hit beside their thin lines. */
+function makeEdgesButtons(svg: SVGSVGElement, { arrows }: Found): void {
+  if (svg.querySelector(".hit")) return;
+  svg.setAttribute("role", "group"); // an image has no buttons in it
+  for (const [id, arrow] of Object.entries(arrows)) {
+    const part = partOf(svg, id);
+    if (!part || !arrow.edges.length) continue;
+    const words = part.querySelector("title")?.textContent || "";
+    for (const [name, value] of Object.entries({ tabindex: "0", role: "button", "aria-label": `why: ${words}` })) {
+      part.setAttribute(name, value);
+    }
+    for (const path of part.querySelectorAll("path")) {
+      part.append(made("path", { class: "hit", d: path.getAttribute("d") || "" }));
+    }
+  }
+}
+
 const WALK = 0.32; // seconds
 
 /** Put a token at each node where the run is; by the edges just taken they walk there, unless motion is unwanted. */
@@ -305,7 +346,8 @@ function place(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, walk: Walk |
   if (isStill) return;
   for (const [id, arrow] of Object.entries(arrows)) {
     if (!came.includes(arrow)) continue;
-    const lines = [...(partOf(svg, id)?.querySelectorAll("path") || [])].map((path) => path.getAttribute("d"));
+    const paths = partOf(svg, id)?.querySelectorAll("path:not(.hit)") || [];
+    const lines = [...paths].map((path) => path.getAttribute("d"));
     const back: Record<string, string> = walk.isBack ? { keyPoints: "1;0", keyTimes: "0;1", calcMode: "linear" } : {};
     const motion = made("animateMotion", { path: lines.join(" "), dur: `${WALK}s`, begin: "indefinite", ...back });
     const dot = made("circle", { class: "walking", r: 6 });

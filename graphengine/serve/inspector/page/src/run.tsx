@@ -17,8 +17,9 @@ import { Scrubbed } from "./scrub";
 import { type Doing, StepView } from "./step";
 import { type Line, type Row, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
+import type { AsIf, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
+import { WhyNotView } from "./why_not";
 
 const LONGEST_PAUSE = 1000; // milliseconds
 const TABS = ["run", "step", "state", "scores", "cost"];
@@ -34,10 +35,12 @@ export interface Place {
   branch: string;
   /** The field that is followed below the graph. */
   field: string;
+  /** The edges that are asked about, by their numbers, with commas between. */
+  edge: string;
 }
 
 export function placeOf(parameters: Record<string, string>): Place {
-  const { at, tab, sub, only, find, pane, branch, field } = parameters;
+  const { at, tab, sub, only, find, pane, branch, field, edge } = parameters;
   const step = Number(at) || 0;
   return {
     at: step,
@@ -48,6 +51,7 @@ export function placeOf(parameters: Record<string, string>): Place {
     pane: pane || "detail",
     branch: branch || "",
     field: field || "",
+    edge: edge || "",
   };
 }
 
@@ -173,9 +177,9 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const now = useNow(head?.shown === "running" ? 1 : 5);
   const to = (more: Partial<Place>, replace = true) => {
     const next = { ...place, ...more };
-    const { at, tab, sub, only, find, pane, branch, field } = next;
+    const { at, tab, sub, only, find, pane, branch, field, edge } = next;
     const plain = tab === (at ? "step" : "run") ? "" : tab;
-    const shown = { tab: plain, sub, only, find, pane: pane === "detail" ? "" : pane, branch, field };
+    const shown = { tab: plain, sub, only, find, pane: pane === "detail" ? "" : pane, branch, field, edge };
     const parts = { id, at: at || "", ...shown };
     go(`/run?${query(parts)}`, { replace });
   };
@@ -205,6 +209,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const from = here.line && here.line.kind !== "event" ? Math.max(1, here.line.rows[0]!.seq - 1) : seen;
   // Nothing is left to run where a run finished: the step before it is the last one that can be branched.
   const most = Math.max(1, (head?.seq || 1) - Number(head?.status === "finished"));
+  const [asIf, setAsIf] = useState<AsIf | null>(null);
   const branch = () => drives && to({ branch: `${Math.min(place.at ? from : seen, most)}` });
   const relation = head?.parent ? `/compare?${query({ a: head.parent.run_id, b: id })}` : "";
   useKeys({
@@ -248,6 +253,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
       at={seen}
       field={place.field}
       isChosen={place.at > 0}
+      ask={(edges) => to({ edge: edges.join(","), tab: "why", pane: "detail" })}
       stop={(seq) => to({ at: seq === last && isLive ? 0 : seq, tab: place.tab })}
       follow={(field) => to({ field })}
       chosen={place.at ? here.line?.rows[0]?.path.replace(/\[\d+\]/g, "") || "" : ""}
@@ -262,6 +268,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
     ["branches", "Branches"],
     ["graph", "Graph", "narrow"],
   ];
+  if (place.edge) names.splice(2, 0, ["why", "Why not?"]);
   return (
     <main class="run page">
       <header class="top">
@@ -364,6 +371,19 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
                 <Spending id={id} seq={head.seq} />
               </>
             )}
+            {place.tab === "why" && place.edge && (
+              <WhyNotView
+                {...{ id, select }}
+                at={seen}
+                edges={place.edge}
+                {...(drives && {
+                  branch: (wanted: AsIf) => {
+                    setAsIf(wanted);
+                    to({ branch: `${wanted.at}` });
+                  },
+                })}
+              />
+            )}
             {place.tab === "branches" && <Branches id={id} />}
             {place.tab === "graph" && picture}
           </div>
@@ -387,7 +407,11 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
           seq={seen}
           rows={rows}
           command={head.commands.branch || ""}
-          close={() => to({ branch: "" })}
+          {...(asIf?.at === Number(place.branch) && { begun: asIf })}
+          close={() => {
+            setAsIf(null);
+            to({ branch: "" });
+          }}
         />
       )}
     </main>

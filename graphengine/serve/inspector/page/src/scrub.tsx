@@ -114,6 +114,7 @@ export function Scrubbed({
   choose,
   chosen,
   isChosen,
+  ask,
 }: {
   head: Run;
   rows: Row[];
@@ -127,6 +128,8 @@ export function Scrubbed({
   chosen: string;
   /** Whether the address names a step; at first look the graph has the room of its caption. */
   isChosen: boolean;
+  /** Ask why edges were not taken. */
+  ask: (edges: number[]) => void;
 }) {
   const last = rows.at(-1)?.seq || 0;
   const [moving, setMoving] = useState<number | null>(null); // where the slider is before that is the address
@@ -166,7 +169,7 @@ export function Scrubbed({
   const name = `step of ${last.toLocaleString()}`;
   return (
     <>
-      <Picture fingerprint={head.fingerprint} {...{ lit, standings, losses, choose, chosen, walk }} />
+      <Picture fingerprint={head.fingerprint} {...{ lit, standings, losses, choose, chosen, walk, ask }} />
       {whole && last > 1 && (
         <section class="scrub" aria-label="The run, step by step">
           <div class="rail">

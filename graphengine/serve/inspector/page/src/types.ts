@@ -76,6 +76,17 @@ export interface Arrow {
   to: string;
 }
 
+export interface AsIf {
+  /** After which step it begins. */
+  at: number;
+  /** The state that the update is for. */
+  path: string;
+  /** The fields with which its condition holds; empty if none can be named. */
+  update: Record<string, unknown>;
+  /** What the update does and does not decide. */
+  note: string;
+}
+
 export interface Attempt {
   number: number;
   seq: number;
@@ -176,6 +187,19 @@ export interface Decided {
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** Why the run ended; "" while it has not. */
   ended: string;
+}
+
+export interface Decision {
+  /** The step. */
+  seq: number;
+  /** The visit of the node. */
+  visit: number;
+  /** What became of the edge: an earlier one held, it did not hold itself, or it was taken. */
+  how: "earlier" | "missed" | "taken";
+  /** What its condition compared, and by how much a number missed it; or that of the edge that held before it. */
+  why: string;
+  /** The label or target of the edge that held before it; "" if none did. */
+  before: string;
 }
 
 export interface Detail {
@@ -1034,6 +1058,31 @@ export interface Waypoint {
   targets: string[];
 }
 
+export interface WhyNot {
+  /** Its number in the picture. */
+  edge: number;
+  /** Its node. */
+  source: string;
+  /** Its target. */
+  to: string;
+  /** Its label. */
+  label: string;
+  /** Its condition in words. */
+  condition: string;
+  /** How often the run took it. */
+  taken: number;
+  /** The last steps that chose among the edges of its node, the newest first. */
+  decisions: Decision[];
+  /** How many of the newest runs of the graph were looked at, the bound on their steps included. */
+  runs: number;
+  /** How many of these took it. */
+  took: number;
+  /** How many of them ran on a version without an edge that is declared so. */
+  unmapped: number;
+  /** A branch in which it could be taken; null if its node never chose. */
+  as_if: AsIf | null;
+}
+
 export interface Answers {
   "all_graphs": Record<string, Record<string, number>>;
   "below": Runs;
@@ -1057,4 +1106,5 @@ export interface Answers {
   "tally": Tally;
   "today": Today;
   "usage": SpendingOfRun;
+  "why_not": WhyNot[];
 }
