@@ -27,9 +27,8 @@ class State(BaseModel):
 def titled(title: str) -> Graph[State]:
     """Return a graph with such a title on a node, as a label, and on the graph inside, and a condition of 120."""
     graph = Graph("long", State)
-    condition = value("number") >= 100
-    for each in NUMBERS[:5]:
-        condition &= value("number") != each
+    first, second, third, fourth, fifth = (value("number") != each for each in NUMBERS[:5])
+    condition = (value("number") >= 100) & first & second & third & fourth & fifth
     inner = Graph("inner", State, result="number")
     inner.add_node("one", lambda number: number, writes="number", thread=False, title=title)
     inner.add_path(START, "one", END)
@@ -61,9 +60,10 @@ def test_long_texts_are_whole(title: str) -> None:
     assert len(condition) >= 115
     assert all(f"number != {each}" in condition for each in NUMBERS[:5])
     rects = layout(drawing).rects
-    for part in (*long, arrow):
-        assert all(line_width(line) <= rects[part.id].wide for line in part.lines)
+    parts = [(part.id, part.lines) for part in long] + [(arrow.id, arrow.lines)]
+    for name, lines in parts:
+        assert all(line_width(line) <= rects[name].wide for line in lines)
     for text in (svg_of(drawing, "light"), dot_text(drawing)):
-        for line in (line for part in (*long, arrow) for line in part.lines):
+        for line in (line for _, lines in parts for line in lines):
             assert line.text.replace(">", "&gt;") in text
         assert "…" not in text
