@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.engine.steps import Continued, Entered, Joined, Removed, Started, outcome_of
-from graphengine.graph.condition_spec import compared_in, sentence, value_text
+from graphengine.graph.condition_spec import compared_in, plain_sentence, sentence, value_text
 from graphengine.state.measured import Samples
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Reason(NamedTuple):
     found: Found
     condition: ConditionSpec | None
     words: str
+
+    @property
+    def plain(self) -> str:
+        """The words for who does not read code, with by how much a number missed what it needed."""
+        return self.words if self.condition is None else plain_sentence(self.condition, self.found, held=self.held)
 
 
 def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:

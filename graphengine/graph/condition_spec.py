@@ -256,6 +256,85 @@ def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple
     return held, why
 
 
+_OPPOSITE: Final[Mapping[str, Operator]] = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+_NEEDED: Final = {
+    ">=": "at least {}",
+    ">": "more than {}",
+    "<=": "at most {}",
+    "<": "less than {}",
+    "==": "{}",
+    "!=": "another value than {}",
+}
+
+
+def plain_sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "") -> str:
+    """Return what a condition found, for who does not read code, and by how much a number missed what it needed.
+
+    >>> plain_sentence({"is": ">=", "of": "score", "than": 7.0}, 6.5, held=False)
+    'score is 6.5, at least 7.0 is needed: 0.5 too little'
+
+    Args:
+        spec: The condition.
+        found: What was recorded of it.
+        held: Whether it held.
+        source: The node whose edge it is on.
+    """
+    if spec["is"] not in _COMPOSED:
+        return _plain_leaf(spec, found, source, held=held)  # type: ignore[arg-type]
+    return _plain_composed(spec, iter(_leaves(found)), source, is_denied=False)[1]
+
+
+def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *, is_denied: bool) -> tuple[bool, str]:
+    """Return whether it held, and what decided that, in words; `is_denied` below a `not`, which is taken into them."""
+    test = spec["is"]
+    if test not in _COMPOSED:
+        leaf = next(leaves, None)
+        if leaf is None:
+            return False, condition_text(spec)
+        opposite = _OPPOSITE.get(test) if is_denied else None
+        if opposite is not None:
+            turned: ConditionSpec = {**spec, "is": opposite}
+            return leaf.held, _plain_leaf(turned, leaf.measured, source, held=not leaf.held)
+        return leaf.held, _plain_leaf(spec, leaf.measured, source, held=leaf.held)
+    if test == "not":
+        held, words = _plain_composed(_parts(spec)[0], leaves, source, is_denied=not is_denied)
+        return not held, words
+    held, words = _plain_composed(_parts(spec)[0], leaves, source, is_denied=is_denied)
+    said = [(held, words)]
+    for part in _parts(spec)[1:]:
+        if held is (test == "or"):
+            break
+        held, words = _plain_composed(part, leaves, source, is_denied=is_denied)
+        said.append((held, words))
+    return held, "; ".join(words for each, words in said if each is held)
+
+
+def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
+    test, of, than = spec["is"], quantity_text(spec.get("of", "")), spec.get("than")
+    value = value_text(measured)
+    if isinstance(measured, Shown) and measured.unlike:
+        return _simple(spec, measured, source, held=held)
+    if test in _NEEDED:
+        wanted = value_text(than)
+        if held:
+            return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
+        return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{_missed(measured, than)}"
+    if test in ("is in", "contains"):
+        word = {"is in": ("is", "is not"), "contains": ("contains", "does not contain")}[test][not held]
+        inside = f"{value} {word} in" if test == "is in" else f"{value} {word}"
+        return f"{of} {inside} {value_text(than)}"
+    if test in ("is true", "is none"):
+        return f"{of} is {value}" + ("" if held else f", {'no value' if test == 'is none' else 'true'} is needed")
+    return _simple(spec, measured, source, held=held)
+
+
+def _missed(measured: Measured, than: object) -> str:
+    """Return by how much a number is off."""
+    if not _is_number(measured) or not _is_number(than) or measured == than:
+        return ""
+    return f": {abs(than - measured):.6g} too {'little' if measured < than else 'much'}"
+
+
 def _simple(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
     test, of, answer = spec["is"], quantity_text(spec.get("of", "")), _word(held)
     if test == "plateau":

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from graphengine.render.trace import Trace
 
 LABEL_COLUMNS: Final[Mapping[Detail, int]] = {"brief": 14, "full": 26}
-CONDITION_LINES: Final = 5
+CONDITION_LINES: Final = 8
+"""120 characters are whole, if no word is very long."""
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 CAPTION_COLUMNS: Final = 70
 LEGEND_COLUMNS: Final = 70
@@ -76,7 +77,7 @@ def drawing_of(  # noqa: PLR0913 - as for `render_graph_spec`
     drafter = _Drafter(scopes, trace, Folding.of(fold, scopes), detail)
     drafter.whole()
     title = one_line(scopes[()].name) or "graph"
-    caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 1)]
+    caption = [Line(text, "strong") for text in wrap(title, CAPTION_COLUMNS, 2)]
     if trace is not None:
         said = f"run {trace.run_id}: {trace.summary}" if trace.run_id else f"run: {trace.summary}"
         caption += [Line(text, "small") for text in wrap(said, CAPTION_COLUMNS, 2)]
@@ -164,7 +165,7 @@ class _Drafter:
             shape = cast("Shape", kind) if kind in get_args(Shape) else "function"
             shown = title_of(name, facts)
             notes = [*self._notes((place, name), facts), *happened, *position]
-        lines = lines_of(shown, notes if self.detail == "full" else position)
+        lines = lines_of(shown, notes if self.detail == "full" else position, self.detail)
         said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
         return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
 
@@ -176,7 +177,7 @@ class _Drafter:
         alone = "" in facts.get("graphs", ())
         shown = title_of(name, facts)
         said = "; ".join([path_at(place, shown), *notes])
-        lines = head_of(shown, notes if self.detail == "full" else position)
+        lines = head_of(shown, notes if self.detail == "full" else position, self.detail)
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
         cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), spot))
@@ -437,7 +438,7 @@ class _Words(NamedTuple):
         number = f"{self.number}. " if self.number else ""
         found: list[tuple[str, bool]] = []
         if self.label:
-            found += [(text, True) for text in wrap(number + self.label, columns, TITLE_LINES)]
+            found += [(text, True) for text in wrap(number + self.label, columns, TITLE_LINES[detail])]
             number = ""
         if condition or number:
             found += [(text, False) for text in wrap(number + condition, columns, CONDITION_LINES)]

@@ -49,8 +49,20 @@ _COLUMN: Final = 1400
 """The greatest height of a column, if there is a place to break it."""
 _GUTTER: Final = 28.0
 """The distance of two columns."""
+_FAN: Final = 6
+"""From so many arms on, a fan keeps their order; fewer are seen at once, and stand where lines are short."""
 _LARGE: Final = 80
 """From so many boxes on, a layout is computed with less effort."""
+_FAR: Final = 10_000
+"""From so many boxes that arrows pass in all, other orders are not tried and branches not straightened.
+
+400 boxes with 800 arrows that lead anywhere below took 14 s with both, 3 s without, and are 1 % wider; where arrows
+lead to what is near, both are quick and save half of the width.
+"""
+_QUICK: Final = {
+    "order": {"kick_rounds": 0, "seeds": 1, "sifting_rounds": 0, "sweeps": 4, "balance_rounds": 0},
+    "coords": {"branch_rounds": 0, "snap_rounds": 0, "flatten_room": 0},
+}
 _GAP: Final = 28.0
 """The least distance of two layers."""
 _PADDING: Final = 12.0
@@ -125,6 +137,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         "routing": _ROUTING,
         "spacing": {**_SPACING, "compound_header": header},
         "effort": "fast" if len(asked.nodes) > _LARGE else "balanced",
+        "tuning": _QUICK if asked.passed > _FAR else {},
     }
     graph = {"nodes": asked.nodes, "edges": asked.edges}
     try:
@@ -160,6 +173,29 @@ class _Request:
             is_loop, is_side = arrow.source == arrow.target, arrow.failure or arrow.back
             is_next = (arrow.source, arrow.target) in spine
             self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if is_next else 1)
+        self._keep_order()
+
+    @property
+    def passed(self) -> int:
+        """About how many boxes its arrows pass, if boxes stand below each other as they are declared."""
+        places = self.places
+        return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.drawing.arrows)
+
+    def _keep_order(self) -> None:
+        """Begin the search for an order of the arms of wide forks with the declared one, which costs as few crossings.
+
+        A place in a row is enough: as a distance it would also be where the arms stand.
+        """
+        forks = {box.id for box in self.drawing.boxes if box.shape == "fork"}
+        fans: dict[str, list[Arrow]] = {}
+        for arrow in self.drawing.arrows:
+            if arrow.source in forks:
+                fans.setdefault(arrow.source, []).append(arrow)
+        for arms in (each for each in fans.values() if len(each) >= _FAN):
+            for number, arrow in enumerate(arms):
+                for name in (arrow.target, arrow.id):
+                    if name in self.places:
+                        self.nodes[self.places[name]]["position"] = {"x": float(number), "y": 0.0}
 
     def _node(self, name: str, size: Point, cluster: str, *, is_round: bool = False) -> None:
         inside = {"parent": self.places[cluster]} if cluster else {}

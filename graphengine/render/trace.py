@@ -425,12 +425,14 @@ class Tried(NamedTuple):
         why: What its condition found, in words; "" if it has none, or was not evaluated.
         is_taken: Whether it was taken.
         is_earlier: Whether the graph that is shown no longer has it.
+        plain: The same for who does not read code.
     """
 
     edge: DrawnEdge
     why: str
     is_taken: bool
     is_earlier: bool
+    plain: str = ""
 
 
 def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
@@ -451,5 +453,6 @@ def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
             is_taken = drawn.way == edge.outcome.way and drawn.target in edge.outcome.to
             is_own = reason is not None and (not drawn.fork or bool(reason.arm)) and reason.words != OTHERWISE
             is_earlier = known[drawn.way] not in scope.ways
-            found.append(Tried(drawn, reason.words if reason is not None and is_own else "", is_taken, is_earlier))
+            words, plain = (reason.words, reason.plain) if reason is not None and is_own else ("", "")
+            found.append(Tried(drawn, words, is_taken, is_earlier, plain))
     return found

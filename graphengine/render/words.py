@@ -11,14 +11,16 @@ from graphengine.render.parts import Line
 from graphengine.render.text import one_line, wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.kernel.definitions import NodeSpec
+    from graphengine.render.parts import Detail
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28
 HEAD_COLUMNS = 44
-TITLE_LINES = 3
+TITLE_LINES: Final[Mapping[Detail, int]] = {"brief": 3, "full": 7}
+"""A file has no place that shows the rest: 85 characters are whole, if no word is very long."""
 NOTE_LINES = 3
 HEAD_LINES = 4
 SHOWN_FIELDS = 3
@@ -28,15 +30,15 @@ _ANY_FAILURE: Final = re.compile(r"\bfailed with Exception\b(?! or)(?: and not \
 _UNITS: Final = ((86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds"))
 
 
-def lines_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
+def lines_of(title: str, notes: Sequence[str], detail: Detail = "full") -> tuple[Line, ...]:
     """Return the lines of a box: its title, and its notes below it."""
-    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
+    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES[detail])]
     return (*strong, *(Line(text, "small") for note in notes for text in wrap(note, NOTE_COLUMNS, NOTE_LINES)))
 
 
-def head_of(title: str, notes: Sequence[str]) -> tuple[Line, ...]:
+def head_of(title: str, notes: Sequence[str], detail: Detail = "full") -> tuple[Line, ...]:
     """Return the lines at the head of a cluster; it is wide, so the notes share lines."""
-    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES)]
+    strong = [Line(text, "strong") for text in wrap(title, TITLE_COLUMNS, TITLE_LINES[detail])]
     joined = "; ".join(one_line(note) for note in notes)
     return (*strong, *(Line(text, "small") for text in wrap(joined, HEAD_COLUMNS, HEAD_LINES)))
 

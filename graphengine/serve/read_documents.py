@@ -301,6 +301,42 @@ class State(Document):
     inside: Mapping[str, Mapping[str, Any]]
 
 
+class Moment(Part, omit_defaults=True):
+    """A run just after a step.
+
+    Attributes:
+        seq: The step.
+        status: Its status then.
+        cost_usd: What it had spent on models; null if that is not known.
+        standings: Where it was, by the number of the node.
+        tokens: The number of the node at which each of its frames was that was not inside of another one's.
+        value: The chosen field, if it changed: null where it is nowhere.
+    """
+
+    seq: int
+    status: Status
+    cost_usd: float | None
+    standings: Mapping[int, PlaceState]
+    tokens: Mapping[str, int]
+    value: Any | UnsetType = UNSET
+
+
+class Moments(Document):
+    """A run after each of some steps that follow each other.
+
+    Attributes:
+        fields: The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it.
+        field: The one that is chosen; "" for none.
+        before: Its value before the first of the steps.
+        moments: The run after each step.
+    """
+
+    fields: Sequence[str]
+    field: str
+    before: Any
+    moments: Sequence[Moment]
+
+
 class Tried(Part):
     """An edge that was tried; `why` is what its condition compared."""
 
@@ -309,6 +345,70 @@ class Tried(Part):
     condition: str
     why: str
     taken: bool
+
+
+class Decision(Part):
+    """A step that chose among the edges of a node.
+
+    Attributes:
+        seq: The step.
+        visit: The visit of the node.
+        how: What became of the edge: an earlier one held, it did not hold itself, or it was taken.
+        why: What its condition compared, and by how much a number missed it; or that of the edge that held before it.
+        before: The label or target of the edge that held before it; "" if none did.
+    """
+
+    seq: int
+    visit: int
+    how: Literal["earlier", "missed", "taken"]
+    why: str
+    before: str
+
+
+class AsIf(Part):
+    """A branch in which an edge could be taken.
+
+    Attributes:
+        at: After which step it begins.
+        path: The state that the update is for.
+        update: The fields with which its condition holds; empty if none can be named.
+        note: What the update does and does not decide.
+    """
+
+    at: int
+    path: str
+    update: Mapping[str, Any]
+    note: str
+
+
+class WhyNot(Part):
+    """Why an edge was not taken.
+
+    Attributes:
+        edge: Its number in the picture.
+        source: Its node.
+        to: Its target.
+        label: Its label.
+        condition: Its condition in words.
+        taken: How often the run took it.
+        decisions: The last steps that chose among the edges of its node, the newest first.
+        runs: How many of the newest runs of the graph were looked at, the bound on their steps included.
+        took: How many of these took it.
+        unmapped: How many of them ran on a version without an edge that is declared so.
+        as_if: A branch in which it could be taken; null if its node never chose.
+    """
+
+    edge: int
+    source: str
+    to: str
+    label: str
+    condition: str
+    taken: int
+    decisions: Sequence[Decision]
+    runs: int
+    took: int
+    unmapped: int
+    as_if: AsIf | None
 
 
 class Said(Part):

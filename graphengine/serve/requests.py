@@ -193,6 +193,30 @@ class AtStep(OfRun, kw_only=True):
     at: Seq | None = None
 
 
+class MomentsParameters(OfRun, kw_only=True):
+    """After which steps a run is looked at.
+
+    Attributes:
+        first: The first of them.
+        limit: The most of them.
+        field: Which field of its state is followed.
+    """
+
+    first: Annotated[int, Meta(ge=1, lt=1 << 32)] = 1
+    limit: Annotated[int, Meta(ge=1, le=500)] = 64
+    field: Text | None = None
+
+
+class EdgeParameters(AtStep, kw_only=True):
+    """Which edges of a run are asked about.
+
+    Attributes:
+        edge: The numbers of the edges in the picture.
+    """
+
+    edge: Annotated[list[Seq], Meta(max_length=20)] = []
+
+
 class OfStep(OfRun, kw_only=True):
     """What is asked of a step.
 

@@ -278,11 +278,36 @@ async def test_a_duel_says_what_was_changed_and_why_each_ended() -> None:
         words = await story(runner, "one", "two")
     assert "Changed B branched off A after review , with another draft ." in words
     assert (
-        "Parted at review 2 : A → review last score 5.0 >= 7.0: no B good enough → end last score 8.0 >= 7.0: yes"
-        in words
+        "Parted at review 2 : A → review last score is 5.0, at least 7.0 is needed: 2 too little "
+        "B good enough → end last score is 8.0, at least 7.0 was needed" in words
     )
-    assert "Ended A ended after review 3: good enough (last score 8.0 >= 7.0)." in words
+    assert "Ended A ended after review 3: good enough (last score is 8.0, at least 7.0 was needed)." in words
     assert "made 1 visit fewer than A since they part." in words
+
+
+async def test_what_was_saved_names_the_number_that_decided() -> None:
+    """A branch that ends earlier with a lower score is not praised for the time alone."""
+    graph = Graph("loop", Brief)
+    graph.add_node("review", lambda draft, scores: [*scores, 5.0 + len(scores) + len(draft) / 10], writes="scores")
+    graph.add_edge(START, "review")
+    graph.add_edge("review", END, when=value("scores[-1]") >= 7.0, label="good enough")
+    graph.add_edge("review", "review")
+    async with Runner() as runner:
+        await runner.start(graph, run_id="one").result()
+        await runner.branch("one", graph, at=2, update={"draft": "long enough and more"}, run_id="two").result()
+        words = await story(runner, "one", "two")
+    assert "Its last score is 8.0 , in A 7.4." in words
+
+
+def test_a_paragraph_stands_once() -> None:
+    """Items of a list are compared one by one, and what has only moved is shown where it is now."""
+    items = ["- The moon pulls at the water.", "- The sun pulls, too.", "- Winds do the rest, in their way."]
+    before = "\n".join(items) + "\n\nA paragraph that will be moved to the front of it all."
+    after = "A paragraph that will be moved to the front of it all.\n\n" + "\n".join([items[0], "- New one.", items[2]])
+    made = duel(before, after)
+    assert [made.count(each) for each in ("moon pulls", "sun pulls", "New one", "Winds do", "will be moved")] == [1] * 5
+    assert "moved here" in made
+    assert "<del>" not in made.partition("moon pulls")[2].partition("</li>")[0]
 
 
 def test_a_comparison_that_would_take_long_shows_both_texts() -> None:

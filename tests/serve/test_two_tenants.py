@@ -53,16 +53,8 @@ class Try:
     def shows(self) -> bool:
         """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
         blind = (
-            "before=",
-            "/lines",
-            "/branches",
-            "/below",
-            "/usage",
-            "/find",
-            "/scores",
-            "cancel",
-            "compare?other",
-            "/values/",
+            *("before=", "/lines", "/branches", "/below", "/usage", "/find", "/scores", "/why_not"),
+            *("cancel", "compare?other", "/values/"),
         )
         return (
             self.is_about_run and self.body is None and not self.method and not any(text in self.path for text in blind)
@@ -162,7 +154,10 @@ OF_SERVICE = (
     "POST /runs/{run_id:path}/branches/preview",
 )
 """The routes of the service that the page has below `/api`."""
-READS = ("branches", "below", "run", "rows", "usage", "find&text=a", "scores&path=text", "export", "fields", "lines")
+READS = (
+    *("branches", "below", "run", "rows", "usage", "find&text=a", "scores&path=text", "export", "fields", "lines"),
+    *("moments&field=text", "why_not&edge=0"),
+)
 LISTS = (
     *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
     *("graph&graph=desk", "picture&fingerprint=PRINT"),

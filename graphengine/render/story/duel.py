@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import add_usage, clipped, status_of
+from graphengine.kernel import InForce, add_usage, clipped, compared, outcome_of, status_of
 from graphengine.records.run_diff import diff
 from graphengine.records.words import cost, counted, seconds
 from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table
@@ -74,12 +74,13 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
     steps = other.steps - one.steps
     parts += [f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}"] if steps else []
     since = "since they part" if found.shared is not None else "in all"
+    scored = _scored(runs)
     told = {
         "Changed": " ".join(_began(found, runs)),
         "Parted": _parted(found, runs),
         "Ended": "<br>".join(f"{_letter(at)} {_ended(run)}." for at, run in enumerate(runs)),
         "Saved" if any(" less" in part for part in parts) else "Took": (
-            f"{_letter(1)} <b>{said(', '.join(parts))}</b> than {_letter(0)} {since}." if parts else ""
+            f"{_letter(1)} <b>{said(', '.join(parts))}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
     }
     return f'<dl class="short">{"".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told.items() if text)}</dl>'
@@ -124,6 +125,22 @@ def _ended(told: Told) -> str:
     label = f": <b>{said(ending.label)}</b>" if ending is not None and ending.label else ""
     why = f" ({said(told.held[end.seq])})" if told.held.get(end.seq) else ""
     return f"ended after {said(place(end.path, end.visit))}{label}{why}"
+
+
+def _scored(runs: tuple[Told, Told]) -> str:
+    """Return which numbers that decided were others in the end, so that nothing is called saved that cost quality."""
+    one, other = (_last_numbers(told) for told in runs)
+    apart = [path for path in one if path in other and one[path] != other[path]]
+    words = [f"{said(path_words(path))} is <b>{other[path]}</b>, in {_letter(0)} {one[path]}" for path in apart]
+    return f" Its {'; its '.join(words)}." if words else ""
+
+
+def _last_numbers(told: Told) -> dict[str, int | float]:
+    """Return the numbers that conditions compared in the last step in which they compared any, by their paths."""
+    force, found = InForce(told.specs), dict[str, int | float]()
+    for step in told.steps:
+        found = dict(compared(outcome_of(step), force.ways(step))) or found
+    return found
 
 
 def _less(name: str, one: float | None, other: float | None, unit: str) -> Iterator[str]:

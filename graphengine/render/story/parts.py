@@ -21,6 +21,7 @@ from graphengine.kernel import (
     reasons_of,
     status_of,
     waits_of,
+    why_of,
 )
 from graphengine.kernel.definitions import END, FAIL
 from graphengine.records.account import account_of_step
@@ -138,12 +139,14 @@ async def told_run(store: Store, run_id: str) -> Told:
 
 def _reasons(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dict[int, str], dict[int, str]]:
     """Return why steps took their edges, and the reason of the edge that was taken alone, by their seqs."""
-    whys, held, reasons, edges = dict[int, str](), dict[int, str](), InForce(specs), InForce(specs)
+    whys, held, force = dict[int, str](), dict[int, str](), InForce(specs)
     for step in steps:
-        whys[step.seq], ways = reasons.why(step).removesuffix(f"; {OTHERWISE}"), edges.ways(step)
-        found = [each.words for each in reasons_of(outcome_of(step), ways) if each.held and not each.arm]
-        held[step.seq] = next((words.removesuffix(": yes") for words in found if words != OTHERWISE), "")
-    return whys, held
+        outcome, ways = outcome_of(step), force.ways(step)
+        found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
+        told = [f"{place(each.arm)}: {each.plain}" if each.arm else each.plain for each in found]
+        whys[step.seq] = "; ".join(told) if outcome.tests or outcome.arms else why_of(outcome, ways)
+        held[step.seq] = next((each.plain for each in found if each.held and not each.arm), "")
+    return {seq: "" if why == OTHERWISE else why for seq, why in whys.items()}, held
 
 
 def _in_words(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from html import escape
@@ -50,6 +50,10 @@ _ALIKE: Final = 34
 _BESIDE: Final = 12
 _MOST_CHARACTERS: Final = 30_000
 """Of a text that is compared; longer ones stand one below the other."""
+_PARTS: Final = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )")
+"""Between the paragraphs and list items of a text."""
+_LISTED: Final = re.compile(r"\s*(?:[-*]|\d+\.) ")
+_MOST_PARTS: Final = 600
 _MOST_PAIRS: Final = 300_000
 """Of equal words, one in each of two paragraphs: a comparison takes time for each."""
 _HEADING: Final = re.compile(r"(#{1,6}) ")
@@ -360,36 +364,48 @@ def _alone(kind: str, words: str, values: Sequence[JsonValue], deep: int) -> Ite
 
 def _texts_apart(before: str, after: str) -> str:
     """Return how two texts differ, paragraph by paragraph, as they are read."""
-    one, other = ([part for part in re.split(r"\n\s*\n", text) if part.strip()] for text in (before, after))
-    if max(len(before), len(after)) > _MOST_CHARACTERS or len(one) + len(other) > 40 * _ITEMS:
+    one, other = ([part for part in _PARTS.split(text) if part.strip()] for text in (before, after))
+    if max(len(before), len(after)) > _MOST_CHARACTERS or len(one) + len(other) > _MOST_PARTS:
         return f"<p><b>A</b></p>{text_html(before)}<p><b>B</b></p>{text_html(after)}"
     made: list[str] = []
-    for kind, first, until, start, end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    apart = [code for code in codes if code[0] != "equal"]
+    gone = {part for _, first, until, _, _ in apart for part in one[first:until]}
+    moved = gone & {part for _, _, _, start, end in apart for part in other[start:end]}
+    for kind, first, until, start, end in codes:
         if kind == "equal":
             made.append(_alike(one[first:until]))
         else:
-            made += _paired(one[first:until], other[start:end])
+            made += _paired([part for part in one[first:until] if part not in moved], other[start:end], moved)
     return f'<div class="text apart">{"".join(made)}</div>'
 
 
 def _alike(parts: Sequence[str]) -> str:
     words = sum(len(part.split()) for part in parts)
-    return "".join(map(text_html, parts)) if words < _ALIKE else f'<p class="gap">{words:,} words alike</p>'
+    whole = "".join(part if _LISTED.match(part) else f"\n{part}" for part in (f"{each}\n" for each in parts))
+    return text_html(whole) if words < _ALIKE else f'<p class="gap">{words:,} words alike</p>'
 
 
-def _paired(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
+def _added(part: str, moved: Collection[str]) -> str:
+    """Return a paragraph that only the second text has here; one that the first has elsewhere stands there no more."""
+    if part in moved:
+        return f'<div class="moved"><span class="beside">moved here</span>{text_html(part)}</div>'
+    return f'<div class="new">{text_html(part)}</div>'
+
+
+def _paired(one: Sequence[str], other: Sequence[str], moved: Collection[str]) -> Iterator[str]:
     """Yield paragraphs that differ: each beside the one that it became, if there is one."""
     at = 0
     for part in one:
-        near = (index for index in range(at, len(other)) if _is_near(part, other[index]))
+        near = (index for index in range(at, len(other)) if other[index] not in moved and _is_near(part, other[index]))
         found = next(near, None)
         if found is None:
             yield f'<div class="gone">{text_html(part)}</div>'
             continue
-        yield from (f'<div class="new">{text_html(each)}</div>' for each in other[at:found])
+        yield from (_added(each, moved) for each in other[at:found])
         yield _words_apart(part, other[found])
         at = found + 1
-    yield from (f'<div class="new">{text_html(each)}</div>' for each in other[at:])
+    yield from (_added(each, moved) for each in other[at:])
 
 
 def _is_near(one: str, other: str) -> bool:

@@ -138,9 +138,10 @@ p.apart {{ white-space: pre-wrap; }}
 .short .beside {{ margin-bottom: 2px; }}
 .key {{ font-size: 13px; margin-bottom: 10px; }}
 .short dt {{ font-size: 13px; padding-top: 2px; }}
-p.gap {{ display: table; margin: 10px 0; }}
-.gap {{ white-space: nowrap; font: 12px/1.4 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: var(--soft);
-  background: var(--wash); border: 1px solid var(--line); border-radius: 10px; padding: 0 9px; }}
+p.gap {{ margin: 8px 0; }}
+.gap {{ font-style: italic; color: var(--soft); }}
+.gap::before, .gap::after {{ content: " … "; }}
+.moved > .beside {{ font-style: italic; }}
 .item {{ padding: 4px 0; }}
 section.change + section.change {{ margin-top: 18px; }}
 section.change > h3 {{ font-size: 14px; margin-bottom: 4px; }}

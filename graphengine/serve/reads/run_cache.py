@@ -15,21 +15,27 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.kernel import (
+    Collecting,
+    Ended,
+    Forked,
+    Inside,
     StoreError,
     UnknownRun,
     compared,
     encode_step,
     graph_spec_of,
     load_specs,
+    usage_from,
 )
+from graphengine.kernel.definitions import END, FAIL
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_start
 from graphengine.render.trace import Tally
-from graphengine.serve.read_documents import Chart, Row
+from graphengine.serve.read_documents import Chart, Moment, Row
 from graphengine.serve.reads.pictures import GraphLayout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.kernel import RunInfo, Step, Store
     from graphengine.kernel.definitions import GraphSpec
@@ -75,6 +81,32 @@ class Book:
         """Return where the run is after its last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: each for spot, each in found.items() if spot in spots}
+
+    def moment(self) -> Moment:
+        """Return where the run is after its last step, without the value of a field."""
+        snapshot, standings = self.visits.snapshot, self.standings()
+        spent = usage_from(snapshot.usage).cost_usd
+        return Moment(snapshot.seq, snapshot.status, spent, standings, self._tokens(standings))
+
+    def _tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
+        """Return where each frame is; one that others are in is there only once they have all arrived."""
+        frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
+        for key in sorted(frames, key=len, reverse=True):  # those inside come first
+            frame, at = frames[key], frames[key].at
+            if isinstance(frame.phase, (Forked, Inside, Collecting)) and any(each.startswith(key) for each in found):
+                continue
+            place = self.visits.live[key].place
+            if isinstance(frame.phase, Forked):
+                at = frame.phase.fork.join
+            elif frame.failure is not None and spots.get((place, FAIL)) in standings:
+                at = FAIL
+            elif isinstance(frame.phase, Ended):
+                if key:
+                    continue
+                at = END
+            if (place, at) in spots:
+                found[key] = spots[place, at]
+        return found
 
     def find(self, text: str) -> list[int]:
         """Return the steps whose record contains a text, in any case, besides those whose row does."""

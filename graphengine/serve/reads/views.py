@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +61,7 @@ from graphengine.serve.read_documents import (
     Head,
     Line,
     Lost,
+    Moments,
     Overview,
     Page,
     Picture,
@@ -78,8 +80,10 @@ from graphengine.serve.read_documents import (
 )
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
+from graphengine.serve.reads.moments import moments
 from graphengine.serve.reads.pictures import picture_of
 from graphengine.serve.reads.today import TodayBook
+from graphengine.serve.reads.why_not import Taken, taken_in, why_not
 from graphengine.serve.requests import SortedParameters, wanted_by
 
 if TYPE_CHECKING:
@@ -92,14 +96,17 @@ if TYPE_CHECKING:
     from graphengine.records.json_document import Compared, Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.records.visit_tree import Entry, Visit
+    from graphengine.serve.read_documents import WhyNot
     from graphengine.serve.reads.pictures import GraphLayout
     from graphengine.serve.reads.run_cache import Book, RunCache
     from graphengine.serve.requests import (
         AtStep,
+        EdgeParameters,
         Filters,
         FindParameters,
         ListParameters,
         MaybeOfRun,
+        MomentsParameters,
         NoParameters,
         OfGraph,
         OfRun,
@@ -161,6 +168,7 @@ class Views:
     _asked: QuestionLog = field(init=False)
     _today: TodayBook = field(init=False)
     _tallies: Held[Tally] = field(default_factory=Held)
+    _taken: Held[Taken] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         self._asked = QuestionLog(self.store)
@@ -335,6 +343,19 @@ class Views:
         """Return a row for each step of a run."""
         info = await self.store.info(asked.run_id)
         return (await self.books.book(info)).rows[: info.seq]
+
+    async def moments(self, asked: MomentsParameters) -> Moments:
+        """Return a run after each of some steps: where it was, and what changed of one field of its state."""
+        info = await self.store.info(asked.run_id)
+        return await moments(self.store, self.books, info, first=asked.first, limit=asked.limit, field=asked.field)
+
+    async def why_not(self, asked: EdgeParameters) -> Sequence[WhyNot]:
+        """Return why edges were not taken up to a step, and in how many of the newest runs of the graph they were."""
+        info = await self.store.info(asked.run_id)
+        book = await self.books.book(info)
+        taken = await self._taken.of((caller().tenant, info.graph), partial(taken_in, self.store, info.graph))
+        found = [why_not(book, number, asked.at or info.seq, taken) for number in asked.edge]
+        return [each for each in found if each is not None]
 
     async def usage(self, asked: OfRun) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""

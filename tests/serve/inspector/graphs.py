@@ -4,11 +4,24 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    Runner,
+    ScriptedModel,
+    ask,
+    tool,
+    value,
+)
 from graphengine.errors import ChildFailed
 from graphengine.models.scripted import calls
 from graphengine.runner.ids import OwnId
@@ -234,6 +247,41 @@ def halls(broken: str = "") -> Graph[State]:
         inner.add_path(START, *names, END)
         graph.add_node(hall, inner, writes="n")
     graph.add_path(START, "north", "middle", "south", END)
+    return graph
+
+
+class Walk(BaseModel):
+    text: str = ""
+    seen: list[str] = []
+    round: int = 0
+
+
+def walked() -> Graph[Walk]:
+    """Return a graph that goes twice through a fork with a graph and a map as arms, and rewrites a text each time."""
+
+    def write(text: str, round: int) -> dict[str, Any]:  # noqa: A002 - the name of a field
+        return {"text": f"{text} Round {round + 1} of the walk goes along the river.".strip(), "round": round + 1}
+
+    def look(item: str) -> str:
+        return f"saw {item}"
+
+    inner = Graph("inner", Walk, result="text")
+    inner.add_node("draft", lambda text: f"{text} It rains.", writes="text", thread=False)
+    inner.add_node("polish", lambda text: text.replace("rains", "pours"), writes="text", thread=False)
+    inner.add_path(START, "draft", "polish", END)
+    graph = Graph("walked", Walk)
+    graph.add_node("write", write, writes=["text", "round"], thread=False)
+    graph.add_node("inner", inner, writes="text")
+    graph.add_node("list", lambda: ["a", "b", "c"], writes="seen", thread=False)
+    graph.add_node("look", look, each={"item": "seen"}, writes="seen", thread=False)
+    graph.add_node("join", lambda text: text, writes="text", thread=False)
+    graph.add_edge(START, "write")
+    graph.add_fork("write", ["inner", "list"], join="join")
+    graph.add_edge("list", "look")
+    graph.add_edge("look", "join")
+    graph.add_edge("inner", "join")
+    graph.add_edge("join", END, when=value("round") >= 2, label="far enough")
+    graph.add_edge("join", "write", label="once more")
     return graph
 
 

@@ -159,6 +159,7 @@ export function Branch({
   rows,
   close,
   command,
+  begun = { path: "", update: {} },
 }: {
   id: string;
   at: number;
@@ -166,12 +167,14 @@ export function Branch({
   rows: Row[];
   close: () => void;
   command: string;
+  /** The update with which the form begins. */
+  begun?: { path: string; update: Record<string, unknown> };
 }) {
   const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { run_id: id, at }));
   const [step] = useDocument("runs/{run_id}/steps/{seq}", { run_id: id, seq });
   const standing = useMemo(() => instructionsOf(step), [step]);
-  const [path, setPath] = useState("");
-  const [edits, setEdits] = useState<Record<string, unknown>>({});
+  const [path, setPath] = useState(begun.path);
+  const [edits, setEdits] = useState<Record<string, unknown>>(begun.update);
   const [told, setTold] = useState<Record<string, string>>({});
   const [preview, setPreview] = useState<Previewed | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);

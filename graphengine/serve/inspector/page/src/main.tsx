@@ -30,6 +30,7 @@ const KEYS = [
   ["/", "search"],
   ["g", "the list of runs"],
   ["q", "the open questions"],
+  ["s ← →", "the slider below the graph: a step back and on"],
   ["e o", "enlarge the graph, fold its graphs"],
   ["Esc", "close"],
   ["?", "these keys"],

@@ -79,6 +79,7 @@ const ICONS: Record<string, string> = {
   theme: "M7.5 2.5a5 5 0 1 0 0 10zM7.5 2.5a5 5 0 0 1 0 10",
   down: "M4 6l3.5 4L11 6",
   right: "M6 4l4 3.5L6 11",
+  left: "M9 4L5 7.5L9 11",
   person: "M7.5 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM2.5 13a5 4 0 0 1 10 0",
   note: "M2.5 12.5l1-3.5 6.5-6.5 2.5 2.5L6 11.5z",
 };

@@ -34,11 +34,20 @@ export interface Losses {
   lost: number;
 }
 
+/** Where the frames of a run are, by the numbers of their nodes, and the edges by which they came, or go back. */
+export interface Walk {
+  tokens: number[];
+  edges: number[];
+  isBack: boolean;
+}
+
 /**
  * @param lit - counts by number; null before they are known.
  * @param standings - where the run is, by the number of the node.
  * @param marks - more classes by the number of an edge, for two runs on one picture.
  * @param losses - what went wrong, by the number of the node.
+ * @param ask - asks why edges were not taken.
+ * @param walk - tokens at the nodes where the run is, which walk there by the edges just taken.
  */
 export function Picture({
   fingerprint,
@@ -49,6 +58,8 @@ export function Picture({
   badge,
   choose,
   chosen = "",
+  walk = null,
+  ask,
 }: {
   fingerprint: string;
   lit: Counts | null;
@@ -58,6 +69,8 @@ export function Picture({
   badge?: (times: number, spot: number) => string;
   choose?: (spot: number, name: string) => void;
   chosen?: string;
+  walk?: Walk | null;
+  ask?: (edges: number[]) => void;
 }) {
   const [detail, setDetail] = useState("brief");
   const [zoom, setZoom] = useState<number | null>(null); // 0 fits the window, null does unless it would be too small
@@ -91,13 +104,25 @@ export function Picture({
       gone = true;
     };
   }, [fingerprint, detail, dark, open, whole, fold]);
-  const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
+  const drawn = useRef(new Map<string, SVGSVGElement | null>()); // also of another choice, where nothing is folded
+  const svg = useMemo(() => {
+    const text = found?.svg || "";
+    if (text && !drawn.current.has(text)) drawn.current.set(text, elementOf(text));
+    return drawn.current.get(text) || null;
+  }, [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
   }, [svg, wordy]);
   useEffect(() => {
     if (svg && found) light(svg, found, { lit, standings, marks, losses, badge, chosen });
   }, [svg, lit, standings, marks, wordy, chosen, losses]);
+  useEffect(() => {
+    if (svg && found) place(svg, found, walk);
+  }, [svg, walk, wordy]);
+  const isAsked = Boolean(ask && lit);
+  useEffect(() => {
+    if (svg && found && isAsked) makeEdgesButtons(svg, found);
+  }, [svg, isAsked]);
   useEffect(() => {
     if (!svg) return;
     svg.removeAttribute("height");
@@ -150,7 +175,10 @@ export function Picture({
   }, [svg, lit, standings, zoom]);
   if (error) return <Failure error={error} />;
   if (!found) return <section class="picture" aria-busy="true" />;
-  const clicked = (event: MouseEvent) => {
+  const clicked = (event: Event) => {
+    const edge = (event.target as Element).closest?.("g.edge");
+    const edges = (edge && found.arrows[edge.id]?.edges) || [];
+    if (ask && edges.length) ask(edges);
     const part = (event.target as Element).closest?.("g.node, g.cluster");
     const about = part && found.boxes[part.id];
     if (!about || about.spot === null) return;
@@ -165,8 +193,14 @@ export function Picture({
     <section class={`picture ${large ? "large" : ""}`} aria-label="Picture of the graph">
       <header class="head">
         <h2>{seen || (names.length > FEW ? `${names.length} nodes` : "Graph")}</h2>
-        <button class="btn bare small" aria-pressed={large} onClick={() => setLarge(!large)}>
-          <Icon name="wide" /> {large ? "back" : "enlarge"}
+        <button
+          class="btn bare small"
+          aria-pressed={large}
+          aria-label={large ? "back" : "enlarge"}
+          title={large ? "back" : "enlarge"}
+          onClick={() => setLarge(!large)}
+        >
+          <Icon name="wide" /> {large && "back"}
         </button>
         {!whole && (names.length > FEW || tight) && open && opened !== "" && (
           <button class="btn bare small" onClick={() => setOpened("")}>
@@ -197,7 +231,21 @@ export function Picture({
       {wordy || !svg ? (
         <pre tabIndex={0}>{found.words}</pre>
       ) : (
-        <div class="canvas scrolls" tabIndex={0} role="region" aria-label="the graph" ref={box} onClick={clicked} />
+        <div
+          class="canvas scrolls"
+          tabIndex={0}
+          role="region"
+          aria-label="the graph"
+          ref={box}
+          onClick={clicked}
+          onKeyDown={(event) => {
+            const isEdge = (event.target as Element).matches("g.edge");
+            if (!isEdge || !["Enter", " "].includes(event.key)) return;
+            event.preventDefault();
+            event.stopPropagation();
+            clicked(event);
+          }}
+        />
       )}
       {!wordy && (found.legend.length > 0 || isFolded) && (
         <p class="legend soft small">
@@ -253,13 +301,105 @@ interface Lights {
   chosen: string;
 }
 
+/** Let edges be chosen by the keyboard, and be hit beside their thin lines. */
+function makeEdgesButtons(svg: SVGSVGElement, { arrows }: Found): void {
+  if (svg.querySelector(".hit")) return;
+  svg.setAttribute("role", "group"); // an image has no buttons in it
+  for (const [id, arrow] of Object.entries(arrows)) {
+    const part = partOf(svg, id);
+    if (!part || !arrow.edges.length) continue;
+    const words = part.querySelector("title")?.textContent || "";
+    for (const [name, value] of Object.entries({ tabindex: "0", role: "button", "aria-label": `why: ${words}` })) {
+      part.setAttribute(name, value);
+    }
+    for (const path of part.querySelectorAll("path")) {
+      part.append(made("path", { class: "hit", d: path.getAttribute("d") || "" }));
+    }
+  }
+}
+
+const WALK = 0.32; // seconds
+
+/** Put a token at each node where the run is; by the edges just taken they walk there, unless motion is unwanted. */
+function place(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, walk: Walk | null): void {
+  svg.querySelector(".tokens")?.remove();
+  if (!walk) return;
+  const layer = made("g", { class: "tokens" });
+  const came = Object.values(arrows).filter((arrow) => arrow.edges.some((edge) => walk.edges.includes(edge)));
+  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const spots = new Map<number, number>();
+  for (const spot of walk.tokens) spots.set(spot, (spots.get(spot) || 0) + 1);
+  for (const [spot, count] of spots) {
+    const there = Object.entries(boxes).filter(([, box]) => spotsOf(box, nodes).includes(spot));
+    const [id] = there.find(([name]) => came.some((arrow) => arrow.to === name)) || there[0] || [];
+    const part = id && partOf(svg, id);
+    const frame = part && frameOf(part);
+    if (!frame) continue; // in a graph that is folded or not drawn
+    const { x, y, width } = frame;
+    const at = `translate(${x + width / 2} ${y})`;
+    const token = made("g", { class: "token", "data-at": nodes[spot] || "", transform: at });
+    token.append(made("circle", { r: count > 1 ? 8 : 6 }));
+    if (count > 1) token.append(made("text", { y: 3.6 }, `${count}`));
+    layer.append(token);
+  }
+  svg.append(layer);
+  if (isStill) return;
+  for (const [id, arrow] of Object.entries(arrows)) {
+    if (!came.includes(arrow)) continue;
+    const paths = partOf(svg, id)?.querySelectorAll("path:not(.hit)") || [];
+    const lines = [...paths].map((path) => path.getAttribute("d"));
+    const back: Record<string, string> = walk.isBack ? { keyPoints: "1;0", keyTimes: "0;1", calcMode: "linear" } : {};
+    const motion = made("animateMotion", { path: lines.join(" "), dur: `${WALK}s`, begin: "indefinite", ...back });
+    const dot = made("circle", { class: "walking", r: 6 });
+    dot.append(motion);
+    layer.append(dot);
+    layer.classList.add("moving");
+    (motion as SVGAnimationElement).beginElement();
+    motion.addEventListener("endEvent", () => {
+      dot.remove();
+      if (!layer.querySelector(".walking")) layer.classList.remove("moving");
+    });
+  }
+}
+
+function made(name: string, attributes: Record<string, string | number>, text = ""): SVGElement {
+  const part = document.createElementNS(NAMESPACE, name) as SVGElement;
+  for (const [key, value] of Object.entries(attributes)) part.setAttribute(key, `${value}`);
+  part.textContent = text;
+  return part;
+}
+
+const known = new WeakMap<SVGSVGElement, Map<string, Element>>();
+
+/** A part of a picture by its id. */
+function partOf(svg: SVGSVGElement, id: string): Element | undefined {
+  let parts = known.get(svg);
+  if (!parts) {
+    parts = new Map([...svg.querySelectorAll("g[id]")].map((each) => [each.id, each]));
+    known.set(svg, parts);
+  }
+  return parts.get(id);
+}
+
+const frames = new WeakMap<Element, DOMRect>();
+
+/** Where a part is in its picture; it is measured once, since each measure lays out the page. */
+function frameOf(part: Element): DOMRect | undefined {
+  let frame = frames.get(part);
+  if (!frame) {
+    frame = part.querySelector<SVGGraphicsElement>("rect, path, ellipse")?.getBBox();
+    if (frame?.width) frames.set(part, frame); // it has none while it is hidden
+  }
+  return frame;
+}
+
 /** Set the classes of all parts, and their badges. */
 function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Lights): void {
   const { lit, standings, marks, losses, badge = (times) => (times > 1 ? `×${times}` : ""), chosen } = about;
   svg.querySelectorAll(".badge").forEach((each) => each.remove());
   const ends = new Set<string>();
   for (const [id, arrow] of Object.entries(arrows)) {
-    const part = svg.querySelector(`#${CSS.escape(id)}`);
+    const part = partOf(svg, id);
     const times = lit ? arrow.edges.reduce((sum, edge) => sum + (lit.edges.get(edge) || 0), 0) : 0;
     const classes = ["edge"];
     if (lit && arrow.edges.length) classes.push(times ? "lit-done" : "lit-unused");
@@ -269,7 +409,7 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
     part?.setAttribute("class", classes.join(" "));
   }
   for (const [id, node] of Object.entries(boxes)) {
-    const part = svg.querySelector(`#${CSS.escape(id)}`);
+    const part = partOf(svg, id);
     if (!part) continue;
     const spot = node.spot ?? -1;
     const spots = spotsOf(node, nodes);
@@ -299,20 +439,14 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
 
 /** Put a badge at an upper corner of a part, whose place is reserved in no layout. */
 function put(part: Element, text: string, tone: string, side: "left" | "right"): void {
-  const shape = part.querySelector<SVGGraphicsElement>("rect, path, ellipse");
-  if (!shape) return;
-  const frame = shape.getBBox();
-  const group = document.createElementNS(NAMESPACE, "g");
-  const plate = document.createElementNS(NAMESPACE, "rect");
-  const words = document.createElementNS(NAMESPACE, "text");
-  words.textContent = text;
-  group.setAttribute("class", `badge badge-${tone}`);
+  const frame = frameOf(part);
+  if (!frame) return;
   const width = 8 + text.length * 6.4;
   const x = side === "right" ? frame.x + frame.width - width + 6 : frame.x - 6;
-  const place = { x, y: frame.y - 8, width, height: 15, rx: 7 };
-  for (const [name, value] of Object.entries(place)) plate.setAttribute(name, `${value}`);
-  words.setAttribute("x", `${x + width / 2}`);
-  words.setAttribute("y", `${frame.y + 3}`);
-  group.append(plate, words);
+  const group = made("g", { class: `badge badge-${tone}` });
+  group.append(
+    made("rect", { x, y: frame.y - 8, width, height: 15, rx: 7 }),
+    made("text", { x: x + width / 2, y: frame.y + 3 }, text),
+  );
   part.append(group);
 }

@@ -12,13 +12,14 @@ import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
 import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
 import { canDrive, go, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
-import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
+import { Scrubbed } from "./scrub";
 import { type Doing, StepView } from "./step";
-import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
+import { type Line, type Row, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
-import type { CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
+import type { AsIf, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
 import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
+import { WhyNotView } from "./why_not";
 
 const LONGEST_PAUSE = 1000; // milliseconds
 const TABS = ["run", "step", "state", "scores", "cost"];
@@ -32,10 +33,14 @@ export interface Place {
   find: string;
   pane: string;
   branch: string;
+  /** The field that is followed below the graph. */
+  field: string;
+  /** The edges that are asked about, by their numbers, with commas between. */
+  edge: string;
 }
 
 export function placeOf(parameters: Record<string, string>): Place {
-  const { at, tab, sub, only, find, pane, branch } = parameters;
+  const { at, tab, sub, only, find, pane, branch, field, edge } = parameters;
   const step = Number(at) || 0;
   return {
     at: step,
@@ -45,6 +50,8 @@ export function placeOf(parameters: Record<string, string>): Place {
     find: find || "",
     pane: pane || "detail",
     branch: branch || "",
+    field: field || "",
+    edge: edge || "",
   };
 }
 
@@ -143,7 +150,7 @@ function useRun(id: string) {
       stop();
     };
   }, [id]);
-  return { head, rows, whole, error, live, missing, doing, setError };
+  return { head, rows, whole, error, live, missing, doing };
 }
 
 /** The line that has a step: the visit of a call, and the line itself. */
@@ -165,15 +172,15 @@ function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: nu
 }
 
 export function Run({ id, parameters, session }: { id: string; parameters: Record<string, string>; session: Session }) {
-  const { head, rows, whole, error, live, missing, doing, setError } = useRun(id);
+  const { head, rows, whole, error, live, missing, doing } = useRun(id);
   const place = placeOf(parameters);
-  const [then, setThen] = useState<Found | null>(null);
   const now = useNow(head?.shown === "running" ? 1 : 5);
   const to = (more: Partial<Place>, replace = true) => {
     const next = { ...place, ...more };
-    const { at, tab, sub, only, find, pane, branch } = next;
+    const { at, tab, sub, only, find, pane, branch, field, edge } = next;
     const plain = tab === (at ? "step" : "run") ? "" : tab;
-    const parts = { id, at: at || "", tab: plain, sub, only, find, pane: pane === "detail" ? "" : pane, branch };
+    const shown = { tab: plain, sub, only, find, pane: pane === "detail" ? "" : pane, branch, field, edge };
+    const parts = { id, at: at || "", ...shown };
     go(`/run?${query(parts)}`, { replace });
   };
   const last = rows.at(-1)?.seq || 0;
@@ -181,19 +188,6 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   useEffect(() => {
     document.title = `${harmless(titleOf(head?.title || "", id))} · graphengine inspector`;
   }, [id, head?.title]);
-  useEffect(() => {
-    setThen(null);
-    if (!place.at || place.at === head?.seq) return undefined;
-    let stale = false;
-    const timer = setTimeout(
-      () => get("run", { run_id: id, at: place.at }).then((found) => stale || setThen(found), setError),
-      60,
-    );
-    return () => {
-      stale = true;
-      clearTimeout(timer);
-    };
-  }, [place.at]);
   const select = (seq: number) => {
     const keeps = ["state", "scores"].includes(place.tab);
     to({ at: seq, tab: !seq ? "run" : keeps ? place.tab : "step", pane: "detail" });
@@ -201,9 +195,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const tags = head?.tags.join("\n") || "";
   const notes = useMemo(() => new Map(notesOf(tags.split("\n")).map((note) => [note.seq, note.text])), [tags]);
   const lines = useMemo(() => linesOf(rows), [rows]);
-  const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
   const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
-  const losses = useMemo(() => lossesOf(rows, seen), [rows, seen]);
   const below = useBelow(id, rows);
   const tree = useMemo(() => nested(lines, below), [lines, below]);
   const choose = (spot: number, name: string) => {
@@ -217,6 +209,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const from = here.line && here.line.kind !== "event" ? Math.max(1, here.line.rows[0]!.seq - 1) : seen;
   // Nothing is left to run where a run finished: the step before it is the last one that can be branched.
   const most = Math.max(1, (head?.seq || 1) - Number(head?.status === "finished"));
+  const [asIf, setAsIf] = useState<AsIf | null>(null);
   const branch = () => drives && to({ branch: `${Math.min(place.at ? from : seen, most)}` });
   const relation = head?.parent ? `/compare?${query({ a: head.parent.run_id, b: id })}` : "";
   useKeys({
@@ -246,7 +239,6 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         {error && <Failure error={error} />}
       </main>
     );
-  const shown = place.at && then ? then : head;
   const isLive = head.shown === "running";
   const title = titleOf(head.title, id);
   const node =
@@ -256,12 +248,14 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         ? "input"
         : rows.find((row) => row.seq === seen)?.kind;
   const picture = (
-    <Picture
-      fingerprint={head.fingerprint}
-      lit={lit}
-      standings={shown.standings}
-      losses={losses}
-      choose={choose}
+    <Scrubbed
+      {...{ head, rows, whole, choose }}
+      at={seen}
+      field={place.field}
+      isChosen={place.at > 0}
+      ask={(edges) => to({ edge: edges.join(","), tab: "why", pane: "detail" })}
+      stop={(seq) => to({ at: seq === last && isLive ? 0 : seq, tab: place.tab })}
+      follow={(field) => to({ field })}
       chosen={place.at ? here.line?.rows[0]?.path.replace(/\[\d+\]/g, "") || "" : ""}
     />
   );
@@ -274,6 +268,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
     ["branches", "Branches"],
     ["graph", "Graph", "narrow"],
   ];
+  if (place.edge) names.splice(2, 0, ["why", "Why not?"]);
   return (
     <main class="run page">
       <header class="top">
@@ -376,6 +371,19 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
                 <Spending id={id} seq={head.seq} />
               </>
             )}
+            {place.tab === "why" && place.edge && (
+              <WhyNotView
+                {...{ id, select }}
+                at={seen}
+                edges={place.edge}
+                {...(drives && {
+                  branch: (wanted: AsIf) => {
+                    setAsIf(wanted);
+                    to({ branch: `${wanted.at}` });
+                  },
+                })}
+              />
+            )}
             {place.tab === "branches" && <Branches id={id} />}
             {place.tab === "graph" && picture}
           </div>
@@ -399,26 +407,15 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
           seq={seen}
           rows={rows}
           command={head.commands.branch || ""}
-          close={() => to({ branch: "" })}
+          {...(asIf?.at === Number(place.branch) && { begun: asIf })}
+          close={() => {
+            setAsIf(null);
+            to({ branch: "" });
+          }}
         />
       )}
     </main>
   );
-}
-
-/** What went wrong at each node, by its number in the picture: how often, and how many items or results are lost. */
-function lossesOf(rows: Row[], at: number): Map<number, Losses> {
-  const spots = new Map<string, number>();
-  for (const row of rows) if (row.spots[0] !== undefined) spots.set(row.path, row.spots[0]);
-  const found = new Map<number, Losses>();
-  for (const row of rows) {
-    if (row.seq > at) break;
-    const spot = TROUBLES.includes(row.tone) ? spots.get(row.path.replace(/\[\d+\]$/, "")) : undefined;
-    if (spot === undefined) continue;
-    const { times, lost } = found.get(spot) || { times: 0, lost: 0 };
-    found.set(spot, { times: times + 1, lost: lost + Number(["failed", "fallback"].includes(row.tone)) });
-  }
-  return found;
 }
 
 /** How the run stands, why, what it lost, and what it took. */

@@ -387,13 +387,29 @@ export interface Counts {
 }
 
 export function countsOf(rows: Row[], at: number): Counts {
-  const [spots, edges] = [new Map<number, number>(), new Map<number, number>()];
-  let last: number[] = [];
-  for (const row of rows) {
-    if (row.seq > at) break;
-    for (const spot of row.spots) spots.set(spot, (spots.get(spot) || 0) + 1);
-    for (const edge of row.edges) edges.set(edge, (edges.get(edge) || 0) + 1);
-    if (row.edges.length) last = row.seq === at || row.seq > at - 3 ? row.edges : last;
-  }
-  return { spots, edges, last };
+  return counterOf(rows)(at);
+}
+
+const MARK = 512; // steps from one known count to the next
+
+/** The counts after any step of a whole run: added up from the nearest step where they are known. */
+export function counterOf(rows: Row[]): (at: number) => Counts {
+  const known: Counts[] = [{ spots: new Map(), edges: new Map(), last: [] }];
+  const add = ({ spots, edges, last }: Counts, from: number, to: number): Counts => {
+    const sum = { spots: new Map(spots), edges: new Map(edges), last };
+    for (let index = from; index < to; index++) {
+      const row = rows[index]!;
+      for (const spot of row.spots) sum.spots.set(spot, (sum.spots.get(spot) || 0) + 1);
+      for (const edge of row.edges) sum.edges.set(edge, (sum.edges.get(edge) || 0) + 1);
+    }
+    return sum;
+  };
+  return (at) => {
+    const end = Math.min(at, rows.length);
+    const mark = Math.floor(end / MARK);
+    while (known.length <= mark) known.push(add(known.at(-1)!, (known.length - 1) * MARK, known.length * MARK));
+    const sum = add(known[mark]!, mark * MARK, end);
+    const near = at === end ? rows.slice(Math.max(0, end - 3), end).findLast((row) => row.edges.length) : undefined;
+    return { ...sum, last: near?.edges || [] };
+  };
 }

@@ -76,6 +76,17 @@ export interface Arrow {
   to: string;
 }
 
+export interface AsIf {
+  /** After which step it begins. */
+  at: number;
+  /** The state that the update is for. */
+  path: string;
+  /** The fields with which its condition holds; empty if none can be named. */
+  update: Record<string, unknown>;
+  /** What the update does and does not decide. */
+  note: string;
+}
+
 export interface Attempt {
   number: number;
   seq: number;
@@ -176,6 +187,19 @@ export interface Decided {
   status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** Why the run ended; "" while it has not. */
   ended: string;
+}
+
+export interface Decision {
+  /** The step. */
+  seq: number;
+  /** The visit of the node. */
+  visit: number;
+  /** What became of the edge: an earlier one held, it did not hold itself, or it was taken. */
+  how: "earlier" | "missed" | "taken";
+  /** What its condition compared, and by how much a number missed it; or that of the edge that held before it. */
+  why: string;
+  /** The label or target of the edge that held before it; "" if none did. */
+  before: string;
 }
 
 export interface Detail {
@@ -474,6 +498,34 @@ export interface MapProgress {
   waiting: number;
   /** When the map began, epoch seconds. */
   began: number;
+}
+
+export interface Moment {
+  /** The step. */
+  seq: number;
+  /** Its status then. */
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** What it had spent on models; null if that is not known. */
+  cost_usd: number | null;
+  /** Where it was, by the number of the node. */
+  standings: Record<string, PlaceState>;
+  /** The number of the node at which each of its frames was that was not inside of another one's. */
+  tokens: Record<string, number>;
+  /** The chosen field, if it changed: null where it is nowhere. */
+  value?: unknown;
+}
+
+export interface Moments {
+  /** the version of the documents */
+  schema: 2;
+  /** The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it. */
+  fields: string[];
+  /** The one that is chosen; "" for none. */
+  field: string;
+  /** Its value before the first of the steps. */
+  before: unknown;
+  /** The run after each step. */
+  moments: Moment[];
 }
 
 export interface NewError {
@@ -1048,6 +1100,31 @@ export interface Waypoint {
   targets: string[];
 }
 
+export interface WhyNot {
+  /** Its number in the picture. */
+  edge: number;
+  /** Its node. */
+  source: string;
+  /** Its target. */
+  to: string;
+  /** Its label. */
+  label: string;
+  /** Its condition in words. */
+  condition: string;
+  /** How often the run took it. */
+  taken: number;
+  /** The last steps that chose among the edges of its node, the newest first. */
+  decisions: Decision[];
+  /** How many of the newest runs of the graph were looked at, the bound on their steps included. */
+  runs: number;
+  /** How many of these took it. */
+  took: number;
+  /** How many of them ran on a version without an edge that is declared so. */
+  unmapped: number;
+  /** A branch in which it could be taken; null if its node never chose. */
+  as_if: AsIf | null;
+}
+
 export interface Answers {
   "all_graphs": Record<string, Record<string, number>>;
   "below": Runs;
@@ -1056,6 +1133,7 @@ export interface Answers {
   "find": number[];
   "graph": Graph;
   "lines": Record<string, Line>;
+  "moments": Moments;
   "overview": Overview;
   "picture": Picture;
   "questions": Questions;
@@ -1070,4 +1148,5 @@ export interface Answers {
   "tally": Tally;
   "today": Today;
   "usage": SpendingOfRun;
+  "why_not": WhyNot[];
 }

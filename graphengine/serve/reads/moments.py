@@ -1,0 +1,67 @@
+"""A run after each of some steps, for the slider below its graph: a window of its log, folded from a near snapshot."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+
+from graphengine.kernel import load_specs
+from graphengine.serve.read_documents import Moments
+
+if TYPE_CHECKING:
+    from graphengine.kernel import Frame, RunInfo, Snapshot, Store
+    from graphengine.serve.read_documents import Moment
+    from graphengine.serve.reads.run_cache import RunCache
+
+_INSIDE: Final = frozenset(("sub", "arm"))
+
+
+async def moments(  # noqa: PLR0913 - which steps, and which field
+    store: Store, books: RunCache, info: RunInfo, *, first: int, limit: int, field: str | None
+) -> Moments:
+    """Return a run after each of so many steps from one on. What it costs does not depend on the length of the run."""
+    first = max(1, min(first, info.seq))
+    book = await books.recent(info, first - 1)
+    steps = await store.steps(info.id, first - 1, min(first - 1 + limit, info.seq))
+    book.specs.update(await load_specs(store, steps, book.visits.snapshot.fingerprint))
+    name = field or ""
+    fields, was = dict.fromkeys(_fields(book.visits.snapshot)), _value(book.visits.snapshot, name)
+    before, text = deepcopy(was), to_json(was)
+    found: list[Moment] = []
+    for step in steps:
+        book.feed([step])
+        snapshot, moment = book.visits.snapshot, book.moment()
+        value = _value(snapshot, name)
+        if (now := to_json(value)) != text:
+            moment.value, text = deepcopy(value), now  # the fold changes the original
+        fields.update(dict.fromkeys(_fields(snapshot)))
+        found.append(moment)
+    return Moments(fields=[*fields], field=name, before=before, moments=found)
+
+
+def _fields(snapshot: Snapshot) -> list[str]:
+    """Return the names of the fields of the state, and of the graphs and arms inside of it, each below its place."""
+    return [
+        _prefix(frame) + name
+        for frame in snapshot.frames.values()
+        if not frame.id or frame.kind in _INSIDE
+        for name in frame.values
+    ]
+
+
+def _prefix(frame: Frame) -> str:
+    return f"{frame.id.rstrip('/')}/" if frame.id else ""
+
+
+def _value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
+    """Return the value of a field; None where it is nowhere."""
+    place, _, field = name.rpartition("/")
+    for frame in snapshot.frames.values():
+        if frame.id.rstrip("/") == place:
+            return frame.values.get(field)
+    return None
+
+
+__all__ = ["moments"]

@@ -1,0 +1,214 @@
+"""Why an edge was not taken: what its condition compared, how often other runs take it, and a branch that could.
+
+What a run chose is read from its book. How often other runs take each edge is one pass over the newest runs, bounded in
+their steps, which holds for all edges of a graph and is kept a while.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.kernel import GraphEngineError, InForce, declarations, load_specs, outcome_of
+from graphengine.kernel.definitions import START
+from graphengine.render.scopes import path_at
+from graphengine.render.trace import tried_edges
+from graphengine.serve.read_documents import AsIf, Decision, WhyNot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.kernel import Declaration, Step, Store
+    from graphengine.kernel.definitions import ConditionSpec, GraphSpec
+    from graphengine.records.visit_tree import Entry, Place
+    from graphengine.render.edges import DrawnEdge
+    from graphengine.render.scopes import Scope
+    from graphengine.serve.reads.run_cache import Book
+
+_RUNS: Final = 100
+_STEPS: Final = 20_000
+"""The most runs, and steps of them all, that are counted."""
+_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many runs took each edge.
+
+    Attributes:
+        runs: How many were looked at.
+        took: How many took an edge, by the graph it is in, what is declared of it, and its target.
+        known: How many ran on a version that has it.
+    """
+
+    runs: int
+    took: Mapping[tuple[Place, Declaration, str], int]
+    known: Mapping[tuple[Place, Declaration], int]
+
+
+async def taken_in(store: Store, graph: str) -> Taken:
+    """Count the edges that the newest runs of a graph took."""
+    took: Counter[tuple[Place, Declaration, str]] = Counter()
+    known: Counter[tuple[Place, Declaration]] = Counter()
+    runs, left, specs = 0, _STEPS, _Specs({}, {})
+    for info in await store.runs(limit=_RUNS, graph=graph):
+        if info.seq <= left:
+            with suppress(GraphEngineError):  # removed, or not to be read here
+                steps = await store.steps(info.id, 0, info.seq)
+                specs.add(await load_specs(store, steps))
+                took.update(specs.taken(steps))
+                known.update(specs.declared(info.fingerprint))
+                runs, left = runs + 1, left - info.seq
+    return Taken(runs, took, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Specs:
+    """Specs of a graph by fingerprint, and the place and declarations of each graph in them, by the id of its edges."""
+
+    specs: dict[str, GraphSpec]
+    places: dict[int, tuple[Place, Sequence[Declaration]]]
+
+    def add(self, more: Mapping[str, GraphSpec]) -> None:
+        """Take further specs."""
+        for fingerprint, spec in more.items():
+            if fingerprint not in self.specs:
+                self.specs[fingerprint] = spec
+                self.places.update(_places(spec))
+
+    def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
+        """Return the edges that a run took, each found in the spec in force at its step."""
+        force = InForce(self.specs)
+        found: set[tuple[Place, Declaration, str]] = set()
+        for step in steps:
+            ways, outcome = force.ways(step), outcome_of(step)
+            place, declared = self.places.get(id(ways), ((), ()))
+            if 0 <= outcome.way < len(declared):
+                found.update((place, declared[outcome.way], target) for target in outcome.to)
+        return found
+
+    def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
+        """Return the edges that a version has."""
+        spec = self.specs.get(fingerprint)
+        return set() if spec is None else {(place, each) for place, found in _places(spec).values() for each in found}
+
+
+def _places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
+    """Return the place of each graph of a spec, and what is declared of its edges, by the id of these."""
+    found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
+    left: list[tuple[Place, GraphSpec]] = [((), spec)]
+    while left:
+        place, inner = left.pop()
+        ways = inner.get("ways", ())
+        found[id(ways)] = place, declarations(ways)
+        for node in inner.get("nodes", ()):
+            left += [((*place, (node["name"], choice)), each) for choice, each in node.get("graphs", {}).items()]
+    return found
+
+
+def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
+    """Return why an edge was not taken up to a step; None if there is no edge of this number."""
+    spot = next((key for key, each in book.atlas.edges.items() if each == number), None)
+    if spot is None:
+        return None
+    place, index = spot
+    scope = book.atlas.scopes[place]
+    edge = scope.edges[index]
+    declared = next(key for key, way in scope.ways.items() if way == edge.way)
+    chosen = [
+        entry
+        for entry in book.visits.entries
+        if entry.step.seq <= at and entry.edge is not None and entry.edge.source == edge.source
+        if entry.edge.track.place == place and entry.edge.is_failure == edge.failure
+    ]
+    found = [(entry, made) for entry in chosen if (made := _decision(entry, scope, edge)) is not None]
+    return WhyNot(
+        edge=number,
+        source=path_at(place, edge.source),
+        to=edge.target,
+        label=edge.label,
+        condition=edge.condition or edge.fork,
+        taken=sum(made.how == "taken" for _, made in found),
+        decisions=[made for _, made in found[: -_SHOWN - 1 : -1]],
+        runs=taken.runs,
+        took=taken.took.get((place, declared, edge.target), 0),
+        unmapped=taken.runs - taken.known.get((place, declared), 0),
+        as_if=_as_if(found[-1], scope, edge) if found else None,
+    )
+
+
+def _decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
+    """Return what became of an edge at a step; None if the version in force then did not have it."""
+    if entry.edge is None:
+        return None
+    tried = tried_edges(scope, entry.edge)
+    known = declarations(entry.edge.ways)
+    own = next(
+        (
+            each
+            for each in tried
+            if scope.ways.get(known[each.edge.way]) == edge.way and each.edge.target == edge.target
+        ),
+        None,
+    )
+    if own is None:
+        return None
+    took = next((each for each in tried if each.is_taken), None)
+    visit = entry.visit.number if entry.visit is not None else 1
+    if own.is_taken:
+        return Decision(entry.step.seq, visit, "taken", own.plain, "")
+    if own.why or took is None or took.edge.order >= own.edge.order:
+        return Decision(entry.step.seq, visit, "missed", own.plain, "")
+    return Decision(entry.step.seq, visit, "earlier", took.plain, took.edge.label or f"to {took.edge.target}")
+
+
+def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf | None:
+    """Return a branch before the last visit that chose: no edge can be forced, but values of fields that it compares.
+
+    They are named as far as the node itself does not write them.
+    """
+    entry, decision = last
+    at = entry.visit.entries[0].step.seq - 1 if entry.visit is not None and entry.visit.entries else 0
+    if at < 1 or edge.source == START or decision.how == "taken":
+        return None
+    path = entry.step.frame.rstrip("/")
+    node = scope.nodes.get(edge.source)
+    writes = set(node.get("writes", ())) if node is not None else set[str]()
+    update = dict(_wanted(edge.when)) if edge.when is not None else {}
+    rewritten = [name for name in update if name in writes]
+    if decision.how == "earlier":
+        note = f"The edge {decision.before!r} is tried before it, and held: change what it compares, too."
+    elif not update:
+        note = "No single value of a field makes its condition hold: change what the node reads."
+    elif rewritten:
+        note = f"{edge.source} writes {rewritten[0]} itself when it runs again: change what it reads."
+    else:
+        note = "With this its condition holds, unless the node changes it."
+    return AsIf(at, path, {} if rewritten or decision.how == "earlier" else update, note)
+
+
+_STEP: Final = {">": 1, "<": -1}
+
+
+def _wanted(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
+    """Return a value for each field with which a condition holds; empty if that cannot be said by single values."""
+    if condition["is"] == "and":
+        parts = [_wanted(part) for part in condition.get("parts", ())]
+        return [each for part in parts for each in part] if all(parts) else []
+    if condition["is"] == "or":
+        return next((found for part in condition.get("parts", ()) if (found := _wanted(part))), [])
+    test, of, than = condition["is"], condition.get("of"), condition.get("than")
+    if not isinstance(of, str) or not of.isidentifier():
+        return []
+    wanted: object = None
+    if isinstance(than, (int, float)) and not isinstance(than, bool):
+        wanted = than + _STEP[test] if test in _STEP else than
+    elif test == "==" and isinstance(than, (str, bool)):
+        wanted = than
+    known = test in _STEP or test in (">=", "<=", "==")
+    return [(of, True)] if test == "is true" else [(of, wanted)] if known and wanted is not None else []
+
+
+__all__ = ["Taken", "taken_in", "why_not"]

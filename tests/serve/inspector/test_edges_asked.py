@@ -1,0 +1,77 @@
+"""An edge of a run's picture is asked why it was not taken, by a click or by the keyboard."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from graphengine import Runner
+from tests.serve.inspector.conftest import Opened, served
+from tests.serve.inspector.graphs import counter, record
+from tests.serve.inspector.reviewed import Paper, reviewed
+from tests.serve.inspector.test_browser import AXE, RUN_AXE
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An inspector of three runs of `reviewed`, which it drives, and one of `counter`."""
+    path = tmp_path_factory.mktemp("asked") / "runs.db"
+
+    async def write() -> None:
+        async with Runner(path) as runner:
+            for number, score in enumerate((6.5, 8.0, 7.0)):
+                await runner.start(reviewed(), Paper(score=score), run_id=f"r{number}").result()
+            await record(runner, counter(5), "five")
+
+    with ThreadPoolExecutor(1) as apart:  # Chromium's loop counts as running in this thread
+        apart.submit(asyncio.run, write()).result()
+    with served(path, "--drive", "--graph", f"{Path(__file__).parent / 'reviewed.py'}") as found:
+        yield found
+
+
+def test_an_edge_is_asked_by_the_keyboard_and_taken_in_a_branch(url: str, visit: Opened) -> None:
+    """What it compared, how often others took it, and a branch whose form has what the condition needs."""
+    page = visit(url, "/run?id=r0", is_refused=True)
+    edge = page.locator(".g").get_by_role("button", name=re.compile("why: .*good enough"))
+    edge.focus()
+    edge.press("Enter")
+    expect(page).to_have_url(re.compile("tab=why&.*edge="))
+    panel = page.locator(".why-not")
+    expect(panel).to_contain_text("did not hold: score is 6.5, at least 7.0 is needed: 0.5 too little")
+    expect(panel).to_contain_text("Taken in 2 of the last 3 runs of this graph.")
+    page.get_by_role("button", name="Branch as if it had been").click()
+    expect(page.get_by_label("Preview")).to_contain_text(re.compile("score.*6.5.*→.*7"))
+    page.get_by_role("button", name="Begin the branch").click()
+    expect(page.locator(".outcome .ends")).to_contain_text("finished")
+    expect(page.locator(".trace")).to_contain_text("publish")
+
+
+def test_an_edge_is_asked_by_a_click(url: str, visit: Opened) -> None:
+    """One that was never tried says which came first; the address leads to the same answer."""
+    page = visit(url, "/run?id=r1", is_refused=True)
+    page.locator(".g .edge text", has_text="leave it").click()
+    panel = page.locator(".why-not")
+    expect(panel).to_contain_text("good enough came first: score is 8.0, at least 7.0 was needed")
+    expect(panel).to_contain_text("is tried before it, and held")
+    page.reload()
+    expect(panel).to_contain_text("good enough came first")
+    page.locator(".g .node", has_text="review").click()
+    expect(page.get_by_role("tab", name="review")).to_have_attribute("aria-selected", "true")
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: make servers")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_axe_finds_nothing_wrong_with_the_answer(url: str, visit: Opened, width: int) -> None:
+    """Its names, roles and contrasts, and those of the edges, on a phone and on a wide screen, by day and by night."""
+    page = visit(url, "/run?id=five&at=4&tab=why&edge=2,3,4")
+    page.set_viewport_size({"width": width, "height": 844})
+    expect(page.locator(".why-not")).to_have_count(3)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(RUN_AXE) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
