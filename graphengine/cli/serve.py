@@ -276,7 +276,7 @@ def _webhook_secret(variable: str | None) -> str | None:
     "webhook-secret",
     examples="""
         graphengine webhook-secret HOOK_SECRET '/graphs/news/runs?field=event'
-        graphengine webhook-secret HOOK_SECRET 'https://runs.example.org/graphs/news/runs?field=event&queue=hooks'
+        graphengine webhook-secret HOOK_SECRET '/graphs/news/runs?queue=hooks'
     """,
 )
 @click.argument("variable", metavar="VARIABLE")

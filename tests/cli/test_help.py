@@ -32,10 +32,11 @@ def words_of(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_example_works(tried: Path, name: str) -> None:
+def test_every_example_works(tried: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example works, in order, in the project of tests/cli/scratch.py, which must contain what they name."""
     examples = command(name).examples
     assert examples
+    monkeypatch.setenv("HOOK_SECRET", "a secret")
     for line in examples:
         words = words_of(line)
         assert " ".join(words).startswith(name)
