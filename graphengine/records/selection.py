@@ -26,6 +26,10 @@ COMPARED: Final = "whatif:"
 _PREFIX: Final = 8
 _QUOTED: Final = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\"")
 _NUMBERS: Final = re.compile(r"\d+")
+_LONG: Final = re.compile(r"[0-9a-f]{8}")
+_IDS: Final = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[a-f]*[0-9])[0-9a-f]{8,})\b")
+_KIND: Final = re.compile(r"(?:[^:'\"]+: )?(?:[\w.#]+: )*")
+_WORD: Final = re.compile(r"[^\W\d_]{2}")
 _LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
 ONLY_SEEN: Final = ("queued", "running", "interrupted")
@@ -52,7 +56,8 @@ class Wanted:
         user: Who started them.
         starter: The run whose nodes started them.
         version: The label of their deploy, or how the fingerprint begins with which they began.
-        error: What they failed with has this, where numbers and quoted names count as equal; see `likeness`.
+        error: What they failed with has this, or is this after a `=`; what differs in it only by numbers and quoted
+            names counts as equal, see `likeness`.
         agent: The name of an agent that called a model in their own steps, until their status last changed.
         has_losses: Whether they finished without a part of their result, or with a fallback in its place.
     """
@@ -111,7 +116,7 @@ class Wanted:
                 or (info.summary is not None and (info.summary.cost_usd or 0.0) > self.cost_above)
             )
             and (self.version is None or is_version(info.began_with, info.deploy, self.version))
-            and (self.error is None or (info.status == "failed" and self.error in likeness(_reason(info))))
+            and (self.error is None or (info.status == "failed" and is_error(likeness(_reason(info)), self.error)))
             and (self.agent is None or (info.summary is not None and self.agent in info.summary.agents))
             and (
                 self.has_losses is None
@@ -149,12 +154,29 @@ def version_of(fingerprint: str, deploy: str) -> str:
 def likeness(text: str) -> str:
     """Return what messages have in common that differ only in numbers and quoted names.
 
+    A message that has no other words is told apart by its names.
+
     >>> likeness("ValueError: cannot double 'x7' at 20")
     'ValueError: cannot double … at #'
     >>> likeness("the customer's card isn't accepted")
     "the customer's card isn't accepted"
+    >>> likeness("charge: KeyError: 'vat_rate'")
+    "charge: KeyError: 'vat_rate'"
     """
-    return _NUMBERS.sub("#", _QUOTED.sub("…", text))
+    if _LONG.search(text) is not None:  # most have no id: looking is a third of replacing
+        text = _IDS.sub("#", text)
+    text = _NUMBERS.sub("#", text)
+    bare, quoted = _QUOTED.subn("…", text)
+    if not quoted:
+        return text
+    kind = _KIND.match(text)
+    rest = text[kind.end() if kind is not None else 0 :]
+    return bare if _WORD.search(_QUOTED.sub("", rest)) is not None else text.replace('"', "'")
+
+
+def is_error(like: str, wanted: str) -> bool:
+    """Return whether a `likeness` has what is wanted, or is all of it after a `=`."""
+    return like == wanted[1:] if wanted.startswith("=") else wanted in like
 
 
 def is_lossy(status: str, losses: Collection[str]) -> bool:

@@ -100,7 +100,8 @@ class Group(Part):
         now: How many failed of its newest version, or today.
         was: The same of the version before it, or of yesterday.
         errors_off: By how many standard errors the first is above the second.
-        verdict: What that is: `few` under 20 runs, `noise` within three standard errors.
+        verdict: What that is: `new` without a run of yesterday and without another version, `few` under 20 runs,
+            `noise` within three standard errors.
         median_seconds: The driven time of its runs that ended today, of half of them at most.
         p95_seconds: The same of 95 %.
         hours: Its runs, and those that failed, in each hour of today.
@@ -116,7 +117,7 @@ class Group(Part):
     now: Rate
     was: Rate
     errors_off: float
-    verdict: Literal["worse", "better", "noise", "few"]
+    verdict: Literal["worse", "better", "noise", "few", "new"]
     median_seconds: float | None
     p95_seconds: float | None
     hours: Sequence[Sequence[int]]
@@ -124,10 +125,36 @@ class Group(Part):
 
 
 class Groups(Part):
-    """The groups, what got worse first."""
+    """The groups: what got worse, then the others, those that cost most first."""
 
     by: Literal["graph", "version", "tenant", "agent"]
     groups: Sequence[Group]
+
+
+class Culprit(Part):
+    """The graph whose failures got worse the most, by its newest version if there is another one.
+
+    Attributes:
+        graph: The graph.
+        now: How many runs of its newest version failed, or of all its runs of today.
+        was: The same of the version before it, or of yesterday.
+        is_version: Whether these are versions.
+        error: The most frequent message of those that failed today.
+    """
+
+    graph: str
+    now: Rate
+    was: Rate
+    is_version: bool
+    error: NewError | None
+
+
+class Spender(Part):
+    """The agent whose answers cost most today, and in how many runs."""
+
+    name: str
+    runs: int
+    cost_usd: float
 
 
 class Today(Document):
@@ -143,6 +170,8 @@ class Today(Document):
         marks: The versions whose first run of the two days was today: when, the graph, and the version.
         groups: The same by graph, version, tenant or agent.
         errors: The messages of today that no run of yesterday had.
+        culprit: What most likely broke; null if nothing got worse.
+        dearest: The agent that cost most; null if none cost anything.
         is_cut: Whether there are more runs than are read, so that only those of the last hours count.
     """
 
@@ -155,6 +184,8 @@ class Today(Document):
     marks: Sequence[tuple[float, str, str]]
     groups: Groups
     errors: Sequence[NewError]
+    culprit: Culprit | None
+    dearest: Spender | None
     is_cut: bool
 
 
@@ -427,6 +458,7 @@ class Bulked(Document):
         titles: What some of these are about.
         refused: How many could not be changed, by the reason.
         cost_usd: What those that were changed cost so far, as far as that is known.
+        run_ids: Which were changed, or would be: with these, what was looked at is done, and to no other run.
     """
 
     found: int
@@ -434,6 +466,7 @@ class Bulked(Document):
     titles: Sequence[str]
     refused: Mapping[str, int]
     cost_usd: float
+    run_ids: Sequence[str]
 
 
 class Previewed(Document):

@@ -55,8 +55,8 @@ def test_the_licences_of_what_is_built_in_are_there() -> None:
 
 
 def test_the_page_is_small() -> None:
-    """All code and styles take at most 240 KB, and 80 KB compressed."""
-    assert sum(file.stat().st_size for file in BUILT) <= 240_000
+    """All code and styles take at most 260 KB, and 80 KB compressed."""
+    assert sum(file.stat().st_size for file in BUILT) <= 260_000
     assert sum(len(gzip.compress(file.read_bytes())) for file in BUILT) <= 80_000
 
 

@@ -105,6 +105,8 @@ export interface Bulked {
   refused: Record<string, number>;
   /** What those that were changed cost so far, as far as that is known. */
   cost_usd: number;
+  /** Which were changed, or would be: with these, what was looked at is done, and to no other run. */
+  run_ids: string[];
 }
 
 export interface Call {
@@ -147,6 +149,19 @@ export interface CountsBelow {
   runs: number;
   /** How many of them failed. */
   failed: number;
+}
+
+export interface Culprit {
+  /** The graph. */
+  graph: string;
+  /** How many runs of its newest version failed, or of all its runs of today. */
+  now: Rate;
+  /** The same of the version before it, or of yesterday. */
+  was: Rate;
+  /** Whether these are versions. */
+  is_version: boolean;
+  /** The most frequent message of those that failed today. */
+  error: NewError | null;
 }
 
 export interface Decided {
@@ -338,8 +353,7 @@ export interface Group {
   was: Rate;
   /** By how many standard errors the first is above the second. */
   errors_off: number;
-  /** What that is: `few` under 20 runs, `noise` within three standard errors. */
-  verdict: "better" | "few" | "noise" | "worse";
+  verdict: "better" | "few" | "new" | "noise" | "worse";
   /** The driven time of its runs that ended today, of half of them at most. */
   median_seconds: number | null;
   /** The same of 95 %. */
@@ -719,6 +733,12 @@ export interface Side {
   spent: SpentSince;
 }
 
+export interface Spender {
+  name: string;
+  runs: number;
+  cost_usd: number;
+}
+
 export interface Spending {
   /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
   calls: number;
@@ -924,6 +944,10 @@ export interface Today {
   groups: Groups;
   /** The messages of today that no run of yesterday had. */
   errors: NewError[];
+  /** What most likely broke; null if nothing got worse. */
+  culprit: Culprit | null;
+  /** The agent that cost most; null if none cost anything. */
+  dearest: Spender | null;
   /** Whether there are more runs than are read, so that only those of the last hours count. */
   is_cut: boolean;
 }
