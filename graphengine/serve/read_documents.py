@@ -255,13 +255,53 @@ class Decided(Part):
     ended: str
 
 
+class Found(Part):
+    """A call that an agent made, and what it returned, both cut if they are long."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    text: str
+    is_error: bool
+
+
+class About(Part):
+    """What the one who answers a question must know, besides what its graph names.
+
+    Attributes:
+        id: The id of the question.
+        agent: The agent that asks; "" if a node does.
+        said: What that agent was asked, or the last message of a person.
+        writes: What the agent wrote beside the call.
+        found: The calls that the agent made before, the last ones.
+        tool: The tool that it wants to call; "" for none.
+        arguments: The arguments of that call.
+        words: What the question says besides these.
+        differs: Fields of the run's state that distinguish it from others that ask the same.
+    """
+
+    id: str
+    agent: str = ""
+    said: str = ""
+    writes: str = ""
+    found: Sequence[Found] = ()
+    tool: str = ""
+    arguments: Mapping[str, Any] = {}
+    words: str = ""
+    differs: Mapping[str, Any] = {}
+
+
 class Questions(Document):
     """The runs that ask people something, each with its open questions, and the answers of the last seven days.
 
-    `answerers` are the users who may answer; empty if the server has no users.
+    Attributes:
+        runs: The runs.
+        about: What is to be known of their questions, by run.
+        done: The answers.
+        answerers: The users who may answer; empty if the server has no users.
     """
 
     runs: Sequence[ListedRun]
+    about: Mapping[str, Sequence[About]]
     done: Sequence[Decided]
     answerers: Sequence[str]
 
@@ -285,7 +325,8 @@ class Row(Part, omit_defaults=True):
 class Head(RunHead, tag=False):
     """A run after a step, `at`; its last one is `seq`. `starter` is the run of which a node started it.
 
-    Standings are by the number of the node.
+    Standings are by the number of the node. `about` is what is to be known of its open questions, `is_chat` whether its
+    state has a conversation.
     """
 
     shown: str
@@ -299,6 +340,8 @@ class Head(RunHead, tag=False):
     took: float
     fingerprint: str
     standings: Mapping[int, PlaceState]
+    about: Sequence[About]
+    is_chat: bool
 
 
 class Above(Part):

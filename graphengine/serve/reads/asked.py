@@ -17,14 +17,13 @@ from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
 from graphengine.serve.read_documents import Decided, Questions
+from graphengine.serve.reads.about import ASKS, about, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.kernel import RunInfo, Snapshot, Status, Step, Store, Wait
 
-ASKS: Final = ("ask", "pause", "unknown")
-"""The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
 _PAGE: Final = 200
 _PAGES: Final = 10
 """How many pages of waiting runs are read: of more, the newest count."""
@@ -119,7 +118,10 @@ class QuestionLog:
             if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
                 done += [each for each in await self._decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
-        return Questions(runs=[run for run in runs if run.waits], done=done, answerers=answerers)
+        runs = [run for run in runs if run.waits]
+        shown = [(run, snapshots[run.run_id]) for run in runs]
+        known = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
+        return Questions(runs=runs, about=known, done=done, answerers=answerers)
 
     async def _looked_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
         """Return the runs in which answers are looked for: also those that were seen to ask, whenever they began."""

@@ -76,6 +76,7 @@ from graphengine.serve.read_documents import (
     Tried,
     Unused,
 )
+from graphengine.serve.reads.about import about, is_chat
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
 from graphengine.serve.reads.pictures import picture_of
@@ -324,6 +325,8 @@ class Views:
             took=snapshot.elapsed_seconds,
             fingerprint=info.fingerprint,
             standings=book.standings(),
+            about=about(snapshot),
+            is_chat=bool(snapshot.frames) and is_chat(snapshot.root.values),
         )
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:

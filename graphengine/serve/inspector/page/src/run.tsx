@@ -9,7 +9,7 @@ import { nested, useBelow } from "./below";
 import { Branch } from "./branch";
 import { Scores } from "./chart";
 import { MapView } from "./map_view";
-import { Branches, Outcome, Spending, State } from "./outcome";
+import { Branches, Outcome, Spending, State, isChatOf } from "./outcome";
 import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
 import { canDrive, go, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
 import { type Losses, Picture } from "./picture";
@@ -200,7 +200,8 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   };
   const tags = head?.tags.join("\n") || "";
   const notes = useMemo(() => new Map(notesOf(tags.split("\n")).map((note) => [note.seq, note.text])), [tags]);
-  const lines = useMemo(() => linesOf(rows), [rows]);
+  const isChat = head !== null && isChatOf(head, rows);
+  const lines = useMemo(() => linesOf(rows, isChat), [rows, isChat]);
   const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
   const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
   const losses = useMemo(() => lossesOf(rows, seen), [rows, seen]);
@@ -571,6 +572,8 @@ function reason(head: Head): ComponentChildren {
   if (head.shown === "queued") return "a worker of its queue takes it";
   const wait = head.waits.find((each) => !each.answered) || head.waits[0];
   if (wait?.answered) return `answered${wait.answered.by && ` by ${wait.answered.by}`}, waits for a worker or a resume`;
+  const about = head.about.find((each) => each.id === wait?.id);
+  if (about?.tool && head.shown === "waiting") return `May ${about.agent} call ${about.tool}?`;
   if (wait && head.shown === "waiting") return brief((wait.question || wait.name).split("\n")[0], 120);
   const { label, why } = head.ending || { label: "", why: "" };
   return (

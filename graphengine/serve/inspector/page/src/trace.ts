@@ -127,8 +127,8 @@ const worse = (one: string, other: string) => (WORST.indexOf(one) > WORST.indexO
 /** The last part of a path: the name of a node, or of an item. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
-/** Build the lines of a run. */
-export function linesOf(rows: Row[]): Line[] {
+/** Build the lines of a run; in a conversation each message that it hears begins a turn, which is one line. */
+export function linesOf(rows: Row[], isChat = false): Line[] {
   const top: Line[] = [];
   const open = new Map<string, Line>(); // the newest visit at each path
   const at = (row: Row | null, path: string): Line => {
@@ -179,17 +179,17 @@ export function linesOf(rows: Row[]): Line[] {
     }
   }
   settle(top);
-  return turnsOf(top);
+  return turnsOf(top, isChat);
 }
 
 /** The lines of a conversation: what follows a message until the next one is a turn, which is one line. */
-function turnsOf(lines: Line[]): Line[] {
+function turnsOf(lines: Line[], isChat: boolean): Line[] {
   const found: Line[] = [];
   let number = 0;
   let turn: Line | undefined;
   for (const each of lines) {
     const row = each.rows[0];
-    if (row?.kind === "message" && row.text === "turn" && row.said) {
+    if (row?.kind === "message" && (isChat || row.text === "turn") && row.said) {
       number += 1;
       const name = `turn ${number}`;
       turn = { ...each, key: name, name, rows: [{ ...row, text: row.said, said: "" }], below: [] };

@@ -1,5 +1,26 @@
 // What the server answers, by the route of the read. `python -m scripts.page_types` writes this file.
 
+export interface About {
+  /** The id of the question. */
+  id: string;
+  /** The agent that asks; "" if a node does. */
+  agent: string;
+  /** What that agent was asked, or the last message of a person. */
+  said: string;
+  /** What the agent wrote beside the call. */
+  writes: string;
+  /** The calls that the agent made before, the last ones. */
+  found: Found[];
+  /** The tool that it wants to call; "" for none. */
+  tool: string;
+  /** The arguments of that call. */
+  arguments: Record<string, unknown>;
+  /** What the question says besides these. */
+  words: string;
+  /** Fields of the run's state that distinguish it from others that ask the same. */
+  differs: Record<string, unknown>;
+}
+
 export interface Above {
   run_id: string;
   title: string;
@@ -323,6 +344,13 @@ export interface Failure {
   traceback?: string;
 }
 
+export interface Found {
+  tool: string;
+  arguments: Record<string, unknown>;
+  text: string;
+  is_error: boolean;
+}
+
 export interface Graph {
   fingerprint: string;
   is_changed: boolean;
@@ -404,6 +432,8 @@ export interface Head {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  about: About[];
+  is_chat: boolean;
 }
 
 export interface Line {
@@ -554,8 +584,13 @@ export interface Previewed {
 export interface Questions {
   /** the version of the documents */
   schema: 2;
+  /** The runs. */
   runs: ListedRun[];
+  /** What is to be known of their questions, by run. */
+  about: Record<string, About[]>;
+  /** The answers. */
   done: Decided[];
+  /** The users who may answer; empty if the server has no users. */
   answerers: string[];
 }
 
@@ -611,6 +646,8 @@ export interface Run {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  about: About[];
+  is_chat: boolean;
   above: Above[];
   rows: Row[];
   commands: Record<string, string>;
