@@ -12,7 +12,7 @@ from graphengine.kernel import status_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
-    from graphengine.kernel import Page, RunInfo, Status, Store
+    from graphengine.kernel import Page, RunInfo, Status, Store, Summary
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -111,17 +111,17 @@ class Wanted:
             (self.status is None or status_of(info) == self.status)
             and (self.older_seconds is None or old >= self.older_seconds)
             and (self.newer_seconds is None or old <= self.newer_seconds)
-            and (
-                self.cost_above is None
-                or (info.summary is not None and (info.summary.cost_usd or 0.0) > self.cost_above)
-            )
-            and (self.version is None or is_version(info.began_with, info.deploy, self.version))
-            and (self.error is None or (info.status == "failed" and is_error(likeness(_reason(info)), self.error)))
-            and (self.agent is None or (info.summary is not None and self.agent in info.summary.agents))
-            and (
-                self.has_losses is None
-                or self.has_losses == is_lossy(info.status, info.summary.losses if info.summary else ())
-            )
+            and self.has(info.status, info.began_with, info.deploy, info.summary)
+        )
+
+    def has(self, status: str, began_with: str, deploy: str, summary: Summary | None) -> bool:
+        """Return whether a run has what is read to know whether it fits; see `is_searched`."""
+        return (
+            (self.cost_above is None or (summary is not None and (summary.cost_usd or 0.0) > self.cost_above))
+            and (self.version is None or is_version(began_with, deploy, self.version))
+            and (self.error is None or (status == "failed" and is_error(likeness(_reason(summary)), self.error)))
+            and (self.agent is None or (summary is not None and self.agent in summary.agents))
+            and (self.has_losses is None or self.has_losses == is_lossy(status, summary.losses if summary else ()))
         )
 
     def page(self, limit: int, before: str | None) -> Page:
@@ -184,8 +184,8 @@ def is_lossy(status: str, losses: Collection[str]) -> bool:
     return status == "finished" and not _LOST.isdisjoint(losses)
 
 
-def _reason(info: RunInfo) -> str:
-    return "" if info.summary is None else info.summary.reason
+def _reason(summary: Summary | None) -> str:
+    return "" if summary is None else summary.reason
 
 
 def stored_status(shown: str | None) -> Status | None:

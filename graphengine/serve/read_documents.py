@@ -325,7 +325,8 @@ class Row(Part, omit_defaults=True):
 class Head(RunHead, tag=False):
     """A run after a step, `at`; its last one is `seq`. `starter` is the run of which a node started it.
 
-    Standings are by the number of the node. `about` is what is to be known of its open questions, `is_chat` whether its
+    Standings are by the number of the node. `version` is the deploy with which it began, or how its graph's fingerprint
+    begins. `about` is what is to be known of its open questions, `is_chat` whether its
     state has a conversation.
     """
 
@@ -340,6 +341,7 @@ class Head(RunHead, tag=False):
     took: float
     fingerprint: str
     standings: Mapping[int, PlaceState]
+    version: str
     about: Sequence[About]
     is_chat: bool
 

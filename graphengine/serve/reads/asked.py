@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, show, waits_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.kernel import RunInfo, Snapshot, Status, Step, Store, Wait
+    from graphengine.records.selection import Wanted
 
 _PAGE: Final = 200
 _PAGES: Final = 10
@@ -48,9 +49,11 @@ async def asking(store: Store, **page: Any) -> Sequence[RunInfo]:  # noqa: ANN40
     return found
 
 
-async def open_count(store: Store, **page: Any) -> int:  # noqa: ANN401
-    """Return how many questions to people are open: as many as the page of questions shows."""
-    infos = await asking(store, **page)
+async def open_count(store: Store, wanted: Wanted) -> int:
+    """Return how many questions to people are open in the runs that are wanted, as the page of questions shows them."""
+    now, apart = time.time(), ("limit", "before", "status")
+    page = {name: each for name, each in wanted.page(_PAGE, None).items() if name not in apart}
+    infos = [info for info in await asking(store, **page) if replace(wanted, status=None).fits(info, now)]
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
     for info in infos:

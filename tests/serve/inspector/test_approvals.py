@@ -135,6 +135,7 @@ def test_changed_arguments_are_shown_beside_the_old_ones(at: str, visit: Opened)
     card.get_by_role("radio", name="change the arguments").click()
     card.get_by_label("amount").fill("100")
     expect(card.locator(".proposed tbody tr").nth(1)).to_have_text("amount124.99100")
+    expect(card.get_by_role("button", name="Yes", exact=True)).to_have_count(0)  # it would send the old ones
     card.get_by_role("button", name="Send the answer").click()
     expect(card.get_by_label("Not sent yet")).to_contain_text("Yes, with")
     expect(card.get_by_label("Not sent yet")).to_contain_text("amount: 100")

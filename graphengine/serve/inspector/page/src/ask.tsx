@@ -164,6 +164,7 @@ function Question({
   const isForm = !found.enum && found.type !== "boolean";
   const isMore = isForm && clicks.length > 0;
   const words = about?.tool ? about.words : wait.question || wait.name;
+  const isChanged = about !== undefined && isChangedBy(about, changedIn(value)); // a plain Yes would not send that
   const isTable = !words.includes("```") && /\n\S+ {2,}\S/.test(words);
   const may = !session.read_only && session.rights.includes("answer");
   const isYesNo = clicks.some(([, each]) => each === false);
@@ -235,7 +236,7 @@ function Question({
       )}
       {may && !sent && !held && !refused && (
         <>
-          {isYesNo && (
+          {isYesNo && !isChanged && (
             <div class="sides">
               {others.map(([word, each]) => (
                 <button
@@ -313,11 +314,13 @@ export function answerWords(value: unknown): string {
   return typeof refused === "string" ? `No: “${refused}”` : brief(value, 80);
 }
 
+const isChangedBy = ({ arguments: given }: About, changed: Record<string, unknown>): boolean =>
+  writeJson({ ...given, ...changed }) !== writeJson(given);
+
 /** The call that a question is about, with what the answer changes in it. */
 function Call({ about, changed }: { about: About; changed: Record<string, unknown> }) {
-  const now = { ...about.arguments, ...changed };
-  const isChanged = writeJson(now) !== writeJson(about.arguments);
-  return <Proposed was={isChanged ? about.arguments : undefined} now={now} isCall />;
+  const was = isChangedBy(about, changed) ? about.arguments : undefined;
+  return <Proposed was={was} now={{ ...about.arguments, ...changed }} isCall />;
 }
 
 /** What distinguishes a run from others that ask the same. */

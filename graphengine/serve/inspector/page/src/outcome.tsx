@@ -310,7 +310,7 @@ function Conversation({
   isBrief: boolean;
   children: ComponentChildren;
 }) {
-  const [state] = useDocument("runs/{run_id}/state", { run_id: id, at: seq });
+  const [state, unread] = useDocument("runs/{run_id}/state", { run_id: id, at: seq });
   const [all, setAll] = useState(false);
   const isSaid = (each: any) => each && typeof each === "object" && ["user", "assistant"].includes(each.role);
   const values = Object.values(state?.state || {});
@@ -320,6 +320,8 @@ function Conversation({
   const left = all ? 0 : Math.max(0, messages.length - (isBrief ? LAST : SAID));
   return (
     <section class="chat" aria-label="Conversation">
+      {!state && !unread && <div aria-busy="true" />}
+      {unread && <Failure error={unread} />}
       {left > 0 && (
         <button class="btn" onClick={() => setAll(true)}>
           {count(left, "earlier message")}

@@ -278,7 +278,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   return (
     <main class="run page">
       <header class="top">
-        <Link to="/" class="back" aria-label="to the list of runs">
+        <Link to={`/${sessionStorage.list || ""}`} class="back" aria-label="to the list of runs">
           ‹ runs
         </Link>
         <Above runs={head.above} kind="hide" />
@@ -292,6 +292,13 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         </span>
         <Link to={`/graph?${query({ graph: head.graph })}`} class="hide">
           {head.graph}
+        </Link>
+        <Link
+          to={`/?${query({ graph: head.graph, text: `version:"${head.version}"` })}`}
+          class="hide version"
+          title="the version that it began with"
+        >
+          {head.version}
         </Link>
         {head.tags
           .filter((each) => !isNote(each))

@@ -27,8 +27,10 @@ import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, seconds, tit
 
 const PAGE = 200;
 const PLAIN = { limit: PAGE, waits: false }; // the questions of a run are on its page
+const EVERY = { status: "", view: "" }; // the numbers at the tabs are of the search alone
 const HEIGHT = 58;
 const COUNT_AGAIN = 2000; // milliseconds
+const MOST = 1000; // runs that a request takes
 
 type Filters = Record<string, string>;
 
@@ -92,6 +94,7 @@ function useRuns(filters: Filters) {
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
   const busy = useRef(false);
+  const kept = useRef(Number(history.state?.top) || 0); // where *back* leads to, which is loaded at once
   const counted = useRef(0);
   const later = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const visible = useRef<string[]>([]);
@@ -113,7 +116,12 @@ function useRuns(filters: Filters) {
       // Counting reads an index of all runs, so not for each of many changes a second.
       const old = Date.now() - counted.current > COUNT_AGAIN;
       if (old) counted.current = Date.now();
-      const [page, counts] = await Promise.all([get("runs", { ...mine, ...PLAIN }), old && get("overview", mine)]);
+      const limit = Math.min(MOST, PAGE * (1 + Math.ceil(kept.current / HEIGHT / PAGE)));
+      kept.current = 0;
+      const [page, counts] = await Promise.all([
+        get("runs", { ...mine, ...PLAIN, limit }),
+        old && get("overview", { ...mine, ...EVERY }),
+      ]);
       if (isStale()) return;
       setError(null);
       if (counts) setOverview(counts);
@@ -253,6 +261,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   const [search, setSearch] = useState(filters.text || "");
   const field = useRef<HTMLInputElement>(null);
   const now = useNow();
+  sessionStorage.list = location.search; // where the pages of runs lead back to
   const asked = useRef(filters.text || "");
   useEffect(() => {
     const text = filters.text || "";
@@ -272,7 +281,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   );
   const found = query(wanted(filters));
   const tally = useTally(wanted(filters), done);
-  const base = useTally({ ...wanted(filters), status: "", view: "" }, done);
+  const base = useTally({ ...wanted(filters), ...EVERY }, done);
   useEffect(() => {
     setTicked([]);
     setWhole(false);
@@ -449,6 +458,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         rows={shown}
         height={() => HEIGHT}
         label="Runs"
+        isKept
         show={index}
         near={more}
         seen={(first, last) => seen(shown.slice(first, last).map(({ run }) => run.run_id))}
@@ -540,7 +550,9 @@ function RunLine({
             </button>
           )}
           {depth > 0 && "↳ "}
-          <Link to={runAddress(id)}>{title}</Link>
+          <Link to={runAddress(id)} dir="auto">
+            {title}
+          </Link>
         </span>
         <span class="sub">
           {title !== id && <span class="mono">{id}</span>}

@@ -432,6 +432,7 @@ export interface Head {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  version: string;
   about: About[];
   is_chat: boolean;
 }
@@ -646,6 +647,7 @@ export interface Run {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  version: string;
   about: About[];
   is_chat: boolean;
   above: Above[];
