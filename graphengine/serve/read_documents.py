@@ -214,6 +214,25 @@ class Overview(Part):
     bars: Sequence[tuple[float, str, int]]
 
 
+class InResult(Part):
+    """A run that has the words of a search in a field of its state, and what stands around the first of them there."""
+
+    run: ListedRun
+    field: str
+    text: str
+
+
+class InResults(Part):
+    """The runs that have the words of a search in what they made, of those that were looked at, the newest.
+
+    `is_cut` is whether there are more runs than were looked at.
+    """
+
+    looked_at: int
+    found: Sequence[InResult]
+    is_cut: bool
+
+
 class Tally(Part):
     """How many runs a search finds, and how many of them lost something; null if that is not counted."""
 

@@ -153,7 +153,7 @@ OF_SERVICE = (
 READS = ("branches", "below", "run", "rows", "usage", "find&text=a", "scores&path=text", "export", "fields", "lines")
 LISTS = (
     *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
-    *("graph&graph=desk", "picture&fingerprint=PRINT"),
+    *("graph&graph=desk", "picture&fingerprint=PRINT", "in_results&text=false"),
 )
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {

@@ -58,6 +58,7 @@ from graphengine.serve.read_documents import (
     Comparison,
     Graph,
     Head,
+    InResults,
     Line,
     Lost,
     Overview,
@@ -80,6 +81,7 @@ from graphengine.serve.reads.about import about, is_chat
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
 from graphengine.serve.reads.pictures import picture_of
+from graphengine.serve.reads.results import in_results
 from graphengine.serve.reads.today import TodayBook
 from graphengine.serve.requests import SortedParameters, wanted_by
 
@@ -163,6 +165,7 @@ class Views:
     _asked: QuestionLog = field(init=False)
     _today: TodayBook = field(init=False)
     _tallies: Held[Tally] = field(default_factory=Held)
+    _results: Held[InResults] = field(default_factory=Held)
     _counted: Held[Sequence[tuple[float, str, int]]] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
@@ -275,6 +278,11 @@ class Views:
             return await asyncio.to_thread(_tally, await self._summaries(wanted, _AGES), wanted)
 
         return await self._tallies.of((caller().tenant, structs.astuple(asked)), counted)
+
+    async def in_results(self, asked: Filters) -> InResults:
+        """Return which of the newest runs have the words of a search in what they made."""
+        key = caller().tenant, structs.astuple(asked)
+        return await self._results.of(key, lambda: in_results(self.store, wanted_by(asked)))
 
     async def today(self, asked: TodayParameters) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""

@@ -51,7 +51,7 @@ def test_back_finds_the_list_where_it_was(url: str, visit: Opened) -> None:
         page.wait_for_timeout(100)
         assert row.bounding_box() == place
         assert page.url.endswith("/?graph=counter")
-    row.locator(".name").click()
+    page.locator(".list .row .name").first.click()
     page.get_by_role("link", name="to the list of runs").click()
     expect(page.locator(".filter", has_text="counter")).to_be_visible()
     page = visit(url, "/")

@@ -16,6 +16,7 @@ import {
   Sign,
   go,
   runAddress,
+  useDocument,
   useKeys,
   useNow,
   useWas,
@@ -207,6 +208,34 @@ function useTally(search: Query, version: string): Tally | null {
   return tally;
 }
 
+/** Words in what the newest runs made, which no index has: those that have them, and in how many runs was looked. */
+function InResults({ filters }: { filters: Filters }) {
+  const [found, error] = useDocument("in_results", wanted(filters));
+  if (error) return <Failure error={error} />;
+  if (!found) return <p class="in-results soft small" aria-busy="true" />;
+  if (!found.looked_at && !found.is_cut) return null;
+  const where = `${found.is_cut ? "the newest " : ""}${count(found.looked_at, "run")}`;
+  return (
+    <section class="in-results" aria-label="In results">
+      <p class="soft small">
+        {found.found.length
+          ? `${count(found.found.length, "more run")} of ${where} with this in a result:`
+          : `In the results of ${where}: nothing more.`}
+      </p>
+      <ul>
+        {found.found.map(({ run, field, text }) => (
+          <li key={run.run_id}>
+            <Link to={runAddress(run.run_id)} dir="auto">
+              {titleOf(run.title, run.run_id)}
+            </Link>{" "}
+            <span class="soft">{run.graph}</span> <code>{field}</code> <span dir="auto">{text}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
 type Saved = Record<string, string>;
 
 /** The searches that the reader saved, by name, each as an address that can be sent to others. */
@@ -385,7 +414,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             type="search"
             aria-label="Search"
             value={search}
-            placeholder="words of the input, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
+            placeholder="words of the input, result, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
           <kbd>/</kbd>
@@ -429,6 +458,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           {done}
         </p>
       )}
+      {filters.text && <InResults key={found} filters={filters} />}
       <div class="row heading" role="group" aria-label="Order">
         <span>
           <input
@@ -450,7 +480,9 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           {next
             ? "Older runs are searched…"
             : total || query(wanted(filters))
-              ? "No run fits these filters."
+              ? filters.text
+                ? "No run has this in its input, error, ending, id or tags, with these filters."
+                : "No run fits these filters."
               : "No runs yet: `graphengine run GRAPH` starts one."}
         </p>
       )}

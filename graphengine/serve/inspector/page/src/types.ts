@@ -437,6 +437,18 @@ export interface Head {
   is_chat: boolean;
 }
 
+export interface InResult {
+  run: ListedRun;
+  field: string;
+  text: string;
+}
+
+export interface InResults {
+  looked_at: number;
+  found: InResult[];
+  is_cut: boolean;
+}
+
 export interface Line {
   shown: string;
   updated_at: number;
@@ -1076,6 +1088,7 @@ export interface Answers {
   "compare": Comparison;
   "find": number[];
   "graph": Graph;
+  "in_results": InResults;
   "lines": Record<string, Line>;
   "overview": Overview;
   "picture": Picture;
