@@ -151,7 +151,7 @@ function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: nu
   let found: { line?: Line; map?: Line; item: number | null } = { item: null };
   const walk = (level: Line[], map: Line | undefined): boolean =>
     level.some((line) => {
-      const isHere = line.kind !== "call" && line.rows.some((row) => row.seq === seq);
+      const isHere = line.kind !== "call" && line.kind !== "loop" && line.rows.some((row) => row.seq === seq);
       if (isHere) {
         const index = /\[(\d+)\]$/.exec(line.name);
         const own = line.kind === "map" ? line : index ? map : undefined;
