@@ -160,6 +160,21 @@ def question_about(agent: str, call: ToolCall) -> str:
     return f"May {agent} call {call.name}({call.arguments})?"
 
 
+def call_words(text: str, agent: str, call: ToolCall) -> str:
+    """Return what a question about a call says besides the call: why it is asked again, what `show=` returned.
+
+    Args:
+        text: The question's text.
+        agent: The agent's name.
+        call: The call.
+    """
+    head = f"May {agent} call {call.name}"
+    for said in (f"{head}({call.arguments})?", f"{head}?\n\n{_table_of(call.arguments)}"):
+        if text.endswith(said):
+            return text.removesuffix(said).strip()
+    return text.replace(f"{head}?\n\n", "", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """A call of a tool that may need approval.
@@ -367,6 +382,14 @@ def _object(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with one member."""
     members = {"properties": {name: schema}, "required": [name], "additionalProperties": False}
     return {"type": "object", "title": title, **members}
+
+
+def _table_of(arguments: str) -> str:
+    try:
+        found = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return _table(found) if isinstance(found, dict) else arguments
 
 
 def _table(values: Mapping[str, JsonValue]) -> str:

@@ -5,6 +5,7 @@ A turn's record has the answer. The question and the instructions are in the rec
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ import msgspec
 from graphengine.agents.prompts import text_in
 from graphengine.agents.records import response_of, result_message
 from graphengine.kernel import (
+    AGENT,
     AttemptEnded,
     GraphEngineError,
     Recorded,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.kernel import Frame, JsonObject, RunInfo, Snapshot, Step, Store
+    from graphengine.models.base import ToolCall
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""
@@ -99,6 +102,27 @@ def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
     return _asked(facts.key, facts.value, records, facts.by)
 
 
+def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | None:
+    """Return the last turn of the conversation in which recorded work is, and the calls of its answer as recorded.
+
+    Args:
+        frame: The frame of the conversation's node.
+        around: The key of what the work is inside.
+
+    Returns:
+        None if that is no conversation, or one that cannot be read.
+    """
+    records: dict[str, Any] = {key: memo.value for key, memo in frame.recorded_results.items()}
+    while around and turn_key(around, 1) not in records:
+        around = read_key(around).around  # what a tool's function asks is inside its call
+    last = next((number for number in itertools.count(1) if turn_key(around, number + 1) not in records), 1)
+    key, name = turn_key(around, last), read_key(around).name.removeprefix(AGENT)
+    found = _asked(key, records[key], records, {"agent": name, "model": ""}) if key in records else None
+    with suppress(*_UNREADABLE):
+        return None if found is None else (found, response_of(records[key]).calls)
+    return None
+
+
 def _asked(
     key: str,
     found: Any,  # noqa: ANN401 - as recorded
@@ -157,4 +181,4 @@ def _words(first: TurnRecord) -> tuple[str, Message]:
     return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)
 
 
-__all__ = ["Asked", "asked_in", "has_conversation", "turn_of"]
+__all__ = ["Asked", "asked_in", "has_conversation", "last_turn", "turn_of"]

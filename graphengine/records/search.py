@@ -28,7 +28,7 @@ FILTERS: Final[Mapping[str, str]] = {
     "after": "the day or time since which they began, e.g. 2026-01-31",
     "before": "the day or time before which they began",
     "version": "the label of a deploy, or how the fingerprint of a graph begins",
-    "error": "a part of what they failed with; numbers and quoted names count as equal",
+    "error": "a part of what they failed with, or all of it after a =; numbers and quoted names count as equal",
     "agent": "the name of an agent that called a model in them",
     "lost": "yes for runs that finished without a part of their result, or no",
     "cost>": "what models cost at least, US dollars, e.g. cost>0.5",

@@ -13,7 +13,7 @@ from graphengine.kernel import status_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Sequence
 
-    from graphengine.kernel import Page, RunInfo, Status, Store
+    from graphengine.kernel import Page, RunInfo, Status, Store, Summary
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -27,6 +27,10 @@ COMPARED: Final = "whatif:"
 _PREFIX: Final = 8
 _QUOTED: Final = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\"")
 _NUMBERS: Final = re.compile(r"\d+")
+_LONG: Final = re.compile(r"[0-9a-f]{8}")
+_IDS: Final = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[a-f]*[0-9])[0-9a-f]{8,})\b")
+_KIND: Final = re.compile(r"(?:[^:'\"]+: )?(?:[\w.#]+: )*")
+_WORD: Final = re.compile(r"[^\W\d_]{2}")
 _LOST: Final = {"failed_items", "failed_children", "fallbacks"}
 
 ONLY_SEEN: Final = ("queued", "running", "interrupted")
@@ -53,7 +57,8 @@ class Wanted:
         user: Who started them.
         starter: The run whose nodes started them.
         version: The label of their deploy, or how the fingerprint begins with which they began.
-        error: What they failed with has this, where numbers and quoted names count as equal; see `likeness`.
+        error: What they failed with has this, or is this after a `=`; what differs in it only by numbers and quoted
+            names counts as equal, see `likeness`.
         agent: The name of an agent that called a model in their own steps, until their status last changed.
         has_losses: Whether they finished without a part of their result, or with a fallback in its place.
     """
@@ -107,17 +112,17 @@ class Wanted:
             (self.status is None or status_of(info) == self.status)
             and (self.older_seconds is None or old >= self.older_seconds)
             and (self.newer_seconds is None or old <= self.newer_seconds)
-            and (
-                self.cost_above is None
-                or (info.summary is not None and (info.summary.cost_usd or 0.0) > self.cost_above)
-            )
-            and (self.version is None or is_version(info.began_with, info.deploy, self.version))
-            and (self.error is None or (info.status == "failed" and self.error in likeness(_reason(info))))
-            and (self.agent is None or (info.summary is not None and self.agent in info.summary.agents))
-            and (
-                self.has_losses is None
-                or self.has_losses == is_lossy(info.status, info.summary.losses if info.summary else ())
-            )
+            and self.has(info.status, info.began_with, info.deploy, info.summary)
+        )
+
+    def has(self, status: str, began_with: str, deploy: str, summary: Summary | None) -> bool:
+        """Return whether a run has what is read to know whether it fits; see `is_searched`."""
+        return (
+            (self.cost_above is None or (summary is not None and (summary.cost_usd or 0.0) > self.cost_above))
+            and (self.version is None or is_version(began_with, deploy, self.version))
+            and (self.error is None or (status == "failed" and is_error(likeness(_reason(summary)), self.error)))
+            and (self.agent is None or (summary is not None and self.agent in summary.agents))
+            and (self.has_losses is None or self.has_losses == is_lossy(status, summary.losses if summary else ()))
         )
 
     def page(self, limit: int, before: str | None) -> Page:
@@ -150,12 +155,29 @@ def version_of(fingerprint: str, deploy: str) -> str:
 def likeness(text: str) -> str:
     """Return what messages have in common that differ only in numbers and quoted names.
 
+    A message that has no other words is told apart by its names.
+
     >>> likeness("ValueError: cannot double 'x7' at 20")
     'ValueError: cannot double … at #'
     >>> likeness("the customer's card isn't accepted")
     "the customer's card isn't accepted"
+    >>> likeness("charge: KeyError: 'vat_rate'")
+    "charge: KeyError: 'vat_rate'"
     """
-    return _NUMBERS.sub("#", _QUOTED.sub("…", text))
+    if _LONG.search(text) is not None:  # most have no id: looking is a third of replacing
+        text = _IDS.sub("#", text)
+    text = _NUMBERS.sub("#", text)
+    bare, quoted = _QUOTED.subn("…", text)
+    if not quoted:
+        return text
+    kind = _KIND.match(text)
+    rest = text[kind.end() if kind is not None else 0 :]
+    return bare if _WORD.search(_QUOTED.sub("", rest)) is not None else text.replace('"', "'")
+
+
+def is_error(like: str, wanted: str) -> bool:
+    """Return whether a `likeness` has what is wanted, or is all of it after a `=`."""
+    return like == wanted[1:] if wanted.startswith("=") else wanted in like
 
 
 def is_lossy(status: str, losses: Collection[str]) -> bool:
@@ -163,8 +185,8 @@ def is_lossy(status: str, losses: Collection[str]) -> bool:
     return status == "finished" and not _LOST.isdisjoint(losses)
 
 
-def _reason(info: RunInfo) -> str:
-    return "" if info.summary is None else info.summary.reason
+def _reason(summary: Summary | None) -> str:
+    return "" if summary is None else summary.reason
 
 
 def stored_status(shown: str | None) -> Status | None:

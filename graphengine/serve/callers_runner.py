@@ -463,6 +463,7 @@ class CallersRunner:
             titles=[info.title or info.id for info in changed[:_SHOWN]],
             refused=Counter(done.refused.values()),
             cost_usd=sum((info.summary.cost_usd or 0.0) if info.summary else 0.0 for info in changed),
+            run_ids=done.runs,
         )
 
 

@@ -100,7 +100,8 @@ class Group(Part):
         now: How many failed of its newest version, or today.
         was: The same of the version before it, or of yesterday.
         errors_off: By how many standard errors the first is above the second.
-        verdict: What that is: `few` under 20 runs, `noise` within three standard errors.
+        verdict: What that is: `new` without a run of yesterday and without another version, `few` under 20 runs,
+            `noise` within three standard errors.
         median_seconds: The driven time of its runs that ended today, of half of them at most.
         p95_seconds: The same of 95 %.
         hours: Its runs, and those that failed, in each hour of today.
@@ -116,7 +117,7 @@ class Group(Part):
     now: Rate
     was: Rate
     errors_off: float
-    verdict: Literal["worse", "better", "noise", "few"]
+    verdict: Literal["worse", "better", "noise", "few", "new"]
     median_seconds: float | None
     p95_seconds: float | None
     hours: Sequence[Sequence[int]]
@@ -124,10 +125,36 @@ class Group(Part):
 
 
 class Groups(Part):
-    """The groups, what got worse first."""
+    """The groups: what got worse, then the others, those that cost most first."""
 
     by: Literal["graph", "version", "tenant", "agent"]
     groups: Sequence[Group]
+
+
+class Culprit(Part):
+    """The graph whose failures got worse the most, by its newest version if there is another one.
+
+    Attributes:
+        graph: The graph.
+        now: How many runs of its newest version failed, or of all its runs of today.
+        was: The same of the version before it, or of yesterday.
+        is_version: Whether these are versions.
+        error: The most frequent message of those that failed today.
+    """
+
+    graph: str
+    now: Rate
+    was: Rate
+    is_version: bool
+    error: NewError | None
+
+
+class Spender(Part):
+    """The agent whose answers cost most today, and in how many runs."""
+
+    name: str
+    runs: int
+    cost_usd: float
 
 
 class Today(Document):
@@ -143,6 +170,8 @@ class Today(Document):
         marks: The versions whose first run of the two days was today: when, the graph, and the version.
         groups: The same by graph, version, tenant or agent.
         errors: The messages of today that no run of yesterday had.
+        culprit: What most likely broke; null if nothing got worse.
+        dearest: The agent that cost most; null if none cost anything.
         is_cut: Whether there are more runs than are read, so that only those of the last hours count.
     """
 
@@ -155,6 +184,8 @@ class Today(Document):
     marks: Sequence[tuple[float, str, str]]
     groups: Groups
     errors: Sequence[NewError]
+    culprit: Culprit | None
+    dearest: Spender | None
     is_cut: bool
 
 
@@ -181,6 +212,25 @@ class Overview(Part):
     questions: int
     width: float
     bars: Sequence[tuple[float, str, int]]
+
+
+class InResult(Part):
+    """A run that has the words of a search in a field of its state, and what stands around the first of them there."""
+
+    run: ListedRun
+    field: str
+    text: str
+
+
+class InResults(Part):
+    """The runs that have the words of a search in what they made, of those that were looked at, the newest.
+
+    `is_cut` is whether there are more runs than were looked at.
+    """
+
+    looked_at: int
+    found: Sequence[InResult]
+    is_cut: bool
 
 
 class Tally(Part):
@@ -224,13 +274,53 @@ class Decided(Part):
     ended: str
 
 
+class Found(Part):
+    """A call that an agent made, and what it returned, both cut if they are long."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    text: str
+    is_error: bool
+
+
+class About(Part):
+    """What the one who answers a question must know, besides what its graph names.
+
+    Attributes:
+        id: The id of the question.
+        agent: The agent that asks; "" if a node does.
+        said: What that agent was asked, or the last message of a person.
+        writes: What the agent wrote beside the call.
+        found: The calls that the agent made before, the last ones.
+        tool: The tool that it wants to call; "" for none.
+        arguments: The arguments of that call.
+        words: What the question says besides these.
+        differs: Fields of the run's state that distinguish it from others that ask the same.
+    """
+
+    id: str
+    agent: str = ""
+    said: str = ""
+    writes: str = ""
+    found: Sequence[Found] = ()
+    tool: str = ""
+    arguments: Mapping[str, Any] = {}
+    words: str = ""
+    differs: Mapping[str, Any] = {}
+
+
 class Questions(Document):
     """The runs that ask people something, each with its open questions, and the answers of the last seven days.
 
-    `answerers` are the users who may answer; empty if the server has no users.
+    Attributes:
+        runs: The runs.
+        about: What is to be known of their questions, by run.
+        done: The answers.
+        answerers: The users who may answer; empty if the server has no users.
     """
 
     runs: Sequence[ListedRun]
+    about: Mapping[str, Sequence[About]]
     done: Sequence[Decided]
     answerers: Sequence[str]
 
@@ -254,7 +344,9 @@ class Row(Part, omit_defaults=True):
 class Head(RunHead, tag=False):
     """A run after a step, `at`; its last one is `seq`. `starter` is the run of which a node started it.
 
-    Standings are by the number of the node.
+    Standings are by the number of the node. `version` is the deploy with which it began, or how its graph's fingerprint
+    begins. `about` is what is to be known of its open questions, `is_chat` whether its
+    state has a conversation.
     """
 
     shown: str
@@ -268,6 +360,9 @@ class Head(RunHead, tag=False):
     took: float
     fingerprint: str
     standings: Mapping[int, PlaceState]
+    version: str
+    about: Sequence[About]
+    is_chat: bool
 
 
 class Above(Part):
@@ -527,6 +622,7 @@ class Bulked(Document):
         titles: What some of these are about.
         refused: How many could not be changed, by the reason.
         cost_usd: What those that were changed cost so far, as far as that is known.
+        run_ids: Which were changed, or would be: with these, what was looked at is done, and to no other run.
     """
 
     found: int
@@ -534,6 +630,7 @@ class Bulked(Document):
     titles: Sequence[str]
     refused: Mapping[str, int]
     cost_usd: float
+    run_ids: Sequence[str]
 
 
 class Previewed(Document):

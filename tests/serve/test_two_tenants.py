@@ -160,7 +160,7 @@ READS = (
 )
 LISTS = (
     *("overview", "tally", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk"),
-    *("graph&graph=desk", "picture&fingerprint=PRINT"),
+    *("graph&graph=desk", "picture&fingerprint=PRINT", "in_results&text=false"),
 )
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/today")
 INSPECTOR: Mapping[str, list[Try]] = {

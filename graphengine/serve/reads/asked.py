@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, show, waits_of
@@ -17,14 +17,14 @@ from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
 from graphengine.serve.read_documents import Decided, Questions
+from graphengine.serve.reads.about import ASKS, about, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.kernel import RunInfo, Snapshot, Status, Step, Store, Wait
+    from graphengine.records.selection import Wanted
 
-ASKS: Final = ("ask", "pause", "unknown")
-"""The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
 _PAGE: Final = 200
 _PAGES: Final = 10
 """How many pages of waiting runs are read: of more, the newest count."""
@@ -49,9 +49,11 @@ async def asking(store: Store, **page: Any) -> Sequence[RunInfo]:  # noqa: ANN40
     return found
 
 
-async def open_count(store: Store, **page: Any) -> int:  # noqa: ANN401
-    """Return how many questions to people are open: as many as the page of questions shows."""
-    infos = await asking(store, **page)
+async def open_count(store: Store, wanted: Wanted) -> int:
+    """Return how many questions to people are open in the runs that are wanted, as the page of questions shows them."""
+    now, apart = time.time(), ("limit", "before", "status")
+    page = {name: each for name, each in wanted.page(_PAGE, None).items() if name not in apart}
+    infos = [info for info in await asking(store, **page) if replace(wanted, status=None).fits(info, now)]
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
     for info in infos:
@@ -119,7 +121,10 @@ class QuestionLog:
             if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
                 done += [each for each in await self._decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
-        return Questions(runs=[run for run in runs if run.waits], done=done, answerers=answerers)
+        runs = [run for run in runs if run.waits]
+        shown = [(run, snapshots[run.run_id]) for run in runs]
+        known = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
+        return Questions(runs=runs, about=known, done=done, answerers=answerers)
 
     async def _looked_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
         """Return the runs in which answers are looked for: also those that were seen to ask, whenever they began."""

@@ -2,14 +2,15 @@
 
 It is computed from the summaries of the runs of two days, so that no log is read. A version of a graph is compared
 with the version before it, else today with yesterday until the same minute: a difference is `worse` only beyond three
-standard errors, and under 20 runs nothing is said. A run counts for each agent that called a model in it, with what
-that agent's answers cost.
+standard errors, and under 20 runs nothing is said. What got worse is first, then what cost most. A run counts for each
+agent that called a model in it, with what that agent's answers cost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from msgspec import Struct
 
 from graphengine.records.selection import is_lossy, likeness, version_of
 from graphengine.records.trends import DAY, JOINT, quantile, summaries
-from graphengine.serve.read_documents import Group, Groups, NewError, Numbers, Rate, Today
+from graphengine.serve.read_documents import Culprit, Group, Groups, NewError, Numbers, Rate, Spender, Today
 from graphengine.serve.reads.held import Held
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _ERRORS: Final = 3.0
 """Beyond how many standard errors a difference is none of chance."""
 _NEW: Final = 20
 """How many new errors are shown."""
+_DIGITS: Final = re.compile(r"(\d+)")
 
 
 class _Ended(Struct, gc=False):
@@ -118,7 +120,9 @@ class _Cell:
         if not is_today:
             self.had.add(like)
             return
-        error = self.errors.setdefault(like, _Error(reason, at, at))
+        error = self.errors.get(like)
+        if error is None:
+            error = self.errors[like] = _Error(reason, at, at)
         error.since, error.last = min(error.since, at), max(error.last, at)
         error.runs += 1
         error.versions[f"{self.graph} {self.version}".strip()] += 1
@@ -201,8 +205,9 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
     for each in cells:
         whole.add(each)
     versions = _grouped(cells, lambda each: (each.graph, each.version))
-    groups = [*_groups([each for each in found if each.agent] if by == "agent" else cells, versions, by)]
-    groups.sort(key=lambda each: (each.verdict == "few", -each.errors_off))
+    agents = [each for each in found if each.agent]
+    groups = [*_groups(agents if by == "agent" else cells, versions, by)]
+    groups.sort(key=_rank)
     rest = whole.cost[2] - whole.cost[0]
     share = whole.cost[1] / whole.cost[0] if whole.cost[0] else 1.0
     newer = _before(versions)
@@ -219,8 +224,40 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
         marks=sorted(marks),
         groups=Groups(by=by, groups=groups),
         errors=sorted(errors, key=lambda each: -each.runs)[:_NEW],
+        culprit=_culprit(cells, versions, groups if by == "graph" else None),
+        dearest=_dearest(agents),
         is_cut=is_cut,
     )
+
+
+def _rank(group: Group) -> tuple[float, float, int]:
+    """Return the place of a group: what got worse, the worst first, then what cost most."""
+    worse = group.errors_off if group.verdict == "worse" else 0.0
+    return -worse, -group.today.cost_usd, -group.today.runs
+
+
+def _culprit(
+    cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
+) -> Culprit | None:
+    """Return the graph that got worse the most, by the version that it has now."""
+    groups = sorted(_groups(cells, versions, "graph"), key=_rank) if graphs is None else graphs
+    if not groups or groups[0].verdict != "worse":
+        return None
+    worst = groups[0]
+    is_version = worst.since is not None
+    errors = versions[worst.graph, worst.version].errors if is_version else None
+    most = None if errors is None else max(errors.values(), key=lambda each: each.runs, default=None)
+    error = worst.error if errors is None else None if most is None else _new(most)
+    return Culprit(worst.graph, worst.now, worst.was, is_version, error)
+
+
+def _dearest(agents: Sequence[_Cell]) -> Spender | None:
+    by_name = _grouped(agents, lambda each: (each.agent,))
+    most = max(by_name.items(), key=lambda item: item[1].cost[1], default=None)
+    if most is None or not most[1].cost[1]:
+        return None
+    (name,), cell = most
+    return Spender(name, cell.runs[1], cell.cost[1])
 
 
 def _grouped(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]) -> dict[tuple[str, ...], _Cell]:
@@ -252,7 +289,7 @@ def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: 
         if not cell.runs[1]:
             continue
         own = [each for (graph, _), each in versions.items() if by == "graph" and graph == name and each.runs[1]]
-        last = max(own, key=lambda each: each.first, default=None)
+        last = max(own, key=_age, default=None)
         older = before.get((name, last.version)) if last is not None else None
         cell.version = last.version if last is not None else ""
         rates = _pair(last, older) if last is not None else None
@@ -263,11 +300,17 @@ def _before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Ce
     """Return the version before each that has one, in the order of their first runs."""
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
-    for name, cell in sorted(versions.items(), key=lambda item: item[1].first):
+    for name, cell in sorted(versions.items(), key=lambda item: _age(item[1])):
         if name[0] in last:
             found[name] = last[name[0]]
         last[name[0]] = cell
     return found
+
+
+def _age(cell: _Cell) -> tuple[float, Sequence[tuple[int, str]]]:
+    """Return what orders versions: when the first run began, by the minute, in one minute v9 before v10."""
+    parts = [(int(each), "") if each.isdecimal() else (-1, each) for each in _DIGITS.split(cell.version)]
+    return cell.first, parts
 
 
 def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
@@ -282,9 +325,10 @@ def _pair(cell: _Cell, older: _Cell | None) -> tuple[Rate, Rate] | None:
 def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell | None) -> Group:
     now, was = rates or (Rate("today", cell.runs[1], cell.failed[1]), Rate("yesterday", cell.runs[0], cell.failed[0]))
     off = _errors_off(now, was)
-    few = min(now.runs, was.runs) < _FEW
-    verdict: Literal["worse", "better", "noise", "few"] = "noise"
-    if few:
+    verdict: Literal["worse", "better", "noise", "few", "new"] = "noise"
+    if not was.runs:
+        verdict = "new"
+    elif min(now.runs, was.runs) < _FEW:
         verdict = "few"
     elif abs(off) > _ERRORS:
         verdict = "worse" if off > 0 else "better"

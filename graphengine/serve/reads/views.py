@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -42,11 +42,11 @@ from graphengine.records.json_document import diff_document, head_facts, runs_do
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
 from graphengine.records.runs_below import runs_above, runs_below
-from graphengine.records.selection import ONLY_SEEN, is_lossy
+from graphengine.records.selection import ONLY_SEEN, Wanted, is_lossy, version_of
 from graphengine.records.spending import spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
-from graphengine.records.trends import summaries, trends
+from graphengine.records.trends import JOINT, summaries, trends
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
@@ -59,6 +59,7 @@ from graphengine.serve.read_documents import (
     Comparison,
     Graph,
     Head,
+    InResults,
     Line,
     Lost,
     Moments,
@@ -78,16 +79,18 @@ from graphengine.serve.read_documents import (
     Tried,
     Unused,
 )
+from graphengine.serve.reads.about import about, is_chat
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
 from graphengine.serve.reads.moments import moments
 from graphengine.serve.reads.pictures import picture_of
+from graphengine.serve.reads.results import in_results
 from graphengine.serve.reads.today import TodayBook
 from graphengine.serve.reads.why_not import Taken, taken_in, why_not
 from graphengine.serve.requests import SortedParameters, wanted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
     from graphengine.kernel import Page as Words
@@ -131,6 +134,7 @@ _AGES: Final = 1e12
 """Seconds of an interval that has every run."""
 _ENDED: Final = msgspec.json.Decoder(list[Summary | None])
 _DAY: Final = 86_400.0
+_MINUTE: Final = 60.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
 _SEARCHED_PAGES: Final = 50
@@ -169,6 +173,8 @@ class Views:
     _today: TodayBook = field(init=False)
     _tallies: Held[Tally] = field(default_factory=Held)
     _taken: Held[Taken] = field(default_factory=Held)
+    _results: Held[InResults] = field(default_factory=Held)
+    _counted: Held[Sequence[tuple[float, str, int]]] = field(default_factory=Held)
 
     def __post_init__(self) -> None:
         self._asked = QuestionLog(self.store)
@@ -221,24 +227,51 @@ class Views:
         return await self._asked.questions(asked.run_id, answerers)
 
     async def overview(self, asked: Filters) -> Overview:
-        """Return how many runs there are by status and when they began."""
-        sought = wanted_by(asked)
-        graph, wanted = sought.graph, {"tag": sought.tag, "text": sought.text}
-        every = await self.store.counts(**wanted, every_seconds=_DAY)
-        counts, statuses = [each for each in every if graph in {None, each.graph}], Counter[str]()
-        for each in counts:
-            statuses[each.status] += each.runs
-        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=sought.tag, text=sought.text)
+        """Return how many of the runs that are searched for there are by status and when they began."""
+        wanted, key = wanted_by(asked), (caller().tenant, structs.astuple(asked))
+        counts = await self._counts(wanted, key)
+        statuses = Counter[str]()
+        for _, status, runs in counts:
+            statuses[status] += runs
+        page: Words = {**wanted.page(_KEPT, None), "status": "running"}
+        is_any = replace(wanted, status=None)
+        running = [info for info in await self.store.runs(**page) if is_any.fits(info, time.time())]
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses["running"] - statuses["queued"] - statuses["interrupted"])
-        first = min((each.since for each in counts), default=0.0)
-        days = max((each.since for each in counts), default=0.0) / _DAY + 1 - first / _DAY
-        width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
-        fine = await self.store.counts(**wanted, every_seconds=width)
-        bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
-        questions = await open_count(self.store, graph=graph, **wanted)
-        return Overview(statuses, questions, width, bars)
+        if wanted.status is not None:
+            statuses = Counter({wanted.status: statuses[wanted.status]})
+        first = min((since for since, _, _ in counts), default=0.0)
+        days = max((since for since, _, _ in counts), default=0.0) / _DAY + 1 - first / _DAY
+        width = max(_MINUTE, round(days * _DAY / _BARS)) if days > _FEW_DAYS else _MINUTE
+        bars = Counter[tuple[float, str]]()
+        for since, status, runs in await self._counts(wanted, key, width):
+            bars[since, status] += runs
+        questions = await open_count(self.store, is_any)
+        return Overview(statuses, questions, width, [(*each, runs) for each, runs in bars.items()])
+
+    async def _counts(self, wanted: Wanted, key: Hashable, width: float = _DAY) -> Sequence[tuple[float, str, int]]:
+        """Return how many of the runs that are wanted began in each interval, with each status.
+
+        Args:
+            wanted: The runs; of a status that the store does not distinguish, also others that it counts with them.
+            key: What the request is known by.
+            width: The seconds of an interval.
+        """
+        plain = Wanted(wanted.limit, graph=wanted.graph, tag=wanted.tag, text=wanted.text)
+        if wanted == plain:  # the store has these in an index
+            found = await self.store.counts(tag=wanted.tag, text=wanted.text, every_seconds=width)
+            return [(each.since, each.status, each.runs) for each in found if wanted.graph in {None, each.graph}]
+
+        async def counted() -> Sequence[tuple[float, str, int]]:
+            groups = await self._summaries(wanted, width)
+            return await asyncio.to_thread(_counts, groups, wanted)
+
+        return await self._counted.of((key, width), counted)
+
+    async def _summaries(self, wanted: Wanted, width: float) -> Sequence[tuple[str, str, float, str]]:
+        page = wanted.page(sys.maxsize, None)
+        return await summaries(self.store, page, "version" if wanted.is_searched else "graph", width)
 
     async def tally(self, asked: TallyParameters) -> Tally:
         """Return how many runs a search finds, and how many of them have losses; null if that is not counted.
@@ -246,14 +279,18 @@ class Views:
         Pages with the same parameters share a count; one that has changed runs sends another `change`.
         """
         wanted = wanted_by(asked)
-        if any((wanted.cost_above, wanted.version, wanted.error, wanted.agent)) or wanted.status in ONLY_SEEN:
+        if wanted.status in ONLY_SEEN:
             return Tally(None, None)
 
         async def counted() -> Tally:
-            groups = await summaries(self.store, wanted.page(sys.maxsize, None), "graph", _AGES)
-            return await asyncio.to_thread(_tally, groups, wanted.has_losses)
+            return await asyncio.to_thread(_tally, await self._summaries(wanted, _AGES), wanted)
 
         return await self._tallies.of((caller().tenant, structs.astuple(asked)), counted)
+
+    async def in_results(self, asked: Filters) -> InResults:
+        """Return which of the newest runs have the words of a search in what they made."""
+        key = caller().tenant, structs.astuple(asked)
+        return await self._results.of(key, lambda: in_results(self.store, wanted_by(asked)))
 
     async def today(self, asked: TodayParameters) -> Today:
         """Return today beside yesterday; `midnight` is when it began where the reader is."""
@@ -332,6 +369,9 @@ class Views:
             took=snapshot.elapsed_seconds,
             fingerprint=info.fingerprint,
             standings=book.standings(),
+            version=version_of(info.began_with, info.deploy),
+            about=about(snapshot),
+            is_chat=bool(snapshot.frames) and is_chat(snapshot.root.values),
         )
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
@@ -509,10 +549,25 @@ class Views:
         return dict(sorted(found.items()))
 
 
-def _tally(groups: Iterable[tuple[str, str, float, str]], has_losses: bool | None) -> Tally:  # noqa: FBT001 - as searched
-    found = [(status, each) for _, status, _, text in groups for each in _ENDED.decode(text)]
-    lossy = sum(is_lossy(status, each.losses if each else ()) for status, each in found)
-    return Tally(lossy if has_losses else len(found) - lossy * (has_losses is False), lossy)
+def _tally(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Tally:
+    found = [(status, each) for _, status, ended in _fitting(groups, wanted) for each in ended]
+    return Tally(len(found), sum(is_lossy(status, each.losses if each else ()) for status, each in found))
+
+
+def _counts(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Sequence[tuple[float, str, int]]:
+    return [(since, status, len(ended)) for since, status, ended in _fitting(groups, wanted) if ended]
+
+
+def _fitting(
+    groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
+) -> Iterator[tuple[float, str, Sequence[Summary | None]]]:
+    """Yield the summaries of runs that fit what the store does not check."""
+    for name, status, since, text in groups:
+        found = _ENDED.decode(text)
+        if wanted.is_searched:
+            _, began_with, deploy, _ = name.split(JOINT)
+            found = [each for each in found if wanted.has(status, began_with, deploy, each)]
+        yield since, status, found
 
 
 def last_said(values: Mapping[str, Any]) -> str:

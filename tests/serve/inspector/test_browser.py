@@ -129,7 +129,7 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
         page.keyboard.press("Enter")
         expect(page.locator(".list .row")).to_have_count(count)
         if not count:
-            expect(page.locator("main")).to_contain_text("No run fits these filters.")
+            expect(page.locator("main")).to_contain_text("No run ")
     assert "text=since%3A99w" in page.url
     page.reload()
     expect(search).to_have_value("since:99w")
@@ -143,7 +143,7 @@ def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> N
     page.get_by_label("Search", exact=True).fill("cost>9")
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_contain_text("Older runs are searched")
-    expect(page.locator("main")).not_to_contain_text("No run fits")
+    expect(page.locator("main")).not_to_contain_text("No run ")
 
 
 def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
@@ -495,7 +495,8 @@ def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written
     """The question shows them as a table; yes and no take one click; other answers have their forms."""
     page = visit(acting, "/run?id=mails")
     form = page.locator("form.question")
-    expect(form.locator(".asked")).to_have_text("May clerk call mail?\n\nto    Ada\ntext  Dear Ada,\n      hello")
+    expect(form.locator(".asked")).to_have_text("May clerk call mail?")
+    expect(form.locator(".proposed td")).to_have_text(["Ada", "Dear Ada,\nhello"])
     expect(form.get_by_role("button")).to_have_text(["No…", "Yes"])
     expect(form.get_by_role("radio")).to_have_text(["refuse with a reason", "change the arguments"])
     form.get_by_role("radio", name="refuse with a reason").click()

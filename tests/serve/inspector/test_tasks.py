@@ -66,14 +66,17 @@ TASKS: dict[str, tuple[int, int, Sequence[Do]]] = {
             Do(".asking", reads="answered"),
         ],
     ),
-    "which deploy broke": (1, 1, [named("link", "today"), Do(".cards-of", reads="likely triage v2: 0.0 % → 100.0 %")]),
+    "which deploy broke": (
+        1,
+        1,
+        [named("link", "today"), Do(".broke", reads="v2 of triage fails 100.0 % (v1 0.0 %), 25 times")],
+    ),
     "who spent it": (
-        3,
-        3,
+        2,
+        2,
         [
             named("link", "today"),
-            named("tab", "agent"),
-            Do(".gets-worse tr:has-text('writer') td:nth-child(2) a"),
+            Do(".cards-of >> role=link[name=writer]"),
             Do(".row[data-run=costly]", reads="$0.25"),
         ],
     ),

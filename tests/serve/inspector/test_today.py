@@ -1,8 +1,12 @@
 """Today: its numbers, its comparisons, and that each number leads to the list that it counts."""
 
 import asyncio
+import json
 import math
+import random
 import time
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -11,18 +15,24 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from playwright.sync_api import expect
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
+from graphengine.cli.main import main
 from graphengine.kernel import RunInfo, Summary
 from graphengine.models import ModelError, Response
 from graphengine.records.search import wanted_of
-from graphengine.records.selection import Wanted
+from graphengine.records.selection import Wanted, likeness
+from graphengine.records.trends import trends
 from graphengine.runner import RunFailed
-from graphengine.serve.read_documents import Numbers
-from graphengine.serve.reads.today import TodayBook
+from graphengine.serve.read_documents import Culprit, Numbers, Rate
+from graphengine.serve.reads.today import By, TodayBook
 from graphengine.stores.memory import InMemoryStore
+from tests.serve.inspector import driven
 from tests.serve.inspector.client import read
 from tests.serve.inspector.conftest import Opened, opened, served
 from tests.serve.inspector.graphs import State, counter, flaky
@@ -86,12 +96,13 @@ async def test_today_is_beside_yesterday_until_the_same_minute(monkeypatch: pyte
         ((200, 24), (200, 7), "better"),
         ((200, 7), (200, 15), "noise"),
         ((200, 7), (19, 19), "few"),
+        ((0, 0), (5, 5), "new"),
     ],
 )
 async def test_only_what_chance_does_not_do_is_worse(
     before: tuple[int, int], after: tuple[int, int], verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond three standard errors of the difference; under 20 runs nothing is said."""
+    """Beyond three standard errors of the difference; under 20 runs nothing is said, and nothing of what is new."""
     midnight = 20_000 * DAY
     monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
     found = rows(midnight, at=-20, runs=before[0], failed=before[1]) + rows(
@@ -100,6 +111,8 @@ async def test_only_what_chance_does_not_do_is_worse(
     (group,) = (await today(found, midnight)).groups.groups
     assert group.verdict == verdict
     share = (before[1] + after[1]) / (before[0] + after[0])
+    if not before[0]:
+        return
     error = math.sqrt(share * (1 - share) * (1 / before[0] + 1 / after[0]))
     assert group.errors_off == pytest.approx((after[1] / after[0] - before[1] / before[0]) / error)
 
@@ -118,8 +131,112 @@ async def test_a_version_is_compared_with_the_one_before_it(monkeypatch: pytest.
     assert found.marks == [(midnight + 9 * 3600, "triage", "v2")]
     (error,) = found.errors
     assert (error.like, error.runs, error.versions) == ("look: ValueError: no … for #", 40, ["triage v2"])
+    assert found.culprit == Culprit("triage", Rate("v2", 100, 40), Rate("v1", 100, 3), is_version=True, error=error)
     by_version = (await today(old + new, midnight, "version")).groups.groups
     assert [each.name for each in by_version] == ["triage v2"]
+
+
+async def test_versions_of_one_minute_are_in_the_order_of_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first runs are known by the minute; v9 is then before v10, in whatever order a store has them."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    new = rows(midnight, at=9, runs=50, failed=30, version="v10")
+    found = await today(new + rows(midnight, at=9, runs=50, version="v9"), midnight)
+    assert found.culprit is not None
+    assert (found.culprit.now.name, found.culprit.was.name) == ("v10", "v9")
+
+
+async def test_where_nothing_got_worse_the_dearest_is_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the first day, too: every row is there, and nobody is called the culprit."""
+    midnight = 20_000 * DAY
+    monkeypatch.setattr(time, "time", lambda: midnight + 12 * 3600)
+    found = [rows(midnight, at=9, runs=3 + at, failed=at, graph=f"g{at}", cost=at / 4) for at in range(40)]
+    shown = await today([each for one in found for each in one], midnight)
+    assert [each.name for each in shown.groups.groups] == [f"g{at}" for at in reversed(range(40))]
+    assert {each.verdict for each in shown.groups.groups} == {"new"}
+    assert (shown.culprit, shown.dearest) == (None, None)
+
+
+MESSAGES = st.lists(
+    st.sampled_from(["KeyError: ", "charge: ", "'", '"', "vat", "no ", "x7", "12", "0a1b2c3d", ": ", "é"])
+)
+
+
+@given(MESSAGES)
+def test_a_likeness_is_that_of_itself(parts: list[str]) -> None:
+    """So a search for what errors have in common finds them."""
+    like = likeness("".join(parts))
+    assert likeness(like) == like
+    assert '"' not in like  # a filter has it between such marks
+
+
+def test_errors_are_told_apart_by_their_words() -> None:
+    """Numbers, ids and quoted names are none, but where a message has nothing else; `=` finds only all of it."""
+    alike = [
+        ("charge: KeyError: 'vat_rate'", "charge: KeyError: 'total'", False),
+        ("charge: ValueError: no 'x' in order 5", "charge: ValueError: no 'y' in order 77", True),
+        (
+            "a: E: run 8f14e45f-ceea-467f-a8a3-2f6f0c5e3a11 left",
+            "a: E: run 0a14e45f-ceea-467f-a8a3-2f6f0c5e3a11 left",
+            True,
+        ),
+        ("a: E: order 0a1b2c3d is late", "a: E: order ffff0000 is late", True),
+    ]
+    assert [likeness(one) == likeness(other) for one, other, _ in alike] == [same for *_, same in alike]
+    timed_out = Wanted(1, error=likeness("=a: E: too late"))
+    late = RunInfo("r", "g", "f", "failed", 1, 0, 0)
+    found = [
+        timed_out.fits(replace(late, summary=Summary(reason)), 0)
+        for reason in ("a: E: too late", "a: E: too late by 5")
+    ]
+    assert found == [True, False]
+
+
+NAMES: dict[By, str] = {"graph": "{graph}", "version": "{graph} {deploy}", "tenant": "{tenant}", "agent": "writer"}
+"""What a row is called, from a listed run."""
+
+
+async def test_sums_are_those_of_the_list_and_of_trends(tmp_path: Path) -> None:
+    """Of each row, by graph and version, to the cent: `graphengine runs` lists the same runs at the same costs."""
+    path = tmp_path / "runs.db"
+    chance = random.Random(77)  # noqa: S311 - no secret
+    for version in ("v1", "v2"):
+        async with Runner(path, deploy=version) as runner:
+            for number in range(12):
+                graph = writing(f"writing_{number % 3}", chance.random())
+                await runner.start(graph, State(text="x"), tenant=f"t{number % 2}").result()
+    midnight = time.time() - 3600
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(
+            CliRunner().invoke, main, ["runs", "--store", str(path), "--json", "--limit", "100"]
+        ).result()
+    listed = json.loads(done.stdout)["runs"]
+    assert len(listed) == 24
+    async with Runner(path) as runner:
+        overall, book = await trends(runner.store), TodayBook(runner.store)
+        for by, name in NAMES.items():
+            found = await book.today(None, midnight, by)
+            costs: dict[str, float] = {}
+            for each in listed:
+                key = name.format(**each)
+                costs[key] = costs.get(key, 0) + each["summary"]["cost_usd"]
+            shown = {each.name: each.today.cost_usd for each in found.groups.groups}
+            assert shown == pytest.approx(costs)
+            assert found.today.cost_usd == pytest.approx(sum(costs.values()))
+            assert found.dearest is not None
+            assert found.dearest.cost_usd == pytest.approx(found.today.cost_usd)
+        assert sum(each.cost_usd for each in overall.trends) == pytest.approx(
+            sum(each["summary"]["cost_usd"] for each in listed)
+        )
+
+
+def writing(name: str, cost: float) -> Graph[State]:
+    """Return a graph whose agent costs this."""
+    answer = Response("said", cost_usd=cost, model="some:model", output_tokens=5)
+    graph = Graph(name, State)
+    graph.add_node("write", Agent("writer", prompt="Go on.", model=ScriptedModel([answer])), writes="text")
+    graph.add_path(START, "write", END)
+    return graph
 
 
 @pytest.mark.parametrize("kept", ["memory", "sqlite", "postgres"])
@@ -236,3 +353,32 @@ def test_each_number_leads_to_the_list_that_it_counts(recorded: Path, visit: Ope
         assert [numbers[0], *numbers[4:]] == [int(text) for text, _ in [found[0], *found[4:]]]
         page.get_by_role("tab", name="version").click()
         expect(page.locator(".gets-worse th[scope=row]").first).to_be_visible()
+
+
+def test_all_that_failed_alike_are_retried_after_one_question(tmp_path: Path, visit: Opened) -> None:
+    """Those that the question counted, and none that failed alike, or almost, by then."""
+    path, gate = tmp_path / "runs.db", tmp_path / "boat"
+
+    async def fail(names: Sequence[str]) -> None:
+        async with Runner(path, deploy="v43") as runner:
+            for name in names:
+                with suppress(RunFailed):
+                    await runner.start(driven.graph, {"topic": "storms", "gate": str(gate)}, run_id=name).result()
+            with suppress(RunFailed):
+                await runner.start(flaky("no pilot boat goes out"), run_id=f"other-{names[0]}").result()
+
+    async def statuses() -> dict[str, int]:
+        async with Runner(path) as runner:
+            return Counter(info.status for info in await runner.runs(limit=100))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, fail([f"r{number}" for number in range(22)])).result()
+        with served(path, "--drive", "--graph", "tests/serve/inspector/driven.py") as url:
+            page = visit(url, "/today")
+            page.get_by_role("button", name="Retry all 22…").click()
+            expect(page.locator("dialog")).to_contain_text("22 runs of 22.")
+            pool.submit(asyncio.run, fail(["late"])).result()
+            gate.touch()
+            page.get_by_role("button", name="Retry 22", exact=True).click()
+            expect(page.get_by_role("status")).to_have_text("Retry: done for 22 runs.")
+            assert pool.submit(asyncio.run, statuses()).result()["failed"] == 3

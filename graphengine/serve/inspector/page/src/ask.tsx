@@ -1,12 +1,13 @@
-// A question to a person: the facts, what is proposed, and the answer, which is sent some seconds later.
+// A question to a person: what led to it, what is proposed, and the answer, which is sent some seconds later.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { post } from "./api";
 import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
-import { Command, Sign, canDrive, useAct } from "./parts";
+import { Command, Icon, Sign, canDrive, useAct } from "./parts";
 import { Diff, Markdown, Value } from "./text";
-import type { Head, ListedRun, Session, Wait } from "./types";
+import type { About, Head, ListedRun, Session, Wait } from "./types";
+import { writeJson } from "./json";
 import { ago, brief, moment, nodeWords } from "./words";
 
 export const ASKS = ["ask", "pause", "unknown"];
@@ -18,12 +19,16 @@ type Standing = Pick<Head, "run_id" | "graph" | "waits" | "updated_at"> | Listed
 /** What a run waits for. Yes and no, and the words of a choice, take one click; anything else has a form. */
 export function Questions({
   run,
+  about,
+  isInPlace = false,
   session,
   resume,
   answerers,
   answered,
 }: {
   run: Standing;
+  about: About[];
+  isInPlace?: boolean; // below the conversation, which has what led to it
   session: Session;
   resume?: string;
   answerers?: string[];
@@ -34,7 +39,8 @@ export function Questions({
       {run.waits.map((wait) => (
         <Question
           key={wait.id}
-          {...{ run, wait, session, resume, answerers, answered: answered && (() => answered(wait.id)) }}
+          about={about.find((each) => each.id === wait.id)}
+          {...{ run, wait, isInPlace, session, resume, answerers, answered: answered && (() => answered(wait.id)) }}
         />
       ))}
     </section>
@@ -52,6 +58,8 @@ interface Held {
 function Question({
   run,
   wait,
+  about,
+  isInPlace,
   session,
   resume,
   answerers = [],
@@ -59,6 +67,8 @@ function Question({
 }: {
   run: Standing;
   wait: Wait;
+  about: About | undefined;
+  isInPlace: boolean;
   session: Session;
   resume: string | undefined;
   answerers: string[] | undefined;
@@ -153,7 +163,9 @@ function Question({
   const found = resolved(schema, schema || {});
   const isForm = !found.enum && found.type !== "boolean";
   const isMore = isForm && clicks.length > 0;
-  const text = wait.question || wait.name;
+  const words = about?.tool ? about.words : wait.question || wait.name;
+  const isChanged = about !== undefined && isChangedBy(about, changedIn(value)); // a plain Yes would not send that
+  const isTable = !words.includes("```") && /\n\S+ {2,}\S/.test(words);
   const may = !session.read_only && session.rights.includes("answer");
   const isYesNo = clicks.some(([, each]) => each === false);
   const [yes, ...others] = clicks;
@@ -162,16 +174,24 @@ function Question({
       class="question"
       onSubmit={(event) => {
         event.preventDefault();
-        if (!problem) hold(brief(value, 80), value);
+        if (!problem) hold(answerWords(value), value);
       }}
     >
       <header>
         <Sign status="waiting" /> <b>{node}</b> asks {since}
       </header>
+      {about && <Differs about={about} />}
+      {about && !isInPlace && <Before about={about} />}
       <Facts wait={wait} />
-      <div class="asked" tabIndex={0}>
-        {!text.includes("```") && /\n\S+ {2,}\S/.test(text) ? <pre>{text}</pre> : <Markdown text={text} />}
+      <div class="asked" tabIndex={0} dir="auto">
+        {about?.tool && (
+          <p>
+            May {about.agent} call {about.tool}?
+          </p>
+        )}
+        {words && (isTable ? <pre>{words}</pre> : <Markdown text={words} />)}
       </div>
+      {about?.tool && Object.keys(about.arguments).length > 0 && <Call about={about} changed={changedIn(value)} />}
       {!may && !sent && <MayNot session={session} answerers={answerers} />}
       {held && (
         <div class="held" role="group" aria-label="Not sent yet">
@@ -216,7 +236,7 @@ function Question({
       )}
       {may && !sent && !held && !refused && (
         <>
-          {isYesNo && (
+          {isYesNo && !isChanged && (
             <div class="sides">
               {others.map(([word, each]) => (
                 <button
@@ -278,6 +298,93 @@ function MayNot({ session, answerers }: { session: Session; answerers: string[] 
   );
 }
 
+/** The arguments that an answer changes, by name. */
+function changedIn(value: unknown): Record<string, unknown> {
+  const given = value && typeof value === "object" ? (value as { arguments?: unknown }).arguments : null;
+  return given && typeof given === "object" ? (given as Record<string, unknown>) : {};
+}
+
+/** An answer in words. */
+export function answerWords(value: unknown): string {
+  if (value === true) return "Yes";
+  if (value === false) return "No";
+  const changed = Object.entries(changedIn(value)).map(([name, each]) => `${nodeWords(name)}: ${brief(each, 40)}`);
+  if (changed.length) return `Yes, with ${changed.join(", ")}`;
+  const refused = value && typeof value === "object" ? (value as { refuse?: unknown }).refuse : null;
+  return typeof refused === "string" ? `No: “${refused}”` : brief(value, 80);
+}
+
+const isChangedBy = ({ arguments: given }: About, changed: Record<string, unknown>): boolean =>
+  writeJson({ ...given, ...changed }) !== writeJson(given);
+
+/** The call that a question is about, with what the answer changes in it. */
+function Call({ about, changed }: { about: About; changed: Record<string, unknown> }) {
+  const was = isChangedBy(about, changed) ? about.arguments : undefined;
+  return <Proposed was={was} now={{ ...about.arguments, ...changed }} isCall />;
+}
+
+/** What distinguishes a run from others that ask the same. */
+function Differs({ about }: { about: About }) {
+  const found = Object.entries(about.differs);
+  if (!found.length) return null;
+  return (
+    <dl class="facts-of">
+      {found.map(([name, value]) => (
+        <>
+          <dt>{nodeWords(name)}</dt>
+          <dd>
+            <Value value={value} fold={300} />
+          </dd>
+        </>
+      ))}
+    </dl>
+  );
+}
+
+/** What led to a question: what the agent was told, what it found, and what it wrote. */
+export function Before({ about }: { about: About }) {
+  const { agent, said, writes, found } = about;
+  if (!said && !writes && !found.length) return null;
+  return (
+    <section class="chat before" aria-label="What led to it">
+      {said && (
+        <div class="said user" dir="auto" tabIndex={0}>
+          <Markdown text={plainOf(said)} />
+        </div>
+      )}
+      {found.length > 0 && (
+        <ul class="found" aria-label="What the agent found">
+          {found.map((each, index) => (
+            <li key={index}>
+              <span class="soft">
+                <Icon name="tool" /> <b>{nodeWords(each.tool)}</b>{" "}
+                {Object.entries(each.arguments)
+                  .map(([name, value]) => `${name} ${brief(value, 40)}`)
+                  .join(", ")}{" "}
+                {each.is_error ? "failed" : "→"}
+              </span>{" "}
+              <span dir="auto">
+                <Value value={each.text} fold={400} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {writes && (
+        <div class="said" dir="auto">
+          <small class="soft">{agent}</small>
+          <Markdown text={writes} />
+        </div>
+      )}
+    </section>
+  );
+}
+
+const WRAPPED = /^<(\w+)>\n?([\s\S]*?)\n?<\/\1>$/;
+
+/** A message without the tags around what a person wrote. */
+export const plainOf = (text: string): string => WRAPPED.exec(text)?.[2] ?? text;
+
 /** What the graph names for the one who answers: facts, and what is proposed against what was. */
 function Facts({ wait }: { wait: Wait }) {
   const facts = Object.entries(wait.facts || {});
@@ -301,7 +408,13 @@ function Facts({ wait }: { wait: Wait }) {
   );
 }
 
-function Proposed({ was, now }: { was: unknown; now: unknown }) {
+/** An argument of a call: a short one in bold, a long one as it is read. */
+function Argument({ value }: { value: unknown }) {
+  const isLong = typeof value === "string" && (value.length > LONG || value.includes("\n"));
+  return isLong || (value && typeof value === "object") ? <Value value={value} fold={900} /> : <b>{brief(value)}</b>;
+}
+
+function Proposed({ was, now, isCall = false }: { was: unknown; now: unknown; isCall?: boolean }) {
   if (typeof was === "string" && typeof now === "string" && was.length + now.length > LONG) {
     return (
       <section class="proposed" aria-label="What is proposed, with what it changes">
@@ -318,22 +431,25 @@ function Proposed({ was, now }: { was: unknown; now: unknown }) {
   const shown = (each: unknown) => (each === undefined ? "" : brief(each));
   return (
     <table class="proposed">
-      <thead>
-        <tr>
-          <td />
-          {was !== undefined && <th scope="col">was</th>}
-          <th scope="col">proposed</th>
-        </tr>
-      </thead>
+      {(was !== undefined || !isCall) && (
+        <thead>
+          <tr>
+            <td />
+            {was !== undefined && <th scope="col">was</th>}
+            <th scope="col">{isCall ? "changed to" : "proposed"}</th>
+          </tr>
+        </thead>
+      )}
       <tbody>
         {names.map((name) => {
           const [one, other] = [shown(before[name]), shown(after[name])];
+          const isSame = was !== undefined && one === other;
           return (
             <tr key={name}>
               <th scope="row">{nodeWords(name)}</th>
-              {was !== undefined && <td>{one === other ? one : <del>{one}</del>}</td>}
-              <td>
-                <b>{other}</b>
+              {was !== undefined && <td dir="auto">{isSame ? one : <del>{one}</del>}</td>}
+              <td dir="auto">
+                {isCall && was === undefined ? <Argument value={after[name]} /> : isSame ? other : <b>{other}</b>}
               </td>
             </tr>
           );

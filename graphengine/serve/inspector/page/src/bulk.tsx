@@ -1,4 +1,5 @@
-// What is done to the ticked runs, or to all that are found: nothing is done before its preview was read.
+// What is done to the ticked runs, or to all that are found: nothing is done before its preview was read, and then to
+// the runs that it counted, whatever is found by then.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -8,6 +9,8 @@ import type { Bulked, Session } from "./types";
 import { count, dollars } from "./words";
 
 export type Chosen = { ids: string[] } | { where: Record<string, string> };
+
+const AT_ONCE = 1000; // what a request takes
 
 const ACTS: Record<string, string> = { stop: "Stop", retry: "Retry", tag: "Tag", prune: "Prune" };
 
@@ -74,7 +77,8 @@ export function Bulk({
   );
 }
 
-function Ask({
+/** Ask once before something is done to many runs. */
+export function Ask({
   action,
   chosen,
   close,
@@ -120,11 +124,22 @@ function Ask({
   const command = "where" in chosen && commandOf(action, tag, chosen.where);
   const go = async () => {
     setBusy(true);
+    const { run_ids: ids } = preview!;
+    const sum = { runs: 0, refused: {} as Record<string, number> };
     try {
-      const found: Bulked = await post("bulk", body);
-      done(`${words}: done for ${count(found.runs, "run")}${reasons(found)}.`);
+      for (let at = 0; at < ids.length; at += AT_ONCE) {
+        const these = ids.slice(at, at + AT_ONCE);
+        const found: Bulked = await post("bulk", { action, ids: these, ...(needsTag ? { tag: tag.trim() } : {}) });
+        sum.runs += found.runs;
+        for (const [reason, number] of Object.entries(found.refused)) {
+          sum.refused[reason] = (sum.refused[reason] || 0) + number;
+        }
+      }
+      done(`${words}: done for ${count(sum.runs, "run")}${reasons(sum)}.`);
     } catch (problem) {
-      setError(problem as Problem);
+      const { message, repair } = problem as Problem;
+      const some = sum.runs ? `done for ${count(sum.runs, "run")}, then: ` : "";
+      setError({ message: some + message, repair });
       setBusy(false);
     }
   };
@@ -183,7 +198,7 @@ function Ask({
   );
 }
 
-function reasons({ refused }: Bulked): string {
+function reasons({ refused }: Pick<Bulked, "refused">): string {
   return Object.entries(refused)
     .map(([reason, number]) => `; ${number} cannot be: ${reason}`)
     .join("");

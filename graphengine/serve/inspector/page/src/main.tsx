@@ -107,7 +107,7 @@ function App() {
       case "/graphs":
         return <GraphList session={session} />;
       case "/today":
-        return <TodayPage parameters={parameters} />;
+        return <TodayPage parameters={parameters} session={session} />;
       case "/questions":
         return <QuestionsPage key={id} {...{ id, wait, session }} />;
       default:

@@ -1,10 +1,11 @@
 // What the detail of a run shows besides its steps: the outcome, the state, what it cost, its branches.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get, query } from "./api";
 import { Acts } from "./acts";
-import { Questions } from "./ask";
+import { Before, Questions, plainOf } from "./ask";
 import { type Below, between } from "./below";
 import { Scores } from "./chart";
 import { writeJson } from "./json";
@@ -39,7 +40,7 @@ export function Outcome({
   below: Below;
 }) {
   const isOver = !isUnderWay(head.shown);
-  const isChat = rows.some((row) => row.kind === "message" && row.text === "turn");
+  const isChat = isChatOf(head, rows);
   const end = useMemo(() => rows.findLast((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
   const wrong = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const hasFailed = head.error !== null && head.shown === "failed";
@@ -50,7 +51,7 @@ export function Outcome({
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
   return (
     <>
-      {open && <Questions run={head} session={session} resume={head.commands.resume} />}
+      {open && !isChat && <Questions run={head} {...{ session, about: head.about }} resume={head.commands.resume} />}
       {head.shown === "running" && <Now doing={doing} now={now} />}
       {head.error && hasFailed && (
         <>
@@ -66,7 +67,18 @@ export function Outcome({
         </>
       )}
       <PublishedValues values={head.published} select={select} />
-      {isChat && <Conversation id={id} seq={head.seq} />}
+      {isChat && (
+        <Conversation id={id} seq={head.seq} isBrief={open}>
+          {open && (
+            <>
+              {head.about.slice(0, 1).map((each) => (
+                <Before key={each.id} about={each} />
+              ))}
+              <Questions run={head} isInPlace {...{ session, about: head.about }} resume={head.commands.resume} />
+            </>
+          )}
+        </Conversation>
+      )}
       {isOver && end && key > 0 && !isChat && <Result id={id} head={head} end={end} />}
       <div class={hasFailed ? "" : "two"}>
         <section hidden={hasFailed || !place}>
@@ -281,20 +293,37 @@ interface Message {
 }
 
 const SAID = 60; // messages that are shown at first
-const WRAPPED = /^<(\w+)>\n?([\s\S]*?)\n?<\/\1>$/;
+const LAST = 6; // and above an open question
+
+/** Whether a run is a conversation: one of `chat=`, or one with steps of its own that hears messages and keeps them. */
+export const isChatOf = (head: Pick<Head, "is_chat" | "about">, rows: Row[]): boolean =>
+  rows.some(({ kind, text }) => kind === "message" && text === "turn") ||
+  ((head.is_chat || head.about.some(({ agent }) => agent)) && rows.some(({ kind }) => kind === "message"));
 
 /** A conversation as it was said; a call of a tool is a line with its result. */
-function Conversation({ id, seq }: { id: string; seq: number }) {
-  const [state] = useDocument("runs/{run_id}/state", { run_id: id, at: seq });
+function Conversation({
+  id,
+  seq,
+  isBrief,
+  children,
+}: {
+  id: string;
+  seq: number;
+  isBrief: boolean;
+  children: ComponentChildren;
+}) {
+  const [state, unread] = useDocument("runs/{run_id}/state", { run_id: id, at: seq });
   const [all, setAll] = useState(false);
   const isSaid = (each: any) => each && typeof each === "object" && ["user", "assistant"].includes(each.role);
   const values = Object.values(state?.state || {});
   const messages = (values.find((each) => Array.isArray(each) && each.some(isSaid)) || []) as Message[];
   const turn = state?.state.turn as { outcome?: string; why?: string } | null | undefined;
   const results = new Map(messages.filter((each) => each.role === "tool").map((each) => [each.call_id, each]));
-  const left = all ? 0 : Math.max(0, messages.length - SAID);
+  const left = all ? 0 : Math.max(0, messages.length - (isBrief ? LAST : SAID));
   return (
     <section class="chat" aria-label="Conversation">
+      {!state && !unread && <div aria-busy="true" />}
+      {unread && <Failure error={unread} />}
       {left > 0 && (
         <button class="btn" onClick={() => setAll(true)}>
           {count(left, "earlier message")}
@@ -309,6 +338,7 @@ function Conversation({ id, seq }: { id: string; seq: number }) {
           {turn.why && `, ${turn.why}`}
         </p>
       )}
+      {children}
     </section>
   );
 }
@@ -316,11 +346,11 @@ function Conversation({ id, seq }: { id: string; seq: number }) {
 function Saying({ message, results }: { message: Message; results: Map<string | undefined, Message> }) {
   const { role, text = "", agent, calls = [] } = message;
   if (role === "tool") return null;
-  const plain = WRAPPED.exec(text)?.[2] ?? text;
+  const plain = plainOf(text);
   return (
     <>
       {plain && (
-        <div class={`said ${role}`}>
+        <div class={`said ${role}`} dir="auto">
           {role !== "user" && <small class="soft">{agent || role}</small>}
           <Markdown text={plain} />
         </div>

@@ -333,6 +333,26 @@ export function Tabs({
   );
 }
 
+/** Where a list is scrolled to, kept with the entry of the browser's history, and restored as its rows come. */
+function useKeptPlace(box: { current: HTMLDivElement | null }, isKept: boolean): [() => void, () => void] {
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const left = useRef(isKept ? Number(history.state?.top) || 0 : 0);
+  const keep = () => {
+    if (!isKept || left.current) return;
+    const here = location.href;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      if (box.current && location.href === here) history.replaceState({ top: box.current.scrollTop }, "");
+    }, 100);
+  };
+  const restore = () => {
+    if (!left.current || !box.current?.firstElementChild?.clientHeight) return;
+    box.current.scrollTop = left.current; // at the end of what there is, the list asks for more
+    if (box.current.scrollTop > left.current - 2) left.current = 0;
+  };
+  return [keep, restore];
+}
+
 /** A list of any length, of which only the visible rows exist. `show` keeps the row with this index in view. */
 export function List<Each>({
   rows,
@@ -344,6 +364,7 @@ export function List<Each>({
   seen,
   near,
   top = 0,
+  isKept = false,
 }: {
   rows: Each[];
   height: (each: Each) => number;
@@ -354,8 +375,10 @@ export function List<Each>({
   seen?: (first: number, last: number) => void;
   near?: () => void;
   top?: number;
+  isKept?: boolean; // whether the browser's *back* finds it where it was
 }) {
   const box = useRef<HTMLDivElement>(null);
+  const [keep, restore] = useKeptPlace(box, isKept);
   const [scrolled, setScrolled] = useState(0);
   const [size, setSize] = useState(700);
   const begins = useMemo(() => {
@@ -385,6 +408,7 @@ export function List<Each>({
   }, [show, size]);
   const first = Math.max(0, at(scrolled) - 8);
   const last = Math.min(rows.length, at(scrolled + size) + 9);
+  useEffect(restore, [rows]);
   useEffect(() => {
     seen?.(first, last);
     if (near && last >= rows.length) near();
@@ -396,7 +420,10 @@ export function List<Each>({
       role={role}
       aria-label={label}
       tabIndex={0}
-      onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}
+      onScroll={(event) => {
+        setScrolled(event.currentTarget.scrollTop);
+        keep();
+      }}
     >
       <div class="room" role="presentation" style={{ height: `${begins[rows.length]}px` }}>
         <div role="presentation" style={{ transform: `translateY(${begins[first]}px)` }}>

@@ -3,10 +3,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { follow, get } from "./api";
-import { ASKS, Questions } from "./ask";
+import { ASKS, Questions, answerWords } from "./ask";
 import { Corner, Failure, Link, Live, type Problem, Sign, runAddress } from "./parts";
 import type { Decided, ListedRun, Questions as Found, Session, Wait } from "./types";
-import { brief, moment, count, nodeWords } from "./words";
+import { count, moment, nodeWords, titleOf } from "./words";
+
+const CHAT = "ge:chat:"; // what the id of a conversation with a name begins with
 
 const keyOf = (run: string, wait: string) => `${run} ${wait}`;
 
@@ -81,6 +83,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
               <Title run={run} />
               <Questions
                 {...{ run, session, answerers: found!.answerers }}
+                about={found!.about[run.run_id] || []}
                 answered={(wait) => {
                   setMine((was) => new Set(was).add(keyOf(run.run_id, wait)));
                   load.current();
@@ -118,7 +121,7 @@ export function QuestionsPage({ id, wait: only, session }: { id: string; wait: s
 function Title({ run }: { run: ListedRun | Decided }) {
   return (
     <header>
-      <h2>{run.title || nodeWords(run.graph)}</h2>
+      <h2 dir="auto">{run.title || (run.run_id.startsWith(CHAT) ? titleOf("", run.run_id) : nodeWords(run.graph))}</h2>
       <span class="soft">
         {run.graph} · <Link to={runAddress(run.run_id)}>{run.run_id}</Link>
       </span>
@@ -137,13 +140,11 @@ function became({ is_taken, status, ended }: Decided): string {
   return ended && ended !== "otherwise" ? `${status}: ${ended}` : status;
 }
 
-const wordOf = (value: unknown) => (value === true ? "Yes" : value === false ? "No" : brief(value, 80));
-
 function Given({ each: { wait, value, by, at, reason }, session }: { each: Decided; session: Session }) {
   const who = by && by === session.user ? "you" : by || "a person";
   return (
     <>
-      {nodeWords(wait)} answered <b>{wordOf(value)}</b> by {who} {moment(at)}
+      {nodeWords(wait)} answered <b>{answerWords(value)}</b> by {who} {moment(at)}
       {reason && `: “${reason}”`}
     </>
   );

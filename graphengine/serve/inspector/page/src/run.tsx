@@ -9,7 +9,7 @@ import { nested, useBelow } from "./below";
 import { Branch } from "./branch";
 import { Scores } from "./chart";
 import { MapView } from "./map_view";
-import { Branches, Outcome, Spending, State } from "./outcome";
+import { Branches, Outcome, Spending, State, isChatOf } from "./outcome";
 import { Chip, Copy, Corner, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs } from "./parts";
 import { canDrive, go, runAddress, useDocument, useKeys, useNow, useWas, widthOf } from "./parts";
 import { harmless } from "./safe";
@@ -158,7 +158,7 @@ function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: nu
   let found: { line?: Line; map?: Line; item: number | null } = { item: null };
   const walk = (level: Line[], map: Line | undefined): boolean =>
     level.some((line) => {
-      const isHere = line.kind !== "call" && line.rows.some((row) => row.seq === seq);
+      const isHere = line.kind !== "call" && line.kind !== "loop" && line.rows.some((row) => row.seq === seq);
       if (isHere) {
         const index = /\[(\d+)\]$/.exec(line.name);
         const own = line.kind === "map" ? line : index ? map : undefined;
@@ -194,7 +194,8 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   };
   const tags = head?.tags.join("\n") || "";
   const notes = useMemo(() => new Map(notesOf(tags.split("\n")).map((note) => [note.seq, note.text])), [tags]);
-  const lines = useMemo(() => linesOf(rows), [rows]);
+  const isChat = head !== null && isChatOf(head, rows);
+  const lines = useMemo(() => linesOf(rows, isChat), [rows, isChat]);
   const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
   const below = useBelow(id, rows);
   const tree = useMemo(() => nested(lines, below), [lines, below]);
@@ -272,7 +273,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   return (
     <main class="run page">
       <header class="top">
-        <Link to="/" class="back" aria-label="to the list of runs">
+        <Link to={`/${sessionStorage.list || ""}`} class="back" aria-label="to the list of runs">
           ‹ runs
         </Link>
         <Above runs={head.above} kind="hide" />
@@ -286,6 +287,13 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         </span>
         <Link to={`/graph?${query({ graph: head.graph })}`} class="hide">
           {head.graph}
+        </Link>
+        <Link
+          to={`/?${query({ graph: head.graph, text: `version:"${head.version}"` })}`}
+          class="hide version"
+          title="the version that it began with"
+        >
+          {head.version}
         </Link>
         {head.tags
           .filter((each) => !isNote(each))
@@ -568,6 +576,8 @@ function reason(head: Head): ComponentChildren {
   if (head.shown === "queued") return "a worker of its queue takes it";
   const wait = head.waits.find((each) => !each.answered) || head.waits[0];
   if (wait?.answered) return `answered${wait.answered.by && ` by ${wait.answered.by}`}, waits for a worker or a resume`;
+  const about = head.about.find((each) => each.id === wait?.id);
+  if (about?.tool && head.shown === "waiting") return `May ${about.agent} call ${about.tool}?`;
   if (wait && head.shown === "waiting") return brief((wait.question || wait.name).split("\n")[0], 120);
   const { label, why } = head.ending || { label: "", why: "" };
   return (

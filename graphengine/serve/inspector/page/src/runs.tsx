@@ -16,6 +16,7 @@ import {
   Sign,
   go,
   runAddress,
+  useDocument,
   useKeys,
   useNow,
   useWas,
@@ -27,8 +28,10 @@ import { STATUSES, ago, count, dollars, failedBelow, isLossy, lost, seconds, tit
 
 const PAGE = 200;
 const PLAIN = { limit: PAGE, waits: false }; // the questions of a run are on its page
+const EVERY = { status: "", view: "" }; // the numbers at the tabs are of the search alone
 const HEIGHT = 58;
 const COUNT_AGAIN = 2000; // milliseconds
+const MOST = 1000; // runs that a request takes
 
 type Filters = Record<string, string>;
 
@@ -92,6 +95,7 @@ function useRuns(filters: Filters) {
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
   const busy = useRef(false);
+  const kept = useRef(Number(history.state?.top) || 0); // where *back* leads to, which is loaded at once
   const counted = useRef(0);
   const later = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const visible = useRef<string[]>([]);
@@ -113,7 +117,12 @@ function useRuns(filters: Filters) {
       // Counting reads an index of all runs, so not for each of many changes a second.
       const old = Date.now() - counted.current > COUNT_AGAIN;
       if (old) counted.current = Date.now();
-      const [page, counts] = await Promise.all([get("runs", { ...mine, ...PLAIN }), old && get("overview", mine)]);
+      const limit = Math.min(MOST, PAGE * (1 + Math.ceil(kept.current / HEIGHT / PAGE)));
+      kept.current = 0;
+      const [page, counts] = await Promise.all([
+        get("runs", { ...mine, ...PLAIN, limit }),
+        old && get("overview", { ...mine, ...EVERY }),
+      ]);
       if (isStale()) return;
       setError(null);
       if (counts) setOverview(counts);
@@ -199,6 +208,34 @@ function useTally(search: Query, version: string): Tally | null {
   return tally;
 }
 
+/** Words in what the newest runs made, which no index has: those that have them, and in how many runs was looked. */
+function InResults({ filters }: { filters: Filters }) {
+  const [found, error] = useDocument("in_results", wanted(filters));
+  if (error) return <Failure error={error} />;
+  if (!found) return <p class="in-results soft small" aria-busy="true" />;
+  if (!found.looked_at && !found.is_cut) return null;
+  const where = `${found.is_cut ? "the newest " : ""}${count(found.looked_at, "run")}`;
+  return (
+    <section class="in-results" aria-label="In results">
+      <p class="soft small">
+        {found.found.length
+          ? `${count(found.found.length, "more run")} of ${where} with this in a result:`
+          : `In the results of ${where}: nothing more.`}
+      </p>
+      <ul>
+        {found.found.map(({ run, field, text }) => (
+          <li key={run.run_id}>
+            <Link to={runAddress(run.run_id)} dir="auto">
+              {titleOf(run.title, run.run_id)}
+            </Link>{" "}
+            <span class="soft">{run.graph}</span> <code>{field}</code> <span dir="auto">{text}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
 type Saved = Record<string, string>;
 
 /** The searches that the reader saved, by name, each as an address that can be sent to others. */
@@ -253,6 +290,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   const [search, setSearch] = useState(filters.text || "");
   const field = useRef<HTMLInputElement>(null);
   const now = useNow();
+  sessionStorage.list = location.search; // where the pages of runs lead back to
   const asked = useRef(filters.text || "");
   useEffect(() => {
     const text = filters.text || "";
@@ -272,7 +310,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   );
   const found = query(wanted(filters));
   const tally = useTally(wanted(filters), done);
-  const base = useTally({ ...wanted(filters), status: "", view: "" }, done);
+  const base = useTally({ ...wanted(filters), ...EVERY }, done);
   useEffect(() => {
     setTicked([]);
     setWhole(false);
@@ -376,7 +414,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             type="search"
             aria-label="Search"
             value={search}
-            placeholder="words of the input, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
+            placeholder="words of the input, result, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
           <kbd>/</kbd>
@@ -420,6 +458,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           {done}
         </p>
       )}
+      {filters.text && <InResults key={found} filters={filters} />}
       <div class="row heading" role="group" aria-label="Order">
         <span>
           <input
@@ -441,7 +480,9 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
           {next
             ? "Older runs are searched…"
             : total || query(wanted(filters))
-              ? "No run fits these filters."
+              ? filters.text
+                ? "No run has this in its input, error, ending, id or tags, with these filters."
+                : "No run fits these filters."
               : "No runs yet: `graphengine run GRAPH` starts one."}
         </p>
       )}
@@ -449,6 +490,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         rows={shown}
         height={() => HEIGHT}
         label="Runs"
+        isKept
         show={index}
         near={more}
         seen={(first, last) => seen(shown.slice(first, last).map(({ run }) => run.run_id))}
@@ -540,7 +582,9 @@ function RunLine({
             </button>
           )}
           {depth > 0 && "↳ "}
-          <Link to={runAddress(id)}>{title}</Link>
+          <Link to={runAddress(id)} dir="auto">
+            {title}
+          </Link>
         </span>
         <span class="sub">
           {title !== id && <span class="mono">{id}</span>}

@@ -16,7 +16,11 @@ const CITED = /\[([\w./-]+:\d+)\]/;
 export function Markdown({ text }: { text: string }) {
   const tokens = useMemo(() => (text.length > LONG ? null : lexer(text, { gfm: true, breaks: true })), [text]);
   if (!tokens) return <pre class="plain">{text}</pre>;
-  return <div class="read">{tokens.map(block)}</div>;
+  return (
+    <div class="read" dir="auto">
+      {tokens.map(block)}
+    </div>
+  );
 }
 
 function inline(tokens: Token[] | undefined, text = ""): ComponentChildren {
@@ -277,7 +281,11 @@ export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) 
     if (value.length > fold) return <Block text={value} />;
     const inner = parsed(value);
     if (inner !== undefined) return <Json value={inner} />;
-    return IS_MARKDOWN.test(value) ? <Markdown text={value} /> : <span class="pre">{value}</span>;
+    return IS_MARKDOWN.test(value) ? <Markdown text={value} /> : (
+      <span class="pre" dir="auto">
+        {value}
+      </span>
+    );
   }
   const text = writeJson(value, 2);
   if (Array.isArray(value) && !value.length) return <span class="soft">empty list</span>;

@@ -1,15 +1,16 @@
-// Today beside yesterday: what got worse, which version broke, what it cost, and the errors that are new.
+// Today beside yesterday: what broke and what to do, each graph, version, tenant and agent, and the new errors.
 
-import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { type ComponentChildren, createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
 
 import { query } from "./api";
-import { Copy, Corner, Failure, Link, Tabs, go, useDocument, useNow } from "./parts";
-import type { Answers, Group, NewError, Numbers, Rate, Today } from "./types";
+import { Ask } from "./bulk";
+import { Copy, Corner, Failure, Link, Sign, Tabs, go, useDocument, useNow } from "./parts";
+import type { Answers, Culprit, Group, NewError, Numbers, Rate, Session, Today } from "./types";
 import { count, dollars, moment, seconds } from "./words";
 
 const DAY = 86_400;
-const FEW = 8; // groups with too few runs that are named
+const MOST = 50; // rows that are shown at first
 const BYS = ["graph", "version", "tenant", "agent"];
 
 /** The list of the runs that a number counts. */
@@ -21,12 +22,18 @@ const percent = (part: number, of: number) =>
 const spent = ({ cost_usd, unknown_costs }: Numbers) => `${unknown_costs ? "at least " : ""}${money(cost_usd)}`;
 const money = (amount: number) => (amount >= 1 ? `$${amount.toFixed(2)}` : dollars(amount));
 
-export function TodayPage({ parameters }: { parameters: Record<string, string> }) {
+/** Do something to all runs that are found, after one question; "" if the reader cannot. */
+const Retry = createContext<((where: Record<string, string>) => void) | null>(null);
+
+export function TodayPage({ parameters, session }: { parameters: Record<string, string>; session: Session }) {
   const by = BYS.includes(parameters.by!) ? parameters.by! : "graph";
   const tick = Math.floor(useNow(30) / 30);
   const midnight = new Date().setHours(0, 0, 0, 0) / 1000;
   const [found, error] = useDocument("today", { by, midnight, tick });
   const [tables, unread] = useDocument("tables", { tick });
+  const [retried, setRetried] = useState<Record<string, string> | null>(null);
+  const [done, setDone] = useState("");
+  const mayRetry = session.rights.includes("operate") && !session.read_only && session.drives !== null;
   useEffect(() => {
     document.title = "today · graphengine inspector";
   }, []);
@@ -48,7 +55,16 @@ export function TodayPage({ parameters }: { parameters: Record<string, string> }
       </header>
       <div class="in">
         {error && <Failure error={error} />}
-        {found && <Shown found={found} by={by} budget={tables?.tables.find(({ spent }) => spent)?.spent || ""} />}
+        {done && <p role="status">{done}</p>}
+        <Retry.Provider value={mayRetry ? setRetried : null}>
+          {found && <Shown found={found} by={by} budget={tables?.tables.find(({ spent }) => spent)?.spent || ""} />}
+        </Retry.Provider>
+        {retried && (
+          <Ask action="retry" chosen={{ where: retried }} close={() => setRetried(null)} done={(said) => {
+            setRetried(null);
+            setDone(said);
+          }} />
+        )}
         {unread && <Failure error={unread} />}
         <Tables tables={tables?.tables || []} />
       </div>
@@ -59,28 +75,20 @@ export function TodayPage({ parameters }: { parameters: Record<string, string> }
 function Shown({ found, by, budget }: { found: Today; by: string; budget: string }) {
   const { today, yesterday, midnight: begun_after } = found;
   const groups = found.groups.groups;
-  const few = groups.filter((each) => each.verdict === "few");
-  const said = groups.filter((each) => each.verdict !== "few" || groups.length <= FEW);
-  const most = Math.max(1, ...said.flatMap((each) => each.hours.map(([runs]) => runs!)));
-  const worst = groups.find((each) => each.verdict === "worse");
+  const [isWhole, setWhole] = useState(false);
+  const rows = isWhole ? groups : groups.slice(0, MOST);
+  const most = Math.max(1, ...rows.flatMap((each) => each.hours.map(([runs]) => runs!)));
+  const isWorse = groups[0]?.verdict === "worse";
+  const { culprit, dearest } = found;
+  const rest = today.cost_usd - groups.reduce((sum, each) => sum + each.today.cost_usd, 0);
   return (
     <>
+      {culprit && <Broke culprit={culprit} begun_after={begun_after} />}
       <div class="cards-of">
         <Card name="Runs begun" was={yesterday.runs.toLocaleString()}>
           <Link to={runsOf({ begun_after })}>{today.runs.toLocaleString()}</Link>
         </Card>
-        <Card
-          name="Failed"
-          was={percent(yesterday.failed, yesterday.runs)}
-          more={
-            worst && (
-              <>
-                likely <b>{worst.name === worst.graph ? `${worst.name} ${worst.version}` : worst.name}</b>:{" "}
-                {percent(worst.was.failed, worst.was.runs)} → {percent(worst.now.failed, worst.now.runs)}
-              </>
-            )
-          }
-        >
+        <Card name="Failed" was={percent(yesterday.failed, yesterday.runs)}>
           <Link to={runsOf({ status: "failed", begun_after })}>{percent(today.failed, today.runs)}</Link>
         </Card>
         <Card name="Finished, but lost something" was={percent(yesterday.lost, yesterday.runs)}>
@@ -89,9 +97,21 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
         <Card
           name="Spent"
           was={spent(yesterday)}
-          more={[found.forecast_usd !== null && `about ${money(found.forecast_usd)} by midnight`, budget]
-            .filter(Boolean)
-            .join("; ")}
+          more={
+            <>
+              {dearest && (
+                <>
+                  dearest agent:{" "}
+                  <Link to={runsOf({ text: word("agent", dearest.name), begun_after })}>{dearest.name}</Link>{" "}
+                  {money(dearest.cost_usd)} in {count(dearest.runs, "run")}
+                  <br />
+                </>
+              )}
+              {[found.forecast_usd !== null && `about ${money(found.forecast_usd)} by midnight`, budget]
+                .filter(Boolean)
+                .join("; ")}
+            </>
+          }
         >
           <Link to={runsOf({ text: "cost>0", begun_after })}>{spent(today)}</Link>
         </Card>
@@ -99,7 +119,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
       {found.is_cut && <p class="soft">There are more runs than are counted here; earlier hours are left out.</p>}
       <Hours found={found} />
       <div class="acts">
-        <h2>What got worse</h2>
+        <h2>{isWorse ? "What got worse, then what cost most" : "What cost most"}</h2>
         <Tabs
           small
           label="Rows by"
@@ -108,7 +128,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
           names={BYS.map((name) => [name, name])}
         />
       </div>
-      <div class="wide scrolls" tabIndex={0} role="region" aria-label="What got worse">
+      <div class="wide scrolls" tabIndex={0} role="region" aria-label={`Runs by ${by}`}>
         <table class="gets-worse">
           <thead>
             <tr>
@@ -122,26 +142,22 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
             </tr>
           </thead>
           <tbody>
-            {said.map((each) => (
+            {rows.map((each) => (
               <Row key={each.name} {...{ each, by, found, most }} />
             ))}
           </tbody>
         </table>
       </div>
-      {said.length < groups.length && (
-        <p class="soft">
-          {few.length} more with under 20 runs, too few to say:{" "}
-          {few.slice(0, FEW).map((each, index) => (
-            <>
-              {index > 0 && ", "}
-              <Link to={runsOf({ ...filterOf(each, by), begun_after })}>{each.name}</Link>
-            </>
-          ))}
-        </p>
+      {rows.length < groups.length && (
+        <button class="link" onClick={() => setWhole(true)}>
+          all {groups.length.toLocaleString()}
+        </button>
       )}
       <p class="soft small">
-        Small figures: yesterday until {moment(found.now)}. “Worse” is beyond three standard errors.
-        Cost is of a run’s own steps.
+        {!isWorse && `No ${by} got worse. `}
+        Small figures: yesterday until {moment(found.now)}. “Worse” is beyond three standard errors; under 20 runs are
+        too few to say. Cost is of a run’s own steps
+        {by === "agent" && rest > 0.005 && `; ${money(rest)} more was spent outside agents`}.
       </p>
       <h2>
         New errors of today <span class="soft small">that no run of yesterday had</span>
@@ -221,6 +237,7 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
   const { midnight: begun_after, now: until } = found;
   const filter = filterOf(each, by);
   const isVersions = each.since !== null;
+  const isNew = each.yesterday.runs === 0;
   const To = each.name ? Link : Plain;
   const rate = (rate: Rate, when: object) => (
     <To
@@ -234,7 +251,7 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
     </To>
   );
   const points = share(each.now.failed, each.now.runs) - share(each.was.failed, each.was.runs);
-  const verdicts = { noise: "within noise", few: "too few to say" };
+  const verdicts = { noise: "within noise", few: "too few to say", new: "new today" };
   const signed = `${points > 0 ? "+" : ""}${points.toFixed(1)}`;
   return (
     <tr>
@@ -246,11 +263,15 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
       </th>
       <td>
         <To to={runsOf({ ...filter, begun_after })}>{each.today.runs.toLocaleString()}</To>
-        <small class="soft">{each.yesterday.runs.toLocaleString()}</small>
+        {!isNew && <small class="soft">{each.yesterday.runs.toLocaleString()}</small>}
       </td>
       <td class="text">
-        {each.was.name} {rate(each.was, { begun_after: begun_after - DAY, begun_before: until - DAY })} →{" "}
-        {each.now.name} {rate(each.now, { begun_after })}{" "}
+        {each.was.runs > 0 && (
+          <>
+            {each.was.name} {rate(each.was, { begun_after: begun_after - DAY, begun_before: until - DAY })} →{" "}
+          </>
+        )}
+        {each.was.runs > 0 && each.now.name} {rate(each.now, { begun_after })}{" "}
         <span class={`chip ${{ worse: "bad", better: "ok" }[each.verdict as string] || ""}`}>
           {verdicts[each.verdict as "few"] || `${signed}, ${each.verdict}`}
         </span>
@@ -268,7 +289,7 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
       <td>{seconds(each.p95_seconds)}</td>
       <td>
         {spent(each.today)}
-        <small class="soft">{spent(each.yesterday)}</small>
+        {!isNew && <small class="soft">{spent(each.yesterday)}</small>}
       </td>
       <td>
         <svg class="spark" viewBox="0 0 240 40" preserveAspectRatio="none" aria-hidden="true">
@@ -295,28 +316,81 @@ function Row({ each, by, found, most }: { each: Group; by: string; found: Today;
 
 const errorOf = ({ like }: NewError, more = "") => ({
   status: "failed",
-  text: `${more} ${word("error", like)}`.trim(),
+  text: `${more} ${word("error", `=${like}`)}`.trim(),
 });
 
 function Fault({ each, begun_after }: { each: NewError; begun_after: number }) {
-  const to = runsOf({ ...errorOf(each), begun_after });
+  const where = { ...errorOf(each), begun_after: `${begun_after}` };
   const since = new Date(begun_after * 1000).toISOString().slice(0, 19);
-  const words = `status:failed ${word("error", each.like)} after:${since}+00:00`.replaceAll("'", "'\\''");
+  const words = `status:failed ${where.text} after:${since}+00:00`.replaceAll("'", "'\\''");
   return (
     <section class="fault">
       <div>
-        <b>{each.example}</b>
+        <b dir="auto">{each.example}</b>
         <p class="soft">
-          <Link to={to}>{count(each.runs, "run")}</Link> · since {moment(each.since)}, last {moment(each.last)} ·{" "}
-          {[...each.versions, ...each.tenants].join(", ")}
+          <Link to={runsOf(where)}>{count(each.runs, "run")}</Link> · since {moment(each.since)}, last{" "}
+          {moment(each.last)} · {[...each.versions, ...each.tenants].join(", ")}
         </p>
       </div>
       <span class="acts">
         <Copy text={`graphengine whatif --runs '${words}'`}>copy what if</Copy>
-        <Link to={to} class="btn">
-          Retry all {each.runs}…
-        </Link>
+        <RetryAll where={where} runs={each.runs} />
       </span>
+    </section>
+  );
+}
+
+/** A button that retries all that are found; who cannot is led to them. */
+function RetryAll({ where, runs }: { where: Record<string, string>; runs: number }) {
+  const retry = useContext(Retry);
+  if (!retry) {
+    return (
+      <Link to={runsOf(where)} class="btn">
+        See all {runs.toLocaleString()}
+      </Link>
+    );
+  }
+  return (
+    <button class="btn" onClick={() => retry(where)}>
+      Retry all {runs.toLocaleString()}…
+    </button>
+  );
+}
+
+/** What most likely broke today, in one sentence, and what to do. */
+function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number }) {
+  const { graph, now, was, is_version: isVersion, error } = culprit;
+  const version = isVersion ? word("version", now.name) : "";
+  const since = { graph, begun_after: `${begun_after}` };
+  const where = error ? { ...errorOf(error, version), ...since } : { status: "failed", text: version, ...since };
+  return (
+    <section class="broke" aria-label="What broke">
+      <p>
+        <Sign status="failed" />{" "}
+        <b>{isVersion ? `${now.name} of ${graph}` : graph}</b> fails <b>{percent(now.failed, now.runs)}</b> (
+        {was.name} {percent(was.failed, was.runs)})
+        {error && (
+          <>
+            , <Link to={runsOf(where)}>{count(error.runs, "time")}</Link>{" "}
+            <code dir="auto">{error.example}</code>, since {moment(error.since)}
+          </>
+        )}
+        .
+      </p>
+      <p class="acts">
+        <span>
+          {isVersion
+            ? `Deploy ${was.name} again, or repair ${now.name}; then retry what failed.`
+            : "No version of it is new: look at what it is given and what it calls; then retry what failed."}
+        </span>
+        <span class="grow" />
+        {isVersion && (
+          <Link to={`/today?${query({ by: "version" })}`} class="btn bare">
+            Compare versions
+          </Link>
+        )}
+        <RetryAll where={where} runs={error ? error.runs : now.failed} />
+      </p>
     </section>
   );
 }

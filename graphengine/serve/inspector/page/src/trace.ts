@@ -74,7 +74,7 @@ export interface Cell {
 /** A line of the trace, with those below it. */
 export interface Line {
   key: string;
-  kind: "event" | "visit" | "map" | "call";
+  kind: "event" | "visit" | "map" | "call" | "loop";
   name: string;
   visit: number;
   rows: Row[];
@@ -127,8 +127,8 @@ const worse = (one: string, other: string) => (WORST.indexOf(one) > WORST.indexO
 /** The last part of a path: the name of a node, or of an item. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
-/** Build the lines of a run. */
-export function linesOf(rows: Row[]): Line[] {
+/** Build the lines of a run; in a conversation each message that it hears begins a turn, which is one line. */
+export function linesOf(rows: Row[], isChat = false): Line[] {
   const top: Line[] = [];
   const open = new Map<string, Line>(); // the newest visit at each path
   const at = (row: Row | null, path: string): Line => {
@@ -179,17 +179,17 @@ export function linesOf(rows: Row[]): Line[] {
     }
   }
   settle(top);
-  return turnsOf(top);
+  return loopsOf(turnsOf(top, isChat));
 }
 
 /** The lines of a conversation: what follows a message until the next one is a turn, which is one line. */
-function turnsOf(lines: Line[]): Line[] {
+function turnsOf(lines: Line[], isChat: boolean): Line[] {
   const found: Line[] = [];
   let number = 0;
   let turn: Line | undefined;
   for (const each of lines) {
     const row = each.rows[0];
-    if (row?.kind === "message" && row.text === "turn" && row.said) {
+    if (row?.kind === "message" && (isChat || row.text === "turn") && row.said) {
       number += 1;
       const name = `turn ${number}`;
       turn = { ...each, key: name, name, rows: [{ ...row, text: row.said, said: "" }], below: [] };
@@ -207,6 +207,67 @@ function turnsOf(lines: Line[]): Line[] {
     }
   }
   return found;
+}
+
+const ROUNDS = 5; // of which a loop is one line
+const LONGEST = 6; // nodes of a round
+
+/** A level with each loop as one line, below which are its rounds; a round that is under way stays apart. */
+function loopsOf(lines: Line[]): Line[] {
+  const found: Line[] = [];
+  const isVisit = (at: number) => at < lines.length && lines[at]!.kind === "visit";
+  for (let at = 0; at < lines.length; ) {
+    let [length, rounds] = [0, 0];
+    for (let size = 1; size <= LONGEST && rounds < ROUNDS && isVisit(at + size - 1); size += 1) {
+      let end = at + size;
+      while (isVisit(end) && lines[end]!.name === lines[end - size]!.name) end += 1;
+      [length, rounds] = [size, Math.floor((end - at) / size)];
+    }
+    const under = rounds && lines.slice(at + (rounds - 1) * length, at + rounds * length).some(({ isOpen }) => isOpen);
+    if (under) rounds -= 1;
+    if (rounds < ROUNDS) {
+      found.push(lines[at]!);
+      at += 1;
+      continue;
+    }
+    found.push(loop(lines.slice(at, at + rounds * length), length, rounds));
+    at += rounds * length;
+  }
+  for (const each of found) if (each.kind !== "loop") each.below = loopsOf(each.below);
+  return found;
+}
+
+function loop(below: Line[], length: number, rounds: number): Line {
+  const [first, last] = [below[0]!, below.at(-1)!];
+  const name = below.slice(0, length).map((each) => each.name).join(" → ");
+  below.forEach(deepen);
+  return {
+    ...line(`loop ${first.key}`, "loop", name, null, first.depth - 1),
+    rows: below.flatMap((each) => each.rows),
+    below,
+    count: rounds,
+    seq: last.seq,
+    from: first.from,
+    to: Math.max(...below.map((each) => each.to)),
+    isOpen: false,
+    tone: below.reduce((worst, each) => worse(worst, each.tone), ""),
+    cost: below.reduce<number | null>((sum, each) => both(sum, each.cost), 0),
+  };
+}
+
+/** The number that the conditions of a loop compared most often, and what it was, round by round. */
+export function comparedIn(loop: Line): { name: string; values: number[] } {
+  const found = new Map<string, number[]>();
+  for (const row of loop.rows) {
+    for (const [name, value] of Object.entries(row.compared || {})) {
+      if (!Number.isFinite(value)) continue;
+      const known = found.get(name);
+      if (known) known.push(value);
+      else found.set(name, [value]);
+    }
+  }
+  const [name, values] = [...found].sort((one, other) => other[1].length - one[1].length)[0] || ["", []];
+  return { name, values };
 }
 
 function deepen(line: Line): void {

@@ -6,12 +6,12 @@ import { get } from "./api";
 import type { Below } from "./below";
 import { Icon, Link, List, Sign, isUnderWay, runAddress, useKeys } from "./parts";
 import type { CountsBelow, ListedRun } from "./types";
-import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf, told } from "./trace";
+import { type Line, type Row, type Scale, TROUBLES, comparedIn, progressOf, scaleOf, shownOf, told } from "./trace";
 import { brief, count, dollars, failedBelow, seconds } from "./words";
 
 const SHORTEST = 2; // characters of a search in the records
 const MANY = 300; // lines: more are folded at first
-const HEIGHTS = { event: 28, visit: 32, map: 46, call: 26 };
+const HEIGHTS = { event: 28, visit: 32, map: 46, call: 26, loop: 46 };
 const BINS = 60;
 
 export interface Shown {
@@ -76,7 +76,7 @@ export function Trace({
   const isLong = rows.length > MANY;
   const isFolded = (line: Line) => {
     const isCalls = line.kind === "visit" && line.below[0]?.kind === "call";
-    const folded = ["map", "event", "call"].includes(line.kind) || (isLong && isCalls);
+    const folded = ["map", "event", "call", "loop"].includes(line.kind) || (isLong && isCalls);
     return !line.below.length || folded !== turned.has(line.key);
   };
   const fits = useMemo(() => {
@@ -113,7 +113,8 @@ export function Trace({
     const line = found[index];
     if (!line || turn(line, true)) return;
     const parent = found.slice(0, index).findLast((each) => each.depth < line.depth);
-    if (parent) select(parent.seq);
+    if (parent?.kind === "loop") turn(parent, true); // it has no step of its own
+    else if (parent) select(parent.seq);
   };
   const down = () => move(1);
   const up = () => move(-1);
@@ -217,7 +218,7 @@ export function Trace({
 /** The line that shows a step: its call if that is visible, else its visit. */
 function indexOf(found: Line[], seq: number): number {
   const call = found.findIndex((line) => line.kind === "call" && line.seq === seq);
-  return call >= 0 ? call : found.findIndex((line) => line.rows.some((row) => row.seq === seq));
+  return call >= 0 ? call : found.findLastIndex((line) => line.rows.some((row) => row.seq === seq));
 }
 
 function textOf(row: Row, notes: Map<number, string>): string {
@@ -289,6 +290,7 @@ function TraceLine({
             </span>
           )}
           {line.kind === "map" && <span class="to">{mapWords(line, isLive, now)}</span>}
+          {line.kind === "loop" && <span class="to">{loopWords(line)}</span>}
         </span>
         <span class="end">
           {sign && <Sign status={sign} label={line.tone} />}
@@ -300,7 +302,7 @@ function TraceLine({
             ? ` ${!child.summary || child.summary.cost_usd === 0 ? "" : dollars(child.summary.cost_usd)}`
             : line.kind === "call"
             ? ` ${line.cost === null ? "" : line.cost ? dollars(line.cost) : seconds(last?.took)}`
-            : last?.targets.length
+            : line.kind !== "loop" && last?.targets.length
               ? ` → ${brief(last.targets.join(", "), 40)}`
               : ""}
         </span>
@@ -365,6 +367,7 @@ function Name({ line }: { line: Line }) {
         <b>{line.name}</b> <span class="soft">{last && told(last)}</span>
       </>
     );
+  if (line.kind === "loop") return <b>{line.name}</b>;
   return (
     <>
       <b>{line.name}</b>
@@ -393,6 +396,41 @@ function mapWords(line: Line, isLive: boolean, now: number): string {
     .join(", ");
 }
 
+function loopWords(line: Line): string {
+  const { name, values } = comparedIn(line);
+  const short = (value: number) => value.toLocaleString(undefined, { maximumSignificantDigits: 4 });
+  const number = values.length ? `, ${name} ${short(values[0]!)} → ${short(values.at(-1)!)}` : "";
+  return count(line.count, "round") + number;
+}
+
+/** A loop over its rounds: the number that its conditions compare. */
+function Spark({ line, scale }: { line: Line; scale: Scale }) {
+  const points = useMemo(() => {
+    const { values } = comparedIn(line);
+    const [least, most] = values.reduce(([low, high], each) => [Math.min(low, each), Math.max(high, each)], [
+      Infinity,
+      -Infinity,
+    ]);
+    const step = 100 / Math.max(1, values.length - 1);
+    const y = (value: number) => (most > least ? 28 - ((value - least) / (most - least)) * 26 : 15);
+    return values.map((value, at) => `${(at * step).toFixed(2)},${y(value).toFixed(1)}`).join(" ");
+  }, [line]);
+  const [from, to] = [scale.x(line.from), scale.x(line.to)];
+  return (
+    <div class="lane">
+      <svg
+        class="loop-spark"
+        viewBox="0 0 100 30"
+        preserveAspectRatio="none"
+        aria-hidden="true"
+        style={{ left: percent(from), width: percent(to - from) }}
+      >
+        {points ? <polyline points={points} /> : <rect y="13" width="100" height="4" />}
+      </svg>
+    </div>
+  );
+}
+
 const percent = (part: number) => `${(part * 100).toFixed(3)}%`;
 
 function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: number; isLive: boolean }) {
@@ -408,6 +446,7 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
         <Density line={line} scale={scale} />
       </div>
     );
+  if (line.kind === "loop") return <Spark line={line} scale={scale} />;
   const isWaiting = line.rows.at(-1)?.kind === "waiting";
   const waits = line.rows.flatMap((row, at): [number, number][] =>
     row.kind === "waiting" ? [[row.at, line.rows[at + 1]?.at ?? Math.max(row.at, isLive ? now : row.at)]] : [],

@@ -1,5 +1,26 @@
 // What the server answers, by the route of the read. `python -m scripts.page_types` writes this file.
 
+export interface About {
+  /** The id of the question. */
+  id: string;
+  /** The agent that asks; "" if a node does. */
+  agent: string;
+  /** What that agent was asked, or the last message of a person. */
+  said: string;
+  /** What the agent wrote beside the call. */
+  writes: string;
+  /** The calls that the agent made before, the last ones. */
+  found: Found[];
+  /** The tool that it wants to call; "" for none. */
+  tool: string;
+  /** The arguments of that call. */
+  arguments: Record<string, unknown>;
+  /** What the question says besides these. */
+  words: string;
+  /** Fields of the run's state that distinguish it from others that ask the same. */
+  differs: Record<string, unknown>;
+}
+
 export interface Above {
   run_id: string;
   title: string;
@@ -116,6 +137,8 @@ export interface Bulked {
   refused: Record<string, number>;
   /** What those that were changed cost so far, as far as that is known. */
   cost_usd: number;
+  /** Which were changed, or would be: with these, what was looked at is done, and to no other run. */
+  run_ids: string[];
 }
 
 export interface Call {
@@ -158,6 +181,19 @@ export interface CountsBelow {
   runs: number;
   /** How many of them failed. */
   failed: number;
+}
+
+export interface Culprit {
+  /** The graph. */
+  graph: string;
+  /** How many runs of its newest version failed, or of all its runs of today. */
+  now: Rate;
+  /** The same of the version before it, or of yesterday. */
+  was: Rate;
+  /** Whether these are versions. */
+  is_version: boolean;
+  /** The most frequent message of those that failed today. */
+  error: NewError | null;
 }
 
 export interface Decided {
@@ -332,6 +368,13 @@ export interface Failure {
   traceback?: string;
 }
 
+export interface Found {
+  tool: string;
+  arguments: Record<string, unknown>;
+  text: string;
+  is_error: boolean;
+}
+
 export interface Graph {
   fingerprint: string;
   is_changed: boolean;
@@ -362,8 +405,7 @@ export interface Group {
   was: Rate;
   /** By how many standard errors the first is above the second. */
   errors_off: number;
-  /** What that is: `few` under 20 runs, `noise` within three standard errors. */
-  verdict: "better" | "few" | "noise" | "worse";
+  verdict: "better" | "few" | "new" | "noise" | "worse";
   /** The driven time of its runs that ended today, of half of them at most. */
   median_seconds: number | null;
   /** The same of 95 %. */
@@ -418,6 +460,21 @@ export interface Head {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  version: string;
+  about: About[];
+  is_chat: boolean;
+}
+
+export interface InResult {
+  run: ListedRun;
+  field: string;
+  text: string;
+}
+
+export interface InResults {
+  looked_at: number;
+  found: InResult[];
+  is_cut: boolean;
 }
 
 export interface Line {
@@ -626,8 +683,13 @@ export interface PublishedPart {
 export interface Questions {
   /** the version of the documents */
   schema: 2;
+  /** The runs. */
   runs: ListedRun[];
+  /** What is to be known of their questions, by run. */
+  about: Record<string, About[]>;
+  /** The answers. */
   done: Decided[];
+  /** The users who may answer; empty if the server has no users. */
   answerers: string[];
 }
 
@@ -687,6 +749,9 @@ export interface Run {
   took: number;
   fingerprint: string;
   standings: Record<string, PlaceState>;
+  version: string;
+  about: About[];
+  is_chat: boolean;
   above: Above[];
   rows: Row[];
   commands: Record<string, string>;
@@ -811,6 +876,12 @@ export interface Side {
   usage: Usage;
   /** What it spent since they diverged. */
   spent: SpentSince;
+}
+
+export interface Spender {
+  name: string;
+  runs: number;
+  cost_usd: number;
 }
 
 export interface Spending {
@@ -1018,6 +1089,10 @@ export interface Today {
   groups: Groups;
   /** The messages of today that no run of yesterday had. */
   errors: NewError[];
+  /** What most likely broke; null if nothing got worse. */
+  culprit: Culprit | null;
+  /** The agent that cost most; null if none cost anything. */
+  dearest: Spender | null;
   /** Whether there are more runs than are read, so that only those of the last hours count. */
   is_cut: boolean;
 }
@@ -1132,6 +1207,7 @@ export interface Answers {
   "compare": Comparison;
   "find": number[];
   "graph": Graph;
+  "in_results": InResults;
   "lines": Record<string, Line>;
   "moments": Moments;
   "overview": Overview;

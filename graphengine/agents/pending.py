@@ -1,0 +1,108 @@
+"""What whoever is asked about a call of a tool must know: what the agent was told, what it found, and the call.
+
+It is read from the run alone, without the graph's code. Which call a question is about says its identity, not its
+words: the key under which it is asked has a digest of the agent and the call.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.approval import call_words, question_about
+from graphengine.agents.asked import Asked, last_turn
+from graphengine.agents.node_scope import asked_again
+from graphengine.kernel import clipped, digest_of_call, read_key, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.kernel import Frame, WaitRecord
+    from graphengine.models.base import Message, ToolCall
+
+_AGAIN: Final = 8
+"""How often a question is asked again at most, of those that are known by their identity."""
+_FOUND: Final = 8
+_TEXT: Final = 1200
+"""The most characters of a result, of what was said, and of an argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A call that the agent made before, and what it returned."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What an agent did before a question, in the turn that waits.
+
+    Attributes:
+        agent: The agent.
+        said: What it was asked.
+        writes: What it wrote beside the calls.
+        found: The calls that it made before, the last ones.
+        tool: The tool that the question is about; "" if it is about no call.
+        arguments: The arguments of that call.
+        words: What the question says besides agent, tool and arguments; its whole text if it is about no call.
+    """
+
+    agent: str
+    said: str
+    writes: str
+    found: Sequence[Finding]
+    tool: str
+    arguments: Mapping[str, Any]
+    words: str
+
+
+def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
+    """Return what an agent did before a wait of a frame; None if no agent waits, or its turn cannot be read."""
+    around, text = read_key(wait.key).around, show(wait.question)
+    found = last_turn(frame, around) if around else None
+    if found is None:
+        return None
+    turn, calls = found
+    call = next((each for each in calls if _is_about(wait, turn.agent, each)), None)
+    return Pending(
+        turn.agent,
+        clipped(turn.messages[0].text, _TEXT) if turn.messages else "",
+        "" if turn.answer is None else clipped(turn.answer.text, _TEXT),
+        _found(turn)[-_FOUND:],
+        "" if call is None else call.name,
+        {} if call is None else _arguments(call),
+        text if call is None else call_words(text, turn.agent, call),
+    )
+
+
+def _is_about(wait: WaitRecord, agent: str, call: ToolCall) -> bool:
+    first, own = question_about(agent, call), read_key(wait.key).input
+    names = [first, *(asked_again(first, again) for again in range(1, _AGAIN))]
+    return any(digest_of_call("ask", ([each, None],), {}) == own for each in names)
+
+
+def _found(turn: Asked) -> Sequence[Finding]:
+    results: dict[str | None, Message] = {each.call_id: each for each in turn.messages if each.role == "tool"}
+    return [
+        Finding(call.name, _arguments(call), clipped(results[call.id].text, _TEXT), results[call.id].is_error)
+        for message in turn.messages
+        for call in message.calls
+        if call.id in results
+    ]
+
+
+def _arguments(call: ToolCall) -> Mapping[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(call.arguments)
+        if isinstance(found, dict):
+            return {name: clipped(each, _TEXT) if isinstance(each, str) else each for name, each in found.items()}
+    return {"": clipped(call.arguments, _TEXT)} if call.arguments else {}
+
+
+__all__ = ["Finding", "Pending", "pending"]

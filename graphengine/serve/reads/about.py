@@ -1,0 +1,102 @@
+"""What whoever answers must know: the last message, what the agent found, the call, and what is different."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
+from pydantic_core import to_json
+
+from graphengine.agents.pending import pending
+from graphengine.kernel import clipped, is_sealed
+from graphengine.serve.read_documents import About, Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.kernel import Snapshot
+    from graphengine.records.json_document import ListedRun
+
+ASKS: Final = ("ask", "pause", "unknown")
+"""The kinds of waits that a person ends. A message is no answer, and a `tool` is for another program."""
+_DIFFER: Final = 3
+_TEXT: Final = 1200
+
+
+def about(snapshot: Snapshot) -> list[About]:
+    """Return what is to be known of the open questions of a run."""
+    found: list[About] = []
+    for frame in snapshot.frames.values():
+        for wait in frame.waits.values():
+            if wait.kind not in ASKS or wait.id in snapshot.posted:
+                continue
+            known = pending(frame, wait)
+            if known is None:
+                said = last_message(frame.values) or last_message(snapshot.root.values)
+                found.append(About(wait.id, said=said))
+                continue
+            before = [Found(each.tool, each.arguments, each.text, each.is_error) for each in known.found]
+            found.append(
+                About(
+                    wait.id,
+                    known.agent,
+                    known.said,
+                    known.writes,
+                    before,
+                    known.tool,
+                    known.arguments,
+                    known.words,
+                )
+            )
+    return found
+
+
+def last_message(values: Mapping[str, Any]) -> str:
+    """Return the last message of a person in a conversation of a state, in short; "" if it has none."""
+    for each in values.values():
+        said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
+        texts = [str(message["text"]) for message in said if message.get("role") == "user" and message.get("text")]
+        if texts:
+            return clipped(texts[-1], _TEXT)
+    return ""
+
+
+def is_chat(values: Mapping[str, Any]) -> bool:
+    """Return whether a state has a conversation."""
+    firsts = [each[0] for each in values.values() if isinstance(each, list) and each]
+    return any(isinstance(each, dict) and each.get("role") in ("user", "summary") for each in firsts)
+
+
+def told_apart(
+    asking: Iterable[tuple[ListedRun, Snapshot]], known: Mapping[str, Sequence[About]]
+) -> Mapping[str, Sequence[About]]:
+    """Return what is known of the questions of some runs, with what distinguishes those that look alike."""
+    alike: dict[bytes, list[tuple[ListedRun, Snapshot]]] = {}
+    for run, snapshot in asking:
+        looks = [structs.replace(each, id="") for each in known[run.run_id]]
+        asked = [(each.question, each.facts, each.proposed, each.old) for each in run.waits]
+        key = to_json([run.graph, run.title, [*map(structs.astuple, looks)], asked], fallback=str)
+        alike.setdefault(key, []).append((run, snapshot))
+    found = dict(known)
+    for group in alike.values():
+        names = _differing([snapshot.root.values for _, snapshot in group]) if len(group) > 1 else ()
+        for run, snapshot in group if names else ():
+            differs = {name: snapshot.root.values.get(name) for name in names}
+            found[run.run_id] = [structs.replace(each, differs=differs) for each in known[run.run_id]]
+    return found
+
+
+def _differing(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return the fields that are not the same in all states, those with the shortest values first."""
+    sizes: dict[str, int] = {}
+    for name in dict.fromkeys(name for state in states for name in state):
+        if any(is_sealed(state.get(name)) for state in states):
+            continue
+        texts = {to_json(state.get(name), fallback=str) for state in states}
+        if len(texts) > 1:
+            sizes[name] = max(map(len, texts))
+    shortest = sorted((size, name) for name, size in sizes.items() if size <= _TEXT)
+    return [name for _, name in shortest[:_DIFFER]]
+
+
+__all__ = ["ASKS", "about", "is_chat", "told_apart"]

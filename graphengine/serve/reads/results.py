@@ -1,0 +1,96 @@
+"""Words of results: the index of words has what runs began with, and why they ended, and not what they made.
+
+So what the newest runs have in their state is read for the words of a search, for a third of a second at most; the
+answer says in how many that was.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.kernel import StoreError, is_sealed, load_snapshot
+from graphengine.kernel.stores import has_all, sought_words
+from graphengine.records.json_document import runs_document
+from graphengine.records.selection import newest
+from graphengine.serve.read_documents import InResult, InResults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.kernel import Store
+    from graphengine.records.selection import Wanted
+
+NEWEST: Final = 1000
+"""In the states of how many of the newest runs words are looked for."""
+_SECONDS: Final = 0.35
+"""For how long: a search is answered within half a second."""
+_MOST: Final = 20
+_TEXT: Final = 20_000
+"""The most characters of a field that are looked at."""
+_AROUND: Final = 60
+
+
+async def in_results(store: Store, wanted: Wanted) -> InResults:
+    """Return which of the newest runs have the words of a search in their state, and are not found by the index."""
+    sought, until = sought_words(wanted.text or ""), time.perf_counter() + _SECONDS
+    if not sought:
+        return InResults(0, [], is_cut=False)
+    infos = await newest(store, replace(wanted, text=None, limit=NEWEST))
+    known = {info.id for info in await newest(store, replace(wanted, limit=NEWEST))} if infos else set[str]()
+    found, looked_at = list[InResult](), 0
+    for info in infos:
+        if time.perf_counter() > until or len(found) == _MOST:
+            break
+        looked_at += 1
+        if info.id in known:
+            continue
+        with suppress(StoreError, ValueError):  # it was removed meanwhile, or cannot be read
+            snapshot = await load_snapshot(store, info.id, None)
+            texts = _texts(snapshot.root.values) if snapshot.frames else {}
+            if has_all(sought, texts.values()):
+                name, word = _place(texts, sought)
+                (run,) = runs_document([info]).runs
+                found.append(InResult(run, name, _excerpt(texts.get(name, ""), word)))
+    return InResults(looked_at, found, is_cut=looked_at < len(infos) or len(infos) == NEWEST)
+
+
+def _place(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
+    """Return the field that has most words of a search, the last one of these, and the first of its words."""
+    has = {name: [word for word in sought if has_all([word], [text])] for name, text in texts.items()}
+    name = max(reversed(has), key=lambda each: len(has[each]))
+    return name, has[name][0] if has[name] else sought[0]
+
+
+def _texts(values: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the words of each field of a state, but of secrets."""
+    return {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
+
+
+def _leaves(value: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
+    """Yield the texts and numbers in a value."""
+    left: list[Any] = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, (int, float)) and not isinstance(each, bool):
+            yield str(each)
+        elif isinstance(each, dict):
+            left += [item for name, item in reversed(each.items()) if name != "__fields_set__"]
+        elif isinstance(each, (list, tuple)):
+            left += reversed(each)
+
+
+def _excerpt(text: str, word: str) -> str:
+    """Return what stands around a word; the beginning of a text that has it in another form."""
+    line = " ".join(text.split())
+    at = max(0, line.casefold().find(word))
+    begin = max(0, at - _AROUND)
+    cut: Sequence[str] = ("…" if begin else "", "…" if len(line) > at + 2 * _AROUND else "")
+    return f"{cut[0]}{line[begin : at + 2 * _AROUND]}{cut[1]}"
+
+
+__all__ = ["NEWEST", "in_results"]
