@@ -462,7 +462,7 @@ async def test_what_ended_here_is_not_read_from_the_store(count: int, tmp_path: 
     """Neither the rows nor the logs of children are read; a wait for one that has ended costs one append, not two."""
     read: list[str] = []
     appended: list[list[str]] = []
-    kinds = {"load": SQLiteStore.load, "info": SQLiteStore.info}
+    kinds: dict[str, Any] = {"load": SQLiteStore.load, "info": SQLiteStore.info}
     append = SQLiteStore.append
 
     def noting(name: str) -> Callable[..., Any]:
