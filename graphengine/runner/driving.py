@@ -196,7 +196,7 @@ class Driving:
                 else:
                     events = self._begin(services, ready)
                 if events or self._jobs:
-                    do = await self.commit(events or await self._next_events())
+                    do = await self.commit(self._with_ends(events or await self._next_events()))
                     ready = self._ready() if do.start else []
                     continue
                 ready = self._ready(anew=True)
@@ -733,9 +733,22 @@ class Driving:
             else:
                 yield AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
         halts = claim.stop or claim.released or claim.closed
-        for task in [] if halts or snapshot.runnable is None else ready(snapshot, (snapshot.runnable,)):
+        if not halts and snapshot.runnable is not None:
+            yield from self._delivered(now, snapshot.runnable)
+
+    def _delivered(self, now: float, frame: str) -> Iterator[Event]:
+        """Yield the end of a wait of a frame for what has already come."""
+        for task in ready(self.snapshot, (frame,)):
             if task.mode == "deliver":
                 yield WaitOver(task.frame, task.wait, now, delivered=True)
+
+    def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
+        """Yield events; a wait of a suspended attempt for what has come before is over in the same transaction."""
+        yield from events
+        if self._suspended and self.claim.may_start and not self._mail:
+            for event in events:
+                if isinstance(event, Noted) and event.id.frame in self._suspended:
+                    yield from self._delivered(self.time.now(), event.id.frame)
 
     # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------
 

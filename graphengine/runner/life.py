@@ -391,11 +391,18 @@ class Life(Generic[S]):
         do = claim.step(Left(driving.snapshot.status, due, bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
-        if result.status == "waiting":
-            shared.kept.keep(driving.snapshot, driving.session.size_bound)
+        self._keep(driving)
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = Snapshot()
         return do, result
+
+    def _keep(self, driving: Driving) -> None:
+        """Keep what others will soon read of it, while it waits, or once it has ended for a run that lives here."""
+        shared, snapshot = self.shared, driving.snapshot
+        if snapshot.status == "waiting":
+            shared.kept.keep(snapshot, driving.session.size_bound)
+        elif self.told is not None and not self.plan.secret and shared.has(self.told[0]):
+            shared.ends.keep(snapshot)
 
     async def _cut_off(self, driving: Driving) -> Result[S, Any]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""

@@ -21,7 +21,7 @@ from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Following
 from graphengine.runner.result import past_runs
-from graphengine.runner.starters import child_of, is_end, told_end
+from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,6 +120,7 @@ class Shared(Generic[L]):
         fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait.
+        ends: The ends of runs that other runs here started.
         types: The types by which nodes read answers.
         plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
@@ -164,7 +165,7 @@ class Shared(Generic[L]):
         self.one_at_a_time = asyncio.Lock()
         self.fewer_driven = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()
-        self.kept = CachedSnapshots(store)
+        self.kept, self.ends = CachedSnapshots(store), EndsHere()
         self.types = KnownTypes()
         self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
         self.past = functools.partial(past_runs, store)
@@ -195,6 +196,10 @@ class Shared(Generic[L]):
     async def following(self, run: OpenRun) -> Following:
         """Return who follows a run that is about to be driven, or to be stopped."""
         return Following([found for each in self._following if (found := await each.opened(run)) is not None])
+
+    def has(self, run_id: str) -> bool:
+        """Return whether a run is driven or asleep here."""
+        return run_id in self.driven or run_id in self.asleep
 
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""

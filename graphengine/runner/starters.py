@@ -5,21 +5,83 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import OrderedDict
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.steps import OVER
 from graphengine.runner.ids import RESERVED
-from graphengine.state.encoded import opened
+from graphengine.state.encoded import encode, opened
 from graphengine.stores.base import Post, status_of
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus, StarterRecord
+    from graphengine.state.amounts import Usage
+    from graphengine.state.ending import Ending
     from graphengine.stores.base import InboxMessage, RunStore
 
 STARTS: Final = "start a run"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
 _TOPIC: Final = f"{RESERVED}end:"
+_MOST: Final = 1000
+_MOST_BYTES: Final = 16 * 1024
+_KEPT_SECONDS: Final = 10.0
+"""How long an end is kept for the run that started it, which mostly looks within a second; then it is read."""
+
+
+class EndHere(NamedTuple):
+    """How a run finished here, as its log says it; `by` are the run that started it and the visit of its node.
+
+    `body` has the final state as JSON.
+    """
+
+    by: tuple[str, int]
+    seq: int
+    body: bytes
+    ending: Ending | None
+    usage: Usage
+    losses: dict[str, int]
+    visits: int
+    seconds: float
+    until: float
+
+
+class EndsHere:
+    """The last runs that finished in this process, for the runs that live here too and started them.
+
+    A run that finished does not change any more, so that its starter need not read from the store what this process
+    wrote there a moment ago. Nothing depends on it: what is not here is read.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, EndHere] = OrderedDict()
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Keep the end of a run whose last step is durable, if it finished and is not large."""
+        now, kept = monotonic(), self._kept
+        while kept and (len(kept) >= _MOST or next(iter(kept.values())).until < now):
+            kept.popitem(last=False)
+        starter = snapshot.starter
+        if snapshot.status != "finished" or starter is None:
+            return
+        body = encode({name: opened(value) for name, value in snapshot.root.values.items()})
+        if len(body) <= _MOST_BYTES:
+            usage, losses = snapshot.usage.copy(), snapshot.losses.copy()
+            by, facts = (starter.run_id, starter.visit), (snapshot.steps, snapshot.elapsed_seconds, now + _KEPT_SECONDS)
+            kept[snapshot.run_id] = EndHere(by, snapshot.seq, body, snapshot.ending, usage, losses, *facts)
+
+    def has(self, run_id: str, starter: StarterRecord) -> bool:
+        """Return whether the end of a run is kept, for the visit of a node that started it."""
+        end = self._kept.get(run_id)
+        return end is not None and end.by == (starter.run_id, starter.visit)
+
+    def take(self, run_id: str, seq: int, starter: StarterRecord) -> EndHere | None:
+        """Return the end of a run, once, if it is kept and its last step has this seq."""
+        if not self.has(run_id, starter):
+            return None
+        end = self._kept.pop(run_id)
+        return end if end.seq == seq and end.until >= monotonic() else None
 
 
 def topic_of(run_id: str) -> str:

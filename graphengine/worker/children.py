@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, ref
 
 import msgspec
 from msgspec import Struct
+from pydantic_core import from_json
 
 from graphengine.engine.claim import Stop
 from graphengine.kernel import (
@@ -83,8 +84,8 @@ S = TypeVar("S")
 
 _TOLD: Final = Answers(Any)
 _WHERE: Final = "ctx.start"
-_PARENTS: Final[WeakKeyDictionary[AttemptFacts, RunInfo]] = WeakKeyDictionary()
-"""The rows of the runs whose attempts start others: their tenant, user and place in the tree never change."""
+_PARENTS: Final[WeakKeyDictionary[AttemptFacts, asyncio.Task[RunInfo]]] = WeakKeyDictionary()
+"""The rows of the runs whose attempts start others, read once: their tenant, user and place never change."""
 
 
 class _Made(Struct, omit_defaults=True, kw_only=True):
@@ -181,7 +182,7 @@ class _Start(Generic[S]):
         self.topic: str = options["topic"]
         self._shared, self._given, self._initial, self._options = shared, given, initial, options
         here = attempt.services.run_id
-        self._starter = StarterRecord(
+        self.starter = StarterRecord(
             run_id=here, node=attempt.path, visit=attempt.task.visit, topic=self.topic, stays=options["stays"]
         )
 
@@ -208,9 +209,7 @@ class _Start(Generic[S]):
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
             derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
-            chosen, parent = self._options["run_id"], _PARENTS.get(self.attempt)
-            if parent is None:
-                parent = _PARENTS[self.attempt] = await self.lives.shared.store.info(services.run_id)
+            chosen, parent = self._options["run_id"], await self._parent()
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
                 await services.host.check_owned()
@@ -219,6 +218,14 @@ class _Start(Generic[S]):
             known.setdefault(made.run_id, _Known())
             await self._create(made.run_id, parent, is_known=is_known)
         return _recorded(made)
+
+    async def _parent(self) -> RunInfo:
+        """Return the row of this run, which many calls at once read together."""
+        reading = _PARENTS.get(self.attempt)
+        if reading is None or (reading.done() and (reading.cancelled() or reading.exception() is not None)):
+            row = self.lives.shared.store.info(self.attempt.services.run_id)
+            reading = _PARENTS[self.attempt] = asyncio.ensure_future(row)
+        return reading.result() if reading.done() else await asyncio.shield(reading)
 
     async def _create(self, run_id: str, parent: RunInfo, *, is_known: bool) -> None:
         """Record the child with its starter, or find that of this call.
@@ -232,8 +239,8 @@ class _Start(Generic[S]):
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
-        self._starter.root = "" if self._starter.stays else parent.root or here
-        self._starter.depth = parent.depth + 1
+        self.starter.root = "" if self.starter.stays else parent.root or here
+        self.starter.depth = parent.depth + 1
         limits = as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy()
         self._limit_depth(limits)
         life = lives.of(here)
@@ -248,14 +255,14 @@ class _Start(Generic[S]):
                 version=self.plan.version,
                 fingerprint=self.plan.fingerprint,
                 limits=limits,
-                starter=self._starter,
+                starter=self.starter,
             ),
             tags=checked_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
             above=above,
         )
         life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)
-        life.note_starter(self._starter)
+        life.note_starter(self.starter)
         life.is_retrieved = True  # this call raises it
         await life.until("begun")
         if life.seq:
@@ -270,11 +277,11 @@ class _Start(Generic[S]):
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
             was = snapshot.starter
             if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
-                was = msgspec.structs.replace(was, node=self._starter.node)
-            if was != self._starter or await self._is_other(run_id, is_known=is_known):
+                was = msgspec.structs.replace(was, node=self.starter.node)
+            if was != self.starter or await self._is_other(run_id, is_known=is_known):
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
-            post = told_end(snapshot, self._starter, snapshot.status)
+            post = told_end(snapshot, self.starter, snapshot.status)
             if post is None:
                 await self.continued(run_id, 0)
             # Nothing may have been told if its first step was its last.
@@ -296,7 +303,7 @@ class _Start(Generic[S]):
 
     async def _is_told(self, run_id: str) -> bool:
         """Return whether this run has a message of a child's end that nothing has received."""
-        services, topic = self.attempt.services, self._starter.topic or topic_of(run_id)
+        services, topic = self.attempt.services, self.starter.topic or topic_of(run_id)
         inbox = await self.lives.shared.store.inbox([services.run_id])
         told = [message.payload["topic"] for message in inbox if message.kind == "message"]
         return topic in told or topic in services.run.snapshot.mailbox
@@ -310,8 +317,8 @@ class _Start(Generic[S]):
         most = self.attempt.services.run.snapshot.limits.get("depth", DEPTH)
         if most is None:
             return
-        if self._starter.depth > most:
-            text = f"run {self._starter.run_id} may start no run: {self._starter.depth} runs would be above it"
+        if self.starter.depth > most:
+            text = f"run {self.starter.run_id} may start no run: {self.starter.depth} runs would be above it"
             repair = "end the recursion, or start the first run with a larger Limits(depth=…)"
             raise TooDeep(f"{text}, and its limit is {most}", where=self.attempt.where, repair=repair)
         own = limits.get("depth", DEPTH)
@@ -320,6 +327,8 @@ class _Start(Generic[S]):
 
     async def continued(self, run_id: str, seq: int) -> None:
         """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
+        if self.lives.shared.ends.has(run_id, self.starter):
+            return
         alive = self.lives.of(run_id)
         is_alive = alive is not None and alive.claim.may("be_wanted")
         if alive is not None and is_alive and (alive.last_seq > seq or alive.claim.state == "opening"):
@@ -336,7 +345,7 @@ class _Start(Generic[S]):
             return
         resume = partial(opening.resume, by_starter=True)
         life = self.lives.begin(self.lives.checked(self.plan), run_id, resume, Claim(follows=True))
-        life.note_starter(self._starter)
+        life.note_starter(self.starter)
         if info.status in OVER:
             # 1. It failed, and the node that started it is tried again, which resumes it.
             # 2. That node is recorded as waiting for its end, and the process dies.
@@ -422,6 +431,11 @@ class StartedRun(Generic[S]):
         that step is gone, so the child has continued, and will send its next end.
         """
         end = _End(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
+        here = self._start.lives.shared.ends.take(self.id, seq, self._start.starter)
+        if here is not None:
+            end.status, end.ending, end.values = "finished", here.ending, from_json(here.body)
+            end.usage, end.losses, end.visits, end.seconds = here.usage, here.losses, here.visits, here.seconds
+            return _recorded(end)
         try:
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
         except UnknownStep:

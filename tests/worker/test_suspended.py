@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, ChildRun, Context, Graph, Runner, ScriptedModel
+from graphengine.databases.sqlite.store import SQLiteStore
 from graphengine.engine.steps import Step
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
@@ -454,3 +455,54 @@ async def test_a_second_is_long_over_each_store(database: Path | str, monkeypatc
             await asyncio.sleep(0.001)  # what another task records sets no event
         gates[-1].set()
         assert (await run.result()).state.n == 0
+
+
+@pytest.mark.parametrize("count", [5, 20])
+async def test_what_ended_here_is_not_read_from_the_store(count: int, tmp_path: Path) -> None:
+    """Neither the rows nor the logs of children are read; a wait for one that has ended costs one append, not two."""
+    read: list[str] = []
+    appended: list[list[str]] = []
+    kinds: dict[str, Any] = {"load": SQLiteStore.load, "info": SQLiteStore.info}
+    append = SQLiteStore.append
+
+    def noting(name: str) -> Callable[..., Any]:
+        def method(store: SQLiteStore, run_id: str, *more: Any) -> Any:
+            read.append(f"{name} {'p' if run_id == 'p' else 'child'}")
+            return kinds[name](store, run_id, *more)
+
+        return method
+
+    def noted(store: SQLiteStore, batch: Append) -> Any:
+        if batch.run_id == "p" and batch.steps:
+            appended.append([step.kind for step in batch.steps])
+        return append(store, batch)
+
+    acts = [("start", n) for n in range(count)] + [("wait", 0)] * count
+    async with Runner(tmp_path / "runs.db") as runner:
+        with patch.multiple(SQLiteStore, load=noting("load"), info=noting("info"), append=noted):
+            result = await runner.start(parent, {"acts": acts}, run_id="p").result()
+    assert sorted(result.state.got) == [2 * n for n in range(count)]
+    assert not [each for each in read if each.endswith("child")]
+    assert len(appended) <= 3 * count + 5  # its start, its wait with the end of that, and its end
+
+
+async def test_a_row_is_read_once_for_all_starts_at_once(tmp_path: Path) -> None:
+    """Calls of `ctx.start` that begin together read the run's row together."""
+    rows: list[str] = []
+    info = SQLiteStore.info
+
+    async def noted(store: SQLiteStore, run_id: str) -> Any:
+        rows.append(run_id)
+        return await info(store, run_id)
+
+    async def begins(ctx: Context) -> int:
+        started = await asyncio.gather(*(ctx.start(child, {"n": n}) for n in range(9)))
+        return sum([(await run.result()).state.n for run in started])
+
+    graph = Graph("together", Number)
+    graph.add_node("begins", begins, writes="n")
+    graph.add_path(START, "begins", END)
+    async with Runner(tmp_path / "runs.db") as runner:
+        with patch.object(SQLiteStore, "info", noted):
+            assert (await runner.start(graph, run_id="p").result()).state.n == 72
+    assert rows.count("p") < 9

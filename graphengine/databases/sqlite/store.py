@@ -221,7 +221,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
                 for post in batch.posts
             ]
             work = partial(writes.append_and_post, addition=addition, messages=messages)
-            return self._commits.submit(work, written_bytes + sum(len(message.payload) for message in messages))
+            written_bytes += sum(len(message.payload) for message in messages)
+            return self._commits.submit(work, written_bytes, run_id=batch.run_id)
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(  # noqa: PLR0913 - what a message is
