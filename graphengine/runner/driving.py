@@ -134,7 +134,7 @@ class Driving:
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began, self._halted = time.monotonic(), asyncio.Event()
-        self._numbering = asyncio.Lock()  # held while a transaction of a function is committed; see `note_within`
+        self._numbering: asyncio.Lock | None = None  # held while a function's transaction is committed: `note_within`
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | OutOfOrder | None = None
@@ -510,7 +510,7 @@ class Driving:
             StoreError: They could not be recorded.
         """
         claim = self.claim
-        while self._numbering.locked():
+        while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
         if not claim.step(of).append:
@@ -552,6 +552,7 @@ class Driving:
         before are durable, and until the end of COMMIT no other step of this run is decided, and nothing of it is sent
         to the store: that would wait for the lock on the run's row, and with it all runs that are written together.
         """
+        self._numbering = self._numbering or asyncio.Lock()
         async with self._numbering:
             try:
                 written = self.append((), status="running")  # what was sent before is durable after this, or has failed
@@ -762,8 +763,9 @@ class Driving:
         Raises:
             LeaseLost: Another process has taken the run, or it was released.
         """
-        async with self._numbering:
-            pass
+        if self._numbering is not None:
+            async with self._numbering:
+                pass
         began = self._shared.clock.now()  # the machine's clock, which advances during suspend
         written = self._shared.store.append(Append(self.snapshot.run_id, self.fence, (), "running"))
         if written is not None:
