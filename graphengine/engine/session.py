@@ -64,13 +64,17 @@ class Session(RunState):
         Raises:
             InvalidUpdate, NotRecordable, TooLarge: The update of a branch does not fit.
         """
+        snapshot, changed = self.snapshot, self.changed
         steps: list[Decided] = []
         for event in events:
             try:
                 step = decide(self, event)
             except StaleEvent:
                 continue
-            self.fold(step)
+            evolve(snapshot, step)  # as `fold`, which would be a call for each step
+            if step.state_bytes:
+                self.size_bytes, self.measured_at = step.state_bytes, step.seq
+            changed += snapshot.changed
             steps.append(step)
         return Commit(steps, append(steps) if steps else None)
 

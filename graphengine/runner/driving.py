@@ -196,7 +196,8 @@ class Driving:
                 else:
                     events = self._begin(services, ready)
                 if events or self._jobs:
-                    do = await self.commit(self._with_ends(events or await self._next_events()))
+                    events = events or await self._next_events()
+                    do = await self.commit(self._with_ends(events) if self._suspended else events)
                     ready = self._ready() if do.start else []
                     continue
                 ready = self._ready(anew=True)
@@ -746,9 +747,9 @@ class Driving:
     def _with_ends(self, events: Sequence[Event]) -> Iterator[Event]:
         """Yield events; a wait of a suspended attempt for what has come before is over in the same transaction."""
         yield from events
-        if self._suspended and self.claim.may_start and not self._mail:
+        if self.claim.may_start and not self._mail:
             for event in events:
-                if isinstance(event, Noted) and event.id.frame in self._suspended:
+                if isinstance(event, Noted) and event.id.frame in (self._suspended or ()):
                     yield from self._delivered(self.time.now(), event.id.frame)
 
     # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------

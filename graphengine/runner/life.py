@@ -391,7 +391,8 @@ class Life(Generic[S]):
         do = claim.step(Left(driving.snapshot.status, due, bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
-        self._keep(driving)
+        if self.told is not None or driving.snapshot.status == "waiting":
+            self._keep(driving)
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = Snapshot()
         return do, result
