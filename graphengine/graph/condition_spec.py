@@ -309,16 +309,16 @@ def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *,
     return held, "; ".join(words for each, words in said if each is held)
 
 
+_COUNTED: Final = "iterations of "
+
+
 def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: bool) -> str:
     test, of, than = spec["is"], quantity_text(spec.get("of", "")), spec.get("than")
     value = value_text(measured)
     if isinstance(measured, Shown) and measured.unlike:
         return _simple(spec, measured, source, held=held)
     if test in _NEEDED:
-        wanted = value_text(than)
-        if held:
-            return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
-        return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{_missed(measured, than)}"
+        return _plain_number(of, measured, test, than, held=held)
     if test in ("is in", "contains"):
         word = {"is in": ("is", "is not"), "contains": ("contains", "does not contain")}[test][not held]
         inside = f"{value} {word} in" if test == "is in" else f"{value} {word}"
@@ -326,6 +326,16 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: b
     if test in ("is true", "is none"):
         return f"{of} is {value}" + ("" if held else f", {'no value' if test == 'is none' else 'true'} is needed")
     return _simple(spec, measured, source, held=held)
+
+
+def _plain_number(of: str, measured: Measured, test: str, than: object, *, held: bool) -> str:
+    value, wanted = value_text(measured), value_text(than)
+    if test == ">=" and of.startswith(_COUNTED):
+        told = f"visit {value} of {of.removeprefix(_COUNTED)}"
+        return told if held else f"{told}, and this way is open from visit {wanted}"
+    if held:
+        return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
+    return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{_missed(measured, than)}"
 
 
 def _missed(measured: Measured, than: object) -> str:

@@ -130,7 +130,7 @@ async def test_two_runs_show_where_they_part() -> None:
         words = await story(runner, "tides", "spring")
     assert "B branched off A , with another topic ." in words
     assert "They share their first step. 1 decision after that is alike." in words
-    assert "What was changed in B Topic spring tides" in words
+    assert "What was changed in B as it was in A as B began Topic spring tides" in words
     assert "Text The full moon pulls more ." in words
 
 

@@ -143,10 +143,13 @@ def _last_numbers(told: Told) -> dict[str, int | float]:
     return found
 
 
+_UNPRICED: Final = ("", cost({"calls": 1, "offline_calls": 1}))
+
+
 def _less(name: str, one: float | None, other: float | None, unit: str) -> Iterator[str]:
     """Yield how much less or more the second is."""
-    if one is None or other is None or not one or abs(one - other) < 0.0001:  # noqa: PLR2004 - nothing to tell
-        return
+    if one is None or other is None or not one or abs(one - other) < (0.0001 if unit == " USD" else 0.05):
+        return  # nothing to tell
     amount = f"{abs(one - other):.4f}" if unit == " USD" else f"{abs(one - other):.1f}"
     yield f"{name} {amount}{unit} {'less' if other < one else 'more'} ({100 * abs(one - other) / one:.0f} %)"
 
@@ -163,12 +166,13 @@ def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     yield f'<h2>What each took</h2><table><tr><th></th><th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th>'
     yield '<th class="r">B beside A</th></tr>'
     prices = [side.spent.get("cost_usd") for side in (one, other)]
-    yield row(f"Price{since}", [cost(side.spent) for side in (one, other)], *prices)
+    is_priced = any(cost(_whole(told)) not in _UNPRICED for told in runs)
+    yield row(f"Price{since}", [cost(side.spent) for side in (one, other)], *prices) if is_priced else ""
     yield row(f"Time{since}", [seconds(side.seconds) for side in (one, other)], one.seconds, other.seconds)
     yield row(f"Visits{since}", [f"{side.steps:,}" for side in (one, other)], one.steps, other.steps)
     calls = [side.spent.get("calls", 0) for side in (one, other)]
     yield row(f"Model calls{since}", [f"{each:,}" for each in calls], *calls)
-    if found.shared is not None:
+    if found.shared is not None and is_priced:
         yield row(
             "Price of the whole run",
             [cost(_whole(told)) for told in runs],
@@ -198,6 +202,7 @@ def _changed(found: RunDiff) -> Iterator[str]:
     for at, side in enumerate((found.first, found.second)):
         if side.changed:
             yield f"<h2>What was changed in {_LETTERS[at]}</h2>"
+            yield f'<p class="key"><del>as it was in {_LETTERS[1 - at]}</del> <ins>as {_LETTERS[at]} began</ins></p>'
             pairs = [(path_words(each.path), each.before, each.after) for each in side.changed[:_DIFFERENCES]]
             yield from _changes(pairs)
 
@@ -228,9 +233,11 @@ def _apart_at_last(runs: tuple[Told, Told]) -> Iterator[str]:
     one, other = (told.snapshot.root.values for told in runs)
     names = [*one, *(name for name in other if name not in one)]
     apart = [name for name in names if one.get(name) != other.get(name)]
-    yield '<h2>What came of it</h2><p class="key"><del>only in A</del> <ins>only in B</ins></p>'
+    yield "<h2>What came of it</h2>"
     if not apart:
-        yield "<p>Their results are the same.</p>"
+        yield "<p>Both ended with the same state.</p>"
+        return
+    yield '<p class="key"><del>only in A</del> <ins>only in B</ins></p>'
     first = sorted(apart, key=lambda name: not isinstance(one.get(name), str))[:_DIFFERENCES]
     yield from _changes([(as_words(name), one.get(name), other.get(name)) for name in first])
     if len(apart) > _DIFFERENCES:
