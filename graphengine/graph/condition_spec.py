@@ -332,7 +332,7 @@ def _plain_number(of: str, measured: Measured, test: str, than: object, *, held:
     value, wanted = value_text(measured), value_text(than)
     if test == ">=" and of.startswith(_COUNTED):
         told = f"visit {value} of {of.removeprefix(_COUNTED)}"
-        return told if held else f"{told}, and this way is open from visit {wanted}"
+        return told if held else f"{told}, this way is taken from visit {wanted} on"
     if held:
         return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
     return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{_missed(measured, than)}"

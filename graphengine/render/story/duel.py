@@ -79,7 +79,7 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
         "Changed": " ".join(_began(found, runs)),
         "Parted": _parted(found, runs),
         "Ended": "<br>".join(f"{_letter(at)} {_ended(run)}." for at, run in enumerate(runs)),
-        "Saved" if any(" less" in part for part in parts) else "Took": (
+        "Saved" if any(word in part for part in parts for word in (" less", " fewer")) else "Took": (
             f"{_letter(1)} <b>{said(', '.join(parts))}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
     }
