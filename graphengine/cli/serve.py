@@ -290,11 +290,17 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     from urllib.parse import unquote, urlsplit
 
     from graphengine.kernel import InputError
+    from graphengine.serve.documents import WebhookSecret
     from graphengine.serve.signatures import secret_for
 
     parts = urlsplit(address)
     if not parts.path.startswith("/graphs/") or not parts.path.endswith("/runs"):
         repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
         raise InputError(f"{address} starts no runs", where="ADDRESS", repair=repair)
-    context.out.line(secret_for(_webhook_secret(variable) or "", unquote(parts.path), parts.query))
+    path = unquote(parts.path)
+    secret = secret_for(_webhook_secret(variable) or "", path, parts.query)
+    if context.json:
+        context.document(WebhookSecret(path=path, query=parts.query, secret=secret))
+    else:
+        context.out.line(secret)
     return 0

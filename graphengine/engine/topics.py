@@ -1,8 +1,8 @@
 """The topics on which a graph receives messages, where its source shows all of them.
 
 They are all known if each function that gets a `ctx` uses it by its methods alone, names each topic by a text, and
-awaits nothing else: what it would await could be an agent, whose tools receive too. So nothing is known of a graph with
-agents.
+awaits nothing else, nor `ctx.call`: what it would await could be an agent, which receives too. So nothing is known of a
+graph with agents.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def _is_known(awaited: ast.AST) -> bool:
 
 def _named(method: str, call: ast.Call | None) -> Iterator[str | None]:
     """Yield the topics that a use of a method of `ctx` names, None for one that is not shown."""
-    if method not in {"receive", "start", "run"}:
+    if method not in {"receive", "start", "call"}:
         return
-    if call is None or any(keyword.arg is None for keyword in call.keywords):
+    if method == "call" or call is None or any(keyword.arg is None for keyword in call.keywords):
         yield None
         return
     given = [keyword.value for keyword in call.keywords if keyword.arg == "topic"]

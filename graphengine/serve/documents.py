@@ -38,6 +38,20 @@ class UserList(Document):
     token: str | None
 
 
+class WebhookSecret(Document):
+    """The secret with which a sender of webhooks signs for one address.
+
+    Attributes:
+        path: The path of the address, decoded.
+        query: Its query.
+        secret: The secret.
+    """
+
+    path: str
+    query: str
+    secret: str
+
+
 class Serving(Document):
     """A service that answers requests until it is stopped.
 
@@ -75,3 +89,4 @@ class Inspected(Document):
 SERVE: Final = (Kind(Serving, "when it accepts requests", lines=True), *WORKER)
 INSPECT: Final = (Kind(Inspected),)
 USERS: Final = (Kind(UserList),)
+WEBHOOK: Final = (Kind(WebhookSecret),)

@@ -346,11 +346,13 @@ class ValueParameters(Struct):
     """The parameters of a request for a value that a run publishes.
 
     Attributes:
+        name: Its name.
         wait: Wait so many seconds for it.
         after: For one that is newer than this step: the `seq` of the value that was seen last.
         item: An item of a map, such as `research[3]`, whose newest value is wanted; the newest of all by default.
     """
 
+    name: str
     wait: Annotated[int, Meta(ge=0, le=60)] = 0
     after: Seq = 0
     item: str | None = None

@@ -32,7 +32,7 @@ _WORK: Final = {
 _SERVE: Final = {
     "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
     "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
-    "webhook-secret": ("serve", "Print the secret of a sender of webhooks for one address.", ""),
+    "webhook-secret": ("serve", "Print the secret of a sender of webhooks for one address.", "WEBHOOK"),
 }
 _ABOUT_ERASE: Final = "Erase a person: a user's runs, memories and notices, and all that came of them."
 _MEMORY: Final = {"erase": ("erase", _ABOUT_ERASE, "DOCUMENTS")}

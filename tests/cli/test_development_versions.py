@@ -32,6 +32,7 @@ NO_DATABASE = {
     "users remove",
     "users oidc",
     "budgets",
+    "webhook-secret",
 }
 """Commands that open none as they are called here: no budget is set, and `check` has no `--store`."""
 ELSEWHERE = {"replay tides.json --all", "import tides.json --store elsewhere.db"}

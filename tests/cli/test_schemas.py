@@ -40,6 +40,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "users remove": [("users remove bob", "UserList")],
     "users oidc": [("users oidc https://login.example.org --audience a --tenant acme --rights read", "UserList")],
     "budgets": [("budgets", "BudgetsLeft")],
+    "webhook-secret": [("webhook-secret HOME '/graphs/news/runs?field=event'", "WebhookSecret")],
     "schedule list": [("schedule list", "Schedules")],
     "schedule add": [('schedule add tea --cron "0 7 * * *" --graph review', "Schedules")],
     "schedule pause": [("schedule pause nightly", "Schedules")],

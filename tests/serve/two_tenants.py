@@ -116,7 +116,8 @@ def routes_of(routes: Any, prefix: str = "") -> set[str]:
         if isinstance(each, Mount):
             found |= routes_of(each.routes, prefix + each.path) or {f"GET {prefix}{each.path}"}
         elif isinstance(each, Route):
-            found |= {f"{method} {prefix}{each.path}" for method in each.methods or ("ANY",) if method != "HEAD"}
+            path = (prefix + each.path).rstrip("/") or "/"  # with a slash at its end it is the same
+            found |= {f"{method} {path}" for method in each.methods or ("ANY",) if method != "HEAD"}
         else:
             message = f"a route of another kind: {each}"
             raise TypeError(message)

@@ -208,9 +208,9 @@ class Service:
     async def published(self, request: Request) -> Response:
         """Return the newest value of a name that a run has published; with `wait`, once there is one."""
         query = parameters_of(request, ValueParameters)
-        info, name = await self._info(request), request.path_params["name"]
+        info = await self._info(request)
         reading = asyncio.create_task(
-            self.runner.published(info, name, after=query.after, item=query.item, timeout_seconds=query.wait)
+            self.runner.published(info, query.name, after=query.after, item=query.item, timeout_seconds=query.wait)
         )
         try:
             await self.in_time(reading, None)

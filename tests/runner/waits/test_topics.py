@@ -67,6 +67,11 @@ async def other(n: int) -> int:
     return n
 
 
+async def recorded(ctx: Context, n: int) -> int:
+    """Record a call: what it calls could be an agent, which receives on `steer`."""
+    return await ctx.call(other, n)
+
+
 async def takes_method(ctx: Context) -> int:
     """Receive by a method that has another name."""
     receive: Callable[..., Awaitable[int]] = ctx.receive
@@ -84,6 +89,7 @@ async def takes_method(ctx: Context) -> int:
         ([by_name], None),
         ([passes], None),
         ([hear, calls], None),
+        ([recorded], None),
         ([takes_method], None),
         ([partial(hear)], None),
         ([graph_of(calls, name="inner")], None),
