@@ -55,7 +55,7 @@ def cancelled_effects(shape: MeantShape, nodes: Mapping[str, NodePlan]) -> Itera
 
 def _effects(node: NodePlan, path: str) -> Iterator[str]:
     """Yield what acts in a node and must not be repeated: itself, nodes of its graph, tools of its agent."""
-    if node.once is not None:
+    if node.once is not None or node.effect == "transaction":
         yield path
     for call in node.calls:
         if isinstance(call.body, KnowsEffects):

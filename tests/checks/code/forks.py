@@ -1,5 +1,6 @@
 from typing import Annotated
 
+from psycopg import Connection
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, tool
@@ -37,6 +38,10 @@ def race(need, effect):
         graph.add_edge(source, target)
     graph.add_fork("p", ["a", "b"], join="j", need=need)
     return graph
+
+
+def moves(db: Connection):
+    return None
 
 
 def race_of(runnable):
