@@ -374,6 +374,15 @@ def test_the_reference_inspector_finds_no_fault(serve: Callable[..., Service], t
         return json.loads(done.stdout)
 
     tools = inspected("tools/list", "--strict")["tools"]
-    assert {tool["name"] for tool in tools} == {"publish_it", "nested", "both", "again", "each", "slow", "broken"}
+    assert {tool["name"] for tool in tools} == {
+        "publish_it",
+        "nested",
+        "both",
+        "again",
+        "each",
+        "slow",
+        "broken",
+        "report",
+    }
     result = inspected("tools/call", "--tool-name", "slow", "--tool-arg", f"file={tmp_path / 'go'}")
     assert result["structuredContent"] == {"result": 1}
