@@ -1,26 +1,28 @@
 """The topics on which a graph receives messages, where its source shows all of them.
 
-They are all known if each function that gets a `ctx` uses it by its methods alone, names each topic by a text, and
-awaits nothing else, nor `ctx.call`: what it would await could be an agent, which receives too. So nothing is known of a
-graph with agents.
+They are all known if each node is a plain function whose source is the one that runs; if it uses `ctx` by its methods
+alone, names each topic by a text, and awaits nothing else, nor `ctx.call`; and if no plain function may return what is
+awaited then: that could be an agent, which receives too. So nothing is known of a graph with agents.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable
+from types import CodeType, FunctionType, NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from graphengine.graph.source_location import source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from graphengine.engine.plan import Call, Plan
 
 
 _MOST: Final = 64
+_FUTURE: Final = annotations.compiler_flag
 _FOUND: Final[dict[int, tuple[Plan[Any], frozenset[str] | None]]] = {}
 """What was found of the last graphs, by the identity of their plans, which cannot be hashed."""
 
@@ -50,18 +52,33 @@ def _of_nodes(plan: Plan[Any]) -> frozenset[str] | None:
 def _of_call(call: Call) -> frozenset[str] | None:
     if call.graph is not None:
         return topics_of(call.graph)
+    function = call.function
+    if function != call.body.call:  # something stands in for it
+        return None
     if call.body.kind in {"ask", "pass"}:
         return frozenset()
-    if call.body.kind != "function":
+    if call.body.kind != "function" or not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
         return None
-    is_async = inspect.iscoroutinefunction(call.body.call)
-    return _received(call.body.call) if is_async or "ctx" in call.extras else frozenset()
+    is_async = inspect.iscoroutinefunction(function)
+    if not is_async and _may_be_awaited(call.body.returns):
+        return None
+    return _received(function) if is_async or "ctx" in call.extras else frozenset()
 
 
-def _received(function: Callable[..., object]) -> frozenset[str] | None:
+def _may_be_awaited(returns: object) -> bool:
+    """Return whether a result of this annotation may be awaited; of one that says nothing, it may."""
+    origin = get_origin(returns) or returns
+    if origin in (Union, UnionType):
+        return any(map(_may_be_awaited, get_args(returns)))
+    if origin in (None, NoneType, Literal):
+        return False
+    return not isinstance(origin, type) or origin in (Any, Annotated, object) or issubclass(origin, Awaitable)
+
+
+def _received(function: FunctionType) -> frozenset[str] | None:
     """Return the topics that a function receives; None if its source does not show all."""
-    found = source_of(function) if isinstance(function, FunctionType) else None
-    if found is None or getattr(found[0], "name", "") != inspect.unwrap(function).__code__.co_name:
+    found = source_of(function)
+    if found is None or not _is_source(found[0], function.__code__):
         return None
     topics: set[str] = set()
     nodes = list(ast.walk(found[0]))
@@ -70,9 +87,9 @@ def _received(function: Callable[..., object]) -> frozenset[str] | None:
     for node in nodes:
         if isinstance(node, ast.Name) and node.id == "ctx" and id(node) not in methods:
             return None  # it is passed on
-        if isinstance(node, ast.AsyncFor | ast.AsyncWith) or (
-            isinstance(node, ast.Await) and not _is_known(node.value)
-        ):
+        if isinstance(node, ast.AsyncFor | ast.AsyncWith) or getattr(node, "is_async", False):
+            return None
+        if isinstance(node, ast.Await) and not _is_known(node.value):
             return None
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ctx":
             for topic in _named(node.attr, calls.get(id(node))):
@@ -80,6 +97,19 @@ def _received(function: Callable[..., object]) -> frozenset[str] | None:
                     return None
                 topics.add(topic)
     return frozenset(topics)
+
+
+def _is_source(statement: ast.stmt, code: CodeType) -> bool:
+    """Return whether a statement defines the function that has this code, and not one that its file has by now."""
+    module = compile(ast.Module([statement], []), "", "exec", flags=code.co_flags & _FUTURE, dont_inherit=True)
+    return any(_words(made) == _words(code) for made in module.co_consts if isinstance(made, CodeType))
+
+
+def _words(code: CodeType) -> tuple[str, set[str], list[object]]:
+    """Return the name of a code, its other names, and its texts and inner codes, in order."""
+    names = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
+    inner = [_words(each) if isinstance(each, CodeType) else each for each in code.co_consts]
+    return code.co_name, names, [each for each in inner if isinstance(each, str | tuple)]
 
 
 def _is_known(awaited: ast.AST) -> bool:

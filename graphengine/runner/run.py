@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Status
+    from graphengine.stores.base import RunInfo, Status
 
 
 T = TypeVar("T")
@@ -319,9 +319,8 @@ class Run(Generic[S, Out_co]):
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
-        plan = self._plan or shared.plans.get(info.fingerprint)
-        known = topics_of(plan) if plan is not None else None
-        if known is not None and topic not in known and not alone:
+        known = None if alone else self._topics(info)
+        if known is not None and topic not in known and not await self._awaits(topic):
             text = f"no node of graph {info.graph} receives {topic!r}"
             raise InputError(text, where=where, repair=did_you_mean(topic, known) or "it receives no messages at all")
         if info.status == "waiting":
@@ -332,6 +331,21 @@ class Run(Generic[S, Out_co]):
         )
         await self._look()
         return is_new
+
+    def _topics(self, info: RunInfo) -> frozenset[str] | None:
+        """Return all topics that its nodes receive; None if they are not known here, or if other code may drive it."""
+        shared, life = self._lives.shared, self._lives.of(self.id)
+        plan = life.plan if life is not None else self._plan or shared.plans.get(info.fingerprint)
+        is_other = life is None and (info.driver is not None or plan is None or plan.fingerprint != info.fingerprint)
+        return None if plan is None or is_other or shared.effects != "act" else topics_of(plan)
+
+    async def _awaits(self, topic: str) -> bool:
+        """Return whether it waits for a message on a topic: the code that asked for it may be of another version."""
+        try:
+            frames = (await load_snapshot(self._lives.shared.store, self.id, None)).frames.values()
+        except UNREADABLE:
+            return True  # it is of a newer version, which knows
+        return any(wait.topic == topic for frame in frames for wait in frame.waits.values())
 
     async def _check_message(self, topic: str, record: JsonValue) -> None:
         """Refuse a message to a run that waits for another type on this topic, unless another message comes first.
