@@ -337,6 +337,7 @@ def test_each_number_leads_to_the_list_that_it_counts(recorded: Path, visit: Ope
     with served(recorded) as url:
         page = visit(url, "/today")
         expect(page.locator(".gets-worse tbody tr").first).to_be_visible()
+        expect(page.get_by_role("heading", name="What ran most")).to_be_visible()  # nothing cost anything
         links = page.locator(".cards-of a, .gets-worse td:nth-child(2) a")
         found = [(each.inner_text(), each.get_attribute("href") or "") for each in links.all()]
         expect(page.locator(".fault").first).to_contain_text("flaky")

@@ -79,6 +79,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
   const rows = isWhole ? groups : groups.slice(0, MOST);
   const most = Math.max(1, ...rows.flatMap((each) => each.hours.map(([runs]) => runs!)));
   const isWorse = groups[0]?.verdict === "worse";
+  const order = groups.some((each) => each.today.cost_usd) ? "cost most" : "ran most";
   const { culprit, dearest } = found;
   const rest = today.cost_usd - groups.reduce((sum, each) => sum + each.today.cost_usd, 0);
   return (
@@ -119,7 +120,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
       {found.is_cut && <p class="soft">There are more runs than are counted here; earlier hours are left out.</p>}
       <Hours found={found} />
       <div class="acts">
-        <h2>{isWorse ? "What got worse, then what cost most" : "What cost most"}</h2>
+        <h2>{isWorse ? `What got worse, then what ${order}` : `What ${order}`}</h2>
         <Tabs
           small
           label="Rows by"
