@@ -362,8 +362,9 @@ function RetryAll({ where, runs }: { where: Record<string, string>; runs: number
 function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number }) {
   const { graph, now, was, is_version: isVersion, error } = culprit;
   const version = isVersion ? word("version", now.name) : "";
-  const since = { graph, begun_after: `${begun_after}` };
-  const where = error ? { ...errorOf(error, version), ...since } : { status: "failed", text: version, ...since };
+  // Its number has no message only if those that failed are of yesterday.
+  const since = { graph, begun_after: `${error || !isVersion ? begun_after : begun_after - DAY}` };
+  const where = { ...(error ? errorOf(error, version) : { status: "failed", ...(version && { text: version }) }), ...since };
   return (
     <section class="broke" aria-label="What broke">
       <p>
