@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.kernel import Declaration, Step, Store
-    from graphengine.kernel.definitions import ConditionSpec, GraphSpec
+    from graphengine.kernel.definitions import ConditionSpec, EdgeSpec, GraphSpec
     from graphengine.records.visit_tree import Entry, Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope
@@ -118,11 +118,19 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
     scope = book.atlas.scopes[place]
     edge = scope.edges[index]
     declared = next(key for key, way in scope.ways.items() if way == edge.way)
+    versions: dict[int, bool] = {}
+
+    def has_it(ways: Sequence[EdgeSpec]) -> bool:
+        known = versions.get(id(ways))  # the book holds them
+        if known is None:
+            known = versions[id(ways)] = any(scope.ways.get(each) == edge.way for each in declarations(ways))
+        return known
+
     chosen = (
         entry
         for entry in reversed(book.visits.entries[:at])
         if entry.edge is not None and entry.edge.source == edge.source
-        if entry.edge.track.place == place and entry.edge.is_failure == edge.failure
+        if entry.edge.track.place == place and entry.edge.is_failure == edge.failure and has_it(entry.edge.ways)
     )
     made = ((entry, _decision(entry, scope, edge)) for entry in chosen)
     found = [*islice(((entry, each) for entry, each in made if each is not None), _SHOWN)]

@@ -95,6 +95,10 @@ async def test_only_the_decisions_that_are_shown_are_looked_into(monkeypatch: py
 
     monkeypatch.setattr("graphengine.serve.reads.why_not.tried_edges", counted)
     async with Runner() as runner:
+        await runner.start(reviewed(), Paper(score=8), run_id="old").result()
+        await runner.branch("old", reviewed(is_new=True), at=2, run_id="new").result()
+        without = await asked(views_of(runner.store), "new", "far beyond")
+        assert (without.taken, without.decisions, looked) == (0, [], [])  # the version that chose does not have it
         await record(runner, counter(60), "long")
         views = views_of(runner.store)
         found, early = await asked(views, "long", "again"), await asked(views, "long", "again", at=30)
