@@ -364,7 +364,8 @@ function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number
   const version = isVersion ? word("version", now.name) : "";
   // Its number has no message only if those that failed are of yesterday.
   const since = { graph, begun_after: `${error || !isVersion ? begun_after : begun_after - DAY}` };
-  const where = { ...(error ? errorOf(error, version) : { status: "failed", ...(version && { text: version }) }), ...since };
+  const failed = { status: "failed", ...(version && { text: version }) };
+  const where = { ...(error ? errorOf(error, version) : failed), ...since };
   return (
     <section class="broke" aria-label="What broke">
       <p>
