@@ -504,7 +504,8 @@ class _Agent(RequestHandler):
         if rest is None:
             return task
         failure = failure_of(self._graph, rest)
-        shown, media = (None, ()) if failure is not None else output(self._graph, rest)
+        nothing: tuple[None, list[Media]] = (None, [])
+        shown, media = nothing if failure is not None else output(self._graph, rest)
         if rest.status == "finished":
             files = [_file(each) for each in media if not each.file_id]
             part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))
