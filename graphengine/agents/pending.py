@@ -1,7 +1,7 @@
 """What whoever is asked about a call of a tool must know: what the agent was told, what it found, and the call.
 
-It is read from the run alone, without the graph's code. Which call a question is about says its identity, not its
-words: the key under which it is asked has a digest of the agent and the call.
+It is read from the run alone, without the graph's code, and secrets in it are struck. Which call a question is about
+says its identity, not its words: the key under which it is asked has a digest of the agent and the call.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from graphengine.agents.approval import call_words, question_about
 from graphengine.agents.asked import Asked, last_turn
 from graphengine.agents.node_scope import asked_again
 from graphengine.kernel import clipped, digest_of_call, read_key, show
+from graphengine.models.hiding import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,8 +102,9 @@ def _arguments(call: ToolCall) -> Mapping[str, Any]:
     with suppress(ValueError):
         found = json.loads(call.arguments)
         if isinstance(found, dict):
+            found = hidden(found)
             return {name: clipped(each, _TEXT) if isinstance(each, str) else each for name, each in found.items()}
-    return {"": clipped(call.arguments, _TEXT)} if call.arguments else {}
+    return {"": clipped(hidden(call.arguments), _TEXT)} if call.arguments else {}
 
 
 __all__ = ["Finding", "Pending", "pending"]

@@ -158,9 +158,10 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     if given["pages"] is not None and not given["pages"].is_dir():
         repair = "give the folder with the built files of a front end, such as app/built"
         raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
-    key, has_pages = _webhook_secret(webhook_secret_env), given["pages"] is not None
+    secret = None if webhook_secret_env is None else _webhook_secret(webhook_secret_env)
+    has_pages = given["pages"] is not None
     pages_of = frozenset(each.rstrip("/").lower() for each in origins)
-    access = TokenAccess(token, key, body_bytes, has_pages=has_pages, users=users, origins=pages_of)
+    access = TokenAccess(token, secret, body_bytes, has_pages=has_pages, users=users, origins=pages_of)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= fleet.for_runner
     if fleet.retention is not None:
@@ -250,7 +251,7 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     return given, False
 
 
-def _webhook_secret(variable: str | None) -> str | None:
+def _webhook_secret(variable: str) -> str:
     """Return the secret of webhooks.
 
     Raises:
@@ -259,8 +260,6 @@ def _webhook_secret(variable: str | None) -> str | None:
     from graphengine.kernel import InputError
     from graphengine.serve.signatures import key_of
 
-    if variable is None:
-        return None
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
     if not secret:
         raise InputError(f"the variable {variable} is empty", where=where, repair=f"export {variable}=… before")
@@ -298,7 +297,7 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
         repair = "give the address of a start, such as /graphs/GRAPH/runs?field=event"
         raise InputError(f"{address} starts no runs", where="ADDRESS", repair=repair)
     path = unquote(parts.path)
-    secret = secret_for(_webhook_secret(variable) or "", path, parts.query)
+    secret = secret_for(_webhook_secret(variable), path, parts.query)
     if context.json:
         context.document(WebhookSecret(path=path, query=parts.query, secret=secret))
     else:

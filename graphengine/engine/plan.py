@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
 from graphengine.graph.options import DEFAULT_RETRY
+from graphengine.graph.transaction import TRANSACTION
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
 from graphengine.state.numbers import case_of
@@ -409,6 +410,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         secret: Whether its state, or that of a graph inside it, has secrets.
         graphs: The graphs among its calls.
         heavy: Its calls that run on an executor, each with the node's name and the executor's.
+        transacts: Its nodes, and those of graphs inside it, that write in a transaction, for errors.
     """
 
     graph: str
@@ -433,6 +435,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
+    transacts: tuple[str, ...] = dataclass_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Work out what each start of a run needs."""
@@ -441,6 +444,8 @@ class Plan(_WithWeakReferences, Generic[S]):
         object.__setattr__(self, "graphs", graphs)
         object.__setattr__(self, "secret", bool(self.state.secrets) or any(graph.secret for graph in graphs))
         object.__setattr__(self, "heavy", tuple((name, call.on, call) for name, call in calls if call.on))
+        transacts = [f"node {name} of {self.graph}" for name, node in self.nodes.items() if node.effect == TRANSACTION]
+        object.__setattr__(self, "transacts", (*transacts, *(each for graph in graphs for each in graph.transacts)))
 
     def __repr__(self) -> str:
         nodes = len(self.nodes)

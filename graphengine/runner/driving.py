@@ -798,12 +798,18 @@ class Driving:
         return [job for job in self._jobs.values() if job.acts]
 
     async def confirm(self) -> None:
-        """End the run here if another process has taken it."""
+        """End the run here if another process has taken it.
+
+        1. The store is asked. 2. Meanwhile the run rests, gives its lease back, and is claimed anew. 3. The answer is
+        that the lease of before is gone. That says nothing of what has the run now.
+        """
         try:
             await self.check_owned()
         except LeaseLost as error:
-            self._broken = error
-            self.obey(self.claim.step(Failed()))
+            here = self._shared.driven.get(self.snapshot.run_id)
+            if here is not None and here.driving is self and self.claim.owned:
+                self._broken = error
+                self.obey(self.claim.step(Failed()))
 
     async def halted(self) -> None:
         """Return when no more tasks are started."""

@@ -33,7 +33,6 @@ from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
-from graphengine.graph.transaction import TRANSACTION
 from graphengine.history.changes import poke
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
@@ -530,18 +529,12 @@ class Lives:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
         if is_queued or plan is not self._checked:
             self._checked = None
-            self._check_effects(plan)
+            if plan.transacts and self.shared.effects == "act" and transactional(self.shared.store) is None:
+                raise no_transactions(plan.transacts[0])
             for each in self.shared.checking:
                 each.checked(plan, is_queued=is_queued)
             self._checked = None if is_queued else plan
         return plan
-
-    def _check_effects(self, plan: Plan[S]) -> None:
-        """Refuse a graph with transactions of the run's database, if there are none. Raises: TransactionRefused."""
-        if self.shared.effects == "act" and transactional(self.shared.store) is None:
-            for here in plan.nest:
-                for name in (name for name, node in here.nodes.items() if node.effect == TRANSACTION):
-                    raise no_transactions(f"node {name} of {here.graph}")
 
     async def known(self, run_id: str) -> None:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""

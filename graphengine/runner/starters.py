@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -55,13 +54,13 @@ class EndsHere:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, EndHere] = OrderedDict()
+        self._kept: dict[str, EndHere] = {}  # the oldest first
 
     def keep(self, snapshot: Snapshot) -> None:
         """Keep the end of a run whose last step is durable, if it finished and is not large."""
         now, kept = monotonic(), self._kept
         while kept and (len(kept) >= _MOST or next(iter(kept.values())).until < now):
-            kept.popitem(last=False)
+            del kept[next(iter(kept))]
         starter = snapshot.starter
         if snapshot.status != "finished" or starter is None:
             return

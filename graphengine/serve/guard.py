@@ -269,7 +269,9 @@ class TokenAccess(Access):
         query = scope["query_string"].decode("latin-1")
         if not is_signed(headers, body, secret_for(self.webhook_secret, scope["path"], query), time.time()):
             repair = "give the sender what `graphengine webhook-secret` prints for this address, and compare the clocks"
-            raise NotAuthorized("the signature fits not this body at this address", where=scope["path"], repair=repair)
+            raise NotAuthorized(
+                "the signature does not fit this body at this address", where=scope["path"], repair=repair
+            )
         scope[SIGNED] = True
 
     def _is_by_signature(self, headers: Headers) -> bool:

@@ -404,7 +404,7 @@ class Moment(Part, omit_defaults=True):
         status: Its status then.
         cost_usd: What it had spent on models; null if that is not known.
         standings: Where it was, by the number of the node.
-        tokens: The number of the node at which each of its frames was that was not inside of another one's.
+        tokens: How many of its frames were at each node, by its number, but those that others were inside of.
         value: The chosen field, if it changed: null where it is nowhere.
     """
 
@@ -412,7 +412,7 @@ class Moment(Part, omit_defaults=True):
     status: Status
     cost_usd: float | None
     standings: Mapping[int, PlaceState]
-    tokens: Mapping[str, int]
+    tokens: Mapping[int, int]
     value: Any | UnsetType = UNSET
 
 
@@ -420,7 +420,8 @@ class Moments(Document):
     """A run after each of some steps that follow each other.
 
     Attributes:
-        fields: The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it.
+        fields: The fields that can be chosen: those of the state, and of the graphs and arms inside of it; of more than
+            a hundred, those that are in no item of a map.
         field: The one that is chosen; "" for none.
         before: Its value before the first of the steps.
         moments: The run after each step.

@@ -87,6 +87,8 @@ class _Jumps(selectors.SelectSelector):
             return []
         if any(_threads()):  # a function of the engine's own
             return super().select(LOOK_SECONDS)
+        if woken := super().select(0):  # by one that has just ended
+            return woken
         if loop.now > LATEST:
             raise Wrong("time goes on for ever, and no run comes to its end")
         if timeout is None or loop.idle > MOST_IDLE:

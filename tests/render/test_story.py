@@ -299,6 +299,30 @@ async def test_what_was_saved_names_the_number_that_decided() -> None:
     assert "Its last score is 8.0 , in A 7.4." in words
 
 
+@pytest.mark.parametrize(("price", "label"), [(0.01, "Saved"), (0.9, "Took")], ids=["cheaper", "dearer"])
+async def test_only_what_is_less_in_all_is_saved(price: float, label: str) -> None:
+    """A branch of fewer visits that cost more took it."""
+
+    def graph(cost: float) -> Graph[Brief]:
+        writer = Agent("writer", prompt="{draft}", model=ScriptedModel([Response("x", cost_usd=cost, model="some:m")]))
+        made = Graph("loop", Brief)
+        made.add_node("review", lambda draft, scores: [*scores, 8.0 if draft == "short" else 6.0], writes="scores")
+        made.add_node("publish", writer, writes="draft")
+        made.add_edge(START, "review")
+        made.add_edge("review", "publish", when=value("scores").length() >= 3, label="often enough")
+        made.add_edge("review", "publish", when=value("scores[-1]") >= 7.0, label="good enough")
+        made.add_edge("review", "review")
+        made.add_edge("publish", END)
+        return made
+
+    async with Runner() as runner:
+        await runner.start(graph(0.1), run_id="one").result()
+        await runner.branch("one", graph(price), at=2, update={"draft": "short"}, run_id="two").result()
+        words = await story(runner, "one", "two")
+    assert f"{label} B cost {abs(price - 0.1):.4f} USD {'less' if price < 0.1 else 'more'}" in words
+    assert "made 1 visit fewer than A" in words
+
+
 def test_a_paragraph_stands_once() -> None:
     """Items of a list are compared one by one, and what has only moved is shown where it is now."""
     items = ["- The moon pulls at the water.", "- The sun pulls, too.", "- Winds do the rest, in their way."]

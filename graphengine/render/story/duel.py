@@ -72,15 +72,16 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
         *_less("took", one.seconds, other.seconds, " s"),
     ]
     steps = other.steps - one.steps
-    parts += [f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}"] if steps else []
+    parts += [(f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}", steps < 0)] if steps else []
+    apart = ", ".join(words for words, _ in parts)
     since = "since they part" if found.shared is not None else "in all"
     scored = _scored(runs)
     told = {
         "Changed": " ".join(_began(found, runs)),
         "Parted": _parted(found, runs),
         "Ended": "<br>".join(f"{_letter(at)} {_ended(run)}." for at, run in enumerate(runs)),
-        "Saved" if any(word in part for part in parts for word in (" less", " fewer")) else "Took": (
-            f"{_letter(1)} <b>{said(', '.join(parts))}</b> than {_letter(0)} {since}.{scored}" if parts else scored
+        "Saved" if parts and all(is_less for _, is_less in parts) else "Took": (
+            f"{_letter(1)} <b>{said(apart)}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
     }
     return f'<dl class="short">{"".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told.items() if text)}</dl>'
@@ -146,12 +147,13 @@ def _last_numbers(told: Told) -> dict[str, int | float]:
 _UNPRICED: Final = ("", cost({"calls": 1, "offline_calls": 1}))
 
 
-def _less(name: str, one: float | None, other: float | None, unit: str) -> Iterator[str]:
-    """Yield how much less or more the second is."""
+def _less(name: str, one: float | None, other: float | None, unit: str) -> Iterator[tuple[str, bool]]:
+    """Yield how much less or more the second is, and whether it is less."""
     if one is None or other is None or not one or abs(one - other) < (0.0001 if unit == " USD" else 0.05):
         return  # nothing to tell
     amount = f"{abs(one - other):.4f}" if unit == " USD" else f"{abs(one - other):.1f}"
-    yield f"{name} {amount}{unit} {'less' if other < one else 'more'} ({100 * abs(one - other) / one:.0f} %)"
+    words = f"{name} {amount}{unit} {'less' if other < one else 'more'} ({100 * abs(one - other) / one:.0f} %)"
+    yield words, other < one
 
 
 def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:

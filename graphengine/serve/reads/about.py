@@ -12,7 +12,7 @@ from graphengine.kernel import clipped, is_sealed
 from graphengine.serve.read_documents import About, Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.kernel import Snapshot
     from graphengine.records.json_document import ListedRun
@@ -51,11 +51,11 @@ def about(snapshot: Snapshot) -> list[About]:
     return found
 
 
-def last_message(values: Mapping[str, Any]) -> str:
-    """Return the last message of a person in a conversation of a state, in short; "" if it has none."""
+def last_message(values: Mapping[str, Any], roles: Collection[str] = ("user",)) -> str:
+    """Return the last message of a person, or of these roles, in a state's conversation, in short; "" for none."""
     for each in values.values():
         said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
-        texts = [str(message["text"]) for message in said if message.get("role") == "user" and message.get("text")]
+        texts = [str(message["text"]) for message in said if message.get("role") in roles and message.get("text")]
         if texts:
             return clipped(texts[-1], _TEXT)
     return ""

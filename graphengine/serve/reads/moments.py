@@ -1,4 +1,7 @@
-"""A run after each of some steps, for the slider below its graph: a window of its log, folded from a near snapshot."""
+"""A run after each of some steps, for the slider below its graph: a window of its log, folded from a near snapshot.
+
+What that costs depends on the steps and on the frames that are open then, not on the length of the run.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,16 @@ if TYPE_CHECKING:
     from graphengine.serve.reads.run_cache import RunCache
 
 _INSIDE: Final = frozenset(("sub", "arm"))
+_ITEM: Final = "["
+"""What the ids of items of maps have, and those of what is inside of one."""
+_FIELDS: Final = 100
+"""How many fields are named, those of items included: a list of more is not read."""
 
 
 async def moments(  # noqa: PLR0913 - which steps, and which field
     store: Store, books: RunCache, info: RunInfo, *, first: int, limit: int, field: str | None
 ) -> Moments:
-    """Return a run after each of so many steps from one on. What it costs does not depend on the length of the run."""
+    """Return a run after each of so many steps from one on."""
     first = max(1, min(first, info.seq))
     book = await books.recent(info, first - 1)
     steps = await store.steps(info.id, first - 1, min(first - 1 + limit, info.seq))
@@ -38,7 +45,8 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
             moment.value, text = deepcopy(value), now  # the fold changes the original
         fields.update(dict.fromkeys(_fields(snapshot)))
         found.append(moment)
-    return Moments(fields=[*fields], field=name, before=before, moments=found)
+    names = [*fields] if len(fields) <= _FIELDS else [each for each in fields if _ITEM not in each.rpartition("/")[0]]
+    return Moments(fields=names, field=name, before=before, moments=found)
 
 
 def _fields(snapshot: Snapshot) -> list[str]:
@@ -59,8 +67,8 @@ def _value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a
     """Return the value of a field; None where it is nowhere."""
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():
-        if frame.id.rstrip("/") == place:
-            return frame.values.get(field)
+        if frame.id.rstrip("/") == place and field in frame.values:  # the frame of an item, or of the graph in it
+            return frame.values[field]
     return None
 
 

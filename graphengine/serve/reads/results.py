@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.kernel import StoreError, is_sealed, load_snapshot
 from graphengine.kernel.stores import has_all, sought_words
 from graphengine.records.json_document import runs_document
-from graphengine.records.selection import newest
 from graphengine.serve.read_documents import InResult, InResults
 
 if TYPE_CHECKING:
@@ -38,8 +37,11 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
     sought, until = sought_words(wanted.text or ""), time.perf_counter() + _SECONDS
     if not sought:
         return InResults(0, [], is_cut=False)
-    infos = await newest(store, replace(wanted, text=None, limit=NEWEST))
-    known = {info.id for info in await newest(store, replace(wanted, limit=NEWEST))} if infos else set[str]()
+    page = await store.runs(
+        **replace(wanted, text=None).page(NEWEST, None)
+    )  # what else fits is not read: it can be all
+    infos = [info for info in page if wanted.fits(info, time.time())]
+    known = {info.id for info in await store.runs(**wanted.page(NEWEST, None))} if infos else set[str]()
     found, looked_at = list[InResult](), 0
     for info in infos:
         if time.perf_counter() > until or len(found) == _MOST:
@@ -54,7 +56,7 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
                 name, word = _place(texts, sought)
                 (run,) = runs_document([info]).runs
                 found.append(InResult(run, name, _excerpt(texts.get(name, ""), word)))
-    return InResults(looked_at, found, is_cut=looked_at < len(infos) or len(infos) == NEWEST)
+    return InResults(looked_at, found, is_cut=looked_at < len(infos) or len(page) == NEWEST)
 
 
 def _place(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ what a step changed, is read from the store on demand.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,14 +86,15 @@ class Book:
         """Return where the run is after its last step, without the value of a field."""
         snapshot, standings = self.visits.snapshot, self.standings()
         spent = usage_from(snapshot.usage).cost_usd
-        return Moment(snapshot.seq, snapshot.status, spent, standings, self._tokens(standings))
+        return Moment(snapshot.seq, snapshot.status, spent, standings, Counter(self.tokens(standings).values()))
 
-    def _tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
+    def tokens(self, standings: Mapping[int, PlaceState]) -> dict[str, int]:
         """Return where each frame is; one that others are in is there only once they have all arrived."""
         frames, spots, found = self.visits.snapshot.frames, self.atlas.spots, dict[str, int]()
-        for key in sorted(frames, key=len, reverse=True):  # those inside come first
+        last: str | None = None
+        for key in sorted(frames, reverse=True):  # those inside come first, the last of them just before
             frame, at = frames[key], frames[key].at
-            if isinstance(frame.phase, (Forked, Inside, Collecting)) and any(each.startswith(key) for each in found):
+            if isinstance(frame.phase, (Forked, Inside, Collecting)) and last is not None and last.startswith(key):
                 continue
             place = self.visits.live[key].place
             if isinstance(frame.phase, Forked):
@@ -105,7 +106,7 @@ class Book:
                     continue
                 at = END
             if (place, at) in spots:
-                found[key] = spots[place, at]
+                found[key], last = spots[place, at], key
         return found
 
     def find(self, text: str) -> list[int]:

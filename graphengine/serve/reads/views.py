@@ -79,7 +79,7 @@ from graphengine.serve.read_documents import (
     Tried,
     Unused,
 )
-from graphengine.serve.reads.about import about, is_chat
+from graphengine.serve.reads.about import about, is_chat, last_message
 from graphengine.serve.reads.asked import QuestionLog, open_count
 from graphengine.serve.reads.held import Held
 from graphengine.serve.reads.moments import moments
@@ -571,13 +571,8 @@ def _fitting(
 
 
 def last_said(values: Mapping[str, Any]) -> str:
-    """Return the last message of a conversation in a state, in short; "" if it has none."""
-    for each in values.values():
-        said = [message for message in each if isinstance(message, dict)] if isinstance(each, list) else []
-        texts = [str(message["text"]) for message in said if message.get("role") in _SAYS and message.get("text")]
-        if texts:
-            return clipped(one_line(texts[-1][: 4 * _SAID]), _SAID)
-    return ""
+    """Return the last message of a conversation in a state, on one line; "" if it has none."""
+    return clipped(one_line(last_message(values, _SAYS)[: 4 * _SAID]), _SAID)
 
 
 def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:

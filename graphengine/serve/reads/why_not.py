@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel import GraphEngineError, InForce, declarations, load_specs, outcome_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.kernel import Declaration, Step, Store
-    from graphengine.kernel.definitions import ConditionSpec, GraphSpec
+    from graphengine.kernel.definitions import ConditionSpec, EdgeSpec, GraphSpec
     from graphengine.records.visit_tree import Entry, Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope
@@ -117,25 +118,34 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
     scope = book.atlas.scopes[place]
     edge = scope.edges[index]
     declared = next(key for key, way in scope.ways.items() if way == edge.way)
-    chosen = [
+    versions: dict[int, bool] = {}
+
+    def has_it(ways: Sequence[EdgeSpec]) -> bool:
+        known = versions.get(id(ways))  # the book holds them
+        if known is None:
+            known = versions[id(ways)] = any(scope.ways.get(each) == edge.way for each in declarations(ways))
+        return known
+
+    chosen = (
         entry
-        for entry in book.visits.entries
-        if entry.step.seq <= at and entry.edge is not None and entry.edge.source == edge.source
-        if entry.edge.track.place == place and entry.edge.is_failure == edge.failure
-    ]
-    found = [(entry, made) for entry in chosen if (made := _decision(entry, scope, edge)) is not None]
+        for entry in reversed(book.visits.entries[:at])
+        if entry.edge is not None and entry.edge.source == edge.source
+        if entry.edge.track.place == place and entry.edge.is_failure == edge.failure and has_it(entry.edge.ways)
+    )
+    made = ((entry, _decision(entry, scope, edge)) for entry in chosen)
+    found = [*islice(((entry, each) for entry, each in made if each is not None), _SHOWN)]
     return WhyNot(
         edge=number,
         source=path_at(place, edge.source),
         to=edge.target,
         label=edge.label,
         condition=edge.condition or edge.fork,
-        taken=sum(made.how == "taken" for _, made in found),
-        decisions=[made for _, made in found[: -_SHOWN - 1 : -1]],
+        taken=sum(row.edges.count(number) for row in book.rows[:at]),
+        decisions=[each for _, each in found],
         runs=taken.runs,
         took=taken.took.get((place, declared, edge.target), 0),
         unmapped=taken.runs - taken.known.get((place, declared), 0),
-        as_if=_as_if(found[-1], scope, edge) if found else None,
+        as_if=_as_if(found[0], scope, edge) if found else None,
     )
 
 

@@ -69,7 +69,6 @@ from graphengine.serve.service.turns import (
     check_seen,
     digest,
     output,
-    output_and_media,
     text_graphs,
     turn_of,
 )
@@ -504,12 +503,10 @@ class _Agent(RequestHandler):
         task.status.timestamp.FromMilliseconds(_changed(info))
         if rest is None:
             return task
-        value: Any = None
         failure = failure_of(self._graph, rest)
-        if failure is None:
-            value = output(self._graph, rest)
+        nothing: tuple[None, list[Media]] = (None, [])
+        shown, media = nothing if failure is not None else output(self._graph, rest)
         if rest.status == "finished":
-            shown, media = output_and_media(self._graph, rest)
             files = [_file(each) for each in media if not each.file_id]
             part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))
             is_file = len(files) == 1 and shown == label(1, media[0])  # the mark says nothing more
@@ -520,7 +517,7 @@ class _Agent(RequestHandler):
         said = task.status.message
         said.role, said.task_id, said.context_id = a2a.Role.ROLE_AGENT, run_id, task.context_id
         said.message_id = digest([run_id, *found])
-        text = "\n".join(questions) or as_text(value)
+        text = "\n".join(questions) or as_text(shown)
         said.parts.append(new_text_part(text if failure is None else str(failure)))
         for wait in found.values() if questions else ():
             question = {"question": wait.question, "schema": plain(dict(wait.schema or {}))}

@@ -39,7 +39,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from graphengine.agents.chats import is_chat
-from graphengine.agents.prompts import has_media
+from graphengine.agents.prompts import has_media, marked
 from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, result_of
 from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
 from graphengine.records.now import load_now
@@ -55,7 +55,6 @@ from graphengine.serve.service.app import cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
-from graphengine.serve.service.turns import output_and_media
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -424,7 +423,8 @@ def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.Call
         shown = {name: bare(value) for name, value in result.values.items() if name not in tool.plan.state.secrets}
         return _content(to_json(shown).decode(), shown, meta)
     value = bare(result.values.get(tool.field)) if tool.field is not None else _json(result.output)
-    shown, media = output_and_media(tool.graph, snapshot) if has_media(result.output) else (value, ())
+    media: list[Media] = []
+    shown = _json(marked(result.output, media)) if has_media(result.output) else value
     found = _content(shown if isinstance(shown, str) else to_json(shown).decode(), {"result": value}, meta)
     found.content += map(_medium, media)
     return found

@@ -577,7 +577,7 @@ class OpenAiDoor:
                 reply.asked[key] = {"name": str(wait.facts["tool"]), "arguments": written}
         questions = [asked(wait) for wait in found.values() if wait.kind != "tool"]
         reply.is_question = bool(questions)
-        said = reply.said if reply.asked else as_text(output(model.graph, end, reply.said))
+        said = reply.said if reply.asked else as_text(output(model.graph, end, reply.said)[0])
         text = hidden("\n".join(questions) or said)
         reply.text = f"{_LATE}\n\n{text}" if turn.is_late else text
         if not reply.shown.endswith(reply.text):

@@ -534,22 +534,19 @@ def asked(wait: Wait) -> str:
     return f"{wait.question or wait.name}{how}"
 
 
-def output(graph: Graph[Any], end: Snapshot, said: str = "") -> Any:  # noqa: ANN401 - JSON
-    """Return the result of a graph; without one what an agent said last, else the state."""
-    plan = compiled(graph)
+def output(graph: Graph[Any], end: Snapshot, said: str = "") -> tuple[Any, Sequence[Media]]:
+    """Return the result of a graph as JSON, with a mark for each medium, and the media.
+
+    Without a result it is what an agent said last, else the state.
+    """
+    plan, media = compiled(graph), list[Media]()
     result = result_of(plan, end)
     value = result.output
     if plan.result is None:
         value = said or {name: record for name, record in result.values.items() if name not in plan.state.secrets}
-    return to_jsonable_python(value, by_alias=False, fallback=str)
-
-
-def output_and_media(graph: Graph[Any], end: Snapshot) -> tuple[Any, Sequence[Media]]:
-    """Return the same with a mark in the place of each medium, and the media."""
-    live, media = result_of(compiled(graph), end).output, list[Media]()
-    if not has_media(live):
-        return output(graph, end), ()
-    return to_jsonable_python(marked(live, media), by_alias=False, fallback=str), media
+    elif has_media(value):
+        value = marked(value, media)
+    return to_jsonable_python(value, by_alias=False, fallback=str), media
 
 
 def as_text(value: object) -> str:
@@ -567,7 +564,6 @@ __all__ = [
     "digest",
     "newest_turn",
     "output",
-    "output_and_media",
     "text_graphs",
     "turn_of",
     "turns",

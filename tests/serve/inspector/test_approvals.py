@@ -68,6 +68,17 @@ async def test_each_question_is_about_its_own_call(tmp_path: Path) -> None:
         assert [each["words"] for each in found[run_id]] == [words, words]
 
 
+async def test_keys_in_a_call_are_struck(tmp_path: Path) -> None:
+    """As in the conversation, also where a call is shown before it is made."""
+    path, key = tmp_path / "runs.db", "ghp_A1b2C3d4E5f6G7h8I9j0"
+    with_key = {**REFUND, "reason": f"paid with {key}"}
+    async with Runner(path) as runner:
+        await say(runner, desk(calls(("refund", with_key))), "key", ["Pay it."])
+    (known,) = (await about_of(path))["ge:chat:key"]
+    assert known["arguments"] == {**REFUND, "reason": "paid with [secret]"}
+    assert key not in f"{known}"
+
+
 async def test_what_asks_the_same_has_what_is_different(desks: Path) -> None:
     """Fields of the state that are not the same, without secrets; nothing where the cards differ already."""
     found = await about_of(desks)

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from msgspec import UNSET
+from pydantic import BaseModel
 
-from graphengine import Runner
+from graphengine import END, START, Graph, Runner, RunWaits, ask
 from graphengine.cli.main import main
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.phases import Collecting, Ended, Forked, Inside
@@ -91,5 +94,42 @@ async def test_each_stop_is_the_run_as_of_that_step(database: Path, run: str) ->
         frames = (await load_snapshot(store, run, at)).frames
         inner = {key: each for key, each in frames.items() if not isinstance(each.phase, (Forked, Inside, Collecting))}
         there = {key: each.at for key, each in inner.items() if not isinstance(each.phase, Ended)}
-        assert {key: nodes[spot] for key, spot in moment.tokens.items() if key in there} == there
+        book = await views.books.recent(await store.info(run), at)
+        tokens = book.tokens(book.standings())
+        assert {key: nodes[spot] for key, spot in tokens.items() if key in there} == there
+        assert moment.tokens == Counter(tokens.values())
     await store.close()
+
+
+class Items(BaseModel):
+    items: list[int] = []
+    out: list[bool] = []
+
+
+class Item(BaseModel):
+    item: int = 0
+    word: str = ""
+    fine: bool = False
+
+
+async def test_a_stop_does_not_grow_with_the_items_of_a_map() -> None:
+    """Tokens are counted by node; of many fields only those are named that are in no item; each can be followed."""
+    inner = Graph("inner", Item, result="fine")
+    inner.add_node("well", ask("Well?", bool), writes="fine")
+    inner.add_path(START, "well", END)
+    graph = Graph("many", Items)
+    graph.add_node("list", lambda: [*range(40)], writes="items", thread=False)
+    graph.add_node("each", inner, each={"item": "items"}, writes="out")
+    graph.add_path(START, "list", "each", END)
+    async with Runner() as runner:
+        with suppress(RunWaits):
+            await runner.start(graph, run_id="many").result()
+        views, last = views_of(runner.store), (await runner.store.info("many")).seq
+        field = "each[39]/fine"
+        found = await views.moments(MomentsParameters(run_id="many", first=last, limit=1, field=field))
+        atlas = await views.books.atlas((await runner.store.info("many")).fingerprint)
+    (moment,) = found.moments
+    assert [*moment.tokens.values()] == [40]
+    assert moment.tokens == {atlas.spots[(("each", ""),), "well"]: 40}
+    assert found.fields == [*Items.model_fields]
+    assert found.before is False

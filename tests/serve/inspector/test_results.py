@@ -1,10 +1,13 @@
 """Words of results: those of the newest runs are found in what they made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typing_extensions import Unpack
 
 from graphengine import Runner
+from graphengine.kernel import Page, RunInfo
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.serve.reads.results import in_results
@@ -52,3 +55,23 @@ async def test_words_of_results_take_no_longer_than_they_may(tmp_path: Path, mon
         monkeypatch.setattr("graphengine.serve.reads.results._SECONDS", -1.0)
         found = await in_results(runner.store, wanted_of("word", Wanted(0)))
     assert (found.looked_at, found.is_cut) == (0, True)
+
+
+async def test_no_search_reads_the_whole_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one for what the store does not select by, of which it may have none: it reads one page, and says so."""
+    monkeypatch.setattr("graphengine.serve.reads.results.NEWEST", 2)
+    async with Runner(tmp_path / "runs.db") as runner:
+        for number in range(9):
+            await runner.start(counter(2), run_id=f"r{number}").result()
+        pages, read = list[int](), runner.store.runs
+
+        async def runs(**page: Unpack[Page]) -> Sequence[RunInfo]:
+            found = await read(**page)
+            pages.append(len(found))
+            return found
+
+        monkeypatch.setattr(runner.store, "runs", runs)
+        for text in ("lost:yes word", "status:interrupted word", "error:x word", "word"):
+            found = await in_results(runner.store, wanted_of(text, Wanted(0)))
+            assert (found.found, found.is_cut) == ([], text != "status:interrupted word")
+    assert sum(pages) <= 2 * 4

@@ -61,6 +61,15 @@ def slider(page: Page) -> Any:
     return found
 
 
+def test_the_head_of_the_graph_is_one_line(url: str, visit: Opened) -> None:
+    """In its narrowest column all of its buttons fit beside each other."""
+    page = visit(url, "/run?id=walked")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    buttons = page.locator(".g .head .btn")
+    expect(buttons).to_have_count(6)
+    assert len({box["y"] for each in buttons.all() if (box := each.bounding_box()) is not None}) == 1
+
+
 def test_keys_move_the_run_step_by_step(url: str, visit: Opened) -> None:
     """`s` leads to the slider, ← and → make a step; the address follows at rest, and leads to the same stop."""
     page = visit(url, "/run?id=walked&at=2")

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
@@ -337,6 +337,7 @@ def test_each_number_leads_to_the_list_that_it_counts(recorded: Path, visit: Ope
     with served(recorded) as url:
         page = visit(url, "/today")
         expect(page.locator(".gets-worse tbody tr").first).to_be_visible()
+        expect(page.get_by_role("heading", name="What ran most")).to_be_visible()  # nothing cost anything
         links = page.locator(".cards-of a, .gets-worse td:nth-child(2) a")
         found = [(each.inner_text(), each.get_attribute("href") or "") for each in links.all()]
         expect(page.locator(".fault").first).to_contain_text("flaky")
@@ -353,6 +354,34 @@ def test_each_number_leads_to_the_list_that_it_counts(recorded: Path, visit: Ope
         assert [numbers[0], *numbers[4:]] == [int(text) for text, _ in [found[0], *found[4:]]]
         page.get_by_role("tab", name="version").click()
         expect(page.locator(".gets-worse th[scope=row]").first).to_be_visible()
+
+
+def test_what_broke_leads_to_the_runs_that_it_counts(days: Path, visit: Opened) -> None:
+    """A version is counted over both days: so are the runs to retry if what failed today has no message."""
+    culprit = {
+        "graph": "counter",
+        "now": {"name": "v2", "runs": 25, "failed": 9},
+        "was": {"name": "v1", "runs": 30, "failed": 0},
+        "is_version": True,
+        "error": None,
+    }
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        begun.append(found.json()["midnight"])
+        route.fulfill(response=found, json={**found.json(), "culprit": culprit})
+
+    begun = list[float]()
+    with served(days) as url:
+        page = visit(url)
+        page.route("**/api/today?**", answer)
+        page.goto(f"{url.partition('#')[0]}today")
+        expect(page.locator(".broke")).to_contain_text("v2 of counter fails 36.0 % (v1 0.0 %).")
+        link = page.get_by_role("link", name="See all 9").get_attribute("href") or ""
+    filters = {name: value for name, (value,) in parse_qs(urlsplit(link).query).items()}
+    since = float(filters.pop("begun_after"))
+    assert filters == {"graph": "counter", "status": "failed", "text": "version:v2"}
+    assert since == begun[0] - DAY
 
 
 def test_all_that_failed_alike_are_retried_after_one_question(tmp_path: Path, visit: Opened) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from graphengine import Runner
+from graphengine.records.visit_tree import TakenEdge
+from graphengine.render.scopes import Scope
+from graphengine.render.trace import Tried, tried_edges
 from graphengine.serve.read_documents import WhyNot
 from graphengine.serve.reads.views import Views
-from graphengine.serve.requests import EdgeParameters
+from graphengine.serve.requests import EdgeParameters, OfRun
 from tests.serve.inspector.graphs import counter, record
 from tests.serve.inspector.reviewed import Paper, reviewed
 from tests.serve.inspector.test_views import views_of
@@ -80,6 +83,31 @@ async def test_edges_of_earlier_versions_are_found_by_what_is_declared() -> None
     assert (found.runs, found.took, found.unmapped) == (3, 2, 1)
     assert (beyond.runs, beyond.took, beyond.unmapped) == (3, 0, 2)
     assert beyond.decisions[0].why == "limit is 3, more than 5 is needed: 2 too little"
+
+
+async def test_only_the_decisions_that_are_shown_are_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often its node chose; how often the edge was taken is counted as in the picture."""
+    looked = list[TakenEdge]()
+
+    def counted(scope: Scope, edge: TakenEdge) -> list[Tried]:
+        looked.append(edge)
+        return tried_edges(scope, edge)
+
+    monkeypatch.setattr("graphengine.serve.reads.why_not.tried_edges", counted)
+    async with Runner() as runner:
+        await runner.start(reviewed(), Paper(score=8), run_id="old").result()
+        await runner.branch("old", reviewed(is_new=True), at=2, run_id="new").result()
+        without = await asked(views_of(runner.store), "new", "far beyond")
+        assert (without.taken, without.decisions, looked) == (0, [], [])  # the version that chose does not have it
+        await record(runner, counter(60), "long")
+        views = views_of(runner.store)
+        found, early = await asked(views, "long", "again"), await asked(views, "long", "again", at=30)
+        rows = await views.rows(OfRun(run_id="long"))
+    assert len(looked) == len(found.decisions) + len(early.decisions) == 10
+    times = [at for at, row in enumerate(rows, 1) if found.edge in row.edges]
+    assert (found.taken, early.taken) == (len(times), len([at for at in times if at <= 30]))
+    assert [each.seq for each in early.decisions] == sorted({each.seq for each in early.decisions}, reverse=True)
+    assert early.decisions[0].seq <= 30
 
 
 @pytest.mark.parametrize("number", [99])

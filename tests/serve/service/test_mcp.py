@@ -14,8 +14,10 @@ import pytest
 from mcp import Client, MCPError
 
 from graphengine import Graph, Runner
+from graphengine.records.now import load_now
 from graphengine.serve.service import mcp_door
 from graphengine.serve.service.mcp_door import ERROR, RUN_ID, McpDoor
+from graphengine.serve.service.turns import output
 from graphengine.worker.worker import Worker
 from tests.serve.service import mcp_flows as flows
 from tests.serve.service.client import exists, service_of
@@ -141,6 +143,16 @@ async def test_a_host_gets_pictures_as_pictures() -> None:
     )
     assert (link.type, link.uri) == ("resource_link", "https://example.com/tides.png")
     assert len(found.structured_content["result"]) == 5
+
+
+async def test_the_text_of_a_reply_has_no_bytes() -> None:
+    """Where a reply is a text, as by OpenAI's API, a mark stands for each medium, and not its base64."""
+    async with Runner() as runner:
+        run = runner.start(flows.report, {"text": "Tides"})
+        await run.result()
+        found, media = output(flows.report, await load_now(runner.store, run.id))
+    assert found[:2] == ["Tides", "[media 1: tides.png]"]
+    assert len(media) == 4
 
 
 def test_choices_have_their_titles() -> None:

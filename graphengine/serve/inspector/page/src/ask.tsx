@@ -213,7 +213,7 @@ function Question({
         </div>
       )}
       {may && !sent && !held && refused && (
-        <div class="why-not">
+        <div class="refusal">
           <label>
             Why not? It is recorded with the answer.
             <textarea

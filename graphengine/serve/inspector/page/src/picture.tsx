@@ -34,9 +34,9 @@ export interface Losses {
   lost: number;
 }
 
-/** Where the frames of a run are, by the numbers of their nodes, and the edges by which they came, or go back. */
+/** How many frames of a run are at each node, by its number, and the edges by which they came, or go back. */
 export interface Walk {
-  tokens: number[];
+  tokens: Record<string, number>;
   edges: number[];
   isBack: boolean;
 }
@@ -327,9 +327,8 @@ function place(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, walk: Walk |
   const layer = made("g", { class: "tokens" });
   const came = Object.values(arrows).filter((arrow) => arrow.edges.some((edge) => walk.edges.includes(edge)));
   const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const spots = new Map<number, number>();
-  for (const spot of walk.tokens) spots.set(spot, (spots.get(spot) || 0) + 1);
-  for (const [spot, count] of spots) {
+  for (const [number, count] of Object.entries(walk.tokens)) {
+    const spot = Number(number);
     const there = Object.entries(boxes).filter(([, box]) => spotsOf(box, nodes).includes(spot));
     const [id] = there.find(([name]) => came.some((arrow) => arrow.to === name)) || there[0] || [];
     const part = id && partOf(svg, id);

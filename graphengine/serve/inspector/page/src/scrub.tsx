@@ -153,7 +153,7 @@ export function Scrubbed({
     if (!found) return null;
     const by = now - from;
     const row = rows[(by < 0 ? from : now) - 1];
-    return { tokens: Object.values(found.tokens), edges: (Math.abs(by) === 1 && row?.edges) || [], isBack: by < 0 };
+    return { tokens: found.tokens, edges: (Math.abs(by) === 1 && row?.edges) || [], isBack: by < 0 };
   }, [found?.tokens, now]);
   useEffect(() => setMoving((was) => (was === at || at !== asked.current ? null : was)), [at, head.run_id]);
   useEffect(() => () => clearTimeout(timer.current), []);

@@ -79,6 +79,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
   const rows = isWhole ? groups : groups.slice(0, MOST);
   const most = Math.max(1, ...rows.flatMap((each) => each.hours.map(([runs]) => runs!)));
   const isWorse = groups[0]?.verdict === "worse";
+  const order = groups.some((each) => each.today.cost_usd) ? "cost most" : "ran most";
   const { culprit, dearest } = found;
   const rest = today.cost_usd - groups.reduce((sum, each) => sum + each.today.cost_usd, 0);
   return (
@@ -119,7 +120,7 @@ function Shown({ found, by, budget }: { found: Today; by: string; budget: string
       {found.is_cut && <p class="soft">There are more runs than are counted here; earlier hours are left out.</p>}
       <Hours found={found} />
       <div class="acts">
-        <h2>{isWorse ? "What got worse, then what cost most" : "What cost most"}</h2>
+        <h2>{isWorse ? `What got worse, then what ${order}` : `What ${order}`}</h2>
         <Tabs
           small
           label="Rows by"
@@ -361,8 +362,10 @@ function RetryAll({ where, runs }: { where: Record<string, string>; runs: number
 function Broke({ culprit, begun_after }: { culprit: Culprit; begun_after: number }) {
   const { graph, now, was, is_version: isVersion, error } = culprit;
   const version = isVersion ? word("version", now.name) : "";
-  const since = { graph, begun_after: `${begun_after}` };
-  const where = error ? { ...errorOf(error, version), ...since } : { status: "failed", text: version, ...since };
+  // Its number has no message only if those that failed are of yesterday.
+  const since = { graph, begun_after: `${error || !isVersion ? begun_after : begun_after - DAY}` };
+  const failed = { status: "failed", ...(version && { text: version }) };
+  const where = { ...(error ? errorOf(error, version) : failed), ...since };
   return (
     <section class="broke" aria-label="What broke">
       <p>

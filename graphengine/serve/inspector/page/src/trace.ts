@@ -248,7 +248,7 @@ function loop(below: Line[], length: number, rounds: number): Line {
     count: rounds,
     seq: last.seq,
     from: first.from,
-    to: Math.max(...below.map((each) => each.to)),
+    to: below.reduce((latest, each) => Math.max(latest, each.to), -Infinity),
     isOpen: false,
     tone: below.reduce((worst, each) => worse(worst, each.tone), ""),
     cost: below.reduce<number | null>((sum, each) => both(sum, each.cost), 0),

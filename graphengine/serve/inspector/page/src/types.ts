@@ -566,7 +566,7 @@ export interface Moment {
   cost_usd: number | null;
   /** Where it was, by the number of the node. */
   standings: Record<string, PlaceState>;
-  /** The number of the node at which each of its frames was that was not inside of another one's. */
+  /** How many of its frames were at each node, by its number, but those that others were inside of. */
   tokens: Record<string, number>;
   /** The chosen field, if it changed: null where it is nowhere. */
   value?: unknown;
@@ -575,7 +575,6 @@ export interface Moment {
 export interface Moments {
   /** the version of the documents */
   schema: 2;
-  /** The fields that can be chosen: those of the state, and of the graphs, arms and items inside of it. */
   fields: string[];
   /** The one that is chosen; "" for none. */
   field: string;
