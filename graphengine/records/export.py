@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast, get_args
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, structs, to_builtins
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel import (
@@ -260,10 +260,10 @@ async def export_run(store: RunStore, run_id: str) -> Exported:
 
 def _with_parent(info: RunInfo, steps: Sequence[Step]) -> RunInfo:
     """Return a run's facts with the parent that its log names, without its present driver."""
-    info = replace(info, driver=None, held=False, parent=None, parent_seq=0)
+    info = structs.replace(info, driver=None, held=False, parent=None, parent_seq=0)
     for step in reversed(steps):
         if isinstance(step.data, Branched):
-            return replace(info, parent=step.data.parent, parent_seq=step.seq - 1)
+            return structs.replace(info, parent=step.data.parent, parent_seq=step.seq - 1)
     return info
 
 
@@ -399,8 +399,8 @@ def parse(body: bytes | str, where: str) -> Exported:
     )
     queue = run.queue or FileQueue()
     _check_queue(queue, made, where)
-    info = replace(info, queue=queue.name, priority=queue.priority, tenant=queue.tenant, queued=queue.queued)
-    info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
+    info = structs.replace(info, queue=queue.name, priority=queue.priority, tenant=queue.tenant, queued=queue.queued)
+    info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
     if info.fingerprint not in made.graph_specs:
         _refuse(f"it has no spec of the graph {info.fingerprint}", where)
@@ -600,8 +600,8 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 async def _record(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
     end = fold(run.steps)
-    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
-    fence = await store.create(replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
+    info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
+    fence = await store.create(structs.replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
     for key in run.keys:
         await store.post(info.id, "message", _TAKEN, key)
     taken = [number for number in (await store.message_keys(info.id)).values() if number] if run.keys else []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from graphengine.kernel import UNREADABLE, UnknownRun, Wait, posted_in, show, summary_of
 from graphengine.records.now import load_now

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from graphengine.engine.claim import Moved, Stop
 from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
@@ -152,9 +152,9 @@ async def _create(
         **begun_as(snapshot),
     )
     if isinstance(first.data, Branched):
-        info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
+        info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
-        info = replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
+        info = structs.replace(info, queue=place.queue, priority=place.priority, queued=info.parent is None)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
     for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
         with contextlib.suppress(UnknownRun):

@@ -7,9 +7,10 @@ import contextlib
 import logging
 import math
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, overload
+
+from msgspec.structs import replace
 
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted

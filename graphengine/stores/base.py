@@ -7,7 +7,7 @@ the steps; that is the engine's part. `graphengine.kernel.testing` tests any sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, cast
 
 from msgspec import Struct
@@ -38,8 +38,7 @@ LARGEST_PRIORITY: Final = 1_000_000
 """What a queue sorts by is at most this, or minus this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True, gc=False):
     """What a list shows of a run, as of the last change of its status.
 
     Attributes:
@@ -66,12 +65,11 @@ class Summary:
     tokens: int = 0
     visits: int = 0
     seconds: float = 0.0
-    losses: dict[str, int] = field(default_factory=dict)
-    agents: dict[str, float | None] = field(default_factory=dict)
+    losses: dict[str, int] = {}
+    agents: dict[str, float | None] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(Struct, frozen=True, gc=False):
     """The facts about a run that a store has without reading its log.
 
     Attributes:

@@ -13,10 +13,11 @@ import secrets
 import socket
 import time
 from collections import Counter
-from dataclasses import replace
 from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from graphengine.engine.step_json import as_stored, encode_step
 from graphengine.engine.steps import Branched, is_removed, removed

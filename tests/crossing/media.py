@@ -11,11 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 from unittest.mock import patch
+
+from msgspec.structs import replace
 
 from graphengine.databases.findings import Counted, Finding
 from graphengine.databases.refold import StoredRun, differences, refold

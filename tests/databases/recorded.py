@@ -6,12 +6,12 @@ Runs: `done` (finished), `asks` (waits for an answer, with a message in its inbo
 
 import contextlib
 from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 

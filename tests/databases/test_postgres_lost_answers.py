@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from graphengine.databases.postgres import PostgresStore, sessions
 from graphengine.databases.postgres.direct import Direct

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import encode_step
@@ -85,12 +86,12 @@ def removed_by(runs: Sequence[RunInfo], rule: Rule) -> set[str]:
 async def make(store: Store, made: Made, number: int) -> None:
     """Record a run, or a branch of an existing one."""
     existing = sorted(await store.runs(limit=1000), key=lambda info: info.id)
-    info = replace(run_info(f"r{number:02}", created_at=made.created_at, graph=made.graph), tags=made.tags)
+    info = structs.replace(run_info(f"r{number:02}", created_at=made.created_at, graph=made.graph), tags=made.tags)
     start = 0
     if existing and made.parent is not None:
         parent = existing[made.parent % len(existing)]
         start = made.at % parent.seq + 1
-        info = replace(info, parent=parent.id, parent_seq=start)
+        info = structs.replace(info, parent=parent.id, parent_seq=start)
     last = start + made.count
     at = float(made.created_at + 100)
     own = [altered(each, at=at) for each in steps(start + 1, last, field=info.id)]

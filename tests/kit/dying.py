@@ -1,6 +1,6 @@
 """A store in memory that fails as if its process had died."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from graphengine.errors import StoreError
 from graphengine.stores.base import Append, RunInfo

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from graphengine import Context, Graph, Runner
 from graphengine.errors import RunnerClosed, UnknownRun

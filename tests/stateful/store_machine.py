@@ -21,6 +21,7 @@ from unittest.mock import patch
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec import structs
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.graph_spec import GraphSpec
@@ -551,7 +552,7 @@ class StoreMachine(RuleBasedStateMachine):
         expected, driver = self.model.info(run_id, owner)
         loaded = self.do(store.load(run_id))
         info = loaded.info
-        assert replace(info, driver=None) == expected
+        assert structs.replace(info, driver=None) == expected
         assert info.driver == (None if driver is None else self.names[driver])
         self.fits(loaded, run.log)
         assert same(self.do(store.steps(run_id)), run.log)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from graphengine.engine.steps import Step
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep

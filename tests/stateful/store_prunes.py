@@ -13,6 +13,7 @@ from dataclasses import replace
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
+from msgspec import structs
 
 from graphengine.databases.long_texts import cut
 from graphengine.engine.step_json import encode_step
@@ -66,9 +67,9 @@ class PruningMachine(StoreMachine):
         owner, _ = self.at(place)
         infos = [self.current(run_id, owner) for run_id in run_ids]
         if wrong == "seq":
-            infos[0] = replace(infos[0], seq=infos[0].seq - 1)
+            infos[0] = structs.replace(infos[0], seq=infos[0].seq - 1)
         elif wrong == "tags":
-            infos[0] = replace(infos[0], tags=(*infos[0].tags, "v"))
+            infos[0] = structs.replace(infos[0], tags=(*infos[0].tags, "v"))
         before = len(self.model.runs)
 
         async def stays(store: Store) -> set[str]:

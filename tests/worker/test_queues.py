@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pydantic import BaseModel
 
 from graphengine import Graph, Runner
@@ -101,7 +102,9 @@ async def test_a_file_has_a_queue_only_if_it_is_another_than_the_default(runner:
     """A file of a run without a queue does not name one, and no file has a queue that no run can have."""
     await runner.start(counting(), run_id="a", queue="mail").result()
     run = await export_run(runner.store, "a")
-    assert '"queue"' not in to_json_text(replace(run, info=replace(run.info, queue="default", queued=False)), "1")
-    bad = to_json_text(replace(run, info=replace(run.info, queue="a\nb")), "1")
+    assert '"queue"' not in to_json_text(
+        replace(run, info=structs.replace(run.info, queue="default", queued=False)), "1"
+    )
+    bad = to_json_text(replace(run, info=structs.replace(run.info, queue="a\nb")), "1")
     with pytest.raises(BadExport, match="queue"):
         parse(bad.encode(), "file")

@@ -6,8 +6,9 @@ from a queue with limits one after the other, since its row is locked; from othe
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from graphengine.databases.postgres import reads
 from graphengine.databases.postgres.queries import SQL, clamped

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from graphengine.kernel import Append, RunnerClosed, Summary, UnknownRun
 from graphengine.kernel.stores import INPUT_WORDS

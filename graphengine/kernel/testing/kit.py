@@ -7,9 +7,9 @@ import time
 import unittest
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel import Append, DefinitionError, Node, RunInfo, Step, encode_step

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from graphengine.kernel import Append, LeaseLost, QueueCount, QueueLimits, Summary
 from graphengine.kernel.stores import ClaimQuery, StoredSchedule

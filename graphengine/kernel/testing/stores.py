@@ -15,10 +15,10 @@ those of queues in `queued.py`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from graphengine.kernel import (
     Append,

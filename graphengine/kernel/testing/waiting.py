@@ -6,8 +6,9 @@ Part of the suite in `conformance.py`, which explains how to use it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from graphengine.kernel import Append, LeaseLost, RunIsDriven, StoreError
 from graphengine.kernel.testing.kit import (
