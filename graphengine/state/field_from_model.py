@@ -77,57 +77,112 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
         return None
 
 
+class _Declared:
+    """What a model declares for a field, and which shortcuts that allows.
+
+    Args:
+        model: The model.
+        name: The field's name.
+        info: The field, as pydantic has it.
+    """
+
+    def __init__(self, model: type[BaseModel], name: str, info: FieldInfo) -> None:
+        info = _without_aliases(info)
+        self.is_secret = is_secret(info.annotation, info.metadata)
+        self.info = _without_mark(info) if self.is_secret else info
+        self.annotation: Any = self.info.annotation
+        self.reducer = next(iter(reducers_of(self.info)), None)
+        self.has_rules = any(not inspect.isroutine(item) for item in self.info.metadata)
+        decorators = model.__pydantic_decorators__
+        self.validators = [each for each in decorators.field_validators.values() if _is_for(name, each.info.fields)]
+        self.is_dumped = any(_is_for(name, each.info.fields) for each in decorators.field_serializers.values())
+        self._config = model.model_config
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether anything besides its type decides which values it has, or how they are written."""
+        return bool(self.validators) or self.is_dumped or self.has_rules
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its type alone decides that."""
+        return not (self.is_ruled or self.is_secret)
+
+    @property
+    def is_by_type(self) -> bool:
+        """Whether the model's settings leave values of plain types as they are written."""
+        return self.is_plain and EXACT_CONFIG.issuperset(self._config)
+
+    @property
+    def is_untransformed(self) -> bool:
+        """Whether the model's settings leave texts as they are, and convert what has another type."""
+        return self.is_plain and "strict" not in self._config and not any(k.startswith("str_") for k in self._config)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether its values are plain ones, or None."""
+        return self.is_plain and all(each in (*_PLAIN, type(None), None) for each in members(self.annotation))
+
+    @property
+    def checked_type(self) -> Any:  # noqa: ANN401 - an annotation
+        """Its type, annotated with the model's validators for it."""
+        made = self.annotation
+        for validator in self.validators:
+            made = Annotated[made, _VALIDATORS[validator.info.mode](validator.func)]
+        return made
+
+    @property
+    def operation(self) -> str | None:
+        """The operation of its reducer; None with several list types: an item alone shows not to which it belongs."""
+        found = OPERATIONS.get(self.reducer) if self.reducer else None
+        kinds = [getattr(each, "__origin__", each) for each in members(self.annotation)] if found else []
+        return found if found and sum(kind in _CONTAINERS[found] for kind in kinds) == 1 else None
+
+    @property
+    def one(self) -> str:
+        """How one value that is new is written; see `FieldType`."""
+        if self.is_dumped or self.is_secret:
+            return ""
+        if self.reducer is None:
+            return "item"
+        return "append" if self.operation == "append" else ""
+
+
+def _is_for(name: str, fields: Sequence[str]) -> bool:
+    return name in fields or "*" in fields
+
+
 def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     """Analyse a field of a model."""
-    info = _without_aliases(info)
-    secret = is_secret(info.annotation, info.metadata)
-    if secret:
-        info = _without_mark(info)
-    reducers = reducers_of(info)
-    others = [item for item in info.metadata if not inspect.isroutine(item)]
-    decorators = model.__pydantic_decorators__
-    validators = [v for v in decorators.field_validators.values() if name in v.info.fields or "*" in v.info.fields]
-    serializers = [v for v in decorators.field_serializers.values() if name in v.info.fields or "*" in v.info.fields]
-    own, dumped = bool(validators), bool(serializers)
-    annotation: Any = info.annotation
-    checked_type = annotation
-    for validator in validators:
-        checked_type = Annotated[checked_type, _VALIDATORS[validator.info.mode](validator.func)]
-    models = FieldModels(model, name, info, checked_type, has_rules=own or bool(others))
-    reducer = reducers[0] if reducers else None
-    plain = not others and not own and not dumped and not secret
-    transforms = any(key.startswith("str_") for key in model.model_config) or "strict" in model.model_config
-    simple = annotation in _PLAIN and plain and not transforms
-    operation = OPERATIONS.get(reducer) if reducer else None
-    kinds = [getattr(m, "__origin__", m) for m in members(annotation)]
-    if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
-        operation = None  # with several list types, an item alone does not show which of them it belongs to
-    scalar = plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation))
-    by_type = plain and EXACT_CONFIG.issuperset(model.model_config)
-    exact = codec_of(annotation) if by_type else None
-    if not scalar and exact is None:
+    declared = _Declared(model, name, info)
+    annotation, reducer, operation = declared.annotation, declared.reducer, declared.operation
+    own, info = bool(declared.validators), declared.info
+    models = FieldModels(model, name, info, declared.checked_type, has_rules=own or declared.has_rules)
+    plain = annotation if annotation in _PLAIN and declared.is_untransformed else None
+    exact = codec_of(annotation) if declared.is_by_type else None
+    if not declared.is_scalar and exact is None:
         models.make()  # so that a type for which pydantic has no model is reported at compile
     return FieldType(
         name=name,
         info=info,
         model=model,
         models=models,
-        plain=annotation if simple else None,
-        assigned=annotation if simple and reducer is None else None,
-        one="" if dumped or secret else "item" if reducer is None else "append" if operation == "append" else "",
-        item=_item(annotation) if plain and not transforms else None,
-        scalar=scalar,
+        plain=plain,
+        assigned=plain if reducer is None else None,
+        one=declared.one,
+        item=_item(annotation) if declared.is_untransformed else None,
+        scalar=declared.is_scalar,
         given=_given(reducer) if reducer is not None and operation is None else None,
         own=own,
-        dumped=dumped,
+        dumped=declared.is_dumped,
         reducer=reducer,
         operation=operation,
-        constrained=own or dumped or bool(others),
-        grows=not (own or dumped or others or secret) and _has_lists(annotation),
+        constrained=declared.is_ruled,
+        grows=declared.is_plain and _has_lists(annotation),
         immutable=is_immutable(annotation),
-        secret=secret,
+        secret=declared.is_secret,
         exact=exact,
-        exact_models=exact_models(annotation) if by_type and exact is None else None,
+        exact_models=exact_models(annotation) if declared.is_by_type and exact is None else None,
     )
 
 
