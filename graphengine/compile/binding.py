@@ -127,19 +127,56 @@ class Binder:
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:
         """Bind a body's parameters to the `given` inputs, else by name."""
-        inputs = given if given is not None else {}
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
+        self._report_body(body, where)
+        parameters = self._parameters(body, given or {}, where)
+        inputs = self._known_inputs(body, parameters, given or {}, where)
+        is_graph = body.kind == "graph"
+        bound = [
+            None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
+            for p in parameters
+        ]
+        arguments = [a for a in bound if isinstance(a, Argument)]
+        self._keep_secrets(body, arguments, inner, where)
+        extras = tuple(name for name in bound if isinstance(name, str))
+        handle = next((p.name for p in parameters if p.name in extras and self._is_handle(p)), "")
+        fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
+        return Call(
+            body,
+            body.call,
+            body.thread,
+            tuple(fields),
+            tuple(a for a in arguments if not _is_quick(a)),
+            tuple(name for name in extras if name != handle),
+            self._watched(body, arguments, extras),
+            tuple(a.name for a in arguments if a.reading.is_part),
+            inner,
+            handle=handle,
+        )
+
+    def _report_body(self, body: Body, where: str) -> None:
+        """Report what a body finds wrong with itself, and with the state around it."""
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
         if isinstance(body, HasScope):
             for code, message, repair, is_warning in body.problems_in(self.state.fields, self.resources):
                 self.report(code, where, message, repair, warning=is_warning)
-        parameters = list(body.parameters)
-        if getattr(body, "takes_all", False):  # an agent without a prompt: all its inputs become part of the request
-            parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]
-            if not parameters:
-                repair = "give it a prompt, or inputs={'task': 'task'}"
-                self.report("reads_nothing", where, f"{body.name} has neither a prompt nor inputs", repair)
+
+    def _parameters(self, body: Body, inputs: Mapping[str, object], where: str) -> Sequence[Parameter]:
+        """Return what a body takes: its parameters, and all inputs if they become part of a request."""
+        found = list(body.parameters)
+        if not getattr(body, "takes_all", False):  # an agent without a prompt does
+            return found
+        found += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in found}]
+        if not found:
+            repair = "give it a prompt, or inputs={'task': 'task'}"
+            self.report("reads_nothing", where, f"{body.name} has neither a prompt nor inputs", repair)
+        return found
+
+    def _known_inputs(
+        self, body: Body, parameters: Sequence[Parameter], inputs: Mapping[str, object], where: str
+    ) -> Mapping[str, object]:
+        """Report inputs without a parameter, and return all inputs by the parameters that they seem to mean."""
         names = {p.name for p in parameters}
         known = {*names, *(_root(name) for name in names)}
         for name in [name for name in inputs if name not in known]:
@@ -148,27 +185,16 @@ class Binder:
             free = [p.name for p in parameters if p.default is NO_DEFAULT and self._source(p.name, inputs) is None]
             meant = nearest(name, free) or next(iter(free), "")
             inputs = {**inputs, meant: inputs[name]} if meant else inputs
-        is_graph = body.kind == "graph"
-        bound = [
-            None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
-            for p in parameters
-        ]
-        arguments = [a for a in bound if isinstance(a, Argument)]
+        return inputs
+
+    def _keep_secrets(self, body: Body, arguments: Sequence[Argument], inner: Plan[Any] | None, where: str) -> None:
+        """Check that no secret is passed on to where it is shown or recorded in clear."""
+        if body.kind not in ("agent", "ask", "graph"):
+            return
         for argument in arguments:
-            hides = inner is not None and argument.name in inner.state.secrets
-            if body.kind in ("agent", "ask") or (body.kind == "graph" and not hides):
-                what = "declare it secret in that graph too" if body.kind == "graph" else ""
-                self.open(argument.reading, f"{where}, parameter {argument.name}", what)
-        extras = tuple(name for name in bound if isinstance(name, str))
-        fields = [(a.name, a.reading.path.root) for a in arguments if _is_quick(a) and a.reading.path is not None]
-        rest = [a for a in arguments if not _is_quick(a)]
-        parts = tuple(a.name for a in arguments if a.reading.is_part)
-        watched = self._watched(body, arguments, extras)
-        handle = next((p.name for p in parameters if p.name in extras and self._is_handle(p)), "")
-        extras = tuple(name for name in extras if name != handle)
-        return Call(
-            body, body.call, body.thread, tuple(fields), tuple(rest), extras, watched, parts, inner, handle=handle
-        )
+            if inner is None or argument.name not in inner.state.secrets:
+                repair = "declare it secret in that graph too" if body.kind == "graph" else ""
+                self.open(argument.reading, f"{where}, parameter {argument.name}", repair)
 
     def _is_handle(self, parameter: Parameter) -> bool:
         """Return whether a parameter gets the connection of a transaction: nothing else has its name."""

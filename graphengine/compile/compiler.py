@@ -52,9 +52,9 @@ from graphengine.state.type_facts import closed_values, enum_value, is_number
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.engine.plan import Call, Fallback
+    from graphengine.engine.plan import Call, Each, Fallback
     from graphengine.graph.definition import AnyEdge, Declared
-    from graphengine.graph.effect import Effect
+    from graphengine.graph.effect import Effect, Once
     from graphengine.graph.rules import Rule
     from graphengine.graph.source_location import Origin
     from graphengine.state.amounts import LimitsRecord
@@ -449,19 +449,10 @@ class _Compiler:
         if fallback is not None and fallback.call is None:
             binder.substitute(fallback.value, writer, f"{where}, fallback", each=each is not None)
         if each is not None and all(p.warning for p in self.problems[begin:]):
-            calls = [*every, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
-            read = {*writer.roots, *(root for call in calls for root in call.roots)}
-            for name in binder.unread(each, read | (selector.roots if selector is not None else set())):
-                text = f"nothing reads the item {name!r}, so the node does the same for every item"
-                repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
-                self.report("unused_item", where, text, repair, warning=True)
+            read = {*writer.roots, *(root for call in _with(fallback, every) for root in call.roots)}
+            self._unread(binder, each, read | (selector.roots if selector is not None else set()), where)
         self._transactions(options.effect, where, every, fallback)
-        once = once_of(options.effect)
-        lacks = once.lacks({each.name for call in every for each in call.body.parameters}) if once is not None else ()
-        if once is not None and lacks:
-            text = f"{once.name}, of effect=Once(reconcile=…), takes {', '.join(map(repr, lacks))}"
-            self.report("bad_option", where, text, "take the parameters of the node's function, or idempotency_key")
-        plain = once is None and all(c.body.kind in _PLAIN for c in every)
+        once = self._once(options.effect, every, where)
         success = [w for w in edges if not _on_failure(w)]
         failure = tuple(w for w in edges if isinstance(w, Edge) and _on_failure(w))
         return NodePlan(
@@ -479,8 +470,24 @@ class _Compiler:
             each=each,
             effect=kind_of(options.effect),
             once=once,
-            plain=each is None and plain,
+            plain=each is None and once is None and all(c.body.kind in _PLAIN for c in every),
         )
+
+    def _unread(self, binder: Binder, each: Each, read: Collection[str], where: str) -> None:
+        """Warn of names of an item that nothing reads."""
+        for name in binder.unread(each, read):
+            text = f"nothing reads the item {name!r}, so the node does the same for every item"
+            repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
+            self.report("unused_item", where, text, repair, warning=True)
+
+    def _once(self, effect: Effect | None, calls: Sequence[Call], where: str) -> Once | None:
+        """Return what finds out whether an effect happened, after a check that the calls have what it takes."""
+        once = once_of(effect)
+        lacks = once.lacks({each.name for call in calls for each in call.body.parameters}) if once is not None else ()
+        if once is not None and lacks:
+            text = f"{once.name}, of effect=Once(reconcile=…), takes {', '.join(map(repr, lacks))}"
+            self.report("bad_option", where, text, "take the parameters of the node's function, or idempotency_key")
+        return once
 
     def _transactions(
         self, effect: Effect | None, where: str, calls: Sequence[Call], fallback: Fallback | None
@@ -496,9 +503,7 @@ class _Compiler:
             if call.on or not call.thread:
                 text = f'effect="transaction" runs {call.body.name} in a thread of its own'
                 self.report("bad_option", where, text, "remove on= and thread=")
-        others = [] if effect == TRANSACTION else [*calls]
-        others += [fallback.call] if fallback is not None and fallback.call is not None else []
-        for call in others:
+        for call in _with(fallback, () if effect == TRANSACTION else calls):
             if call.handle:
                 text = f"{call.body.name} takes {call.handle!r}, the connection of a transaction"
                 repair = 'add effect="transaction"; or Graph(resources={…}) if it is a connection of your own'
@@ -657,6 +662,11 @@ def _by_trigger(
 def _given(limits: object) -> LimitsRecord:
     """Return the limits of a graph; none if they are no `Limits`, which is a problem of the graph."""
     return limits.given() if isinstance(limits, Limits) else {}
+
+
+def _with(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
+    """Return calls with that of a fallback, if it is one."""
+    return [*calls, fallback.call] if fallback is not None and fallback.call is not None else calls
 
 
 def _on_failure(edge: AnyEdge) -> bool:

@@ -22,7 +22,7 @@ from graphengine.records.step_document import Document
 from graphengine.wings import wings
 
 if TYPE_CHECKING:
-    from graphengine.kernel import RunInfo
+    from graphengine.kernel import RunInfo, Store
     from graphengine.kernel.definitions import GraphDefinition
     from graphengine.records.records import Records
 
@@ -85,21 +85,9 @@ class Order:
 
 async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None = None, *, dry_run: bool) -> Bulk:
     """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
-    statuses, tag = _FOR.get(order.action), order.tag
     if chosen is None:
         chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
-    of_wings = {run_id for wing in wings() for run_id in wing.runs}
-    found = [
-        info
-        for info in chosen
-        if info.id not in of_wings
-        and (statuses is None or status_of(info) in statuses)
-        and (tag is None or (tag in info.tags) is (order.action == "untag"))
-    ]
-    if order.action == "stop":  # of a run that is not at rest its process is asked, or the worker that takes it
-        going_on = [info.id for info in found if info.status == "running"]
-        asked = {message.run_id for message in await runner.store.inbox(going_on) if message.kind == "stop"}
-        found = [info for info in found if info.id not in asked]
+    found = await _meant(runner.store, order, chosen)
     if order.action == "prune":
         kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}
@@ -110,15 +98,44 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     if order.action in ("resume", "retry"):
         refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
     going = {info.id: info for info in found if info.id not in refused}
-    for at in range(0, 0 if dry_run else len(found), _AT_ONCE):
-        batch = [info for info in found[at : at + _AT_ONCE] if info.id in going]
+    if not dry_run:
+        refused |= await _act_on_all(runner, order, [*going.values()], graphs)
+    return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
+
+
+async def _meant(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    """Return those of some runs that an action is for."""
+    statuses, tag = _FOR.get(order.action), order.tag
+    of_wings = {run_id for wing in wings() for run_id in wing.runs}
+    found = [
+        info
+        for info in chosen
+        if info.id not in of_wings
+        and (statuses is None or status_of(info) in statuses)
+        and (tag is None or (tag in info.tags) is (order.action == "untag"))
+    ]
+    if order.action != "stop":
+        return found
+    # A run that is not at rest is stopped by its process, or by the worker that takes it: these are asked once.
+    going_on = [info.id for info in found if info.status == "running"]
+    asked = {message.run_id for message in await store.inbox(going_on) if message.kind == "stop"}
+    return [info for info in found if info.id not in asked]
+
+
+async def _act_on_all(
+    runner: Records, order: Order, runs: Sequence[RunInfo], graphs: Mapping[str, GraphDefinition[Any]]
+) -> dict[str, str]:
+    """Do what was ordered, to several runs at once; return why it was refused, by run."""
+    refused: dict[str, str] = {}
+    for at in range(0, len(runs), _AT_ONCE):
+        batch = runs[at : at + _AT_ONCE]
         done = await asyncio.gather(*(_act(runner, order, info, graphs) for info in batch), return_exceptions=True)
         for info, error in zip(batch, done, strict=True):
             if isinstance(error, GraphEngineError):
                 refused[info.id] = error.message
             elif error is not None:
                 raise error
-    return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
+    return refused
 
 
 async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str, GraphDefinition[Any]]) -> None:

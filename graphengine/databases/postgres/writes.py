@@ -135,8 +135,6 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for additions to different runs, which answers with those that were refused."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
-    consumed = [(each.key, message) for each in additions for message in each.consume]
-    prints = [each for each in additions if each.fingerprint is not None]
     texts = _Texts()
     for key, row in rows:
         texts.add(key, row)
@@ -144,29 +142,11 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         texts.add(key, row, in_snapshot=True)
     return SQL["append"], (
         additions[0].owner,
-        [each.key for each in additions],
-        [each.fence for each in additions],
-        [each.rows[0].seq if each.rows else None for each in additions],
-        [each.status for each in additions],
-        [each.due_at for each in additions],
-        [each.summary for each in additions],
-        [each.cost_usd for each in additions],
-        [_end_words(each.summary) for each in additions],
-        [key for key, _ in rows],
-        [row.seq for _, row in rows],
-        [row.at for _, row in rows],
-        [row.sum for _, row in rows],
-        [row.body for _, row in rows],
-        [key for key, _ in consumed],
-        [message for _, message in consumed],
-        [key for key, _ in shots],
-        [row.seq for _, row in shots],
-        [row.sum for _, row in shots],
-        [row.body for _, row in shots],
-        [each.key for each in prints],
-        [each.fingerprint for each in prints],
-        [each.graph_spec for each in prints],
-        [_graph_spec_sum(each.fingerprint, each.graph_spec) for each in prints],
+        *_columns(8, map(_facts_of, additions)),
+        *_columns(5, ((key, row.seq, row.at, row.sum, row.body) for key, row in rows)),
+        *_columns(2, ((each.key, message) for each in additions for message in each.consume)),
+        *_columns(4, ((key, row.seq, row.sum, row.body) for key, row in shots)),
+        *_columns(4, ((each.key, *_spec_of(each)) for each in additions if each.fingerprint is not None)),
         *texts.bodies,
         texts.runs,
         texts.seqs,
@@ -174,6 +154,23 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         texts.in_snapshots,
         texts.digests,
     )
+
+
+def _facts_of(addition: Addition) -> Sequence[Any]:
+    seq = addition.rows[0].seq if addition.rows else None
+    words = _end_words(addition.summary)
+    facts = addition.status, addition.due_at, addition.summary, addition.cost_usd, words
+    return addition.key, addition.fence, seq, *facts
+
+
+def _spec_of(addition: Addition) -> Sequence[Any]:
+    checksum = _graph_spec_sum(addition.fingerprint, addition.graph_spec)
+    return addition.fingerprint, addition.graph_spec, checksum
+
+
+def _columns(width: int, rows: Iterable[Sequence[Any]]) -> Sequence[list[Any]]:
+    """Return the columns of rows that are so wide."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
