@@ -69,7 +69,7 @@ from graphengine.records.visit_tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.kernel import Frame, RunStore, Step
     from graphengine.kernel.definitions import GraphSpec
@@ -159,31 +159,23 @@ class Visits:
         evolve(snapshot, replace(step, typed=None) if has_typed else step)  # typed values are the driver's own
         self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
         if visit is not None and kind in _RESULTS:
-            visit.completed = not isinstance(facts, Failed) or not facts.has_failed
-            visit.status, visit.ended = "failed" if kind is Failed else "done", step.at
+            _end(visit, step)
         self._sync(step)
-        began = step.began
-        if nested is not None and nested.kind == "graph" and isinstance(facts, AttemptEnded):
-            began = nested.since
-        took = self.time.took(began, step.at) if began else None
-        if took is not None and is_by_answer(step):
-            took = None
-        waited = (open_seconds(step) or 0.0) if kind is Node or kind is Failed else 0.0
-        if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
-            waited = max(0.0, step.at - waiting[0].since)
+        began = _began(step, nested)
         track = track or self._live.get(step.frame)
         if kind is Entered and visit is not None and visit.nested is not None:
             track = visit.nested.tracks[0]
         edge = self._edge(step, track, visit) if kind in _WITH_EDGE else None
+        took = self.time.took(began, step.at) if began and not is_by_answer(step) else None
         was_held = nested is not None or bool(waiting)
-        entry = Entry(step, track, visit, edge, began, took, waited, was_held)
+        entry = Entry(step, track, visit, edge, began, took, _waited(step, waiting), was_held)
         if visit is not None:
             visit.entries.append(entry)
         if self._keeps:
             self.entries.append(entry)
-        if kind in _TURNS and isinstance(facts, (Started, Branched, Resumed, Stopped)):
+        if kind in _TURNS:
             crashed = isinstance(facts, Resumed) and facts.crashed
-            self.turns.append(Milestone(facts.kind, step.seq, step.at, since, status, snapshot.run_id, crashed))
+            self.turns.append(Milestone(step.kind, step.seq, step.at, since, status, snapshot.run_id, crashed))
         return entry
 
     def _sync(self, step: Step) -> None:
@@ -325,6 +317,27 @@ class Visits:
             edge.to = [names.get(target, target) for target in edge.to]
         for visit, names in visits:
             visit.node = names.get(visit.node, visit.node)
+
+
+def _began(step: Step, nested: Nested | None) -> float:
+    """Return when what a step ends began: its attempt, or the graph inside its node."""
+    is_of_graph = nested is not None and nested.kind == "graph" and isinstance(step.data, AttemptEnded)
+    return nested.since if nested is not None and is_of_graph else step.began
+
+
+def _end(visit: Visit, step: Step) -> None:
+    """Note that an attempt ended with this result."""
+    facts = step.data
+    visit.completed = not isinstance(facts, Failed) or not facts.has_failed
+    visit.status, visit.ended = "failed" if isinstance(facts, Failed) else "done", step.at
+
+
+def _waited(step: Step, waiting: Sequence[WaitTime]) -> float:
+    """Return for how many seconds a step ended what a visit waited for."""
+    kind = type(step.data)
+    if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
+        return max(0.0, step.at - waiting[0].since)
+    return (open_seconds(step) or 0.0) if kind is Node or kind is Failed else 0.0
 
 
 async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> Visits:
