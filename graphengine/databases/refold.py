@@ -5,7 +5,6 @@ The doctors of both databases use it. They differ in how rows are read and what 
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -158,6 +157,6 @@ def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -
     if stored is None or status == "running" or status != snapshot.status:
         return ""
     right = summary_of(snapshot)
-    names = [each.name for each in fields(Summary) if each.name != "reason"]
+    names = [name for name in Summary.__struct_fields__ if name != "reason"]
     wrong = [name for name in names if getattr(stored, name) != getattr(right, name)]
     return "; ".join(f"{name} {getattr(stored, name)!r} instead of {getattr(right, name)!r}" for name in wrong)

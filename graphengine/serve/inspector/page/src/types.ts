@@ -1043,8 +1043,8 @@ export interface Summary {
   /** Driven time. */
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
-  losses?: Record<string, number>;
-  agents?: Record<string, number | null>;
+  losses: Record<string, number>;
+  agents: Record<string, number | null>;
 }
 
 export interface Table {
