@@ -130,10 +130,13 @@ format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
-hook: .venv/ready-test ## from now on, check style and layers of what is committed: seconds
-	@[ ! -e "$(HOOK)" ] || grep -q 'make hook' "$(HOOK)" || { echo '$(HOOK) is there already' >&2; exit 1; }
-	@mkdir -p "$(dir $(HOOK))" && cp scripts/pre-commit "$(HOOK)"
+HOOKS = $(shell git rev-parse --git-path hooks)
+hook: .venv/ready-test ## from now on, check style, layers and subject of what is committed: seconds
+	@mkdir -p "$(HOOKS)" && for each in pre-commit commit-msg; do \
+	  [ ! -e "$(HOOKS)/$$each" ] || grep -q 'make hook' "$(HOOKS)/$$each" || \
+	    { echo "$(HOOKS)/$$each is there already" >&2; exit 1; }; \
+	  cp "scripts/$$each" "$(HOOKS)/$$each"; \
+	done
 
 servers: $(SERVERS) ## install what some tests use by npm: servers, axe-core, the page's tools (else they are skipped)
 

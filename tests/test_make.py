@@ -89,7 +89,7 @@ def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
 
 
 def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
-    """It refuses a commit that a tool refuses, runs none for other files, and replaces no hook of somebody else."""
+    """It refuses a commit that a tool refuses or whose subject is no plain sentence, and replaces nobody's hook."""
 
     def git(*words: str, failing: str = "") -> int:
         given = {"CALLS": str(tmp_path / "calls"), "FAILING": failing, "GIT_CONFIG_GLOBAL": os.devnull}
@@ -98,14 +98,23 @@ def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
 
     assert git("init", "--quiet") == 0
     (tmp_path / "scripts").mkdir()
-    copy(ROOT / "scripts" / "pre-commit", tmp_path / "scripts")
+    for name in ("pre-commit", "commit-msg"):
+        copy(ROOT / "scripts" / name, tmp_path / "scripts")
     assert made("hook", tmp_path)[0] == 0
-    assert (git("add", "Makefile"), git("commit", "--quiet", "-m", "one", failing="ruff")) == (0, 0)
+    assert (git("add", "Makefile"), git("commit", "--quiet", "-m", "Add one", failing="ruff")) == (0, 0)
     assert (tmp_path / "calls").read_text() == ""
     (tmp_path / "a file.py").touch()
     assert git("add", "a file.py") == 0
-    assert [git("commit", "--quiet", "-m", "two", failing=name) for name in ("ruff", "lint-imports", "")] == [1, 1, 0]
+    assert [git("commit", "--quiet", "-m", "Add two", failing=name) for name in ("ruff", "lint-imports", "")] == [
+        1,
+        1,
+        0,
+    ]
     assert "<ruff check --quiet --force-exclude a file.py>" in (tmp_path / "calls").read_text()
+    subjects = ["Added two", "Adding two", "Adds two", "two", "Add", "fix: add two", "Add two.", "Add " + 69 * "é"]
+    assert [git("commit", "--quiet", "--allow-empty", "-m", each) for each in subjects] == [1] * len(subjects)
+    subjects = ["Pass it on\n\nadded.", "Add " + 68 * "é", 'Revert "Add two"', "Bring it", "Embed it"]
+    assert [git("commit", "--quiet", "--allow-empty", "-m", each) for each in subjects] == [0] * len(subjects)
     (tmp_path / ".git" / "hooks" / "pre-commit").write_text("theirs")
     code, output, _ = made("hook", tmp_path)
     assert (code != 0, "is there already" in output) == (True, True)
