@@ -1,9 +1,27 @@
 """One call of an agent: the turns between it, its model and its tools, until there is an answer.
 
 Every turn of the model and every tool call is a recorded piece of the run's work, so that an agent that is run again,
-after a crash or a wait, continues after the last recorded one. A turn is interpreted from its record alone, whether it
-was just made or is read again. Only the rule-based answers of an agent are not recorded but computed again, at
-no cost.
+after a crash or a wait, continues after the last recorded one. A turn is interpreted from its record alone, whether
+it was just made or is read again. Only the rule-based answers of an agent are not recorded but computed again, at no
+cost.
+
+A conversation is found again by the agent, its inputs by name and its number among equal ones; a turn by its number;
+a call of a tool by turn and place in it. From the record comes all that has happened: the words of question and
+instructions, what was offered, which calls were not made and why, which began. Today's code, tools and limits decide
+only about turns and calls that have not begun. So every decision asks the record first:
+
+1. A model asks for `refund` and `mail`. `refund` begins, and the process is killed. 2. A deployment takes `refund`
+away and allows one call fewer. 3. The agent runs again. The turn is read, not asked for. `refund` has begun: it is
+found out what became of it, although there is no such tool and no such room now. `mail` has not begun: today's tools
+and limits refuse it, and the next turn records what the model was told.
+
+A turn, in order: messages that came for the agent are added; a conversation that is too long for the model is
+summarised (a recorded call, too); tools of sources are listed anew if they changed; the model is asked, or its record
+read; a cut answer is continued or kept; calls are made, several at once, each behind its guards, approvals and keys;
+without calls the answer is read, checked, and refused with a reason that the model gets in the next turn.
+
+What counts when: an answer is paid when it arrives, and reserved money is settled once its record is durable. If the
+call fails, is cut or dropped by a hook, what it used counts for the attempt, and is unknown if nobody said.
 """
 
 from __future__ import annotations

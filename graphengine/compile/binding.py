@@ -1,6 +1,22 @@
 """Binding: the source of each parameter of a runnable, and the target of its result.
 
-Everything is resolved by name at compile time. A name that cannot be resolved is a problem with its repair.
+Everything is resolved by name at compile time, once, so that a call at run time only reads. A name that cannot be
+resolved is a problem with its repair, and binding goes on with what the name seems to mean, so that one error has all
+problems and none is reported that follows from another.
+
+A parameter gets, whichever comes first:
+
+    an input      `inputs={"text": "draft"}`: a path of the state, or a function of fields (`Reading`)
+    a field       of its own name, or the root of its own path (`draft.title`)
+    the runner's  `ctx`, `error`, `state`, a resource by its name; the connection of a transaction by its type
+    its default
+
+The state of an inner graph takes only the first two: what the runner passes is its nodes' own affair. A result goes
+where `writes=` says: to a field, to several by key or position, through a function of it, or nowhere (`Writer`).
+Types are compared where both sides have one (`state.fits`): what mypy and Pyright accept is accepted.
+
+Secret fields may flow into functions and into secret fields of inner graphs. A prompt, a question, a condition, a
+title, an item of a map or `result=` would record them in clear, so these readings are refused here, by name.
 """
 
 from __future__ import annotations

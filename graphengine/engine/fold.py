@@ -2,8 +2,22 @@
 
 It reads only the step, calls no user code, and changes the snapshot in place. `graphengine.engine.field_ops` changes
 fields, `graphengine.engine.frame_tree` the tree of frames, `graphengine.engine.map_items` the items of maps. It is
-separate from the rules that decide, in `graphengine.engine.rules`, so that commands that only read recorded runs do not
-load those.
+separate from the rules that decide, in `graphengine.engine.rules`, so that commands that only read recorded runs do
+not load those.
+
+The same steps give the same snapshot, in any process and version: what a rule looked up, measured or drew by chance,
+it has put into the step. A fold asks no clock, no graph and no setting. It cannot refuse: a step that does not fit is
+damage, and raises. Three things hold after each step, and rules and readers rely on them:
+
+- `changed` names the frames that the step changed, created or woke: only they can have something new to do, so a step
+  costs what it changes, not what there is.
+- `status` is `waiting` exactly if no frame can move before an answer, a message or a time, and no limit is reached.
+  Of thousands of frames that wait, `maybe_runnable` keeps those that were not checked since they last changed.
+- The slots of maps (`concurrency=`) are held by items that work. They are counted again on the way up from the
+  changed frame, so an item that begins to wait lets the next one begin in the same step.
+
+Records of older versions are folded by this code. A new field of a step has a default under which old steps fold to
+what they folded to then; a change of meaning is a new kind of step, or a migration.
 """
 
 from __future__ import annotations

@@ -1,13 +1,34 @@
 """Driving: one process's claim on a run, from the step that opens it to the step that ends, parks or releases it.
 
-The loop has no rules of its own. `Session.commit` decides what an event means, and `Session.take_tasks` what runs next.
+The loop has no rules of its own. `Session.commit` decides what an event means, `Session.take_tasks` what runs next,
+and the claim (`engine.claim`) whether anything may start, be recorded or be shown. A turn of the loop in `drive`:
+
+    mail        what has come is recorded: messages that follow each other together, each answer alone
+    ready       the tasks that the last steps made possible; after mail, or when nothing moved, those of all frames
+    begin       a task that runs no code of the graph is its event at once (`Attempt.moved`); a single one that does
+                runs in the run's own asyncio task; each of several gets one, and is in `_jobs` by its frame
+    events      what has ended since: jobs put what they ended with into `_ended`, and wake the loop
+    commit      decide, fold, append; wait until the append is durable; show the steps; take the next tasks
+
+It ends if nothing is ready, nothing is in flight and no mail can be recorded, or when the claim allows no more. What
+was asked of it meanwhile, a stop or a release, is an input of the claim; what is in flight then ends or is cancelled.
+
 Nothing starts before the step that causes it is durable. In particular:
 
-1. A task runs in an asyncio task of its own, and ends with an event. The loop commits it: its step is in the snapshot,
-   and its append has begun.
-2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the claim is never
-   used again; the run can be resumed from what was recorded.
+1. A task runs in an asyncio task of its own, and ends with an event. The loop commits it: its step is in the
+   snapshot, and its append has begun.
+2. The loop awaits the append. If that fails, the snapshot is ahead of the log, so `drive` raises and the claim is
+   never used again; the run can be resumed from what was recorded.
 3. Only then are the step's tasks taken and started, and the step is shown to watchers.
+
+Nodes record work while they run (`note`), beside the loop. The order of the log is that in which events were decided:
+deciding, folding and handing over to the store happen without an `await` in between, so that no other step of the run
+comes in between. The exception is a node that works in a transaction of its own (`note_within`): its steps are
+decided while everybody else who would decide waits.
+
+A job that is `_asleep` waits for a time: the end of a pause between attempts, or of a wait. One that is `_suspended`
+waits in the middle of its code for the end of a child that moves in this process; its coroutine is kept for a second
+at most, and counts only as long as this claim does. In `_mail` is what was accepted from the inbox and not recorded.
 """
 
 from __future__ import annotations

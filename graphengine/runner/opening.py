@@ -1,6 +1,26 @@
 """Opening a run: it is begun, resumed or branched off, or stopped without being driven.
 
-Each function here records the first step of one process's claim on a run. What it returns, the life of the run drives.
+Each function here records the first step of one process's claim on a run. What it returns, the life of the run
+drives.
+
+    begin         the run exists once its first step is stored: row, step and claim are one write (`Store.create`)
+    branch_off    the same; its first step names its parent, whose steps up to there it shares
+    resume        looks at a run, claims it, looks again, and records that it is resumed
+
+A resume reads before it claims: of a run that is over, still waits, or belongs to another graph, nothing is claimed.
+What it read may have changed when it has the claim:
+
+1. A run waits. This process reads its row: seq 7, nothing to do. 2. Another process records an answer, seq 8, and
+dies. 3. This one claims the run. What it loaded ends at seq 7: its first step would be refused as a second step 8. So
+it compares the row's seq under the claim, and begins from the top if it moved, but keeps the claim: a run that is
+given back and claimed again would look as if no process had died with it, and the crash would not be counted.
+
+A worker takes runs in batches, and comes here with the claim, the steps and the inbox of a run (`ClaimedRun`): then
+there is nothing to compare.
+
+Who resumes decides about stops. A caller who asks for a resume takes back the stops that hold for the run, but no
+final one; a process that takes over what another one left obeys them. A stop of a tree marks the run at its top
+first, so that none below it is created while its members are stopped one by one.
 """
 
 from __future__ import annotations
