@@ -1,7 +1,7 @@
 """The identity of a call of an agent: what it is given by name, typed, without any words of the agent's.
 
 A conversation that began is found again by it, whatever became of instructions, prompts, schemas and tools since.
-Equal ones are told apart by number.
+Equal ones are numbered.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def version_of(fingerprint: str, deploy: str) -> str:
 def likeness(text: str) -> str:
     """Return what messages have in common that differ only in numbers and quoted names.
 
-    A message that has no other words is told apart by its names.
+    A message that has no other words is identified by its names.
 
     >>> likeness("ValueError: cannot double 'x7' at 20")
     'ValueError: cannot double … at #'

@@ -384,7 +384,7 @@ class Context:
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     def publish(self, name: str, value: object) -> Coroutine[Any, Any, None]:
-        """Show a value while the run goes on, to whoever asks by `Run.published`, the service or `graphengine show`.
+        """Show a value while the run goes on, to readers of `Run.published`, the service or `graphengine show`.
 
         It is durable before this returns, as other recorded work: a node that runs again does not publish it twice. The
         newest value of a name counts, and in a map that of each item; `Run.published` reads both.

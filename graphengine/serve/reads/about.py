@@ -1,4 +1,4 @@
-"""What whoever answers must know: the last message, what the agent found, the call, and what is different."""
+"""What a person who answers must know: the last message, what the agent found, the call, and what is different."""
 
 from __future__ import annotations
 
