@@ -13,25 +13,28 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.render.layout import Point, Rect
     from graphengine.render.parts import Arrow, Drawing
 
 _FEWEST: Final = 6
 """Of fewer arms a row is never too wide, or they are better read beside each other."""
-_ROOM: Final = 780.0
-"""The greatest length of a row."""
+_ROOM: Final = 640.0
+"""The greatest length of a row, about what text can be read in where a page gives a picture a column."""
+_PANE: Final = (490.0, 690.0)
+_AROUND: Final = 240.0
+"""About how high what is above and below the rows is."""
 _TALL: Final = 420.0
 """That of a column, in a picture that is read from left to right."""
 _SIDE: Final = 14.0
 """From the line at a side of the block to its first box."""
 _GAP: Final = 12.0
 """Between boxes of a row."""
-_ABOVE: Final = 18.0
+_ABOVE: Final = 12.0
 """From the line above a row to its boxes, with room for the heads of arrows."""
-_BELOW: Final = 10.0
-_BETWEEN: Final = 8.0
+_BELOW: Final = 6.0
+_BETWEEN: Final = 5.0
 """From the line below a row to that above the next one."""
 
 
@@ -130,21 +133,35 @@ def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) ->
     for (fork_id, join_id), arms in fans.items():
         names = tuple(arrow.target for arrow, _ in arms)
         turned = [sizes[name][::-1] if is_wide else sizes[name] for name in names]
-        wide, high = (max(size) for size in zip(*turned, strict=True))
-        fitting = max(1, int(((_TALL if is_wide else _ROOM) - 2 * _SIDE + _GAP) // (wide + _GAP)))
+        cell = max(wide for wide, _ in turned), max(high for _, high in turned)
+        fitting = max(1, int(((_TALL if is_wide else _ROOM) - 2 * _SIDE + _GAP) // (cell[0] + _GAP)))
         rows = math.ceil(len(names) / fitting)
         if len(names) < _FEWEST or rows == 1:
             continue
+        if not is_wide:
+            rows = min((math.ceil(len(names) / each) for each in range(1, fitting + 1)), key=_shown(len(names), cell))
         columns = math.ceil(len(names) / rows)
-        size = (
-            2 * _SIDE + columns * (wide + _GAP) - _GAP,
-            rows * (_ABOVE + high + _BELOW + _BETWEEN) - _BETWEEN,
-        )
+        size = _size(columns, rows, cell)
         yield Block(
             f"arms of {fork_id} to {join_id}", (fork_id, join_id), names,
             tuple(arrow.id for arrow, _ in arms), tuple(after.id for _, after in arms),
-            boxes[names[0]].cluster, size[::-1] if is_wide else size, (wide, high), columns, is_wide,
+            boxes[names[0]].cluster, size[::-1] if is_wide else size, cell, columns, is_wide,
         )  # fmt: skip
+
+
+def _size(columns: int, rows: int, cell: Point) -> Point:
+    wide, high = cell
+    return 2 * _SIDE + columns * (wide + _GAP) - _GAP, rows * (_ABOVE + high + _BELOW + _BETWEEN) - _BETWEEN
+
+
+def _shown(arms: int, cell: Point) -> Callable[[int], float]:
+    """Return the function that says how small so many arms are shown in a pane, in a number of rows."""
+
+    def small(rows: int) -> float:
+        across, down = _size(math.ceil(arms / rows), rows, cell)
+        return max(across / _PANE[0], (down + _AROUND) / _PANE[1])
+
+    return small
 
 
 def _is_plain(arrow: Arrow) -> bool:

@@ -53,7 +53,7 @@ def test_a_fan_keeps_its_order(arms: int, is_conditional: bool) -> None:  # noqa
         one.x + one.wide <= other.x if round(one.y) == round(other.y) else one.y + one.high < other.y
         for one, other in pairwise(boxes)
     )
-    assert len(rows) == (1 if is_conditional or arms == 6 else {12: 2, 30: 5}[arms])
+    assert len(rows) == (1 if is_conditional or arms == 6 else {12: 4, 30: 6}[arms])
 
 
 def tangled() -> Graph[State]:
