@@ -141,11 +141,11 @@ def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) ->
         if not is_wide:
             rows = min((math.ceil(len(names) / each) for each in range(1, fitting + 1)), key=_shown(len(names), cell))
         columns = math.ceil(len(names) / rows)
-        size = _size(columns, rows, cell)
+        across, down = _size(columns, rows, cell)
         yield Block(
             f"arms of {fork_id} to {join_id}", (fork_id, join_id), names,
             tuple(arrow.id for arrow, _ in arms), tuple(after.id for _, after in arms),
-            boxes[names[0]].cluster, size[::-1] if is_wide else size, cell, columns, is_wide,
+            boxes[names[0]].cluster, (down, across) if is_wide else (across, down), cell, columns, is_wide,
         )  # fmt: skip
 
 
