@@ -131,7 +131,10 @@ async def test_two_runs_show_where_they_part() -> None:
     assert "B branched off A , with another topic ." in words
     assert "They share their first state. 1 decision after that is alike." in words
     assert "What was changed in B as it was in A as B began Topic spring tides" in words
-    assert "Text The full moon pulls more ." in words
+    ended = words.partition("What came of it")[2]
+    assert "Text The full moon pulls more ." in ended
+    assert "Topic" not in ended, "what was changed is told above"
+    assert "Ended A B both ended after write." in words
 
 
 class Notes(BaseModel):

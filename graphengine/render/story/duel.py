@@ -52,7 +52,7 @@ def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         table = "".join(steps_table(way, is_brief=True, parted=side.parts_at))
         yield f"<section><p>{_letter(at)} <code>{said(told.info.id)}</code></p>{picture(told, _HALF)}{table}</section>"
     yield "</div>"
-    yield from _apart_at_last(runs)
+    yield from _apart_at_last(found, runs)
     yield from _prices(found, runs, shared)
     if found.setup:
         lines = "".join(f"<li>{said(clipped(each, 300))}</li>" for each in found.setup[:_DIFFERENCES])
@@ -81,11 +81,7 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
     told = {
         "Changed": " ".join(_began(found, runs)),
         "Parted": parted,
-        "Ended": "".join(
-            f"<div>{_letter(at)} {_ended(run)}.</div>"
-            for at, (run, side) in enumerate(zip(runs, (one, other), strict=True))
-            if not parted or not _ends_at(run, side.parts_at)
-        ),
+        "Ended": "".join(f"<div>{letters} {words}.</div>" for letters, words in _endings(parted, found, runs)),
         "Saved" if parts and runs[1].end and all(is_less for _, is_less in parts) else "Took": (
             f"{_letter(1)} <b>{said(apart)}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
@@ -122,6 +118,16 @@ def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
             said_of.append(f"at <b>{said(place(row.account.path, row.account.visit))}</b>:")
         said_of.append(f"<div>{_letter(at)} {_went_on(told, row, side.parts_at)}</div>")
     return "".join(said_of)
+
+
+def _endings(parted: str, found: RunDiff, runs: tuple[Told, Told]) -> Iterator[tuple[str, str]]:
+    """Yield how each ended, unless that is told where they part; once if both ended alike."""
+    sides = zip(runs, (found.first, found.second), strict=True)
+    words = {at: _ended(run) for at, (run, side) in enumerate(sides) if not parted or not _ends_at(run, side.parts_at)}
+    if len(words) > 1 and len({*words.values()}) == 1:
+        yield f"{_letter(0)} {_letter(1)} both", words[0]
+        return
+    yield from ((_letter(at), each) for at, each in words.items())
 
 
 def _ends_at(told: Told, seq: int | None) -> bool:
@@ -262,14 +268,19 @@ def _apart(found: RunDiff, told: Told) -> str:
     return f"{shared} {alike if found.alike else 'Nothing after that is alike.'}"
 
 
-def _apart_at_last(runs: tuple[Told, Told]) -> Iterator[str]:
-    """Yield what is different in the end, field by field."""
+def _apart_at_last(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+    """Yield what is different in the end, field by field, but for what was changed, which is told above."""
+    changed = [(each.path, each.before, each.after) for each in found.second.changed]
+    changed += [(each.path, each.after, each.before) for each in found.first.changed]
     one, other = (told.snapshot.root.values for told in runs)
     names = [*one, *(name for name in other if name not in one)]
     apart = [name for name in names if one.get(name) != other.get(name)]
+    kept = [name for name in apart if (name, one.get(name), other.get(name)) in changed]
+    apart = [name for name in apart if name not in kept]
     yield "<h2>What came of it</h2>"
     if not apart:
-        yield "<p>Both ended with the same state.</p>"
+        but = " but for what was changed" if kept else ""
+        yield f"<p>Both ended with the same state{but}.</p>"
         return
     yield '<p class="key"><del>only in A</del> <ins>only in B</ins></p>'
     first = sorted(apart, key=lambda name: not isinstance(one.get(name), str))[:_DIFFERENCES]

@@ -190,7 +190,8 @@ footer {{ margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line)
   th, td {{ padding-top: 1.6pt; padding-bottom: 1.6pt; }}
   tr, .card, figure {{ break-inside: avoid; }}
   figure svg {{ max-height: 56mm; }}
-  .two figure svg {{ max-height: 46mm; }}
+  .two figure svg {{ max-height: 38mm; }}
+  .two figure {{ margin: 4pt 0; }}
   dl {{ gap: 2pt 10pt; }}
   details > summary {{ list-style: none; }}
   footer {{ margin-top: 12pt; }}
