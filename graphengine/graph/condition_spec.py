@@ -324,18 +324,25 @@ def _plain_leaf(spec: ConditionSpec, measured: Measured, source: str, *, held: b
         inside = f"{value} {word} in" if test == "is in" else f"{value} {word}"
         return f"{of} {inside} {value_text(than)}"
     if test in ("is true", "is none"):
-        return f"{of} is {value}" + ("" if held else f", {'no value' if test == 'is none' else 'true'} is needed")
-    return _simple(spec, measured, source, held=held)
+        said = value.lower() if isinstance(measured, bool) else value
+        is_said = held or measured is False
+        return f"{of} is {said}" + ("" if is_said else f", {'no value' if test == 'is none' else 'true'} is needed")
+    words = _simple(spec, measured, source, held=held)
+    if test == "plateau" and isinstance(measured, Samples):  # whether it held is in the words
+        return words.removesuffix(f": {_word(held)}").replace(of, f"{of} is", 1)
+    return words
 
 
 def _plain_number(of: str, measured: Measured, test: str, than: object, *, held: bool) -> str:
     value, wanted = value_text(measured), value_text(than)
-    if test == ">=" and of.startswith(_COUNTED):
+    if test in (">=", ">") and of.startswith(_COUNTED):
         told = f"visit {value} of {of.removeprefix(_COUNTED)}"
-        return told if held else f"{told}, this way is taken from visit {wanted} on"
+        needed = f"from visit {wanted} on" if test == ">=" else f"after visit {wanted}"
+        return told if held else f"{told}, this way is taken {needed}"
     if held:
         return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
-    return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{_missed(measured, than)}"
+    missed = "" if test in ("==", "!=") else _missed(measured, than)
+    return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{missed}"
 
 
 def _missed(measured: Measured, than: object) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from graphengine.render.fans import blocks_of
 from graphengine.render.files import RenderError
 from graphengine.render.metrics import line_height, line_width
 
@@ -130,7 +131,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         ) from error
     if not drawing.boxes:
         return Layout({}, {}, Rect(0, 0, 0, 0))
-    asked = _Request(drawing)
+    asked = _Request(drawing, is_wide=is_wide)
     header = max((block_size(cluster.lines)[1] for cluster in drawing.clusters), default=0)
     options = {
         "direction": "leftright" if is_wide else "topbottom",
@@ -154,7 +155,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
 class _Request:
     """What graphlay is asked about a drawing, and how its answer is read."""
 
-    def __init__(self, drawing: Drawing) -> None:
+    def __init__(self, drawing: Drawing, *, is_wide: bool) -> None:
         self.drawing = drawing
         self.nodes: list[dict[str, Any]] = []
         self.edges: list[dict[str, Any]] = []
@@ -163,13 +164,22 @@ class _Request:
         self.parents = {part.id: part.cluster for part in (*drawing.boxes, *drawing.clusters)}
         for cluster in drawing.clusters:
             self._node(cluster.id, (block_size(cluster.lines)[0] + 24, 1), cluster.cluster)
-        below = Counter(arrow.target if arrow.back else arrow.source for arrow in drawing.arrows)
-        above = Counter(arrow.source if arrow.back else arrow.target for arrow in drawing.arrows)
-        for box in drawing.boxes:
+        self.arms = {box.id: _size_of(box, 1) for box in drawing.boxes}
+        self.blocks = [*blocks_of(drawing, self.arms, is_wide=is_wide)]
+        rows = {name for block in self.blocks for name in (*block.arms, *block.into, *block.out)}
+        boxes = [box for box in drawing.boxes if box.id not in rows]
+        self.lone = [arrow for arrow in drawing.arrows if arrow.id not in rows]
+        below = Counter(arrow.target if arrow.back else arrow.source for arrow in self.lone)
+        above = Counter(arrow.source if arrow.back else arrow.target for arrow in self.lone)
+        for box in boxes:
             size = _size_of(box, max(below[box.id], above[box.id]))
             self._node(box.id, size, box.cluster, is_round=box.shape in ("pass", "entry", "exit"))
-        spine = {*pairwise(box.id for box in drawing.boxes)}
-        for arrow in drawing.arrows:
+        for block in self.blocks:
+            self._node(block.id, block.size, block.cluster)
+            pairs = ((block.ends[0], block.id), (block.id, block.ends[1]))
+            self.ways[block.id] = [self._edge(*pair, 4, back=False) for pair in pairs]
+        spine = {*pairwise(box.id for box in boxes)}
+        for arrow in self.lone:
             is_loop, is_side = arrow.source == arrow.target, arrow.failure or arrow.back
             is_next = (arrow.source, arrow.target) in spine
             self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if is_next else 1)
@@ -179,7 +189,7 @@ class _Request:
     def passed(self) -> int:
         """About how many boxes its arrows pass, if boxes stand below each other as they are declared."""
         places = self.places
-        return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.drawing.arrows)
+        return sum(abs(places[arrow.target] - places[arrow.source]) for arrow in self.lone)
 
     def _keep_order(self) -> None:
         """Begin the search for an order of the arms of wide forks with the declared one, which costs as few crossings.
@@ -242,6 +252,11 @@ class _Request:
             name: [[(p["x"], p["y"]) for p in found.edges[index]["points"]] for index in indices]
             for name, indices in self.ways.items()
         }
+        for block in self.blocks:
+            first, last = routes.pop(block.id)
+            placed, lines = block.placed(rects.pop(block.id), self.arms, (first, last))
+            rects.update(placed)
+            routes.update({name: [line] for name, line in lines.items()})
         for cluster in reversed(self.drawing.clusters):
             rects[cluster.id] = self._around_contents(cluster, rects, routes)
         for arrow in self.drawing.arrows:

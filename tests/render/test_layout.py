@@ -2,6 +2,7 @@
 
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain as joined
 from itertools import combinations, pairwise
@@ -189,6 +190,69 @@ def test_a_graph_is_read_downwards(drawn: tuple[Drawing, Layout]) -> None:
                 each.y for each in found.rects.values() if each.x + each.wide > target.x
             )
             assert (target.y < source.y and not is_next) == arrow.back, arrow.spoken
+
+
+def fan(arms: int, *, is_nested: bool = False, name: str = "region") -> GraphSpec:
+    """Return a fork with so many alike arms, a loop around it, and perhaps a graph around that."""
+    names = [f"{name} {number:02d}" for number in range(arms)]
+    fork: EdgeSpec = {"from": "plan", "arms": [{"to": name} for name in names], "join": "merge"}
+    edges = [edge("START", "plan"), fork, *(edge(name, "merge") for name in names)]
+    edges += [edge("merge", "END"), edge("merge", "plan", "score < 3")]
+    made = graph_spec([node("plan"), *map(node, names), node("merge")], edges, "fan")
+    if not is_nested:
+        return made
+    around = [edge("START", "all"), edge("all", "END"), edge("all", "all", "failed with Exception", failure=True)]
+    return graph_spec([node("all", "graph", graphs={"": made})], around)
+
+
+@pytest.mark.parametrize("is_wide", [False, True], ids=["down", "across"])
+@pytest.mark.parametrize("is_nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("arms", [12, 30, 47])
+def test_alike_arms_stand_in_rows(arms: int, is_nested: bool, is_wide: bool) -> None:  # noqa: FBT001 - parameters
+    """In their order, row by row; lines to them and from them cross no box and each other nowhere, only join."""
+    drawing = drawing_of(fan(arms, is_nested=is_nested))
+    found = layout(drawing, is_wide=is_wide)
+    boxes = [box for box in drawing.boxes if "region" in box.name]
+    rects = [found.rects[box.id] for box in boxes]
+    places = [(each.x, each.y) if is_wide else (each.y, each.x) for each in rects]
+    assert len(boxes) == arms
+    assert places == sorted(places)
+    assert max(Counter(place[0] for place in places).values()) < arms
+    for check in (
+        test_a_label_is_on_its_arrow,
+        test_boxes_and_labels_do_not_overlap,
+        test_no_line_crosses_a_label_or_a_box,
+        test_an_arrow_connects_its_ends,
+        test_clusters_contain_their_parts,
+        test_everything_is_in_the_picture,
+    ):
+        check((drawing, found))
+    inside = {box.id for box in boxes}
+    into = [found.routes[each.id][0] for each in drawing.arrows if each.target in inside]
+    out = [found.routes[each.id][0] for each in drawing.arrows if each.source in inside]
+    assert len(into) == len(out) == arms
+    assert not [(a, b) for one in into for other in out for a in pairwise(one) for b in pairwise(other) if cross(a, b)]
+
+
+def cross(one: tuple[Point, Point], other: tuple[Point, Point]) -> bool:
+    """Return whether two vertical or horizontal pieces cross in their insides."""
+    (ax, ay), (bx, by) = one
+    (cx, cy), (dx, _) = other
+    if (ax == bx) == (cx == dx):
+        return False
+    if ax != bx:
+        return cross(other, one)
+    return min(cx, dx) < ax < max(cx, dx) and min(ay, by) < cy < max(ay, by)
+
+
+def test_thirty_arms_are_readable_at_once() -> None:
+    """In the pane that the page gives a graph in a window of 1,440 by 900: text of 11 points has 9 pixels and more."""
+    for name in ("region", "look_into_region"):
+        spec = fan(30, name=name)
+        spec["ways"] = [way for way in spec.get("ways", ()) if way.get("to") != "plan"]
+        bounds = layout(drawing_of(spec, detail="brief")).bounds
+        assert bounds.wide * 9 / 11 < 480
+        assert bounds.high * 9 / 11 < 690
 
 
 @pytest.mark.parametrize(("count", "columns"), [(39, 1), (40, 2), (90, 4)])

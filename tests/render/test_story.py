@@ -129,9 +129,12 @@ async def test_two_runs_show_where_they_part() -> None:
         await runner.branch("tides", graph, at=1, update={"topic": "spring tides"}, run_id="spring").result()
         words = await story(runner, "tides", "spring")
     assert "B branched off A , with another topic ." in words
-    assert "They share their first step. 1 decision after that is alike." in words
+    assert "They share their first state. 1 decision after that is alike." in words
     assert "What was changed in B as it was in A as B began Topic spring tides" in words
-    assert "Text The full moon pulls more ." in words
+    ended = words.partition("What came of it")[2]
+    assert "Text The full moon pulls more ." in ended
+    assert "Topic" not in ended, "what was changed is told above"
+    assert "Ended A B both ended after write." in words
 
 
 class Notes(BaseModel):
@@ -278,10 +281,10 @@ async def test_a_duel_says_what_was_changed_and_why_each_ended() -> None:
         words = await story(runner, "one", "two")
     assert "Changed B branched off A after review , with another draft ." in words
     assert (
-        "Parted at review 2 : A → review last score is 5.0, at least 7.0 is needed: 2 too little "
-        "B good enough → end last score is 8.0, at least 7.0 was needed" in words
-    )
-    assert "Ended A ended after review 3: good enough (last score is 8.0, at least 7.0 was needed)." in words
+        "Parted at review 2 : A went on to review last score is 5.0, at least 7.0 is needed: 2 too little "
+        "B ended, good enough last score is 8.0, at least 7.0 was needed "
+        "Ended A ended after review 3: good enough (last score is 8.0, at least 7.0 was needed). Saved" in words
+    ), "where B ended is where they parted, and is said once"
     assert "made 1 visit fewer than A since they part." in words
 
 
@@ -321,6 +324,69 @@ async def test_only_what_is_less_in_all_is_saved(price: float, label: str) -> No
         words = await story(runner, "one", "two")
     assert f"{label} B cost {abs(price - 0.1):.4f} USD {'less' if price < 0.1 else 'more'}" in words
     assert "made 1 visit fewer than A" in words
+
+
+def test_fields_are_no_dump() -> None:
+    """Each has its name, its value after a colon, and a line of its own where it is long or has parts."""
+    assert in_brief({"item": "Lamp, brass", "paid": 89.0, "buyer": {"name": "Ada", "age": 36}}) == (
+        "item: Lamp, brass; paid: 89.0; buyer (name: Ada, age: 36)"
+    )
+    short = value_html([{"text": "The moon pulls at the water.", "file": "tides.md", "line": 4}])
+    assert '<span class="beside">file: tides.md · line: 4</span>' in short
+    long = value_html([{"text": "Good.", "shares": {"What pulls at the water of the sea?": 0.5}}])
+    assert "<dl class=wide><dt>What pulls at the water of the sea?</dt><dd>" in long
+
+
+def test_items_that_only_moved_are_not_told_twice() -> None:
+    """They are neither gone nor new."""
+    made = duel(["first of all", "second of all", "third of all"], ["second of all", "third of all", "first of all"])
+    assert "in another place" in made
+    assert "only in" not in made
+
+
+def test_many_paragraphs_that_are_gone_are_folded() -> None:
+    """The first stand open."""
+    made = duel("\n\n".join(f"Paragraph {number} is here." for number in range(20)), "Something else entirely, then.")
+    assert "and 17 more paragraphs that only A has" in made
+
+
+async def test_pictures_and_figures_count_in_visits() -> None:
+    """Rules have no numbers, and what a run made are visits, as beside it; steps are rows of its record."""
+    graph = Graph("loop", Brief)
+    graph.add_node("review", lambda scores: [*scores, 5.0 + len(scores)], writes="scores")
+    graph.add_edge(START, "review")
+    graph.add_edge("review", END, when=value("scores[-1]") >= 7.0, label="good enough")
+    graph.add_edge("review", "review")
+    async with Runner() as runner:
+        await runner.start(graph, run_id="one").result()
+        page = await story_of(runner.store, "one", None, time.time())
+    assert "<dt>visits</dt><dd>3</dd>" in page
+    assert "<dt>steps</dt>" not in page
+    texts = re.findall(r"<text\b[^>]*>(.*?)</text>", page)
+    assert any("good enough" in each for each in texts)
+    assert not [each for each in texts if re.match(r"\d+\.( |$)", each)]
+
+
+async def test_what_failed_saved_nothing() -> None:
+    """A branch that failed early is not praised for the time, and its failure is told in the first lines."""
+
+    def work(draft: str) -> str:
+        if draft == "bad":
+            raise ValueError("nothing to work on")
+        return draft
+
+    graph = Graph("works", Brief)
+    graph.add_node("first", work, writes="draft")
+    graph.add_node("second", work, writes="draft")
+    graph.add_path(START, "first", "second", END)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="one").result()
+        with suppress(RunFailed):
+            await runner.branch("one", graph, at=1, update={"draft": "bad"}, run_id="two").result()
+        words = await story(runner, "one", "two")
+    assert "B failed at first: nothing to work on." in words
+    assert "Saved" not in words
+    assert "%" not in words.partition("What each took")[2].partition("What was changed")[0]
 
 
 def test_a_paragraph_stands_once() -> None:

@@ -1,13 +1,17 @@
 """Titles of 85 and conditions of 120 characters are whole in files: nothing shows there what was cut."""
 
+import shutil
 from collections.abc import Sequence
+from io import BytesIO
 
 import pytest
 from pydantic import BaseModel
+from pypdf import PdfReader
 
 from graphengine import END, START, Graph, value
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
+from graphengine.render.files import pdf_of
 from graphengine.render.layout import layout
 from graphengine.render.metrics import line_width
 from graphengine.render.parts import Line
@@ -44,6 +48,17 @@ def titled(title: str) -> Graph[State]:
 def said(lines: Sequence[Line], weight: str) -> str:
     """Return the words of the lines of one weight."""
     return " ".join(line.text for line in lines if line.weight == weight)
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="a PDF is painted by Graphviz, which is not installed")
+@pytest.mark.parametrize("title", TITLES)
+def test_long_texts_are_whole_in_a_pdf(title: str) -> None:
+    """As they can be copied out of it: the title of both boxes, of the graph and of the edge, and its condition."""
+    pdf = pdf_of(dot_text(drawing_of(titled(title).compile().graph_spec)))
+    words = " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages).split())
+    assert words.count(title) == 4
+    assert "number >= 100 and " + " and ".join(f"number != {each}" for each in NUMBERS[:5]) in words
+    assert "…" not in words
 
 
 @pytest.mark.parametrize("title", TITLES)

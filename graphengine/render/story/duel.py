@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import InForce, add_usage, clipped, compared, outcome_of, status_of
+from graphengine.kernel import InForce, add_usage, clipped, compared, outcome_of, show, status_of
+from graphengine.records.offline import are_offline
 from graphengine.records.run_diff import diff
 from graphengine.records.words import cost, counted, seconds
-from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table
+from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table, whole_reasons
 from graphengine.render.story.prose import as_words, duel, heading, path_words, place, said
+from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graphengine.kernel import JsonValue, Store, Usage
     from graphengine.records.run_diff import RunDiff
-    from graphengine.render.story.parts import Told
+    from graphengine.render.story.parts import Row, Told
 
 _LETTERS: Final = ("A", "B")
 _DIFFERENCES: Final = 16
@@ -42,7 +44,7 @@ def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     yield from _numbers(found, runs)
     yield from _changed(found)
     yield "<h2>Where they part</h2>"
-    yield f"<p>{_apart(found)}</p>"
+    yield f"<p>{_apart(found, runs[0])}</p>"
     shared = found.shared.seq if found.shared is not None else 0
     yield '<div class="two">'
     for at, (told, side) in enumerate(zip(runs, sides, strict=True)):
@@ -50,7 +52,7 @@ def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         table = "".join(steps_table(way, is_brief=True, parted=side.parts_at))
         yield f"<section><p>{_letter(at)} <code>{said(told.info.id)}</code></p>{picture(told, _HALF)}{table}</section>"
     yield "</div>"
-    yield from _apart_at_last(runs)
+    yield from _apart_at_last(found, runs)
     yield from _prices(found, runs, shared)
     if found.setup:
         lines = "".join(f"<li>{said(clipped(each, 300))}</li>" for each in found.setup[:_DIFFERENCES])
@@ -73,14 +75,14 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
     ]
     steps = other.steps - one.steps
     parts += [(f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}", steps < 0)] if steps else []
-    apart = ", ".join(words for words, _ in parts)
+    apart, parted = ", ".join(words for words, _ in parts), _parted(found, runs)
     since = "since they part" if found.shared is not None else "in all"
     scored = _scored(runs)
     told = {
         "Changed": " ".join(_began(found, runs)),
-        "Parted": _parted(found, runs),
-        "Ended": "<br>".join(f"{_letter(at)} {_ended(run)}." for at, run in enumerate(runs)),
-        "Saved" if parts and all(is_less for _, is_less in parts) else "Took": (
+        "Parted": parted,
+        "Ended": "".join(f"<div>{letters} {words}.</div>" for letters, words in _endings(parted, found, runs)),
+        "Saved" if parts and runs[1].end and all(is_less for _, is_less in parts) else "Took": (
             f"{_letter(1)} <b>{said(apart)}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
     }
@@ -90,7 +92,7 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
 def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     """Yield how one came of the other."""
     if found.shared is None:
-        yield "They share no step."
+        yield "They share nothing."
         return
     for at, (side, run) in enumerate(zip((found.first, found.second), runs, strict=True)):
         if side.begins is None:
@@ -110,19 +112,52 @@ def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
     said_of: list[str] = []
     for at, (side, told) in enumerate(zip((found.first, found.second), runs, strict=True)):
         row = next((row for row in rows(told) if row.account.seq == side.parts_at or side.parts_at in row.seqs), None)
-        if row is None or not row.moves:
+        if row is None or not (row.moves or row.account.is_trouble):
             return ""
         if not said_of:
             said_of.append(f"at <b>{said(place(row.account.path, row.account.visit))}</b>:")
-        said_of.append(f"{_letter(at)} {row.moves}")
-    return " ".join(said_of)
+        said_of.append(f"<div>{_letter(at)} {_went_on(told, row, side.parts_at)}</div>")
+    return "".join(said_of)
+
+
+def _endings(parted: str, found: RunDiff, runs: tuple[Told, Told]) -> Iterator[tuple[str, str]]:
+    """Yield how each ended, unless that is told where they part; once if both ended alike."""
+    sides = zip(runs, (found.first, found.second), strict=True)
+    words = {at: _ended(run) for at, (run, side) in enumerate(sides) if not parted or not _ends_at(run, side.parts_at)}
+    if len(words) > 1 and len({*words.values()}) == 1:
+        yield f"{_letter(0)} {_letter(1)} both", words[0]
+        return
+    yield from ((_letter(at), each) for at, each in words.items())
+
+
+def _ends_at(told: Told, seq: int | None) -> bool:
+    return told.end is not None and told.end.seq == seq
+
+
+def _went_on(told: Told, row: Row, seq: int | None) -> str:
+    """Return where a run went from a visit, and why, as HTML."""
+    account, why = row.account, ""
+    if _ends_at(told, seq) and told.end is not None:
+        label = f", <b>{said(account.edge)}</b>" if account.edge else ""
+        words, why = f"ended{label}", told.held.get(told.end.seq, "")
+    elif not row.moves:
+        words = "failed"
+    else:
+        to = ", ".join(f"<b>{said(as_words(each))}</b>" for each in account.targets)
+        words, why = (
+            f"went on to {to}" + (f", {said(account.edge)}" if account.edge else ""),
+            whole_reasons(account.why),
+        )
+    return words + (f'<span class="beside">{said(why)}</span>' if why else "")
 
 
 def _ended(told: Told) -> str:
     """Return where a run ended, and why."""
-    end, ending = told.end, told.snapshot.ending
+    end, ending, failure = told.end, told.snapshot.ending, told.snapshot.failure
+    if failure is not None:
+        return f"failed at {said(place(failure.path))}: {said(clipped(one_line(show(failure.message)), _WORDS))}"
     if end is None:
-        return f"is {said(status_of(told.info))}"
+        return {"waiting": "waits", "running": "goes on"}.get(status := status_of(told.info), f"is {status}")
     label = f": <b>{said(ending.label)}</b>" if ending is not None and ending.label else ""
     why = f" ({said(told.held[end.seq])})" if told.held.get(end.seq) else ""
     return f"ended after {said(place(end.path, end.visit))}{label}{why}"
@@ -163,7 +198,8 @@ def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
 
     def row(name: str, words: Sequence[str], *numbers: float | None) -> str:
         cells = "".join(f'<td class="r">{said(each or "nothing")}</td>' for each in words)
-        return f'<tr><td>{name}</td>{cells}<td class="r">{_by(*numbers) if numbers else ""}</td></tr>'
+        by = _by(*numbers) if numbers and runs[1].snapshot.failure is None else ""  # what failed saved nothing
+        return f'<tr><td>{name}</td>{cells}<td class="r">{by}</td></tr>'
 
     yield f'<h2>What each took</h2><table><tr><th></th><th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th>'
     yield '<th class="r">B beside A</th></tr>'
@@ -173,7 +209,8 @@ def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     yield row(f"Time{since}", [seconds(side.seconds) for side in (one, other)], one.seconds, other.seconds)
     yield row(f"Visits{since}", [f"{side.steps:,}" for side in (one, other)], one.steps, other.steps)
     calls = [side.spent.get("calls", 0) for side in (one, other)]
-    yield row(f"Model calls{since}", [f"{each:,}" for each in calls], *calls)
+    by_rules = calls == [side.spent.get("offline_calls", 0) for side in (one, other)]
+    yield row(f"{'Answers by rules' if by_rules else 'Model calls'}{since}", [f"{each:,}" for each in calls], *calls)
     if found.shared is not None and is_priced:
         yield row(
             "Price of the whole run",
@@ -221,23 +258,29 @@ def _changes(pairs: Sequence[tuple[str, JsonValue, JsonValue]]) -> Iterator[str]
         yield f'<section class="change"><h3>{said(heading(" and ".join(names)))}</h3>{shown[key]}</section>'
 
 
-def _apart(found: RunDiff) -> str:
+def _apart(found: RunDiff, told: Told) -> str:
     if found.shared is None:
-        return "They share no step."
+        return "They share nothing."
     seq = found.shared.seq
     alike = f"{counted(found.alike, 'decision')} after that {'is' if found.alike == 1 else 'are'} alike."
-    shared = f"They share their first {f'{seq:,} steps' if seq > 1 else 'step'}."
+    visits = sum(step.kind == "node" for step in told.steps if step.seq <= seq)
+    shared = f"They share their first {f'{visits:,} visits' if visits > 1 else 'visit' if visits else 'state'}."
     return f"{shared} {alike if found.alike else 'Nothing after that is alike.'}"
 
 
-def _apart_at_last(runs: tuple[Told, Told]) -> Iterator[str]:
-    """Yield what is different in the end, field by field."""
+def _apart_at_last(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+    """Yield what is different in the end, field by field, but for what was changed, which is told above."""
+    changed = [(each.path, each.before, each.after) for each in found.second.changed]
+    changed += [(each.path, each.after, each.before) for each in found.first.changed]
     one, other = (told.snapshot.root.values for told in runs)
     names = [*one, *(name for name in other if name not in one)]
     apart = [name for name in names if one.get(name) != other.get(name)]
+    kept = [name for name in apart if (name, one.get(name), other.get(name)) in changed]
+    apart = [name for name in apart if name not in kept]
     yield "<h2>What came of it</h2>"
     if not apart:
-        yield "<p>Both ended with the same state.</p>"
+        but = " but for what was changed" if kept else ""
+        yield f"<p>Both ended with the same state{but}.</p>"
         return
     yield '<p class="key"><del>only in A</del> <ins>only in B</ins></p>'
     first = sorted(apart, key=lambda name: not isinstance(one.get(name), str))[:_DIFFERENCES]
@@ -250,7 +293,7 @@ def _prices(found: RunDiff, runs: tuple[Told, Told], shared: int) -> Iterator[st
     """Yield what each agent cost since they part."""
     spent = [by_agent(told.steps, max(shared, told.info.parent_seq)) for told in runs]
     names = dict.fromkeys([*spent[0], *spent[1]])
-    if not names:
+    if not names or all(are_offline(usage) for each in spent for usage in each.values()):
         return
     yield f"<h2>What it cost{' since they part' if found.shared else ''}</h2>"
     yield '<table><tr><th>agent</th><th class="o">model</th>'

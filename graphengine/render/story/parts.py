@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step, Store, Usage
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.definitions import EdgeSpec, GraphSpec
     from graphengine.records.account import Account
-    from graphengine.render.parts import Box
+    from graphengine.render.parts import Arrow, Box
 
 _LINE: Final = 130
 _FIRST, _LAST = 16, 10
@@ -56,6 +57,8 @@ _BOXES: Final = 16
 """Up to so many nodes nothing is folded in a picture."""
 _COLUMN, _TALL = 534.0, 390.0
 """The room of a picture, in points."""
+_NUMBER: Final = re.compile(r"^\d+\.( |$)")
+"""Of a rule, at the beginning of its words."""
 _READABLE: Final = 0.64
 """A picture that is drawn smaller has text of less than 9 pixels."""
 _AXIS: Final = 400.0
@@ -143,10 +146,17 @@ def _reasons(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dic
     for step in steps:
         outcome, ways = outcome_of(step), force.ways(step)
         found = [each for each in reasons_of(outcome, ways) if each.words != OTHERWISE]
+        taken = [each for each in found if each.held and not each.arm]
+        found = [each for each in found if each.arm or each in taken or not (taken or _fails(ways, each.way))]
         told = [f"{place(each.arm)}: {each.plain}" if each.arm else each.plain for each in found]
         whys[step.seq] = "; ".join(told) if outcome.tests or outcome.arms else why_of(outcome, ways)
         held[step.seq] = next((each.plain for each in found if each.held and not each.arm), "")
     return {seq: "" if why == OTHERWISE else why for seq, why in whys.items()}, held
+
+
+def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
+    """Return whether an edge leads to failure, which a run that went on did not need."""
+    return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
 def _in_words(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
@@ -193,7 +203,7 @@ def figures(told: Told) -> str:
     """Return how long it took, and what its own steps cost; what a branch shares, and its children, stand beside it."""
     tokens = int(told.own.get("input_tokens", 0) + told.own.get("output_tokens", 0))
     calls, offline = told.own.get("calls", 0), told.own.get("offline_calls", 0)
-    found = [("time", seconds(told.snapshot.elapsed_seconds)), ("steps", f"{len(told.steps):,}")]
+    found = [("time", seconds(told.snapshot.elapsed_seconds)), ("visits", f"{told.snapshot.steps:,}")]
     if calls and offline == calls:
         found.append(("answers by rules", f"{calls:,}"))
     elif calls:
@@ -220,7 +230,8 @@ def picture(told: Told, room: tuple[float, float] = (_COLUMN, _TALL)) -> str:
     fold = 0 if len(spec.get("nodes", ())) > _BOXES else 1
     try:
         drawn = drawing_of(spec, told.steps, told.specs, detail="brief", fold=fold, status=status_of(told.info))
-        drawing = replace(drawn, caption=(), legend=(), boxes=tuple(map(_without_question, drawn.boxes)))
+        boxes, arrows = map(_without_question, drawn.boxes), map(_without_number, drawn.arrows)
+        drawing = replace(drawn, caption=(), legend=(), boxes=tuple(boxes), arrows=tuple(arrows))
         shown = svg_of(drawing, "auto", is_part=True, is_wide=True)
         if _fit(shown, room) < _READABLE:
             shown = max(shown, svg_of(drawing, "auto", is_part=True), key=lambda svg: _fit(svg, room))
@@ -234,6 +245,12 @@ def _without_question(box: Box) -> Box:
     if box.tone != "waiting":
         return box
     return replace(box, lines=(*(line for line in box.lines if line.weight == "strong"), Line("waits")))
+
+
+def _without_number(arrow: Arrow) -> Arrow:
+    """Return an arrow without its place among those that are tried, which says nothing of the way that was taken."""
+    lines = (replace(line, text=_NUMBER.sub("", line.text)) for line in arrow.lines)
+    return replace(arrow, lines=tuple(line for line in lines if line.text)) if arrow.number else arrow
 
 
 def _fit(svg: str, room: tuple[float, float]) -> float:
@@ -333,7 +350,7 @@ def _told(step: Step, account: Account) -> str:
 def _returned(facts: Recorded, account: Account) -> str:
     record = work_record(facts)
     if isinstance(record, TurnRecord):
-        calls = [f"{as_words(call.name)}({in_brief(call.arguments, 80)})" for call in record.calls]
+        calls = [f"{as_words(call.name)} ({in_brief(call.arguments, 80)})" for call in record.calls]
         return "; ".join(filter(None, [in_brief(record.text, _LINE), *calls])) or account.said
     if isinstance(record, CallRecord):
         return in_brief(record.text, _LINE)
@@ -346,8 +363,19 @@ def _moves(account: Account) -> str:
         return ""
     to = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
     label = f"<b>{said(account.edge)}</b> " if account.edge else ""
-    why = f'<span class="beside">{said(clipped(account.why, _LINE))}</span>' if account.why else ""
+    why = f'<span class="beside">{said(whole_reasons(account.why))}</span>' if account.why else ""
     return f'{label}<span class="to">→ {said(to)}</span>{why}'
+
+
+def whole_reasons(why: str) -> str:
+    """Return as many of these reasons as a line or two have room for, each whole."""
+    first, *more = why.split("; ")
+    kept = [clipped(first, _LINE)]
+    for each in more:
+        if len("; ".join([*kept, each])) > _LINE:
+            break
+        kept.append(each)
+    return "; ".join(kept)
 
 
 def steps_table(found: Sequence[Row], *, is_brief: bool = False, parted: int | None = None) -> Iterator[str]:
@@ -365,7 +393,7 @@ def steps_table(found: Sequence[Row], *, is_brief: bool = False, parted: int | N
     yield (
         "<table>"
         if is_brief
-        else '<table><tr><th>step</th><th>what came of it</th><th class="r o">tokens</th><th class="r">price</th></tr>'
+        else '<table><tr><th>visit</th><th>what came of it</th><th class="r o">tokens</th><th class="r">price</th></tr>'
     )
     for each in shown:
         account = each.account
@@ -442,4 +470,5 @@ __all__ = [
     "times",
     "told_run",
     "verdict",
+    "whole_reasons",
 ]

@@ -35,6 +35,8 @@ _SHOWN: Final = 2400
 _LINE: Final = 160
 _ITEMS: Final = 5
 _SHORT: Final = 40
+_NAME: Final = 24
+"""Characters of a name that stands in a narrow column."""
 _PAIRS: Final = 12
 """Of items that differ, how many are compared."""
 _DEEP: Final = 3
@@ -133,7 +135,7 @@ def in_brief(value: JsonValue, limit: int = _LINE) -> str:
     """Return a value in a few words, which are no HTML yet.
 
     >>> in_brief({"score": 8.0, "notes": [], "ok": None}), in_brief([{"a": 1}] * 9), in_brief('{"n": 1}')
-    ('score 8.0', '9 items', 'n 1')
+    ('score: 8.0', '9 items', 'n: 1')
     """
     text = one_line(_brief(value, 0))
     return text if len(text) <= limit else f"{text[:limit].rstrip()}…"
@@ -147,7 +149,8 @@ def _brief(value: JsonValue, deep: int) -> str:
         members = [(as_words(name), each) for name, each in inner.items() if name != _SET_FIELDS and is_full(each)]
         if deep > 1:
             return counted(len(members), "field")
-        return ", ".join(_member(name, each, deep + 1) for name, each in members) or "empty"
+        words = (", " if deep else "; ").join(_member(name, each, deep + 1) for name, each in members)
+        return (f"({words})" if deep else words) or "empty"
     if isinstance(inner, list):
         return ", ".join(_brief(each, deep + 1) for each in inner) if _is_short(inner) else counted(len(inner), "item")
     if isinstance(inner, str):
@@ -168,7 +171,8 @@ def _member(name: str, value: JsonValue, deep: int) -> str:
     """Return a field in a few words: a list of objects as their number."""
     if isinstance(value, list) and not _is_short(value):
         return f"{len(value)} {name}"
-    return f"{name} {_brief(value, deep)}"
+    words = _brief(value, deep)
+    return f"{name} {words}" if words.startswith("(") else f"{name}: {words}"
 
 
 def parsed(text: str) -> Any:  # noqa: ANN401 - JSON
@@ -196,8 +200,14 @@ def value_html(value: JsonValue, deep: int = 0) -> str:
 
 def fields(members: Sequence[tuple[str, JsonValue]], deep: int = 0) -> str:
     """Return fields with their values as HTML."""
-    made = (f"<dt>{said(heading(name))}</dt><dd>{value_html(each, deep)}</dd>" for name, each in members)
-    return f"<dl>{''.join(made)}</dl>"
+    return _listed([(name, value_html(each, deep)) for name, each in members])
+
+
+def _listed(members: Sequence[tuple[str, str]]) -> str:
+    """Return fields with what is said of each, which is HTML; names that are sentences have most of the room."""
+    made = (f"<dt>{said(heading(name))}</dt><dd>{html}</dd>" for name, html in members)
+    is_wide = any(len(name) > _NAME for name, _ in members)
+    return f"<dl{' class=wide' if is_wide else ''}>{''.join(made)}</dl>"
 
 
 def _items(values: Sequence[JsonValue], deep: int) -> str:
@@ -219,10 +229,11 @@ def item(value: JsonValue, deep: int = 0) -> str:
     members = {name: each for name, each in value.items() if name != _SET_FIELDS and is_full(each)}
     texts = {name: each for name, each in members.items() if isinstance(each, str)}
     longest = max(texts, key=lambda name: len(texts[name]), default="")
-    beside = " · ".join(
-        f"{as_words(name)} {in_brief(each, _SHORT)}" for name, each in members.items() if name != longest
-    )
     lead = value_html(texts[longest], deep) if longest else ""
+    rest = [(name, each) for name, each in members.items() if name != longest]
+    if any(isinstance(each, (Mapping, list)) or len(str(each)) > _SHORT for _, each in rest):
+        return f'{lead}<div class="small">{fields(rest, deep)}</div>'
+    beside = " · ".join(f"{as_words(name)}: {in_brief(each)}" for name, each in rest)
     return lead + (f'<span class="beside">{said(beside)}</span>' if beside else "")
 
 
@@ -325,19 +336,25 @@ def _by(before: JsonValue, after: JsonValue) -> str:
 def _fields_apart(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], deep: int) -> str:
     names = [*before, *(name for name in after if name not in before)]
     apart = [name for name in names if name != _SET_FIELDS and before.get(name) != after.get(name)]
-    return (
-        "<dl>"
-        + "".join(
-            f"<dt>{said(heading(name))}</dt><dd>{duel(before.get(name), after.get(name), deep)}</dd>" for name in apart
-        )
-        + "</dl>"
-    )
+    return _listed([(name, duel(before.get(name), after.get(name), deep)) for name in apart])
 
 
 def _items_apart(before: Sequence[JsonValue], after: Sequence[JsonValue], deep: int) -> str:
     keys = [[json.dumps(each, sort_keys=True) for each in values[: 40 * _ITEMS]] for values in (before, after)]
     made: list[str] = []
-    for kind, first, until, start, end in SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes():
+    codes = SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes()
+    apart = [code for code in codes if code[0] != "equal"]
+    gone = Counter(key for _, first, until, _, _ in apart for key in keys[0][first:until])
+    moved = gone & Counter(key for _, _, _, start, end in apart for key in keys[1][start:end])
+    if moved:  # both have them
+        made.append(f'<p class="soft">{counted(moved.total(), "item")} in another place</p>')
+        before, after = (
+            [value for value, key in zip(values, names, strict=False) if key not in moved]
+            for values, names in ((before, keys[0]), (after, keys[1]))
+        )
+        keys = [[key for key in names if key not in moved] for names in keys]
+        codes = SequenceMatcher(None, keys[0], keys[1], autojunk=False).get_opcodes()
+    for kind, first, until, start, end in codes:
         if kind == "equal":
             made.append(f'<p class="soft">{counted(until - first, "item")} alike</p>')
             continue
@@ -395,17 +412,28 @@ def _added(part: str, moved: Collection[str]) -> str:
 
 def _paired(one: Sequence[str], other: Sequence[str], moved: Collection[str]) -> Iterator[str]:
     """Yield paragraphs that differ: each beside the one that it became, if there is one."""
-    at = 0
+    at, gone = 0, list[str]()
     for part in one:
         near = (index for index in range(at, len(other)) if other[index] not in moved and _is_near(part, other[index]))
         found = next(near, None)
         if found is None:
-            yield f'<div class="gone">{text_html(part)}</div>'
+            gone.append(f'<div class="gone">{text_html(part)}</div>')
             continue
+        yield from _folded_gone(gone)
+        gone.clear()
         yield from (_added(each, moved) for each in other[at:found])
         yield _words_apart(part, other[found])
         at = found + 1
+    yield from _folded_gone(gone)
     yield from (_added(each, moved) for each in other[at:])
+
+
+def _folded_gone(gone: Sequence[str]) -> Iterator[str]:
+    """Yield paragraphs in a row that only the first text has: of many the first, and the others folded."""
+    shown = gone if len(gone) <= _ITEMS else gone[: _ITEMS - 2]
+    yield from shown
+    if len(shown) < len(gone):
+        yield folded(f"and {len(gone) - len(shown)} more paragraphs that only A has", "".join(gone[len(shown) :]))
 
 
 def _is_near(one: str, other: str) -> bool:

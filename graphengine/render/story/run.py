@@ -77,12 +77,13 @@ async def story_of(store: Store, run_id: str, other: str | None, now: float) -> 
 
 def _sections(told: Told) -> Iterator[str]:
     """Yield the parts of the story of one run."""
-    info, snapshot = told.info, told.snapshot
-    yield f'<p class="kicker">A run of <b>{said(heading(info.graph))}</b> · {moment(info.created_at)}</p>'
-    yield f"<h1>{said(told.title)}</h1>{verdict(told)}{figures(told)}"
-    values = snapshot.root.values
-    given: dict[str, JsonValue] = {op[1]: op[-1] for op in ops_of(told.steps[0])} if told.steps else {}
+    info, snapshot, values = told.info, told.snapshot, told.snapshot.root.values
     messages = _messages(values)
+    what = "A run of" if messages is None else "A conversation with"
+    graph = info.graph if messages is None else info.graph.removesuffix("-chat")
+    yield f'<p class="kicker">{what} <b>{said(heading(graph))}</b> · {moment(info.created_at)}</p>'
+    yield f"<h1>{said(told.title)}</h1>{verdict(told)}{figures(told)}"
+    given: dict[str, JsonValue] = {op[1]: op[-1] for op in ops_of(told.steps[0])} if told.steps else {}
     waits = [wait for wait in waits_of(snapshot) if wait.answered is None] if status_of(info) == "waiting" else []
     if messages is None:
         yield from _asked(told, waits)
@@ -326,6 +327,9 @@ def _bubble(role: str, text: str, agent: str) -> str:
 
 def _did(name: str, arguments: str, result: str, has_failed: bool) -> str:  # noqa: FBT001
     given = f" ({in_brief(arguments, _ASKED)})" if arguments and arguments != "{}" else ""
+    found = parsed(result)
+    if isinstance(found, Mapping) and not has_failed and len(found) > 1:
+        return f'<div class="did"><p>{said(f"{as_words(name)}{given}")}</p>{value_html(found)}</div>'
     came = f"{' failed:' if has_failed else ' →'} {in_brief(result, _ASKED)}" if result else ""
     return f'<p class="soft">{said(f"{as_words(name)}{given}{came}")}</p>'
 

@@ -80,6 +80,9 @@ dd > .text, li > .text, .item .text, td .text {{ font-size: 14px; line-height: 1
 dd ul {{ padding-left: 1.1em; }}
 dd li + li {{ margin-top: 6px; }}
 dd dl {{ gap: 2px 12px; grid-template-columns: minmax(4rem, 7rem) minmax(0, 1fr); }}
+dl.wide {{ grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }}
+.small {{ font-size: 12.5px; margin-top: 4px; }}
+.small dl, .did dl {{ gap: 2px 12px; }}
 .beside {{ display: block; font-size: 12.5px; }}
 summary {{ cursor: pointer; font: 13px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }}
 details > :not(summary) {{ margin-top: 8px; }}
@@ -96,6 +99,8 @@ details > :not(summary) {{ margin-top: 8px; }}
   align-self: flex-start; }}
 .chat > .user {{ align-self: flex-end; background: color-mix(in srgb, var(--found) 11%, var(--paper)); }}
 .chat > p {{ font-size: 13px; padding-left: 15px; }}
+.chat > .did {{ font-size: 13px; border-radius: 6px; border: 1px solid var(--line); background: none; }}
+.did > p {{ color: var(--soft); margin-bottom: 4px; }}
 .chat .text {{ font: inherit; font-size: 15px; }}
 .chat small {{ color: var(--soft); font-size: 12px; }}
 figure {{ text-align: center; }}
@@ -174,7 +179,7 @@ footer {{ margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line)
   .rest {{ margin-top: 6pt !important; }}
   .facts {{ margin-top: 6pt; }}
   .facts dd {{ font-size: 10.5pt; }}
-  .facts dt, th, .beside, figcaption, footer, .chat small {{ font-size: 7.5pt; }}
+  .facts dt, th, .beside, .small, .chat > .did, figcaption, footer, .chat small {{ font-size: 7.5pt; }}
   .lead, .text {{ font-size: 8.8pt; line-height: 1.38; }}
   .text h3 {{ font-size: 11pt; }}
   .text > * + * {{ margin-top: .4em; }}
@@ -185,7 +190,8 @@ footer {{ margin-top: 40px; padding-top: 10px; border-top: 1px solid var(--line)
   th, td {{ padding-top: 1.6pt; padding-bottom: 1.6pt; }}
   tr, .card, figure {{ break-inside: avoid; }}
   figure svg {{ max-height: 56mm; }}
-  .two figure svg {{ max-height: 46mm; }}
+  .two figure svg {{ max-height: 38mm; }}
+  .two figure {{ margin: 4pt 0; }}
   dl {{ gap: 2pt 10pt; }}
   details > summary {{ list-style: none; }}
   footer {{ margin-top: 12pt; }}

@@ -1,0 +1,172 @@
+"""Alike arms of a wide fork, in rows: for the layout they are one block, whose parts are placed here.
+
+Lines to the arms come down one side of the block and run above each row; those to the join run below each row and
+come down the other side. So none crosses a box or another line, and arms are read in their declared order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from graphengine.render.layout import Point, Rect
+    from graphengine.render.parts import Arrow, Drawing
+
+_FEWEST: Final = 6
+"""Of fewer arms a row is never too wide, or they are better read beside each other."""
+_ROOM: Final = 640.0
+"""The greatest length of a row, about what text can be read in where a page gives a picture a column."""
+_PANE: Final = (490.0, 690.0)
+_AROUND: Final = 240.0
+"""About how high what is above and below the rows is."""
+_TALL: Final = 420.0
+"""That of a column, in a picture that is read from left to right."""
+_SIDE: Final = 14.0
+"""From the line at a side of the block to its first box."""
+_GAP: Final = 12.0
+"""Between boxes of a row."""
+_ABOVE: Final = 12.0
+"""From the line above a row to its boxes, with room for the heads of arrows."""
+_BELOW: Final = 6.0
+_BETWEEN: Final = 5.0
+"""From the line below a row to that above the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The alike arms of a fork: each is one box, which only the fork leads to, and which only leads to the join.
+
+    Attributes:
+        id: Its name as a part.
+        ends: The fork and the join.
+        arms: The boxes, in their declared order.
+        into: The arrow to each, by its id.
+        out: The arrow from each.
+        cluster: The cluster that they are in.
+        size: How wide and how high it is.
+        cell: The room of each box.
+        columns: How many stand in a row.
+        is_wide: Whether the picture is read from left to right.
+    """
+
+    id: str
+    ends: tuple[str, str]
+    arms: tuple[str, ...]
+    into: tuple[str, ...]
+    out: tuple[str, ...]
+    cluster: str
+    size: Point
+    cell: Point
+    columns: int
+    is_wide: bool
+
+    def placed(
+        self, rect: Rect, sizes: Mapping[str, Point], trunks: tuple[Sequence[Point], Sequence[Point]]
+    ) -> tuple[dict[str, Rect], dict[str, list[Point]]]:
+        """Return the rectangles of its boxes, and the lines of its arrows.
+
+        Args:
+            rect: Where it is.
+            sizes: Of its boxes.
+            trunks: The line from the fork to it, and that from it to the join.
+        """
+        rects: dict[str, Rect] = {}
+        routes: dict[str, list[Point]] = {}
+        trunk, last = ([self._turned(point) for point in line] for line in trunks)
+        left, top = self._turned((rect.x, rect.y))
+        across, down = self._turned((rect.wide, rect.high))
+        wide, high = self.cell
+        for number, name in enumerate(self.arms):
+            row, column = divmod(number, self.columns)
+            middle = left + _SIDE + column * (wide + _GAP) + wide / 2
+            above = top + row * (_ABOVE + high + _BELOW + _BETWEEN)
+            below = above + _ABOVE + high + _BELOW
+            own = self._turned(sizes[name])
+            head = above + _ABOVE + (high - own[1]) / 2
+            corner, foot = self._turned((middle - own[0] / 2, head)), head + own[1]
+            rects[name] = rect._replace(x=corner[0], y=corner[1], wide=sizes[name][0], high=sizes[name][1])
+            into = [*trunk, *([(left, top), (left, above)] if row else []), (middle, above), (middle, head)]
+            around = [(left + across, below), (left + across, top + down)] if below < top + down - 1 else []
+            routes[self.into[number]] = self._line(into)
+            routes[self.out[number]] = self._line([(middle, foot), (middle, below), *around, *last])
+        return rects, routes
+
+    def _turned(self, point: Point) -> Point:
+        return (point[1], point[0]) if self.is_wide else point
+
+    def _line(self, points: Sequence[Point]) -> list[Point]:
+        """Return a line without points that are on the way from the one before to the one after."""
+        kept = [points[0], *(each for before, each in pairwise(points) if math.dist(before, each) > 0.01)]  # noqa: PLR2004
+        found = kept[:1]
+        for before, each in pairwise(kept[1:]):
+            (x, y), (ax, ay), (bx, by) = found[-1], before, each
+            if not (abs(x - ax) + abs(ax - bx) < 0.01 or abs(y - ay) + abs(ay - by) < 0.01):  # noqa: PLR2004
+                found.append(before)
+        return [self._turned(point) for point in (*found, *kept[1:][-1:])]
+
+
+def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) -> Iterator[Block]:
+    """Yield the blocks of a drawing: alike arms of a fork that are too many for a row.
+
+    Args:
+        drawing: The drawing.
+        sizes: Of its boxes, by their ids.
+        is_wide: Whether it is read from left to right.
+    """
+    boxes = {box.id: box for box in drawing.boxes}
+    ends = Counter(name for arrow in drawing.arrows for name in (arrow.source, arrow.target))
+    onward = {arrow.source: arrow for arrow in drawing.arrows if _is_plain(arrow)}
+    fans: dict[tuple[str, str], list[tuple[Arrow, Arrow]]] = {}
+    for arrow in drawing.arrows:
+        after = onward.get(arrow.target)
+        if not (_is_plain(arrow) and after and ends[arrow.target] == len((arrow, after))):
+            continue
+        fork, arm, join = boxes.get(arrow.source), boxes.get(arrow.target), boxes.get(after.target)
+        if fork and arm and join and fork.shape == "fork" and fork.cluster == arm.cluster == join.cluster:
+            fans.setdefault((fork.id, join.id), []).append((arrow, after))
+    for (fork_id, join_id), arms in fans.items():
+        names = tuple(arrow.target for arrow, _ in arms)
+        turned = [sizes[name][::-1] if is_wide else sizes[name] for name in names]
+        cell = max(wide for wide, _ in turned), max(high for _, high in turned)
+        fitting = max(1, int(((_TALL if is_wide else _ROOM) - 2 * _SIDE + _GAP) // (cell[0] + _GAP)))
+        rows = math.ceil(len(names) / fitting)
+        if len(names) < _FEWEST or rows == 1:
+            continue
+        if not is_wide:
+            rows = min((math.ceil(len(names) / each) for each in range(1, fitting + 1)), key=_shown(len(names), cell))
+        columns = math.ceil(len(names) / rows)
+        across, down = _size(columns, rows, cell)
+        yield Block(
+            f"arms of {fork_id} to {join_id}", (fork_id, join_id), names,
+            tuple(arrow.id for arrow, _ in arms), tuple(after.id for _, after in arms),
+            boxes[names[0]].cluster, (down, across) if is_wide else (across, down), cell, columns, is_wide,
+        )  # fmt: skip
+
+
+def _size(columns: int, rows: int, cell: Point) -> Point:
+    wide, high = cell
+    return 2 * _SIDE + columns * (wide + _GAP) - _GAP, rows * (_ABOVE + high + _BELOW + _BETWEEN) - _BETWEEN
+
+
+def _shown(arms: int, cell: Point) -> Callable[[int], float]:
+    """Return the function that says how small so many arms are shown in a pane, in a number of rows."""
+
+    def small(rows: int) -> float:
+        across, down = _size(math.ceil(arms / rows), rows, cell)
+        return max(across / _PANE[0], (down + _AROUND) / _PANE[1])
+
+    return small
+
+
+def _is_plain(arrow: Arrow) -> bool:
+    """Return whether an arrow has nothing to say, and leads on from one box to another."""
+    return not (arrow.lines or arrow.failure or arrow.back or arrow.head or arrow.tail or arrow.source == arrow.target)
+
+
+__all__ = ["Block", "blocks_of"]
