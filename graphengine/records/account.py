@@ -325,7 +325,9 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
             told += more
             made.withdrawn = facts.withdrawn
         case Refused():
-            made.text = _line(show(facts.message), limit)
+            is_message = facts.key and facts.wait
+            of = f"the message on {facts.wait!r}: " if is_message else ""
+            made.text = _line(of + show(facts.message), limit)
             told += ["it is asked again"] if made.path else []
         case Message():
             _message(made, facts, limit)
