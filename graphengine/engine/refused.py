@@ -1,7 +1,7 @@
 """Messages that a node's code refused, since they were of another type than it receives.
 
-The log has each as a step `refused`, after the one that delivered it. The snapshot keeps the newest few as messages of a
-topic of its own, as it keeps published values: so a reader needs no older step.
+The log has each as a step `refused`, after the one that delivered it. The snapshot keeps the newest few as messages of
+a topic of its own, as it keeps published values: so a reader needs no older step.
 """
 
 from __future__ import annotations
