@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from msgspec.json import encode
 
 from graphengine.engine.steps import path_of
+from graphengine.state.json_values import clipped
+from graphengine.state.recorded_text import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 REFUSED: Final = "ge:refused"
 """The topic that keeps them."""
 MOST: Final = 10
-_LONGEST: Final = 10_000
+_LONGEST: Final = 2000
+_WORDS: Final = 1000
 
 
 class RefusedRecord(NamedTuple):
@@ -31,11 +34,11 @@ class RefusedRecord(NamedTuple):
 
     Attributes:
         topic: Its topic.
-        reason: Why, as recorded.
+        reason: Why, as recorded; the first 1,000 characters.
         path: The node's path.
         seq: The step that says so.
         at: When, epoch seconds.
-        payload: The message as recorded; None if it takes more than 10,000 bytes.
+        payload: The message as recorded; None if it takes more than 2,000 bytes.
     """
 
     topic: str
@@ -54,9 +57,9 @@ def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: Recorded
     if len(encode(payload)) > _LONGEST:
         payload = None
     path = path_of(step.frame, step.node)
-    found = RefusedRecord(facts.wait, facts.message, path, step.seq, step.at, payload)
+    found = RefusedRecord(facts.wait, clipped(show(facts.message), _WORDS), path, step.seq, step.at, payload)
     kept = snapshot.mailbox.setdefault(REFUSED, [])
-    kept.append(cast("JsonValue", found._asdict()))
+    kept.append(found._asdict())
     del kept[:-MOST]
 
 

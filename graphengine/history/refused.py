@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphengine.engine.refused import refused_in
-from graphengine.state.recorded_text import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,11 +19,11 @@ class RefusedMessage:
 
     Attributes:
         topic: Its topic.
-        reason: Why it was refused.
+        reason: Why it was refused; the first 1,000 characters.
         path: The path of the node, as `article/review` or `research[3]`.
         seq: The step that says so.
         at: When it was refused, epoch seconds.
-        payload: The message as JSON; None if it takes more than 10,000 bytes: the step that delivered it has it.
+        payload: The message as JSON; None if it takes more than 2,000 bytes: the step that delivered it has it.
     """
 
     topic: str
@@ -42,7 +41,4 @@ def refusals_in(snapshot: Snapshot) -> Sequence[RefusedMessage]:
         return ()
     from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need
 
-    return [
-        RefusedMessage(each.topic, show(each.reason), each.path, each.seq, each.at, bare(each.payload))
-        for each in found
-    ]
+    return [RefusedMessage(each.topic, each.reason, each.path, each.seq, each.at, bare(each.payload)) for each in found]

@@ -703,7 +703,7 @@ export interface Rate {
 export interface RefusedMessage {
   /** Its topic. */
   topic: string;
-  /** Why it was refused. */
+  /** Why it was refused; the first 1,000 characters. */
   reason: string;
   /** The path of the node, as `article/review` or `research[3]`. */
   path: string;
@@ -711,7 +711,7 @@ export interface RefusedMessage {
   seq: number;
   /** When it was refused, epoch seconds. */
   at: number;
-  /** The message as JSON; None if it takes more than 10,000 bytes: the step that delivered it has it. */
+  /** The message as JSON; None if it takes more than 2,000 bytes: the step that delivered it has it. */
   payload: unknown;
 }
 
