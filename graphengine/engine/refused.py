@@ -53,7 +53,7 @@ def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: Recorded
     """Keep a message that is refused; not an answer, which is asked for again, and shown with its question."""
     if given.by != "message" or not facts.wait:
         return
-    payload = cast("JsonValue", given.value)
+    payload: JsonValue = given.value
     if len(encode(payload)) > _LONGEST:
         payload = None
     path = path_of(step.frame, step.node)
