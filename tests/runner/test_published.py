@@ -397,3 +397,24 @@ def test_a_renamed_node_takes_its_items_along() -> None:
     fold(published(("a", "work[0]", 1), ("a", "", 2))[1:], snapshot)
     rename_published(snapshot, {"": {"work": "study"}})
     assert [(each.item, each.path) for each in published_in(snapshot, "a")] == [("study[0]", "study[0]"), ("", "study")]
+
+
+def test_nodes_that_take_each_others_name_take_their_items_along() -> None:
+    """No value is lost, or found under the name that a third node has taken."""
+    snapshot = fold(published()[:1], Snapshot())
+    for each in ("a[0]", "b[0]"):
+        snapshot.frames[each] = type(snapshot.root)(id=each, kind="item", up=snapshot.root, base=snapshot.root)
+    fold(published(("v", "a[0]", 1), ("v", "b[0]", 2))[1:], snapshot)
+    rename_published(snapshot, {"": {"a": "b", "b": "a"}})
+    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("b[0]", 1), ("a[0]", 2)]
+    rename_published(snapshot, {"": {"a": "b", "b": "c"}})
+    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("c[0]", 1), ("b[0]", 2)]
+
+
+def test_inner_nodes_are_renamed_before_those_around_them() -> None:
+    """In an item's graph, whose paths have the old name of its map."""
+    snapshot = fold(published()[:1], Snapshot())
+    snapshot.frames["a[0]/in[1]"] = type(snapshot.root)(id="a[0]/in[1]", kind="item", up=snapshot.root)
+    fold(published(("v", "a[0]/in[1]", 1))[1:], snapshot)
+    rename_published(snapshot, {"": {"a": "b"}, "a[0]/": {"in": "within"}})
+    assert [each.item for each in published_in(snapshot, "v")] == ["b[0]/within[1]"]
