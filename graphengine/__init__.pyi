@@ -72,6 +72,7 @@ from .models import (
 from .history.load import Wait as Wait
 from .history.map_progress import MapProgress as MapProgress
 from .history.published import Published as Published
+from .history.refused import RefusedMessage as RefusedMessage
 from .history.usage import Usage as Usage
 from .output_file import write_file as write_file
 from .patterns.debounce import debounced as debounced

@@ -51,7 +51,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ChildRun": "ChildRun",
             "Result": "Result",
             "Ending": "Ending",
-            "Wait": "Wait RunWait Posted",
+            "Wait": "Wait RunWait Posted RefusedMessage",
             "Published": "Published MapProgress",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed RunWaits TurnFailed ChatTurn",

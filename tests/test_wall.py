@@ -22,7 +22,7 @@ PAGES: Final = {
     "graphengine.kernel.definitions": "kernel/definitions.pyi",
     "graphengine.kernel.stores": "kernel/stores.pyi",
 }
-MOST_NAMES: Final = {"graphengine.kernel": 328, "graphengine.kernel.definitions": 155, "graphengine.kernel.stores": 41}
+MOST_NAMES: Final = {"graphengine.kernel": 329, "graphengine.kernel.definitions": 155, "graphengine.kernel.stores": 41}
 """How many names each page may have; this only shrinks, or rises with a reason in the commit."""
 
 

@@ -16,7 +16,7 @@ from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
 from graphengine.kernel import (
-    PUBLISHED,
+    RESERVED,
     GraphEngineError,
     allows_unknown_cost,
     amounts_by_name,
@@ -26,6 +26,7 @@ from graphengine.kernel import (
     loss_words,
     losses_of,
     progress_in,
+    refusals_in,
     spent,
     values_in,
 )
@@ -211,6 +212,7 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
         if ended.snapshot.status == "waiting":
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
+        show_refused(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot, ended.below)
         wants_model = result.error is not None and result.error.kind == ModelUnavailable.code
         if not placeholders(job.chosen) and (is_offline(ended.snapshot.usage) or wants_model):
@@ -275,8 +277,15 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
 def show_kept(out: Channel, snapshot: Snapshot) -> None:
     """Show the messages of a run that no node has received yet."""
     for topic, payloads in snapshot.mailbox.items():
-        if payloads and not topic.startswith(PUBLISHED):
+        if payloads and not topic.startswith(RESERVED):
             out.line(f"  kept: {counted(len(payloads), 'message')} on {topic!r}, not received yet")
+
+
+def show_refused(out: Channel, snapshot: Snapshot) -> None:
+    """Show the newest messages that nodes of a run refused."""
+    for each in refusals_in(snapshot):
+        where = f"the message on {each.topic!r} by {one_line(each.path)} (step {each.seq})"
+        out.line(("refused", "yellow"), f": {where}: {one_line(each.reason)}")
 
 
 def show_published(out: Channel, snapshot: Snapshot) -> None:

@@ -207,7 +207,7 @@ def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> No
 def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> None:
     """Show how a run ended or what it waits for, and its cost."""
     from graphengine.cli.places import graph_words
-    from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published
+    from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published, show_refused
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.kernel import status_of
     from graphengine.records.kept_children import children_in
@@ -234,6 +234,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     if not is_past and info.status in ("running", "waiting"):
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
+    show_refused(out, snapshot)
     show_published(out, snapshot)
     show_cost(out, snapshot, recorded.below)
     _show_failed_below(out, place, recorded.failed)

@@ -73,6 +73,7 @@ from graphengine.engine.phases import (
 from graphengine.engine.provenance import note_joined, note_written
 from graphengine.engine.published import keep_published
 from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
+from graphengine.engine.refused import keep_refused
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
@@ -606,6 +607,7 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
     if facts.key and frame is not None:
         given = frame.recorded_results.pop(facts.key, RecordedResult())
         frame.recorded_results[f"{ASKED}{facts.key}"] = RecordedResult(given.due, name=given.name)
+        keep_refused(snapshot, step, facts, given)
 
 
 # --- Shared by several kinds -----------------------------------------------------------------------------------------

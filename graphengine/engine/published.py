@@ -72,12 +72,15 @@ def published_in(snapshot: Snapshot, name: str | None = None, item: str | None =
 
 def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> None:
     """Keep the values of items under the new names of their nodes."""
-    pairs = [(path_of(at, was), path_of(at, new)) for at, names in renamed.items() for was, new in names.items()]
-    pairs.sort(key=lambda pair: pair[0].count("/"), reverse=True)  # inner ones first, whose paths have old outer names
-    for topic in _topics(snapshot):
-        known = _kept_in(snapshot, topic)
-        found = known._replace(item=_renamed(known.item, pairs), path=_renamed(known.path, pairs))
-        del snapshot.mailbox[topic]
+    inner_first = sorted(
+        renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
+    )  # paths have old outer names
+    pairs = [[(path_of(at, was), path_of(at, new)) for was, new in renamed[at].items()] for at in inner_first]
+    known = {topic: _kept_in(snapshot, topic) for topic in _topics(snapshot)}
+    for topic in known:
+        del snapshot.mailbox[topic]  # all, before any is kept: two nodes can take each other's name
+    for each in known.values():
+        found = each._replace(item=_renamed(each.item, pairs), path=_renamed(each.path, pairs))
         snapshot.mailbox[_topic(found.name, found.item)] = [found._asdict()]
 
 
@@ -89,10 +92,13 @@ def _kept_in(snapshot: Snapshot, topic: str) -> Publication:
     return Publication(**cast("dict[str, Any]", snapshot.mailbox[topic][-1]))
 
 
-def _renamed(path: str, pairs: Sequence[tuple[str, str]]) -> str:
-    for was, new in pairs:
-        if path == was or path.startswith((f"{was}[", f"{was}/")):
-            path = new + path.removeprefix(was)
+def _renamed(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
+    """Return a path under the new names, of each graph at most one: a new name can be the old one of another node."""
+    for of_graph in pairs:
+        for was, new in of_graph:
+            if path == was or path.startswith((f"{was}[", f"{was}/")):
+                path = new + path.removeprefix(was)
+                break
     return path
 
 

@@ -554,7 +554,10 @@ class Answered(Facts, kw_only=True):
 
 
 class Refused(Facts, kw_only=True):
-    """An answer did not fit: one to a question (`wait`, `id`), or one that a node's code could not read (`key`)."""
+    """An answer did not fit: one to a question (`wait`, `id`), or one that a node's code could not read (`key`).
+
+    If that was a message, `wait` is its topic.
+    """
 
     kind: ClassVar[Kind] = "refused"
     key: str = ""

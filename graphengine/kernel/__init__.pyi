@@ -42,7 +42,6 @@ from graphengine.engine.phases import Phase as Phase
 from graphengine.engine.phases import Ready as Ready
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.published import PUBLISH as PUBLISH
-from graphengine.engine.published import PUBLISHED as PUBLISHED
 from graphengine.engine.provenance import is_given as is_given
 from graphengine.engine.provenance import readings_of as readings_of
 from graphengine.engine.provenance import written_by_nodes as written_by_nodes
@@ -205,6 +204,8 @@ from graphengine.history.map_progress import MapProgress as MapProgress
 from graphengine.history.map_progress import progress_in as progress_in
 from graphengine.history.map_progress import progress_of as progress_of
 from graphengine.history.published import values_in as values_in
+from graphengine.history.refused import RefusedMessage as RefusedMessage
+from graphengine.history.refused import refusals_in as refusals_in
 from graphengine.history.usage import figures_of as figures_of
 from graphengine.history.usage import usage_from as usage_from
 from graphengine.runner import RunFailed as RunFailed

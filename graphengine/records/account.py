@@ -325,7 +325,7 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
             told += more
             made.withdrawn = facts.withdrawn
         case Refused():
-            made.text = _line(show(facts.message), limit)
+            made.text = _line(_of_message(facts) + show(facts.message), limit)
             told += ["it is asked again"] if made.path else []
         case Message():
             _message(made, facts, limit)
@@ -461,6 +461,10 @@ def _shifts(facts: Shift) -> Iterator[str]:
         yield from (f"the records of {path_of(frame, old)} now belong to {new}" for old, new in names.items())
     yield from (f"the run continues at {path_of(frame, node)}" for frame, node in facts.moved.items())
     yield from ("its question has changed and is asked again" for _ in facts.asks)
+
+
+def _of_message(facts: Refused) -> str:
+    return f"the message on {facts.wait!r}: " if facts.key and facts.wait else ""
 
 
 def _tone(step: Step) -> Tone:

@@ -19,6 +19,7 @@ from graphengine.kernel import (
     Ending,
     InForce,
     MapProgress,
+    RefusedMessage,
     RunStatus,
     Status,
     Summary,
@@ -28,6 +29,7 @@ from graphengine.kernel import (
     lost_parts,
     opened,
     progress_in,
+    refusals_in,
     status_of,
     usage_from,
     values_in,
@@ -148,6 +150,7 @@ class RunHead(Document):
         deaths: How often its process died with nodes in flight: their calls of models are in no usage.
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
+        refused: The messages that its nodes refused, since they were of another type; the newest 10.
     """
 
     run_id: str
@@ -164,6 +167,7 @@ class RunHead(Document):
     deaths: int
     published: Sequence[PublishedPart]
     progress: Sequence[MapProgress]
+    refused: Sequence[RefusedMessage]
 
 
 class FailedPart(Part):
@@ -241,7 +245,7 @@ def _shown(snapshot: Snapshot) -> dict[str, Any]:
         )
         for each in values_in(snapshot, _VALUES)
     ]
-    return {"published": values, "progress": progress_in(snapshot)}
+    return {"published": values, "progress": progress_in(snapshot), "refused": refusals_in(snapshot)}
 
 
 def run_document(  # noqa: PLR0913 - what a run's document is made of
@@ -370,6 +374,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
         usage: Its usage of models.
         published: What its nodes published, the newest value of each name and item of a map; the newest 20.
         progress: How far each of its maps is that runs.
+        refused: The messages that its nodes refused, since they were of another type; the newest 10.
     """
 
     ending: Ending | None
@@ -380,6 +385,7 @@ class RunNow(ListedRun, tag_field="schema", tag=SCHEMA, kw_only=True):
     usage: Usage
     published: Sequence[PublishedPart]
     progress: Sequence[MapProgress]
+    refused: Sequence[RefusedMessage]
 
 
 class PublishedValue(Document):

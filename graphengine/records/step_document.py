@@ -172,7 +172,7 @@ class Detail(Part):
         value: recorded: what it returned.
         waits: waiting: what the run waits for.
         withdrawn: waiting: the ids of questions that the node asks no longer.
-        wait: answered, refused, node: the name of the wait that is over.
+        wait: answered, refused, node: the name of the wait that is over; of a message that is refused, its topic.
         id: answered, refused, node: the id of the question that an answer was given to.
         by: answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`.
         answer: answered, refused, node: the answer.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from graphengine.engine.published import publication_in, published_in
-from graphengine.engine.steps import OVER
+from graphengine.engine.steps import OVER, Removed
+from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet
 from graphengine.graph.options import is_seconds
 from graphengine.graph.question import Answers
@@ -25,9 +26,10 @@ from graphengine.state.field import explain, type_name
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from graphengine.engine.published import Publication
+    from graphengine.engine.steps import Step
     from graphengine.stores.base import RunInfo, Store
 
 T = TypeVar("T")
@@ -66,7 +68,8 @@ class Reader(Generic[T]):
         if found and found[-1].seq > after:
             return self._typed(found[-1])
         try:
-            async with asyncio.timeout(timeout_seconds or None), aclosing(self._polled(snapshot.seq)) as news:
+            last = max(after, snapshot.seq)
+            async with asyncio.timeout(timeout_seconds or None), aclosing(self._polled(last)) as news:
                 async for info, publications in news:
                     if publications:
                         return self._typed(publications[-1])
@@ -100,10 +103,25 @@ class Reader(Generic[T]):
         info = await self._store.info(self._run_id)
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
             async for row, steps, _ in polls:
-                found = [each for each in map(publication_in, steps) if each is not None and each.name == self._name]
-                yield row, [each for each in found if self._item in (None, each.item)]
+                found = list(self._in(steps, seq))
+                yield row, found
+                seq = found[-1].seq if found else seq
                 if row.status in OVER:
                     return
+
+    def _in(self, steps: Sequence[Step], after: int) -> Iterator[Publication]:
+        """Yield what steps publish; of those that are trimmed off the log, the newest of each item."""
+        for step in steps:
+            if isinstance(step.data, Removed):
+                kept = bytes(step.data.snapshot)
+                found = published_in(decode_snapshot(kept), self._name, self._item) if kept else ()
+            else:
+                one = publication_in(step)
+                found = [one] if one and one.name == self._name and self._item in (None, one.item) else ()
+            for each in found:
+                if each.seq > after:
+                    after = each.seq
+                    yield each
 
     @property
     def _where(self) -> str:

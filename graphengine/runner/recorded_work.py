@@ -859,7 +859,7 @@ class StepJournal:
                 why = why_refused(error)
                 if wait.kind == "receive":
                     self._warn_of(wait, path, error)
-                refused = Refused(key=place, message=to_show(why))
+                refused = Refused(key=place, wait=wait.topic or "", message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
         await self._asked(place, wait, answers, name, path)

@@ -16,6 +16,7 @@ from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_RESULTS, missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
+from graphengine.history.refused import RefusedMessage, refusals_in
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.runner.ids import RESERVED
 from graphengine.state.amounts import losses_of
@@ -97,6 +98,7 @@ class Result(Generic[S, Out_co]):
         elapsed_seconds: Driven time.
         waits: What it waits for.
         unread: The messages that nothing has received, by topic, as they are recorded.
+        refused: The messages that a node refused, since they were of another type, each with the reason: the newest 10.
         cut_off: The nodes, by path, that a Runner cut when it closed or released the run; a resume runs them again.
         recorded: The records of the state's fields, which may still be encoded; use `values`.
         later: What makes `state`, and `output` unless it is the state.
@@ -119,6 +121,7 @@ class Result(Generic[S, Out_co]):
     failures: Sequence[FailedPart] = ()
     waits: Sequence[Wait] = ()
     unread: Mapping[str, Sequence[JsonValue]] = field(default_factory=dict)
+    refused: Sequence[RefusedMessage] = ()
     cut_off: Sequence[str] = ()
     deaths: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
@@ -258,6 +261,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         failures=list(map(_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         unread=_unread(snapshot) if snapshot.mailbox else {},
+        refused=refusals_in(snapshot) if snapshot.mailbox else (),
         cause=cause,
         recorded=records,
         later=later,

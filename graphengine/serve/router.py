@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from typing_extensions import override
@@ -155,6 +156,22 @@ async def _state_of(request: Request, field: str | None) -> dict[str, Any]:
         raise InputError("the body is not a JSON object", where="body", repair=repair)
     found: dict[str, Any] = body if field is None else {field: body}
     return found
+
+
+class _OfRun(PathConvertor):
+    """The id of a run, maybe with a tenant in front, before anything that can have slashes too."""
+
+    regex = "[^/]+(?:/[^/]+)??"
+
+
+class _OfValue(PathConvertor):
+    """The name of a published value: any text."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("of_run", _OfRun())
+register_url_convertor("of_value", _OfValue())
 
 
 class _Route(Route):

@@ -141,8 +141,9 @@ class Endpoint:
 
     @property
     def route(self) -> str:
-        """Its path as routes have it: the id of a run can have slashes."""
-        return self.path.replace("{run_id}", "{run_id:path}")
+        """Its path as routes have it: the id of a run can have slashes, and the name of a published value."""
+        named = self.path.replace("{run_id}/values/{name}", "{run_id:of_run}/values/{name:of_value}")
+        return named.replace("{run_id}", "{run_id:path}")
 
     @property
     def is_of_page(self) -> bool:
@@ -264,6 +265,14 @@ ENDPOINTS: Final = (
         query=StoryParameters,
     ),
     Endpoint(
+        "/runs/{run_id}/values/{name}",
+        "published",
+        "Return the newest value of a name that a run has published",
+        answers={"200": "the value", "204": "the run goes on, and has not published it, or nothing newer"},
+        document=PublishedValue,
+        query=ValueParameters,
+    ),
+    Endpoint(
         "/runs/{run_id}/events",
         "events",
         "Follow a run until it is over",
@@ -275,14 +284,6 @@ ENDPOINTS: Final = (
         media="text/event-stream",
         query=EventParameters,
         headers=(("Last-Event-ID", "continue after this event"),),
-    ),
-    Endpoint(
-        "/runs/{run_id}/values/{name}",
-        "published",
-        "Return the newest value of a name that a run has published",
-        answers={"200": "the value", "204": "the run goes on, and has not published it, or nothing newer"},
-        document=PublishedValue,
-        query=ValueParameters,
     ),
     Endpoint("/runs/{run_id}", "get_run", "Return a run", answers={"200": "the run"}, query=RunParameters),
     HEALTH,

@@ -87,6 +87,7 @@ async def test_a_value_is_waited_for_until_there_is_one_and_then_a_newer_one(run
     begins.set()
     first = await waiting
     waiting = asyncio.create_task(run.published("at", int, after=first.seq))
+    ahead = asyncio.create_task(run.published("at", int, after=1_000))  # nothing is newer
     assert (await run.published("at", int)).value == 1
     goes_on.set()
     second = await waiting
@@ -96,6 +97,8 @@ async def test_a_value_is_waited_for_until_there_is_one_and_then_a_newer_one(run
     with pytest.raises(NotPublished, match="is finished, and has published nothing as 'at' after step") as over:
         await late
     assert not isinstance(over.value, TimeoutError)
+    with pytest.raises(NotPublished):
+        await ahead
     assert f"step {second.seq}" in over.value.repair
 
 
@@ -165,7 +168,7 @@ async def test_a_secret_is_not_published(runner: Runner) -> None:
 
 
 async def test_a_log_that_is_trimmed_keeps_what_was_published(runner: Runner) -> None:
-    """The newest is found, although its step is gone; a copy of the run has it, too."""
+    """The newest is found, although its step is gone, also by who iterates and saw only what was before it."""
 
     async def work(ctx: Context, n: int) -> int:
         if n == 0:
@@ -178,6 +181,8 @@ async def test_a_log_that_is_trimmed_keeps_what_was_published(runner: Runner) ->
     assert (await run.history())[1].kind == "removed"
     found = await run.published("first", int)
     assert (found.value, found.seq) == (7, 2)
+    for after, seen in ((0, [7]), (1, [7]), (2, []), (600, [])):
+        assert [each.value async for each in run.publications("first", after=after)] == seen
 
 
 async def test_a_node_that_runs_again_publishes_nothing_twice(runner: Runner) -> None:
@@ -392,3 +397,24 @@ def test_a_renamed_node_takes_its_items_along() -> None:
     fold(published(("a", "work[0]", 1), ("a", "", 2))[1:], snapshot)
     rename_published(snapshot, {"": {"work": "study"}})
     assert [(each.item, each.path) for each in published_in(snapshot, "a")] == [("study[0]", "study[0]"), ("", "study")]
+
+
+def test_nodes_that_take_each_others_name_take_their_items_along() -> None:
+    """No value is lost, or found under the name that a third node has taken."""
+    snapshot = fold(published()[:1], Snapshot())
+    for each in ("a[0]", "b[0]"):
+        snapshot.frames[each] = type(snapshot.root)(id=each, kind="item", up=snapshot.root, base=snapshot.root)
+    fold(published(("v", "a[0]", 1), ("v", "b[0]", 2))[1:], snapshot)
+    rename_published(snapshot, {"": {"a": "b", "b": "a"}})
+    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("b[0]", 1), ("a[0]", 2)]
+    rename_published(snapshot, {"": {"a": "b", "b": "c"}})
+    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("c[0]", 1), ("b[0]", 2)]
+
+
+def test_inner_nodes_are_renamed_before_those_around_them() -> None:
+    """In an item's graph, whose paths have the old name of its map."""
+    snapshot = fold(published()[:1], Snapshot())
+    snapshot.frames["a[0]/in[1]"] = type(snapshot.root)(id="a[0]/in[1]", kind="item", up=snapshot.root)
+    fold(published(("v", "a[0]/in[1]", 1))[1:], snapshot)
+    rename_published(snapshot, {"": {"a": "b"}, "a[0]/": {"in": "within"}})
+    assert [each.item for each in published_in(snapshot, "v")] == ["b[0]/within[1]"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pydantic import BaseModel
@@ -80,3 +81,29 @@ async def test_a_value_is_waited_for_by_its_own_tenant(
         over = await here.send("acme", "GET", f"/runs/{run}/values/other?wait=30")
         assert (over.status, over.json["error"]["code"]) == (404, "not_published")
         assert "progress" in over.json["error"]["repair"]
+
+
+NAMES = ["events", "a/b", "values/x", "a/values/b", "a\nb", "", "..", "é?#%2F"]
+
+
+async def name_all(ctx: Context) -> str:
+    """Publish by names that mean something in addresses."""
+    for name in NAMES:
+        await ctx.publish(name, name)
+    return "named"
+
+
+async def test_a_value_of_any_name_is_found(tmp_path: Path) -> None:
+    """A name can have what separates paths, and be the name of another route of a run; a tenant in front is none."""
+    graph = Graph("names", State)
+    graph.add_node("name", name_all, writes="word")
+    graph.add_path(START, "name", END)
+    async with place(tmp_path, tmp_path / "runs.db", {"names": graph}) as here:
+        run = (await here.send("acme", "POST", "/graphs/names/runs", {})).json["run_id"]
+        last = await here.send("acme", "GET", f"/runs/{run}/values/{quote(NAMES[-1], safe='')}?wait=30")
+        assert last.json["value"] == NAMES[-1]
+        for name in NAMES:
+            found = await here.send("acme", "GET", f"/runs/{run}/values/{quote(name, safe='')}")
+            assert (found.status, found.json.get("value")) == (200, name)
+            refused = await here.send("globex", "GET", f"/runs/acme/{run}/values/{quote(name, safe='')}")
+            assert (refused.status, refused.json["error"]["code"]) == (404, "unknown_run")

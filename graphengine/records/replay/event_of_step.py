@@ -143,7 +143,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Refused():
             if facts.key:
                 _node_at(plan, snapshot, step)
-                return Noted(of, 0.0, at, steps.Refused(key=facts.key, message=facts.message))
+                return Noted(of, 0.0, at, steps.Refused(key=facts.key, wait=facts.wait, message=facts.message))
             return AnswerArrived(facts.wait, facts.id, at, AnswerRecord(facts.answer))
         case steps.Message():
             return MessageCame(at, facts.topic, facts.payload, facts.told)

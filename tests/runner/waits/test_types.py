@@ -215,6 +215,39 @@ async def test_a_message_that_is_refused_later_is_a_warning(caplog: pytest.LogCa
     assert warned.__dict__["run"] == "r"
 
 
+async def test_a_message_that_is_refused_later_is_in_the_result() -> None:
+    """With its reason, also once the run is over and in a branch; a long one is in its step alone."""
+    graph = hearing(int)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r", pause_before=["heard"]).result()
+        for payload in ("of another type", ["x" * 2_000], 7):
+            await runner.send("r", "news", payload)
+        await runner.answer("r", "yes", graph)
+        result = await runner.get("r", graph).result()
+        assert (result.status, result.state.value, result.unread) == ("finished", "7", {})
+        assert [(each.topic, each.path, each.payload) for each in result.refused] == [
+            ("news", "heard", "of another type"),
+            ("news", "heard", None),
+        ]
+        assert "valid integer" in result.refused[0].reason
+        steps = await runner.history("r")
+        assert [steps[each.seq - 1].kind for each in result.refused] == ["refused", "refused"]
+        branch = await runner.branch("r", graph, at=result.refused[0].seq).result()
+        assert branch.refused[0].payload == "of another type"
+
+
+async def test_the_newest_refused_messages_are_kept() -> None:
+    """A snapshot does not grow with what nobody could use."""
+    graph = hearing(int)
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r", pause_before=["heard"]).result()
+        for number in range(15):
+            await runner.send("r", "news", f"no {number}")
+        await runner.answer("r", "yes", graph)
+        found = (await runner.get("r", graph).result()).refused
+        assert [each.payload for each in found] == [f"no {number}" for number in range(5, 15)]
+
+
 @pytest.mark.parametrize("seconds", [0, 0.0, -1, -1e9])
 async def test_no_time_takes_what_has_come(seconds: float) -> None:
     """As a sleep of a time that is over: a message that is there is received, and nothing is waited for."""

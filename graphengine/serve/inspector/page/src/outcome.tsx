@@ -10,7 +10,7 @@ import { type Below, between } from "./below";
 import { Scores } from "./chart";
 import { writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
-import { PublishedValues } from "./published";
+import { PublishedValues, RefusedMessages } from "./published";
 import { type Doing, Trouble } from "./step";
 import { Markdown, Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf, told } from "./trace";
@@ -66,6 +66,7 @@ export function Outcome({
           <Trouble error={head.error} />
         </>
       )}
+      <RefusedMessages refused={head.refused} select={select} />
       <PublishedValues values={head.published} select={select} />
       {isChat && (
         <Conversation id={id} seq={head.seq} isBrief={open}>

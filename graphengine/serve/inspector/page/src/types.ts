@@ -269,7 +269,7 @@ export interface Detail {
   waits?: Wait[];
   /** waiting: the ids of questions that the node asks no longer. */
   withdrawn?: string[];
-  /** answered, refused, node: the name of the wait that is over. */
+  /** answered, refused, node: the name of the wait that is over; of a message that is refused, its topic. */
   wait?: string;
   /** answered, refused, node: the id of the question that an answer was given to. */
   id?: string;
@@ -449,6 +449,8 @@ export interface Head {
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
+  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  refused: RefusedMessage[];
   shown: string;
   title: string;
   driver: string | null;
@@ -698,6 +700,21 @@ export interface Rate {
   failed: number;
 }
 
+export interface RefusedMessage {
+  /** Its topic. */
+  topic: string;
+  /** Why it was refused; the first 1,000 characters. */
+  reason: string;
+  /** The path of the node, as `article/review` or `research[3]`. */
+  path: string;
+  /** The step that says so. */
+  seq: number;
+  /** When it was refused, epoch seconds. */
+  at: number;
+  /** The message as JSON; None if it takes more than 2,000 bytes: the step that delivered it has it. */
+  payload: unknown;
+}
+
 export interface Row {
   /** What it did. */
   account: Account;
@@ -737,6 +754,8 @@ export interface Run {
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
+  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  refused: RefusedMessage[];
   shown: string;
   title: string;
   driver: string | null;
@@ -823,6 +842,8 @@ export interface RunNow {
   published: PublishedPart[];
   /** How far each of its maps is that runs. */
   progress: MapProgress[];
+  /** The messages that its nodes refused, since they were of another type; the newest 10. */
+  refused: RefusedMessage[];
 }
 
 export interface Runs {
