@@ -429,6 +429,65 @@ async def test_nothing_is_recorded_inside(shop: str) -> None:
     assert refunded(shop) == []
 
 
+# --- what becomes of the code ---------------------------------------------------------------------------------------
+
+
+def without_a_number(db: psycopg.Connection[Any], order: str, amount: int) -> Any:
+    """Refund an order, and return what the state refuses."""
+    return f"number {refund(db, order, amount)}"
+
+
+def renamed(db: psycopg.Connection[Any], order: str, amount: int) -> Any:
+    """Refund an order, under another name."""
+    return refund(db, order, amount)
+
+
+def reads_more(db: psycopg.Connection[Any], order: str, amount: int, number: int) -> Any:
+    """Refund an order, and read more of the state than before."""
+    return refund(db, order, amount) + number
+
+
+def elsewhere(order: str, amount: int) -> Any:
+    """Refund an order by other means."""
+    pytest.fail(f"{order} and {amount} were refunded twice")
+
+
+@pytest.mark.parametrize(
+    ("function", "effect"),
+    [
+        (without_a_number, "transaction"),
+        (renamed, "transaction"),
+        (reads_more, "transaction"),
+        (elsewhere, "once"),
+        (elsewhere, "idempotent"),
+        (elsewhere, None),
+    ],
+)
+async def test_a_committed_node_is_not_done_again_by_other_code(
+    shop: str, function: Callable[..., Any], effect: Any
+) -> None:
+    """After COMMIT it is done: a name, a parameter or an effect that changed since makes no new transaction of it."""
+    async with Runner(shop) as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(as_node(without_a_number), run_id="r").result()
+        graph = Graph("refunds", Refund, result="number")
+        graph.add_node("refund", function, writes="number", effect=effect)
+        graph.add_path(START, "refund", END)
+        with pytest.raises(RunFailed, match="number 1"):
+            await runner.resume("r", graph).result()
+    assert refunded(shop) == [("A7", 95, 1)]
+
+
+async def test_a_branch_does_a_node_again_that_reads_something_else(shop: str) -> None:
+    """A branch has its parent's result if it gives the node the same, and a transaction of its own if not."""
+    graph = as_node(refund)
+    async with Runner(shop) as runner:
+        await runner.start(graph, run_id="r").result()
+        assert (await runner.branch("r", graph, at=3).result()).output == 1
+        assert (await runner.branch("r", graph, at=3, update={"amount": 7}).result()).output == 2
+    assert refunded(shop) == [("A7", 88, 2)]
+
+
 # --- where it is refused ----------------------------------------------------------------------------------------------
 
 
