@@ -36,6 +36,7 @@ from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.size_limits import check_room
 from graphengine.engine.steps import Node, Waiting, WaitRecord
+from graphengine.engine.work_keys import OF_NODE
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout, NotAwaited, NotRecordable, TooLarge
 from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
@@ -186,8 +187,11 @@ class Attempt(AttemptFacts):
                 elif node.effect == TRANSACTION and call.handle:
                     call = replace(call, function=functools.partial(self._transacted, call), thread=False)
             self.call = call
-            if acts and (node.once is not None or has_begun) and services.effects == "act":
-                result: object = self._once(node.once, call)
+            committed = self._committed(call) if frame.recorded_results and task.mode == "run" else ""
+            if committed:
+                result: object = journal_of(self).reread(committed, call.body.call)
+            elif acts and (node.once is not None or has_begun) and services.effects == "act":
+                result = self._once(node.once, call)
             else:
                 result = self._begin(call)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
@@ -336,6 +340,13 @@ class Attempt(AttemptFacts):
         """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
 
+    def _committed(self, call: Call) -> str:
+        """Return the key of the transaction that this visit of the node has committed; "" if there is none.
+
+        It is done, whatever the node reads by now, and whatever became of its function and its effect.
+        """
+        return journal_of(self).committed() if call.body.kind == "function" else ""
+
     def _enters(self, call: Call) -> bool:
         """Return whether the node is a graph or a map."""
         return call.graph is not None or (self.node.each is not None and self.frame.kind != "item")
@@ -379,7 +390,7 @@ class Attempt(AttemptFacts):
             key = digest_of_call(call.body.name, (), {name: values[name] for name in given})
         except NotRecordable:  # a visit makes one such call
             key = ""
-        return journal_of(self).call(call.body.call, (), values, key, TRANSACTION)
+        return journal_of(self).call(call.body.call, (), values, OF_NODE + key, TRANSACTION)
 
     def _begin(self, call: Call) -> object:
         """Call the body, and return its result or an awaitable of it."""

@@ -33,7 +33,7 @@ from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, numbered, read_key, stem_of
+from graphengine.engine.work_keys import AGENT, OF_NODE, numbered, read_key, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -350,6 +350,19 @@ class StepJournal:
 
         await self._done(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
+
+    def committed(self) -> str:
+        """Return the key of the transaction that was this node, in this run; "" if there is none.
+
+        A branch finds its parent's by what the node reads: it may begin with other values, and does it again then.
+        """
+        own, found = f"{self._services.run_id}/", self._frame.recorded_results
+        return next((k for k, r in found.items() if str(r.id).startswith(own) and _is_node(k)), "")
+
+    def reread(self, place: str, function: Callable[..., object]) -> object:
+        """Return a recorded result, as the type that a function returns now."""
+        self.use(place)
+        return returned(function, read_key(place).name).read(self._known(place))
 
     async def _transacted(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
@@ -967,6 +980,13 @@ class StepJournal:
         key = numbered(stem, number)
         self._used.add(key)
         return key
+
+
+def _is_node(key: str) -> bool:
+    """Return whether a key is that of the result of a call which is a node itself."""
+    work = read_key(key)
+    is_done = work.number > 0 and not key.startswith(BEGUN)
+    return is_done and not work.around and work.input.startswith(OF_NODE)
 
 
 def _words(name: str) -> str:

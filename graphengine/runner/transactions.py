@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.errors import TransactionRefused, TransactionUndone
-from graphengine.runner.threads import TimeLimit, in_thread
+from graphengine.runner.threads import TimeLimit, as_outcome, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -125,14 +125,15 @@ async def _called(transaction: Transaction, call: Transacted) -> object:
     def work() -> object:
         return transaction.call(call.work, call.kind)
 
-    working = asyncio.ensure_future(in_thread(transaction.threads, work))
+    working = asyncio.ensure_future(as_outcome(lambda: in_thread(transaction.threads, work)))
     try:
-        return await asyncio.shield(working)
+        outcome = await asyncio.shield(working)
     except asyncio.CancelledError:
         transaction.cancel()
         working.cancel()
         await _over(working)
         raise
+    return outcome.result()
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:

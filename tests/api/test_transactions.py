@@ -1,6 +1,7 @@
 """`effect="transaction"`: the rows of a function and the record of its result are there both, or neither."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy
+from psycopg.rows import class_row
+from psycopg.types.json import JsonbDumper
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
@@ -28,6 +31,7 @@ from graphengine import (
     tool,
 )
 from graphengine.databases import PostgresStore
+from graphengine.databases.postgres.transactions import FunctionTransaction
 from graphengine.errors import DefinitionError, EffectRefused, TransactionRefused
 from graphengine.models import calls
 from graphengine.testing import run_node
@@ -173,6 +177,45 @@ def says_rollback(db: psycopg.Connection[Any], order: str, amount: int) -> int:
     return refund(db, order, amount)
 
 
+def opens_a_stream(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+    """Read one row of many, and keep the others, with the lock of the connection."""
+    number = refund(db, order, amount)
+    kept.append(db.cursor().stream("SELECT generate_series(1, 1000)"))
+    next(kept[-1])
+    return number
+
+
+def opens_a_copy(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+    """Begin a COPY, and do not end it."""
+    number = refund(db, order, amount)
+    kept.append(db.cursor().copy("COPY public.orders TO STDOUT"))
+    kept[-1].__enter__().read()
+    return number
+
+
+def opens_a_pipeline(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+    """Begin a pipeline, in which no answer to COMMIT is waited for."""
+    kept.append(db.pipeline())
+    kept[-1].__enter__()
+    return refund(db, order, amount)
+
+
+def reads_only(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+    """Let the transaction write nothing, not even the record."""
+    db.execute("SET TRANSACTION READ ONLY")
+    return amount
+
+
+def takes_a_role(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+    """Go on as a role that cannot write the record."""
+    number = refund(db, order, amount)
+    db.execute("SET LOCAL ROLE pg_monitor")
+    return number
+
+
+kept: list[Any] = []
+
+
 def orm_commits(db: Session, order: str, amount: int) -> int:
     """Commit the session."""
     number = orm_refund(db, order, amount)
@@ -188,12 +231,94 @@ def core_commits(db: sqlalchemy.Connection, order: str, amount: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "function", [swallows, commits, rolls_back, opens_a_block, says_rollback, orm_commits, core_commits]
+    "function",
+    [
+        swallows,
+        commits,
+        rolls_back,
+        opens_a_block,
+        says_rollback,
+        opens_a_stream,
+        opens_a_copy,
+        opens_a_pipeline,
+        reads_only,
+        takes_a_role,
+        orm_commits,
+        core_commits,
+    ],
 )
 async def test_a_function_that_ends_its_transaction_is_found_out(shop: str, function: Callable[..., int]) -> None:
     """It fails with what it did and the repair, and nothing is done."""
     error = await failure_of(shop, as_node(function))
+    kept.clear()
     assert (error.kind, bool(error.repair), refunded(shop)) == ("transaction_refused", True, [])
+
+
+def with_other_rows(db: psycopg.Connection[Any]) -> None:
+    """Let each row be a model of one's own, which the engine's rows are none of."""
+    db.row_factory = class_row(Refund)
+
+
+def with_raw_statements(db: psycopg.Connection[Any]) -> None:
+    """Number the parameters of statements."""
+    db.cursor_factory = psycopg.RawCursor
+
+
+def with_other_lists(db: psycopg.Connection[Any]) -> None:
+    """Let lists be documents."""
+    db.adapters.register_dumper(list, JsonbDumper)
+
+
+@pytest.mark.parametrize("chosen", [with_other_rows, with_raw_statements, with_other_lists])
+async def test_the_record_depends_on_nothing_that_a_function_chooses(
+    shop: str, chosen: Callable[[psycopg.Connection[Any]], None]
+) -> None:
+    """Rows, cursors and types of the connection are the function's: the record is written all the same."""
+
+    def choosing(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        number = refund(db, order, amount)
+        chosen(db)
+        return number
+
+    async with Runner(shop) as runner:
+        assert (await runner.start(as_node(choosing)).result()).output == 1
+    assert refunded(shop) == [("A7", 95, 1)]
+
+
+async def test_a_connection_that_is_kept_is_still_the_engines(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the function's end and COMMIT a thread of its own cannot commit, and what it undoes is not recorded."""
+    held: list[psycopg.Connection[Any]] = []
+    refused: list[Exception] = []
+
+    def keeping(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        held.append(db)
+        return refund(db, order, amount)
+
+    record = FunctionTransaction._record  # noqa: SLF001 - the moment between the record and COMMIT
+
+    def recorded(transaction: FunctionTransaction, connection: Any, addition: Any) -> None:
+        record(transaction, connection, addition)
+        try:
+            held[0].commit()
+        except TransactionRefused as error:
+            refused.append(error)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            held[0].execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(FunctionTransaction, "_record", recorded)
+    error = await failure_of(shop, as_node(keeping))
+    assert (len(refused), error.kind, refunded(shop)) == (1, "transaction_refused", [])
+
+
+async def test_a_function_cannot_end_the_process(shop: str) -> None:
+    """SystemExit is its failure, as of any code in a graph."""
+
+    def leaves(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        refund(db, order, amount)
+        sys.exit(3)
+
+    error = await failure_of(shop, as_node(leaves))
+    assert (error.kind, refunded(shop)) == ("SystemExit", [])
 
 
 async def test_an_exception_undoes_everything(shop: str) -> None:
@@ -302,6 +427,65 @@ async def test_nothing_is_recorded_inside(shop: str) -> None:
     error = await failure_of(shop, graph)
     assert 'inside effect="transaction"' in error.message
     assert refunded(shop) == []
+
+
+# --- what becomes of the code ---------------------------------------------------------------------------------------
+
+
+def without_a_number(db: psycopg.Connection[Any], order: str, amount: int) -> Any:
+    """Refund an order, and return what the state refuses."""
+    return f"number {refund(db, order, amount)}"
+
+
+def renamed(db: psycopg.Connection[Any], order: str, amount: int) -> Any:
+    """Refund an order, under another name."""
+    return refund(db, order, amount)
+
+
+def reads_more(db: psycopg.Connection[Any], order: str, amount: int, number: int) -> Any:
+    """Refund an order, and read more of the state than before."""
+    return refund(db, order, amount) + number
+
+
+def elsewhere(order: str, amount: int) -> Any:
+    """Refund an order by other means."""
+    pytest.fail(f"{order} and {amount} were refunded twice")
+
+
+@pytest.mark.parametrize(
+    ("function", "effect"),
+    [
+        (without_a_number, "transaction"),
+        (renamed, "transaction"),
+        (reads_more, "transaction"),
+        (elsewhere, "once"),
+        (elsewhere, "idempotent"),
+        (elsewhere, None),
+    ],
+)
+async def test_a_committed_node_is_not_done_again_by_other_code(
+    shop: str, function: Callable[..., Any], effect: Any
+) -> None:
+    """After COMMIT it is done: a name, a parameter or an effect that changed since makes no new transaction of it."""
+    async with Runner(shop) as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(as_node(without_a_number), run_id="r").result()
+        graph = Graph("refunds", Refund, result="number")
+        graph.add_node("refund", function, writes="number", effect=effect)
+        graph.add_path(START, "refund", END)
+        with pytest.raises(RunFailed, match="number 1"):
+            await runner.resume("r", graph).result()
+    assert refunded(shop) == [("A7", 95, 1)]
+
+
+async def test_a_branch_does_a_node_again_that_reads_something_else(shop: str) -> None:
+    """A branch has its parent's result if it gives the node the same, and a transaction of its own if not."""
+    graph = as_node(refund)
+    async with Runner(shop) as runner:
+        await runner.start(graph, run_id="r").result()
+        assert (await runner.branch("r", graph, at=3).result()).output == 1
+        assert (await runner.branch("r", graph, at=3, update={"amount": 7}).result()).output == 2
+    assert refunded(shop) == [("A7", 88, 2)]
 
 
 # --- where it is refused ----------------------------------------------------------------------------------------------

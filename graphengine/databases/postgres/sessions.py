@@ -37,7 +37,9 @@ from graphengine.databases.refusals import closed
 from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from psycopg.abc import Dumper
 
     from graphengine.databases.addresses import Address
 
@@ -86,6 +88,8 @@ _CLIENT: Final = "graphengine.client"
 _WHOSE: Final = f"SELECT current_setting('{_CLIENT}', true)".encode()
 _ELSEWHERE: Final = frozenset({"26000", "42P01", "42P05", "42883"})
 """A prepared statement, table or function is missing, or there already: as in the session of another client."""
+DUMPERS: Final[Mapping[type, type[Dumper]]] = {int: Int8BinaryDumper, list: ListBinaryDumper}
+"""Always the same type and format, whatever the numbers: a statement is prepared once for each."""
 KEEPALIVES: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -169,9 +173,8 @@ class Connector:
             if row is None or row[0]:
                 raise pooled(self.address)
         connection.prepare_threshold = 2
-        # Always the same type and format, whatever the numbers: a statement is prepared once for each.
-        connection.adapters.register_dumper(int, Int8BinaryDumper)
-        connection.adapters.register_dumper(list, ListBinaryDumper)
+        for kind, dumper in DUMPERS.items():
+            connection.adapters.register_dumper(kind, dumper)
         return connection, row[1] != connection.info.backend_pid
 
     def check(self, connection: Connection) -> None:

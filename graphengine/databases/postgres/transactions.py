@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.rows import tuple_row
 
 from graphengine.databases.postgres.faults import explain, is_lost, is_undone, words_of
 from graphengine.databases.postgres.queries import SQL
-from graphengine.databases.postgres.sessions import KEEPALIVES
+from graphengine.databases.postgres.sessions import DUMPERS, KEEPALIVES
 from graphengine.databases.postgres.writes import texts_of, were_written
 from graphengine.databases.refusals import closed
 from graphengine.kernel import NodeTimeout, TransactionRefused, TransactionUndone
@@ -50,6 +51,7 @@ _LIMIT: Final = """SELECT set_config(name, %s::text, false) FROM pg_catalog.pg_s
 WHERE name = ANY (%s::text[]) AND (setting::bigint = 0 OR setting::bigint > %s::bigint)"""
 _LATE: Final = ("25P03", "25P04", "57014")
 _WAITED: Final = ("55P03", "57014")
+_KEPT_FROM: Final = ("25006", "42501")
 _OWN: Final = "leave COMMIT and ROLLBACK to the engine: return, or raise; with db.transaction() is a savepoint"
 
 
@@ -57,7 +59,7 @@ class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
     """The connection that a function gets: its transaction is ended by the engine alone.
 
     Attributes:
-        is_held: Whether it is in the hands of a function.
+        is_held: Whether it was given to a function, which may have kept it, and is not the engine's to close yet.
     """
 
     is_held = False
@@ -149,9 +151,9 @@ class FunctionTransaction:
         try:
             self._begin(connection, kind)
             result = function(self._handed)
+            self._check_open(connection)
             if hasattr(self._handed, "flush"):
                 self._handed.flush()
-            self._check_open(connection)
             # What is checked at the end is checked now: it is the function's, and the run's row is not locked yet.
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:
@@ -160,8 +162,8 @@ class FunctionTransaction:
         else:
             return result
         finally:
-            connection.is_held = False
             if self._around.is_closed:
+                connection.is_held = False
                 connection.close()
 
     def _connect(self) -> HandedConnection:
@@ -193,7 +195,7 @@ class FunctionTransaction:
         """Check that the function has left the transaction open.
 
         Raises:
-            TransactionRefused: It has ended it, or went on after an error of the database.
+            TransactionRefused: It has ended it, went on after an error of the database, or left something open.
             NodeTimeout: It took too long.
         """
         status = connection.info.transaction_status
@@ -205,6 +207,10 @@ class FunctionTransaction:
             raise TransactionRefused(text, repair=repair)
         if status == TransactionStatus.IDLE:
             raise _ended_it()
+        if status == TransactionStatus.ACTIVE or connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            # A stream or a COPY holds the connection's lock, for ever; in a pipeline COMMIT returns before its answer.
+            text = "the function left a stream, a COPY or a pipeline of its connection open"
+            raise TransactionRefused(text, repair="read it to its end, or close it, before the function returns")
 
     def _late(self) -> NodeTimeout:
         seconds = self._around.limit_seconds
@@ -234,6 +240,14 @@ class FunctionTransaction:
         repair = "nothing was done: retry= tries it again; touch rows in one order, and as few as possible"
         return TransactionUndone(f"the database undid the transaction: {words}", repair=repair)
 
+    def _kept_from(self, error: psycopg.Error) -> TransactionRefused:
+        words = words_of(error, self._around.server.address)
+        return TransactionRefused(
+            f"the result cannot be recorded in the transaction as the function left it: {words}",
+            repair="leave the role and READ ONLY as they are, or RESET ROLE before it returns; else look whether the "
+            "role of the runs may still write",
+        )
+
     def cancel(self) -> None:
         """Cancel the statement that the function waits for, from a thread of its own: it is one more connection."""
         connection = self._connection
@@ -258,22 +272,41 @@ class FunctionTransaction:
         except psycopg.Error as error:  # COMMIT was not sent
             if is_lost(error) or is_undone(error) or connection.closed or error.sqlstate in _WAITED:
                 raise self._again(error) from error
+            if error.sqlstate in _KEPT_FROM:
+                raise self._kept_from(error) from error
             raise explain(error, address) from None
         try:
-            connection.execute("COMMIT")
+            ended = connection.execute("COMMIT").statusmessage
         except psycopg.Error as error:
-            if is_undone(error):
-                raise self._again(error) from error
-            if not (is_lost(error) or connection.closed):
-                raise explain(error, address) from None
-            with suppress(psycopg.Error):
-                connection.close()
-            if not self._around.readers.wait_for(partial(_is_written, addition=addition)):
-                raise self._again(error) from error
+            self._ask_whether(connection, addition, error)
+        else:
+            if ended != "COMMIT":  # it was undone: a statement of another thread has failed since
+                raise _ended_it()
+
+    def _ask_whether(self, connection: HandedConnection, addition: Addition, error: psycopg.Error) -> None:
+        """Return if it was committed, though COMMIT was not answered, or refused.
+
+        Raises:
+            TransactionUndone: It was not, and cannot be any more.
+            StoreError: The database refused to.
+        """
+        if is_undone(error):
+            raise self._again(error) from error
+        if not (is_lost(error) or connection.closed):
+            raise explain(error, self._around.server.address) from None
+        connection.is_held = False
+        with suppress(psycopg.Error):
+            connection.close()
+        if not self._around.readers.wait_for(partial(_is_written, addition=addition)):
+            raise self._again(error) from error
 
     def _record(self, connection: HandedConnection, addition: Addition) -> None:
         """Execute the last statements."""
         schema = self._around.server.address.quoted.encode()
+        connection.cursor_factory = psycopg.Cursor  # the function may have set another, and other rows and types
+        connection.row_factory = tuple_row
+        for kind, dumper in DUMPERS.items():
+            connection.adapters.register_dumper(kind, dumper)
 
         def execute(name: str, values: Sequence[Any]) -> bool:
             done = connection.execute(SQL[name].replace(b"{schema}", schema), values)
