@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match, Route, compile_path
 from typing_extensions import override
 
 from graphengine.kernel import GraphEngineError, InputError
@@ -180,6 +180,9 @@ class _Route(Route):
     def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Response]], methods: Sequence[str]) -> None:
         super().__init__(path, endpoint, methods=methods)
         self._end = path.rpartition("}")[2]
+        named = path.replace("{run_id:path}/values/{name}", "{run_id:of_run}/values/{name:of_value}")
+        if named != path:
+            self.path_regex, self.path_format, self.param_convertors = compile_path(named)
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

@@ -141,9 +141,8 @@ class Endpoint:
 
     @property
     def route(self) -> str:
-        """Its path as routes have it: the id of a run can have slashes, and the name of a published value."""
-        named = self.path.replace("{run_id}/values/{name}", "{run_id:of_run}/values/{name:of_value}")
-        return named.replace("{run_id}", "{run_id:path}")
+        """Its path as routes have it: the id of a run can have slashes."""
+        return self.path.replace("{run_id}", "{run_id:path}")
 
     @property
     def is_of_page(self) -> bool:
