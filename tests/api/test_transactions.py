@@ -31,7 +31,8 @@ from graphengine import (
     tool,
 )
 from graphengine.databases import PostgresStore
-from graphengine.databases.postgres.transactions import FunctionTransaction
+from graphengine.databases.postgres import transactions
+from graphengine.databases.postgres.transactions import FunctionTransaction, HandedConnection
 from graphengine.errors import DefinitionError, EffectRefused, TransactionRefused
 from graphengine.models import calls
 from graphengine.testing import run_node
@@ -407,6 +408,50 @@ async def test_a_timeout_of_the_node_undoes_it(shop: str) -> None:
     error = await failure_of(shop, as_node(slow, timeout_seconds=0.3))
     assert (error.kind, refunded(shop)) == ("timeout", [])
     assert time.monotonic() - began < 5
+
+
+async def test_a_timeout_between_two_statements_ends_the_function(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to cancel then: the next statement finds no connection."""
+    done: list[int] = []
+
+    def long(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        refund(db, order, amount)
+        ended.wait(20)
+        done.append(len(db.execute("SELECT 1").fetchall()))
+        return amount
+
+    def ends(connection: HandedConnection, line: Any) -> None:
+        end(connection, line)
+        ended.set()
+
+    ended, end = threading.Event(), transactions._cancelled  # noqa: SLF001 - when the connection has ended
+    monkeypatch.setattr(transactions, "_cancelled", ends)
+    error = await failure_of(shop, as_node(long, timeout_seconds=0.3))
+    assert (error.kind, done, refunded(shop)) == ("timeout", [], [])
+
+
+async def test_a_timeout_before_there_is_a_connection_calls_nothing(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread connects; what was cancelled meanwhile does not begin."""
+    called: list[str] = []
+    connect = HandedConnection.connect
+
+    def connected(*args: Any, **kwargs: Any) -> Any:
+        cancelled.wait(20)
+        return connect(*args, **kwargs)
+
+    def cancels(transaction: FunctionTransaction) -> None:
+        cancel(transaction)
+        cancelled.set()
+
+    def wanted(db: psycopg.Connection[Any], order: str, amount: int) -> int:
+        called.append(order)
+        return refund(db, order, amount)
+
+    cancelled, cancel = threading.Event(), FunctionTransaction.cancel
+    monkeypatch.setattr(HandedConnection, "connect", connected)
+    monkeypatch.setattr(FunctionTransaction, "cancel", cancels)
+    error = await failure_of(shop, as_node(wanted, timeout_seconds=0.2))
+    assert (error.kind, called, refunded(shop)) == ("timeout", [], [])
 
 
 async def test_nothing_is_recorded_inside(shop: str) -> None:

@@ -142,6 +142,7 @@ class FunctionTransaction:
         self._connection: HandedConnection | None = None
         self._handed: Any = None
         self._began = 0.0
+        self._is_cancelled = False
 
     # --- the function -------------------------------------------------------------------------------------------
 
@@ -175,9 +176,12 @@ class FunctionTransaction:
             try:
                 self._connection = HandedConnection.connect(**{**given, **chosen}, autocommit=True)
             except (psycopg.Error, OSError) as error:
-                if not is_lost(error) or time.monotonic() > deadline or server.stopped.wait(_PAUSE_SECONDS):
+                is_over = self._is_cancelled or time.monotonic() > deadline
+                if is_over or not is_lost(error) or server.stopped.wait(_PAUSE_SECONDS):
                     raise explain(error, server.address) from None
                 continue
+            if self._is_cancelled:  # while there was no connection that `cancel` could end
+                raise TransactionUndone("the call was cancelled before it began")
             return self._connection
 
     def _begin(self, connection: HandedConnection, kind: type[object]) -> None:
@@ -249,7 +253,11 @@ class FunctionTransaction:
         )
 
     def cancel(self) -> None:
-        """Cancel the statement that the function waits for, from a thread of its own: it is one more connection."""
+        """Cancel the statement that the function waits for, and let it begin no other.
+
+        A thread of its own does that: it is one more connection.
+        """
+        self._is_cancelled = True
         connection = self._connection
         with suppress(psycopg.Error, OSError):
             if connection is not None:
@@ -349,12 +357,11 @@ def _is_written(connection: Connection, *, addition: Addition) -> bool:
 
 
 def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
-    """Ask the server to cancel a statement; if it cannot be asked, end the connection on this side."""
+    """Ask the server to cancel a statement, and end the connection on this side: the function may be between two."""
     with line:
         with suppress(psycopg.Error, OSError):
             if psycopg.capabilities.has_cancel_safe():  # the other way holds Python's lock meanwhile
                 connection.cancel_safe(timeout=_CANCEL_SECONDS)
-                return
         with suppress(OSError):
             line.shutdown(socket.SHUT_RDWR)
 
