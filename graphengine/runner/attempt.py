@@ -154,17 +154,15 @@ class Attempt(AttemptFacts):
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
                 step, given = work.throw, error
 
-    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
+    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
         """Run a task of which `moved` returned None, and return its event.
 
         Returns:
             None if its node halted, to run again when the run is resumed.
         """
         task, services, frame = self.task, self.services, self.frame
-        if services.is_shared and services.may_be_lost:
-            reads = task.mode == "run" and self.node.effect in ("read", TRANSACTION)  # which another one cannot commit
-            if not await services.host.may_begin(reads=reads):
-                return None
+        if services.is_shared and services.may_be_lost and not await self._may_begin():
+            return None
         self.began = services.now()
         _SET_CURRENT(self)  # never reset: each task has its own asyncio task
         for entered in services.following.entered:
@@ -172,62 +170,27 @@ class Attempt(AttemptFacts):
         try:
             if task.mode == "crash_loop":
                 return self._failed(_crash_loop(task, frame))
-            node, call = self.node, self.call
+            call = self.call
             if call is None:
-                call, self.choice = node.pick(self.view)
+                call, self.choice = self.node.pick(self.view)
             has_begun = task.mode == "run" and self._has_begun() if frame.recorded_results else False
             if call.graph is not None and not has_begun:
                 return self._entered()
-            acts = has_begun or (node.effect is not None and task.mode == "run")
-            if acts:
-                replacement = self.acting("once" if has_begun else node.effect, call.body.name)
-                if replacement is not None:
-                    extras = tuple(taken_by(replacement, call.extras))
-                    call = replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
-                elif node.effect == TRANSACTION and call.handle:
-                    call = replace(call, function=functools.partial(self._transacted, call), thread=False)
-            self.call = call
-            committed = self._committed(call) if frame.recorded_results and task.mode == "run" else ""
-            if committed:
-                result: object = journal_of(self).reread(committed, call.body.call)
-            elif acts and (node.once is not None or has_begun) and services.effects == "act":
-                result = self._once(node.once, call)
-            else:
-                result = self._begin(call)
+            result = self._start(call, has_begun=has_begun)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
             if self.journal is not None and self.state == "running":
                 self.journal.check_awaited()
-            if acts and isinstance(result, _Anew):
+            if isinstance(result, _Anew):
                 if self._enters(call):
                     return self._entered()
                 result, has_begun = result.result, False
-            if not node.plain and isinstance(call.body, AskBody) and not has_begun:
+            if not self.node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
-            if self.state == "suspended":
-                return None  # that it waits is recorded
-            if self.state == "ending" and _uncancelled():
-                return self._waits()
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                if services.host.note_cut_off(self):
-                    raise
-                text = f"the code of {task.node} cancelled the asyncio task in which it ran"
-                error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
-            return self._failed(error)
+            return self._cancelled(error)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
-            reraise_interrupt(error)
-            if self.state == "suspended":
-                return None
-            if self.state == "ending" and _uncancelled():
-                return self._waits()  # it raised its own error instead of the cancellation
-            if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
-                try:
-                    self.journal.check_awaited()
-                except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
-                    error = forgotten
-            return self._failed(error)
+            return self._raised(error)
         finally:
             was, self.state = self.state, "over"
             if self.journal is not None:
@@ -247,6 +210,74 @@ class Attempt(AttemptFacts):
         return NodeFinished(
             task, self.began, services.now(), result, self.usage, self.choice, chance, more=more, answer=answer
         )
+
+    async def _may_begin(self) -> bool:
+        """Return whether it may begin long after the last write, when another process can have the run."""
+        reads = self.task.mode == "run" and self.node.effect in ("read", TRANSACTION)  # which another one cannot commit
+        return await self.services.host.may_begin(reads=reads)
+
+    def _start(self, call: Call, *, has_begun: bool) -> object:
+        """Start the work of a node, and return its result or an awaitable of it.
+
+        What has happened is read first: a transaction that it committed in this visit is not looked for again, and an
+        effect that began in this visit is one, whatever the node is declared to be now.
+        """
+        node, is_run = self.node, self.task.mode == "run"
+        acts = has_begun or (node.effect is not None and is_run)
+        self.call = call = self._replaced(call, has_begun=has_begun) if acts else call
+        if self.frame.recorded_results and is_run and (committed := self._committed(call)):
+            return journal_of(self).reread(committed, call.body.call)
+        if acts and (node.once is not None or has_begun) and self.services.effects == "act":
+            return self._once(node.once, call)
+        return self._begin(call)
+
+    def _replaced(self, call: Call, *, has_begun: bool) -> Call:
+        """Return the call of an effect, with what stands in for its function."""
+        node = self.node
+        replacement = self.acting("once" if has_begun else node.effect, call.body.name)
+        if replacement is not None:
+            extras = tuple(taken_by(replacement, call.extras))
+            return replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
+        if node.effect == TRANSACTION and call.handle:
+            return replace(call, function=functools.partial(self._transacted, call), thread=False)
+        return call
+
+    # --- how it ends by an exception, called while that is handled -------------------------------------------------
+
+    def _cancelled(self, error: asyncio.CancelledError) -> Event | None:
+        """Return the event of an attempt whose code was cancelled.
+
+        1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels what is in flight. 3. The code
+        cancels its own task, or awaits one that was cancelled: that alone is a failure of the node.
+
+        Raises:
+            CancelledError: The run cannot continue here.
+        """
+        if self.state == "suspended":
+            return None  # that it waits is recorded
+        if self.state == "ending" and _uncancelled():
+            return self._waits()
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            if self.services.host.note_cut_off(self):
+                raise error
+            text = f"the code of {self.task.node} cancelled the asyncio task in which it ran"
+            error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
+        return self._failed(error)
+
+    def _raised(self, error: BaseException) -> Event | None:
+        """Return the event of an attempt whose code raised. Raises: What interrupts the process."""
+        reraise_interrupt(error)
+        if self.state == "suspended":
+            return None
+        if self.state == "ending" and _uncancelled():
+            return self._waits()  # it raised its own error instead of the cancellation
+        if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
+            try:
+                self.journal.check_awaited()
+            except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
+                error = forgotten
+        return self._failed(error)
 
     # --- its events ----------------------------------------------------------------------------------------------
 
