@@ -1,6 +1,7 @@
 """The fake clock: weeks pass in milliseconds, in order, and never ahead of work in progress."""
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -222,3 +223,22 @@ def test_a_thread_between_two_calls_counts_as_at_work(monkeypatch: pytest.Monkey
         torn = SimpleNamespace(f_globals={}, f_back=test_a_thread_between_two_calls_counts_as_at_work.__code__)
         monkeypatch.setattr(sys, "_current_frames", lambda: {ident: torn})
         assert True in clocks._threads()  # noqa: SLF001
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_while_threads_are_seen(monkeypatch: pytest.MonkeyPatch, *, collects: bool) -> None:
+    """CPython before 3.11.9 can wait for ever then (gh-106883)."""
+    seen: list[bool] = []
+
+    def frames() -> dict[int, object]:
+        seen.append(gc.isenabled())
+        return {}
+
+    monkeypatch.setattr(sys, "_current_frames", frames)
+    was = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        clocks._frames()  # noqa: SLF001
+        assert (seen, gc.isenabled()) == ([False], collects)
+    finally:
+        (gc.enable if was else gc.disable)()
