@@ -173,9 +173,10 @@ def _threads() -> list[bool]:
 def _frames() -> Mapping[int, object]:
     """Return the frames of all threads, by their ids.
 
-    Before CPython 3.11.9 a thread that collects garbage in the middle of this waits for ever (gh-106883): 1. It has the
-    lock of the list of threads. 2. The collection lets another thread run. 3. That one begins or ends a thread, and waits
-    for the lock, while this one waits to run.
+    Before CPython 3.11.9 a thread that collects garbage in the middle of this waits for ever (gh-106883):
+
+    1. It has the lock of the list of threads. 2. The collection lets another thread run. 3. That one begins or ends a
+    thread, and waits for the lock, while this one waits to run.
     """
     collects = gc.isenabled()
     gc.disable()
