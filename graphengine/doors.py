@@ -32,6 +32,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _NEAR: Final = 0.8
 _HANDED_OUT: Final = ("graphengine.runner.run_events", "graphengine.agents.live_events")
 _IN_A_STEP: Final = "graphengine.reducers"
+"""Functions that act in each step."""
 _CALLED_BACK: Final = tuple(f"graphengine.{name}" for name in ("databases", "stores", "models", "telemetry", "serve"))
 """The engine calls the methods of what these make, some of them at every step."""
 _CHECKED: Final[set[object]] = set()
@@ -74,9 +75,7 @@ def checked(value: Any) -> Any:  # noqa: ANN401 - what a module offers: a class,
             if each not in _CHECKED and each.__module__.startswith("graphengine."):
                 _CHECKED.add(each)
                 _check_class(each)
-    elif (
-        inspect.isfunction(value) and value not in _CHECKED and home != "graphengine.reducers"
-    ):  # these act in each step
+    elif inspect.isfunction(value) and value not in _CHECKED and home != _IN_A_STEP:
         place, name = sys.modules[home], value.__name__
         value = _refusing(value)
         setattr(place, name, value)

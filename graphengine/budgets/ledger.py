@@ -192,7 +192,8 @@ class Ledger:
     ) -> Refusal | None:
         """Add a call to those in flight of these accounts if it fits in all of them; return why it does not.
 
-        It fits if what is spent, all that is in flight and its own amounts do; alone it fits below the limit.
+        It fits if what is spent, what is in flight and its own amounts are within the limit together. With nothing else
+        in flight it fits as long as the limit is not spent.
 
         Args:
             places: The accounts.

@@ -103,8 +103,9 @@ def headline_of(left: BudgetsLeft, now: float) -> str:
             whole = account.end - account.begin
             spent, share = account.spent["cost_usd"], (now - account.begin) / whole
             text = f"{words_of('cost_usd', spent, limit or 0.0)} of the budget {each.budget.name}"
-            rate = f", about {words_of('cost_usd', spent / share)} by the end of the {each.budget.window}"
-            return text + (rate if share >= _EARLY else "")
+            if share < _EARLY:
+                return text
+            return f"{text}, about {words_of('cost_usd', spent / share)} by the end of the {each.budget.window}"
     return ""
 
 

@@ -69,7 +69,7 @@ def never_taken(paths: Paths, reached: Collection[str]) -> Iterator[Never]:
 
 
 def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]:
-    """Return warnings of what no run comes to and of conditions that say nothing, and the nodes with a way out always.
+    """Return warnings of edges never taken and of conditions that never change, and the nodes that can always be left.
 
     A node of which one edge or another is always taken needs none without a condition.
     """

@@ -1,11 +1,11 @@
 """The check that something forces every loop of a graph to end.
 
-A run that loops forever leaves some nodes by the same edges again and again. An edge cannot be among them if its
-condition stops holding, or that of an earlier edge starts to hold, because of a quantity that only grows with each
+A run that loops forever leaves some nodes by the same edges again and again. Some quantities only grow with each
 round: visits, spent time or money, the length of a list to which each round appends, samples without improvement of a
-score that is never missing and cannot get better for ever. Such edges are removed until no more are found. A loop of
-the remaining edges may never end. A node that waits for an answer or a message ends a loop too, since it is controlled
-from outside. `value("score") >= 7` does not guarantee termination.
+score that is never missing and cannot get better for ever. If one of them makes the condition of an edge false in the
+end, or that of an earlier edge true, the edge is not taken forever. Such edges are removed until no more are found. A
+loop of the remaining edges may never end. A node that waits for an answer or a message ends a loop too, since it is
+controlled from outside. `value("score") >= 7` does not guarantee termination.
 
 Example: `a` has the edges to `b` when `score < 7`, to END when `iterations("a") >= 3`, else to `c`; `b` and `c` lead
 back. The cap removes the edge to `c`, which is tried after it, but not the one to `b`, which is tried before.

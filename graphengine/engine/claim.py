@@ -13,8 +13,8 @@ input with the states in which it can come, and those after it, or the reason wh
 impossible: a fault of the shell, which loses the claim. A rule sets flags of the claim, moves it, and says what to do;
 it reads no clock, no store, and awaits nothing.
 
-Durable before acted on is a row: `Ended` and `Mail` say only `append`, and only `Opened` and
-`Durable` say `start`.
+The table is what makes steps durable before they are acted on: `Ended` and `Mail` say only `append`, and only `Opened`
+and `Durable` say `start`.
 """
 
 from __future__ import annotations

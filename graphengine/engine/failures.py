@@ -110,7 +110,7 @@ def _utf8(text: str) -> str:
 
 
 def attempt_of(frame: Frame) -> int:
-    """Return the attempt that a frame belongs to: in a subgraph that of its node, in the run's own graph 1."""
+    """Return the number of the attempt around a frame: in a subgraph that of its node; 1 in the run's own graph."""
     return frame.sub.up.attempt if frame.sub is not None and frame.sub.up is not None else 1
 
 

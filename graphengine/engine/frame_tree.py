@@ -135,7 +135,7 @@ def id_again(frame: Frame, name: str, asked: WaitRecord) -> str:
 def shown_by(frame: Frame, name: str, asked: WaitRecord) -> str:
     """Return a digest of what a question shows, of its type, and of the visit that asks it.
 
-    How an effect ended is one question for each beginning, which its key has, also if more is known of it meanwhile.
+    The question how an effect ended stays the same while its text changes: its key names the beginning of the effect.
     """
     what = replace(asked, id="", asked_at=0, due=None, default=UNSET, may_answer=())
     if what.kind == "unknown":

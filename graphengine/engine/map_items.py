@@ -145,7 +145,7 @@ def end_item(
 
 
 def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
-    """Let the items among these frames, the innermost first, give their slots up or ask for one, and give slots away.
+    """Let items among these frames, the innermost first, free or request a slot of their map, and hand free slots out.
 
     An item gives its slot up when all that is in progress in it waits, for a person, a message or a time. When a wait
     has ended, it takes its turn. Both follow from the tree after a step alone.

@@ -160,7 +160,7 @@ class Waits(Protocol):
         ...
 
     async def first_of(self, *awaited: asyncio.Future[Any]) -> None:
-        """Return when the first of them is done. Never return if the caller has to stop instead."""
+        """Return when the first of them is done. If the caller has to stop, its task is cancelled instead."""
         ...
 
 
@@ -171,7 +171,7 @@ class Request:
     Attributes:
         agent: The name of the calling agent.
         system: The agent's standing instructions, "" for none.
-        note: What of them, at their end, the agent does not say itself: the note on what stands between tags.
+        note: The end of `system` that the engine adds: it explains the tags of the prompt.
         messages: The conversation, oldest first; the last one is a user's or a tool's. A summary replaces the messages
             before it, and is sent as a user's message.
         schema: JSON Schema of the answer, always of an object; None for a text answer. A model without native support

@@ -69,8 +69,8 @@ def voting(
         voters: The voters by name; each reads `task` (and `options`) and returns an option: its text, or the member of
             an enum. An agent that returns something else has to answer again. Voters that fail do not count.
         options: What to vote for: texts, `get_args(…)` of a Literal, or an Enum of texts.
-        quorum: How many votes are needed. Default: more than half of the voters.
-        need: How many votes the winner needs.
+        quorum: How many voters have to give a vote that counts. Default: more than half of them.
+        need: How many votes the winning option needs.
         state: `Poll`, or a subclass with more fields for the voters to read.
 
     Raises:

@@ -222,7 +222,7 @@ def account_of(
         why: The reasons for its edge, if the caller has them; by default those of the fold.
         limit: How long each text may be, and about how many facts there may be.
         why_limit: How long the reasons may be.
-        with_changes: Whether to say what a step that did nothing else changed; who has a line for each needs it not.
+        with_changes: Whether to say what a step changed that did nothing else; no, if the caller lists changes.
     """
     reasons = why if why is not None else entry.edge.why if entry.edge is not None else ""
     made = account_of_step(entry.step, reasons, entry.took, limit=limit, why_limit=why_limit)

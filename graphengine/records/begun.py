@@ -19,7 +19,7 @@ _SECRET: Final = "(secret)"  # noqa: S105 - what is shown of one
 
 
 class Difference(NamedTuple):
-    """A field that a run began with another value.
+    """A field whose value at the start differs from what this start gives.
 
     Attributes:
         name: The field.

@@ -181,7 +181,7 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
 async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncGenerator[int]:
     """Remove what old steps of a graph's runs recorded that have not ended, and yield how many each bite removed.
 
-    A run that has no new snapshot is met again by the next pass, which then finds nothing to remove.
+    A run without a new snapshot is visited again by each pass, which removes nothing of it.
     """
     statuses: tuple[Status, ...] = ("running", "waiting") if keep_steps is not None else ()
     for status in statuses:

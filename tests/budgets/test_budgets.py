@@ -236,8 +236,8 @@ def test_todays_card_has_the_budget_for_all() -> None:
         )
         for by in ("agent", "all")
     ]
-    early, later = (headline_of(BudgetsLeft(budgets=left), begin + part * whole) for part in (0.01, 0.25))
-    assert early == "$0.5000 of $2.0000 of the budget all"
+    first, early, later = (headline_of(BudgetsLeft(budgets=left), begin + part * whole) for part in (0, 0.01, 0.25))
+    assert first == early == "$0.5000 of $2.0000 of the budget all"
     assert later == f"{early}, about $2.0000 by the end of the day"
     assert headline_of(BudgetsLeft(budgets=left[:1]), begin) == ""
 

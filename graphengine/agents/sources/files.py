@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from graphengine.media import TextFile
 
 MAX_FILES: Final = 200  # of a folder
-MAX_SEEN: Final = 10_000  # entries of a folder: more is the wrong folder
+MAX_SEEN: Final = 10_000  # files of a folder: more is the wrong folder
 _SHOWN: Final = 5  # of the files left out
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a path has to read.
+    """The texts found at a path, and what was skipped.
 
     Attributes:
         files: The texts, sorted by path.

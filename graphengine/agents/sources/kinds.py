@@ -78,7 +78,7 @@ def source_from_bytes(name: str, content: bytes) -> TextFile:
 
 
 def read_bytes(name: str, content: bytes, process: DocumentProcess) -> TextFile:
-    """Do the same with a process for documents that the caller ends.
+    """Do as `source_from_bytes`, in a process for documents that the caller has opened and will end.
 
     Raises:
         SourceUnreadable: As `source_from_bytes`.

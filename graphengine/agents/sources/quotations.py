@@ -21,7 +21,7 @@ def quoted_at(quotation: str, text: str, line: int = 1) -> int:
     Args:
         quotation: What is said to be in the text, word for word.
         text: The text, such as that of a `TextFile`.
-        line: Of several places it is the first one from this line on.
+        line: Where to begin to look. If it is not there, its first place in the whole text counts.
 
     Example:
         >>> quoted_at("Tides rise twice a day.", "# Tides\n\n- **Tides** rise\n  twice a day.")

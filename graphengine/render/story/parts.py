@@ -32,7 +32,7 @@ from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
 from graphengine.records.spending import own_usage, spending, spent_below, summed
 from graphengine.records.words import cost, counted, seconds, when
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record
-from graphengine.render.amounts import paid, priced
+from graphengine.render.amounts import priced
 from graphengine.render.charts.timeline import timeline
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
@@ -43,7 +43,7 @@ from graphengine.render.svg import svg_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step, Store, Usage
+    from graphengine.kernel import RunInfo, Snapshot, Step, Store, Usage
     from graphengine.kernel.definitions import EdgeSpec, GraphSpec
     from graphengine.records.account import Account
     from graphengine.render.parts import Arrow, Box
@@ -85,7 +85,7 @@ class Told:
         steps: Its steps, with those that it shares with its parents.
         specs: The specs of its graph, by fingerprint.
         whys: Why steps took their edges, in words, by their seqs.
-        held: The reason of the edge that was taken alone, by the same.
+        held: Only the reason of the edge that was taken, by the seq of its step.
         own: What its own steps used.
         below: What its child runs cost, and how many of those below failed, in words; "" if it has none.
         failed: The failed runs below it that have no failed run below them.
@@ -160,7 +160,7 @@ def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
 
 
 def _in_words(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
-    """Return a spec in whose conditions paths and nodes are words; it is for the words of reasons alone."""
+    """Return a copy of a spec with readable names in its conditions: to word reasons, not to draw or run."""
     if isinstance(part, list):
         return [_in_words(each) for each in part]
     if not isinstance(part, dict):
@@ -287,7 +287,7 @@ class Row:
         account: That of its step.
         what: What came of it, as HTML.
         moves: Where its visit led, as HTML.
-        seqs: The steps besides that it tells.
+        seqs: The further steps that this line covers.
     """
 
     account: Account
@@ -450,19 +450,12 @@ def spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:
     yield "</table>"
 
 
-def final_state(told: Told) -> Mapping[str, JsonValue]:
-    """Return its state."""
-    return told.snapshot.root.values
-
-
 __all__ = [
     "Row",
     "Told",
     "by_agent",
     "figures",
-    "final_state",
     "moment",
-    "paid",
     "picture",
     "rows",
     "spent",

@@ -129,7 +129,7 @@ async def find(service: Service, wanted: str | Conversation | Repeated) -> RunIn
 
 
 async def _newest(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
-    """Return the newest runs of a list, of its tenant; if that is None, those without one, which no list has alone."""
+    """Return the newest runs of a list and its tenant. Runs without a tenant are found here: no store selects them."""
     found: list[RunInfo] = []
     page = {**page, "limit": most}
     while True:

@@ -1,6 +1,6 @@
 """How every door follows a run until it rests, answers it, and sends it messages.
 
-A run rests once it is over, or waits for a person or a message and has got nothing that no process has taken yet.
+A run rests once it is over, or waits for a person or a message, and its inbox has nothing for it that is not read.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) ->
 
 
 def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Mapping[str, Wait]:
-    """Return the same by id."""
+    """Return the waits that `open_in` yields, by their ids."""
     return {each.record.id: each.wait for each in open_in(snapshot, topics)}
 
 

@@ -11,8 +11,8 @@ again can find another question open. So the place is kept with the key:
    delivered again; the reply is that of the same turn.
 
 A message that a run receives is posted under a key of its inbox that says both, so that one write delivers and keeps
-it, as long as there is the run. What else begins a turn is no message of the inbox, and is a tag of the run: what
-started it, with the run; an answer, which its question delivers once, and what came too late, before that is used: a
+it, as long as there is the run. Other beginnings of a turn are kept as a tag of the run: the start,
+with the run; an answer, which its question delivers once, and a message that came too late, before they are used: a
 process that dies in between delivers it in step 2.
 
 Messages that come to a process at the same time get a turn each, in the order in which they came; see `Turns.order`.
@@ -157,7 +157,7 @@ class Turns:
         self._orders = WeakValueDictionary[str, asyncio.Lock]()
 
     def order(self, conversation: str) -> asyncio.Lock:
-        """Return what is held while a message finds its turn and is delivered.
+        """Return the lock to hold while a message finds its turn and is delivered.
 
         1. Two messages find the run at rest, at the same place. 2. Both are delivered there, so that both are one turn.
         3. The run answers one after the other, and both clients get the second answer.
