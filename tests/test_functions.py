@@ -10,17 +10,8 @@ MOST_LINES, MOST_PATHS, MOST_PARAMETERS = 60, 30, 12
 LONG = {
     "databases/postgres/writes.py create",
     "records/replay/event_of_step.py _event",
-    "runner/attempt.py run",
 }
-BRANCHED = {
-    "compile/binding.py call",
-    "compile/compiler.py _node",
-    "databases/postgres/writes.py many_steps",
-    "records/visits.py feed",
-    "records/bulk.py bulk",
-    "runner/attempt.py run",
-    "state/field_from_model.py field_type",
-}
+BRANCHED: set[str] = set()
 MANY_PARAMETERS = {
     "agents/mcp_servers.py mcp",
     "api/runner.py __init__",

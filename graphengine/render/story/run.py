@@ -91,17 +91,7 @@ def _sections(told: Told) -> Iterator[str]:
     else:
         yield from _conversation(told, messages, is_over=all(wait.kind == "receive" for wait in waits))
         yield from _asked(told, [wait for wait in waits if wait.kind != "receive"])
-    if snapshot.failure is not None:
-        failure = snapshot.failure
-        yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{said(place(failure.path))}</b> '
-        yield f'<span class="soft">{said(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
-    if told.failed:
-        yield "<h2>What failed below</h2><ul>"
-        for each in told.failed[:_FAILED]:
-            reason = each.summary.reason if each.summary is not None else ""
-            yield f"<li><b>{said(each.title or each.id)}</b> {said(clipped(reason, _ASKED))}</li>"
-        more = len(told.failed) - _FAILED
-        yield "</ul>" + (f"<p class=soft>and {more} more</p>" if more > 0 else "")
+    yield from _what_failed(told)
     final = {name: value for name, value in values.items() if is_full(value) and given.get(name) != value}
     if messages is not None:
         final = {name: value for name, value in final.items() if name not in _OF_CHATS}
@@ -116,6 +106,21 @@ def _sections(told: Told) -> Iterator[str]:
     yield from spent(told.steps, info)
     if told.losses:
         yield f"<h2>Losses</h2><p>{said(told.losses)}</p>"
+
+
+def _what_failed(told: Told) -> Iterator[str]:
+    """Yield why the run failed, and which runs below it did."""
+    failure = told.snapshot.failure
+    if failure is not None:
+        yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{said(place(failure.path))}</b> '
+        yield f'<span class="soft">{said(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
+    if told.failed:
+        yield "<h2>What failed below</h2><ul>"
+        for each in told.failed[:_FAILED]:
+            reason = each.summary.reason if each.summary is not None else ""
+            yield f"<li><b>{said(each.title or each.id)}</b> {said(clipped(reason, _ASKED))}</li>"
+        more = len(told.failed) - _FAILED
+        yield "</ul>" + (f"<p class=soft>and {more} more</p>" if more > 0 else "")
 
 
 # --- What went in, and what came out ---------------------------------------------------------------------------------
