@@ -103,7 +103,7 @@ class Binder:
 
     def _unknown_parameter(self, name: str, where: str, message: str, known: Iterable[str]) -> None:
         repair = PARAMETERS.get(name) or did_you_mean(name, known)
-        self.unknown("field", _root(name), Problem("unknown_parameter", where, message, repair))
+        self.unknown("field", _root_of_name(name), Problem("unknown_parameter", where, message, repair))
 
     def reading(self, source: object, where: str) -> Reading | None:
         """Return the checked reading of a path or function of fields, None if its problem was reported."""
@@ -146,7 +146,7 @@ class Binder:
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         self._report_body(body, where)
         parameters = self._parameters(body, given or {}, where)
-        inputs = self._known_inputs(body, parameters, given or {}, where)
+        inputs = self._check_inputs(body, parameters, given or {}, where)
         is_graph = body.kind == "graph"
         bound = [
             None if is_graph and _keeps_default(p, given) else self._argument(p, inputs, where, alone=is_graph)
@@ -164,7 +164,7 @@ class Binder:
             tuple(fields),
             tuple(a for a in arguments if not _is_quick(a)),
             tuple(name for name in extras if name != handle),
-            self._watched(body, arguments, extras),
+            self._list_watched(body, arguments, extras),
             tuple(a.name for a in arguments if a.reading.is_part),
             inner,
             handle=handle,
@@ -189,12 +189,12 @@ class Binder:
             self.report("reads_nothing", where, f"{body.name} has neither a prompt nor inputs", repair)
         return found
 
-    def _known_inputs(
+    def _check_inputs(
         self, body: Body, parameters: Sequence[Parameter], inputs: Mapping[str, object], where: str
     ) -> Mapping[str, object]:
         """Report inputs without a parameter, and return all inputs by the parameters that they seem to mean."""
         names = {p.name for p in parameters}
-        known = {*names, *(_root(name) for name in names)}
+        known = {*names, *(_root_of_name(name) for name in names)}
         for name in [name for name in inputs if name not in known]:
             what = "field" if body.kind == "graph" else "parameter"
             self.report("unknown_input", where, f"{body.name} has no {what} {name!r}", did_you_mean(name, names))
@@ -216,7 +216,7 @@ class Binder:
         """Return whether a parameter gets the connection of a transaction: nothing else has its name."""
         return parameter.name not in self.resources and handed_as(parameter.annotation) is not None
 
-    def _watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
+    def _list_watched(self, body: Body, arguments: Sequence[Argument], extras: Sequence[str]) -> tuple[str, ...]:
         if "state" in extras:
             names = set(self.state.model.model_fields)
         else:
@@ -317,7 +317,7 @@ class Binder:
     def body(self, runnable: Runnable | None, options: Options, where: str) -> Body | None:
         """Return the body of a runnable that is not a choice, None if its problem was reported."""
         if runnable is None:
-            return FunctionBody.of(_nothing, thread=False, kind="pass")
+            return FunctionBody.of(_do_nothing, thread=False, kind="pass")
         is_uncalled = callable(runnable) and getattr(runnable, "__wrapped__", runnable) in (ask, choose)
         if is_uncalled or (isinstance(runnable, type) and isinstance(runnable, HasBody)):
             name = str(getattr(runnable, "__name__", runnable))
@@ -351,9 +351,9 @@ class Binder:
                     self.report("bad_option", place, "a case takes only inputs=", "give the other options to the node")
             body = self.body(bare, declared.options, place)  # type: ignore[arg-type]
             if body is not None:
-                wanted = {part for p in body.parameters for part in (p.name, _root(p.name))}
+                wanted = {part for p in body.parameters for part in (p.name, _root_of_name(p.name))}
                 taken |= wanted
-                choices[value] = self._call_on(body, _given(inputs, own, wanted), place, declared.options)
+                choices[value] = self._call_on(body, _inputs_of_case(inputs, own, wanted), place, declared.options)
         for name in sorted(set(inputs or ()) - taken):
             near = did_you_mean(name, taken)
             likely = near.startswith("did you mean")  # else a pattern may pass its cases more inputs than these need
@@ -563,7 +563,7 @@ class Binder:
             return Writer(((target, None),))
         if writes is None:
             for call in calls:
-                self._keyed(call, where)
+                self._check_keyed_result(call, where)
             return Writer(keys=frozenset(self.state.fields))
         if isinstance(writes, Mapping):
             parts = [(self.target(t, where), self._result_part(s, where, calls)) for t, s in writes.items()]
@@ -571,10 +571,10 @@ class Binder:
         for name in writes:
             self.target(name, where)
         for call in calls:
-            self._named(call, list(writes), where)
+            self._check_named_result(call, list(writes), where)
         return Writer(keys=frozenset(writes))
 
-    def _named(self, call: Call, names: Sequence[str], where: str) -> None:
+    def _check_named_result(self, call: Call, names: Sequence[str], where: str) -> None:
         """Check that a result can name the fields that a list of fields allows: a tuple has places, and no names."""
         returns = call.body.returns
         if not names or call.body.kind in ("graph", "pass") or any(map(_has_keys, members(returns))):
@@ -586,7 +586,7 @@ class Binder:
         repair = f"return {{{shown}}}" + (f", or take its places: writes={{{places}}}" if is_tuple else "")
         self.report("no_writes", where, text, repair if is_tuple or len(names) > 1 else f"writes={names[0]!r}")
 
-    def _keyed(self, call: Call, where: str) -> None:
+    def _check_keyed_result(self, call: Call, where: str) -> None:
         """Check that a result whose keys should name fields has keys."""
         kinds = members(call.body.returns)
         if isinstance(call.body, GraphBody) and call.body.graph.result is None:
@@ -608,7 +608,7 @@ class Binder:
         """Return the target of a write: a field, or one key of a dict field."""
         templated = _TEMPLATED.fullmatch(text)
         if templated is not None:
-            return self._templated(templated.group(1), templated.group(2), where)
+            return self._find_templated_target(templated.group(1), templated.group(2), where)
         try:
             path = parse(text)
         except DefinitionError as error:
@@ -631,7 +631,7 @@ class Binder:
             self.report("bad_write", where, message, "make the field dict[str, …]")
         return Target(path.root, str(key))
 
-    def _templated(self, name: str, key: str, where: str) -> Target:
+    def _find_templated_target(self, name: str, key: str, where: str) -> Target:
         """Return the target for one key of a dict field that contains paths of the state or the item."""
         self.target(f"{name}[key]", where)
         place = f"{where}, writes {name}[{key}]"
@@ -702,7 +702,7 @@ class Binder:
             self.report("type_disagrees", where, message + type_name(annotation), repair)
 
 
-def _given(
+def _inputs_of_case(
     inputs: Mapping[str, object] | None, own: Mapping[str, object] | None, wanted: Collection[str]
 ) -> Mapping[str, object] | None:
     """Return the inputs of a case, from its node and from the case itself; None if neither declares any for it."""
@@ -741,7 +741,7 @@ def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
     return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
 
-def _root(name: str) -> str:
+def _root_of_name(name: str) -> str:
     return name.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
@@ -752,5 +752,5 @@ def _has_keys(kind: object) -> bool:
     return issubclass(origin, (Mapping, BaseModel)) or is_dataclass(origin)
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing: the function of a node without a runnable."""

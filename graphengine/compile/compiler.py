@@ -211,8 +211,8 @@ class _Compiler:
             samples=samples,
             epochs=epochs,
             rules=rules,
-            limits=_given(graph.limits),
-            own_limits=_given(graph.own_limits),
+            limits=_check_limits(graph.limits),
+            own_limits=_check_limits(graph.own_limits),
             title=graph.title,
             collect_errors=graph.collect_errors,
             carry_over=graph.carry_over,
@@ -449,7 +449,7 @@ class _Compiler:
         if fallback is not None and fallback.call is None:
             binder.substitute(fallback.value, writer, f"{where}, fallback", each=each is not None)
         if each is not None and all(p.warning for p in self.problems[begin:]):
-            read = {*writer.roots, *(root for call in _with(fallback, every) for root in call.roots)}
+            read = {*writer.roots, *(root for call in _add_fallback_call(fallback, every) for root in call.roots)}
             self._unread(binder, each, read | (selector.roots if selector is not None else set()), where)
         self._transactions(options.effect, where, every, fallback)
         once = self._once(options.effect, every, where)
@@ -462,7 +462,7 @@ class _Compiler:
             selector=selector,
             choices=choices,
             writer=writer,
-            edges=self._ordered(success, where),
+            edges=self._order_edges(success, where),
             failure_edges=failure,
             retry=retry_of(options.retry, every),
             timeout_seconds=options.timeout_seconds,
@@ -503,7 +503,7 @@ class _Compiler:
             if call.on or not call.thread:
                 text = f'effect="transaction" runs {call.body.name} in a thread of its own'
                 self.report("bad_option", where, text, "remove on= and thread=")
-        for call in _with(fallback, () if effect == TRANSACTION else calls):
+        for call in _add_fallback_call(fallback, () if effect == TRANSACTION else calls):
             if call.handle:
                 text = f"{call.body.name} takes {call.handle!r}, the connection of a transaction"
                 repair = 'add effect="transaction"; or Graph(resources={…}) if it is a connection of your own'
@@ -543,7 +543,7 @@ class _Compiler:
                 names = " or ".join(graphs)
                 self.report("unknown_label", where, f"no edge to END of {names} has the label {label!r}", near)
 
-    def _ordered(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
+    def _order_edges(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
         closed = [i for i, edge in enumerate(edges) if always(edge)]
         if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
@@ -569,13 +569,13 @@ class _Compiler:
         for edge in edges:
             if _on_failure(edge):
                 self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
-        return self._ordered([edge for edge in edges if not _on_failure(edge)], where)
+        return self._order_edges([edge for edge in edges if not _on_failure(edge)], where)
 
     def _rules(self, nodes: Mapping[str, NodePlan]) -> None:
         for rule in self.graph.rules:
             begin = len(self.problems)
             for name in rule.names:
-                if not _has(nodes, name) and not self.broken:
+                if not _has_node_at(nodes, name) and not self.broken:
                     self._unknown_node(name, f"require {rule}")
             for leaf in rule.answered.leaves() if rule.answered is not None else ():
                 self._leaf(leaf, f"require {rule}")
@@ -615,12 +615,12 @@ class _Compiler:
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
 
 
-def _has(nodes: Mapping[str, NodePlan], path: str) -> bool:
+def _has_node_at(nodes: Mapping[str, NodePlan], path: str) -> bool:
     """Return whether there is a node at a path."""
     head, _, inside = path.partition("/")
     calls = nodes[head].calls if head in nodes else ()
     graphs = [call.graph for call in calls if call.graph is not None]
-    return head in nodes and (not inside or any(_has(graph.nodes, inside) for graph in graphs))
+    return head in nodes and (not inside or any(_has_node_at(graph.nodes, inside) for graph in graphs))
 
 
 def _is_ordered(value: object, other: object) -> bool:
@@ -659,12 +659,12 @@ def _by_trigger(
     return samples, epochs
 
 
-def _given(limits: object) -> LimitsRecord:
+def _check_limits(limits: object) -> LimitsRecord:
     """Return the limits of a graph; none if they are no `Limits`, which is a problem of the graph."""
     return limits.given() if isinstance(limits, Limits) else {}
 
 
-def _with(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
+def _add_fallback_call(fallback: Fallback | None, calls: Sequence[Call]) -> Sequence[Call]:
     """Return calls with that of a fallback, if it is one."""
     return [*calls, fallback.call] if fallback is not None and fallback.call is not None else calls
 

@@ -55,14 +55,16 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
     seen: dict[int, object] = {}
     waiting = [*annotations]
     while waiting:
-        for kind in _named(waiting.pop(0)):
+        for kind in _find_named_types(waiting.pop(0)):
             if id(kind) in seen or _is_left(kind):
                 continue
             seen[id(kind)] = kind
-            parts = dict(_parts(kind))
+            parts = dict(_parts_of_type(kind))
             waiting += [annotation for annotation, _ in parts.values()]
-            described = {part: _joined(annotation, rules) for part, (annotation, rules) in parts.items()}
-            found.setdefault(_name(kind), []).append({part: text for part, text in described.items() if text or part})
+            described = {part: _join_rules(annotation, rules) for part, (annotation, rules) in parts.items()}
+            found.setdefault(_name_of_type(kind), []).append(
+                {part: text for part, text in described.items() if text or part}
+            )
     alike = {name: sorted(kinds, key=lambda parts: sorted(parts.items())) for name, kinds in found.items()}
     numbered = {
         f"{name} ({n})" if n > 1 else name: parts for name, kinds in alike.items() for n, parts in enumerate(kinds, 1)
@@ -118,15 +120,15 @@ def type_text(annotation: Any) -> str:  # noqa: ANN401 - an annotation is any ob
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated and (rules := _rules(parts[1:])):
         return f"Annotated[{', '.join([type_text(parts[0]), *rules])}]"
-    if origin is Annotated or (origin is not None and _name(origin) in _QUALIFIERS):
+    if origin is Annotated or (origin is not None and _name_of_type(origin) in _QUALIFIERS):
         return type_text(parts[0])
     if origin in (Union, UnionType):
         return " | ".join(map(type_text, parts))
     if origin is Literal:
         return f"Literal[{', '.join(map(_literal_text, parts))}]"
     if origin is not None and parts:
-        return f"{_name(origin)}[{', '.join(map(_part_text, parts))}]"
-    return "None" if annotation in (None, NoneType) else _name(annotation)
+        return f"{_name_of_type(origin)}[{', '.join(map(_part_text, parts))}]"
+    return "None" if annotation in (None, NoneType) else _name_of_type(annotation)
 
 
 def _literal_text(part: object) -> str:
@@ -139,7 +141,7 @@ def _part_text(part: Any) -> str:  # noqa: ANN401 - as above
     return f"[{', '.join(map(type_text, part))}]" if isinstance(part, list) else type_text(part)
 
 
-def _name(kind: Any) -> str:  # noqa: ANN401 - as above
+def _name_of_type(kind: Any) -> str:  # noqa: ANN401 - as above
     if isinstance(kind, str):
         return kind
     if isinstance(kind, ForwardRef):
@@ -152,12 +154,12 @@ def _is_left(kind: Any) -> bool:  # noqa: ANN401 - as above
     return str(getattr(kind, "__module__", "")).partition(".")[0] in _LEFT
 
 
-def _named(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
+def _find_named_types(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
     """Yield the types with fields, members or another type behind them that an annotation names."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, list) or (origin is not None and parts and origin is not Literal):
         for part in (*(() if origin is None else (origin,)), *(annotation if isinstance(annotation, list) else parts)):
-            yield from _named(part)
+            yield from _find_named_types(part)
     elif origin is Literal:
         yield from {type(part): None for part in parts if isinstance(part, enum.Enum)}
     elif _is_described(annotation):
@@ -176,7 +178,7 @@ def _is_described(kind: Any) -> bool:  # noqa: ANN401 - as above
     )
 
 
-def _parts(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
+def _parts_of_type(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
     """Yield what a type is made of: names, each with an annotation and rules."""
     if not isinstance(kind, type):
         yield _OWN, (getattr(kind, "__supertype__", None) or value_of(kind), [])
@@ -185,15 +187,15 @@ def _parts(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa
             yield name, (info.annotation, _rules_of_field(info))
         yield _OWN, (None, _rules_of_model(kind))
     elif issubclass(kind, enum.Enum):
-        yield from ((member.name, (None, [_text(member.value)])) for member in kind)
+        yield from ((member.name, (None, [_describe_value(member.value)])) for member in kind)
     elif is_typeddict(kind):
-        yield from _keys(kind)
+        yield from _describe_keys(kind)
     else:
         hints, defaults = hints_of(kind), _defaults(kind)
         yield from ((name, (hint, defaults.get(name, []))) for name, hint in hints.items())
 
 
-def _keys(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
+def _describe_keys(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa: ANN401 - as above
     for name, hint in hints_of(kind).items():
         needed = [] if name in kind.__required_keys__ else ["not required"]
         yield name, (hint, needed)
@@ -205,19 +207,19 @@ def _keys(kind: Any) -> Iterator[tuple[str, tuple[object, list[str]]]]:  # noqa:
 
 def _defaults(kind: Any) -> Mapping[str, list[str]]:  # noqa: ANN401 - a named tuple or a dataclass
     if not dataclasses.is_dataclass(kind):
-        return {name: [f"default {_text(value)}"] for name, value in kind._field_defaults.items()}
+        return {name: [f"default {_describe_value(value)}"] for name, value in kind._field_defaults.items()}
     found: dict[str, list[str]] = {}
     for each in dataclasses.fields(kind):
         if isinstance(each.default, FieldInfo):
             found[each.name] = _rules_of_field(each.default)
         elif each.default is not dataclasses.MISSING:
-            found[each.name] = [f"default {_text(each.default)}"]
+            found[each.name] = [f"default {_describe_value(each.default)}"]
         elif each.default_factory is not dataclasses.MISSING:
-            found[each.name] = [f"default {_function(each.default_factory)}()"]
+            found[each.name] = [f"default {_describe_function(each.default_factory)}()"]
     return found
 
 
-def _joined(annotation: object, rules: list[str]) -> str:
+def _join_rules(annotation: object, rules: list[str]) -> str:
     return ", ".join([*([] if annotation is None else [type_text(annotation)]), *rules])
 
 
@@ -230,10 +232,10 @@ def _rules_of_field(info: FieldInfo, *, is_state: bool = False) -> list[str]:
     if info.exclude:
         rules.append("exclude")
     if info.default_factory is not None:
-        rules.append(f"default {_function(info.default_factory)}()")
+        rules.append(f"default {_describe_function(info.default_factory)}()")
     elif not info.is_required():
         hidden = is_secret(info.annotation, info.metadata)
-        rules.append("default" if hidden else f"default {_text(info.default)}")
+        rules.append("default" if hidden else f"default {_describe_value(info.default)}")
     return rules
 
 
@@ -267,32 +269,32 @@ def _rules(metadata: Iterable[object]) -> list[str]:
         elif isinstance(item, str) or kind.__name__ in _ONLY_SHOWN:
             continue
         elif inspect.isroutine(item):
-            found.append(_function(item))
+            found.append(_describe_function(item))
         else:
-            found += _rule(item, kind)
+            found += _describe_rule(item, kind)
     return sorted(found)
 
 
-def _rule(item: object, kind: type) -> Iterator[str]:
+def _describe_rule(item: object, kind: type) -> Iterator[str]:
     if dataclasses.is_dataclass(item):
         facts = {each.name: getattr(item, each.name, None) for each in dataclasses.fields(item)}
     else:
         facts = dict(vars(item)) if kind.__module__.startswith("pydantic") and hasattr(item, "__dict__") else {}
     given = {key: value for key, value in facts.items() if value is not None}
     is_plain = kind.__module__.startswith(("annotated_types", "pydantic")) and not any(map(callable, given.values()))
-    texts = [f"{key}={_text(value)}" for key, value in sorted(given.items())]
+    texts = [f"{key}={_describe_value(value)}" for key, value in sorted(given.items())]
     if is_plain and texts:
         yield from texts
     else:
         yield f"{kind.__name__}({', '.join(texts)})" if texts else kind.__name__
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a default or a bound
+def _describe_value(value: Any) -> str:  # noqa: ANN401 - a default or a bound
     """Return the text of a value: of a long one its beginning, its length and a digest."""
     if isinstance(value, re.Pattern):
         value = value.pattern
     if isinstance(value, type) or callable(value):
-        return _function(value)
+        return _describe_function(value)
     try:
         text = steady_text(value)
     except Exception:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
@@ -303,6 +305,6 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a default or a bound
     return f"{text[:_LONGEST]}… of {len(text)} characters, {digest}"
 
 
-def _function(function: object) -> str:
+def _describe_function(function: object) -> str:
     name: object = getattr(function, "__qualname__", None)
     return name.rpartition("<locals>.")[2] if isinstance(name, str) else type(function).__name__

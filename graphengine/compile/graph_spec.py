@@ -51,20 +51,20 @@ def graph_spec_of(graph: GraphDefinition[Any], nodes: Mapping[str, NodePlan]) ->
     }
     if state.rules:
         graph_spec["rules"] = dict(state.rules)
-    answers = [*_answers(nodes.values())]
+    answers = [*_answer_types(nodes.values())]
     types = types_in([*(info.annotation for info in fields.values()), *answers]) if answers else state.types
     if types:
         graph_spec["types"] = types
     if reducers:
         graph_spec["reducers"] = reducers
-    graph_spec["nodes"] = [_node(nodes[declared.name]) for declared in graph.nodes]
-    graph_spec["ways"] = [_edge(edge) for edge in graph.edges]
+    graph_spec["nodes"] = [_build_node_spec(nodes[declared.name]) for declared in graph.nodes]
+    graph_spec["ways"] = [_build_edge_spec(edge) for edge in graph.edges]
     return graph_spec
 
 
-def _answers(nodes: Iterable[NodePlan]) -> Iterator[object]:
+def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
     """Yield the types of the answers of people and agents."""
-    for _, call in chain.from_iterable(map(_calls, nodes)):
+    for _, call in chain.from_iterable(map(_calls_of_node, nodes)):
         if isinstance(call.body, AskBody):
             yield call.body.ask.answers.type
         elif isinstance(call.body, HasDetails):
@@ -88,7 +88,7 @@ def _add_choices(facts: NodeSpec, node: NodePlan) -> None:
         facts["kinds"] = kinds
 
 
-def _node(node: NodePlan) -> NodeSpec:
+def _build_node_spec(node: NodePlan) -> NodeSpec:
     kind = node.call.body.kind if node.call is not None else "choose"
     facts: NodeSpec = {"name": node.name, "kind": kind, "writes": sorted(node.writer.fields)}
     if node.title:
@@ -108,7 +108,7 @@ def _node(node: NodePlan) -> NodeSpec:
     if node.call is not None and isinstance(node.call.body, AskBody):
         _add_question(facts, node.call.body)
     _add_flow(facts, node)
-    inner = {choice: call.graph.graph_spec for choice, call in _calls(node) if call.graph is not None}
+    inner = {choice: call.graph.graph_spec for choice, call in _calls_of_node(node) if call.graph is not None}
     if inner:
         facts["graphs"] = inner
     return facts
@@ -116,7 +116,7 @@ def _node(node: NodePlan) -> NodeSpec:
 
 def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
     """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its details."""
-    reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
+    reads = sorted({text for _, call in _calls_of_node(node) for text in _list_reads(call)})
     if reads:
         facts["reads"] = reads
     sources = {
@@ -126,12 +126,12 @@ def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
     }
     if sources:
         facts["sources"] = sources
-    details = {choice: call.body.details for choice, call in _calls(node) if isinstance(call.body, HasDetails)}
+    details = {choice: call.body.details for choice, call in _calls_of_node(node) if isinstance(call.body, HasDetails)}
     if details:
         facts["details"] = details
 
 
-def _reads(call: Call) -> Iterator[str]:
+def _list_reads(call: Call) -> Iterator[str]:
     """Yield each path that a call reads, with the parameter if it has another name."""
     pairs = [*call.fields, *((argument.name, argument.reading.text) for argument in call.arguments)]
     for name, text in pairs:
@@ -154,7 +154,7 @@ def _add_question(facts: NodeSpec, body: AskBody) -> None:
         facts["timeout_seconds"] = body.ask.timeout_seconds
 
 
-def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
+def _calls_of_node(node: NodePlan) -> Iterable[tuple[str, Call]]:
     """Yield the calls of a node, each with its choice."""
     if node.call is not None:
         yield "", node.call
@@ -162,9 +162,9 @@ def _calls(node: NodePlan) -> Iterable[tuple[str, Call]]:
         yield choice_text(value), call
 
 
-def _edge(edge: AnyEdge) -> EdgeSpec:
+def _build_edge_spec(edge: AnyEdge) -> EdgeSpec:
     if isinstance(edge, Fork):
-        return _fork(edge)
+        return _build_fork_spec(edge)
     if isinstance(edge, Switch):
         cases = {choice_text(value): target for value, target in edge.cases.items()}
         return {"from": edge.source, "on": edge.reading.text, "cases": cases, "otherwise": edge.otherwise}
@@ -178,7 +178,7 @@ def _edge(edge: AnyEdge) -> EdgeSpec:
     return facts
 
 
-def _fork(edge: Fork) -> EdgeSpec:
+def _build_fork_spec(edge: Fork) -> EdgeSpec:
     arms: list[ArmSpec] = [{"to": to} if c is None else {"to": to, "when": c.spec} for to, c in edge.arms]
     facts: EdgeSpec = {"from": edge.source, "arms": arms, "join": edge.join}
     if edge.condition is not None:

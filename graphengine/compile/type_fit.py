@@ -128,11 +128,11 @@ def _fits_one(have: object, want: object) -> bool:
         return True
     if get_origin(have) is Annotated or get_origin(want) is Annotated:
         return True
-    have_kinds, want_kinds = _kinds(have), _kinds(want)
-    return any(_related(h, w) for h in have_kinds for w in want_kinds)
+    have_kinds, want_kinds = _kinds_of_type(have), _kinds_of_type(want)
+    return any(_are_related(h, w) for h in have_kinds for w in want_kinds)
 
 
-def _kinds(annotation: object) -> list[object]:
+def _kinds_of_type(annotation: object) -> list[object]:
     if annotation is None:
         return [type(None)]
     origin = get_origin(annotation)
@@ -141,7 +141,7 @@ def _kinds(annotation: object) -> list[object]:
     return [origin or annotation]
 
 
-def _related(have: object, want: object) -> bool:
+def _are_related(have: object, want: object) -> bool:
     if not isinstance(have, type) or not isinstance(want, type):
         return True
     if (have in _NUMBERS and want in _NUMBERS) or want is Hashable:

@@ -317,7 +317,7 @@ def _begin(claim: Claim, _: Begin) -> Do:
     return Do(open="alone" if claim.held_back else "now")
 
 
-def _wanted(claim: Claim, _: Wanted) -> Do:
+def _keep_for_caller(claim: Claim, _: Wanted) -> Do:
     # 1. A worker's run is about to rest. 2. A caller here sends it a message, and waits for its result. 3. Parked at
     # once, as for a worker, it would end with the message unread, and the caller's result would say that it waits.
     if claim.of_worker:
@@ -325,13 +325,13 @@ def _wanted(claim: Claim, _: Wanted) -> Do:
     return NOTHING
 
 
-def _alone(claim: Claim, _: Alone) -> Do:
+def _open_alone(claim: Claim, _: Alone) -> Do:
     claim.held_back = claim.gives_way = False
     claim.is_alone = True
     return NOTHING
 
 
-def _refused(claim: Claim, _: Refused) -> Do:
+def _retry_refused(claim: Claim, _: Refused) -> Do:
     must_end = claim.released or claim.closed
     if (claim.is_first and not claim.follows) or (claim.is_alone and not must_end):
         claim.enter("over")
@@ -340,7 +340,7 @@ def _refused(claim: Claim, _: Refused) -> Do:
     return Do(outcome="recorded") if must_end else Do(open="later")
 
 
-def _moved(claim: Claim, given: Moved) -> Do:
+def _look_again(claim: Claim, given: Moved) -> Do:
     # 1. It was looked at when it was at seq 5. 2. Another process claimed it, recorded step 6, and released it or died.
     # 3. The claim succeeds. All checks were made for step 5, so they are made again. If a process had died before 1,
     # and the other one only resumed the run, it died as well: a node that kills its process does that.
@@ -348,12 +348,12 @@ def _moved(claim: Claim, given: Moved) -> Do:
     return Do(open="now")
 
 
-def _found(claim: Claim, given: Found) -> Do:
+def _rest_as_found(claim: Claim, given: Found) -> Do:
     claim.asked = claim.is_first = claim.is_alone = False
     return _rest(claim, given.status, given.due)
 
 
-def _opened(claim: Claim, given: Opened) -> Do:
+def _start_or_halt(claim: Claim, given: Opened) -> Do:
     # An end in another process, while it sleeps here, is not retried.
     claim.asked = claim.is_first = claim.is_alone = False
     # 1. After a run's first crash, this process looks at it: it may be driven beside others. 2. Another process claims
@@ -370,7 +370,7 @@ def _opened(claim: Claim, given: Opened) -> Do:
 # --- driving and halting ------------------------------------------------------------------------------------------
 
 
-def _ended(_: Claim, __: Ended | Mail) -> Do:
+def _append_step(_: Claim, __: Ended | Mail) -> Do:
     return _APPEND
 
 
@@ -388,7 +388,7 @@ def _idle(claim: Claim, given: Idle) -> Do:
     return Do(append="stop") if is_stop or is_limit else NOTHING
 
 
-def _stop(claim: Claim, given: Stop) -> Do:
+def _halt_for_stop(claim: Claim, given: Stop) -> Do:
     earlier = claim.stop or Stop()
     first = earlier if earlier.final and not given.final else given
     consume, final = (*earlier.consume, *given.consume), earlier.final or given.final
@@ -396,17 +396,17 @@ def _stop(claim: Claim, given: Stop) -> Do:
     return _halt(claim, now=given.now)
 
 
-def _release(claim: Claim, given: Release) -> Do:
+def _halt_for_release(claim: Claim, given: Release) -> Do:
     claim.released = True
     return _halt(claim, now=given.now)
 
 
-def _late(claim: Claim, _: Late) -> Do:
+def _halt_for_limit(claim: Claim, _: Late) -> Do:
     claim.late = True
     return _halt(claim, now=True)
 
 
-def _closed(claim: Claim, _: Closed) -> Do:
+def _halt_for_close(claim: Claim, _: Closed) -> Do:
     claim.closed = True
     return _halt(claim, now=False)
 
@@ -419,7 +419,7 @@ def _halt(claim: Claim, *, now: bool) -> Do:
     return _CANCEL if is_news else NOTHING
 
 
-def _left(claim: Claim, given: Left) -> Do:
+def _leave_run(claim: Claim, given: Left) -> Do:
     is_running = given.status == "running"
     if claim.held_back and not (claim.of_worker or claim.released or claim.closed):
         return _again(claim, "alone")
@@ -475,7 +475,7 @@ def _stay(claim: Claim, given: Release | Closed) -> Do:
     return Do(outcome="recorded")
 
 
-def _stayed(_: Claim, __: Quiet | Woken) -> Do:
+def _report_recorded(_: Claim, __: Quiet | Woken) -> Do:
     return Do(outcome="recorded")
 
 
@@ -485,7 +485,7 @@ def _post(_: Claim, given: Stop) -> Do:
 
 def _cut(claim: Claim, given: Cut) -> Do:
     if not claim.closed:
-        return _failed(claim, given)
+        return _lose_run(claim, given)
     if claim.state in ("driving", "halting"):
         claim.is_cut = True
         claim.enter("halting")
@@ -496,12 +496,12 @@ def _cut(claim: Claim, given: Cut) -> Do:
     return Do(outcome="recorded")
 
 
-def _failed(claim: Claim, _: Failed | Cut) -> Do:
+def _lose_run(claim: Claim, _: Failed | Cut) -> Do:
     claim.enter("lost")
     return Do(cancel=True, outcome="raise")
 
 
-def _ignored(_: Claim, __: Input) -> Do:
+def _ignore(_: Claim, __: Input) -> Do:
     return NOTHING
 
 
@@ -532,47 +532,53 @@ _MAY: Final[dict[Act, tuple[State, ...]]] = {
 }
 TABLE: Final = (
     Row(Begin, ("opening",), ("opening",), _begin),
-    Row(Wanted, ("opening", *_MOVES), (), _wanted),
-    Row(Wanted, ("asleep", "lost"), (), _ignored, "what the caller sent wakes it, or it gets the end it has"),
-    Row(Alone, ("opening",), ("opening",), _alone),
-    Row(Refused, ("opening",), ("opening", "over"), _refused),
-    Row(Moved, ("opening",), ("opening",), _moved),
-    Row(Found, ("opening",), ("asleep", "parked", "over"), _found),
-    Row(Opened, ("opening",), ("driving", "halting"), _opened),
-    Row(Ended, ("opening", *_MOVES), (), _ended),
-    Row(Ended, ("lost",), (), _ignored, _LATE),
-    Row(Ended, ("asleep", "parked", "over"), (), _ignored, "a node that a join dropped records something: it is stale"),
-    Row(Mail, _MOVES, (), _ended),
+    Row(Wanted, ("opening", *_MOVES), (), _keep_for_caller),
+    Row(Wanted, ("asleep", "lost"), (), _ignore, "what the caller sent wakes it, or it gets the end it has"),
+    Row(Alone, ("opening",), ("opening",), _open_alone),
+    Row(Refused, ("opening",), ("opening", "over"), _retry_refused),
+    Row(Moved, ("opening",), ("opening",), _look_again),
+    Row(Found, ("opening",), ("asleep", "parked", "over"), _rest_as_found),
+    Row(Opened, ("opening",), ("driving", "halting"), _start_or_halt),
+    Row(Ended, ("opening", *_MOVES), (), _append_step),
+    Row(Ended, ("lost",), (), _ignore, _LATE),
+    Row(
+        Ended,
+        ("asleep", "parked", "over"),
+        (),
+        _ignore,
+        "a node that a join dropped records something: it is stale",
+    ),
+    Row(Mail, _MOVES, (), _append_step),
     Row(Durable, ("driving",), ("driving", "halting"), _durable),
     Row(Durable, ("opening", "halting"), (), _durable),
-    Row(Durable, ("lost",), (), _ignored, "an append that began before the one that failed"),
+    Row(Durable, ("lost",), (), _ignore, "an append that began before the one that failed"),
     Row(Idle, _MOVES, ("halting",), _idle),
-    Row(Left, ("halting",), ("opening", "asleep", "parked", "over"), _left),
+    Row(Left, ("halting",), ("opening", "asleep", "parked", "over"), _leave_run),
     Row(Quiet, ("asleep",), ("parked",), _quiet),
     Row(Woken, ("asleep",), ("opening", "over"), _woken),
-    Row(Quiet, ("parked",), ("parked",), _stayed),
-    Row(Woken, ("parked",), ("parked",), _stayed),
-    Row(Stop, ("opening",), ("opening",), _stop),
-    Row(Stop, _MOVES, ("halting",), _stop),
+    Row(Quiet, ("parked",), ("parked",), _report_recorded),
+    Row(Woken, ("parked",), ("parked",), _report_recorded),
+    Row(Stop, ("opening",), ("opening",), _halt_for_stop),
+    Row(Stop, _MOVES, ("halting",), _halt_for_stop),
     Row(Stop, ("asleep", "parked"), (), _post),
-    Row(Stop, ("lost", "over"), (), _ignored, _OVER),
-    Row(Release, ("opening",), ("opening",), _release),
-    Row(Release, _MOVES, ("halting",), _release),
+    Row(Stop, ("lost", "over"), (), _ignore, _OVER),
+    Row(Release, ("opening",), ("opening",), _halt_for_release),
+    Row(Release, _MOVES, ("halting",), _halt_for_release),
     Row(Release, ("asleep",), ("parked",), _stay),
-    Row(Release, ("parked", "lost", "over"), (), _ignored, _OVER),
-    Row(Late, _MOVES, ("halting",), _late),
-    Row(Late, ("lost",), (), _ignored, _LATE),
-    Row(Closed, ("opening",), ("opening",), _closed),
-    Row(Closed, _MOVES, ("halting",), _closed),
+    Row(Release, ("parked", "lost", "over"), (), _ignore, _OVER),
+    Row(Late, _MOVES, ("halting",), _halt_for_limit),
+    Row(Late, ("lost",), (), _ignore, _LATE),
+    Row(Closed, ("opening",), ("opening",), _halt_for_close),
+    Row(Closed, _MOVES, ("halting",), _halt_for_close),
     Row(Closed, ("asleep",), ("parked",), _stay),
-    Row(Closed, ("parked", "lost", "over"), (), _ignored, _OVER),
+    Row(Closed, ("parked", "lost", "over"), (), _ignore, _OVER),
     Row(Cut, ("opening",), ("over", "lost"), _cut),
     Row(Cut, _MOVES, ("halting", "lost"), _cut),
     Row(Cut, ("asleep",), ("lost",), _cut),
     Row(Cut, ("parked",), ("parked", "lost"), _cut),
     Row(Cut, ("over",), ("over", "lost"), _cut),
-    Row(Cut, ("lost",), (), _failed),
-    Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _failed),
-    Row(Failed, ("over",), (), _ignored, "the error that ended it passes the shell, as that of `Refused` does"),
+    Row(Cut, ("lost",), (), _lose_run),
+    Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _lose_run),
+    Row(Failed, ("over",), (), _ignore, "the error that ended it passes the shell, as that of `Refused` does"),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

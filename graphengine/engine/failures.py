@@ -57,7 +57,7 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
     failure = FailureRecord(path, names[0], NO_TEXT, attempt, names=names)
     failure.raised = error
     try:
-        return _described(failure, error)
+        return _describe_failure(failure, error)
     except BaseException as raised:  # noqa: BLE001 - an attribute of the user's
         reraise_interrupt(raised)
         failure.traceback = f"could not be described: {type(raised).__name__}"
@@ -65,25 +65,25 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
         return failure
 
 
-def _described(failure: FailureRecord, error: BaseException) -> FailureRecord:
+def _describe_failure(failure: FailureRecord, error: BaseException) -> FailureRecord:
     kind, failure.repeats = type(error), is_repeating(error)
     if isinstance(error, NodeError):
         asked = getattr(error, "retry_after_seconds", None)  # a model's
-        failure.kind, failure.message = error.code, to_show(_utf8(error.message))
-        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
+        failure.kind, failure.message = error.code, to_show(_replace_surrogates(error.message))
+        failure.where, failure.repair = _replace_surrogates(error.where), _replace_surrogates(error.repair)
         if is_seconds(asked):
             failure.pause_seconds = asked
         failure.non_retryable = not error.retryable and not failure.repeats
         if has_user_code(error.__cause__) and error.__cause__:
-            failure.traceback = _utf8(user_traceback(error.__cause__))
+            failure.traceback = _replace_surrogates(user_traceback(error.__cause__))
         return failure
     if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
-        failure.message = to_show(_utf8(error.message) or failure.kind)
-        failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
+        failure.message = to_show(_replace_surrogates(error.message) or failure.kind)
+        failure.where, failure.repair = _replace_surrogates(error.where), _replace_surrogates(error.repair)
     else:
         failure.message = to_show(text_of(error) or failure.kind)
         failure.repair = repair_of(kind.__name__, text_of(error)) if isinstance(error, Exception) else _NO_EXIT
-    failure.traceback = _utf8(user_traceback(error))
+    failure.traceback = _replace_surrogates(user_traceback(error))
     return failure
 
 
@@ -94,18 +94,18 @@ def text_of(error: BaseException) -> str:
     except BaseException as raised:  # noqa: BLE001 - a __str__ of the user's
         reraise_interrupt(raised)
         text = f"{type(error).__name__}, whose text cannot be read"
-    return _utf8(text)
+    return _replace_surrogates(text)
 
 
 def why_refused(error: BaseException) -> str:
     """Return what made an answer unusable, as the log records it: its type's rules, or an exception of their code."""
     reraise_interrupt(error)
     if isinstance(error, ValidationError):
-        return _utf8(explain(error))
+        return _replace_surrogates(explain(error))
     return f"{type(error).__name__}: {text_of(error)}"
 
 
-def _utf8(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return without_middle(text).encode("utf-8", "backslashreplace").decode()
 
 
@@ -127,7 +127,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
     """Return the error of a refused update, or one that names its cause."""
     if not isinstance(error, NodeError):
         return error
-    forgotten = _not_awaited(result)
+    forgotten = _list_not_awaited(result)
     if forgotten:
         names = ", ".join(sorted({getattr(each, "__name__", type(each).__name__) for each in forgotten}))
         for each in forgotten:
@@ -144,7 +144,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
             where=f"node {path}",
             repair="return a value on every path, or let the field take None",
         )
-    elif (repair := _foreign(result, node, error)) is not None:
+    elif (repair := _repair_of_foreign_result(result, node, error)) is not None:
         named = InvalidUpdate(error.message, where=error.where, repair=repair)
     else:
         return error
@@ -152,7 +152,7 @@ def cause_of(error: BaseException, node: NodePlan, result: object, path: str) ->
     return named
 
 
-def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
+def _repair_of_foreign_result(result: object, node: NodePlan, error: NodeError) -> str | None:
     """Return the repair for a result as nodes return it elsewhere: a routing object, or a mapping under `writes`."""
     parts = result if isinstance(result, (list, tuple)) else (result,)
     for part in parts:
@@ -164,7 +164,7 @@ def _foreign(result: object, node: NodePlan, error: NodeError) -> str | None:
     return None
 
 
-def _not_awaited(result: object) -> list[Awaitable[object]]:
+def _list_not_awaited(result: object) -> list[Awaitable[object]]:
     """Return the awaitables that a result is, or contains."""
     inside: Iterable[object] = (result,)
     if isinstance(result, Mapping):

@@ -86,13 +86,13 @@ def _own(cache: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
     return cache[name]
 
 
-def _set(frame: Frame, op: Op) -> None:
+def _set_field(frame: Frame, op: Op) -> None:
     frame.values[op[1]] = op[-1]  # behind that of a reducer is what was reduced
     if frame.owned:
         frame.owned.discard(op[1])
 
 
-def _append(frame: Frame, op: Op) -> None:
+def _append_items(frame: Frame, op: Op) -> None:
     _list(frame, op[1]).append(op[2])
 
 
@@ -107,7 +107,7 @@ def _merge(frame: Frame, op: Op) -> None:
         frame.owned_lists.get(op[1], set()).difference_update(added)
 
 
-def _put(frame: Frame, op: Op) -> None:
+def _put_items(frame: Frame, op: Op) -> None:
     _dict(frame, op[1])[op[2]] = op[3]
     if frame.owned_lists:
         frame.owned_lists.get(op[1], set()).discard(op[2])
@@ -122,7 +122,7 @@ def _grow(frame: Frame, op: Op) -> None:
     table[key].extend(items_of(op[3]))
 
 
-def _add(frame: Frame, op: Op) -> None:
+def _add_number(frame: Frame, op: Op) -> None:
     old = held(frame, op[1])
     frame.values[op[1]] = op[2] if old is None else old + op[2]
 
@@ -171,13 +171,13 @@ _GROWING: Final = frozenset(("append", "extend", "merge", "put", "grow"))
 """Operations that add to a field's value; the others replace it."""
 
 _OPS: Final[dict[str, Callable[[Frame, Op], None]]] = {
-    "set": _set,
-    "append": _append,
+    "set": _set_field,
+    "append": _append_items,
     "extend": _extend,
     "merge": _merge,
-    "put": _put,
+    "put": _put_items,
     "grow": _grow,
-    "add": _add,
-    "reduce": _set,
+    "add": _add_number,
+    "reduce": _set_field,
     "drop": _drop,
 }

@@ -105,7 +105,7 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
         snapshot.elapsed_seconds += now - snapshot.now  # the time of a stop or a wait is not driven time
     snapshot.now = now
     if type(facts) is steps.Node:  # the common case first
-        _node(snapshot, step, facts)
+        _complete_visit(snapshot, step, facts)
     else:
         _fold(snapshot, step)
     if snapshot.waiting or before is not None:
@@ -169,41 +169,41 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
     facts = step.data
     match facts:
         case steps.Started():  # what each run has first: a case costs as much as a call
-            _started(snapshot, step, facts)
+            _begin_run(snapshot, step, facts)
         case steps.Item():
-            _item(snapshot, step, facts)
+            _complete_item(snapshot, step, facts)
         case steps.Node():
-            _node(snapshot, step, facts)
+            _complete_visit(snapshot, step, facts)
         case steps.Attempt():
             _attempt(snapshot, step, facts)
         case steps.Failed():
-            _failed(snapshot, step, facts)
+            _end_failed_visit(snapshot, step, facts)
         case steps.Recorded():
-            _recorded(snapshot, step, facts)
+            _keep_work(snapshot, step, facts)
         case steps.Joined():
-            _joined(snapshot, step, facts)
+            _join_arms(snapshot, step, facts)
         case steps.Mapped():
             open_map(snapshot, snapshot.frames[step.frame], step.at, facts)
         case steps.Entered():
-            _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
+            _begin_frame(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
         case steps.Begun():
-            _begun(snapshot.frames[step.frame], step, facts)
+            _keep_beginning(snapshot.frames[step.frame], step, facts)
         case steps.Waiting():
-            _waiting(snapshot, step, facts)
+            _begin_waits(snapshot, step, facts)
         case steps.Answered():
-            _answered(snapshot, step, facts)
+            _end_wait(snapshot, step, facts)
         case steps.Refused():
-            _refused(snapshot, step, facts)
+            _refuse_answer(snapshot, step, facts)
         case steps.Message():
             _keep_messages(snapshot, [(facts.topic, facts.payload)], own=facts.told)
         case steps.Left():
-            _left(snapshot, step, facts)
+            _leave_done_node(snapshot, step, facts)
         case steps.Resumed():
-            _resumed(snapshot, step, facts)
+            _resume_run(snapshot, step, facts)
         case steps.Stopped():
-            _stopped(snapshot, facts)
+            _stop_run(snapshot, facts)
         case steps.Branched():
-            _branched(snapshot, step, facts)
+            _begin_child_run(snapshot, step, facts)
         case steps.Removed():
             _go_on_from(snapshot, facts)
         case _:
@@ -213,7 +213,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 # --- A run as a whole ------------------------------------------------------------------------------------------------
 
 
-def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
+def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     """Begin a run. Its title is what its graph calls it, else the first line of the first text of its input."""
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
@@ -228,7 +228,7 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
     frame = snapshot.frames[ROOT] = Frame(at=START)
-    _begin(snapshot, frame, step, facts)
+    _begin_frame(snapshot, frame, step, facts)
 
 
 def _line_of(text: str) -> str:
@@ -245,7 +245,7 @@ def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
         snapshot.changed = list(found.frames)
 
 
-def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
+def _resume_run(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     """Resume a run."""
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
@@ -323,7 +323,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
         frame.tries = 0
 
 
-def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
+def _begin_child_run(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id, snapshot.starter = facts.run_id, None
     snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
@@ -342,7 +342,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     frame.marks.update(facts.marks)
 
 
-def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
+def _stop_run(snapshot: Snapshot, facts: steps.Stopped) -> None:
     """Stop a run."""
     snapshot.status, snapshot.ending, snapshot.failure = facts.status, facts.ending, facts.error
     _spend(snapshot, snapshot.root, facts.usage)
@@ -354,7 +354,7 @@ _RUNS: Final = ("run", "fallback")
 # --- Visits of nodes -------------------------------------------------------------------------------------------------
 
 
-def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C901, PLR0912 - the common case, in place
+def _complete_visit(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C901, PLR0912 - the common case, in place
     """Complete a visit: apply its update, count its cost, and move along its edge."""
     frame = snapshot.frames[step.frame]
     if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
@@ -389,7 +389,7 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:  # noqa: C
         move(snapshot, frame, facts)
 
 
-def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
+def _leave_done_node(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
     """Move along the edge that was chosen for a node that was done before."""
     frame = snapshot.frames[step.frame]
     _set_marks(frame, facts)
@@ -422,7 +422,7 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     touch(snapshot, frame)
 
 
-def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
+def _end_failed_visit(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     """End a visit that failed for good: move along a failure edge, or fail the frame."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
@@ -472,7 +472,7 @@ def _give_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
 # --- Forks -----------------------------------------------------------------------------------------------------------
 
 
-def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
+def _join_arms(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
     """Join the arms: drop them, and add their counts, usage and samples to the forked frame."""
     frame = snapshot.frames[step.frame]
     phase = frame.phase
@@ -494,7 +494,7 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
 # --- Maps ------------------------------------------------------------------------------------------------------------
 
 
-def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
+def _complete_item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
     """Complete an item of a map, and begin the next one."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
@@ -508,7 +508,7 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 # --- Recorded work ---------------------------------------------------------------------------------------------------
 
 
-def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
+def _keep_beginning(frame: Frame, step: Step, facts: steps.Begun) -> None:
     """Keep that an effect has begun; an answer about its last beginning says nothing of this one.
 
     The nodes around it that are graphs keep it too, until they are left: a new attempt of theirs would repeat it.
@@ -537,7 +537,7 @@ def _graphs_around(frame: Frame) -> Iterator[Frame]:
         yield frame
 
 
-def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
+def _keep_work(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     """Keep a piece of work for the node to find again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
@@ -557,7 +557,7 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
 # --- Waits and messages ----------------------------------------------------------------------------------------------
 
 
-def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
+def _begin_waits(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     """Make a frame wait."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
@@ -567,7 +567,7 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     wait(snapshot, frame, facts.waits)
 
 
-def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
+def _end_wait(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     """End a wait, and keep its answer for the node, which runs again."""
     frame = snapshot.frames[step.frame]
     waits = frame.waits
@@ -601,7 +601,7 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     wake(snapshot, frame)
 
 
-def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
+def _refuse_answer(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
     """Refuse an answer that did not fit: its wait remains. If the node itself refused it, it will ask again."""
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
@@ -613,7 +613,7 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
 # --- Shared by several kinds -----------------------------------------------------------------------------------------
 
 
-def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Started | steps.Entered) -> None:
+def _begin_frame(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Started | steps.Entered) -> None:
     """Begin a frame that has its own state: apply its initial values, and leave START."""
     apply_ops(frame, step.update, step.typed)
     if facts.written:

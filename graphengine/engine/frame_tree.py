@@ -40,7 +40,7 @@ def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
         message = f"the frame {frame.id!r} moves, but its step has no target"
         raise ValueError(message)
     if facts.fork is not None:
-        _fork(snapshot, frame, facts.fork, facts.to)
+        _fork_frame(snapshot, frame, facts.fork, facts.to)
     elif facts.ending is not None:
         if frame.kind == "root":
             frame.phase = Ended()
@@ -106,7 +106,7 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     """Make a frame wait. Each wait gets an id, and the time, unless it continues an earlier wait."""
     now = snapshot.now
     named = {
-        name: replace(asked, id=asked.id or _new_id(snapshot, name, asked), asked_at=asked.asked_at or now)
+        name: replace(asked, id=asked.id or _make_wait_id(snapshot, name, asked), asked_at=asked.asked_at or now)
         for name, asked in waits.items()
     }
     then = frame.phase if isinstance(frame.phase, Fallback) else READY
@@ -118,7 +118,7 @@ def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> N
     touch(snapshot, frame)
 
 
-def _new_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
+def _make_wait_id(snapshot: Snapshot, name: str, asked: WaitRecord) -> str:
     """Return the id of a wait that begins, and count it if it is a question."""
     if asked.kind in ANSWERABLE:
         times = snapshot.asked[name].times if name in snapshot.asked else 0
@@ -169,7 +169,7 @@ def _count_wait_over(snapshot: Snapshot, waits: Mapping[str, WaitRecord]) -> Non
         snapshot.status = "running"
 
 
-def _fork(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[str]) -> None:
+def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Sequence[str]) -> None:
     arms = [f"{frame.id}~{target}" for target in targets]
     frame.phase = Forked(fork, arms)
     for key, target in zip(arms, targets, strict=True):

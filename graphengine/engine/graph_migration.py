@@ -98,7 +98,7 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
         if frame.at in names:
             frame.named, frame.at = frame.named or frame.at, names[frame.at]
         if frame.up is not None:
-            frame.id, frame.parent = _new_id(frame, frame.up, names), frame.up.id
+            frame.id, frame.parent = _rename_frame_id(frame, frame.up, names), frame.up.id
         _rename_kept(frame, names)
         frames[frame.id] = frame
     snapshot.frames = frames
@@ -106,7 +106,7 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
     snapshot.changed[:] = list(frames)
 
 
-def _new_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
+def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
     """Return the new id of a frame below a frame that was already renamed."""
     if frame.kind == "arm":
         target = frame.id.rsplit("~", 1)[-1]
@@ -124,8 +124,8 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
         new = names.get(node, node)
         counts[new] = counts.get(new, 0) + visits
     frame.counts = counts
-    frame.marks = {_renamed_mark(key, names): mark for key, mark in frame.marks.items()}
-    frame.samples = [[_renamed_mark(key, names), sample] for key, sample in frame.samples]
+    frame.marks = {_rename_mark(key, names): mark for key, mark in frame.marks.items()}
+    frame.samples = [[_rename_mark(key, names), sample] for key, sample in frame.samples]
     if isinstance(frame.phase, Forked):
         targets = [key.rsplit("~", 1)[-1] for key in frame.phase.arms]
         fork = frame.phase.fork
@@ -151,7 +151,7 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     touch(snapshot, frame)
 
 
-def _renamed_mark(key: str, names: Mapping[str, str]) -> str:
+def _rename_mark(key: str, names: Mapping[str, str]) -> str:
     """Return the key of a mark after a renaming: every key ends with a node, and the key of a count has two."""
     if not names:
         return key

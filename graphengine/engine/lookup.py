@@ -58,7 +58,7 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
     usage = frame.usage if frame.base is None else usage_of(frame)
     if frame.phase is not READY:
         for key in children(frame):
-            usage = add_usage(usage, _spent_below(snapshot, snapshot.frames[key]))
+            usage = add_usage(usage, _usage_below(snapshot, snapshot.frames[key]))
     if event.usage:
         usage = add_usage(usage, event.usage)
     seconds = snapshot.elapsed_seconds if frame.sub is None else elapsed(snapshot, frame)
@@ -77,11 +77,11 @@ def usage_of(frame: Frame) -> Usage:
     return add_usage(below, frame.usage) if frame.usage else below
 
 
-def _spent_below(snapshot: Snapshot, frame: Frame) -> Usage:
+def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
     """Return what was spent in a frame and in all frames below it."""
     total = frame.usage
     for key in children(frame):
-        total = add_usage(total, _spent_below(snapshot, snapshot.frames[key]))
+        total = add_usage(total, _usage_below(snapshot, snapshot.frames[key]))
     return total
 
 

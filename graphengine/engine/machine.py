@@ -133,29 +133,29 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
     snapshot = run.snapshot
     match event:
         case events.NodeFinished():  # what each run has first: a case costs as much as a call
-            return node_finished(run, _frame(snapshot, event), event)
+            return node_finished(run, _frame_of_event(snapshot, event), event)
         case events.RunStarted():
             return begun(run, event)
         case events.NodeFailed():
-            return node_failed(run, _frame(snapshot, event), event)
+            return node_failed(run, _frame_of_event(snapshot, event), event)
         case events.NodeEntered():
-            frame = _frame(snapshot, event)
+            frame = _frame_of_event(snapshot, event)
             is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.id.node].each is not None
             return (map_entered if is_map else sub_entered)(run, frame, event)
         case events.Noted():
-            _frame(snapshot, event)
+            _frame_of_event(snapshot, event)
             return noted(run, event)
         case events.NodeLeft():
-            return node_left(run, _frame(snapshot, event), event)
+            return node_left(run, _frame_of_event(snapshot, event), event)
         case events.Settled():
-            frame = _frame(snapshot, event)
+            frame = _frame_of_event(snapshot, event)
             if isinstance(frame.phase, Forked):
                 return arms_arrived(run, frame, event)
             return (items_done if isinstance(frame.phase, Collecting) else sub_ended)(run, frame, event)
         case events.LimitMet():
-            return limit_met(run, _frame(snapshot, event), event)
+            return limit_met(run, _frame_of_event(snapshot, event), event)
         case events.WaitOver():
-            return wait_over(run, _frame(snapshot, event), event)
+            return wait_over(run, _frame_of_event(snapshot, event), event)
         case events.AnswerArrived():
             return answered(run, event)
         case events.MessageCame():
@@ -170,7 +170,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             assert_never(event)
 
 
-def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
+def _frame_of_event(snapshot: Snapshot, event: FrameEvent) -> Frame:
     """Return the frame of an event.
 
     Raises:

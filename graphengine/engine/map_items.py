@@ -53,7 +53,7 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             index = map_.woken.pop(0)
             del map_.idle[str(index)]
             map_.live.append(index)
-            _change_below(snapshot, snapshot.frames[item_id(frame, index)], _moving)
+            _change_below(snapshot, snapshot.frames[item_id(frame, index)], _list_moving)
         elif (map_.again or map_.next < map_.count) and len(map_.live) + len(map_.idle) < map_.max_open:
             index, earlier = map_.again.pop(0) if map_.again else (map_.next, None)
             map_.next += earlier is None
@@ -73,7 +73,7 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
         update_slots(snapshot, (kept,))  # it may only wait
         return
     item = view_of(snapshot, frame, key, "item")
-    item.values, item.arrived = _values(frame, map_, index), snapshot.now
+    item.values, item.arrived = _values_of_item(frame, map_, index), snapshot.now
     item.at, item.visit = frame.at, frame.visit
     if map_.written:
         item.written = dict.fromkeys(map_.written, True)
@@ -82,7 +82,7 @@ def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, e
     snapshot.changed.append(key)
 
 
-def _values(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
+def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
     """Return an item's value in each list, by its name in the node."""
     values = {name: list_of(frame, field)[index] for name, field in map_.fields.items()}
     for name, records in map_.items.items():
@@ -93,7 +93,9 @@ def _values(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
 def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     """Return the items of a map that have failed, in item order."""
     failed = map_.failed
-    return [LostItem(failed[index].error, _values(frame, map_, int(index))) for index in sorted(failed, key=int)]
+    return [
+        LostItem(failed[index].error, _values_of_item(frame, map_, int(index))) for index in sorted(failed, key=int)
+    ]
 
 
 def lost_parts(snapshot: Snapshot) -> list[LostItem]:
@@ -186,7 +188,7 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
     return isinstance(phase, Collecting) and phase.left > 0 and not phase.live
 
 
-def _moving(frame: Frame) -> Sequence[str]:
+def _list_moving(frame: Frame) -> Sequence[str]:
     """Return the ids of the frames below one, without the items that have no slot."""
     phase = frame.phase
     return [item_id(frame, index) for index in phase.live] if isinstance(phase, Collecting) else children(frame)

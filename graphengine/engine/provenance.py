@@ -105,7 +105,7 @@ def given_in(frame: Frame, ops: Sequence[Op], more: Iterable[Any]) -> tuple[str,
     for op in ops:
         value = opened(op[-1]) if any(not isinstance(each, str) for each in found) else op[-1]
         has_words = isinstance(value, (str, dict, list)) and bool(value)
-        if op[0] == "reduce" or not has_words or not any(_has(each, value, _DEPTH) for each in found):
+        if op[0] == "reduce" or not has_words or not any(_contains_record(each, value, _DEPTH) for each in found):
             own.pop(op[1], None)
     return tuple(own)
 
@@ -125,7 +125,7 @@ def is_given(frame: Frame, text: str) -> bool:
             if isinstance(record, str) and record == text and not is_written(frame, name):
                 return True
         here = here.base
-    return any(_has(each, text, _DEPTH) for each in received(frame))
+    return any(_contains_record(each, text, _DEPTH) for each in received(frame))
 
 
 def of_graph(frame: Frame) -> Iterator[str]:
@@ -135,15 +135,15 @@ def of_graph(frame: Frame) -> Iterator[str]:
             yield record
 
 
-def _has(whole: Any, value: object, depth: int) -> bool:  # noqa: ANN401 - records
+def _contains_record(whole: Any, value: object, depth: int) -> bool:  # noqa: ANN401 - records
     """Return whether a record is another one, or a part of it."""
     if whole == value:
         return True
     if not depth:
         return False
     if isinstance(whole, Mapping):
-        return any(_has(part, value, depth - 1) for part in whole.values())
-    return isinstance(whole, list) and any(_has(part, value, depth - 1) for part in whole)
+        return any(_contains_record(part, value, depth - 1) for part in whole.values())
+    return isinstance(whole, list) and any(_contains_record(part, value, depth - 1) for part in whole)
 
 
 __all__ = [

@@ -65,7 +65,7 @@ def keep_published(snapshot: Snapshot, step: Step) -> bool:
 
 def published_in(snapshot: Snapshot, name: str | None = None, item: str | None = None) -> Sequence[Publication]:
     """Return the newest value of each name and item, the oldest first; of one name or item, if that is given."""
-    each = [_kept_in(snapshot, topic) for topic in _topics(snapshot)]
+    each = [_find_last_publication(snapshot, topic) for topic in _topics(snapshot)]
     found = [one for one in each if name in (None, one.name) and item in (None, one.item)]
     return sorted(found, key=lambda one: one.seq)
 
@@ -76,11 +76,11 @@ def rename_published(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]
         renamed, key=lambda at: path_of(at, "x").count("/"), reverse=True
     )  # paths have old outer names
     pairs = [[(path_of(at, was), path_of(at, new)) for was, new in renamed[at].items()] for at in inner_first]
-    known = {topic: _kept_in(snapshot, topic) for topic in _topics(snapshot)}
+    known = {topic: _find_last_publication(snapshot, topic) for topic in _topics(snapshot)}
     for topic in known:
         del snapshot.mailbox[topic]  # all, before any is kept: two nodes can take each other's name
     for each in known.values():
-        found = each._replace(item=_renamed(each.item, pairs), path=_renamed(each.path, pairs))
+        found = each._replace(item=_rename_path(each.item, pairs), path=_rename_path(each.path, pairs))
         snapshot.mailbox[_topic(found.name, found.item)] = [found._asdict()]
 
 
@@ -88,11 +88,11 @@ def _topics(snapshot: Snapshot) -> Sequence[str]:
     return [topic for topic in snapshot.mailbox if topic.startswith(PUBLISHED)]
 
 
-def _kept_in(snapshot: Snapshot, topic: str) -> Publication:
+def _find_last_publication(snapshot: Snapshot, topic: str) -> Publication:
     return Publication(**cast("dict[str, Any]", snapshot.mailbox[topic][-1]))
 
 
-def _renamed(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
+def _rename_path(path: str, pairs: Sequence[Sequence[tuple[str, str]]]) -> str:
     """Return a path under the new names, of each graph at most one: a new name can be the old one of another node."""
     for of_graph in pairs:
         for was, new in of_graph:

@@ -162,12 +162,12 @@ def settled(frame: Frame) -> bool:
 
 def limit_reached(snapshot: Snapshot) -> str:
     """Return the first limit of the run that is reached, as text with the values; "" if none is."""
-    return _over(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+    return _find_limit_reached(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
 def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
     """Return the first limit of its own that a subgraph has reached, as text with the values; "" if none is."""
-    return _over(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
+    return _find_limit_reached(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
 
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
@@ -177,11 +177,11 @@ def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
 
 def _over_limit(snapshot: Snapshot, frame: Frame) -> Frame | None:
     """Return the outermost subgraph around a frame that has reached a limit of its own; everything inside it fails."""
-    over = [sub for sub in _around(frame) if sub.limits and sub_limit(snapshot, sub)]
+    over = [sub for sub in _subgraphs_around(frame) if sub.limits and sub_limit(snapshot, sub)]
     return over[-1] if over else None
 
 
-def _around(frame: Frame) -> Iterator[Frame]:
+def _subgraphs_around(frame: Frame) -> Iterator[Frame]:
     """Return the subgraphs around a frame, the innermost first."""
     sub = frame.sub
     while sub is not None:
@@ -192,17 +192,17 @@ def _around(frame: Frame) -> Iterator[Frame]:
 def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, LimitsRecord, Usage]]:
     """Yield the limits around a frame with the usage that counts: those of the run, and of each subgraph."""
     yield None, snapshot.limits, snapshot.usage
-    for sub in _around(frame):
+    for sub in _subgraphs_around(frame):
         if sub.limits:
             yield sub, sub.limits, sub.spent
 
 
 def spent(snapshot: Snapshot, name: str) -> float:
     """Return how much of a limited quantity a run has used."""
-    return _spent(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+    return _amount_used(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
 
 
-def _over(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> str:
+def _find_limit_reached(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> str:
     given: Any = limits  # `by_name` is a call on every step
     limit: float | None
     for name, limit in given.items():
@@ -211,13 +211,13 @@ def _over(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> st
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
             cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
             return f"cost_usd is unknown under a limit of {Decimal(str(limit)):f}: {cause} is not known"
-        spent = visits if name == "visits" else _spent(name, visits, seconds, usage)
+        spent = visits if name == "visits" else _amount_used(name, visits, seconds, usage)
         if spent >= limit:
             return f"{name} {Decimal(str(spent)):f} >= {Decimal(str(limit)):f}"  # never 2.6e-05
     return ""
 
 
-def _spent(name: str, visits: int, seconds: float, usage: Usage) -> float:
+def _amount_used(name: str, visits: int, seconds: float, usage: Usage) -> float:
     """Return how much of a limited quantity is used."""
     if name == "visits":
         return visits

@@ -70,23 +70,23 @@ def reasons_of(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Sequence[Reason]:
         if edge is not None and "on" in edge:
             words = f"{edge['on']} is {value_text(each.found)}"
         else:
-            words = _words(condition, each.found, held=held, source=edge["from"] if edge is not None else "")
+            words = _explain(condition, each.found, held=held, source=edge["from"] if edge is not None else "")
         found.append(Reason(each.place, "", held, each.found, condition, words))
     if outcome.way >= 0 and not any(each.held for each in found):
         found.append(Reason(outcome.way, "", held=True, found=None, condition=None, words=OTHERWISE))
-    return [*found, *_arms(outcome, ways)]
+    return [*found, *_reasons_of_arms(outcome, ways)]
 
 
-def _arms(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Iterable[Reason]:
+def _reasons_of_arms(outcome: Outcome, ways: Sequence[EdgeSpec]) -> Iterable[Reason]:
     arms: Sequence[ArmSpec] = ways[outcome.way].get("arms", ()) if 0 <= outcome.way < len(ways) else ()
     for each in outcome.arms:
         arm = arms[each.place] if 0 <= each.place < len(arms) else None
         target, condition = (arm["to"], arm.get("when")) if arm is not None else ("", None)
         held = target in outcome.to
-        yield Reason(outcome.way, target, held, each.found, condition, _words(condition, each.found, held=held))
+        yield Reason(outcome.way, target, held, each.found, condition, _explain(condition, each.found, held=held))
 
 
-def _words(condition: ConditionSpec | None, found: Found, *, held: bool, source: str = "") -> str:
+def _explain(condition: ConditionSpec | None, found: Found, *, held: bool, source: str = "") -> str:
     if condition is not None:
         return sentence(condition, found, held=held, source=source)
     answer = "yes" if held else "no"
@@ -185,12 +185,12 @@ class Declaration(NamedTuple):
 
     def renamed(self, names: Mapping[str, str]) -> Declaration:
         """Return it with nodes under other names."""
-        return self._replace(edge=_plain(_renamed(json.loads(self.edge), names)))
+        return self._replace(edge=_describe_edge(_rename_nodes(json.loads(self.edge), names)))
 
 
 def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
     """Return the declaration of each edge of a spec."""
-    plain = [_plain(edge) for edge in ways]
+    plain = [_describe_edge(edge) for edge in ways]
     many, seen = Counter(plain), Counter[str]()
     found: list[Declaration] = []
     for text in plain:
@@ -199,7 +199,7 @@ def declarations(ways: Sequence[EdgeSpec]) -> Sequence[Declaration]:
     return found
 
 
-def _plain(edge: object) -> str:
+def _describe_edge(edge: object) -> str:
     return json.dumps(edge, sort_keys=True, separators=(",", ":"))
 
 
@@ -207,9 +207,9 @@ _NODES: Final = frozenset(("from", "to", "otherwise", "join", "visits", "since")
 """The keys of edges and of conditions whose values are names of nodes; `cases` has them as values."""
 
 
-def _renamed(fact: object, names: Mapping[str, str], key: str = "") -> object:
+def _rename_nodes(fact: object, names: Mapping[str, str], key: str = "") -> object:
     if isinstance(fact, dict):
-        return {name: _renamed(each, names, "to" if key == "cases" else name) for name, each in fact.items()}
+        return {name: _rename_nodes(each, names, "to" if key == "cases" else name) for name, each in fact.items()}
     if isinstance(fact, list):
-        return [_renamed(each, names) for each in fact]
+        return [_rename_nodes(each, names) for each in fact]
     return names.get(fact, fact) if key in _NODES and isinstance(fact, str) else fact

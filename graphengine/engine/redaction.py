@@ -59,7 +59,7 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
             facts.ending = dataclasses.replace(facts.ending, why=words_for(None, snapshot, facts.ending.why))
         return step
     if isinstance(facts, (Outcome, Stopped, Continued, Refused)):
-        _hide_texts(facts, worth_scrubbing(_texts(plan, snapshot, step)))
+        _hide_texts(facts, worth_scrubbing(_list_clear_texts(plan, snapshot, step)))
     step.typed = None
     return step
 
@@ -72,7 +72,7 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
 
     if isinstance(facts, Outcome):
         facts.error, facts.ending = hide(facts.error), hide(facts.ending)
-        facts.tests, facts.arms = _tested(facts.tests, secrets), _tested(facts.arms, secrets)
+        facts.tests, facts.arms = _hide_in_tests(facts.tests, secrets), _hide_in_tests(facts.arms, secrets)
         facts.edge, facts.marks, facts.samples = hide(facts.edge), hide(facts.marks), hide(facts.samples)
         if isinstance(facts, Node):
             facts.inside = hide(facts.inside)
@@ -84,7 +84,7 @@ def _hide_texts(facts: Outcome | Stopped | Continued | Refused, secrets: Sequenc
         facts.message = hide(facts.message)
 
 
-def _tested(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
+def _hide_in_tests(tests: Sequence[Tested], secrets: Sequence[str]) -> Sequence[Tested]:
     """Return what conditions found with clear texts hidden, numbers too, and without digests of what held any."""
 
     def hide(measured: Measured) -> Measured:
@@ -115,7 +115,7 @@ def words_for(plan: Plan[Any] | None, snapshot: Snapshot, words: str) -> str:
     Without the plan the secrets cannot be decrypted, so if the run has any, the text is withheld.
     """
     if plan is not None:
-        return str(scrubbed(words, worth_scrubbing(_held(plan, snapshot)))) if plan.secret else words
+        return str(scrubbed(words, worth_scrubbing(_list_held_texts(plan, snapshot)))) if plan.secret else words
     has_secrets = any(is_sealed(record) for frame in snapshot.frames.values() for record in frame.values.values())
     return WITHHELD if has_secrets else words
 
@@ -129,11 +129,11 @@ class Redactor:
 
     def hide(self, shown: Any) -> Any:  # noqa: ANN401 - any data that a node emits
         """Return live data with clear texts hidden."""
-        return concealed(shown, worth_scrubbing(_held(self.plan, self.snapshot)))
+        return concealed(shown, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
-        return screened(text, worth_scrubbing(_held(self.plan, self.snapshot)))
+        return screened(text, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
         """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.
@@ -141,7 +141,7 @@ class Redactor:
         Raises:
             NotRecordable: It contains one.
         """
-        texts = [text for text in (*_held(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
+        texts = [text for text in (*_list_held_texts(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
         if holds(record, texts):
             raise NotRecordable(
                 f"{what} contains the clear text of a secret field, which would be recorded",
@@ -164,7 +164,7 @@ class Redactor:
 
 def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
     """Return a record about a step with the clear texts of secrets hidden, both the run's and those the step writes."""
-    return scrubbed(record, worth_scrubbing(_texts(plan, snapshot, step)))
+    return scrubbed(record, worth_scrubbing(_list_clear_texts(plan, snapshot, step)))
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
@@ -189,14 +189,14 @@ def check_secrets(plan: Plan[Any], snapshot: Snapshot) -> None:
     Raises:
         SecretKeyWrong: The graph has another key.
     """
-    for frame, inner in _frames(plan, snapshot):
+    for frame, inner in _frames_with_plans(plan, snapshot):
         for name in inner.state.secrets:
             cipher = inner.state.fields[name].cipher
             if name in frame.values and cipher is not None:
                 cipher.unseal(name, frame.values[name])
 
 
-def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[Any]]]:
+def _frames_with_plans(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[Any]]]:
     for frame in snapshot.frames.values():
         try:
             yield frame, plan_of(plan, frame)
@@ -204,17 +204,17 @@ def _frames(plan: Plan[Any], snapshot: Snapshot) -> Iterator[tuple[Frame, Plan[A
             continue
 
 
-def _texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
+def _list_clear_texts(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Iterator[str]:
     """Return the clear texts of all secrets: those that the run holds, and those that the step writes."""
-    yield from _held(plan, snapshot)
+    yield from _list_held_texts(plan, snapshot)
     state = written_state(plan, snapshot, step)
     if state is not None:
         yield from _texts_in(state, Frame(values={op[1]: op[2] for op in step.update if op[0] == "set"}))
 
 
-def _held(plan: Plan[Any], snapshot: Snapshot) -> Iterator[str]:
+def _list_held_texts(plan: Plan[Any], snapshot: Snapshot) -> Iterator[str]:
     """Return the clear texts of the secrets that a run holds."""
-    for frame, inner in _frames(plan, snapshot):
+    for frame, inner in _frames_with_plans(plan, snapshot):
         yield from _texts_in(inner.state, frame)
 
 

@@ -84,9 +84,9 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
                     held, found = words.evaluate(view)
                     tests.append(Tested(edge.place, found))
             elif isinstance(edge, Switch):
-                held, target, label = _case(facts, edge, view, tests)
+                held, target, label = _choose_case(facts, edge, view, tests)
             else:
-                held, target, label, targets = _arms(facts, edge, view, tests)
+                held, target, label, targets = _choose_arms(facts, edge, view, tests)
         except ConditionFailed:
             raise
         except BaseException as error:
@@ -104,7 +104,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
         if tests:
             facts.tests = tests
         if targets and isinstance(edge, Fork):
-            _fork(facts, edge, targets)
+            _record_fork(facts, edge, targets)
         else:
             arrive(facts, plan, frame, target, label, edge)
         return
@@ -167,7 +167,7 @@ def keep_rules(
                 )
 
 
-def _case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
+def _choose_case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tuple[bool, str, str]:
     """Return whether a switch holds, with its target and label, and record its value and its case."""
     value = edge.reading.read(view)
     target = case_of(edge.cases, value)
@@ -178,7 +178,7 @@ def _case(facts: Outcome, edge: Switch, view: View, tests: list[Tested]) -> tupl
     return True, target, choice_text(value)
 
 
-def _arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
+def _choose_arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[bool, str, str, Sequence[str]]:
     """Return whether a fork holds, its join and label, and the targets of the arms to run; record what was found."""
     if edge.condition is not None:
         held, found = edge.condition.evaluate(view)
@@ -202,7 +202,7 @@ def _arms(facts: Outcome, edge: Fork, view: View, tests: list[Tested]) -> tuple[
     return True, edge.join, edge.label, targets
 
 
-def _fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
+def _record_fork(facts: Outcome, edge: Fork, targets: Sequence[str]) -> None:
     facts.to, facts.edge = targets, edge.label
     facts.fork = ForkRecord(
         edge.join,

@@ -62,7 +62,7 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
     most = sizes.state_bytes
     if most is None:
         return 0
-    total = _bound(run, update_bytes)
+    total = _bound_size(run, update_bytes)
     if total > most:
         before = len(encode_snapshot(run.snapshot))
         total = before + bytes_of(ops)
@@ -77,7 +77,7 @@ def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> 
 def weigh_item(run: RunState, item: Frame, ops: Sequence[Op]) -> None:
     """Add what an item of a map writes to the sum of its map."""
     if run.sizes is not None and run.sizes.update_bytes is not None:
-        run.map_bytes[item.parent] = _returned(run, item) + _kept(ops)
+        run.map_bytes[item.parent] = _bytes_returned(run, item) + _bytes_kept(ops)
 
 
 def check_room(run: RunState, item: Frame) -> None:
@@ -102,30 +102,30 @@ def check_room(run: RunState, item: Frame) -> None:
 def is_full(run: RunState, item: Frame) -> bool:
     """Return whether the map of an item has more results already than it may write in its one step."""
     limit = None if run.sizes is None else run.sizes.update_bytes
-    return limit is not None and _returned(run, item) > limit
+    return limit is not None and _bytes_returned(run, item) > limit
 
 
-def _returned(run: RunState, item: Frame) -> int:
+def _bytes_returned(run: RunState, item: Frame) -> int:
     """Return what the items of a map have returned so far, in bytes of JSON."""
     total = run.map_bytes.get(item.parent)
     if total is None:  # it began in another process
         phase = run.snapshot.frames[item.parent].phase
         done = phase.done if isinstance(phase, Collecting) else ()
-        total = run.map_bytes[item.parent] = sum(_kept(writes) for writes in done if writes)
+        total = run.map_bytes[item.parent] = sum(_bytes_kept(writes) for writes in done if writes)
     return total
 
 
-def _kept(ops: Sequence[Op]) -> int:
+def _bytes_kept(ops: Sequence[Op]) -> int:
     """Return the bytes that surely stay when the writes of all items become one."""
     return sum(bytes_of(op[-1]) for op in ops if op[0] in ("item", "append", "extend", "put"))
 
 
 def added(run: RunState, update_bytes: int) -> int:
     """Return the same bound for a join, recorded work or a message, which no node can be failed for."""
-    return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound(run, update_bytes)
+    return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 
 
-def _bound(run: RunState, update_bytes: int) -> int:
+def _bound_size(run: RunState, update_bytes: int) -> int:
     """Return an upper bound of the state's size after a step that adds at most so many bytes."""
     if run.size_bytes < 0:
         run.size_bytes, run.measured_at = len(encode_snapshot(run.snapshot)), run.snapshot.seq

@@ -808,7 +808,7 @@ OBJECT: Final = "object "
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str) -> T | None:
     """Return what is given for what has a name at a path, by its most specific key; None for nothing."""
-    return next((given[key] for key in _keys(graph, path, name) if key in given), None)
+    return next((given[key] for key in _list_keys(graph, path, name) if key in given), None)
 
 
 def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
@@ -818,7 +818,7 @@ def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> M
     return own if ALL in own else {**before, **own}
 
 
-def _keys(graph: str, path: str, name: str) -> Iterator[str]:
+def _list_keys(graph: str, path: str, name: str) -> Iterator[str]:
     """Return all keys that match what has a name at a path, the most specific first."""
     parts = path.split("/")
     found = [f"{path}/{name}", path]

@@ -120,7 +120,7 @@ _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """Return a snapshot as JSON, without its caches."""
-    return _encode(_row(snapshot))
+    return _encode(_encode_snapshot(snapshot))
 
 
 def decode_snapshot(body: bytes | str) -> Snapshot:
@@ -133,15 +133,15 @@ def decode_snapshot(body: bytes | str) -> Snapshot:
     try:
         row = _decoder.decode(body)
     except msgspec.ValidationError:
-        _check_format(from_json(body).get("format"))
+        _check_snapshot_format(from_json(body).get("format"))
         raise
-    _check_format(row.format)
+    _check_snapshot_format(row.format)
     return _from_row(row)
 
 
 def to_record(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as JSON values that share no objects with it."""
-    record: dict[str, Any] = from_json(_encode(_row(snapshot)))
+    record: dict[str, Any] = from_json(_encode(_encode_snapshot(snapshot)))
     return record
 
 
@@ -152,7 +152,7 @@ def from_record(record: Mapping[str, JsonValue]) -> Snapshot:
         ValueError: It is not a valid snapshot.
         StoreTooNew: A newer version wrote it.
     """
-    _check_format(record.get("format"))
+    _check_snapshot_format(record.get("format"))
     return _from_row(msgspec.convert(record, _Snapshot))
 
 
@@ -161,7 +161,7 @@ def copy_of(snapshot: Snapshot) -> Snapshot:
     return from_record(to_record(snapshot))
 
 
-def _row(snapshot: Snapshot) -> _Snapshot:
+def _encode_snapshot(snapshot: Snapshot) -> _Snapshot:
     frames = {frame.id: _frame_row(frame) for frame in snapshot.frames.values()}
     row = _Snapshot(format=FORMAT, frames=frames, **{name: getattr(snapshot, name) for name in _RUN})
     row.pause = list(snapshot.pause)
@@ -196,7 +196,7 @@ def _frame_row(frame: Frame) -> _Frame:
     return row
 
 
-def _check_format(found: object) -> None:
+def _check_snapshot_format(found: object) -> None:
     message = f"snapshot of format {found!r}; this version reads {OLDEST} to {FORMAT}"
     if isinstance(found, int) and found > FORMAT:
         raise StoreTooNew(message, where="a snapshot", repair="update graphengine")
@@ -205,7 +205,7 @@ def _check_format(found: object) -> None:
 
 
 def _from_row(row: _Snapshot) -> Snapshot:
-    frames = {key: _frame(key, facts) for key, facts in row.frames.items()}
+    frames = {key: _decode_frame(key, facts) for key, facts in row.frames.items()}
     for frame in frames.values():
         if frame.kind == "root":
             continue
@@ -226,7 +226,7 @@ def _from_row(row: _Snapshot) -> Snapshot:
     return snapshot
 
 
-def _frame(key: str, row: _Frame) -> Frame:
+def _decode_frame(key: str, row: _Frame) -> Frame:
     frame = Frame(id=key)
     for name in _SAME:
         setattr(frame, name, getattr(row, name))

@@ -62,7 +62,7 @@ def _of_call(call: Call) -> frozenset[str] | None:
     is_async = inspect.iscoroutinefunction(function)
     if not is_async and _may_be_awaited(call.body.returns):
         return None
-    return _received(function) if is_async or "ctx" in call.extras else frozenset()
+    return _find_received_topics(function) if is_async or "ctx" in call.extras else frozenset()
 
 
 def _may_be_awaited(returns: object) -> bool:
@@ -75,7 +75,7 @@ def _may_be_awaited(returns: object) -> bool:
     return not isinstance(origin, type) or origin in (Any, Annotated, object) or issubclass(origin, Awaitable)
 
 
-def _received(function: FunctionType) -> frozenset[str] | None:
+def _find_received_topics(function: FunctionType) -> frozenset[str] | None:
     """Return the topics that a function receives; None if its source does not show all."""
     found = source_of(function)
     if found is None or not _is_source(found[0], function.__code__):
@@ -92,7 +92,7 @@ def _received(function: FunctionType) -> frozenset[str] | None:
         if isinstance(node, ast.Await) and not _is_known(node.value):
             return None
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ctx":
-            for topic in _named(node.attr, calls.get(id(node))):
+            for topic in _find_named_topics(node.attr, calls.get(id(node))):
                 if topic is None:
                     return None
                 topics.add(topic)
@@ -102,13 +102,13 @@ def _received(function: FunctionType) -> frozenset[str] | None:
 def _is_source(statement: ast.stmt, code: CodeType) -> bool:
     """Return whether a statement defines the function that has this code, and not one that its file has by now."""
     module = compile(ast.Module([statement], []), "", "exec", flags=code.co_flags & _FUTURE, dont_inherit=True)
-    return any(_words(made) == _words(code) for made in module.co_consts if isinstance(made, CodeType))
+    return any(_read_names(made) == _read_names(code) for made in module.co_consts if isinstance(made, CodeType))
 
 
-def _words(code: CodeType) -> tuple[str, set[str], list[object]]:
+def _read_names(code: CodeType) -> tuple[str, set[str], list[object]]:
     """Return the name of a code, its other names, and its texts and inner codes, in order."""
     names = {*code.co_names, *code.co_varnames, *code.co_freevars, *code.co_cellvars}
-    inner = [_words(each) if isinstance(each, CodeType) else each for each in code.co_consts]
+    inner = [_read_names(each) if isinstance(each, CodeType) else each for each in code.co_consts]
     return code.co_name, names, [each for each in inner if isinstance(each, str | tuple)]
 
 
@@ -119,7 +119,7 @@ def _is_known(awaited: ast.AST) -> bool:
     return getattr(awaited.func.value, "id", "") == "ctx" or awaited.func.attr == "result"
 
 
-def _named(method: str, call: ast.Call | None) -> Iterator[str | None]:
+def _find_named_topics(method: str, call: ast.Call | None) -> Iterator[str | None]:
     """Yield the topics that a use of a method of `ctx` names, None for one that is not shown."""
     if method not in {"receive", "start", "call"}:
         return

@@ -25,11 +25,11 @@ def is_engine_code(file: str) -> bool:
 
 def is_user_code(file: str) -> bool:
     """Return whether a file belongs neither to the engine, nor to Python, nor to an installed package."""
-    return not file.startswith(_foreign()) and "site-packages" not in file
+    return not file.startswith(_list_foreign_paths()) and "site-packages" not in file
 
 
 @cache
-def _foreign() -> tuple[str, ...]:
+def _list_foreign_paths() -> tuple[str, ...]:
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return ("<frozen", _PACKAGE, *(f"{path}{_PACKAGE[-1]}" for path in libraries))
 
@@ -38,7 +38,7 @@ def has_user_code(error: BaseException | None) -> bool:
     """Return whether the exception, or one that caused it, passed through the user's code."""
     return any(
         is_user_code(frame.f_code.co_filename)
-        for each in _chain(error)
+        for each in _walk_causes(error)
         for frame, _ in traceback.walk_tb(each.__traceback__)
     )
 
@@ -76,7 +76,7 @@ def without_middle(text: str) -> str:
 
 def cut_to_user_code(error: BaseException) -> None:
     """Remove the frames of the engine from an exception and those that caused it, as `user_traceback` does."""
-    for each in _chain(error):
+    for each in _walk_causes(error):
         entries: list[TracebackType] = []
         entry = each.__traceback__
         while entry is not None:
@@ -89,7 +89,7 @@ def cut_to_user_code(error: BaseException) -> None:
         each.__traceback__ = made
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, those that caused it, and those in its groups, each once."""
     left, seen = [error], set[int]()
     while left:

@@ -68,7 +68,7 @@ class WorkKey(NamedTuple):
     def place(self) -> tuple[int, int]:
         """The number of the turn that it is, or is for, and its index in that; 0 for each that it has not."""
         turn, _, index = self.input.partition(".")
-        return _whole(turn), _whole(index)
+        return _parse_number(turn), _parse_number(index)
 
 
 def read_key(text: str) -> WorkKey:
@@ -82,13 +82,13 @@ def read_key(text: str) -> WorkKey:
     around, _, own = text.rpartition("/")
     parts = own.split("|")
     if len(parts) != _PARTS:
-        return WorkKey(around, _plain(parts[0]), _plain("|".join(parts[1:])), 0)
-    return WorkKey(around, _plain(parts[0]), _plain(parts[1]), _whole(parts[2]))
+        return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks("|".join(parts[1:])), 0)
+    return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks(parts[1]), _parse_number(parts[2]))
 
 
 def stem_of(around: str, name: str, what: str) -> str:
     """Return a key without its number."""
-    own = f"{_marked(name)}|{_marked(what)}"
+    own = f"{_escape_marks(name)}|{_escape_marks(what)}"
     return f"{around}/{own}" if around else own
 
 
@@ -107,17 +107,17 @@ def call_key(conversation: str, tool: str, turn: int, index: int) -> str:
     return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
 
 
-def _marked(text: str) -> str:
+def _escape_marks(text: str) -> str:
     if "/" in text or "|" in text or "%" in text:
         return text.replace("%", "%25").replace("/", "%2F").replace("|", "%7C")
     return text
 
 
-def _plain(text: str) -> str:
+def _unescape_marks(text: str) -> str:
     return text.replace("%7C", "|").replace("%2F", "/").replace("%25", "%") if "%" in text else text
 
 
-def _whole(text: str) -> int:
+def _parse_number(text: str) -> int:
     """Return a number that is written in a key; 0 for what is none."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 0
 

@@ -84,7 +84,7 @@ _SIGNS: Final = frozenset((">=", "<=", ">", "<", "==", "!="))
 _SHOWN: Final = 80
 
 
-def _parts(spec: ConditionSpec) -> Sequence[ConditionSpec]:
+def _parts_of_condition(spec: ConditionSpec) -> Sequence[ConditionSpec]:
     return spec.get("parts", ())
 
 
@@ -149,9 +149,9 @@ def condition_text(spec: ConditionSpec) -> str:
     """
     test, of = spec["is"], quantity_text(spec.get("of", ""))
     if test in ("and", "or"):
-        return f" {test} ".join(_inside(part, test) for part in _parts(spec))
+        return f" {test} ".join(_name_in_part(part, test) for part in _parts_of_condition(spec))
     if test == "not":
-        return f"not ({condition_text(_parts(spec)[0])})"
+        return f"not ({condition_text(_parts_of_condition(spec)[0])})"
     return f"{of} {_test_text(spec)}".strip()
 
 
@@ -175,7 +175,7 @@ def leaves_of(spec: ConditionSpec) -> Iterator[ConditionSpec]:
     if spec["is"] not in _COMPOSED:
         yield spec
         return
-    for part in _parts(spec):
+    for part in _parts_of_condition(spec):
         yield from leaves_of(part)
 
 
@@ -183,7 +183,7 @@ def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | 
     """Yield the numbers that a condition compared with a number, as far as it was evaluated, by their paths."""
     evaluated: list[tuple[ConditionSpec, Measured]] = []
     if spec["is"] in _COMPOSED:
-        _evaluate(spec, iter(_leaves(found)), evaluated)
+        _evaluate(spec, iter(_leaves_found(found)), evaluated)
     else:
         evaluated.append((spec, found))  # type: ignore[arg-type]
     for leaf, measured in evaluated:
@@ -200,17 +200,17 @@ def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[Cond
         if leaf is not None:
             into.append((spec, leaf.measured))
         return leaf is not None and leaf.held
-    held = _evaluate(_parts(spec)[0], leaves, into)
+    held = _evaluate(_parts_of_condition(spec)[0], leaves, into)
     if test == "not":
         return not held
-    for part in _parts(spec)[1:]:
+    for part in _parts_of_condition(spec)[1:]:
         if held is (test == "or"):
             break
         held = _evaluate(part, leaves, into)
     return held
 
 
-def _leaves(found: Found) -> Sequence[Leaf]:
+def _leaves_found(found: Found) -> Sequence[Leaf]:
     return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
 
 
@@ -218,7 +218,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _inside(part: ConditionSpec, word: str) -> str:
+def _name_in_part(part: ConditionSpec, word: str) -> str:
     text = condition_text(part)
     return f"({text})" if part["is"] in ("and", "or") and part["is"] != word else text
 
@@ -234,10 +234,10 @@ def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "")
     """
     if spec["is"] not in _COMPOSED:
         return _simple(spec, found, source, held=held)  # type: ignore[arg-type]
-    return _composed(spec, iter(_leaves(found)), source)[1]
+    return _compose_sentence(spec, iter(_leaves_found(found)), source)[1]
 
 
-def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
+def _compose_sentence(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
     """Return whether it held, as its leaves say, and its sentence; a part that was not evaluated is not in it."""
     test = spec["is"]
     if test not in _COMPOSED:
@@ -245,13 +245,13 @@ def _composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple
         if leaf is None:
             return False, condition_text(spec)
         return leaf.held, _simple(spec, leaf.measured, source, held=leaf.held)
-    held, why = _composed(_parts(spec)[0], leaves, source)
+    held, why = _compose_sentence(_parts_of_condition(spec)[0], leaves, source)
     if test == "not":
         return not held, f"not ({why}): {_word(not held)}"
-    for part in _parts(spec)[1:]:
+    for part in _parts_of_condition(spec)[1:]:
         if held is (test == "or"):
             break
-        held, more = _composed(part, leaves, source)
+        held, more = _compose_sentence(part, leaves, source)
         why = f"{why} {test} {more}"
     return held, why
 
@@ -281,7 +281,7 @@ def plain_sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str
     """
     if spec["is"] not in _COMPOSED:
         return _plain_leaf(spec, found, source, held=held)  # type: ignore[arg-type]
-    return _plain_composed(spec, iter(_leaves(found)), source, is_denied=False)[1]
+    return _plain_composed(spec, iter(_leaves_found(found)), source, is_denied=False)[1]
 
 
 def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *, is_denied: bool) -> tuple[bool, str]:
@@ -297,11 +297,11 @@ def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *,
             return leaf.held, _plain_leaf(turned, leaf.measured, source, held=not leaf.held)
         return leaf.held, _plain_leaf(spec, leaf.measured, source, held=leaf.held)
     if test == "not":
-        held, words = _plain_composed(_parts(spec)[0], leaves, source, is_denied=not is_denied)
+        held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, source, is_denied=not is_denied)
         return not held, words
-    held, words = _plain_composed(_parts(spec)[0], leaves, source, is_denied=is_denied)
+    held, words = _plain_composed(_parts_of_condition(spec)[0], leaves, source, is_denied=is_denied)
     said = [(held, words)]
-    for part in _parts(spec)[1:]:
+    for part in _parts_of_condition(spec)[1:]:
         if held is (test == "or"):
             break
         held, words = _plain_composed(part, leaves, source, is_denied=is_denied)
@@ -341,11 +341,11 @@ def _plain_number(of: str, measured: Measured, test: str, than: object, *, held:
         return told if held else f"{told}, this way is taken {needed}"
     if held:
         return f"{of} is {value}" + (f", {_NEEDED[test].format(wanted)} was needed" if value != wanted else "")
-    missed = "" if test in ("==", "!=") else _missed(measured, than)
+    missed = "" if test in ("==", "!=") else _describe_miss(measured, than)
     return f"{of} is {value}, {_NEEDED[test].format(wanted)} is needed{missed}"
 
 
-def _missed(measured: Measured, than: object) -> str:
+def _describe_miss(measured: Measured, than: object) -> str:
     """Return by how much a number is off."""
     if not _is_number(measured) or not _is_number(than) or measured == than:
         return ""

@@ -235,11 +235,11 @@ class Quantity(ABC):
         message = f"{self} has no truth value"
         raise DefinitionError(message, repair="compare it, or use .is_true() or .is_none()")
 
-    def _misused(self, other: object) -> NoReturn:
+    def _refuse_misuse(self, other: object) -> NoReturn:
         message = f"{self} is combined with {other!r} before it is compared"
         raise DefinitionError(message, repair="put each comparison in parentheses: (c == 1) | (c == 2)")
 
-    __or__ = __ror__ = __and__ = __rand__ = _misused
+    __or__ = __ror__ = __and__ = __rand__ = _refuse_misuse
 
 
 class Fact(Quantity):

@@ -251,7 +251,7 @@ class GraphDefinition(Generic[S, Out_co]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
-        self.name = _checked_name(name)
+        self.name = _check_graph_name(name)
         self.state: type[Any] = _model(state)
         self.title = title
         self.result = result
@@ -365,7 +365,7 @@ class GraphDefinition(Generic[S, Out_co]):
             2
         """
         if not isinstance(name, str):
-            name, runnable = _named(name, runnable)
+            name, runnable = _name_runnable(name, runnable)
         node = Node(
             cast("Runnable", runnable),
             title=title,
@@ -597,7 +597,7 @@ class GraphDefinition(Generic[S, Out_co]):
             Graph('counted', Count, 0 nodes)
         """
         other = copy(self)
-        other.name = self.name if name is None else _checked_name(name)
+        other.name = self.name if name is None else _check_graph_name(name)
         other.result = self.result if isinstance(result, EllipsisType) else result
         if limits is not None:
             other.limits = other.own_limits = limits
@@ -606,7 +606,7 @@ class GraphDefinition(Generic[S, Out_co]):
         return other
 
 
-def _checked_name(name: str) -> str:
+def _check_graph_name(name: str) -> str:
     """Return the name of a graph. Raises: DefinitionError: It cannot be one."""
     if not is_name(name) or not name:
         raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
@@ -635,7 +635,7 @@ class GraphBody:
         return ()
 
 
-def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
+def _name_runnable(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     """Return the name of a runnable that was given without one, and the runnable.
 
     Raises:

@@ -120,7 +120,7 @@ class Ask:
         known = {each.name for each in read}
         beside = [*self.facts, *filter(None, (self.proposed, self.was))]
         shown = [path for path in dict.fromkeys([*paths, *beside]) if is_path(path) and path not in known]
-        call = functools.partial(_asked, self.question, known)
+        call = functools.partial(_fill_question, self.question, known)
         return AskBody(self, [*read, *(Parameter(path, shown=True) for path in shown)], self.answers.type, call)
 
     def facts_in(self, values: Mapping[str, object]) -> dict[str, object]:
@@ -205,7 +205,7 @@ class AskBody:
         return [*bad, *(("bad_path", f"the question {fault}", repair) for fault, repair in faults)]
 
 
-def _asked(question: str | Callable[..., object], known: Collection[str], /, **values: object) -> object:
+def _fill_question(question: str | Callable[..., object], known: Collection[str], /, **values: object) -> object:
     if isinstance(question, str):
         return filled(question, values)
     return question(**{name: value for name, value in values.items() if name in known})

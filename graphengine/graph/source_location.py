@@ -79,14 +79,14 @@ def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
         begin: The index of the first problem to place.
         origin: The declaration that they are about.
     """
-    problems[begin:] = [_placed(problem, origin) for problem in problems[begin:]]
+    problems[begin:] = [_place_problem(problem, origin) for problem in problems[begin:]]
 
 
 def place_rest(problems: list[Problem], graph: GraphDefinition[Any]) -> None:
     """Set the line of the remaining problems: that of the node, edge or field they name, else that of the graph."""
     for index, problem in enumerate(problems):
         if problem.line is None:
-            problems[index] = _placed(problem, _origin(problem.where, graph))
+            problems[index] = _place_problem(problem, _origin(problem.where, graph))
 
 
 def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> None:
@@ -110,7 +110,7 @@ def join_places(problems: list[Problem], groups: Iterable[Sequence[int]]) -> Non
     problems[:] = [problem for index, problem in enumerate(problems) if index not in extra]
 
 
-def _placed(problem: Problem, origin: Origin | None) -> Problem:
+def _place_problem(problem: Problem, origin: Origin | None) -> Problem:
     if origin is None or problem.line is not None:
         return problem
     return replace(problem, file=origin.file, line=origin.line)

@@ -44,10 +44,10 @@ class Handle:
 
 def handed_as(annotation: object) -> type[object] | None:
     """Return the class of connection or session that a parameter asks for; None if it asks for none."""
-    return _of(annotation, _HANDED)
+    return _class_of_annotation(annotation, _HANDED)
 
 
-def _of(annotation: object, names: Sequence[str]) -> type[object] | None:
+def _class_of_annotation(annotation: object, names: Sequence[str]) -> type[object] | None:
     kind: object = get_origin(annotation) or annotation  # Connection[DictRow]
     if not isinstance(kind, type):
         return None
@@ -59,7 +59,7 @@ def transaction_problems(function: Callable[..., object]) -> Iterator[tuple[str,
     """Yield what keeps a function from being done in a transaction, as (message, repair)."""
     injected = Injected.of(function)
     handles = [each.name for each in injected.parameters if handed_as(each.annotation)]
-    if is_async(function) or any(_of(each.annotation, _ASYNC) for each in injected.parameters):
+    if is_async(function) or any(_class_of_annotation(each.annotation, _ASYNC) for each in injected.parameters):
         text = (
             f'{injected.name} is async, or takes an async connection, and effect="transaction" is for a plain function'
         )

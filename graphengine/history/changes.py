@@ -168,11 +168,11 @@ class _Changes:
                             wrote = began
                             ids |= {each.run_id for each in self._shown}
                         if token != before and before:  # else all have just joined
-                            ids |= await self._moved()
+                            ids |= await self._find_moved_runs()
                         if token != before or began >= watched + _DEATH_SECONDS:
                             watched = began
-                            ids |= self._having("running")
-                            was, running = running, await self._running()
+                            ids |= self._runs_with_status("running")
+                            was, running = running, await self._describe_drivers()
                             ids |= {""} if running != was else set()
                         took = time.monotonic() - began
                         self._earliest = self.loop.time() + max(_LEAST_SECONDS, _RESTS * took)
@@ -200,25 +200,25 @@ class _Changes:
             return _LOOK_SECONDS
         return _SHOWN_SECONDS if quiet < _CALM_AFTER else _CALM_SECONDS
 
-    async def _running(self) -> str:
+    async def _describe_drivers(self) -> str:
         """Return the drivers of the runs at work, if somebody follows the list."""
         if "" not in self._followers:
             return ""
         return repr([(info.id, info.driver) for info in await self._store.runs(limit=_RUNNING, status="running")])
 
-    def _having(self, status: str) -> set[str]:
+    def _runs_with_status(self, status: str) -> set[str]:
         return {each.run_id for found in self._followers.values() for each in found if each.has(status)}
 
-    async def _moved(self) -> set[str]:
+    async def _find_moved_runs(self) -> set[str]:
         """Return the runs that have other steps, or answers that were posted, than one of their followers saw."""
         seqs = {run_id: min(each.seq for each in found) for run_id, found in self._followers.items() if run_id}
         moved = set(await self._store.moved(seqs)) if seqs else set()
-        waiting = self._having("waiting") - moved
-        posted = await self._posted(waiting)
+        waiting = self._runs_with_status("waiting") - moved
+        posted = await self._load_posted(waiting)
         known = {each.run_id for found in self._followers.values() for each in found if each.posted}
         return moved | posted.keys() | (known & waiting)
 
-    async def _posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
+    async def _load_posted(self, run_ids: Collection[str]) -> dict[str, Posted]:
         """Return the answers to runs that wait, of those that have any and whose followers look for them."""
         messages: dict[str, list[InboxMessage]] = {}
         wanted = [each for each in run_ids if any(one.wants_posted for one in self._followers.get(each, ()))]
@@ -233,7 +233,7 @@ class _Changes:
         if not run_ids:
             return
         rows = {info.id: info for info in await self._store.infos(list(run_ids))}
-        posted = await self._posted([run_id for run_id, info in rows.items() if info.status == "waiting"])
+        posted = await self._load_posted([run_id for run_id, info in rows.items() if info.status == "waiting"])
         for run_id in run_ids:
             for each in self._followers.get(run_id, ()):
                 each.see(rows.get(run_id), posted.get(run_id, {}) if each.wants_posted else {})
@@ -261,7 +261,7 @@ def _changes_of(store: Store) -> _Changes | None:
     return None if found is None else found()
 
 
-def _begun(store: Store) -> _Changes:
+def _begin_following(store: Store) -> _Changes:
     """Begin to follow runs of a store, in this event loop."""
 
     def forget(gone: ref[_Changes], key: int = id(store)) -> None:
@@ -283,7 +283,7 @@ def follow(store: Store, run_id: str = "", info: RunInfo | None = None) -> Itera
         info: Its row as it was just read.
     """
     follower = ChangeFollower(run_id, info)
-    changes = _joined(store, follower, is_shown=True)
+    changes = _join_follower(store, follower, is_shown=True)
     follower.wake()
     try:
         yield follower
@@ -291,15 +291,15 @@ def follow(store: Store, run_id: str = "", info: RunInfo | None = None) -> Itera
         changes.leave(follower)
 
 
-def _joined(store: Store, follower: ChangeFollower, *, is_shown: bool = False) -> _Changes:
+def _join_follower(store: Store, follower: ChangeFollower, *, is_shown: bool = False) -> _Changes:
     changes = _changes_of(store)
     if changes is None or changes.loop is not asyncio.get_running_loop():
-        changes = _begun(store)
+        changes = _begin_following(store)
     changes.join(follower, is_shown=is_shown)
     return changes
 
 
-async def _posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Posted:
+async def _load_posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Posted:
     """Return the answers to a run that waits for them."""
     return posted_in(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
 
@@ -314,17 +314,17 @@ async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool 
         StoreError: It cannot be read.
     """
     follower, changes = ChangeFollower(info.id, info, wants_posted=wants_posted), None
-    follower.posted = await _posted_now(store, info, wanted=wants_posted)
+    follower.posted = await _load_posted_now(store, info, wanted=wants_posted)
     try:
         while True:
             yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), follower.posted
             after = max(after, info.seq)
             if changes is None:  # many leave before they wait
-                changes = _joined(store, follower)
+                changes = _join_follower(store, follower)
             await follower.woken()
             if follower.is_lost:
                 follower.is_lost, follower.info = False, await store.info(info.id)
-                follower.posted = await _posted_now(store, follower.info, wanted=wants_posted)
+                follower.posted = await _load_posted_now(store, follower.info, wanted=wants_posted)
             before, info = info, follower.info or info
             if info.created_at != before.created_at or info.seq < before.seq:
                 raise UnknownRun(f"run {info.id} was removed while it was watched", where=f"run {info.id}")

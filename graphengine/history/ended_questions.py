@@ -61,13 +61,13 @@ async def ended_question(store: RunStore, run_id: str, wait_id: str) -> EndedQue
             was_open = snapshot.open_waits.holder(name, wait_id) is not None
             evolve(snapshot, step)
             is_open = snapshot.open_waits.holder(name, wait_id) is not None
-            ended = _ended_by(ended, name, wait_id, step, ends=was_open and not is_open)
+            ended = _describe_end(ended, name, wait_id, step, ends=was_open and not is_open)
             if not (is_open or _may_ask_again(snapshot, wait_id)):
                 return ended
     return ended
 
 
-def _ended_by(before: EndedQuestion, name: str, wait_id: str, step: Step, *, ends: bool) -> EndedQuestion:
+def _describe_end(before: EndedQuestion, name: str, wait_id: str, step: Step, *, ends: bool) -> EndedQuestion:
     facts = step.data
     if isinstance(facts, (Answered, AttemptEnded)):
         answer = facts.answer

@@ -175,7 +175,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
         UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
             node was entered again.
     """
-    done = _completed(await store.steps(run_id))
+    done = _list_completed_visits(await store.steps(run_id))
     here = [(number, seq) for path, number, seq in done if path == node]
     found = [seq for number, seq in here if number == visit]
     if len(found) == 1:
@@ -190,7 +190,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     raise UnknownStep(text, where=f"run {run_id}", repair=repair)
 
 
-def _completed(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
+def _list_completed_visits(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
     """Return the present path and the number of each visit that has completed, and the seq of its last step."""
     done: list[tuple[str, int, int]] = []
     left: dict[tuple[str, str, int], int] = {}
@@ -207,11 +207,11 @@ def _completed(steps: Iterable[Step]) -> Sequence[tuple[str, int, int]]:
                 for at, all_ in step.data.renamed.items()
                 for was, new in all_.items()
             }
-            done = [(_renamed(path, names), number, seq) for path, number, seq in done]
+            done = [(_rename_path(path, names), number, seq) for path, number, seq in done]
     return done
 
 
-def _renamed(path: str, names: Mapping[str, str]) -> str:
+def _rename_path(path: str, names: Mapping[str, str]) -> str:
     """Return the present path of a visit, given the new paths of nodes by the old ones."""
     was = next((each for each in names if re.match(rf"{re.escape(each)}([/\[]|$)", path)), "")
     return names.get(was, "") + path[len(was) :]
@@ -233,7 +233,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
         raise
     except Exception as error:
         raise unfoldable(run_id, error) from error
-    _check(found, loaded.info)
+    _check_row(found, loaded.info)
     return found
 
 
@@ -246,7 +246,7 @@ def unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     )
 
 
-def _check(found: Snapshot, info: RunInfo) -> None:
+def _check_row(found: Snapshot, info: RunInfo) -> None:
     """Check that a run's row agrees with its log, as far as this snapshot reaches.
 
     Raises:

@@ -127,7 +127,7 @@ async def question_of(
     asks = [asked for asked in every if asked.facts.kind in ANSWERABLE]
     open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
     if wait is not None:
-        if name_in(wait) and (again := await _asked_again(store, snapshot, wait)) is not None:
+        if name_in(wait) and (again := await _find_reopened_question(store, snapshot, wait)) is not None:
             return again
         raise await _not_open(store, snapshot, wait, open_ones)
     if not open_ones:
@@ -139,17 +139,17 @@ async def question_of(
         raise AsksNothing(text, where=where, repair=repair)
     if len(open_ones) > 1:
         text = f"run {snapshot.run_id} asks several questions"
-        names = list(dict.fromkeys(_named(snapshot, asked) for asked in open_ones))
+        names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
         raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by wait=… or --wait")
     return open_ones[0]
 
 
-def _named(snapshot: Snapshot, asked: Asked) -> str:
+def _name_question(snapshot: Snapshot, asked: Asked) -> str:
     """Return what names an open question: its name, or, if the run has asked that more than once, its id."""
     return asked.name if snapshot.asked[asked.name].times == 1 else asked.facts.id
 
 
-async def _asked_again(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
+async def _find_reopened_question(store: RunStore, snapshot: Snapshot, wait_id: str) -> Asked | None:
     """Return a question that a node has asked, and is about to ask again: an answer is kept until it does."""
     for frame in snapshot.frames.values():
         is_under_way = not frame.waits and frame.failing is None
@@ -181,21 +181,21 @@ async def _not_open(store: RunStore, snapshot: Snapshot, wait: str, open_ones: S
     if ended is None:
         if not open_ones and not name_in(wait):
             return AsksNothing(f"run {run_id} is {snapshot.status} and asks nothing", where=where, repair="see the run")
-        names = list(dict.fromkeys(_named(snapshot, asked) for asked in open_ones))
+        names = list(dict.fromkeys(_name_question(snapshot, asked) for asked in open_ones))
         repair = did_you_mean(wait, names) if names else f"see the run, which is {snapshot.status}"
         return InputError(f"run {run_id} has no question named {wait!r}", where=where, repair=repair)
     repair = f"it asks now: {now}" if now else f"see the run, which is {snapshot.status}"
-    return _ended(run_id, wait_id, ended, repair)
+    return _question_ended_error(run_id, wait_id, ended, repair)
 
 
-def _ended(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> InputError:
+def _question_ended_error(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> InputError:
     """Return the error for an answer to a question that has ended."""
     where, answer = f"run {run_id}", ended.answer
     text = f"question {wait_id} of run {run_id}"
     if ended.facts is not None:
         text += f", {_first_line(show(ended.facts.question))!r},"
     if ended.end == "answered" and answer is not None:
-        return AnsweredAlready(f"{text} was answered already{_by(answer)}", where=where, repair=repair)
+        return AnsweredAlready(f"{text} was answered already{_describe_author(answer)}", where=where, repair=repair)
     if ended.end in ("time", "removed"):
         why = "is no longer open: its time was over" if ended.end == "time" else "is no longer open"
         return AnsweredAlready(f"{text} {why}; this answer was not used", where=where, repair=repair)
@@ -203,7 +203,7 @@ def _ended(run_id: str, wait_id: str, ended: EndedQuestion, repair: str) -> Inpu
     return QuestionWithdrawn(f"{text} was withdrawn: {why}", where=where, repair=repair)
 
 
-def _by(answer: AnswerRecord) -> str:
+def _describe_author(answer: AnswerRecord) -> str:
     """Return who gave an answer, and when, as far as that is known."""
     at = f" at {datetime.fromtimestamp(answer.at, UTC).isoformat(timespec='seconds')}" if answer.at else ""
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
@@ -213,7 +213,7 @@ def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> A
     """Return the error for a second answer, with the first one as long as the run has not taken it up."""
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
-        text += _by(given)
+        text += _describe_author(given)
         repair = "resume it, or start `graphengine worker`"
     return AnsweredAlready(text, where=f"run {run_id}", repair=repair)
 

@@ -112,7 +112,7 @@ class Attempt(AttemptFacts):
                 check_room(run, frame)
         except (KeyError, NoChoice, TooLarge) as error:  # the graph was changed, or the item is not begun
             self.began = self.services.now()
-            return self._failed(error)
+            return self._fail_node(error)
         if mode == "fallback" and node.fallback is not None:
             self.call = node.fallback.call
         if self.call is None:
@@ -120,7 +120,7 @@ class Attempt(AttemptFacts):
             is_map = node.each is not None and frame.kind != "item"
             if not node.plain and (is_map or (node.call is not None and node.call.graph is not None)):
                 if not (frame.recorded_results and self._has_begun()):
-                    return self._entered()
+                    return self._enter_node()
                 self.call = self.call or node.calls[0]
         checks = run.checks
         self.view = View(plan.state, frame, checks) if frame.up is None else view_of(plan, frame, checks=checks)
@@ -169,13 +169,13 @@ class Attempt(AttemptFacts):
             entered(frame)
         try:
             if task.mode == "crash_loop":
-                return self._failed(_crash_loop(task, frame))
+                return self._fail_node(_crash_loop(task, frame))
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
             has_begun = task.mode == "run" and self._has_begun() if frame.recorded_results else False
             if call.graph is not None and not has_begun:
-                return self._entered()
+                return self._enter_node()
             result = self._start(call, has_begun=has_begun)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
@@ -183,14 +183,14 @@ class Attempt(AttemptFacts):
                 self.journal.check_awaited()
             if isinstance(result, _Anew):
                 if self._enters(call):
-                    return self._entered()
+                    return self._enter_node()
                 result, has_begun = result.result, False
             if not self.node.plain and isinstance(call.body, AskBody) and not has_begun:
                 return self._asks(call, call.body, result)
         except asyncio.CancelledError as error:
-            return self._cancelled(error)
+            return self._end_cancelled(error)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
-            return self._raised(error)
+            return self._end_raised(error)
         finally:
             was, self.state = self.state, "over"
             if self.journal is not None:
@@ -201,7 +201,7 @@ class Attempt(AttemptFacts):
         if self.journal is not None or self.outputs is not None or frame.recorded_results:
             if was == "suspended":
                 return None
-            if was == "ending" and _uncancelled():
+            if was == "ending" and _take_back_cancellation():
                 return self._waits()
             more = self._more()
             self._compare()
@@ -224,14 +224,14 @@ class Attempt(AttemptFacts):
         """
         node, is_run = self.node, self.task.mode == "run"
         acts = has_begun or (node.effect is not None and is_run)
-        self.call = call = self._replaced(call, has_begun=has_begun) if acts else call
-        if self.frame.recorded_results and is_run and (committed := self._committed(call)):
+        self.call = call = self._replace_function(call, has_begun=has_begun) if acts else call
+        if self.frame.recorded_results and is_run and (committed := self._find_committed_key(call)):
             return journal_of(self).reread(committed, call.body.call)
         if acts and (node.once is not None or has_begun) and self.services.effects == "act":
             return self._once(node.once, call)
         return self._begin(call)
 
-    def _replaced(self, call: Call, *, has_begun: bool) -> Call:
+    def _replace_function(self, call: Call, *, has_begun: bool) -> Call:
         """Return the call of an effect, with what stands in for its function."""
         node = self.node
         replacement = self.acting("once" if has_begun else node.effect, call.body.name)
@@ -239,12 +239,12 @@ class Attempt(AttemptFacts):
             extras = tuple(taken_by(replacement, call.extras))
             return replace(call, function=replacement, extras=extras, thread=not is_async(replacement), on="")
         if node.effect == TRANSACTION and call.handle:
-            return replace(call, function=functools.partial(self._transacted, call), thread=False)
+            return replace(call, function=functools.partial(self._call_in_transaction, call), thread=False)
         return call
 
     # --- how it ends by an exception, called while that is handled -------------------------------------------------
 
-    def _cancelled(self, error: asyncio.CancelledError) -> Event | None:
+    def _end_cancelled(self, error: asyncio.CancelledError) -> Event | None:
         """Return the event of an attempt whose code was cancelled.
 
         1. A wait ends an attempt by cancelling it. 2. The Runner, or a limit, cancels what is in flight. 3. The code
@@ -255,7 +255,7 @@ class Attempt(AttemptFacts):
         """
         if self.state == "suspended":
             return None  # that it waits is recorded
-        if self.state == "ending" and _uncancelled():
+        if self.state == "ending" and _take_back_cancellation():
             return self._waits()
         current = asyncio.current_task()
         if current is not None and current.cancelling():
@@ -263,21 +263,21 @@ class Attempt(AttemptFacts):
                 raise error
             text = f"the code of {self.task.node} cancelled the asyncio task in which it ran"
             error = asyncio.CancelledError(text).with_traceback(error.__traceback__)
-        return self._failed(error)
+        return self._fail_node(error)
 
-    def _raised(self, error: BaseException) -> Event | None:
+    def _end_raised(self, error: BaseException) -> Event | None:
         """Return the event of an attempt whose code raised. Raises: What interrupts the process."""
         reraise_interrupt(error)
         if self.state == "suspended":
             return None
-        if self.state == "ending" and _uncancelled():
+        if self.state == "ending" and _take_back_cancellation():
             return self._waits()  # it raised its own error instead of the cancellation
         if self.journal and isinstance(error, AttributeError | TypeError) and "coroutine" in text_of(error):
             try:
                 self.journal.check_awaited()
             except NotAwaited as forgotten:  # "'coroutine' object has no attribute 'result'" says it in no words
                 error = forgotten
-        return self._failed(error)
+        return self._fail_node(error)
 
     # --- its events ----------------------------------------------------------------------------------------------
 
@@ -290,10 +290,10 @@ class Attempt(AttemptFacts):
             return LimitMet(task.frame, now)
         if task.mode in ("wake", "deliver"):
             return WaitOver(task.frame, task.wait, max(now, task.due), delivered=task.mode == "deliver")
-        error = self._changed_by_items() if task.mode == "collect" and self.services.run.checks else None
+        error = self._find_change_by_items() if task.mode == "collect" and self.services.run.checks else None
         return Settled(task.frame, now, error, random.random())  # noqa: S311 - jitter, should there be a retry
 
-    def _entered(self) -> NodeEntered:
+    def _enter_node(self) -> NodeEntered:
         return NodeEntered(self.task, self.services.now(), random.random())  # noqa: S311 - jitter
 
     def _asks(self, call: Call, body: AskBody, question: object) -> Noted:
@@ -320,7 +320,7 @@ class Attempt(AttemptFacts):
         facts = Waiting(waits=dict(waits), usage=self.usage or {})
         return Noted(self.task, self.began, self.services.now(), facts) if waits else None
 
-    def _failed(self, error: BaseException) -> NodeFailed:
+    def _fail_node(self, error: BaseException) -> NodeFailed:
         chance = random.random()  # noqa: S311 - jitter
         ended = self.services.now()
         record = failure_record(error, self.path, self.task.attempt)
@@ -329,7 +329,7 @@ class Attempt(AttemptFacts):
             failed.refused, failed.lost = self.journal.refused(error), self.journal.lost
         return failed
 
-    def _changed_by_items(self) -> FailureRecord | None:
+    def _find_change_by_items(self) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
         task, frame = self.task, self.frame
         plan = plan_of(self.services.run.plan, frame)
@@ -371,7 +371,7 @@ class Attempt(AttemptFacts):
         """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
 
-    def _committed(self, call: Call) -> str:
+    def _find_committed_key(self, call: Call) -> str:
         """Return the key of the transaction that this visit of the node has committed; "" if there is none.
 
         It is done, whatever the node reads by now, and whatever became of its function and its effect.
@@ -414,7 +414,7 @@ class Attempt(AttemptFacts):
         )
         return await journal_of(self).once(effect)
 
-    def _transacted(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
+    def _call_in_transaction(self, call: Call, **values: object) -> Coroutine[Any, Any, object]:
         """Make the node's function a recorded call in a transaction, which what it reads of the state identifies."""
         given = [name for name in values if name not in call.extras or name == "state"]
         try:
@@ -436,9 +436,9 @@ class Attempt(AttemptFacts):
         for name in call.watched:
             view.holder(name).growing.discard(name)
         if checks and (call.watched or call.parts or "state" in call.extras):
-            return self._watched(call, values)
+            return self._call_watched(call, values)
         if call.thread or call.on or self.node.timeout_seconds is not None:
-            return self._bounded(call, values)
+            return self._call_bounded(call, values)
         return call.function(**values)
 
     def _refresh(self, call: Call) -> None:
@@ -459,7 +459,7 @@ class Attempt(AttemptFacts):
                 self.services.run_id,
             )
 
-    async def _watched(self, call: Call, values: dict[str, object]) -> object:
+    async def _call_watched(self, call: Call, values: dict[str, object]) -> object:
         """Call the body, and fail if it changes its input in place.
 
         The inputs that all items of a map share are checked when all items are done.
@@ -469,12 +469,12 @@ class Attempt(AttemptFacts):
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
             bounded = call.thread or call.on or self.node.timeout_seconds is not None
-            result = self._bounded(call, values) if bounded else call.function(**values)
+            result = self._call_bounded(call, values) if bounded else call.function(**values)
             if inspect.isawaitable(result):
                 result = await result
         finally:
             changed = view.changed(own)
-            replaced = _replaced(values["state"], view) if "state" in values else []
+            replaced = _list_assigned_fields(values["state"], view) if "state" in values else []
             view.forget(changed)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
@@ -488,7 +488,7 @@ class Attempt(AttemptFacts):
             )
         return result
 
-    async def _bounded(self, call: Call, values: dict[str, object]) -> object:
+    async def _call_bounded(self, call: Call, values: dict[str, object]) -> object:
         """Call the body under a timeout, on its executor, or in a thread if it blocks."""
         timeout_seconds, threads = self.node.timeout_seconds, self.services.threads
         executors = self.services.executors if call.on else None
@@ -536,13 +536,13 @@ def _answer_in(result: object, work: StepJournal | None) -> str:
     return key if value is answer else ""
 
 
-def _uncancelled() -> bool:
+def _take_back_cancellation() -> bool:
     """Take back a cancellation that the node suppressed; return False if something else cancelled the task too."""
     current = asyncio.current_task()
     return current is not None and not current.uncancel()
 
 
-def _replaced(state: object, view: View) -> list[str]:
+def _list_assigned_fields(state: object, view: View) -> list[str]:
     """Return the fields that a node assigned on its `state` instance."""
     held = values_of(state)
     return [name for name in view.names if held.get(name) is not view.get(name)]

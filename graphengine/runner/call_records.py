@@ -95,14 +95,14 @@ def returned(function: Callable[..., object], name: str) -> Returned:
     Raises:
         NotRecordable: JSON cannot represent its return annotation.
     """
-    annotation = _annotation(function)
+    annotation = _find_return_annotation(function)
     if typing.get_origin(annotation) in (Awaitable, Coroutine):
         annotation = typing.get_args(annotation)[-1]
     if isinstance(annotation, TypeVar):
         annotation = Any
     try:
         hash(annotation)
-        make: Callable[[Any], Returned] = _kept
+        make: Callable[[Any], Returned] = _make_returned
     except TypeError:
         make = Returned
     try:
@@ -112,7 +112,7 @@ def returned(function: Callable[..., object], name: str) -> Returned:
         raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
 
 
-def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
+def _find_return_annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a type
     """Return a function's return annotation; a class returns its instances."""
     if isinstance(function, type):
         return function
@@ -121,7 +121,7 @@ def _annotation(function: Callable[..., object]) -> Any:  # noqa: ANN401 - a typ
 
 
 @functools.lru_cache(maxsize=512)
-def _kept(annotation: Any) -> Returned:  # noqa: ANN401 - a type
+def _make_returned(annotation: Any) -> Returned:  # noqa: ANN401 - a type
     return Returned(annotation)
 
 
@@ -129,14 +129,14 @@ def identity_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
     """Return a function's name, its identity, and its arguments, including those of partials."""
-    function, args, kwargs = _unwrapped(function, args, kwargs)
+    function, args, kwargs = _unwrap_partials(function, args, kwargs)
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
     inner = getattr(function, "__func__", function)
     return name, (_Same(bound), _Same(inner)), (args, kwargs)
 
 
-def _unwrapped(
+def _unwrap_partials(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
     """Return the function inside partials, and the arguments with theirs."""
@@ -150,7 +150,7 @@ def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return a call's arguments by name, those of a function without a signature by position; and its defaults."""
-    function, args, kwargs = _unwrapped(function, args, kwargs)
+    function, args, kwargs = _unwrap_partials(function, args, kwargs)
     try:
         signature = signature_of(function)
         named = signature.bind_partial(*args, **kwargs).arguments
@@ -207,13 +207,13 @@ def _recordable(value: object) -> JsonValue:
 
 def _refuse_iterators(value: object) -> None:
     if isinstance(value, Iterator):
-        _refuse(value)
+        _refuse_iterator(value)
     if isinstance(value, (Mapping, list, tuple, AbstractSet)):
         for part in value.values() if isinstance(value, Mapping) else value:
             _refuse_iterators(part)
 
 
-def _refuse(value: object) -> NoReturn:
+def _refuse_iterator(value: object) -> NoReturn:
     message = f"reading a value of type {type(value).__name__} would consume it"
     raise PydanticSerializationError(message)
 
@@ -252,7 +252,7 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
     """
     given: list[object] = [[*args], dict(kwargs)]
     try:
-        body = in_utf8(lambda held: to_json([*map(_steady, held)]), given)
+        body = in_utf8(lambda held: to_json([*map(_encode_steadily, held)]), given)
     except (PydanticSerializationError, RecursionError) as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
@@ -267,7 +267,7 @@ _TYPED: Final = ""
 """The key of an object that stands for a value that is none of JSON's: `{"": [its type's name, what it holds]}`."""
 
 
-def _steady(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
+def _encode_steadily(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
     """Return a value as JSON values, the same in each process, and others for each other value and type.
 
     JSON's own values stand for themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
@@ -280,32 +280,32 @@ def _steady(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
     if kind in _ATOMS:  # the most common
         return value
     if kind is list:
-        return [_steady(item) for item in value]
+        return [_encode_steadily(item) for item in value]
     if kind is dict and _TYPED not in value and all(type(key) is str for key in value):
-        return _members(value)
+        return _encode_members(value)
     name = "Path" if isinstance(value, PurePath) else kind.__qualname__  # of a class, its module can be another one
-    return {_TYPED: [name, _held(value)]}
+    return {_TYPED: [name, _encode_contents(value)]}
 
 
-def _members(value: Mapping[str, object]) -> object:
-    return {key: _steady(value[key]) for key in sorted(value)}
+def _encode_members(value: Mapping[str, object]) -> object:
+    return {key: _encode_steadily(value[key]) for key in sorted(value)}
 
 
-def _held(value: Any) -> object:  # noqa: ANN401, PLR0911 - as above, one return for each kind
+def _encode_contents(value: Any) -> object:  # noqa: ANN401, PLR0911 - as above, one return for each kind
     """Return what a value holds that JSON has not."""
     if isinstance(value, enum.Enum):
-        return _steady(value.value)
+        return _encode_steadily(value.value)
     if isinstance(value, Iterator):
-        _refuse(value)
+        _refuse_iterator(value)
     if isinstance(value, AbstractSet):
-        return sorted(to_json(_steady(item)).decode() for item in value)
+        return sorted(to_json(_encode_steadily(item)).decode() for item in value)
     if isinstance(value, Mapping):
-        pairs = [[_steady(key), _steady(item)] for key, item in value.items()]
+        pairs = [[_encode_steadily(key), _encode_steadily(item)] for key, item in value.items()]
         return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=to_json)
     if isinstance(value, (list, tuple, deque)):
-        return [_steady(item) for item in value]
+        return [_encode_steadily(item) for item in value]
     if isinstance(value, BaseModel):
-        return _members(dict(value))
+        return _encode_members(dict(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _members({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
+        return _encode_members({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
     return from_json(marked(value, to_json(value)))  # a time with its zone

@@ -82,7 +82,7 @@ async def _until(now: Callable[[], float], when: float) -> None:
         await asyncio.sleep(min(left, _LOOK_SECONDS))
 
 
-def _steady() -> Callable[[], float]:
+def _choose_steady_clock() -> Callable[[], float]:
     """Return the clock that also counts while the machine is suspended, if there is one that can be read.
 
     On Linux that is CLOCK_BOOTTIME, on macOS CLOCK_MONOTONIC; Windows has neither. In a browser (Pyodide) both have
@@ -97,7 +97,7 @@ def _steady() -> Callable[[], float]:
     return time.monotonic
 
 
-_passed: Final = _steady()
+_passed: Final = _choose_steady_clock()
 
 
 class Alarms:

@@ -421,7 +421,7 @@ class Context:
         name = graph if isinstance(graph, str) else graph.name
         wanted = None if fields is None else sorted(set(fields))
         if wanted is not None and not isinstance(graph, str):
-            _check_fields(graph, wanted)
+            _check_state_fields(graph, wanted)
 
         async def earlier_runs() -> list[PastRun]:
             return list(await past(self.run_id, name, last, wanted))
@@ -491,7 +491,7 @@ def _answers_of(output: Any, *, strict: bool = False) -> Answers:  # noqa: ANN40
 _kept_answers: Final = functools.lru_cache(maxsize=512)(Answers)
 
 
-def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
+def _check_state_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:
     """Check that a graph's state has these fields."""
     unknown = [name for name in fields if name not in graph.state.model_fields]
     if unknown:

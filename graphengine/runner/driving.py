@@ -757,9 +757,9 @@ class Driving:
                 yield AnswerArrived(each.payload["wait"], each.payload["id"], now, answer_in(each.payload))
         halts = claim.stop or claim.released or claim.closed
         if not halts and snapshot.runnable is not None:
-            yield from self._delivered(now, snapshot.runnable)
+            yield from self._deliver_waits(now, snapshot.runnable)
 
-    def _delivered(self, now: float, frame: str) -> Iterator[Event]:
+    def _deliver_waits(self, now: float, frame: str) -> Iterator[Event]:
         """Yield the end of a wait of a frame for what has already come."""
         for task in ready(self.snapshot, (frame,)):
             if task.mode == "deliver":
@@ -771,7 +771,7 @@ class Driving:
         if self.claim.may_start and not self._mail:
             for event in events:
                 if isinstance(event, Noted) and event.id.frame in (self._suspended or ()):
-                    yield from self._delivered(self.time.now(), event.id.frame)
+                    yield from self._deliver_waits(self.time.now(), event.id.frame)
 
     # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------
 

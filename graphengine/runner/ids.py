@@ -57,7 +57,7 @@ def chosen_id(run_id: str, tenant: str | None = None) -> str:
     checked_id(run_id)
     if isinstance(run_id, OwnId):
         return str(run_id)
-    name = run_id.removeprefix(_of(tenant))
+    name = run_id.removeprefix(_tenant_prefix(tenant))
     if "/" in name:
         text, repair = f"the run id {run_id!r} has a slash", f"use another character, as in {name.replace('/', '-')!r}"
         raise InputError(f"{text}, which parts a tenant from the name of a run", where="run_id", repair=repair)
@@ -84,7 +84,7 @@ def tenants_id(tenant: str | None, run_id: str) -> str:
         >>> tenants_id("acme", "order-7"), tenants_id(None, "order-7")
         ('acme/order-7', 'order-7')
     """
-    return checked_id(_of(tenant) + chosen_id(run_id, tenant).removeprefix(_of(tenant)))
+    return checked_id(_tenant_prefix(tenant) + chosen_id(run_id, tenant).removeprefix(_tenant_prefix(tenant)))
 
 
 def derived_id(kind: str, *parts: str, tenant: str | None = None) -> str:
@@ -99,8 +99,8 @@ def derived_id(kind: str, *parts: str, tenant: str | None = None) -> str:
     named = ":".join([kind, *(quote(part, safe="@+,") for part in parts)])
     if len(named) > _LONGEST_OWN:
         named = f"{kind}:{hashlib.sha256(named.encode()).hexdigest()}"
-    return _of(tenant) + RESERVED + named
+    return _tenant_prefix(tenant) + RESERVED + named
 
 
-def _of(tenant: str | None) -> str:
+def _tenant_prefix(tenant: str | None) -> str:
     return "" if tenant is None else f"{quote(tenant, safe='')}/"

@@ -71,7 +71,7 @@ _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_se
 _RELEASED: Final = "resume or recover continues it"
 
 
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
+async def _await_to_end(work: Coroutine[Any, Any, None]) -> None:
     """Await this to its end, also if this task is cancelled meanwhile, as by a Runner that closes."""
     task = asyncio.ensure_future(work)
     try:
@@ -127,7 +127,7 @@ class Life(Generic[S]):
         own = self.context.copy()
         loop = asyncio.get_running_loop()
         self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
-        self.task.add_done_callback(self._ended, context=own)
+        self.task.add_done_callback(self._take_end, context=own)
         shared.lives.add(self)
         poke(shared.store, run_id)
 
@@ -143,7 +143,7 @@ class Life(Generic[S]):
         try:
             if not self._callers:  # else the caller already waits for its end
                 await asyncio.sleep(0)  # lets the caller watch the run from its first event on
-            opened = await self._opened(claim.step(Begin()), open_)
+            opened = await self._open_as_claimed(claim.step(Begin()), open_)
             del open_
             while True:
                 if isinstance(opened, Driving):
@@ -160,13 +160,13 @@ class Life(Generic[S]):
                     await opening.stop(self.shared, self.id, do.post)
                 if not do.open:
                     break
-                opened = await self._opened(do, opening.resume)
+                opened = await self._open_as_claimed(do, opening.resume)
             if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result if do.outcome == "driven" else await self._current_result()
             if self.result is not None and self.result.status != "failed":
-                self.task.remove_done_callback(self._ended)
-                self._tell_over()  # a turn of the event loop before `_ended`, which would have nothing to report
+                self.task.remove_done_callback(self._take_end)
+                self._tell_over()  # a turn of the event loop before `_take_end`, which would have nothing to report
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
@@ -182,7 +182,7 @@ class Life(Generic[S]):
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
+    async def _open_as_claimed(self, do: Do, open_: Opening[S]) -> Driving | Result[S, Any]:
         """Open it as the claim says, until it is opened, found over, or refused for good."""
         claim, shared = self.claim, self.shared
         while True:
@@ -221,16 +221,16 @@ class Life(Generic[S]):
         if self.told is not None:
             self.shared.has_come_to_rest(self.told)
         poke(self.shared.store, self.id)
-        self._reached("begun")
-        self._reached("over")
+        self._wake_waiters("begun")
+        self._wake_waiters("over")
         self.audience.show(None)
 
-    def _reached(self, point: Literal["begun", "over"]) -> None:
+    def _wake_waiters(self, point: Literal["begun", "over"]) -> None:
         for waiter in self._waiting.pop(point, ()):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _take_end(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
         self._tell_over()
         if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
@@ -288,7 +288,7 @@ class Life(Generic[S]):
         """Note the seq of its last step here, which is durable."""
         self.seq = seq
         if "begun" in self._waiting:
-            self._reached("begun")
+            self._wake_waiters("begun")
 
     async def until(self, point: Literal["begun", "over"]) -> None:
         """Return when its first step is durable, or it is over; or only when it is over."""
@@ -382,7 +382,7 @@ class Life(Generic[S]):
                 await driving.let_go()
             followers, driving.following = driving.following, NOBODY
             if followers.left:
-                await _whole(followers.leave())
+                await _await_to_end(followers.leave())
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S, Any] = result_of(self.plan, driving.snapshot, cause)

@@ -132,7 +132,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     shared, plan = life.shared, life.plan
     await shared.store.open()
     if initial is None:
-        initial, facts.written = await _continued(shared, plan, facts.after, given)
+        initial, facts.written = await _continue_state(shared, plan, facts.after, given)
     elif facts.starter is not None:  # what a node starts, it gives
         facts.written = tuple(initial.given)
     most = shared.sizes.state_bytes
@@ -181,7 +181,9 @@ async def _create(
             await life.shared.store.post(*post)
 
 
-async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> tuple[Initial, tuple[str, ...]]:
+async def _continue_state(
+    shared: Shared[Any], plan: Plan[S], after: str, given: object
+) -> tuple[Initial, tuple[str, ...]]:
     """Return the initial state of a run that begins with the final state of another one, and what nodes wrote of it."""
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
@@ -193,7 +195,7 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
     update = utf8_value(given_in(given))
     written = sorted(update)
     kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
-    encoded = {name: _encoded(plan, name, record) for name, record in records.items()}
+    encoded = {name: _encode_items(plan, name, record) for name, record in records.items()}
     built = values_of(plan.state.rebuild(encoded))
     earlier = {name: records[name] if value is encoded.get(name) else value for name, value in built.items()}
     carried: dict[str, object] = {}
@@ -212,7 +214,7 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
     return Initial(frame.values, frame.typed, written, len(encode(frame.values))), by_nodes
 
 
-def _encoded(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
+def _encode_items(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
     """Return a list with its items encoded: those that are carried over are encoded once, not for each use of them."""
     is_list = isinstance(record, list) and name not in plan.state.secrets
     return items_of(Raw(encode(record))) if is_list else record
@@ -247,7 +249,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     await store.open()
     snapshot = await load_snapshot(store, parent, at)
     seq = snapshot.seq
-    _check_name(plan, snapshot.graph, parent)
+    _check_graph_of_run(plan, snapshot.graph, parent)
     check_secrets(plan, snapshot)
     if snapshot.status == "finished":
         raise RunNotResumable(
@@ -255,11 +257,11 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             where=f"run {parent}, step {seq}",
             repair=f"branch at step {seq - 1} or before",
         )
-    shift, after = await _fitted(life.shared, plan, snapshot)
+    shift, after = await _fit_to_plan(life.shared, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {seq}"
     frame = _frame_at(after, path if update else "", where)
-    _check_fields(plan_of(plan, frame), update, where)
+    _check_update_fields(plan_of(plan, frame), update, where)
     facts = Branched(
         run_id=life.id,
         parent=parent,
@@ -346,9 +348,9 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     try:
         await store.open()
         while True:
-            look = await _looked(life, taken)
+            look = await _look_at_run(life, taken)
             as_it_was = limits is None and pause is None and not retry_failed
-            if (result := await _left_as_it_is(life, look, as_it_was=as_it_was)) is not None:
+            if (result := await _find_reason_to_leave(life, look, as_it_was=as_it_was)) is not None:
                 if fence is not None:
                     await release(store, life.id, fence)
                 return result
@@ -367,7 +369,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                 look = look._replace(info=claimed, held=look.info.held)
             await _settle_stop(life, look.info, by_starter=by_starter)
             look = look._replace(fence=fence, former=left)
-            return await _resumed(life, look, limits, pause, user, retry_failed=retry_failed)
+            return await _record_resume(life, look, limits, pause, user, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
             await release(store, life.id, fence)
@@ -377,19 +379,19 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
         shared.fewer_driven.set()  # also if it was refused: a run that is to be driven alone may wait for that
 
 
-async def _looked(life: Life[Any], taken: ClaimedRun | None) -> Look:
+async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
     """Return what there is of a run; of one that was taken and claimed, all that came with it."""
     shared = life.shared
     if taken is None or taken.fence is None:
         return Look(await shared.store.info(life.id))
     _check_free(life)
-    _check_name(life.plan, taken.info.graph, life.id)
+    _check_graph_of_run(life.plan, taken.info.graph, life.id)
     loaded = taken.loaded
     kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
     return Look(taken.info, kept, taken.inbox)
 
 
-async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
+async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S, Any] | None:
     """Return the result of a run that there is no reason to resume: it is over, or still waits; None otherwise.
 
     Raises:
@@ -397,7 +399,7 @@ async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Resul
     """
     shared, plan, asked = life.shared, life.plan, life.claim.asked
     info, kept = look.info, look.kept
-    _check_name(plan, info.graph, life.id)
+    _check_graph_of_run(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, kept.snapshot if kept is not None else await shared.kept.read(life.id))
     if asked:
@@ -415,11 +417,11 @@ async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Resul
     if kept is None:
         _check_free(life)
         if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-            await _fitted(shared, plan, await shared.kept.read(life.id))
+            await _fit_to_plan(shared, plan, await shared.kept.read(life.id))
     return None
 
 
-async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
+async def _record_resume(  # noqa: PLR0913 - what was seen, and what a caller asks
     life: Life[S],
     look: Look,
     limits: LimitsRecord | None,
@@ -436,7 +438,7 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = look.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    shift, _ = await _fitted(shared, plan, snapshot)
+    shift, _ = await _fit_to_plan(shared, plan, snapshot)
     driving = await life.claimed(snapshot, size_bytes, info=look.info)
     driving.fence = look.fence or 0
     crashed = snapshot.status == "running" and look.held
@@ -504,7 +506,7 @@ async def _still_waits(life: Life[Any], look: Look) -> bool:
     return not (await life.shared.store.inbox([info.id]) if look.inbox is None else look.inbox)
 
 
-def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
+def _check_graph_of_run(plan: Plan[Any], graph: str, run_id: str) -> None:
     """Check that a run belongs to this graph, changed or not.
 
     Raises:
@@ -518,13 +520,13 @@ def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
         )
 
 
-async def _fitted(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
+async def _fit_to_plan(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
     """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
 
     Raises:
         GraphChanged: The run does not fit the plan.
     """
-    _check_name(plan, snapshot.graph, snapshot.run_id)
+    _check_graph_of_run(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Shift(), snapshot
     graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
@@ -548,7 +550,7 @@ async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: 
     info = await shared.store.info(run_id)
     if info.driver is not None or info.fingerprint == plan.fingerprint:
         return False
-    _, after = await _fitted(shared, plan, await shared.kept.read(run_id))
+    _, after = await _fit_to_plan(shared, plan, await shared.kept.read(run_id))
     return not any(wait.id == wait_id for frame in after.frames.values() for wait in frame.waits.values())
 
 
@@ -668,7 +670,7 @@ async def release(store: RunStore, run_id: str, fence: int) -> None:
 # --- values -------------------------------------------------------------------------------------------------------
 
 
-def _check_fields(plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
+def _check_update_fields(plan: Plan[Any], update: Mapping[str, object], where: str) -> None:
     for name in update:
         if name not in plan.state.fields:
             near = did_you_mean(name, plan.state.fields)
@@ -696,7 +698,7 @@ def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
 
 
 def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> Change:
-    _check_fields(plan, update, where)
+    _check_update_fields(plan, update, where)
     try:
         return plan.state.apply(view, list(update.items()))
     except (InvalidUpdate, NotRecordable) as error:

@@ -66,13 +66,13 @@ class Reader(Generic[T]):
         snapshot = await load_snapshot(self._store, self._run_id, None)
         found = published_in(snapshot, self._name, self._item)
         if found and found[-1].seq > after:
-            return self._typed(found[-1])
+            return self._read_as_type(found[-1])
         try:
             last = max(after, snapshot.seq)
-            async with asyncio.timeout(timeout_seconds or None), aclosing(self._polled(last)) as news:
+            async with asyncio.timeout(timeout_seconds or None), aclosing(self._poll_published(last)) as news:
                 async for info, publications in news:
                     if publications:
-                        return self._typed(publications[-1])
+                        return self._read_as_type(publications[-1])
                     if info.status in OVER:
                         raise await self._never(info, after)
                     if timeout_seconds == 0:
@@ -92,13 +92,13 @@ class Reader(Generic[T]):
             snapshot = await load_snapshot(self._store, self._run_id, None)
             last = snapshot.seq
             if found := published_in(snapshot, self._name, self._item):
-                yield self._typed(found[-1])
-        async with aclosing(self._polled(last)) as news:
+                yield self._read_as_type(found[-1])
+        async with aclosing(self._poll_published(last)) as news:
             async for _, publications in news:
                 for each in publications:
-                    yield self._typed(each)
+                    yield self._read_as_type(each)
 
-    async def _polled(self, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
+    async def _poll_published(self, seq: int) -> AsyncGenerator[tuple[RunInfo, list[Publication]], None]:
         """Yield the run's row and what it has published since, at once and whenever it changes, until it is over."""
         info = await self._store.info(self._run_id)
         async with aclosing(polled(self._store, info, seq, wants_posted=False)) as polls:
@@ -131,7 +131,7 @@ class Reader(Generic[T]):
         item = "" if not self._item else f" in {self._item}"
         return f"as {self._name!r}{item}" + (f" after step {after}" if after else "")
 
-    def _typed(self, found: Publication) -> Published[T]:
+    def _read_as_type(self, found: Publication) -> Published[T]:
         """Return a value as its type. Raises: InputError: It is of another one."""
         try:
             value = self._answers.read(found.value)
@@ -160,11 +160,11 @@ class Reader(Generic[T]):
 
 def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
     try:
-        return _kept_answers(output)
+        return _make_answers(output)
     except TypeError:  # a type that cannot be hashed
         return Answers(output, strict=True)
 
 
 @functools.lru_cache(maxsize=128)
-def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
+def _make_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
     return Answers(output, strict=True)

@@ -302,7 +302,7 @@ class StepJournal:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
         self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
-            return kind.read(self._known(place))
+            return kind.read(self._repeat_known(place))
         known = known_result(self._services.effects, stem_of("", name, what))
         own, own_key = own_name(name), self.idempotency_key(place)
         then = "once" if self.concerns(own_key, "") else effect
@@ -314,7 +314,9 @@ class StepJournal:
 
         async def made() -> object:
             if handle is not None and replacement is None:
-                return await self._transacted(place, name, kind, handle, functools.partial(function, *args, **kwargs))
+                return await self._call_in_transaction(
+                    place, name, kind, handle, functools.partial(function, *args, **kwargs)
+                )
             more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
@@ -348,7 +350,7 @@ class StepJournal:
             results.append(back)
             return StepResult(record, size_bytes)
 
-        await self._done(place, name, make, where, is_call=not is_effect or self.is_inside)
+        await self._do_and_record(place, name, make, where, is_call=not is_effect or self.is_inside)
         return results[0]
 
     def committed(self) -> str:
@@ -362,9 +364,9 @@ class StepJournal:
     def reread(self, place: str, function: Callable[..., object]) -> object:
         """Return a recorded result, as the type that a function returns now."""
         self.use(place)
-        return returned(function, read_key(place).name).read(self._known(place))
+        return returned(function, read_key(place).name).read(self._repeat_known(place))
 
-    async def _transacted(
+    async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
     ) -> object:
         """Make a call in a transaction that ends with its record."""
@@ -375,9 +377,9 @@ class StepJournal:
 
         def noted(result: object) -> Sequence[Noted]:
             record, _, size_bytes = kind.record(result, own)
-            shown = self._shown(arguments)
+            shown = self._show_arguments(arguments)
             more = 0 if shown is UNSET else bytes_of(shown)
-            done = self._noted(place, name, StepResult(record, size_bytes + more), began, where)
+            done = self._record_piece(place, name, StepResult(record, size_bytes + more), began, where)
             begun = Begun(key=place, name=own, arguments=shown, idempotency_key=key)
             return Noted(self._task, 0.0, done.now, begun), done
 
@@ -429,15 +431,15 @@ class StepJournal:
         Raises:
             EffectUnknown: It is not known how it ended. Also raises what its function raises.
         """
-        begun, at = self._begun(effect), self._at(effect.key)
+        begun, at = self._find_beginning(effect), self._at(effect.key)
         done = [memo for memo in self._frame.recorded_results.values() if memo.begun and self._at(memo.id) == at]
         if done and begun is None:  # kept when an attempt began afresh
             return effect.reread(done[-1].value)
-        if begun is not None and (begun.id == effect.key or begun.value == self._shown(effect.arguments)):
-            return await self._found_out(replace(effect, once=_as_begun(begun, effect.once)), None)
-        left = self._left_behind(effect) if begun is None else ()
+        if begun is not None and (begun.id == effect.key or begun.value == self._show_arguments(effect.arguments)):
+            return await self._find_out_result(replace(effect, once=_as_begun(begun, effect.once)), None)
+        left = self._list_left_behind(effect) if begun is None else ()
         if left or (begun is None and effect.lost):
-            key, decision = await self._asked_before(effect, left)
+            key, decision = await self._ask_before(effect, left)
             if decision != "rerun":
                 self.answer = key, decision[0]
                 return cast("T", decision[0])
@@ -459,9 +461,9 @@ class StepJournal:
             if told is None:
                 return result
             why = told
-        return await self._found_out(effect, why)
+        return await self._find_out_result(effect, why)
 
-    def _begun(self, effect: Effecting[Any]) -> RecordedResult | None:
+    def _find_beginning(self, effect: Effecting[Any]) -> RecordedResult | None:
         """Return the last beginning of an effect whose end is not recorded; None if there is none."""
         found, at = self._frame.recorded_results, self._at(effect.key)
         each = (memo for key, memo in reversed(found.items()) if key.startswith(BEGUN) and self._at(memo.id) == at)
@@ -471,7 +473,7 @@ class StepJournal:
         """Return what of an effect's key a branch shares with its parent, all but the run's id; both "" for no key."""
         return str(key).partition(f"/{place_of(self._frame)}")[1:]
 
-    def _shown(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
+    def _show_arguments(self, arguments: Mapping[str, object]) -> JsonValue | UnsetType:
         """Return the arguments of an effect as they are recorded."""
         shown = recordable(arguments)
         return shortened(shown if self._guard is None else self._guard.hide(shown))
@@ -493,7 +495,7 @@ class StepJournal:
 
     async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
         """Record that an effect begins, or that it has said that it did nothing."""
-        shown = UNSET if not_done else self._shown(effect.arguments)
+        shown = UNSET if not_done else self._show_arguments(effect.arguments)
         begun = Begun(key=effect.place, name=effect.name, arguments=shown, idempotency_key=effect.key)
         begun.not_done = not_done
         if effect.once is not None and not not_done:
@@ -518,7 +520,7 @@ class StepJournal:
             _INSIDE.set(around)
             self._acts = acts
 
-    async def _found_out(self, effect: Effecting[T], why: BaseException | None) -> T:
+    async def _find_out_result(self, effect: Effecting[T], why: BaseException | None) -> T:
         """Return the result of an effect that began: as it is found out, or as a person says.
 
         What a person has said is not found out again, except before the effect begins again.
@@ -527,12 +529,12 @@ class StepJournal:
         told = f": {type(why).__name__}: {why}" if why is not None else ""
         if why is not None:
             log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
-        begun = self._begun(effect)
+        begun = self._find_beginning(effect)
         if begun is not None and begun.reconcile and once.reconcile is None:
             told += f"; {begun.reconcile}, which was to find that out, is gone"
-        said = self._frame.recorded_results.get(self._asked_of(effect), RecordedResult(value="rerun")).value
+        said = self._frame.recorded_results.get(self._key_of_question(effect), RecordedResult(value="rerun")).value
         cut_until = self._services.host.cut_until(begun.begun) if begun is not None and why is None else 0.0
-        is_settled = not cut_until or self._asked_of(effect) in self._frame.recorded_results
+        is_settled = not cut_until or self._key_of_question(effect) in self._frame.recorded_results
         if once.reconcile is not None and said == "rerun":
             if not is_settled and once.settle_seconds is not None and self.may_wait:
                 await self._settle(effect, cut_until + once.settle_seconds)
@@ -559,7 +561,7 @@ class StepJournal:
 
     async def _settle(self, effect: Effecting[Any], at: float) -> None:
         """Wait until what a process had begun that was cut off cannot happen any more; the attempt ends meanwhile."""
-        key, left = f"{self._asked_of(effect)}|settled", at - self._services.now()
+        key, left = f"{self._key_of_question(effect)}|settled", at - self._services.now()
         if left > 0 and key not in self._frame.recorded_results:
             text = f"until {effect.name}, which another process may still be doing, has happened or not"
             await self.wait_at(
@@ -572,7 +574,7 @@ class StepJournal:
         Raises:
             EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
         """
-        path, begun = path_of(self._frame.id, self._frame.at), self._begun(effect)
+        path, begun = path_of(self._frame.id, self._frame.at), self._find_beginning(effect)
         how, asked = "nobody knows how it ended", 'rerun if it did not happen, {"result": …} if it did, or fail'
         if begun is not None and begun.by is not None:
             how, asked = f"its result was refused: {begun.by}", '{"result": …} with one that fits, rerun, or fail'
@@ -581,7 +583,7 @@ class StepJournal:
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         if effect.lost:
             text = f"{text}; {effect.lost}"
-        key, once = self._asked_of(effect), effect.once or Once()
+        key, once = self._key_of_question(effect), effect.once or Once()
         is_asked = key in self._frame.recorded_results or (once.unknown != "fail" and self.may_wait)
         if begun is None or not is_asked:
             raise unknown from why
@@ -596,12 +598,12 @@ class StepJournal:
             raise unknown from why
         return key, decision
 
-    def _asked_of(self, effect: Effecting[Any]) -> str:
+    def _key_of_question(self, effect: Effecting[Any]) -> str:
         """Return the key of the question how an effect ended that began."""
-        begun = self._begun(effect)
+        begun = self._find_beginning(effect)
         return f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
 
-    def _left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
+    def _list_left_behind(self, effect: Effecting[Any]) -> Sequence[RecordedResult]:
         """Return the effects that began in conversations beside that of this work which nothing has asked for again.
 
         1. A conversation acts, and the run rests. 2. The code changes, and asks for another conversation. 3. Its model
@@ -618,7 +620,7 @@ class StepJournal:
         left = [memo for key, memo in effects.items() if key.startswith(beside) and not key.startswith(known)]
         return left if effect.once is not None else [memo for memo in left if memo.name == effect.name]
 
-    async def _asked_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
+    async def _ask_before(self, effect: Effecting[T], left: Sequence[RecordedResult]) -> tuple[str, Any]:
         """Return what a person says of an effect that an earlier conversation can have had too, and the answer's key.
 
         Raises:
@@ -634,7 +636,7 @@ class StepJournal:
         may_ask = (effect.once or Once()).unknown != "fail" and self.may_wait
         if key not in self._frame.recorded_results and not may_ask:
             raise unknown
-        shown = self._shown(effect.arguments)
+        shown = self._show_arguments(effect.arguments)
         arguments = "" if shown is UNSET else f"\n{to_json(shown).decode()}"
         asked = 'rerun if it is to be done, {"result": …} if it was done, or fail'
         wait = WaitRecord(kind="unknown", question=to_show(f"{text}.{arguments}\nAnswer {asked}."), schema=_DECISION)
@@ -680,8 +682,8 @@ class StepJournal:
         self._attempt.check_not_over(where)
         place = self.key_of(name, what)
         if place in self._frame.recorded_results:
-            return self._known(place)
-        return await self._done(place, name, make, where, is_call=self.is_inside)
+            return self._repeat_known(place)
+        return await self._do_and_record(place, name, make, where, is_call=self.is_inside)
 
     async def publish(self, name: str, record: JsonValue) -> None:
         """Record that a value is published. The same value of this name is found again, as a call is."""
@@ -754,7 +756,7 @@ class StepJournal:
         self.in_flight.halts = True
         await self.in_flight.park(self._here.around)
 
-    def _known(self, place: str) -> JsonValue:
+    def _repeat_known(self, place: str) -> JsonValue:
         """Return recorded work, and repeat what it sent and emitted."""
         self._given.append(place)
         memo = self._frame.recorded_results[place]
@@ -770,7 +772,7 @@ class StepJournal:
         for place in self._here.around:
             self._outputs.setdefault(place, {}).setdefault(what, []).append(record)
 
-    async def _done(
+    async def _do_and_record(
         self, place: str, name: str, make: Callable[[], Awaitable[StepResult]], where: str, *, is_call: bool
     ) -> JsonValue:
         """Do a piece of work, record it, and return its record."""
@@ -781,7 +783,7 @@ class StepJournal:
             began = self._services.now()
             piece = await make()
             if place not in self._frame.recorded_results:  # as after a transaction, which it ended
-                await self._services.host.note(self._noted(place, name, piece, began, where))
+                await self._services.host.note(self._record_piece(place, name, piece, began, where))
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
@@ -789,7 +791,7 @@ class StepJournal:
             self._outputs.pop(place, None)
             self.in_flight.ended(place)
 
-    def _noted(self, place: str, name: str, piece: StepResult, began: float, where: str) -> Noted:
+    def _record_piece(self, place: str, name: str, piece: StepResult, began: float, where: str) -> Noted:
         """Return the event that records a piece of work.
 
         Raises:
@@ -798,7 +800,7 @@ class StepJournal:
         try:
             self._fits(name, piece.size_bytes, where)
             if self._guard is not None:
-                self._guard.refuse([piece.record, place], f"{_words(name)}, or its key,", where)
+                self._guard.refuse([piece.record, place], f"{_describe_work(name)}, or its key,", where)
         except (TooLarge, NotRecordable):
             if piece.usage:
                 self._attempt.count(piece.usage)
@@ -816,7 +818,7 @@ class StepJournal:
         """
         most = self._services.sizes.work_bytes
         if most is not None and size_bytes > most:
-            text = f"{_words(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
+            text = f"{_describe_work(name)} takes {size_bytes:,} bytes, {most:,} are allowed"
             repair = "return less, the name of a file for instance, or raise Sizes(work_bytes=…)"
             raise TooLarge(text, where=where, repair=repair)
 
@@ -875,10 +877,10 @@ class StepJournal:
                 refused = Refused(key=place, wait=wait.topic or "", message=to_show(why))
                 await self._services.host.note(Noted(self._task, 0.0, self._services.now(), refused))
         self.check_may_wait(f"ctx.{wait.kind}")
-        await self._asked(place, wait, answers, name, path)
+        await self._ask_and_wait(place, wait, answers, name, path)
         return await self.wait_at(place, wait, answers, name)  # it went on where it waits: this is over
 
-    async def _asked(
+    async def _ask_and_wait(
         self, place: str, wait: WaitRecord, answers: ReadsAnswer | None, name: str | None, path: str
     ) -> None:
         """Open a wait, and return when it is over; mostly the attempt ends before, and runs again then."""
@@ -989,7 +991,7 @@ def _is_node(key: str) -> bool:
     return is_done and not work.around and work.input.startswith(OF_NODE)
 
 
-def _words(name: str) -> str:
+def _describe_work(name: str) -> str:
     """Return what recorded work of this name is, for errors."""
     return repr(name.removeprefix(PUBLISH)) if name.startswith(PUBLISH) else f"the result of {own_name(name)}"
 

@@ -212,7 +212,7 @@ def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
     return f"; it is of {first}], and {more} more item{'s' * (more > 1)} of {over} failed" if more else ""
 
 
-def _unread(snapshot: Snapshot) -> Mapping[str, Sequence[JsonValue]]:
+def _list_unread(snapshot: Snapshot) -> Mapping[str, Sequence[JsonValue]]:
     """Return the messages of people and programs that nothing has received."""
     return {topic: list(kept) for topic, kept in snapshot.mailbox.items() if not topic.startswith(RESERVED)}
 
@@ -231,14 +231,14 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         records = dict(records)
         root.owned.clear()
         root.owned_lists.clear()
-    later: dict[str, Callable[[], Any]] = {"state": partial(_recorded_state, records)}
+    later: dict[str, Callable[[], Any]] = {"state": partial(_build_recorded_state, records)}
     if plan is not None:
         typed: dict[str, object] = {}
         if snapshot.status == "finished":  # no node will read them
             typed, root.typed = root.typed, typed
         later["state"] = partial(plan.state.rebuild, records, typed)
         if plan.result is not None:
-            later["output"] = partial(_output, plan, plan.result, records)
+            later["output"] = partial(_read_output, plan, plan.result, records)
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
         if frame.failing is not None:  # a failed part is reported while others still wait
@@ -258,9 +258,9 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
-        failures=list(map(_failed_part, lost)),
+        failures=list(map(_build_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
-        unread=_unread(snapshot) if snapshot.mailbox else {},
+        unread=_list_unread(snapshot) if snapshot.mailbox else {},
         refused=refusals_in(snapshot) if snapshot.mailbox else (),
         cause=cause,
         recorded=records,
@@ -273,11 +273,11 @@ def itself(made: object) -> object:
     return made
 
 
-def _recorded_state(records: Mapping[str, Any]) -> RecordedState:
+def _build_recorded_state(records: Mapping[str, Any]) -> RecordedState:
     return RecordedState.model_construct(**{name: deepcopy(opened(record)) for name, record in records.items()})
 
 
-def _output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> object:
+def _read_output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> object:
     """Return what the graph's `result=` names; the other fields are not built."""
     read = {name: records[name] for name in reading.roots if name in records}
     built = values_of(plan.state.rebuild(read))  # with the defaults of the others
@@ -285,7 +285,7 @@ def _output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> obje
     return reading.read(View(plan.state, RecordsAlone(dict(records), typed)))
 
 
-def _failed_part(lost: LostItem) -> FailedPart:
+def _build_failed_part(lost: LostItem) -> FailedPart:
     item = {name: deepcopy(opened(value)) for name, value in lost.values.items()}
     return FailedPart(item, Failure.of(lost.error), lost.error.attempt or 1)
 

@@ -156,16 +156,16 @@ class Run(Generic[S, Out_co]):
             GraphEngineError: It could not be started, recorded or claimed.
         """
         life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
-        result = await self._rested(life)
+        result = await self._wait_for_rest(life)
         while (life is None or life.claim.of_worker) and await self._naps(result):
-            await self._moved(result.seq)
+            await self._wait_for_move(result.seq)
             life = self._lives.of(self.id)
-            result = await self._rested(life)
+            result = await self._wait_for_rest(life)
         if result.status == "failed":
             raise RunFailed(result)
         return result
 
-    async def _rested(self, life: Life[Any] | None) -> Result[S, Out_co]:
+    async def _wait_for_rest(self, life: Life[Any] | None) -> Result[S, Out_co]:
         """Wait until it is driven neither by a life here nor elsewhere, and return its result."""
         result: Result[S, Out_co] | None = None
         if life is not None:
@@ -191,7 +191,7 @@ class Run(Generic[S, Out_co]):
             return False
         return any(each.role is not None for each in await self._lives.shared.store.owners())
 
-    async def _moved(self, seq: int) -> None:
+    async def _wait_for_move(self, seq: int) -> None:
         """Wait until it does not rest at this step any more."""
         store = self._lives.shared.store
         async with aclosing(polled(store, await store.info(self.id), seq, wants_posted=False)) as polls:
@@ -209,7 +209,7 @@ class Run(Generic[S, Out_co]):
         """
         life = self._life
         if life is None:
-            await self._known()
+            await self._wait_until_recorded()
             await self._lives.shared.store.info(self.id)
             return
         await life.until("begun")
@@ -217,7 +217,7 @@ class Run(Generic[S, Out_co]):
             life.is_retrieved = True
             life.ended_with()
 
-    async def _known(self) -> None:
+    async def _wait_until_recorded(self) -> None:
         """Wait until it is recorded. Raises: what kept it from being recorded, if it was begun by this handle."""
         await self._lives.known(self.id)
         if self._life is not None and self._life.is_over and not self._life.seq:
@@ -235,7 +235,7 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started or branched off, with the reason.
         """
-        await self._known()
+        await self._wait_until_recorded()
         return status_of(await self._lives.shared.store.info(self.id))
 
     async def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
@@ -244,7 +244,7 @@ class Run(Generic[S, Out_co]):
         Raises:
             UnknownRun: It is not recorded.
         """
-        await self._known()
+        await self._wait_until_recorded()
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
     async def answer(
@@ -313,7 +313,7 @@ class Run(Generic[S, Out_co]):
         checked_name(topic, "a topic", where)
         check_unreserved(topic, "topic")
         checked_name(idempotency_key or "", "the key of a message", where)
-        await self._known()
+        await self._wait_until_recorded()
         info = await shared.store.info(self.id)
         check_not_cancelled(info)
         if info.status == "finished":
@@ -386,7 +386,7 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
         """
         store = self._lives.shared.store
-        await self._known()
+        await self._wait_until_recorded()
         # First: none is missed.
         sent = [each.payload for each in await store.inbox([self.id]) if each.kind == "message"]
         kept = (await load_snapshot(store, self.id, None)).mailbox.get(topic, ())
@@ -435,7 +435,7 @@ class Run(Generic[S, Out_co]):
             InputError: The value is of another type.
             UnknownRun: It is not recorded, or was removed meanwhile.
         """
-        await self._known()
+        await self._wait_until_recorded()
         reader = Reader[Any](self._lives.shared.store, self.id, name, output, item)
         return await reader.newest(after, timeout_seconds)
 
@@ -467,7 +467,7 @@ class Run(Generic[S, Out_co]):
         return self._publications(Reader[Any](self._lives.shared.store, self.id, name, output, item), after)
 
     async def _publications(self, reader: Reader[Any], after: int | None) -> AsyncGenerator[Published[Any], None]:
-        await self._known()
+        await self._wait_until_recorded()
         async with aclosing(reader.each(after)) as found:
             async for each in found:
                 yield each
@@ -478,7 +478,7 @@ class Run(Generic[S, Out_co]):
         Raises:
             UnknownRun: It is not recorded.
         """
-        await self._known()
+        await self._wait_until_recorded()
         return progress_in(await load_snapshot(self._lives.shared.store, self.id, None))
 
     async def _look(self) -> None:
@@ -504,7 +504,7 @@ class Run(Generic[S, Out_co]):
         """
         shared = self._lives.shared
         checked_id(self.id)
-        await self._known()
+        await self._wait_until_recorded()
         life = shared.driven.get(self.id)
         await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now, final=final))
         if life is not None and not is_inside(self.id):
@@ -599,13 +599,15 @@ class Run(Generic[S, Out_co]):
     ) -> AsyncGenerator[Event, None]:
         """Yield the events after a seq, or only new ones; live ones first if it lives here."""
         if after is None:
-            await self._known()
+            await self._wait_until_recorded()
             after = (await self._lives.shared.store.info(self.id)).seq
         while True:
             if living is None:
-                await self._known()
+                await self._wait_until_recorded()
             source = (
-                self._polled(after, wait_out=wait_out) if living is None else _lived(*living, after, wait_out=wait_out)
+                self._poll(after, wait_out=wait_out)
+                if living is None
+                else _follow_life(*living, after, wait_out=wait_out)
             )
             async with aclosing(source) as events:
                 async for event in events:
@@ -619,7 +621,7 @@ class Run(Generic[S, Out_co]):
             life = self._lives.of(self.id) if living is None else None
             living = None if life is None else (life, life.audience.joined())
 
-    async def _polled(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
+    async def _poll(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
         """Yield what another process records after a seq, until the run is over, or lives here."""
         store = self._lives.shared.store
         info = await store.info(self.id)
@@ -682,12 +684,12 @@ def is_inside(run_id: str) -> bool:
     return isinstance(here, Attempt) and here.services.run_id == run_id
 
 
-async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
+async def _follow_life(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
     """Yield what a life records after seq `last`, its live events, and its end, unless the run is to be waited out."""
     try:
         await life.until("begun")
         reasons = StepReasons(life.shared.store, life.id)
-        for step in () if queue.begins_after(last) else await _steps(life, last, life.last_seq):
+        for step in () if queue.begins_after(last) else await _load_steps(life, last, life.last_seq):
             last = step.seq
             yield StepRecorded(step.seq, step, await reasons.why(step))
         async with aclosing(_live_events(life, queue, last, reasons)) as events:
@@ -701,7 +703,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
             life.is_retrieved = True  # also by an error that is raised here
         ended = RunEnded(life.ended_with())
         with suppress(RunnerClosed):  # then a later watcher gets them
-            for step in await _steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
+            for step in await _load_steps(life, last, ended.result.seq):  # not recorded by its driver: it was asleep
                 yield StepRecorded(step.seq, step, await reasons.why(step))
         if not wait_out or ended.result.status in OVER:
             life.is_retrieved = True
@@ -722,15 +724,15 @@ async def _live_events(life: Life[Any], queue: Watcher, last: int, reasons: Step
         if isinstance(event, StepRecorded):
             if event.seq <= last:
                 continue
-            for step in await _steps(life, last, event.seq - 1):
+            for step in await _load_steps(life, last, event.seq - 1):
                 yield StepRecorded(step.seq, step, await reasons.why(step))
             last = event.seq
         elif isinstance(event, NodeBegan) and event.after < last:
             continue  # its end was among the recorded steps
         yield event
-    for step in await _steps(life, last, life.last_seq) if queue.is_behind else ():
+    for step in await _load_steps(life, last, life.last_seq) if queue.is_behind else ():
         yield StepRecorded(step.seq, step, await reasons.why(step))
 
 
-async def _steps(life: Life[Any], after: int, upto: int) -> Sequence[Step]:
+async def _load_steps(life: Life[Any], after: int, upto: int) -> Sequence[Step]:
     return await life.shared.store.steps(life.id, after, upto) if upto > after else ()

@@ -175,7 +175,7 @@ class Shared(Generic[L]):
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self._looked_at = ""  # the store's token when the sleeping runs were last looked at
         if store.shared:
-            store.on_doubt(self._doubted)
+            store.on_doubt(self._end_doubted)
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
@@ -270,7 +270,7 @@ class Shared(Generic[L]):
             self._seen.pop(run_id, None)
             self._alarms.drop(alarm)
 
-    async def _doubted(self, doubt: LeaseDoubt) -> None:
+    async def _end_doubted(self, doubt: LeaseDoubt) -> None:
         """End what acts before others may do it, or the runs that others have.
 
         What a model is asked goes on: its answer can be recorded if the store is back in time, and asking it twice

@@ -139,7 +139,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
         except asyncio.CancelledError:
             calls.cancel()
             if not call.cancel():  # it is running already
-                await _ended(thread)
+                await _wait_for_thread(thread)
             raise
         finally:
             calls.pool.shutdown(wait=False)
@@ -151,7 +151,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     return outcome.value
 
 
-async def _ended(thread: asyncio.Future[CallOutcome[object]]) -> None:
+async def _wait_for_thread(thread: asyncio.Future[CallOutcome[object]]) -> None:
     """Return when the thread is done, even if this wait is cancelled meanwhile."""
     while not thread.done():
         with suppress(asyncio.CancelledError):

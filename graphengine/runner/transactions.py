@@ -89,8 +89,8 @@ async def transacted(host: Commits, call: Transacted) -> object:
     while True:
         tries += 1
         try:
-            async with _place(host.transactions) as transaction:
-                result = await _called(transaction, call)
+            async with _open_transaction(host.transactions) as transaction:
+                result = await _call_in_thread(transaction, call)
                 await host.note_within(call.noted(result), transaction)
                 return result
         except TransactionUndone as error:
@@ -102,7 +102,7 @@ async def transacted(host: Commits, call: Transacted) -> object:
 
 
 @asynccontextmanager
-async def _place(transactions: Transactional) -> AsyncIterator[Transaction]:
+async def _open_transaction(transactions: Transactional) -> AsyncIterator[Transaction]:
     """Yield a transaction; time limits stand still until there is room for it."""
     limit = TimeLimit.here()
     waits = limit is not None
@@ -119,7 +119,7 @@ async def _place(transactions: Transactional) -> AsyncIterator[Transaction]:
             limit.count_again()
 
 
-async def _called(transaction: Transaction, call: Transacted) -> object:
+async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
     """Call the function in its thread; if that is cancelled, the statement that it waits for is too."""
 
     def work() -> object:
@@ -131,7 +131,7 @@ async def _called(transaction: Transaction, call: Transacted) -> object:
     except asyncio.CancelledError:
         transaction.cancel()
         working.cancel()
-        await _over(working)
+        await _wait_for_task(working)
         raise
     return outcome.result()
 
@@ -139,7 +139,7 @@ async def _called(transaction: Transaction, call: Transacted) -> object:
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
     """Await work that nothing may cut short: a cancellation is raised when it has ended."""
     working = asyncio.ensure_future(work)
-    cancelled = await _over(working)
+    cancelled = await _wait_for_task(working)
     if cancelled is not None:
         with suppress(Exception):
             working.result()
@@ -147,7 +147,7 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
     working.result()
 
 
-async def _over(working: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+async def _wait_for_task(working: asyncio.Future[Any]) -> asyncio.CancelledError | None:
     """Return when a task is done, and a cancellation that came meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not working.done():

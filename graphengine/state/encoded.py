@@ -261,10 +261,10 @@ def codec_of(annotation: object) -> Exact | None:
 
 @functools.cache
 def _codec(annotation: object) -> Exact | None:
-    has_lists = any(member in (Any, object) or _is_container(member) for member in _members(annotation))
+    has_lists = any(member in (Any, object) or _is_container(member) for member in _list_members(annotation))
     if has_lists and _is_exact(annotation):
-        items = [_item(member) for member in _members(annotation)]
-        opens = frozenset(kind for item in items for kind in _open(item))
+        items = [_find_item_type(member) for member in _list_members(annotation)]
+        opens = frozenset(kind for item in items for kind in _find_open_containers(item))
         return Exact(msgspec.json.Decoder(annotation), opens, _levels(annotation), is_open=_has_any(annotation))
     return None
 
@@ -282,7 +282,7 @@ def _levels(annotation: object) -> Sequence[frozenset[object]]:
     """Return the types of the values at each level of a type, the last for all below; none if they do not decide."""
     kinds: set[object] = set()
     inner: set[object] = set()
-    for member in _members(annotation):
+    for member in _list_members(annotation):
         origin, parts = get_origin(member) or member, get_args(member)
         if origin in (Any, object):
             return (_JSON,)
@@ -294,25 +294,25 @@ def _levels(annotation: object) -> Sequence[frozenset[object]]:
     return (frozenset(kinds), *below) if decides else ()
 
 
-def _item(annotation: object) -> object:
+def _find_item_type(annotation: object) -> object:
     """Return the type of a list's items; None if it is no list."""
     if annotation in (list, Any, object):
         return Any
     return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
-def _open(annotation: object) -> Sequence[type]:
+def _find_open_containers(annotation: object) -> Sequence[type]:
     """Return the containers of which any JSON value is of this type: both for Any, `list` for list[Any]."""
     if annotation in (Any, object):
         return _CONTAINERS
-    members = _members(annotation)
+    members = _list_members(annotation)
     if len(members) > 1:
-        return [kind for member in members for kind in _open(member)]
+        return [kind for member in members for kind in _find_open_containers(member)]
     origin, parts = get_origin(annotation) or annotation, get_args(annotation)
     return [kind for kind in _CONTAINERS if origin is kind and (not parts or parts[-1] in (Any, object))]
 
 
-def _members(annotation: object) -> Sequence[object]:
+def _list_members(annotation: object) -> Sequence[object]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 

@@ -122,7 +122,7 @@ class FieldType:
             InvalidUpdate: The value does not fit.
         """
         first = value[0] if type(value) is list and value else value
-        make = partial(self._made, view)
+        make = partial(self._validate_value, view)
         try:
             if type(first) is dict and carries_marks(value):  # a validator would drop the marks
                 return read(make, value)
@@ -135,14 +135,14 @@ class FieldType:
         except ValidationError as error:
             raise self._unfit(error) from (None if self.secret else error)
 
-    def _made(self, view: View, value: object) -> object:
+    def _validate_value(self, view: View, value: object) -> object:
         if self.own:
-            return self._assigned(value, view)
+            return self._assign_value(value, view)
         validator = self.models.single.__pydantic_validator__
         return validator.validate_python({self.name: value}, by_name=True, by_alias=True).__dict__[self.name]
 
     def _unfit(self, error: ValidationError) -> InvalidUpdate:
-        return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expected())
+        return InvalidUpdate(explain(error, hide=self.secret), where=f"field {self.name}", repair=self._expectation())
 
     def mismatch(self, update: object, *, in_map: bool = False) -> InvalidUpdate | None:
         """Return why an update can never fit, whatever the state is; None if it fits, or if the state decides.
@@ -211,17 +211,17 @@ class FieldType:
                 record = Raw(body)  # a type has no more levels than its text
                 back = Unread(record) if later else self.build(record, view)
             else:
-                body, back = self._kept(value, body, self._load(whole, view), view)
+                body, back = self._keep_marks(value, body, self._load(whole, view), view)
                 record = record_of(body)
         except Changed as error:
-            raise self._changed(value, error) from None
+            raise self._error_of_change(value, error) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from (None if self.secret else error)
+            raise self._error_of_uncarried(value, error) from (None if self.secret else error)
         if len(body) > LONG:
             view.update_bytes += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
-    def _kept(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
+    def _keep_marks(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
         """Return a value's JSON with its marks, and what it is read back as."""
         if self.exact_models is not None and back == value:  # of a type that decides that equal is the same
             if self.exact_models.all_set(value):
@@ -245,14 +245,14 @@ class FieldType:
         """Return the value's part of the JSON of an object with only this field."""
         return whole[len(encode(self.name)) + 2 : -1]
 
-    def _uncarried(self, value: object, error: Exception) -> NotRecordable:
+    def _error_of_uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
             f"the record of {self.name!r} cannot carry {self._text_of(value)}: {why(error, hide=self.secret)}",
             where=f"field {self.name}",
             repair="return values that JSON can carry and that validate again when read",
         )
 
-    def _changed(self, value: object, error: Changed) -> NotRecordable:
+    def _error_of_change(self, value: object, error: Changed) -> NotRecordable:
         given = self._text_of(value)
         read = self._text_of(error.back)
         text = f"{given} would read back from the record as {read}"
@@ -301,14 +301,14 @@ class FieldType:
         try:
             body = self.body(value)
             known = encode(record)
-            if self.cipher is None and (body == known or self._marked(value, body) == known):
+            if self.cipher is None and (body == known or self._mark_body(value, body) == known):
                 return False
             made = self.build(record, view)  # equal JSON values can differ in their bytes
-            return bool(from_json(self._marked(value, body)) != from_json(self._marked(made, self.body(made))))
+            return bool(from_json(self._mark_body(value, body)) != from_json(self._mark_body(made, self.body(made))))
         except (PydanticSerializationError, MsgspecError, InvalidUpdate, ValueError, TypeError, RecursionError):
             return True
 
-    def _marked(self, value: object, body: bytes) -> bytes:
+    def _mark_body(self, value: object, body: bytes) -> bytes:
         return body if self.exact is not None else marked(value, body)
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
@@ -341,7 +341,7 @@ class FieldType:
                 view.update_bytes += most_bytes(update)
             return (self.one, self.name, update)
         if isinstance(update, Put):
-            update = self._fitting(view, update)
+            update = self._fit_update(view, update)
             ((key, item),) = self._alone({update.key: update.value}, view).items()
             return ("grow" if update.adds else "put", self.name, key, item)
         if isinstance(update, Replace) and self.reducer is not None:
@@ -349,7 +349,7 @@ class FieldType:
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # an update that cannot be reduced fails here, not at the join of all items
-            return ("raw", self.name, self._given_record(value, view))
+            return ("raw", self.name, self._record_of_update(value, view))
         if self.one:
             return (self.one, self.name, self._alone([value], view)[0])
         return (str(self.operation), self.name, self._alone(value, view))
@@ -382,7 +382,7 @@ class FieldType:
             added.setdefault(op[2], []).extend(op[3])
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
-    def _given_record(self, value: object, view: View) -> JsonValue:
+    def _record_of_update(self, value: object, view: View) -> JsonValue:
         """Return the record of an update as passed to the reducer; it is recorded next to the result.
 
         Raises:
@@ -393,7 +393,7 @@ class FieldType:
         try:
             return parsed(body)
         except ValueError as error:
-            raise self._uncarried("it", error) from error
+            raise self._error_of_uncarried("it", error) from error
 
     def _alone(self, value: object, view: View) -> Any:  # noqa: ANN401 - records
         """Return the record of a value of the field's type, without the rules of the field as a whole."""
@@ -411,11 +411,11 @@ class FieldType:
             body, _ = kept(body, vars(made)[self.name], ways.load(body), ways)
             record = parsed(body)
         except Changed as error:
-            raise self._changed(value, error) from None
+            raise self._error_of_change(value, error) from None
         except ValidationError as error:
             raise self._unfit(error) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
-            raise self._uncarried(value, error) from error
+            raise self._error_of_uncarried(value, error) from error
         if len(body) > LONG:
             view.update_bytes += len(body) + _AROUND
         return record
@@ -479,7 +479,9 @@ class FieldType:
     def _part(self, view: View, value: object) -> tuple[Op, object]:
         if value is None and self.operation != "append":
             raise InvalidUpdate(
-                f"{self.operation} of {self.name!r} got None", where=f"field {self.name}", repair=self._expected()
+                f"{self.operation} of {self.name!r} got None",
+                where=f"field {self.name}",
+                repair=self._expectation(),
             )
         if self.operation == "append" and type(value) is self.item and is_plain(value):
             if type(value) is str and len(value) > LONG:
@@ -513,7 +515,7 @@ class FieldType:
             return ("add", self.name, value), typed
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, items_of(record)[-1]), typed[-1]
-        return ("reduce", self.name, self._given_record(value, view), record), typed
+        return ("reduce", self.name, self._record_of_update(value, view), record), typed
 
     def _several(self, view: View, update: Put | Puts | Items | RecordedUpdate) -> tuple[Op, object]:
         if isinstance(update, Put):
@@ -530,10 +532,10 @@ class FieldType:
         record, typed = self.take(joined, view)
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
-        return ("reduce", self.name, self._given_record(update.values, view), record), typed
+        return ("reduce", self.name, self._record_of_update(update.values, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
-        update = self._fitting(view, update)
+        update = self._fit_update(view, update)
         part = {update.key: update.value}
         if self.constrained:
             old = view.get(self.name) or {}
@@ -546,7 +548,7 @@ class FieldType:
         ((key, item),) = keys_of(record).items()
         return ("grow" if update.adds else "put", self.name, key, item), typed
 
-    def _fitting(self, view: View, update: Put) -> Put:
+    def _fit_update(self, view: View, update: Put) -> Put:
         """Return the update; with the whole list under its key if a rule must check that."""
         if not update.adds or self.grows:
             return update
@@ -573,7 +575,7 @@ class FieldType:
         made = model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
         return vars(made)[self.name]
 
-    def _assigned(self, value: object, view: View) -> object:
+    def _assign_value(self, value: object, view: View) -> object:
         """Return the value after the state's validators for the field, which may read the other fields."""
         model = self.models.checked
         draft = holding(model, view.other_fields(self.name))
@@ -593,20 +595,20 @@ class FieldType:
         except ValidationError:
             for validator in self.models.unchecked:
                 with suppress(PydanticSerializationError, ValueError):
-                    return read_json(partial(self._unchecked, validator), body)
+                    return read_json(partial(self._read_unchecked, validator), body)
             if not self.own:
                 raise
-            return self._assigned(from_json(body)[self.name], view)
+            return self._assign_value(from_json(body)[self.name], view)
         return made.__dict__[self.name]
 
-    def _unchecked(self, validator: SchemaValidator, body: bytes) -> object:
+    def _read_unchecked(self, validator: SchemaValidator, body: bytes) -> object:
         """Return the value that this JSON was once recorded of. Raises: ValueError: It is no JSON of the type."""
         made = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
         if from_json(marked(made, self._plain(made))) != from_json(body)[self.name]:
             raise ValueError(self.name)
         return made
 
-    def _expected(self) -> str:
+    def _expectation(self) -> str:
         declared = f"{self.name} is declared as {type_name(self.info.annotation)}"
         if self.operation == "append":
             return f"{declared}; append adds one item: return one, or give the field extend, or return Replace([…])"

@@ -65,7 +65,7 @@ def _without_aliases(info: FieldInfo) -> FieldInfo:
     return made
 
 
-def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
+def _find_update_type(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
     """Return the annotated type of a reducer's second argument; None if it has none."""
     if reducer.__module__ == maximum.__module__:
         return None  # a built-in reducer: its updates have the field's type
@@ -170,9 +170,9 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         plain=plain,
         assigned=plain if reducer is None else None,
         one=declared.one,
-        item=_item(annotation) if declared.is_untransformed else None,
+        item=_find_plain_item_type(annotation) if declared.is_untransformed else None,
         scalar=declared.is_scalar,
-        given=_given(reducer) if reducer is not None and operation is None else None,
+        given=_find_update_type(reducer) if reducer is not None and operation is None else None,
         own=own,
         dumped=declared.is_dumped,
         reducer=reducer,
@@ -201,7 +201,7 @@ def _has_lists(annotation: object) -> bool:
     return len(dicts) == 1 and get_origin(dicts[0]) is dict and get_origin(get_args(dicts[0])[1]) is list
 
 
-def _item(annotation: object) -> type | None:
+def _find_plain_item_type(annotation: object) -> type | None:
     """Return the plain type of the items of a `list[int]` or similar; None for other annotations."""
     if get_origin(annotation) is not list or get_args(annotation)[0] not in _PLAIN:
         return None
@@ -241,21 +241,21 @@ class FieldModels:
     @cached_property
     def single(self) -> type[BaseModel]:
         """The model without the state's validators for the field."""
-        return self._made(self._info.annotation, self._info)
+        return self._make_model(self._info.annotation, self._info)
 
     @cached_property
     def checked(self) -> type[BaseModel]:
         """The same with the state's validators for it."""
         if self._checked_type is self._info.annotation:
             return self.single
-        return self._made(self._checked_type, self._info)
+        return self._make_model(self._checked_type, self._info)
 
     @cached_property
     def loose(self) -> type[BaseModel]:
         """The same without the rules of the field as a whole, for parts of its value."""
         if not self._has_rules:
             return self.single
-        return self._made(self._info.annotation, FieldInfo(annotation=self._checked_type))
+        return self._make_model(self._info.annotation, FieldInfo(annotation=self._checked_type))
 
     @cached_property
     def unchecked(self) -> Sequence[SchemaValidator]:
@@ -270,7 +270,7 @@ class FieldModels:
         """
         _ = self.single, self.checked, self.loose
 
-    def _made(self, annotation: object, info: FieldInfo) -> type[BaseModel]:
+    def _make_model(self, annotation: object, info: FieldInfo) -> type[BaseModel]:
         model, name = self._model, self._name
         config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
         with warnings.catch_warnings():

@@ -74,7 +74,7 @@ def unaliased(annotation: Any) -> Any:  # noqa: ANN401 - any annotation
     An alias stays if its value contains itself, or a text, which only the module of the alias can evaluate, as that of
     pydantic's JsonValue does.
     """
-    return _unaliased(annotation, ())
+    return _resolve_aliases(annotation, ())
 
 
 def value_of(annotation: Any) -> Any:  # noqa: ANN401 - an alias, or a generic one with its arguments
@@ -95,28 +95,28 @@ class _Closed(Exception):
     """The value of an alias cannot stand elsewhere."""
 
 
-def _unaliased(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
+def _resolve_aliases(annotation: Any, inside: tuple[object, ...]) -> Any:  # noqa: ANN401 - any annotation
     """Do it for an annotation in the values of these aliases."""
     origin = get_origin(annotation)
     alias = origin or annotation
     if alias in inside or (inside and isinstance(annotation, (str, typing.ForwardRef))):
         raise _Closed
     if isinstance(alias, _ALIASES):
-        given = [_unaliased(each, inside) for each in get_args(annotation)]
+        given = [_resolve_aliases(each, inside) for each in get_args(annotation)]
         try:
-            return _unaliased(value_of(alias[tuple(given)] if given else alias), (*inside, alias))
+            return _resolve_aliases(value_of(alias[tuple(given)] if given else alias), (*inside, alias))
         except _Closed:
             return annotation
     if origin is None or origin is Literal:
         return annotation
     old = get_args(annotation)[:1] if origin is Annotated else get_args(annotation)
-    new = tuple(_unaliased(each, inside) for each in old)
+    new = tuple(_resolve_aliases(each, inside) for each in old)
     if all(one is other for one, other in zip(old, new, strict=True)):
         return annotation
-    return _made_of(origin, new, annotation)
+    return _rebuild_annotation(origin, new, annotation)
 
 
-def _made_of(origin: Any, arguments: tuple[Any, ...], like: Any) -> Any:  # noqa: ANN401 - annotations
+def _rebuild_annotation(origin: Any, arguments: tuple[Any, ...], like: Any) -> Any:  # noqa: ANN401 - annotations
     """Return an annotation like another one, with these arguments."""
     if origin is Annotated:
         return Annotated[(*arguments, *like.__metadata__)]
@@ -132,7 +132,7 @@ def _each_by_itself(target: object, *, include_extras: bool) -> dict[str, Any]:
     """Evaluate annotations one by one, so that an unknown one does not affect the others."""
     found: dict[str, Any] = {}
     for part in reversed(target.__mro__) if isinstance(target, type) else (target,):
-        annotations = _annotations(part)
+        annotations = _read_annotations(part)
         names = _names_around(part) if annotations else {}
         for name, annotation in annotations.items():
             try:
@@ -149,10 +149,10 @@ def _names_around(part: object) -> Mapping[str, Any]:
     return names
 
 
-def _annotations(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
+def _read_annotations(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
     """Return annotations as they stand, with texts or ForwardRefs for what is not evaluated; {} if it has none."""
     try:
-        return _unevaluated(part)
+        return _read_unevaluated(part)
     except Exception:  # noqa: BLE001 - objects of its kind have none, or what it has raises
         return {}
 
@@ -166,7 +166,7 @@ if sys.version_info >= (3, 14):
         except Exception:  # noqa: BLE001 - an annotation raises something else than NameError
             return inspect.signature(function, annotation_format=Format.STRING)
 
-    def _unevaluated(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
+    def _read_unevaluated(part: Any) -> Mapping[str, object]:  # noqa: ANN401 - what users hand us
         try:
             return inspect.get_annotations(part, format=Format.FORWARDREF)
         except Exception:  # noqa: BLE001 - an annotation raises something else than NameError
@@ -174,4 +174,4 @@ if sys.version_info >= (3, 14):
 
 else:
     _signature = inspect.signature
-    _unevaluated = inspect.get_annotations
+    _read_unevaluated = inspect.get_annotations

@@ -91,19 +91,19 @@ def _immutable(member: object, seen: tuple[object, ...]) -> bool:
 
 def digest_of(content: object) -> str:
     """Return a short digest of any value. Equal sets and dicts have equal digests, whatever their order."""
-    body = json.dumps(_canonical(content), sort_keys=True).encode()
+    body = json.dumps(_make_canonical(content), sort_keys=True).encode()
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
-def _canonical(content: object) -> object:
+def _make_canonical(content: object) -> object:
     if isinstance(content, BaseModel):
-        return {name: _canonical(getattr(content, name)) for name in type(content).model_fields}
+        return {name: _make_canonical(getattr(content, name)) for name in type(content).model_fields}
     if isinstance(content, Mapping):
-        return {str(_canonical(key)): _canonical(item) for key, item in content.items()}
+        return {str(_make_canonical(key)): _make_canonical(item) for key, item in content.items()}
     if isinstance(content, (set, frozenset)):
-        return sorted(json.dumps(_canonical(item), sort_keys=True) for item in content)
+        return sorted(json.dumps(_make_canonical(item), sort_keys=True) for item in content)
     if isinstance(content, (list, tuple)):
-        return [_canonical(item) for item in content]
+        return [_make_canonical(item) for item in content]
     return to_jsonable_python(content, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
 
 
@@ -190,11 +190,11 @@ class ExactModels:
 
 def exact_models(annotation: object) -> ExactModels | None:
     """Return an annotation's type; None if it can have other values, or has no models, for which `Exact` is faster."""
-    found = _type_of(annotation, ())
+    found = _find_exact_models(annotation, ())
     return found if found is not None and found.unproven else None
 
 
-def _type_of(annotation: object, around: Sequence[type[BaseModel]]) -> ExactModels | None:
+def _find_exact_models(annotation: object, around: Sequence[type[BaseModel]]) -> ExactModels | None:
     options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     kinds = [kind for kind in options if kind not in (None, NoneType)]
     if len(kinds) != 1:
@@ -207,11 +207,11 @@ def _type_of(annotation: object, around: Sequence[type[BaseModel]]) -> ExactMode
         is_plain = all(type(choice) in (str, int) for choice in inner)
         return ExactModels(Literal, optional, frozenset(inner), unproven=True) if is_plain else None
     if origin is list or (origin is dict and inner[0] is str):
-        part = _type_of(inner[-1], around)
+        part = _find_exact_models(inner[-1], around)
         return part and ExactModels(origin, optional, parts={"": part}, unproven=part.unproven)
     if not isinstance(kind, type) or not issubclass(kind, BaseModel) or kind in around or not _is_plain(kind):
         return None
-    parts = {name: _type_of(info.annotation, (*around, kind)) for name, info in kind.model_fields.items()}
+    parts = {name: _find_exact_models(info.annotation, (*around, kind)) for name, info in kind.model_fields.items()}
     known = {name: part for name, part in parts.items() if part is not None}
     flat = not any(part.unproven and part.kind is not Literal for part in known.values())
     made = ExactModels(kind, optional, parts=known, unproven=True, flat=flat, counts=keeps_set_fields(kind))

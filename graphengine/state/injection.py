@@ -115,10 +115,10 @@ class Injected:
             Exception: Whatever the function raises.
         """
         with suppress(MutatedInput):
-            return self._called(view, given)
-        return self._called(view, given)
+            return self._call_function(view, given)
+        return self._call_function(view, given)
 
-    def _called(self, view: View, given: Mapping[str, object] | None) -> object:
+    def _call_function(self, view: View, given: Mapping[str, object] | None) -> object:
         values: dict[str, object] = {}
         read: list[str] = []
         for parameter in self.parameters:

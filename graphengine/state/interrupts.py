@@ -42,13 +42,13 @@ def is_interrupt(error: BaseException) -> bool:
 def _came_from_outside(error: BaseException) -> bool:
     if isinstance(error, Interrupt):
         return True
-    entries = list(_entries(error.__traceback__))
+    entries = list(_walk_entries(error.__traceback__))
     if isinstance(error, (KeyboardInterrupt, GeneratorExit)) and not (entries and _raises(entries[-1])):
         return True  # no `raise` statement raised it: the interpreter did, during another instruction
     return bool(entries) and not _handlers().isdisjoint(entry.tb_frame.f_code for entry in entries)
 
 
-def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+def _walk_entries(entry: TracebackType | None) -> Iterator[TracebackType]:
     while entry is not None:
         yield entry
         entry = entry.tb_next

@@ -71,13 +71,13 @@ def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
     if isinstance(value, (datetime.datetime, datetime.time, complex)):
         if body[:1] != b'"':
             return body
-        return _signed(value, body) if isinstance(value, complex) else body[:-1] + _suffix(value) + body[-1:]
+        return _sign_zeros(value, body) if isinstance(value, complex) else body[:-1] + _suffix(value) + body[-1:]
     if body[:1] == b"{":
-        return _marked_object(value, body)
-    return _marked_list(value, body) if body[:1] == b"[" and isinstance(value, _LISTS) else body
+        return _mark_object(value, body)
+    return _mark_list(value, body) if body[:1] == b"[" and isinstance(value, _LISTS) else body
 
 
-def _marked_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
+def _mark_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     is_set = isinstance(value, AbstractSet)
     if _BARE.issuperset(map(type, value)) and not is_set:
         return body
@@ -87,7 +87,7 @@ def _marked_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     return b"[" + b",".join(sorted(parts) if is_set else parts) + b"]"
 
 
-def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
+def _mark_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
     """Return the same for a model, a dataclass or a dict."""
     suffix = b""
     if isinstance(value, BaseModel):
@@ -98,7 +98,7 @@ def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
         if not given.issuperset(held) and keeps_set_fields(type(value)):
             suffix = _set_fields(tuple(held), frozenset(given))
     else:
-        held = value if isinstance(value, dict) else _fields(value)
+        held = value if isinstance(value, dict) else _set_fields_of(value)
     if not _BARE.issuperset(map(type, held.values())):
         parts = raw_members(body)
         if isinstance(value, dict):  # whose keys JSON has as texts, in the same order
@@ -126,7 +126,7 @@ def _names_of(model: type[BaseModel]) -> Mapping[str, str]:
     return {alias: name for name, each in fields for alias in (each.alias, each.serialization_alias) if alias}
 
 
-def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - perhaps a dataclass
+def _set_fields_of(value: Any) -> dict[str, Any]:  # noqa: ANN401 - perhaps a dataclass
     if not dataclasses.is_dataclass(value):
         return {}
     return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
@@ -138,7 +138,7 @@ def _suffix(value: datetime.datetime | datetime.time) -> bytes:
     return (zone + _FOLD if value.fold else zone).encode()
 
 
-def _signed(value: complex, body: bytes) -> bytes:
+def _sign_zeros(value: complex, body: bytes) -> bytes:
     """Return the JSON of a complex number with the sign of a zero, which pydantic reads and does not write."""
     if value.real != 0 or math.copysign(1, value.real) > 0 or body[:4] in _SIGNED:
         return body
@@ -168,25 +168,25 @@ def read(validate: Callable[[Any], T], json: Any) -> T:  # noqa: ANN401 - JSON
     Only the type knows whether a text is a time: so it first gets each text as it is, and where it refuses one as a
     time, that text without its zone.
     """
-    plain = _bare(json, ())
+    plain = _strip_marks(json, ())
     while True:
         try:
             found: T = restored(validate(plain), json)
         except ValidationError as error:
-            refused = _refused_times(plain, error)
+            refused = _find_refused_times(plain, error)
             if not refused:
                 raise
-            plain = _bare(plain, refused)
+            plain = _strip_marks(plain, refused)
         else:
             return found
 
 
-def _refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
+def _find_refused_times(json: Any, error: ValidationError) -> Collection[_Place]:  # noqa: ANN401 - JSON
     """Return the places of the texts in JSON that were refused as times, and are ones with a zone.
 
     What code of the user's refuses can be a whole object: then all texts in it can be times.
     """
-    texts = dict(_zoned_texts(json))
+    texts = dict(_find_zoned_texts(json))
     found: set[_Place] = set()
     for each in error.errors(include_url=False, include_context=False) if texts else ():
         given: object = each["input"]
@@ -205,14 +205,14 @@ def _is_part(place: _Place, loc: tuple[int | str, ...]) -> bool:
     return all(str(part) in rest for part in place)
 
 
-def _zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
+def _find_zoned_texts(json: Any, place: _Place = ()) -> Iterator[tuple[_Place, str]]:  # noqa: ANN401 - JSON
     """Yield each text in JSON that reads like a time with a mark, and its place."""
     if isinstance(json, str):
         if bare(json) is not json:
             yield place, json
     elif isinstance(json, (dict, list)):
         for key, part in json.items() if isinstance(json, dict) else enumerate(json):
-            yield from _zoned_texts(part, (*place, key))
+            yield from _find_zoned_texts(part, (*place, key))
 
 
 def carries_marks(value: Any) -> bool:  # noqa: ANN401 - any value
@@ -228,24 +228,24 @@ def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(json, str):
         found = _ZONED.fullmatch(json)  # a zone that this machine does not know stays, and is refused as no time
         return found[1] if found and (f"[{found[2]}]" == _FOLD or _zone_of(found[2])) else json
-    return _bare(json, None)
+    return _strip_marks(json, None)
 
 
 def without_set_fields(json: Any) -> Any:  # noqa: ANN401 - JSON
     """Return JSON without the set fields of models; the very object if it has none."""
-    return _bare(json, ())
+    return _strip_marks(json, ())
 
 
-def _bare(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
+def _strip_marks(json: Any, times: Collection[_Place] | None, place: _Place = ()) -> Any:  # noqa: ANN401 - JSON
     """Return JSON without the set fields of models, and without the zones at these places; None for all places."""
     if isinstance(json, str):
         return bare(json) if times is None or place in times else json
     if isinstance(json, dict):
-        made = {name: _bare(part, times, (*place, name)) for name, part in json.items() if name != FIELDS_SET}
+        made = {name: _strip_marks(part, times, (*place, name)) for name, part in json.items() if name != FIELDS_SET}
         is_bare = len(made) == len(json) and all(made[name] is part for name, part in json.items())
         return json if is_bare else made
     if isinstance(json, list):
-        items = [_bare(part, times, (*place, at)) for at, part in enumerate(json)]
+        items = [_strip_marks(part, times, (*place, at)) for at, part in enumerate(json)]
         return json if all(made is item for made, item in zip(items, json, strict=True)) else items
     return json
 
@@ -258,7 +258,7 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
         json: The JSON.
     """
     if isinstance(json, str):
-        return _zoned(value, json) if isinstance(value, (datetime.datetime, datetime.time)) else value
+        return _restore_zone(value, json) if isinstance(value, (datetime.datetime, datetime.time)) else value
     if isinstance(value, RootModel):
         attributes: Any = value.__dict__
         attributes["root"] = restored(value.root, json)
@@ -273,13 +273,13 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
         for at, item in enumerate(items):
             value[at] = item
     elif isinstance(json, list) and isinstance(value, (set, frozenset)) and bare(json) is not json:
-        return _restored_set(value, json)
+        return _restore_set(value, json)
     return value
 
 
-def _restored_set(value: Any, json: list[Any]) -> Any:  # noqa: ANN401 - as above
+def _restore_set(value: Any, json: list[Any]) -> Any:  # noqa: ANN401 - as above
     by_json = {to_json(item, by_alias=False, round_trip=True, fallback=repr): item for item in value}
-    found = [(by_json.get(to_json(_bare(item, ())), by_json.get(to_json(bare(item)))), item) for item in json]
+    found = [(by_json.get(to_json(_strip_marks(item, ())), by_json.get(to_json(bare(item)))), item) for item in json]
     if any(item is None for item, _ in found):
         return value
     return type(value)(restored(item, with_marks) for item, with_marks in found)
@@ -304,12 +304,12 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
         for key, name in zip(keys if is_text else list(value), keys, strict=False):
             value[key] = restored(value[key], json[name])
     else:
-        for name, part in _fields(value).items():
+        for name, part in _set_fields_of(value).items():
             if name in json:
                 object.__setattr__(value, name, restored(part, json[name]))
 
 
-def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
+def _restore_zone(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
     """Return a time in the zone that its JSON names; it is the moment that its offset says."""
     found = _ZONED.fullmatch(json)
     if found is None:

@@ -102,11 +102,11 @@ def measured_of(value: object, *, unlike: bool = False, whole: bool = False) -> 
             return value  # type: ignore[return-value]
         if kind is str and len(value) <= LONGEST:  # type: ignore[arg-type]
             return utf8_text(value)  # type: ignore[arg-type]
-    shown = _shown(value, whole=whole)
+    shown = _show_value(value, whole=whole)
     return replace(shown, unlike=True) if unlike else shown
 
 
-def _shown(value: object, *, whole: bool) -> Shown:
+def _show_value(value: object, *, whole: bool) -> Shown:
     name = type(value).__name__
     from graphengine.state.immutable import digest_of  # noqa: PLC0415 - these load pydantic, which readers do not need
     from graphengine.state.texts import steady_text  # noqa: PLC0415

@@ -69,7 +69,7 @@ def parse(text: str) -> Path:
         if token is None:
             raise _bad_path(text)
         name, key = token.group(1), token.group(2)
-        parts.append(("name", name) if name else ("item", _key(key)))
+        parts.append(("name", name) if name else ("item", _parse_key(key)))
         position = token.end()
     return Path(text, root.group(), tuple(parts))
 
@@ -90,7 +90,7 @@ def _bad_path(text: str) -> DefinitionError:
     return DefinitionError(f"{text!r} is not a path", repair=repair)
 
 
-def _key(text: str) -> str | int:
+def _parse_key(text: str) -> str | int:
     text = text.strip()
     if re.fullmatch(r"-?\d+", text):
         return int(text)
@@ -137,17 +137,17 @@ def unknown_fields(given: Sequence[object], known: Iterable[str]) -> str:
 
 def members(annotation: object) -> tuple[object, ...]:
     """Return the alternatives of an annotation: Union and Optional are split, Annotated and aliases resolved."""
-    return _members(annotation, ())
+    return _list_union_members(annotation, ())
 
 
-def _members(annotation: object, inside: tuple[object, ...]) -> tuple[object, ...]:
+def _list_union_members(annotation: object, inside: tuple[object, ...]) -> tuple[object, ...]:
     if is_alias(annotation):
-        return ANY if annotation in inside else _members(value_of(annotation), (*inside, annotation))
+        return ANY if annotation in inside else _list_union_members(value_of(annotation), (*inside, annotation))
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _members(get_args(annotation)[0], inside)
+        return _list_union_members(get_args(annotation)[0], inside)
     if origin is Union or origin is types.UnionType:
-        return tuple(m for part in get_args(annotation) for m in _members(part, inside))
+        return tuple(m for part in get_args(annotation) for m in _list_union_members(part, inside))
     return (annotation,)
 
 
@@ -163,7 +163,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
         found: list[object] = []
         names: set[str] = set()
         for member in current:
-            below = _below(member, part, names)
+            below = _find_part_type(member, part, names)
             if below is not None:
                 found.extend(members(below))
         text = f".{part[1]}" if part[0] == "name" else f"[{part[1]}]"
@@ -171,7 +171,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
             nearest = difflib.get_close_matches(str(part[1]), sorted(names), n=1, cutoff=0.6)
             if nearest:
                 return (), f"did you mean '{walked}.{nearest[0]}{path.text[len(walked) + len(text) :]}'?"
-            items = any(_below(member, ("item", -1), set()) is not None for member in current)
+            items = any(_find_part_type(member, ("item", -1), set()) is not None for member in current)
             nothing = f"items: name one, as in {walked}[-1]" if items else "nothing that can be named"
             return (), f"{walked} has {', '.join(sorted(names)) or nothing}"
         current = tuple(found)
@@ -179,7 +179,7 @@ def type_at(annotation: object, path: Path) -> tuple[tuple[object, ...], str]:
     return current, ""
 
 
-def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - one return for each case
+def _find_part_type(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0911 - one return for each case
     """Return the annotation one part below a type; None if there is no such part. Collect its known names."""
     if member is Any or member is object:
         return Any
@@ -188,23 +188,23 @@ def _below(member: object, part: Part, names: set[str]) -> object:  # noqa: PLR0
     args = get_args(member)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if is_typeddict(origin):
-            return _named(hints_of(origin, include_extras=False), key, names)
+            return _find_named_type(hints_of(origin, include_extras=False), key, names)
         return args[1] if len(args) == 2 else Any  # noqa: PLR2004 - a mapping's key and value
     if is_typeddict(origin):
-        return _named(hints_of(origin, include_extras=False), key, names)
+        return _find_named_type(hints_of(origin, include_extras=False), key, names)
     if kind == "item":
-        return _item(origin, args, key)
+        return _find_item_type(origin, args, key)
     if isinstance(origin, type):
         return _attribute(origin, str(key), names)
     return None
 
 
-def _named(hints: Mapping[str, object], key: str | int, names: set[str]) -> object:
+def _find_named_type(hints: Mapping[str, object], key: str | int, names: set[str]) -> object:
     names.update(hints)
     return hints.get(str(key))
 
 
-def _item(origin: object, args: tuple[object, ...], key: str | int) -> object:
+def _find_item_type(origin: object, args: tuple[object, ...], key: str | int) -> object:
     if not (isinstance(origin, type) and issubclass(origin, Sequence)) or issubclass(origin, (str, bytes)):
         return None
     if not isinstance(key, int):

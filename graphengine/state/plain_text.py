@@ -25,22 +25,22 @@ def plain_text(shown: str) -> str:
     >>> plain_text("[datetime.timedelta(seconds=7200), Decimal('1.50'), <Color.RED: 1>]")
     '[2:00:00, 1.50, Color.RED]'
     """
-    return _MEMBER.sub(r"\1", _CALL.sub(_called, shown))
+    return _MEMBER.sub(r"\1", _CALL.sub(_rewrite_call, shown))
 
 
-def _called(found: re.Match[str]) -> str:
+def _rewrite_call(found: re.Match[str]) -> str:
     kind, _, inner = found.groups()
     try:
         if kind is None:
             return inner[1:-1] if inner[:1] in "'\"" else found[0]
         if kind == "timedelta":
             return str(datetime.timedelta(**{name: int(amount) for name, amount in _SECONDS.findall(inner)}))
-        return _moment(kind, inner)
+        return _format_moment(kind, inner)
     except (ValueError, TypeError, OverflowError):
         return found[0]
 
 
-def _moment(kind: str, inner: str) -> str:
+def _format_moment(kind: str, inner: str) -> str:
     """Return a date or a time of its numbers, with its zone."""
     numbers = _NUMBERS.match(inner)
     parts = [int(part) for part in numbers[0].split(", ")] if numbers else []

@@ -71,36 +71,36 @@ def lost_in(info: FieldInfo, config: ConfigDict) -> Iterator[Lost]:
         config: The settings of its model.
     """
     if not _has_own_code(info.metadata):
-        yield from _lost(info.annotation, config, ())
+        yield from _find_lost(info.annotation, config, ())
 
 
 def unrecordable(annotation: object) -> str:
     """Return the first type in an annotation that JSON can write but never restore; "" if there is none."""
-    return next((lost.text for lost in _lost(annotation, ConfigDict(), ()) if lost.certain), "")
+    return next((lost.text for lost in _find_lost(annotation, ConfigDict(), ()) if lost.certain), "")
 
 
-def _lost(annotation: Any, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:  # noqa: ANN401
+def _find_lost(annotation: Any, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:  # noqa: ANN401
     if is_alias(annotation):
         if annotation not in seen:
-            yield from _lost(value_of(annotation), config, (*seen, annotation))
+            yield from _find_lost(value_of(annotation), config, (*seen, annotation))
         return
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         if not _has_own_code(parts[1:]):
-            yield from _lost(parts[0], config, seen)
+            yield from _find_lost(parts[0], config, seen)
         return
     kind = origin or annotation
     if origin is Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-        yield from _lost_members(annotation, config)
+        yield from _find_lost_members(annotation, config)
         return
     if isinstance(kind, type) and annotation not in seen:
-        yield from _lost_in_class(kind, annotation, config, (*seen, annotation))
+        yield from _find_lost_in_class(kind, annotation, config, (*seen, annotation))
     for part in parts:
         if part is not Ellipsis:
-            yield from _lost(part, config, (*seen, annotation))
+            yield from _find_lost(part, config, (*seen, annotation))
 
 
-def _lost_in_class(kind: type, annotation: object, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:
+def _find_lost_in_class(kind: type, annotation: object, config: ConfigDict, seen: tuple[object, ...]) -> Iterator[Lost]:
     if issubclass(kind, (SecretStr, SecretBytes)):
         if not any(isinstance(each, type) for each in seen[:-1]):  # inside a model it is reported as a secret
             yield Lost(kind.__name__)
@@ -109,13 +109,13 @@ def _lost_in_class(kind: type, annotation: object, config: ConfigDict, seen: tup
     elif kind is type:
         yield Lost(f"a class ({type_name(annotation)})", "write its name, and look it up in a node")
     elif issubclass(kind, Mapping) and get_args(annotation):
-        yield from _lost_keys(get_args(annotation)[0], config)
+        yield from _find_lost_keys(get_args(annotation)[0], config)
     else:
-        for part, settings in _parts(kind, config):
-            yield from _lost(part, settings, seen)
+        for part, settings in _types_in_class(kind, config):
+            yield from _find_lost(part, settings, seen)
 
 
-def _parts(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
+def _types_in_class(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]]:
     """Yield the types of a class's fields, with the settings for them."""
     if issubclass(kind, BaseModel):
         own = kind.__pydantic_decorators__
@@ -125,7 +125,7 @@ def _parts(kind: type, config: ConfigDict) -> Iterator[tuple[object, ConfigDict]
         yield from ((hint, config) for hint in hints_of(kind).values())
 
 
-def _lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
+def _find_lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
     """Yield what of a closed type cannot be a value."""
     values = closed_values([annotation]) or []
     if all(type(getattr(each, "value", each)) in (str, int, bool) for each in values):
@@ -137,7 +137,7 @@ def _lost_members(annotation: object, config: ConfigDict) -> Iterator[Lost]:
         yield Lost(shown, repair, certain=len(lost) == len(values))
 
 
-def _lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
+def _find_lost_keys(key: object, config: ConfigDict) -> Iterator[Lost]:
     """Yield what a dict can have as keys that are not the same after they were written as texts."""
     kinds = [get_origin(kind) or kind for kind in members(key)]
     text = f"a dict with keys of type {type_name(key)}"

@@ -56,7 +56,7 @@ class Comparison:
         """Return whether both are the same, apart from what the attributes say."""
         kind = type(back)
         if type(value) is not kind:
-            return self._converted(back, value)
+            return self._compare_converted(back, value)
         if kind in _ATOMS:
             return back == value
         if isinstance(back, BaseModel):
@@ -73,7 +73,7 @@ class Comparison:
         self.lost = self.lost or what
         return False
 
-    def _converted(self, back: object, value: object) -> bool:
+    def _compare_converted(self, back: object, value: object) -> bool:
         kind = type(back)
         if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
             return False

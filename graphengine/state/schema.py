@@ -126,7 +126,7 @@ class StateType(Generic[S]):
     def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         if type(given) is not dict and not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
-        instance = given if type(given) is not dict and isinstance(given, self.model) else self._validated(given, where)
+        instance = given if type(given) is not dict and isinstance(given, self.model) else self._validate(given, where)
         named = sorted(instance.model_fields_set & self.fields.keys())
         if self.secrets:
             return self._initial_with_secrets(instance, named, where)
@@ -208,7 +208,7 @@ class StateType(Generic[S]):
                 raise self._misfit(problem, where) from None
         return Initial(values, typed, named, view.update_bytes)
 
-    def _validated(self, given: object, where: str) -> BaseModel:
+    def _validate(self, given: object, where: str) -> BaseModel:
         if type(given) is not dict and (isinstance(given, (BaseModel, type)) or not hasattr(given, "keys")):
             what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
             text = f"the state is {what}, not {self.model.__name__} or a mapping"

@@ -66,12 +66,12 @@ class Secret:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:  # noqa: ANN401 - pydantic's
         """Return the schema of the type itself, with its JSON hidden."""
         schema = handler(source)
-        hidden = core_schema.plain_serializer_function_ser_schema(_hidden, when_used="json")
+        hidden = core_schema.plain_serializer_function_ser_schema(_hide_value, when_used="json")
         schema["serialization"] = hidden  # type: ignore[index]
         return schema
 
 
-def _hidden(value: object) -> str:  # noqa: ARG001 - passed by pydantic
+def _hide_value(value: object) -> str:  # noqa: ARG001 - passed by pydantic
     return HIDDEN
 
 
@@ -141,10 +141,10 @@ def cipher_of(graph: str, keys: object) -> Cipher:
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
     if not listed:
         raise DefinitionError("secret_key= is empty", repair=f"pass a key: {MAKES_ONE}")
-    return Cipher(graph, tuple(AESSIV(_derived(key)) for key in listed))
+    return Cipher(graph, tuple(AESSIV(_derive_key(key)) for key in listed))
 
 
-def _derived(key: object) -> bytes:
+def _derive_key(key: object) -> bytes:
     raw = key.get_secret_value() if isinstance(key, (SecretStr, SecretBytes)) else key
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
@@ -176,20 +176,20 @@ def _has_secret(annotation: object, inside: tuple[object, ...]) -> bool:
 
 def nested_secret(annotation: object) -> str:
     """Return which secret is inside a model or a recursive alias in this annotation; "" if there is none."""
-    return _nested_secret(unaliased(annotation), ())
+    return _find_nested_secret(unaliased(annotation), ())
 
 
-def _nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
+def _find_nested_secret(annotation: object, seen: tuple[object, ...]) -> str:
     if is_alias(annotation):
         return f"{annotation} contains itself and a secret" if has_secret(annotation) else ""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
         for name, info in annotation.model_fields.items():
             if is_secret(info.annotation, info.metadata):
                 return f"{annotation.__name__}.{name} is a secret inside a model"
-            found = _nested_secret(unaliased(info.annotation), (*seen, annotation))
+            found = _find_nested_secret(unaliased(info.annotation), (*seen, annotation))
             if found:
                 return found
-    return next(filter(None, (_nested_secret(item, seen) for item in get_args(annotation))), "")
+    return next(filter(None, (_find_nested_secret(item, seen) for item in get_args(annotation))), "")
 
 
 def revealed(annotation: Any) -> Any:  # noqa: ANN401 - annotations
@@ -245,11 +245,11 @@ def clear_texts(value: object) -> Iterator[str]:
         yield from _forms(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
-    for item in _inside(value):
+    for item in _texts_inside(value):
         yield from clear_texts(item)
 
 
-def _inside(value: object) -> list[object]:
+def _texts_inside(value: object) -> list[object]:
     """Return the parts of a value that may hold texts."""
     if isinstance(value, BaseModel):
         return list(vars(value).values())
@@ -285,7 +285,7 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
     if not texts:
         return value
     if isinstance(value, str):
-        return _without_places(value, _places(value, texts, least), mark)
+        return _without_places(value, _find_places(value, texts, least), mark)
     if isinstance(value, Mapping):
         return {key: scrubbed(item, texts, mark, least) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -293,7 +293,7 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
     return value
 
 
-def _places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
+def _find_places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
     """Return where these texts are, and where their beginnings and ends are next to a mark of a cut.
 
     1. A node passes a key of 60 characters to a pydantic model, which rejects it. 2. pydantic quotes it in its error as
@@ -383,7 +383,7 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
     """Return whether one of these texts, or a long part of one that a cut left, occurs anywhere in a record."""
     if isinstance(value, str):
-        return bool(_places(value, texts, LEAST_REFUSED))
+        return bool(_find_places(value, texts, LEAST_REFUSED))
     if isinstance(value, (int, float)):
         return str(value) in texts
     if isinstance(value, Mapping):

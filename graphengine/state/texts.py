@@ -43,7 +43,7 @@ def steady_text(value: Any) -> str:  # noqa: ANN401 - any value
         inner = ", ".join(map(steady_text, value))
         made = f"[{inner}]" if isinstance(value, list) else f"({inner},)" if len(value) == 1 else f"({inner})"
         return made if kind in (list, tuple) else f"{name}({made})"
-    return _of_object(value, text)
+    return _text_of_object(value, text)
 
 
 def choice_text(value: object) -> str:
@@ -52,7 +52,7 @@ def choice_text(value: object) -> str:
     return steady_text(held) if isinstance(held, AbstractSet) else str(held)
 
 
-def _of_object(value: Any, text: str) -> str:  # noqa: ANN401 - as above
+def _text_of_object(value: Any, text: str) -> str:  # noqa: ANN401 - as above
     """Return the text of a model or dataclass by its fields, of anything else without addresses."""
     shown: object = type(value).__repr__
     if isinstance(value, BaseModel) and shown is BaseModel.__repr__:

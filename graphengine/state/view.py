@@ -178,14 +178,14 @@ class View(Struct, eq=False):
     def lend(self, name: str) -> object:
         """Return a field's value for a function that might change it; a copy if this step writes the field."""
         value = self.get(name)
-        return value if self._state.fields[name].immutable or not self._pending(name) else deepcopy(value)
+        return value if self._state.fields[name].immutable or not self._is_pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
         """Return those of these fields whose value was changed in place; none if `checks` is off."""
         if not self.checks:
             return []
         fields = self._state.fields
-        return [n for n in names if not (fields[n].immutable or self._pending(n)) and self._is_changed(n)]
+        return [n for n in names if not (fields[n].immutable or self._is_pending(n)) and self._is_changed(n)]
 
     def _is_changed(self, name: str) -> bool:
         typed, records = self.holder(name).typed, _frame_of(self._frame, name).values
@@ -289,7 +289,7 @@ class View(Struct, eq=False):
             return self._new[name]
         return self.before(name)
 
-    def _pending(self, name: str) -> bool:
+    def _is_pending(self, name: str) -> bool:
         """Return whether this step writes a field."""
         return name in self._new or name in self._items or name in self._keys or name in self._grown
 
@@ -320,7 +320,7 @@ class View(Struct, eq=False):
 
     def apart(self, name: str) -> object:
         """Return a field's value with this step's updates, for a function that might change it in place."""
-        return self.get(name) if self._pending(name) else self.fresh(name)
+        return self.get(name) if self._is_pending(name) else self.fresh(name)
 
     def read(self, path: Path) -> object:
         """Return the value at a path, None if a part is missing.
@@ -383,14 +383,16 @@ class View(Struct, eq=False):
             for n in fields
             if n in new
             or n in self.holder(n).typed
-            or (not fields[n].own and (self._pending(n) or n in self.holder(n).values))
+            or (not fields[n].own and (self._is_pending(n) or n in self.holder(n).values))
         }
         return {n: self.get(n) for n in fields if n != name and n in known}
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """Return the whole state as an instance of its model, sharing the fields' values."""
         optional = optional_in(self._state.model)
-        names = (name for name in self.names if name not in optional or self._pending(name) or self._is_recorded(name))
+        names = (
+            name for name in self.names if name not in optional or self._is_pending(name) or self._is_recorded(name)
+        )
         values: dict[str, Any] = {name: (read or self.get)(name) for name in names}
         return self._state.model.model_construct(**values)
 

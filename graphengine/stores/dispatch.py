@@ -88,19 +88,19 @@ def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) 
     for each in candidates:
         queues[each.queue].append(each)
     allowed = [
-        _allowed(sorted(found, key=lambda each: each.order), load, queue, now)
+        _filter_allowed(sorted(found, key=lambda each: each.order), load, queue, now)
         for queue, found in sorted(queues.items())
     ]
     in_turn = [each for each in chain.from_iterable(zip_longest(*allowed)) if each is not None][: max(limit, 0)]
     rates: dict[tuple[str, str], float] = {}
     for each in in_turn:
-        for tenant, rate in _rates(each, load.limits.get(each.queue)):
+        for tenant, rate in _rates_for_run(each, load.limits.get(each.queue)):
             place = each.queue, tenant
             rates[place] = rates[place] + rate[1] / rate[0] if place in rates else now + rate[1]
     return Chosen([each.id for each in in_turn], rates)
 
 
-def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> list[Candidate]:
+def _filter_allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> list[Candidate]:
     """Return the candidates of one queue that its limits allow."""
     limits = load.limits.get(queue)
     if limits is None:
@@ -114,7 +114,7 @@ def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> 
             break
         if each.tenant and limits.tenant_concurrency is not None and driven[each.tenant] >= limits.tenant_concurrency:
             continue
-        rates = _rates(each, limits)
+        rates = _rates_for_run(each, limits)
         for tenant, rate in rates:
             left.setdefault(tenant, left_of(load.rates.get((queue, tenant), 0.0), rate, now))
         if any(left[tenant] < 1 for tenant, _ in rates):
@@ -127,7 +127,7 @@ def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> 
     return allowed
 
 
-def _rates(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
+def _rates_for_run(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
     """Return the limits on rates that hold for a run, by tenant; only beginning counts."""
     if limits is None or not run.is_queued:
         return []

@@ -65,7 +65,7 @@ def joined(values: Iterable[JsonValue]) -> str:
     """Return the first `INPUT_WORDS` words of the texts and whole numbers in some values, each once."""
     found: dict[str, None] = {}
     left = INPUT_CHARACTERS
-    for part in _leaves(values):
+    for part in _list_leaves(values):
         found.update(dict.fromkeys(words_of(part[:left])))
         left -= len(part) + 1
         if left <= 0 or len(found) >= INPUT_WORDS:
@@ -73,13 +73,13 @@ def joined(values: Iterable[JsonValue]) -> str:
     return " ".join(islice(found, INPUT_WORDS))
 
 
-def _leaves(values: Iterable[JsonValue]) -> Iterator[str]:
+def _list_leaves(values: Iterable[JsonValue]) -> Iterator[str]:
     for value in values:
         if type(value) is str:
             yield value
         elif type(value) is int:
             yield str(value)
         elif isinstance(value, dict):
-            yield from _leaves(value.values())
+            yield from _list_leaves(value.values())
         elif isinstance(value, (list, tuple)):
-            yield from _leaves(value)
+            yield from _list_leaves(value)

@@ -27,7 +27,7 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         ("phases.py", "Phase: TypeAlias = Ready", f"{new_phase}Phase: TypeAlias = Asleep | Ready"),
         ("events.py", "Event: TypeAlias = FrameEvent", f"{new_event}Event: TypeAlias = Nudged | FrameEvent"),
         ("rules/visit.py", "more.unawaited", "more.unawated"),
-        ("redaction.py", "_tested(facts.tests, secrets)", "_tested(facts.tets, secrets)"),
+        ("redaction.py", "_hide_in_tests(facts.tests, secrets)", "_hide_in_tests(facts.tets, secrets)"),
     ]
     shadows: list[str] = []
     for number, (name, old, text) in enumerate(patches):

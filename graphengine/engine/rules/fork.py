@@ -46,7 +46,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     view.checks = run.checks
     view.node, view.until = frame.at, frame.until
     try:
-        change = plan.state.apply(view, _updates(plan, view, arrived))
+        change = plan.state.apply(view, _updates_of_arms(plan, view, arrived))
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
         fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
@@ -72,7 +72,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
     return step
 
 
-def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
+def _updates_of_arms(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[str, object]]:
     """Return the raw updates of all arms, in declared order.
 
     Raises:

@@ -44,7 +44,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     view.checks = run.checks
     run.map_bytes[frame.id] = 0
     try:
-        facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
+        facts = _read_items(node.each, view, node.name)  # type: ignore[arg-type]
         facts.written = written_by_nodes(readings_of_map(node.each.sources), frame)  # type: ignore[union-attr]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
@@ -53,7 +53,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     return step_of(run.snapshot, event, facts)
 
 
-def _items(each: Each, view: View, node: str) -> Mapped:
+def _read_items(each: Each, view: View, node: str) -> Mapped:
     """Return what a map iterates over: the names of list fields, and the items of other sources.
 
     Raises:
@@ -105,11 +105,11 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     trouble, change = event.error, NO_CHANGE
     try:
         if trouble is None and facts.count:
-            change = _collected(plan, view, facts)
+            change = _collect_results(plan, view, facts)
             if view.update_bytes:
                 change.state_bytes = size_of(run, view.update_bytes, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif trouble is None:
-            change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
+            change = plan.state.apply(view, [(name, []) for name in _list_result_fields(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators
         reraise_interrupt(error)
         trouble = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
@@ -143,7 +143,7 @@ def _keeps(plan: Plan[Any], frame: Frame) -> bool:
     return each is not None and each.keeps
 
 
-def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
+def _list_result_fields(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     """Return the fields that become the list of a map's results: those it writes whole, without a reducer."""
     writer = plan.nodes[frame.at].writer
     whole = [target.field for target, _ in writer.parts if target.key is None]
@@ -152,7 +152,7 @@ def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:
     return [name for name in whole if plan.state.fields[name].reducer is None]
 
 
-def _collected(plan: Plan[Any], view: View, facts: Collecting) -> Change:
+def _collect_results(plan: Plan[Any], view: View, facts: Collecting) -> Change:
     """Return the updates of all items, in item order, as one change of the state, and the failures it survives.
 
     Raises:

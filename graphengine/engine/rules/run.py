@@ -128,11 +128,11 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
     else:
         stop = Ending(cast("EndReason", event.reason), why=event.why)
         facts = Stopped(status="cancelled" if event.final else "stopped", ending=stop, usage=event.usage or {})
-        facts.unknown = _unended(snapshot) if event.final else ()
+        facts.unknown = _list_unended_effects(snapshot) if event.final else ()
     return Decided(snapshot.seq + 1, event.now, facts)
 
 
-def _unended(snapshot: Snapshot) -> list[str]:
+def _list_unended_effects(snapshot: Snapshot) -> list[str]:
     """Return the effects that began and have no recorded end, as paths and names."""
     return [
         path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")

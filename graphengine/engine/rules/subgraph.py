@@ -85,13 +85,13 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     view = View(inner.state, sub)
     view.checks = run.checks
     node = plan_of(run.plan, frame).nodes[frame.at]
-    result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
+    result = inner.result.read(view) if inner.result is not None else _read_state(node, inner, view)
     more = Node(inside=sub.ending)
     done = NodeFinished(of, sub.since, event.now, result, choice=frame.choice, chance=event.chance, more=more)
     return node_finished(run, frame, done, sub.ending, given=of_graph(sub))
 
 
-def _state(node: NodePlan, inner: Plan[Any], view: View) -> object:
+def _read_state(node: NodePlan, inner: Plan[Any], view: View) -> object:
     """Return the state of a graph without `result=`: the fields that its node writes by name, else the whole state."""
     keys = node.writer.keys
     if keys is None:

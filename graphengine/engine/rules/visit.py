@@ -95,7 +95,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
             facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
-            return _measured(run, frame, view, step_of(snapshot, event, facts))
+            return _weigh_item(run, frame, view, step_of(snapshot, event, facts))
         change = inner.state.apply(view, updates)
         if run.plan.secret:
             _guard(run, inner, change.ops, event)
@@ -104,7 +104,7 @@ def node_finished(  # noqa: C901, PLR0912, PLR0913 - the parts of a result, in t
             change.state_bytes = size_of(run, view.update_bytes, change.ops, where)
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
-        return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
+        return _refuse(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
     if inner.epochs or inner.samples:
         track(inner, view, event.id.node, change.ops, failed=cause is not None)
     if frame.recorded_results or event.more is not None:
@@ -132,7 +132,7 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
     Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
-def _measured(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
+def _weigh_item(run: RunState, frame: Frame, view: View, item: Decided) -> Decided:
     """Weigh an item's step, unless all its values are small."""
     if view.update_bytes and isinstance(item.data, Item):
         item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
@@ -193,7 +193,7 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     return give_up(run, frame, event)
 
 
-def _refused(
+def _refuse(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
     """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""

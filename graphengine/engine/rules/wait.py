@@ -56,20 +56,20 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
     plan, snapshot = run.plan, run.snapshot
     frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
     if frame is None:
-        again = _asking_again(snapshot, event)
+        again = _find_asking_frame(snapshot, event)
         if again is None:
-            return _refused(snapshot, event, _NOT_OPEN)
-        return _answered(snapshot, again, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
+            return _refuse_answer(snapshot, event, _NOT_OPEN)
+        return _keep_answer(snapshot, again, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
     wait = frame.waits[event.wait]
     if wait.kind == "ask" and not wait.key:
-        answers = _question(plan, frame, wait)
+        answers = _answer_type_of(plan, frame, wait)
         try:
             result = answers.read(answer.value)
         except BaseException as error:  # noqa: BLE001 - a validator of the user's
-            return _refused(snapshot, event, why_refused(error), frame)
+            return _refuse_answer(snapshot, event, why_refused(error), frame)
         more = Node(wait=event.wait, by="answer", answer=answer, choice=wait.choice)
-        return _finished(run, frame, event.now, result, more)
-    return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
+        return _finish_node(run, frame, event.now, result, more)
+    return _keep_answer(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
 
 
 def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
@@ -84,29 +84,29 @@ def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:
             raise StaleEvent(event)
         facts.by, facts.answer.value = "message", snapshot.mailbox[wait.topic][0]
         if wait.together:
-            facts.also = _arrived_too(snapshot, frame, wait.topic)
-        return _answered(snapshot, frame, event.now, facts)
+            facts.also = _find_messages_beside(snapshot, frame, wait.topic)
+        return _keep_answer(snapshot, frame, event.now, facts)
     if wait.due is None or event.now < wait.due:
         raise StaleEvent(event)
     if wait.kind == "sleep":
         facts.answer.value = None
-        return _answered(snapshot, frame, event.now, facts)
+        return _keep_answer(snapshot, frame, event.now, facts)
     if wait.default is not UNSET:
         facts.by, facts.answer.value = "default", wait.default
         if wait.key:
-            return _answered(snapshot, frame, event.now, facts)
-        result = _question(run.plan, frame, wait).read(wait.default)
+            return _keep_answer(snapshot, frame, event.now, facts)
+        result = _answer_type_of(run.plan, frame, wait).read(wait.default)
         more = Node(wait=facts.wait, by=facts.by, answer=facts.answer, choice=wait.choice)
-        return _finished(run, frame, event.now, result, more)
+        return _finish_node(run, frame, event.now, result, more)
     if wait.key:
         facts.answer.timeout = True
-        return _answered(snapshot, frame, event.now, facts)
+        return _keep_answer(snapshot, frame, event.now, facts)
     path = path_of(frame.id, frame.at)
     text = f"no answer to {wait.question!r} in time"
-    return _failed(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
+    return _fail_node(run, frame, event.now, WaitTimeout(text, where=f"node {path}"))
 
 
-def _arrived_too(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
+def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[str, JsonValue]:
     """Return the messages on other topics that end waits of a frame together, by the names of the waits."""
     found: dict[str, str] = {}
     for name, wait in frame.waits.items():
@@ -122,7 +122,7 @@ def message_came(run: RunState, event: MessageCame) -> Decided:
     return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
 
 
-def _asking_again(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
+def _find_asking_frame(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
     """Return the frame whose node will ask this again.
 
     1. The node of an item asks twice, and gives its slot up. 2. The first answer arrives; another item has the slot.
@@ -135,27 +135,27 @@ def _asking_again(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
     return None
 
 
-def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: ANN401 - the type of the answer
+def _answer_type_of(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: ANN401 - the type of the answer
     body = plan_of(plan, frame).nodes[frame.at].chosen(wait.choice).body
     if not isinstance(body, AskBody):
         raise StaleEvent(wait)
     return body.ask.answers
 
 
-def _finished(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Decided:
+def _finish_node(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Decided:
     return node_finished(run, frame, NodeFinished(frame.attempt_id, frame.since, now, result, more=more))
 
 
-def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Decided:
+def _fail_node(run: RunState, frame: Frame, now: float, error: NodeError) -> Decided:
     failure = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
     return node_failed(run, frame, NodeFailed(frame.attempt_id, frame.since, now, failure))
 
 
-def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Decided:
+def _keep_answer(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Decided:
     return Decided(snapshot.seq + 1, now, facts, frame.id, frame.at, frame.visit, frame.attempt)
 
 
-def _refused(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
+def _refuse_answer(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
     facts = Refused(wait=event.wait, id=event.id, answer=event.answer.value, message=to_show(message))
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Decided(snapshot.seq + 1, event.now, facts, *visit)
