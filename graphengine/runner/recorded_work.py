@@ -309,14 +309,12 @@ class StepJournal:
         replacement = None if known is not UNSET else self._attempt.acting(then, own, where)
         once, called = (None, replacement) if replacement is not None else (once_of(effect), function)
         is_effect = once is not None or (replacement is None and self.concerns(own_key, own))
-
         results: list[object] = []
 
         async def made() -> object:
             if handle is not None and replacement is None:
-                return await self._call_in_transaction(
-                    place, name, kind, handle, functools.partial(function, *args, **kwargs)
-                )
+                bound = functools.partial(function, *args, **kwargs)
+                return await self._call_in_transaction(place, name, kind, handle, bound)
             more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
             work = functools.partial(called, *args, **kwargs, **more)
             if is_effect:
