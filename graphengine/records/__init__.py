@@ -7,7 +7,7 @@
     states, run_diff, graph_spec_diff, spending, trends      a run's states, comparisons, costs, sums over runs
     export, replay                       a run as a file; a run decided again from its records
     retention, kept_children, bulk       what is removed, and what is done to many runs
-    again, begun                         a start with an id: begun, gone on with, or over, and with what it began
+    again, begun                         a start with an id that may exist: start, resume or join it; compare its input
 
 Only `again`, `bulk`, `retention`, and `answer_all` of `now` change runs, by what they are given to do so.
 """
