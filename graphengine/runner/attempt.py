@@ -154,7 +154,7 @@ class Attempt(AttemptFacts):
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
                 step, given = work.throw, error
 
-    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - an attempt in the order it happens
+    async def run(self) -> Event | None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - an attempt in the order it happens
         """Run a task of which `moved` returned None, and return its event.
 
         Returns:
@@ -173,14 +173,17 @@ class Attempt(AttemptFacts):
             call = self.call
             if call is None:
                 call, self.choice = self.node.pick(self.view)
-            has_begun = task.mode == "run" and self._has_begun() if frame.recorded_results else False
+            has_begun = self._goes_on() if frame.recorded_results else False
             if call.graph is not None and not has_begun:
                 return self._enter_node()
-            result = self._start(call, has_begun=has_begun)
+            if frame.recorded_results or self.node.effect is not None:
+                result = self._start(call, has_begun=has_begun)
+            else:  # without a call more, as most nodes
+                self.call, result = call, self._begin(call)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
-            if self.journal is not None and self.state == "running":
-                self.journal.check_awaited()
+            if self.journal is not None:
+                self._check_awaited(self.journal)
             if isinstance(result, _Anew):
                 if self._enters(call):
                     return self._enter_node()
@@ -370,6 +373,15 @@ class Attempt(AttemptFacts):
     def _has_begun(self) -> bool:
         """Return whether the node began in this visit as an effect that must not be repeated."""
         return journal_of(self).concerns(self.visit_key, "")
+
+    def _goes_on(self) -> bool:
+        """Return whether it runs a node that began in this visit as such an effect."""
+        return self.task.mode == "run" and self._has_begun()
+
+    def _check_awaited(self, work: StepJournal) -> None:
+        """Check that what the node began is awaited, unless a wait has ended it. Raises: NotAwaited."""
+        if self.state == "running":
+            work.check_awaited()
 
     def _find_committed_key(self, call: Call) -> str:
         """Return the key of the transaction that this visit of the node has committed; "" if there is none.
