@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote, urlsplit
 
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -198,18 +198,18 @@ def _checker(kind: str) -> Callable[..., bool]:
     """Return the function that says whether a value is in the range that an annotation states."""
     import pydantic  # noqa: PLC0415 - `import graphengine` needs none of it
 
-    from graphengine.kernel import definitions  # noqa: PLC0415
+    from graphengine.kernel import extension  # noqa: PLC0415
 
     name = kind.removesuffix(_OR_NONE)
-    made: Any = getattr(pydantic if hasattr(pydantic, name) else definitions, name)
+    made: Any = getattr(pydantic if hasattr(pydantic, name) else extension, name)
     adapter: TypeAdapter[Any] = pydantic.TypeAdapter(made | None if name != kind else made)
     return adapter.validator.isinstance_python
 
 
 def _outside(kind: str, call: str, value: object) -> GraphEngineError:
     """Return the error for a number outside the range that an annotation states."""
-    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import shown  # noqa: PLC0415
+    from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.inside import shown  # noqa: PLC0415
 
     repair = f"give {_RANGES[kind.removesuffix(_OR_NONE)]}{', or None' if kind.endswith(_OR_NONE) else ''}"
     return DefinitionError(f"{call}{shown(value)})", repair=repair)
@@ -219,7 +219,7 @@ def _refuse_texts(function: Callable[..., object], args: Sequence[object], flags
     """Refuse a text where True or False is expected, as any text counts as true, `"false"` too."""
     for name, given in flags.items():
         if isinstance(given, str):
-            from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs it
+            from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs it
 
             raise DefinitionError(f"{_called(function, args)}({name}={given!r})", repair="give True or False")
 
@@ -228,8 +228,8 @@ def _refusal_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError | None:
     """Return the error for arguments that do not fit; None if the call failed for another reason."""
-    from graphengine.kernel import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import signature_of  # noqa: PLC0415
+    from graphengine.errors import GraphEngineError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.extension import signature_of  # noqa: PLC0415
 
     if isinstance(error, GraphEngineError):
         return None
@@ -248,8 +248,9 @@ def refusal(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], error: Exception
 ) -> GraphEngineError:
     """Return the error for arguments that a function or method does not have, or lacks, from Python's."""
-    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import REPAIRS, shown, signature_of  # noqa: PLC0415
+    from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.extension import signature_of  # noqa: PLC0415
+    from graphengine.kernel.inside import REPAIRS, shown  # noqa: PLC0415
 
     parameters = signature_of(type(args[0]) if _is_model(args) else function).parameters
     own = {name for name, one in parameters.items() if name not in ("self", "cls") and one.kind is not one.VAR_KEYWORD}
@@ -287,7 +288,7 @@ def _near(word: str, known: set[str]) -> str:
 
 def _inside(function: Callable[..., object], name: str) -> str:
     """Return how to write an option of one of the arguments, such as a model's settings; "" if none has it."""
-    from graphengine.kernel.definitions import signature_of  # noqa: PLC0415 - only a mistake needs it
+    from graphengine.kernel.extension import signature_of  # noqa: PLC0415 - only a mistake needs it
 
     for parameter in signature_of(function).parameters:
         for made in (annotation := _annotation(function, parameter), *get_args(annotation)):
@@ -300,8 +301,9 @@ def _ill_typed(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> GraphEngineError | None:
     """Return the error for the first argument that is not of its type; None if all may be."""
-    from graphengine.kernel import DefinitionError  # noqa: PLC0415 - only a mistake needs these
-    from graphengine.kernel.definitions import shown, signature_of  # noqa: PLC0415
+    from graphengine.errors import DefinitionError  # noqa: PLC0415 - only a mistake needs these
+    from graphengine.kernel.extension import signature_of  # noqa: PLC0415
+    from graphengine.kernel.inside import shown  # noqa: PLC0415
 
     signature = signature_of(function)
     for name, given in signature.bind(*args, **kwargs).arguments.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.definitions import RESULTS
+from graphengine.kernel.inside import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.definitions import signature_of
+from graphengine.kernel.extension import signature_of
 from scripts import site_pages
 
 if TYPE_CHECKING:

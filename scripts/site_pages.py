@@ -122,12 +122,12 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Telemetry": "telemetry.Telemetry",
             "Signatures": "serve.is_signed serve.secret_for",
             "Notifications": "serve.Notifications serve.Webhook serve.delegate",
-            "InMemoryStore": "kernel.stores.InMemoryStore",
+            "InMemoryStore": "kernel.store.InMemoryStore",
             "SQLiteStore": "databases.SQLiteStore",
             "PostgresStore": "databases.PostgresStore",
-            "Store": "kernel.Store kernel.RunStore kernel.QueueStore",
-            "Records of a store": "kernel.Append kernel.stores.Post kernel.stores.Loaded kernel.stores.InboxMessage",
-            "Extension": "kernel.Extension kernel.OpenRun kernel.Follower",
+            "Store": "kernel.store.Store kernel.store.RunStore kernel.store.QueueStore",
+            "Records of a store": "kernel.store.Append kernel.store.Post kernel.store.Loaded kernel.store.InboxMessage",
+            "Extension": "kernel.extension.Extension kernel.extension.OpenRun kernel.extension.Follower",
             "Wing": "wings.Wing wings.Command wings.Kind wings.Door wings.Settings wings.Readiness wings.Table "
             "wings.Delivers wings.WingBroken wings.ProjectBroken serve.Opening serve.PublicRoute "
             "cli.command cli.CommandContext records.Document",
@@ -198,14 +198,8 @@ BRIEF: Final = ("InMemoryStore", "SQLiteStore", "PostgresStore", "All errors")
 """Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
 
 
-KERNEL: Final = ("kernel", "kernel.definitions", "kernel.stores")
-"""The pages of names by which extensions, stores and other wings import the core, as stubs."""
-
-FOR_AUTHORS: Final = """\
-# For authors of extensions and stores
-
-What extensions, stores and other wings may import of the core, each name once. These pages are provisional: a name can
-change with a minor version. Programs that define and run graphs need none of them."""
+KERNEL: Final = ("kernel.reader", "kernel.store", "kernel.extension")
+"""The tiers of names by which extensions, stores and other wings import the core, as stubs."""
 
 ABOUT: Final = """\
 # API reference
@@ -269,8 +263,8 @@ def file_of(page: str) -> str:
 def overview() -> str:
     """Return the first page of the API reference: what is public, and each page with a line, by task."""
     sections = (f"## {task}\n\n" + "\n".join(map(_line, pages)) for task, pages in API.items())
-    authors = "- [For authors of extensions and stores](kernel.md): the names of `graphengine.kernel`, provisional"
-    return "\n\n".join([ABOUT, *sections, authors]) + "\n"
+    authors = "\n".join(f"- [`graphengine.{page}`]({file_of_tier(page)}): {_first_line(page)}" for page in KERNEL)
+    return "\n\n".join([ABOUT, *sections, f"## For authors of extensions and stores\n\n{authors}"]) + "\n"
 
 
 def _line(page: str) -> str:
@@ -281,14 +275,41 @@ def _line(page: str) -> str:
     return f"- [`{page}`]({file_of(page)}): {about}"
 
 
-def for_authors() -> str:
-    """Return the page of the API reference that lists the names of `graphengine.kernel`, with a line about each."""
-    parts = [FOR_AUTHORS]
-    for page in KERNEL:
-        module = importlib.import_module(f"graphengine.{page}")
-        lines = (f"- `{name}`{_about(getattr(module, name))}" for name in sorted(dir(module)))
-        parts.append(f"## graphengine.{page}\n\n" + "\n".join(lines))
+def tier(page: str) -> str:
+    """Return the page of the API reference about a tier of the kernel: each name, since when, and what stays of it."""
+    module = importlib.import_module(f"graphengine.{page}")
+    parts = [f"# graphengine.{page}\n\n{inspect.getdoc(module)}"]
+    for since, promise, names in promises(page):
+        lines = (f"- `{name}`{_about(getattr(module, name))}" for name in names)
+        parts.append(f"## {promise}\n\nSince {since}.\n\n" + "\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def promises(page: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield each part of a tier: since when its names are there, what they promise, and the names.
+
+    Raises:
+        ValueError: A name stands in no part.
+    """
+    stub = (ROOT / "graphengine" / f"{page.replace('.', '/')}.pyi").read_text(encoding="utf-8")
+    for part in stub.strip().split("\n\n"):
+        head, *lines = part.splitlines()
+        found = re.fullmatch(r"# Since (\d+\.\d+\.\d+)\. (.+)", head)
+        if found is None:
+            message = f"{page}: no “# Since …” above {head}"
+            raise ValueError(message)
+        yield found[1], found[2], [line.rpartition(" ")[2] for line in lines]
+
+
+def file_of_tier(page: str) -> str:
+    """Return the name of the file of a tier of the kernel."""
+    return f"{page.replace('.', '_')}.md"
+
+
+def _first_line(page: str) -> str:
+    """Return what a tier of the kernel is, in a sentence."""
+    about = (inspect.getdoc(importlib.import_module(f"graphengine.{page}")) or "").partition("\n")[0]
+    return about.removesuffix(" See `graphengine.kernel`.")
 
 
 def _about(given: object) -> str:
@@ -302,7 +323,7 @@ def on_config(config: MutableMapping[str, Any]) -> None:
     """Put the pages of the API reference into the navigation, as a hook of mkdocs."""
     tasks = [{task: [{page: f"api/{file_of(page)}"} for page in pages]} for task, pages in API.items()]
     (section,) = (section for section in config["nav"] if "API reference" in section)
-    authors = {"For authors of extensions and stores": "api/kernel.md"}
+    authors = {"For authors of extensions and stores": [{page: f"api/{file_of_tier(page)}"} for page in KERNEL]}
     section["API reference"] = [{"Overview": "api/index.md"}, *tasks, authors]
 
 
@@ -362,7 +383,8 @@ def write(folder: Path = PAGES) -> None:
     (folder / "llms-full.txt").write_text(text_for_models(), encoding="utf-8")
     (folder / "api").mkdir()
     (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
-    (folder / "api" / "kernel.md").write_text(for_authors(), encoding="utf-8")
+    for page in KERNEL:
+        (folder / "api" / file_of_tier(page)).write_text(tier(page), encoding="utf-8")
     for page in pages():
         (folder / "api" / file_of(page)).write_text(reference(page), encoding="utf-8")
 

@@ -109,7 +109,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
             if isinstance(node, ast.ImportFrom) and node.module != "__future__":
                 lines.add(ast.unparse(node))
     found: dict[str, str] = {}
-    first = ("from graphengine.kernel ", "from typing_extensions ")
+    first = ("from graphengine.kernel.", "from typing_extensions ")
     for line in sorted(lines, key=lambda line: (not line.startswith(first), line)):
         module, _, names = line.partition(" import ")
         for name in names.split(", "):

@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from graphengine.addresses import is_http
-from graphengine.kernel import (
-    Context,
-    DefinitionError,
-    GraphEngineError,
-)
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.kernel.extension import Context  # noqa: TC001 - the agent reads the annotations of tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from a2a import types
     from a2a.client import Client
+
 
 _POLL_SECONDS: Final = 1.0
 _HELD: Final = 30

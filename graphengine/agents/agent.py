@@ -30,16 +30,15 @@ from graphengine.agents.tool_checks import findings, needs
 from graphengine.agents.tool_names import reads_of_offer
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.kernel import Audience, DefinitionError, InputError, utf8_text
-from graphengine.kernel.definitions import (
+from graphengine.errors import DefinitionError, InputError
+from graphengine.kernel.extension import Audience, StateType, did_you_mean, utf8_text
+from graphengine.kernel.inside import (
     NO_DEFAULT,
     Injected,
     Parameter,
     Remembered,
-    StateType,
     bad_braces,
     declared_of,
-    did_you_mean,
     holes,
     is_async,
     is_path,
@@ -51,7 +50,7 @@ from graphengine.kernel.definitions import (
     type_name,
     values_of,
 )
-from graphengine.kernel.definitions import model_of as declared_model
+from graphengine.kernel.inside import model_of as declared_model
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
@@ -68,8 +67,9 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tool_checks import Finding, Need
-    from graphengine.kernel import Usage
-    from graphengine.kernel.definitions import AnyFunction, GraphDefinition
+    from graphengine.kernel.extension import GraphDefinition
+    from graphengine.kernel.inside import AnyFunction
+    from graphengine.kernel.reader import Usage
     from graphengine.models.parts import Citation
 
 QUESTION: Final = "question"

@@ -22,8 +22,9 @@ from graphengine.agents.arguments import repair_first
 from graphengine.agents.identity import typed
 from graphengine.agents.node_scope import Question, asked_again
 from graphengine.agents.prompts import as_text
-from graphengine.kernel import DefinitionError, utf8_text
-from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean, is_seconds, utf8_text
+from graphengine.kernel.inside import NO_DEFAULT, Injected, is_async, none_for_ever
 from graphengine.schemas.walking import with_definitions
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import Tool
-    from graphengine.kernel import RecordedResult
+    from graphengine.kernel.inside import RecordedResult
     from graphengine.models.base import ToolCall
 
 _LINE: Final = 100

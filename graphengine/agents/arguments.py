@@ -22,8 +22,9 @@ from pydantic_core import PydanticUndefined, from_json, to_json
 
 from graphengine.agents.json_text import Unreadable, no_numbers, repaired, strict
 from graphengine.agents.nested_texts import texts_read
-from graphengine.kernel import DefinitionError, clipped, utf8_text
-from graphengine.kernel.definitions import evaluated, signature_of, unaliased
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import clipped, signature_of, utf8_text
+from graphengine.kernel.inside import evaluated, unaliased
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
 from graphengine.schemas.walking import resolved

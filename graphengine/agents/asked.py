@@ -14,17 +14,9 @@ import msgspec
 
 from graphengine.agents.prompts import text_in
 from graphengine.agents.records import response_of, result_message
-from graphengine.kernel import (
-    AGENT,
-    AttemptEnded,
-    GraphEngineError,
-    Recorded,
-    WorkKey,
-    call_key,
-    load_snapshot,
-    read_key,
-    turn_key,
-)
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.inside import AGENT, WorkKey, call_key, read_key, turn_key
+from graphengine.kernel.reader import AttemptEnded, Recorded, load_snapshot
 from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
@@ -33,7 +25,9 @@ from graphengine.records.work_records import TurnRecord, read_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, JsonObject, RunInfo, Snapshot, Step, Store
+    from graphengine.kernel.extension import JsonObject
+    from graphengine.kernel.reader import Frame, Snapshot, Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.models.base import ToolCall
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)

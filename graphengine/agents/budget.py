@@ -28,14 +28,16 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from graphengine.kernel import Follower, add_usage, allows_unknown_cost, budgets, is_cost_unknown, of_limit, read_key
+from graphengine.kernel.extension import Follower, add_usage, is_cost_unknown
+from graphengine.kernel.inside import allows_unknown_cost, budgets, of_limit, read_key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from graphengine.agents.runtime import RunRuntime
-    from graphengine.kernel import AttemptFacts, Clock, Frame, Snapshot, Usage
+    from graphengine.kernel.extension import AttemptFacts, Clock
+    from graphengine.kernel.reader import Frame, Snapshot, Usage
     from graphengine.models.base import Model, Request
 
 Settle: TypeAlias = "Callable[[Usage], Awaitable[None]]"

@@ -45,39 +45,34 @@ from graphengine.agents.runs import ANSWER, Asked, said_in
 from graphengine.agents.speakers import speakers_of, targets_of
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
-from graphengine.kernel import (
-    FINAL,
+from graphengine.errors import (
     DefinitionError,
     GraphEngineError,
     InputError,
     InvalidUpdate,
-    OwnId,
     ResourceFailed,
     RunCancelled,
-    StepRecorded,
     Transient,
-    derived_id,
-    load_snapshot,
-    opened,
 )
-from graphengine.kernel import Message as Sent
-from graphengine.kernel.definitions import (
+from graphengine.kernel.extension import (
     END,
     START,
     GraphDefinition,
     Limits,
-    Replace,
+    OwnId,
+    StepRecorded,
     compiled,
-    extend,
+    derived_id,
     failed,
-    model_of,
-    parse,
     value,
-    values_of,
 )
+from graphengine.kernel.inside import FINAL, model_of, opened, parse, values_of
+from graphengine.kernel.reader import Message as Sent
+from graphengine.kernel.reader import load_snapshot
 from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
 from graphengine.records.now import answer_all
+from graphengine.reducers import Replace, extend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
@@ -86,8 +81,9 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Context, Failure, Run, Snapshot, Step, Store
-    from graphengine.kernel.definitions import Plan, StateType
+    from graphengine.kernel.extension import Context, Failure, Plan, Run, StateType
+    from graphengine.kernel.reader import Snapshot, Step
+    from graphengine.kernel.store import Store
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
 G = TypeVar("G", bound=GraphDefinition[Any])

@@ -65,8 +65,9 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tool_names import named_apart, offered_in
 from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
-from graphengine.kernel import DefinitionError, Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
-from graphengine.kernel.definitions import KEY_NAME, is_async, known_result, once_of
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
+from graphengine.kernel.inside import KEY_NAME, as_outcome, is_async, known_result, mark_repeating, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
@@ -84,8 +85,9 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Parts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
-    from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
-    from graphengine.kernel.definitions import Injected
+    from graphengine.kernel.extension import JsonObject, JsonValue
+    from graphengine.kernel.inside import CallOutcome, Injected, ModelCaller
+    from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, ToolCall, ToolSpec
 
 log = logging.getLogger("graphengine.agents")

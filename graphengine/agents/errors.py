@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphengine.kernel import InputError, NodeError
+from graphengine.errors import InputError, NodeError
 from graphengine.models.errors import ModelError
 
 

@@ -18,8 +18,9 @@ from graphengine.agents.node_scope import Question
 from graphengine.agents.records import NOT_KNOWN, ToolOutcome, outcome_of
 from graphengine.agents.runtime import outside, runtime_here
 from graphengine.agents.tools import Tool
-from graphengine.kernel import DefinitionError, clipped
-from graphengine.kernel.definitions import Answers, hints_of, none_for_ever
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Answers, clipped, hints_of
+from graphengine.kernel.inside import none_for_ever
 from graphengine.schemas.walking import with_definitions
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from pydantic import BaseModel
 
 from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.agents.records import ToolOutcome
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import is_async
+from graphengine.errors import DefinitionError
+from graphengine.kernel.inside import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Sequence

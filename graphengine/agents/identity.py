@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from graphengine.models.base import Message
 
 if TYPE_CHECKING:
-    from graphengine.kernel import JsonValue
+    from graphengine.kernel.extension import JsonValue
 
 _ATOMS: Final = (str, int, float, bool, type(None))
 

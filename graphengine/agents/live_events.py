@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from pydantic_core import from_json
 
 from graphengine.agents.json_text import unfenced
-from graphengine.kernel import LiveEvent
+from graphengine.kernel.extension import LiveEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from types import TracebackType
     from typing import Self
 
-    from graphengine.kernel import Audience, Redactor
+    from graphengine.kernel.extension import Audience
+    from graphengine.kernel.inside import Redactor
     from graphengine.models.base import ToolCall
 
 MOST_KEPT: Final = 100_000

@@ -21,7 +21,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.tools import ToolsUnavailable
-from graphengine.kernel import clipped, install_command, text_of
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import install_command, text_of
 from graphengine.models.hiding import LEAST, forms_of, names_secret, start_of, whole_lines, without, without_options
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.node_scope import Question
 from graphengine.agents.runtime import runtime_here
-from graphengine.kernel import GraphEngineError, StepResult
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.extension import StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -28,8 +28,9 @@ from graphengine.agents.arguments import misfits
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_lost, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
-from graphengine.kernel import DefinitionError, TimeLimit, text_of
-from graphengine.kernel.definitions import Effect, EffectKind, checked_tool_effect, is_seconds
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import is_seconds
+from graphengine.kernel.inside import Effect, EffectKind, TimeLimit, checked_tool_effect, text_of
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names

@@ -20,20 +20,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.kernel import (
-    ALL,
-    OBJECT,
-    CompileError,
-    DefinitionError,
-    Extension,
-    InputError,
-    Problem,
-    SystemClock,
-    given_over,
-    replacing,
-    without_items,
-)
-from graphengine.kernel.definitions import bad_braces, did_you_mean
+from graphengine.errors import CompileError, DefinitionError, InputError, Problem
+from graphengine.kernel.extension import Extension, SystemClock, did_you_mean
+from graphengine.kernel.inside import ALL, OBJECT, bad_braces, given_over, replacing, without_items
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -41,8 +30,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens
-    from graphengine.kernel import Clock, OpenRun
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import Clock, OpenRun, Plan
     from graphengine.models.base import Model
     from graphengine.models.errors import ModelUnavailable
 

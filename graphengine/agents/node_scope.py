@@ -6,20 +6,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from graphengine.kernel import (
+from graphengine.kernel.extension import Context, journal_of
+from graphengine.kernel.inside import (
     ASKED,
     FROM_THREAD,
     TOOL_CALL,
-    Context,
     Noted,
-    Recorded,
-    WaitRecord,
     digest_of_call,
     in_thread,
-    journal_of,
     read_key,
     to_show,
 )
+from graphengine.kernel.reader import Recorded, WaitRecord
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,15 +25,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.kernel import (
-        AttemptFacts,
-        Effecting,
-        JsonObject,
-        JsonValue,
-        StepJournal,
-        StepResult,
-        Usage,
-    )
+    from graphengine.kernel.extension import AttemptFacts, Effecting, JsonObject, JsonValue, StepJournal, StepResult
+    from graphengine.kernel.reader import Usage
 
 T = TypeVar("T")
 

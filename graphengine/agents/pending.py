@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.approval import call_words, question_about
 from graphengine.agents.asked import Asked, last_turn
 from graphengine.agents.node_scope import asked_again
-from graphengine.kernel import clipped, digest_of_call, read_key, show
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import digest_of_call, read_key
+from graphengine.kernel.reader import show
 from graphengine.models.hiding import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import Frame, WaitRecord
+    from graphengine.kernel.reader import Frame, WaitRecord
     from graphengine.models.base import Message, ToolCall
 
 _AGAIN: Final = 8

@@ -26,8 +26,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from graphengine.agents.given import Plain
-from graphengine.kernel import DefinitionError, utf8_text
-from graphengine.kernel.definitions import HOLE, bad_braces, holes, parse, walk
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import utf8_text
+from graphengine.kernel.inside import HOLE, bad_braces, holes, parse, walk
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
 

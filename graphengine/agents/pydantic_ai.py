@@ -13,8 +13,9 @@ from pydantic_core import to_json
 
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runtime import runtime_here
-from graphengine.kernel import DefinitionError, NotRecordable, StepResult, install_command, utf8_text
-from graphengine.kernel.definitions import signature_of
+from graphengine.errors import DefinitionError, NotRecordable
+from graphengine.kernel.extension import StepResult, signature_of, utf8_text
+from graphengine.kernel.inside import install_command
 from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.live_events import Live
     from graphengine.agents.runtime import AgentRuntime
-    from graphengine.kernel import JsonObject, JsonValue, ModelCaller
+    from graphengine.kernel.extension import JsonObject, JsonValue
+    from graphengine.kernel.inside import ModelCaller
 
 O = TypeVar("O")  # noqa: E741 - the output
 

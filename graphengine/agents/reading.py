@@ -24,8 +24,9 @@ from typing_extensions import TypeForm, TypeVar
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, no_numbers, strict, tolerant, unfenced
 from graphengine.agents.nested_texts import texts_read
-from graphengine.kernel import DefinitionError, clipped, utf8_text
-from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name, unaliased
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import clipped, utf8_text
+from graphengine.kernel.inside import Injected, marked, members, read_json, type_name, unaliased
 from graphengine.models.parts import Cited
 from graphengine.schemas.walking import resolved, with_definitions
 

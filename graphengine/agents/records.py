@@ -17,7 +17,9 @@ import msgspec
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
-from graphengine.kernel import NotDone, check_depth, text_of, user_traceback, utf8_text
+from graphengine.errors import NotDone
+from graphengine.kernel.extension import utf8_text
+from graphengine.kernel.inside import check_depth, text_of, user_traceback
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.models.errors import ModelError
@@ -27,7 +29,7 @@ from graphengine.records.work_records import CallRecord
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonObject, JsonValue
+    from graphengine.kernel.extension import JsonObject, JsonValue
     from graphengine.models.base import Model
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")

@@ -12,21 +12,14 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
-from graphengine.kernel import Extension, InputError, replacing
-from graphengine.kernel.definitions import (
-    KEY_NAME,
-    checked_effects,
-    did_you_mean,
-    handed_as,
-    hints_of,
-    signature_of,
-    taken_by,
-)
+from graphengine.errors import InputError
+from graphengine.kernel.extension import Extension, did_you_mean, hints_of, signature_of
+from graphengine.kernel.inside import KEY_NAME, checked_effects, handed_as, replacing, taken_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.kernel.definitions import Call, Effects, Plan
+    from graphengine.kernel.extension import Call, Effects, Plan
 
 _ACTS: Final = ("idempotent", "once", "transaction")
 _WHERE: Final = "Runner(effects=…)"

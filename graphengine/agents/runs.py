@@ -16,27 +16,20 @@ from graphengine.agents.agent import QUESTION, by_name, graphs_of, reads_of
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.kernel import DefinitionError, GraphEngineError
-from graphengine.kernel.definitions import (
-    END,
-    NO_DEFAULT,
-    START,
-    DeclaredModel,
-    GraphDefinition,
-    extend,
-    model_of,
-    parse,
-)
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.kernel.extension import END, START, GraphDefinition
+from graphengine.kernel.inside import NO_DEFAULT, DeclaredModel, model_of, parse
 from graphengine.models.base import Message
 from graphengine.records.again import run_of
+from graphengine.reducers import extend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Result, Run, Runner
-    from graphengine.kernel.definitions import Initial, Limits, StateType
+    from graphengine.kernel.extension import Limits, Result, Run, Runner, StateType
+    from graphengine.kernel.inside import Initial
 
 G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")

@@ -23,18 +23,12 @@ from graphengine.agents.identity import digest as digest_of_text
 from graphengine.agents.live_events import Live
 from graphengine.agents.node_scope import NodeScope, asked_again
 from graphengine.agents.tool_writes import ToolContext
-from graphengine.kernel import (
+from graphengine.errors import DefinitionError, EffectUnknown, NotDone
+from graphengine.kernel.extension import CURRENT, Answers, AttemptFacts, Follower, StepResult, add_usage
+from graphengine.kernel.inside import (
     AGENT,
-    CURRENT,
+    DEFAULT_RETRY,
     FROM_THREAD,
-    AttemptFacts,
-    DefinitionError,
-    EffectUnknown,
-    Follower,
-    NotDone,
-    StepResult,
-    WaitRecord,
-    add_usage,
     allows_unknown_cost,
     as_outcome,
     budgets,
@@ -48,7 +42,7 @@ from graphengine.kernel import (
     turn_key,
     written_by_nodes,
 )
-from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
+from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.errors import PriceUnknown
@@ -65,8 +59,9 @@ if TYPE_CHECKING:
 
     from graphengine.agents.budget import Opens, Settle
     from graphengine.agents.node_scope import AsksPerson
-    from graphengine.kernel import Audience, Clock, Effecting, JsonObject, JsonValue, RecordedResult, Usage
-    from graphengine.kernel.definitions import Effect, Effects
+    from graphengine.kernel.extension import Audience, Clock, Effecting, Effects, JsonObject, JsonValue
+    from graphengine.kernel.inside import Effect, RecordedResult
+    from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient

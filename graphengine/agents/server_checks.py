@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import agents_in
 from graphengine.agents.tools import LeavesOut
-from graphengine.kernel import GraphEngineError, Problem
+from graphengine.errors import GraphEngineError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import Plan
 
 
 async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from typing_extensions import override
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 
 T = TypeVar("T")
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.tools import Tool
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of, signature_of
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean, signature_of
+from graphengine.kernel.inside import KEY_NAME, NO_DEFAULT, Injected, kind_of, once_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

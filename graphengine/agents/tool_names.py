@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.tools import Tool, by_name, called_alike
-from graphengine.kernel.definitions import Injected
+from graphengine.kernel.inside import Injected
 from graphengine.models.tool_schemas import unlike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue
-    from graphengine.kernel.definitions import Parameter
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.inside import Parameter
 
 
 def named_apart(

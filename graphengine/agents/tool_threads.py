@@ -13,7 +13,7 @@ from collections import deque
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.kernel import FROM_THREAD
+from graphengine.kernel.inside import FROM_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,14 @@ from pydantic_core import PydanticSerializationError
 
 from graphengine.agents.reading import Output
 from graphengine.agents.records import ToolOutcome, outcome_of
-from graphengine.kernel import Context, DefinitionError, text_of
-from graphengine.kernel.definitions import Injected, Path, is_path, parse, type_at, type_name
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Context
+from graphengine.kernel.inside import Injected, Path, is_path, parse, text_of, type_at, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from graphengine.kernel import AttemptFacts, JsonValue
+    from graphengine.kernel.extension import AttemptFacts, JsonValue
 
 
 @dataclass(frozen=True, slots=True)

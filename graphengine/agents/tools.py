@@ -49,17 +49,17 @@ from graphengine.agents.nested_texts import texts_read
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, NOT_KNOWN, ToolOutcome, failed, leaves
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.agents.tool_writes import WrittenPart, outcome_with, parts_of
-from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
-from graphengine.kernel.definitions import (
+from graphengine.errors import DefinitionError, EffectUnknown, RunnerClosed, StoreError
+from graphengine.kernel.extension import did_you_mean, is_seconds
+from graphengine.kernel.inside import (
     KEY_NAME,
     NO_DEFAULT,
     Effect,
     Parameter,
+    TimeLimit,
     checked_tool_effect,
-    did_you_mean,
     is_async,
     is_path,
-    is_seconds,
     none_for_ever,
 )
 from graphengine.models.base import ToolSpec
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from graphengine.agents.approval import Approve
-    from graphengine.kernel.definitions import AnyFunction
+    from graphengine.kernel.inside import AnyFunction
 
     Blocking: TypeAlias = Callable[[Callable[[], object], Executor], Awaitable[object]]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from graphengine.agents.tool_names import both_offer
 from graphengine.agents.tools import LeavesOut, Relists, Tool, ToolSource, split_tools
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

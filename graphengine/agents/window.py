@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.agents.prompts import block, conversation
-from graphengine.kernel import utf8_text
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.base import Message, media_tokens
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from typing_extensions import TypeVar
 
-from graphengine.kernel.definitions import GraphDefinition, check_with
+from graphengine.kernel.extension import GraphDefinition
+from graphengine.kernel.inside import check_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import Problem, Result, Step, Store
-    from graphengine.kernel.definitions import Checks, GraphSpec, Limits, Plan
+    from graphengine.errors import Problem
+    from graphengine.kernel.extension import Checks, Limits, Plan, Result
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import Store
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
@@ -138,7 +141,7 @@ class Graph(GraphDefinition[S, Out_co]):
         Raises:
             CompileError: With every problem, warnings included.
         """
-        from graphengine.kernel.definitions import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
+        from graphengine.kernel.extension import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
 
         return compiled(self)
 
@@ -151,7 +154,7 @@ class Graph(GraphDefinition[S, Out_co]):
             >>> [problem.code for problem in graph.check()]
             ['unknown_node']
         """
-        from graphengine.kernel.definitions import problems_of  # noqa: PLC0415 - the same
+        from graphengine.kernel.inside import problems_of  # noqa: PLC0415 - the same
 
         return problems_of(self)
 

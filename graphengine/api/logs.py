@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from graphengine.kernel import CURRENT
+from graphengine.kernel.extension import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

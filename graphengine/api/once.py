@@ -6,12 +6,12 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from graphengine.kernel import Problem
+    from graphengine.errors import Problem
 
 T = TypeVar("T")
 

@@ -8,12 +8,13 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from graphengine.databases.addresses import is_postgres, shown
-from graphengine.kernel import StoreNotSupported, install_command
+from graphengine.errors import StoreNotSupported
+from graphengine.kernel.inside import install_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
 
 
 def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeout_seconds: float = 10.0) -> Store:

@@ -11,7 +11,8 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.kernel import DefinitionError, Run, RunnerClosed
+from graphengine.errors import DefinitionError, RunnerClosed
+from graphengine.kernel.extension import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

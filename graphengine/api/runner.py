@@ -13,9 +13,10 @@ from graphengine.agents.model_routing import Models
 from graphengine.agents.replacements import Replacements
 from graphengine.api.places import store_at
 from graphengine.doors import checked
+from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.kernel import CURRENT, Context, DefinitionError, OriginRecord, Run, draw_with
-from graphengine.kernel.definitions import LONGEST_TAG, GraphDefinition, is_tag, missing, shown
+from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
+from graphengine.kernel.inside import LONGEST_TAG, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.agents.runs import RunOptions
-    from graphengine.kernel import Clock, Extension, Result, Snapshot, Store
-    from graphengine.kernel.definitions import Effects, Limits, SecondsOrZero, Sizes
+    from graphengine.kernel.extension import Clock, Effects, Extension, Limits, Result, SecondsOrZero, Sizes
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import Store
     from graphengine.telemetry import Telemetry
 
 

@@ -18,8 +18,9 @@ from typing_extensions import TypeVar
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Admin, Runner
 from graphengine.doors import refusal
-from graphengine.kernel import Run, RunnerClosed
-from graphengine.kernel.definitions import OF_A_RESULT, missing, signature_of
+from graphengine.errors import RunnerClosed
+from graphengine.kernel.extension import Run, signature_of
+from graphengine.kernel.inside import OF_A_RESULT, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,23 +15,23 @@ from graphengine.agents.model_routing import GivenModels
 from graphengine.agents.runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
-from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.effect import Effects
-from graphengine.graph.options import Limits, Sizes
 from graphengine.history.load import Wait
 from graphengine.history.map_progress import MapProgress
 from graphengine.history.published import Published
-from graphengine.kernel import (
-    At,
+from graphengine.kernel.extension import (
     Clock,
+    Effects,
     Extension,
-    QueueLimits,
+    GraphDefinition,
+    Limits,
     Result,
+    Retention,
     Run,
-    RunInfo,
-    Store,
+    SecondsOrZero,
+    Sizes,
 )
-from graphengine.kernel.definitions import Retention, SecondsOrZero
+from graphengine.kernel.reader import At
+from graphengine.kernel.store import QueueLimits, RunInfo, Store
 from graphengine.records import retention as pruning
 from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page

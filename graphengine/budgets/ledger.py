@@ -24,7 +24,9 @@ from weakref import WeakKeyDictionary
 
 from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAccounts
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import DefinitionError, checked_name, dollars, rounded
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import dollars
+from graphengine.kernel.inside import checked_name, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

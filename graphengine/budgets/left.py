@@ -16,7 +16,7 @@ from graphengine.records.words import when
 from graphengine.wings import Kind, Table
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
     from graphengine.wings import Settings
 
 

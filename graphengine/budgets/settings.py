@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.budgets.ledger import Budget
 from graphengine.budgets.shared import Budgets
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.kernel.extension import did_you_mean
 from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:

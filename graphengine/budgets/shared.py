@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets
 from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
-from graphengine.kernel import DefinitionError, Extension, WaitRecord, is_cost_unknown, of_limit, to_show
-from graphengine.kernel.definitions import Answers
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Answers, Extension, is_cost_unknown
+from graphengine.kernel.inside import of_limit, to_show
+from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from graphengine.agents.budget import Settle
     from graphengine.agents.runtime import RunRuntime
     from graphengine.budgets.ledger import AmountName, Budget, Refusal
-    from graphengine.kernel import OpenRun, Usage
+    from graphengine.kernel.extension import OpenRun
+    from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, Request
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import Choose, Switch, closed_values, members, types_read
+from graphengine.errors import Problem
+from graphengine.kernel.extension import Choose, Switch
+from graphengine.kernel.inside import closed_values, members, types_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel.definitions import Compiling, NodePlan, Reading, StateType
+    from graphengine.kernel.extension import Compiling, NodePlan, StateType
+    from graphengine.kernel.inside import Reading
 
 
 def choice_problems(found: Compiling) -> Iterator[Problem]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.checks.paths import Paths, Undecided, leaves_of
 from graphengine.checks.subjects import holds
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import START, Comparison, Fact, Fork, Plateau, Switch
+from graphengine.errors import Problem
+from graphengine.kernel.extension import START, Fork, Switch
+from graphengine.kernel.inside import Comparison, Fact, Plateau
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.kernel.definitions import AnyEdge, Compiling
+    from graphengine.kernel.extension import AnyEdge, Compiling
 
 _MOST_POINTS: Final = 1_000
 """Of the walk at each compilation: with more, only `check --bounds` tells."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphengine.checks.reachability import can_reach, reachable_from
-from graphengine.kernel.definitions import END, FAIL, START
+from graphengine.kernel.extension import END, FAIL, START
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from graphengine.checks.fork_regions import breaches, region
-from graphengine.kernel import Problem
+from graphengine.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.checks.fork_regions import Fork
     from graphengine.checks.shape import MeantShape
-    from graphengine.kernel.definitions import FieldType, NodePlan
+    from graphengine.kernel.extension import FieldType, NodePlan
 
 
 @runtime_checkable

@@ -21,26 +21,15 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.checks.reachability import components, reachable_from
-from graphengine.kernel.definitions import (
-    END,
-    START,
-    Comparison,
-    Composed,
-    Fact,
-    Fork,
-    Negated,
-    Plateau,
-    Replace,
-    Switch,
-    Value,
-    members,
-)
+from graphengine.kernel.extension import END, START, Fork, Switch
+from graphengine.kernel.inside import Comparison, Composed, Fact, Negated, Plateau, Value, members
+from graphengine.reducers import Replace
 from graphengine.schemas.walking import kinds, variants
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.definitions import AnyEdge, Call, Condition, NodePlan, Plan, StateType
+    from graphengine.kernel.extension import AnyEdge, Call, Condition, NodePlan, Plan, StateType
     from graphengine.schemas.walking import Schema
 
 _RISES: Final = (">=", ">", "!=")

@@ -6,25 +6,15 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import (
-    START,
-    Choose,
-    HasBody,
-    Limits,
-    Migration,
-    Retention,
-    Retry,
-    did_you_mean,
-    is_async,
-    is_seconds,
-    wrong_effect,
-)
+from graphengine.errors import Problem
+from graphengine.kernel.extension import START, Choose, Limits, Migration, Retention, Retry, did_you_mean, is_seconds
+from graphengine.kernel.inside import HasBody, is_async, wrong_effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel.definitions import Declared, GraphDefinition, Options
+    from graphengine.kernel.extension import GraphDefinition
+    from graphengine.kernel.inside import Declared, Options
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:

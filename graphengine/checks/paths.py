@@ -17,26 +17,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
-from graphengine.kernel.definitions import (
-    END,
-    FAIL,
-    START,
-    Comparison,
-    Composed,
-    Condition,
-    EndedWith,
-    Fact,
-    Failed,
-    Fork,
-    Negated,
-    Switch,
-    ends_of,
-)
+from graphengine.kernel.extension import END, FAIL, START, Condition, Fork, Switch
+from graphengine.kernel.inside import Comparison, Composed, EndedWith, Fact, Failed, Negated, ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.definitions import AnyEdge, NodePlan, Rule, StateType
+    from graphengine.kernel.extension import AnyEdge, NodePlan, StateType
+    from graphengine.kernel.inside import Rule
 
 MOST_POINTS: Final = 10_000
 MOST_COUNTED: Final = 64

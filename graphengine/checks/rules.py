@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.checks.paths import Paths, Undecided, Visit, leaves_of
 from graphengine.checks.subjects import fits
-from graphengine.kernel import NodeError, Problem
-from graphengine.kernel.definitions import (
-    START,
+from graphengine.errors import NodeError, Problem
+from graphengine.kernel.extension import START, Switch
+from graphengine.kernel.inside import (
     Changed,
     Comparison,
     Function,
     Plateau,
-    Switch,
     Value,
     closed_values,
     enum_value,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.checks.paths import Trail
-    from graphengine.kernel.definitions import Compiling, Condition, FieldType, Rule
+    from graphengine.kernel.extension import Compiling, Condition, FieldType
+    from graphengine.kernel.inside import Rule
 
 Stubs = dict[str, list[dict[str, object] | BaseException | None]]
 _PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from graphengine.checks.fork_regions import Fork as Shape
 from graphengine.checks.fork_regions import region
 from graphengine.checks.reachability import can_reach, components, reachable_from
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import END, FAIL, NODES, START, Fork, nearest
+from graphengine.errors import Problem
+from graphengine.kernel.extension import END, FAIL, START, Fork
+from graphengine.kernel.inside import NODES, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.definitions import AnyEdge, GraphDefinition
+    from graphengine.kernel.extension import AnyEdge, GraphDefinition
 
 _ENDS = (END, FAIL)
 

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic.errors import PydanticUserError
 
-from graphengine.kernel import Problem, has_secret
-from graphengine.kernel.definitions import (
+from graphengine.errors import Problem
+from graphengine.kernel.extension import signature_of
+from graphengine.kernel.inside import (
     OPERATIONS,
-    Replace,
-    append,
     first_line,
     has_plain_bytes,
+    has_secret,
     is_async,
     lost_in,
     members,
     reducers_of,
-    signature_of,
     type_name,
 )
+from graphengine.reducers import Replace, append
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.definitions import FieldType
+    from graphengine.kernel.extension import FieldType
 
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 

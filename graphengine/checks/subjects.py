@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.kernel import InvalidUpdate
-from graphengine.kernel.definitions import (
+from graphengine.errors import InvalidUpdate
+from graphengine.kernel.extension import Switch, View
+from graphengine.kernel.inside import (
     Comparison,
     Path,
     Quantity,
     RecordsAlone,
-    Switch,
     Value,
-    View,
     closed_values,
     enum_value,
     type_at,
@@ -30,7 +29,7 @@ from graphengine.kernel.definitions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from graphengine.kernel.definitions import FieldType, StateType
+    from graphengine.kernel.extension import FieldType, StateType
 
 _ORDER: Final = (">=", "<=", ">", "<")
 _MOST: Final = 1e300

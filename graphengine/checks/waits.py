@@ -11,13 +11,13 @@ import inspect
 from types import FunctionType
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import WAIT_ELSEWHERE, source_of
+from graphengine.errors import Problem
+from graphengine.kernel.inside import WAIT_ELSEWHERE, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from graphengine.kernel.definitions import NodePlan
+    from graphengine.kernel.extension import NodePlan
 
 
 @runtime_checkable

@@ -13,23 +13,17 @@ from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
-from graphengine.kernel import Problem
-from graphengine.kernel.definitions import Checks, Limits, Plateau, Switch, always, closed_values, types_read
+from graphengine.errors import Problem
+from graphengine.kernel.extension import Checks, Limits, Switch
+from graphengine.kernel.inside import Plateau, always, closed_values, types_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.definitions import (
-        AnyEdge,
-        Compiling,
-        Declared,
-        FieldType,
-        GraphDefinition,
-        NodePlan,
-        StateType,
-    )
+    from graphengine.kernel.extension import AnyEdge, Compiling, FieldType, GraphDefinition, NodePlan, StateType
+    from graphengine.kernel.inside import Declared
 
 
 class _All(Checks):

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import GraphEngineError, InputError, JsonValue, RunInfo, Snapshot, Store
+    from graphengine.errors import GraphEngineError, InputError
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.runner.answers import Asked
 
 
@@ -71,7 +74,7 @@ def answer(  # noqa: PLR0913 - one for each option
     run is left to a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives
     the run, the run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
-    from graphengine.kernel import question_of
+    from graphengine.kernel.inside import question_of
 
     info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
     asked = context.read(lambda store: question_of(store, snapshot, wait, snapshot.posted))
@@ -172,7 +175,7 @@ def _no_value(
 ) -> InputError:
     """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
     from graphengine.cli.steps import example
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.records.account import wait_line
 
     value, others = example(asked.facts)
@@ -206,7 +209,7 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     Raises:
         InputError: A file cannot be read, or stdin is not text.
     """
-    from graphengine.kernel import parsed
+    from graphengine.kernel.inside import parsed
     from graphengine.records.whole_characters import with_whole_characters
 
     text = _text(raw)
@@ -271,7 +274,7 @@ class _Post:
         from graphengine.cli.models import models_for
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.kernel import GraphEngineError, RunIsDriven
+        from graphengine.errors import GraphEngineError, RunIsDriven
 
         context = self.context
         limits = limits_of(context, snapshot)
@@ -301,7 +304,9 @@ class _Post:
         from graphengine.cli.driving import resumed
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.kernel import GraphEngineError, asks_anew, changed, lives_of, load_snapshot, waits_of
+        from graphengine.errors import GraphEngineError
+        from graphengine.kernel.inside import asks_anew, changed, lives_of
+        from graphengine.kernel.reader import load_snapshot, waits_of
 
         context = self.context
 
@@ -341,7 +346,7 @@ class _Post:
     def _report(self, error: GraphEngineError | None = None) -> int:
         """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
         from graphengine.cli.context import Exit
-        from graphengine.kernel import GraphNotFound
+        from graphengine.errors import GraphNotFound
 
         context = self.context
         code = Exit.FINISHED if error is None else Exit.WAITING
@@ -381,7 +386,7 @@ class _Post:
 
     def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
         from graphengine.cli.places import graph_words
-        from graphengine.kernel import GraphNotFound
+        from graphengine.errors import GraphNotFound
 
         is_known = self.reference is not None and not isinstance(error, GraphNotFound)
         return ["--graph", str(self.reference)] if is_known else graph_words(graph)

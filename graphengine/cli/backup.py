@@ -76,7 +76,7 @@ def _file_of(context: CommandContext) -> Path:
     database = context.place.database
     if isinstance(database, str):
         from graphengine.cli.places import shown
-        from graphengine.kernel import StoreNotSupported
+        from graphengine.errors import StoreNotSupported
 
         repair = "pg_dump -Fc -n graphengine -f runs.dump ADDRESS, or a base backup with an archive: use/machines.md"
         raise StoreNotSupported("backup copies files", where=shown(database), repair=repair)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Listed
-    from graphengine.kernel import GraphEngineError, Problem, Store
+    from graphengine.errors import GraphEngineError, Problem
+    from graphengine.kernel.store import Store
     from graphengine.testing import Bounds, Forecast, Preflight
     from graphengine.testing.checked import Checked
 
@@ -102,7 +103,7 @@ def check(  # noqa: PLR0913 - the options of the command
     from msgspec import UNSET
 
     from graphengine.cli.context import Exit
-    from graphengine.kernel import GraphNotFound
+    from graphengine.errors import GraphNotFound
 
     _check_options(context, since, bounds=bounds, forecast=forecast)
     checked = [each for listed in _files(references) for each in _check(listed)]
@@ -310,7 +311,7 @@ def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[S
     Raises:
         StoreError: There is no database, or it cannot be read.
     """
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.testing.bounds import forecast
 
     found: list[Forecast] = []
@@ -377,7 +378,7 @@ def _preflight(
     from contextlib import suppress
 
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.kernel import GraphNotFound
+    from graphengine.errors import GraphNotFound
     from graphengine.testing import preflight
 
     graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}

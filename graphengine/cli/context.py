@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.cli.terminal import OutputFailed
-from graphengine.kernel import (
+from graphengine.errors import (
     CompileError,
     GraphEngineError,
     LeaseLost,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Database, DatabaseOption
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.wings import Settings
 
 T = TypeVar("T")
@@ -248,7 +248,7 @@ class CommandContext:
 
 
 async def _find(store: Store, given: str, database: str) -> RunInfo:
-    from graphengine.kernel import UnknownRun
+    from graphengine.errors import UnknownRun
     from graphengine.records.selection import NEWEST
 
     try:
@@ -274,7 +274,7 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
     from graphengine.cli.project import GraphFileBroken
-    from graphengine.kernel import user_traceback
+    from graphengine.kernel.inside import user_traceback
 
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel import At, Step
+    from graphengine.kernel.reader import At, Step
     from graphengine.records.run_diff import Difference, RunDiff, Side
 
 _PIPE_COLUMNS: Final = 80

@@ -133,7 +133,7 @@ def _repaired(place: DatabaseOption) -> Repaired:
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
         from graphengine.cli.places import shown
-        from graphengine.kernel import StoreNotSupported
+        from graphengine.errors import StoreNotSupported
 
         require_postgres(place.database)
         from graphengine.databases.postgres.doctor import repair as repair_sequences

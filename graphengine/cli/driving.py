@@ -20,21 +20,19 @@ from graphengine.cli.progress import Progress
 from graphengine.cli.project import extensions_of, file_of, graph_of, graphs_to_drive
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE
-from graphengine.kernel import (
+from graphengine.errors import CompileError, StoreCorrupt
+from graphengine.kernel.extension import Limits, RunFailed, StepRecorded
+from graphengine.kernel.inside import (
+    DEPTH,
     ROOT,
     CachedSnapshot,
-    CompileError,
-    RunFailed,
-    StepRecorded,
-    StoreCorrupt,
     allows_unknown_cost,
     copy_of,
     life_of,
     lives_of,
-    load_snapshot,
     load_specs,
 )
-from graphengine.kernel.definitions import DEPTH, Limits
+from graphengine.kernel.reader import load_snapshot
 from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
 from graphengine.records.visits import Visits
@@ -50,8 +48,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
-    from graphengine.kernel import At, Event, Extension, Run, Snapshot
-    from graphengine.kernel.definitions import Retention
+    from graphengine.kernel.extension import Event, Extension, Retention, Run
+    from graphengine.kernel.reader import At, Snapshot
     from graphengine.telemetry import Telemetry
 
 

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import Run
-    from graphengine.kernel.definitions import Runnable
+    from graphengine.kernel.extension import Run, Runnable
     from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
@@ -221,7 +220,7 @@ def _is_graph(text: str, found: Found) -> bool:
     """
     from graphengine.cli.models import models_for
     from graphengine.cli.project import file_of, find
-    from graphengine.kernel import GraphNotFound, InputError
+    from graphengine.errors import GraphNotFound, InputError
 
     if file_of(text) is not None and "@http" not in text:
         return True
@@ -247,7 +246,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     from collections.abc import Mapping as AnyMapping
 
     from graphengine.cli.project import load
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.testing.evaluation.graph import named_scorers
 
     file, _, name = (given or "").partition(":")
@@ -263,7 +262,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
 def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
     """Return the names of the scorers that are agents."""
     from graphengine.agents import Agent
-    from graphengine.kernel.definitions import Node
+    from graphengine.kernel.extension import Node
 
     inner = [scorer.runnable if isinstance(scorer, Node) else scorer for scorer in scorers.values()]
     return {scorer.name for scorer in inner if isinstance(scorer, Agent)}
@@ -398,7 +397,7 @@ def _arrow(values: list[float | None]) -> str:
 
 
 def _costs(values: list[float | None]) -> str:
-    from graphengine.kernel import dollars
+    from graphengine.kernel.extension import dollars
 
     if not any(value is None or value for value in values):
         return ""

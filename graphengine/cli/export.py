@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Listed
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
     from graphengine.records.step_document import Broken, Document
 
 

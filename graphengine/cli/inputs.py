@@ -25,8 +25,9 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import read_source, read_sources
-from graphengine.kernel import InputError, clipped, is_secret
-from graphengine.kernel.definitions import did_you_mean, explain, members, read_json
+from graphengine.errors import InputError
+from graphengine.kernel.extension import clipped, did_you_mean
+from graphengine.kernel.inside import explain, is_secret, members, read_json
 from graphengine.media import Media, TextFile
 from graphengine.records.whole_characters import with_whole_characters
 from graphengine.schemas.walking import kinds, resolved, variants
@@ -34,8 +35,7 @@ from graphengine.schemas.walking import kinds, resolved, variants
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue
-    from graphengine.kernel.definitions import StateType
+    from graphengine.kernel.extension import JsonValue, StateType
     from graphengine.schemas.walking import Schema
 
 S = TypeVar("S", bound=BaseModel)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.project import Found
-    from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.inspector.driving import Drivable, Drives
     from graphengine.serve.users import Users
     from graphengine.wings import Settings, Table, Wing
@@ -89,7 +89,8 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.cli.observing import observed
     from graphengine.cli.places import lock_options, shown
     from graphengine.databases import addresses
-    from graphengine.kernel import InputError, install_command
+    from graphengine.errors import InputError
+    from graphengine.kernel.inside import install_command
 
     try:
         from graphengine.serve.approvers import Approvers

@@ -21,7 +21,7 @@ import click
 from graphengine import __version__
 from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 from graphengine.wings import BUILT_IN, Command, WingBroken, guarded, load, others
 
 if TYPE_CHECKING:

@@ -58,7 +58,8 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     from graphengine.cli.places import lock_options
     from graphengine.cli.serve import TOKEN, token_of
     from graphengine.cli.worker import show_event
-    from graphengine.kernel import InputError, install_command
+    from graphengine.errors import InputError
+    from graphengine.kernel.inside import install_command
 
     try:
         from graphengine.serve.callers import Caller, acting

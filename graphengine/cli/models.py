@@ -25,7 +25,8 @@ from urllib.parse import urlsplit
 from graphengine.agents.model_routing import ALL, AsBegun, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
-from graphengine.kernel import DefinitionError, InputError, given_over
+from graphengine.errors import DefinitionError, InputError
+from graphengine.kernel.inside import given_over
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import SERVERS, model_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from graphengine.cli.project import Found
-    from graphengine.kernel import Snapshot
+    from graphengine.kernel.reader import Snapshot
     from graphengine.models.base import Model
 
 Chosen: TypeAlias = "Mapping[str, Model | str]"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.kernel import DISTRIBUTION, GraphEngineError
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.inside import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.api.logs import node_facts
 from graphengine.cli.context import harmless_json
 from graphengine.cli.terminal import Channel
-from graphengine.kernel import GraphEngineError, install_command
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.inside import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator

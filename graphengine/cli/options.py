@@ -16,7 +16,7 @@ import click
 
 from graphengine.cli.context import Exit
 from graphengine.cli.places import database_from
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     import os
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import RunInfo, Store
-    from graphengine.kernel.definitions import Limits
+    from graphengine.kernel.extension import Limits
+    from graphengine.kernel.store import RunInfo, Store
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -409,7 +409,7 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
         seconds = seconds_of(str(value))
         if seconds is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
-        from graphengine.kernel.definitions import LONGEST_SECONDS
+        from graphengine.kernel.inside import LONGEST_SECONDS
 
         if seconds > LONGEST_SECONDS:
             self.fail(f"{value!r} is too long", param, ctx)

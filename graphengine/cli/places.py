@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.databases import addresses
 from graphengine.databases.addresses import is_postgres, parse, path_of
-from graphengine.kernel import GraphEngineError, InputError, StoreMissing
+from graphengine.errors import GraphEngineError, InputError, StoreMissing
 from graphengine.wings import BUILT_IN, ProjectBroken, Settings, installed, load, others
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
 def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
     """Return the error for a setting that nothing reads."""
-    from graphengine.kernel.definitions import did_you_mean
+    from graphengine.kernel.extension import did_you_mean
 
     near = did_you_mean(name, [*SETTINGS, *others()])
     if not is_table:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
-    from graphengine.kernel import OwnerInfo, RunInfo, Store
+    from graphengine.kernel.store import OwnerInfo, RunInfo, Store
 
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
 _LEAST_FREE_BYTES: Final = 1 << 30
@@ -121,7 +121,7 @@ def retention() -> Iterator[Check]:
     """Check that runs are not kept for ever."""
     from graphengine.cli.places import read_settings
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.kernel import GraphNotFound
+    from graphengine.errors import GraphNotFound
 
     whole = read_settings("retention")
     try:

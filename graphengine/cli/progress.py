@@ -21,17 +21,9 @@ from typing_extensions import TypeVar
 from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.cli.steps import arrow, explained, is_reported_at_end
 from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, wrapped
-from graphengine.kernel import (
-    Collecting,
-    Emitted,
-    Joined,
-    Node,
-    NodeBegan,
-    child_id,
-    path_of,
-    progress_of,
-    without_items,
-)
+from graphengine.kernel.extension import Emitted, NodeBegan
+from graphengine.kernel.inside import child_id, progress_of, without_items
+from graphengine.kernel.reader import Collecting, Joined, Node, path_of
 from graphengine.records.account import Account, account_of
 from graphengine.records.visit_tree import is_by_answer
 from graphengine.records.visits import Visits
@@ -41,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.kernel import Event, Result, Run, Step
+    from graphengine.kernel.extension import Event, Result, Run
+    from graphengine.kernel.reader import Step
     from graphengine.records.visit_tree import Entry
 
 S = TypeVar("S")
@@ -197,7 +190,7 @@ class Progress:
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {compact(event.data)}")
         else:
-            from graphengine.kernel import StepRecorded
+            from graphengine.kernel.extension import StepRecorded
 
             if isinstance(event, StepRecorded):
                 self.recorded(self.visits.feed(event.step), event.why)
@@ -532,7 +525,7 @@ async def show(run: Run[S, Out_co], *, stream: TextIO | None = None) -> Result[S
         finished first: n 3 >= 3: yes
         3
     """
-    from graphengine.kernel import RunEnded, RunFailed
+    from graphengine.kernel.extension import RunEnded, RunFailed
 
     channel = Channel(sys.stderr if stream is None else stream, must_arrive=False)
     progress = Progress(channel)

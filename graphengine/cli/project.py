@@ -19,16 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphengine.cli.places import graph_files, naming, project_of, setting, settings_of
-from graphengine.kernel import (
-    CompileError,
-    DefinitionError,
-    Extension,
-    GraphEngineError,
-    GraphNotFound,
-    RunAtImport,
-    importing,
-)
-from graphengine.kernel.definitions import HasBody, did_you_mean, nearest
+from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
+from graphengine.kernel.extension import Extension, did_you_mean
+from graphengine.kernel.inside import HasBody, RunAtImport, importing, nearest
 from graphengine.wings import BUILT_IN, ProjectBroken, WingBroken, left_out, wings
 from graphengine.wings import load as load_part
 
@@ -405,7 +398,7 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
     """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
     from graphengine.api.graph import Graph
-    from graphengine.kernel.definitions import Choose, Node
+    from graphengine.kernel.extension import Choose, Node
 
     left: list[object] = [declared.runnable for declared in graph.nodes]
     while left:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel.definitions import Retention
+    from graphengine.kernel.extension import Retention
     from graphengine.records import Pruned, Vacuumed
     from graphengine.records.step_document import Document
 

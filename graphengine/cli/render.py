@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import RunInfo, Step, Store
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.render.charts import Chart
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
@@ -153,7 +153,7 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.kernel import graph_spec_of, status_of
+    from graphengine.kernel.reader import graph_spec_of, status_of
     from graphengine.render import render_graph_spec
 
     recorded = _recorded(context, reference) if file_of(reference) is None else None
@@ -173,7 +173,7 @@ def _steps_of(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec
     Raises:
         UnknownRun, StoreError.
     """
-    from graphengine.kernel import load_specs
+    from graphengine.kernel.inside import load_specs
 
     for after in range(0, info.seq, _AT_A_TIME):
         upto = min(after + _AT_A_TIME, info.seq)
@@ -190,7 +190,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
-    from graphengine.kernel import GraphNotFound, UnknownRun
+    from graphengine.errors import GraphNotFound, UnknownRun
 
     try:
         return find(reference).graph
@@ -210,7 +210,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
 
 def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
     """Return the row of a run; None if there is no such run."""
-    from graphengine.kernel import UnknownRun
+    from graphengine.errors import UnknownRun
 
     try:
         return context.read(lambda store: store.info(run_id)) if context.place.exists else None
@@ -241,7 +241,7 @@ def _run_id(context: CommandContext, given: str) -> str:
         UnknownRun: There is no such run; the error mentions if it is the name of a graph.
     """
     from graphengine.cli.places import may_find
-    from graphengine.kernel import UnknownRun
+    from graphengine.errors import UnknownRun
 
     try:
         return context.find(given).id
@@ -254,7 +254,7 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
     """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
-    from graphengine.kernel import graph_spec_of, status_of
+    from graphengine.kernel.reader import graph_spec_of, status_of
     from graphengine.render.charts import scores, timeline
 
     info, steps = await store.info(run_id), await store.steps(run_id)

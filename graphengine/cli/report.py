@@ -15,21 +15,21 @@ from graphengine.cli.context import Exit
 from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
-from graphengine.kernel import (
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.extension import is_cost_unknown
+from graphengine.kernel.inside import (
     RESERVED,
-    GraphEngineError,
     allows_unknown_cost,
     amounts_by_name,
-    is_cost_unknown,
     is_user_code,
     limit_reached,
     loss_words,
-    losses_of,
     progress_in,
     refusals_in,
     spent,
     values_in,
 )
+from graphengine.kernel.reader import losses_of
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.records.words import clean, compact, counted, one_line, seconds, usd, used
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import FailureRecord, JsonValue, Result, RunInfo, Snapshot, Step
-    from graphengine.kernel.definitions import Effects, GraphSpec, Limits, Plan
+    from graphengine.kernel.extension import Effects, JsonValue, Limits, Plan, Result
+    from graphengine.kernel.reader import FailureRecord, GraphSpec, Snapshot, Step
+    from graphengine.kernel.store import RunInfo
     from graphengine.models.base import Model
     from graphengine.records.spending import SpentBelow
     from graphengine.records.step_document import Document

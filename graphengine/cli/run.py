@@ -9,7 +9,7 @@ import click
 from msgspec import UNSET
 
 from graphengine.cli import options
-from graphengine.kernel import GraphEngineError, StoreCorrupt
+from graphengine.errors import GraphEngineError, StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
-    from graphengine.kernel import At, Run, RunInfo
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import Plan, Run
+    from graphengine.kernel.reader import At
+    from graphengine.kernel.store import RunInfo
 
 
 _LISTED: Final = 5
@@ -259,7 +260,7 @@ def branch(  # noqa: PLR0913 - one for each option
 def _repeated(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
     """Return the effects that a branch from a step can repeat: those that began after it."""
     from graphengine.cli.documents import RepeatedEffect
-    from graphengine.kernel import Begun
+    from graphengine.kernel.inside import Begun
 
     return [
         RepeatedEffect(
@@ -276,7 +277,7 @@ def _repeated(context: CommandContext, run_id: str, seq: int) -> Sequence[Repeat
 
 def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
     """Return a note about the effects that a branch can repeat; a log damaged after that step does not prevent it."""
-    from graphengine.kernel import load_snapshot
+    from graphengine.kernel.reader import load_snapshot
 
     try:
         seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
@@ -292,7 +293,8 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
 def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
     """Show what a branch would keep, leave out and repeat."""
     from graphengine.cli.documents import DryBranch
-    from graphengine.kernel import load_snapshot, spent_since
+    from graphengine.kernel.extension import spent_since
+    from graphengine.kernel.reader import load_snapshot
     from graphengine.records.words import counted, used
 
     shared = context.read(lambda store: load_snapshot(store, run_id, at))
@@ -354,7 +356,7 @@ def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
-    from graphengine.kernel import status_of
+    from graphengine.kernel.reader import status_of
 
     context.use(writes=True)
     info = context.find(run_id)
@@ -427,7 +429,7 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         InputError: It has nothing in such a field.
     """
     from graphengine.cli.models import ways_to_a_model
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
 
     given = state if isinstance(state, dict) else vars(state)
     needs: dict[str, Sequence[str]] = getattr(job.found.module, "NEEDS", {})
@@ -446,8 +448,8 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
-    from graphengine.kernel import InputError
-    from graphengine.kernel.definitions import is_state
+    from graphengine.errors import InputError
+    from graphengine.kernel.inside import is_state
 
     state = found.graph.state
     if is_continued:

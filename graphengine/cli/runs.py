@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Part
-    from graphengine.kernel import RunInfo, Snapshot, Store, Summary, Usage
+    from graphengine.kernel.reader import Snapshot, Usage
+    from graphengine.kernel.store import RunInfo, Store, Summary
     from graphengine.records.selection import Wanted
 
 _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
@@ -144,7 +145,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     from datetime import UTC, datetime
 
     from graphengine.cli.terminal import fitted, padded
-    from graphengine.kernel import dollars
+    from graphengine.kernel.extension import dollars
     from graphengine.records.trends import DAY, trends
     from graphengine.records.words import seconds
 
@@ -181,7 +182,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
-    from graphengine.kernel import StoreError
+    from graphengine.errors import StoreError
     from graphengine.records.now import load_now
 
     waiting: dict[str, Snapshot] = {}
@@ -195,7 +196,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below it why it waits, failed or stopped, its losses, and those below."""
     from graphengine.cli.terminal import padded, short_time
-    from graphengine.kernel import status_of
+    from graphengine.kernel.reader import status_of
     from graphengine.records.runs_below import failed_words, runs_below
     from graphengine.records.words import when
 
@@ -242,7 +243,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     import time
 
     from graphengine.cli.terminal import padded
-    from graphengine.kernel import status_of
+    from graphengine.kernel.reader import status_of
     from graphengine.records.words import age
 
     now, drawn, sums, columns = time.time(), list(tree.rows()), tree.sums(), context.out.columns
@@ -287,7 +288,7 @@ def _spent(usage: Usage | None) -> str:
 
 def _cost(summary: Summary | None) -> str:
     """Return what models cost; "" if nothing."""
-    from graphengine.kernel import dollars
+    from graphengine.kernel.extension import dollars
 
     if summary is None or not (summary.tokens or summary.cost_usd):
         return ""
@@ -307,7 +308,7 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     is_plain = summary.reason == "otherwise" or (due and info.status == "finished")
     text = "" if is_plain else one_line(summary.reason, _WAIT_CHARACTERS)
     if summary.losses:
-        from graphengine.kernel import loss_words
+        from graphengine.kernel.inside import loss_words
 
         text += f" ({loss_words(summary.losses)})" if text else loss_words(summary.losses)
     if due and info.due_at is not None:
@@ -358,7 +359,7 @@ class _Tree:
 
     def sums(self) -> Mapping[str, Usage]:
         """Return by id what each run and those below it spent together."""
-        from graphengine.kernel import add_usage
+        from graphengine.kernel.extension import add_usage
 
         below = self._below()
         found: dict[str, Usage] = {}
@@ -381,7 +382,8 @@ class _Tree:
 
 async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
     """Return the tree of runs, with those above them."""
-    from graphengine.kernel import Started, StoreError, load_snapshot
+    from graphengine.errors import StoreError
+    from graphengine.kernel.reader import Started, load_snapshot
     from graphengine.records.spending import own_usage
 
     runs = {info.id: info for info in found}

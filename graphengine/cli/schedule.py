@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import QueueStore
+    from graphengine.kernel.store import QueueStore
     from graphengine.worker import Schedule
 
 _MISSED: Final = ("skip", "one", "all")

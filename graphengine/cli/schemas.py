@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.cli import documents as own
 from graphengine.cli.main import commands
-from graphengine.kernel import InputError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import InputError
+from graphengine.kernel.extension import did_you_mean
 from graphengine.records.bulk import Bulk
 from graphengine.records.event_json import live_lines
 from graphengine.records.export import RunFile
@@ -29,7 +29,7 @@ from graphengine.wings import BUILT_IN, Kind, guarded, load, wings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import JsonValue
+    from graphengine.kernel.extension import JsonValue
     from graphengine.wings import Wing
 
 _DRIVEN: Final = "if it resumes the run"

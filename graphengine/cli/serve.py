@@ -134,7 +134,8 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
     from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import lock_options
     from graphengine.cli.worker import show_event
-    from graphengine.kernel import InputError, install_command
+    from graphengine.errors import InputError
+    from graphengine.kernel.inside import install_command
 
     chosen = [door for door in known_doors() if given.pop(door.name.replace("-", "_"))]
     given["doors"] = [door.name for door in chosen]
@@ -211,7 +212,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
 
 def _retention_words(settings: Settings) -> str:
     """Return how long runs are kept, and where to change that."""
-    from graphengine.kernel.definitions import Retention
+    from graphengine.kernel.extension import Retention
 
     keep = settings.retention or Retention(None, None)
     days = [
@@ -231,7 +232,7 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     """
     import secrets
 
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
 
     where = f"--token-file {file}" if file is not None else TOKEN
     if file is not None:
@@ -257,7 +258,7 @@ def _webhook_secret(variable: str) -> str:
     Raises:
         InputError: The variable is empty, or its secret cannot be used.
     """
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.serve.signatures import key_of
 
     where, secret = f"--webhook-secret-env {variable}", os.environ.get(variable, "").strip()
@@ -288,7 +289,7 @@ def webhook_secret(context: CommandContext, /, *, variable: str, address: str) -
     """
     from urllib.parse import unquote, urlsplit
 
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.serve.documents import WebhookSecret
     from graphengine.serve.signatures import secret_for
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel import At, CountName, RunInfo, Snapshot, Step, Store, Usage
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.inside import CountName
+    from graphengine.kernel.reader import At, GraphSpec, Snapshot, Step, Usage
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
@@ -152,7 +153,8 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.kernel import load_snapshot, load_specs
+    from graphengine.kernel.inside import load_specs
+    from graphengine.kernel.reader import load_snapshot
     from graphengine.records.now import load_now
     from graphengine.records.runs_below import runs_below
     from graphengine.records.spending import spent_below
@@ -209,7 +211,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.places import graph_words
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept, show_published, show_refused
     from graphengine.cli.steps import is_offline, show_waits
-    from graphengine.kernel import status_of
+    from graphengine.kernel.reader import status_of
     from graphengine.records.kept_children import children_in
     from graphengine.records.words import when
 
@@ -383,7 +385,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     """Show one step with everything recorded."""
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow
-    from graphengine.kernel import Recorded
+    from graphengine.kernel.reader import Recorded
     from graphengine.records.account import account_of
     from graphengine.records.step_queries import ops_of
     from graphengine.records.words import when

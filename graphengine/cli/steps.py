@@ -7,7 +7,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import OTHERWISE, show, wait_of
+from graphengine.kernel.inside import OTHERWISE, wait_of
+from graphengine.kernel.reader import show
 from graphengine.records.account import due_words, wait_line
 from graphengine.records.words import cost, one_line, when
 from graphengine.schemas.examples import example as an_example
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel import AnswerRecord, Snapshot, Usage, WaitRecord
+    from graphengine.kernel.reader import AnswerRecord, Snapshot, Usage, WaitRecord
     from graphengine.records.account import Account
     from graphengine.records.visit_tree import Entry
 

@@ -71,7 +71,7 @@ def suite(  # noqa: PLR0913 - one for each option
 
 
 def _write(context: CommandContext, chosen: Suite, found: Found) -> None:
-    from graphengine.kernel import GraphEngineError, InputError
+    from graphengine.errors import GraphEngineError, InputError
 
     module = ".".join(_relative(found.file).with_suffix("").parts)
     name = next((key for key, value in vars(found.module).items() if value is found.graph), "")

@@ -16,7 +16,7 @@ from functools import cached_property
 from shutil import which
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 from graphengine.records.words import clean, one_line, when
 
 if TYPE_CHECKING:

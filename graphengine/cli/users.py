@@ -64,7 +64,7 @@ def users_add(  # noqa: PLR0913 - options
     Servers that use the file know the user at once. A name that begins with `oidc:` is that of a user of the OpenID
     provider, as answers record it: they need no token from here, and their tenant and rights are these.
     """
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.serve.users import OIDC, User, UsersFile, check_name, hash_of, new_token, read_users, rights_of
 
     file = read_users(path) if path.exists() else UsersFile()
@@ -88,8 +88,8 @@ def users_add(  # noqa: PLR0913 - options
 @_FILE
 def users_remove(context: CommandContext, name: str, path: Path) -> int:
     """Remove a user: their token is not valid any more, and what they approved does not begin any more."""
-    from graphengine.kernel import InputError
-    from graphengine.kernel.definitions import did_you_mean
+    from graphengine.errors import InputError
+    from graphengine.kernel.extension import did_you_mean
     from graphengine.serve.users import UsersFile, read_users
 
     file = read_users(path)
@@ -142,7 +142,7 @@ def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rig
 
 
 def _write(path: Path, file: UsersFile) -> None:
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.serve.users import write_users
 
     try:

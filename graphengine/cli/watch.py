@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from graphengine.cli.context import CommandContext
-    from graphengine.kernel import NodeBegan, RunInfo, Snapshot, Store
+    from graphengine.kernel.extension import NodeBegan
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.spending import SpentBelow
     from graphengine.records.visit_tree import Entry
     from graphengine.records.visits import Visits
@@ -101,7 +103,8 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.kernel import OVER, StepReasons, polled, status_of
+    from graphengine.kernel.inside import StepReasons, polled
+    from graphengine.kernel.reader import OVER, status_of
     from graphengine.records.visits import Visits, load_start
 
     info = await store.info(run_id)
@@ -134,7 +137,9 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
     """Yield the nodes that the driver has in flight, as far as the log shows."""
-    from graphengine.kernel import NodeBegan, path_of, ready
+    from graphengine.kernel.extension import NodeBegan
+    from graphengine.kernel.inside import ready
+    from graphengine.kernel.reader import path_of
 
     if info.status != "running" or info.driver is None:
         return
@@ -247,7 +252,7 @@ class _Documents:
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.kernel import status_of, waits_of
+        from graphengine.kernel.reader import status_of, waits_of
         from graphengine.records.json_document import StatusReported
 
         reported = StatusReported(

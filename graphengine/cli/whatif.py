@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import At
+    from graphengine.kernel.reader import At
     from graphengine.testing.evaluation.earlier import Tools
     from graphengine.testing.evaluation.what_if import BranchedRun, WhatIf
 
@@ -96,7 +96,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
     from graphengine.cli.models import as_begun, split
     from graphengine.cli.places import read_settings
-    from graphengine.kernel import new_id
+    from graphengine.kernel.inside import new_id
     from graphengine.records.words import counted
     from graphengine.testing.evaluation.what_if import what_if
 
@@ -155,7 +155,7 @@ def ended_runs(
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, graph_of
-    from graphengine.kernel import InputError
+    from graphengine.errors import InputError
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, is_compared, newest
 
@@ -233,7 +233,7 @@ def _show_runs(context: CommandContext, report: WhatIf) -> None:
 
 
 def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
-    from graphengine.kernel import dollars
+    from graphengine.kernel.extension import dollars
 
     before, after = pair.before, pair.after
     costs = ["?" if cost is None else f"${dollars(cost)}" for cost in (before.cost_usd, after.cost_usd)]

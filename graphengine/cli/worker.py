@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.kernel import OwnerInfo, QueueCount, QueueLimits, QueueStore
-    from graphengine.kernel.definitions import Retention
+    from graphengine.kernel.extension import Retention
+    from graphengine.kernel.store import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.records.step_document import Document
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
@@ -220,7 +220,7 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
 
 def _show_refusal(context: CommandContext, event: Refused) -> None:
     from graphengine.cli.context import unexpected
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = (
@@ -234,7 +234,7 @@ def _document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
     from graphengine.cli.context import unexpected
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
     from graphengine.records.step_document import failure_document, refusal_of
     from graphengine.worker import documents
     from graphengine.worker.retention import Removed
@@ -383,7 +383,7 @@ def queues_set(
     pause that is set before workers start holds from the first run on.
     """
     from graphengine.api.runner import Runner
-    from graphengine.kernel import QueueLimits
+    from graphengine.kernel.store import QueueLimits
 
     is_alone = all(value is None for value in given.values())
     if is_alone and not no_limits and paused is None:

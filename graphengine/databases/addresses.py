@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from graphengine.kernel import StoreNotSupported
+from graphengine.errors import StoreNotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

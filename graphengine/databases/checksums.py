@@ -13,13 +13,12 @@ from zlib import crc32
 from pydantic_core import from_json
 
 from graphengine.databases.refusals import damaged
-from graphengine.kernel import decode_step
+from graphengine.kernel.reader import decode_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from graphengine.kernel import Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Step
 
 CHANGED: Final = "its checksum shows that it was changed since it was written"
 _LARGEST: Final = (1 << 32) - 1

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from graphengine.kernel.stores import sought_words
+from graphengine.kernel.store import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.kernel.stores import left_of
+from graphengine.kernel.store import left_of
 
 if TYPE_CHECKING:
-    from graphengine.kernel.stores import Load
+    from graphengine.kernel.store import Load
 
 
 def is_full(load: Load, queue: str) -> bool:

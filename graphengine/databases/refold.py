@@ -10,25 +10,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.findings import Finding
-from graphengine.kernel import (
-    GraphEngineError,
-    Snapshot,
-    StoreCorrupt,
-    Summary,
-    decode_snapshot,
-    evolve,
-    fold,
-    next_due,
-    summary_of,
-    to_record,
-)
-from graphengine.kernel.stores import begun_as
+from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.kernel.reader import Snapshot, fold
+from graphengine.kernel.store import Summary, begun_as, decode_snapshot, evolve, next_due, summary_of, to_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from graphengine.databases.findings import Counted
-    from graphengine.kernel import JsonValue, RunInfo, Step
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import RunInfo
 
 FOLD_ERRORS: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 """Exceptions from decoding or folding what is not what it should be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from graphengine.kernel import RunnerClosed, StoreCorrupt, StoreError
+from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
 
 _BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from graphengine.kernel import QueueLimits, Summary
+from graphengine.kernel.store import QueueLimits, Summary
 
 
 def limits_text(limits: QueueLimits) -> str:

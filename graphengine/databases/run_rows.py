@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.databases.row_json import read_summary
-from graphengine.kernel import RunInfo
+from graphengine.kernel.store import RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Status
-    from graphengine.kernel.stores import StopMark
+    from graphengine.kernel.store import Status, StopMark
 
 
 class RunRow(NamedTuple):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from graphengine.databases import checksums
 from graphengine.databases.checksums import message_place
-from graphengine.kernel import is_name
-from graphengine.kernel.stores import InboxMessage, StopOver
+from graphengine.kernel.inside import is_name
+from graphengine.kernel.store import InboxMessage, StopOver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.kernel import RunInfo
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec
+    from graphengine.kernel.store import RunInfo
 
 
 class Connection(Protocol):

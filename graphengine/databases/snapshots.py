@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from graphengine.kernel.stores import MIN_ROWS
+from graphengine.kernel.store import MIN_ROWS
 
 MIN_RATIO: Final = 2
 _RETRY_GROWTH: Final = 1.5

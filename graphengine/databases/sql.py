@@ -20,17 +20,11 @@ from pydantic_core import from_json, to_json
 from graphengine.databases.closing import finish
 from graphengine.databases.refusals import forked, open_elsewhere
 from graphengine.databases.row_json import limits_text, read_limits
-from graphengine.kernel import (
-    GraphEngineError,
+from graphengine.errors import GraphEngineError, StoreAltered, StoreCorrupt, StoreError, StoreReadOnly
+from graphengine.kernel.inside import is_name
+from graphengine.kernel.reader import encode_step
+from graphengine.kernel.store import (
     QueueCount,
-    StoreAltered,
-    StoreCorrupt,
-    StoreError,
-    StoreReadOnly,
-    encode_step,
-    is_name,
-)
-from graphengine.kernel.stores import (
     StoredSchedule,
     check_page,
     lease_lost,
@@ -48,9 +42,9 @@ if TYPE_CHECKING:
 
     from graphengine.databases.leases import LeaseDoubt, LeaseThread
     from graphengine.databases.snapshots import Tail
-    from graphengine.kernel import Append, JsonValue, Page, QueueLimits, RunInfo, Status, Step
-    from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, StopMark
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status, StopMark
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from graphengine.executors import calls
-from graphengine.kernel.definitions import signature_of
+from graphengine.kernel.extension import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

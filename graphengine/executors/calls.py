@@ -18,8 +18,9 @@ import threading
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import CURRENT, FailedElsewhere, NotPicklable, as_outcome, failure_record, reraise_interrupt
-from graphengine.kernel.definitions import is_async
+from graphengine.errors import NotPicklable
+from graphengine.kernel.extension import CURRENT
+from graphengine.kernel.inside import FailedElsewhere, as_outcome, failure_record, is_async, reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

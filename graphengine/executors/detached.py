@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NoReturn
 
-from graphengine.kernel import DefinitionError, mark_repeating
+from graphengine.errors import DefinitionError
+from graphengine.kernel.inside import mark_repeating
 
 _OF_NODES: Final = ("call", "ask", "receive", "sleep", "sleep_until", "send", "runs", "emit", "usage")
 """What only a Context has. Anything else that is asked of it is asked by an agent."""

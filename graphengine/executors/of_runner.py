@@ -7,24 +7,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from graphengine.kernel import (
-    DefinitionError,
-    ExecutorUnreachable,
-    Extension,
-    InputError,
-    NodeTimeout,
-    WorkerDied,
-    in_thread,
-)
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError, ExecutorUnreachable, InputError, NodeTimeout, WorkerDied
+from graphengine.kernel.extension import Extension, did_you_mean
+from graphengine.kernel.inside import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from graphengine.executors.base import NodeExecutor
-    from graphengine.kernel import Context
-    from graphengine.kernel.definitions import Call, Plan
+    from graphengine.kernel.extension import Call, Context, Plan
 
 # The other modules of this package are imported when a graph with heavy nodes is first run: most programs have none.
 

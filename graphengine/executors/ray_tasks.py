@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from graphengine.errors import DefinitionError, ExecutorUnreachable
 from graphengine.executors.base import ThreadedExecutor
 from graphengine.executors.calls import read_returned
 from graphengine.executors.ray_driver import (
@@ -35,7 +36,7 @@ from graphengine.executors.ray_driver import (
     Waits,
     send,
 )
-from graphengine.kernel import DefinitionError, ExecutorUnreachable, install_command
+from graphengine.kernel.inside import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

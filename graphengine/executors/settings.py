@@ -14,8 +14,8 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:

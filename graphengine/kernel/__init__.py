@@ -1,11 +1,12 @@
-"""What extensions and other wings import of the core: three pages of names, each loaded when it is first used.
+"""What extensions, stores and other wings import of the core: three tiers of names, each loaded on its first use.
 
-This one has what runs are made of: steps, events, snapshots, statuses, errors, extensions, handles.
-`graphengine.kernel.definitions` is for checks, pictures and patterns, which read and make graphs;
-`graphengine.kernel.stores` is for authors of stores. Provisional: a name can change with a minor version. Programs that
-define and run graphs need none of them. A page is the stub beside its module, which type checkers read too.
+- `graphengine.kernel.reader`: what has happened in runs, for everything that only reads.
+- `graphengine.kernel.store`: what stores are given, return and refuse.
+- `graphengine.kernel.extension`: what acts in runs, checks graphs, or makes them.
+
+A name of a tier is public: the page says since when, and what stays. `graphengine.kernel.inside` has what our own wings
+need besides; those names change without notice, and each is there for want of a better place. Errors are in
+`graphengine.errors`, reducers in `graphengine.reducers`. Programs that define and run graphs need none of these.
+
+A page is the stub beside its module, which type checkers read too.
 """
-
-from graphengine.kernel.pages import page_at
-
-__getattr__, __dir__ = page_at(__name__, __file__)

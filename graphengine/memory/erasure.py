@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import InputError, Started, derived_id
+from graphengine.errors import InputError
+from graphengine.kernel.extension import derived_id
+from graphengine.kernel.reader import Started
 from graphengine.memory.kept import statements_for, table_of
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.selection import Wanted, newest
@@ -23,7 +25,7 @@ from graphengine.records.selection import Wanted, newest
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.records import Records
 
 _PAGE: Final = 1000

@@ -26,19 +26,10 @@ from graphengine.api.places import store_at
 from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import (
-    CURRENT,
-    RESERVED,
-    Context,
-    DefinitionError,
-    InputError,
-    as_record,
-    checked_name,
-    digest_of_call,
-    utf8_text,
-)
-from graphengine.kernel.definitions import signature_of
-from graphengine.kernel.stores import words_of
+from graphengine.errors import DefinitionError, InputError
+from graphengine.kernel.extension import CURRENT, Context, signature_of, utf8_text
+from graphengine.kernel.inside import RESERVED, as_record, checked_name, digest_of_call
+from graphengine.kernel.store import words_of
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
 
@@ -50,7 +41,7 @@ if TYPE_CHECKING:
     from graphengine.databases.memories import Memories, Scope
     from graphengine.databases.postgres import PostgresStore
     from graphengine.databases.sqlite import SQLiteStore
-    from graphengine.kernel.definitions import EffectKind
+    from graphengine.kernel.inside import EffectKind
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.tools import Tool, tool
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import Extension
+from graphengine.kernel.extension import Extension
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Shift, Snapshot
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.inside import Shift
+    from graphengine.kernel.reader import GraphSpec, Snapshot
 
 log = logging.getLogger("graphengine.runner")
 

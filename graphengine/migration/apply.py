@@ -13,29 +13,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import (
+from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import (
     ROOT,
-    Ended,
-    GraphChanged,
-    InputError,
-    MigrationFailed,
-    NoChoice,
     Shift,
     as_record,
     clear_texts,
-    clipped,
     is_sealed,
     reraise_interrupt,
     scrubbed,
+    unknown_fields,
     worth_scrubbing,
 )
-from graphengine.kernel.definitions import GraphSpec, unknown_fields
+from graphengine.kernel.reader import Ended, GraphSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.kernel import Frame, JsonValue, Snapshot
-    from graphengine.kernel.definitions import EdgeSpec, Migration, NodePlan, NodeSpec, Plan, StateType
+    from graphengine.kernel.extension import JsonValue, Migration, NodePlan, Plan, StateType
+    from graphengine.kernel.reader import EdgeSpec, Frame, NodeSpec, Snapshot
 
 _SHOWN: Final = 1000
 """The maximum length of values in messages."""

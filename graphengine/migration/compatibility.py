@@ -13,19 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from graphengine.kernel import (
-    HIDDEN,
-    ROOT,
-    GraphChanged,
-    InvalidUpdate,
-    NoChoice,
-    Shift,
-    apply_shift,
-    copy_of,
-    path_of,
-    plan_of,
-)
-from graphengine.kernel.definitions import View, explain
+from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
+from graphengine.kernel.extension import View
+from graphengine.kernel.inside import HIDDEN, ROOT, Shift, apply_shift, copy_of, explain, plan_of
+from graphengine.kernel.reader import path_of
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
@@ -34,8 +25,8 @@ from graphengine.records.graph_spec_diff import differences
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, JsonValue, Op, Snapshot
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel.extension import JsonValue, Op, Plan
+    from graphengine.kernel.reader import Frame, GraphSpec, Snapshot
 
 
 _SHOWN: Final = 200

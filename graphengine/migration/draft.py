@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
 

@@ -6,33 +6,27 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.fork_regions import region
 from graphengine.engine.phases import Waiting
-from graphengine.kernel import (
+from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.kernel.extension import START, Fork, View
+from graphengine.kernel.inside import AskBody, Phase, plan_of, reraise_interrupt, view_of
+from graphengine.kernel.reader import (
     Collecting,
     Ended,
     Fallback,
     Forked,
     Frame,
     GivenUp,
-    GraphEngineError,
     Inside,
-    InvalidUpdate,
     Leaving,
-    NoChoice,
-    Phase,
     Ready,
     path_of,
-    plan_of,
-    reraise_interrupt,
-    view_of,
 )
-from graphengine.kernel.definitions import START, AskBody, Fork, View
 from graphengine.records.replay.step_diff import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue, Op
-    from graphengine.kernel.definitions import AnyEdge, NodePlan, Plan
+    from graphengine.kernel.extension import AnyEdge, JsonValue, NodePlan, Op, Plan
 
 Arm = tuple[str, str, str]
 """An arm of a fork: the node it leaves, its target, its join."""

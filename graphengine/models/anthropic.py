@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from graphengine.kernel import utf8_text
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.anthropic_forms import (
     LEAST_COMPACTED,
     PROVIDER,

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import utf8_text
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import told_apart

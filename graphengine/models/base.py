@@ -29,7 +29,8 @@ from graphengine.models.settings import NO_SETTINGS, Settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Clock, Usage
+    from graphengine.kernel.extension import Clock
+    from graphengine.kernel.reader import Usage
     from graphengine.models.hosted import HostedTool
     from graphengine.models.parts import Part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import NodeError, Transient
+from graphengine.errors import NodeError, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.kernel import clear_texts, screened, scrubbed
+from graphengine.kernel.inside import clear_texts, screened, scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.errors import BadRequest
 
 if TYPE_CHECKING:

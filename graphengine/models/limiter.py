@@ -26,8 +26,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import is_seconds
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
     from pydantic import PositiveInt
 
-    from graphengine.kernel import Clock
-    from graphengine.kernel.definitions import Seconds
+    from graphengine.kernel.extension import Clock, Seconds
     from graphengine.models.base import Model, Request, Response, Waits, Watch
     from graphengine.models.rates import Permit
 

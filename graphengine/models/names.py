@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import hidden, struck
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from graphengine.kernel import DEEPEST, utf8_text
+from graphengine.kernel.extension import utf8_text
+from graphengine.kernel.inside import DEEPEST
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import told_apart
 from graphengine.models.errors import BadRequest, ModelOverloaded

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.kernel import utf8_text
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.base import Response, ToolCall
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
-from graphengine.kernel import DEEPEST, utf8_text
+from graphengine.kernel.extension import utf8_text
+from graphengine.kernel.inside import DEEPEST
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import paired
 from graphengine.models.dialects import DIALECTS, THOUGHTS_BACK, Dialect

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import utf8_text
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, count, inside, text
 from graphengine.models.sdk import LONGEST_NAME, kept_by_schema, plain_arguments, schema_in_words

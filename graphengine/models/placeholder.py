@@ -16,7 +16,7 @@ from graphengine.models.errors import ModelUnavailable
 from graphengine.schemas.examples import Values
 
 if TYPE_CHECKING:
-    from graphengine.kernel import JsonObject
+    from graphengine.kernel.extension import JsonObject
     from graphengine.models.base import Request
     from graphengine.models.hosted import HostedTool
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Response, at_least, usage_of
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.sdk import load
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from genai_prices import Usage as Counted
     from genai_prices.types import ModelPrice, PriceCalculation
 
-    from graphengine.kernel import Usage
+    from graphengine.kernel.reader import Usage
 
 _BATCH: Final = {"processing": "batch"}
 BATCH_SHARE: Final = 0.5

@@ -10,7 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import DefinitionError, utf8_text
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import utf8_text
 from graphengine.models.base import Response, Stop, ToolCall, cannot_show
 from graphengine.models.call_ids import paired
 from graphengine.models.errors import (

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.definitions import Retry
+from graphengine.kernel.extension import Retry
 
 if TYPE_CHECKING:
     from graphengine.models.limiter import RateLimiter

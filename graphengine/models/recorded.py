@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from graphengine.kernel.definitions import explain
+from graphengine.kernel.inside import explain
 from graphengine.models.base import Message, Response
 from graphengine.models.errors import ModelError, ModelUnavailable
 from graphengine.models.hiding import hidden

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import clipped, utf8_text
+from graphengine.kernel.extension import clipped, utf8_text
 from graphengine.models.base import usage_of_failure
 from graphengine.models.errors import (
     AnswerRefused,

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Closes, Compacts, EstimatesCosts, HasKeys, KnowsPrices, KnowsWindow
 from graphengine.models.errors import ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.hosted import lacking

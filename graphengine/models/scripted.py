@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 from graphengine.models.base import Message, Request, Response, ToolCall
 from graphengine.models.errors import ModelError
 from graphengine.models.hiding import hidden

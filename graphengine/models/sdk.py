@@ -27,8 +27,9 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from graphengine.addresses import is_http
-from graphengine.kernel import DefinitionError, install_command, utf8_text
-from graphengine.kernel.definitions import is_seconds
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import is_seconds, utf8_text
+from graphengine.kernel.inside import install_command
 from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic_core import to_json
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.errors import BadRequest
 from graphengine.models.hiding import MARK, hidden
 

@@ -6,9 +6,9 @@ from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, iterations, value
+from graphengine.kernel.extension import END, START, Failure, Runnable, iterations, value
 from graphengine.patterns.parts import checked, part
+from graphengine.reducers import append
 
 
 class Attempt(BaseModel):

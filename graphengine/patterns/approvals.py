@@ -6,8 +6,9 @@ from pydantic import BaseModel, NonNegativeInt
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.definitions import END, START, Runnable, append, ask, iterations, value
+from graphengine.kernel.extension import END, START, Runnable, ask, iterations, value
 from graphengine.patterns.parts import part
+from graphengine.reducers import append
 
 
 class Decision(BaseModel):  # recorded questions have this docstring in their schema: a change shows in replays

@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context, DefinitionError, Failure
-from graphengine.kernel.definitions import END, START, Condition, Runnable, append, changed, extend, iterations, parse
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, START, Condition, Context, Failure, Runnable, changed, iterations
+from graphengine.kernel.inside import parse
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
+from graphengine.reducers import append, extend
 
 
 class Entry(BaseModel):

@@ -11,9 +11,9 @@ from pydantic import BaseModel, PositiveInt
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context, Failure
-from graphengine.kernel.definitions import END, START, Runnable, Seconds, append, failed, value
+from graphengine.kernel.extension import END, START, Context, Failure, Runnable, Seconds, failed, value
 from graphengine.patterns.parts import part
+from graphengine.reducers import append
 
 
 class Circuit(BaseModel):

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, iterations, value
+from graphengine.kernel.extension import END, START, Failure, Runnable, iterations, value
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, part
+from graphengine.reducers import append
 
 
 class CrossReflection(BaseModel):

@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, iterations, value
+from graphengine.kernel.extension import END, FAIL, START, Failure, Runnable, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, part
 from graphengine.patterns.votes import folded
+from graphengine.reducers import append
 
 
 class Position(BaseModel):

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, create_model
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context  # noqa: TC001 - the engine reads the annotations of nodes
-from graphengine.kernel.definitions import END, START, Limits, Retention
+from graphengine.kernel.extension import (
+    END,
+    START,
+    Context,
+    Limits,
+    Retention,
+)
 
 if TYPE_CHECKING:
-    from graphengine.kernel.definitions import GraphDefinition, Seconds
+    from graphengine.kernel.extension import GraphDefinition, Seconds
 
 TOPIC: Final = "start"
 _KEPT_STEPS: Final = 1000

@@ -9,12 +9,13 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.definitions import END, START, Condition, Runnable, append, failed, iterations, plateau, value
+from graphengine.kernel.extension import END, START, Condition, Runnable, failed, iterations, plateau, value
 from graphengine.models.errors import ModelError
 from graphengine.patterns.parts import writing
+from graphengine.reducers import append
 
 if TYPE_CHECKING:
-    from graphengine.kernel.definitions import Writes
+    from graphengine.kernel.extension import Writes
 
 
 class Evaluation(BaseModel):

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.definitions import END, FAIL, START, Runnable, value
+from graphengine.kernel.extension import END, FAIL, START, Runnable, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import part, writing
 

@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.definitions import END, START, Runnable, append, value
+from graphengine.kernel.extension import END, START, Runnable, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
+from graphengine.reducers import append
 
 
 class Assignment(BaseModel):

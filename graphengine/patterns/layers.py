@@ -7,10 +7,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, value
+from graphengine.kernel.extension import END, FAIL, START, Failure, Runnable, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
+from graphengine.reducers import append
 
 
 class Layers(BaseModel):

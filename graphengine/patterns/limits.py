@@ -4,8 +4,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import NodeTimeout, SubgraphLimit
-from graphengine.kernel.definitions import END, START, Choose, HasBody, Limits, Node, Runnable, failed
+from graphengine.errors import NodeTimeout, SubgraphLimit
+from graphengine.kernel.extension import END, START, Choose, Limits, Node, Runnable, failed
+from graphengine.kernel.inside import HasBody
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

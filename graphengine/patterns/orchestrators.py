@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, FAIL, START, Runnable, iterations, merge, value
+from graphengine.kernel.extension import END, FAIL, START, Failure, Runnable, iterations, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
+from graphengine.reducers import merge
 
 
 class Step(BaseModel):

@@ -10,8 +10,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine.agents.prompts import as_text
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import UNSET, Condition, Node, failed
+from graphengine.kernel.extension import Condition, Failure, Node, failed
+from graphengine.kernel.inside import UNSET
 from graphengine.models.errors import (
     ModelNotReady,
     ModelUnavailable,

@@ -13,15 +13,17 @@ from pydantic import TypeAdapter
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import Choose, FunctionBody, HasBody, Node, Writes, signature_of
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Choose, Node, Writes, signature_of
+from graphengine.kernel.inside import FunctionBody, HasBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.definitions import AnyFunction, Runnable
+    from graphengine.kernel.extension import Runnable
+    from graphengine.kernel.inside import AnyFunction
 
 Source: TypeAlias = "str | AnyFunction[object]"
 F = TypeVar("F", bound="Callable[..., Any]")

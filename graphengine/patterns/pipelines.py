@@ -6,8 +6,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import END, START, Runnable
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, START, Runnable
 from graphengine.patterns.parts import writing
 
 

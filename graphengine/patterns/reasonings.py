@@ -12,9 +12,10 @@ from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import as_text
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, START, UNSET, Runnable, append, iterations, value
+from graphengine.kernel.extension import END, START, Failure, Runnable, iterations, value
+from graphengine.kernel.inside import UNSET
 from graphengine.patterns.parts import checked, part
+from graphengine.reducers import append
 
 
 class Thought(BaseModel):

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Context, Failure
-from graphengine.kernel.definitions import END, FAIL, START, AnyFunction, Condition, Runnable, append, iterations, value
+from graphengine.kernel.extension import END, FAIL, START, Condition, Context, Failure, Runnable, iterations, value
+from graphengine.kernel.inside import AnyFunction
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
+from graphengine.reducers import append
 
 
 class View(BaseModel):

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, failed, iterations, value
+from graphengine.kernel.extension import END, START, Failure, Runnable, failed, iterations, value
 from graphengine.models.errors import ModelError
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.parts import part
+from graphengine.reducers import append
 
 
 class SelfReflection(BaseModel):

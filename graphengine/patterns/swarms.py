@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, iterations, value
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, FAIL, START, Runnable, iterations, value
 from graphengine.patterns.parts import checked, part
+from graphengine.reducers import append
 
 
 class Turn(BaseModel):

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel.definitions import END, START, Runnable, iterations, value
+from graphengine.kernel.extension import END, START, Runnable, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

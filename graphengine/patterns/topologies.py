@@ -7,10 +7,11 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError, Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, iterations
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, START, Failure, Runnable, iterations
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
+from graphengine.reducers import append
 
 
 class Network(BaseModel):

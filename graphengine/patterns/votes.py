@@ -17,10 +17,12 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError, Failure
-from graphengine.kernel.definitions import END, START, Runnable, append, enum_value, value
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, START, Failure, Runnable, value
+from graphengine.kernel.inside import enum_value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, checked, part
+from graphengine.reducers import append
 
 Ending: TypeAlias = Literal["", "decided", "tie", "undecided", "no quorum"]
 # Ignored around a word; not - and +: -1 is not 1, C not C++.

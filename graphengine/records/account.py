@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET
 
-from graphengine.kernel import (
-    OTHERWISE,
-    PUBLISH,
-    STARTS,
+from graphengine.kernel.inside import OTHERWISE, PUBLISH, STARTS, Begun, Shift, own_name, read_key
+from graphengine.kernel.reader import (
     Answered,
     Attempt,
     AttemptEnded,
-    Begun,
     Continued,
     Entered,
     Failed,
@@ -33,19 +30,16 @@ from graphengine.kernel import (
     Recorded,
     Refused,
     Resumed,
-    Shift,
     Started,
     Stopped,
     Usage,
     Waiting,
     losses_of,
-    own_name,
     path_of,
-    read_key,
     show,
     usage_of,
 )
-from graphengine.kernel.stores import wait_words
+from graphengine.kernel.store import wait_words
 from graphengine.records.step_document import Part
 from graphengine.records.step_queries import falls_back, ops_of
 from graphengine.records.visit_tree import open_seconds
@@ -55,7 +49,8 @@ from graphengine.records.work_records import CallRecord, TurnRecord, work_record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel import JsonValue, Op, Step, WaitRecord
+    from graphengine.kernel.extension import JsonValue, Op
+    from graphengine.kernel.reader import Step, WaitRecord
     from graphengine.records.visit_tree import Entry
 
 Tone: TypeAlias = Literal["", "call", "ended", "waiting", "rejected", "broken", "retry", "fallback", "failed"]

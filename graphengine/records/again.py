@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
 
-from graphengine.kernel import FINAL, RunExists
-from graphengine.kernel.definitions import compiled
+from graphengine.errors import RunExists
+from graphengine.kernel.extension import compiled
+from graphengine.kernel.inside import FINAL
 from graphengine.records.begun import begun_otherwise, begun_with_another
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.kernel import Run, RunInfo, Runner, RunStore
-    from graphengine.kernel.definitions import GraphDefinition
+    from graphengine.kernel.extension import GraphDefinition, Run, Runner
+    from graphengine.kernel.store import RunInfo, RunStore
 
 S = TypeVar("S")
 Out_co = TypeVar("Out_co", covariant=True, default=object)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.kernel import RunExists, UnknownStep, clipped, load_snapshot, opened
+from graphengine.errors import RunExists, UnknownStep
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import opened
+from graphengine.kernel.reader import load_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import RunStore
-    from graphengine.kernel.definitions import Initial, Plan
+    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.inside import Initial
+    from graphengine.kernel.store import RunStore
 
 _SHOWN: Final = 80
 """How many characters of a value are shown."""

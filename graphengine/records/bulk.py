@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence  # noqa: TC003 - of a document
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from graphengine.kernel import GraphEngineError, InputError, RunNotResumable, checked_tags, graphs_by_name, status_of
-from graphengine.kernel.definitions import did_you_mean
-from graphengine.kernel.stores import sought_words
+from graphengine.errors import GraphEngineError, InputError, RunNotResumable
+from graphengine.kernel.extension import did_you_mean
+from graphengine.kernel.inside import checked_tags, graphs_by_name
+from graphengine.kernel.reader import status_of
+from graphengine.kernel.store import sought_words
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
@@ -22,8 +24,8 @@ from graphengine.records.step_document import Document
 from graphengine.wings import wings
 
 if TYPE_CHECKING:
-    from graphengine.kernel import RunInfo, Store
-    from graphengine.kernel.definitions import GraphDefinition
+    from graphengine.kernel.extension import GraphDefinition
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.records import Records
 
 Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]

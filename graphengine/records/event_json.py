@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded
-from graphengine.kernel.definitions import hints_of
+from graphengine.kernel.extension import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded, hints_of
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
 from graphengine.records.step_document import failure_document, plain, step_document
 from graphengine.wings import guarded, load, wings
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from _typeshed import DataclassInstance
 
-    from graphengine.kernel import Event, JsonValue, RunInfo
+    from graphengine.kernel.extension import Event, JsonValue
+    from graphengine.kernel.store import RunInfo
 
 
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:

@@ -18,37 +18,38 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, structs, to_builtins
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import (
+from graphengine.errors import GraphEngineError, RunExists, UnknownRun
+from graphengine.kernel.extension import is_tag
+from graphengine.kernel.inside import check_graph_spec, copy_of, is_name, ready
+from graphengine.kernel.reader import (
     AnswerRecord,
-    Append,
     Branched,
-    GraphEngineError,
-    RunExists,
-    RunInfo,
     RunStatus,
     Snapshot,
     Step,
-    UnknownRun,
-    copy_of,
     decode_step,
     encode_step,
-    evolve,
     fold,
-    is_name,
+)
+from graphengine.kernel.store import (
+    DEFAULT_QUEUE,
+    LARGEST_PRIORITY,
+    Append,
+    RunInfo,
+    begun_as,
+    evolve,
     next_due,
-    ready,
     summary_of,
 )
-from graphengine.kernel.definitions import check_graph_spec, is_tag
-from graphengine.kernel.stores import DEFAULT_QUEUE, LARGEST_PRIORITY, begun_as
 from graphengine.records.step_queries import fingerprint_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graphengine.kernel import JsonValue, RunStore
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import GraphSpec
+    from graphengine.kernel.store import RunStore
 
 FORMAT: Final = 3
 """The version of the format; it rises when a reader of the old format would misread the new one."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.definitions import condition_text
+from graphengine.kernel.inside import condition_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.kernel import JsonValue
-    from graphengine.kernel.definitions import EdgeSpec, GraphSpec, NodeSpec
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import EdgeSpec, GraphSpec, NodeSpec
 
 _TEXT: Final = 80
 """The maximum length of a text; longer ones are cut around the first character that differs."""

@@ -15,26 +15,20 @@ import msgspec
 from msgspec import UNSET
 
 from graphengine.history.usage import Usage
-from graphengine.kernel import (
-    Ending,
+from graphengine.kernel.extension import Ending
+from graphengine.kernel.inside import (
     InForce,
     MapProgress,
     RefusedMessage,
-    RunStatus,
-    Status,
-    Summary,
-    Wait,
     figures_of,
-    losses_of,
     lost_parts,
     opened,
     progress_in,
     refusals_in,
-    status_of,
-    usage_from,
     values_in,
-    waits_of,
 )
+from graphengine.kernel.reader import RunStatus, Wait, losses_of, status_of, usage_from, waits_of
+from graphengine.kernel.store import Status, Summary
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import SpentBelow, spending
 from graphengine.records.step_document import (
@@ -50,10 +44,10 @@ from graphengine.records.step_document import (
 from graphengine.records.words import compact
 
 if TYPE_CHECKING:
-    from graphengine.kernel import RunInfo, Snapshot
-    from graphengine.kernel import Step as RecordedStep
-    from graphengine.kernel import Usage as UsageRecord
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Snapshot
+    from graphengine.kernel.reader import Step as RecordedStep
+    from graphengine.kernel.reader import Usage as UsageRecord
+    from graphengine.kernel.store import RunInfo
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent
 

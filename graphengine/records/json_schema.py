@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from msgspec import Struct
 from msgspec.json import schema_components
 
-from graphengine.kernel.definitions import hints_of
+from graphengine.kernel.extension import hints_of
 from graphengine.records.step_document import SCHEMA
 from graphengine.schemas.walking import walk
 

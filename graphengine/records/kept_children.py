@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.kernel import FINAL, STARTS, UNREADABLE, Recorded, Started, UnknownRun, load_snapshot
+from graphengine.errors import UnknownRun
+from graphengine.kernel.inside import FINAL, STARTS, UNREADABLE
+from graphengine.kernel.reader import Recorded, Started, load_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from graphengine.kernel import RunInfo, Step, Store
-    from graphengine.kernel.stores import EndedRun
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import EndedRun, RunInfo, Store
 
 _AT_ONCE: Final = 1000
 

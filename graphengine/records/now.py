@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import OVER, AnsweredAlready, InputError, load_snapshot, posted_in, wait_of
+from graphengine.errors import AnsweredAlready, InputError
+from graphengine.kernel.inside import posted_in, wait_of
+from graphengine.kernel.reader import OVER, load_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from graphengine.kernel import RunStore, Snapshot
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import RunStore
 
 
 async def load_now(store: RunStore, run_id: str) -> Snapshot:

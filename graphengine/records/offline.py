@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Usage
+    from graphengine.kernel.reader import Usage
 
 
 def are_offline(usage: Usage) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from graphengine.kernel import UNREADABLE, InputError, UnknownRun, as_shown, checked_tags
-from graphengine.kernel import Runner as CoreRunner
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import InputError, UnknownRun
+from graphengine.kernel.extension import Runner as CoreRunner
+from graphengine.kernel.extension import did_you_mean
+from graphengine.kernel.inside import UNREADABLE, as_shown, checked_tags
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
@@ -16,7 +17,7 @@ from graphengine.records.selection import STATUSES, Wanted, newest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graphengine.kernel import RunInfo
+    from graphengine.kernel.store import RunInfo
 
 T = TypeVar("T")
 

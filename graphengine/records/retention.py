@@ -15,16 +15,17 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.kernel import InputError, UnknownRun, checked_tags
-from graphengine.kernel.definitions import DAY_SECONDS, did_you_mean, is_seconds
-from graphengine.kernel.stores import EndedRun
+from graphengine.errors import InputError, UnknownRun
+from graphengine.kernel.extension import did_you_mean, is_seconds
+from graphengine.kernel.inside import DAY_SECONDS, checked_tags
+from graphengine.kernel.store import EndedRun
 from graphengine.records.kept_children import Starters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 
-    from graphengine.kernel import RunInfo, Status, Store
-    from graphengine.kernel.definitions import Retention
+    from graphengine.kernel.extension import Retention
+    from graphengine.kernel.store import RunInfo, Status, Store
 
 RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
 

@@ -6,23 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import (
-    At,
-    InForce,
-    JsonValue,
-    Snapshot,
-    Step,
-    graph_spec_of,
-    load_snapshot,
-    load_specs,
-    outcome_of,
-    spent_since,
-)
+from graphengine.kernel.extension import JsonValue, spent_since
+from graphengine.kernel.inside import InForce, load_specs
+from graphengine.kernel.reader import At, Snapshot, Step, graph_spec_of, load_snapshot, outcome_of
 from graphengine.records.graph_spec_diff import differences as graph_differences
 from graphengine.records.spending import spending
 
 if TYPE_CHECKING:
-    from graphengine.kernel import RunInfo, RunStore, Usage
+    from graphengine.kernel.reader import Usage
+    from graphengine.kernel.store import RunInfo, RunStore
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from graphengine.kernel import UNREADABLE, UnknownRun, Wait, posted_in, show, summary_of
+from graphengine.errors import UnknownRun
+from graphengine.kernel.inside import UNREADABLE, posted_in
+from graphengine.kernel.reader import Wait, show
+from graphengine.kernel.store import summary_of
 from graphengine.records.now import load_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import RunInfo, RunStore, Snapshot
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import RunInfo, RunStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from graphengine.records.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import RunInfo, RunStore
+    from graphengine.kernel.store import RunInfo, RunStore
 
 MOST: Final = 10_000
 """How many runs are read: of a larger tree the levels that hold the first of them count."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.records.selection import STATUSES, Wanted, likeness
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:
 
 
 def _wrong(name: str, value: str) -> InputError:
-    from graphengine.kernel.definitions import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+    from graphengine.kernel.extension import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     repair = did_you_mean(value, STATUSES) if name == "status" else f"give {FILTERS[name]}"
     return InputError(f"{name.rstrip('>')} cannot be {value!r}", where="search", repair=repair)

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from graphengine.kernel import status_of
+from graphengine.kernel.reader import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Sequence
 
-    from graphengine.kernel import Page, RunInfo, Status, Store, Summary
+    from graphengine.kernel.store import Page, RunInfo, Status, Store, Summary
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -248,7 +248,7 @@ async def _all(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
-    from graphengine.kernel.definitions import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+    from graphengine.kernel.extension import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
     for what, given in words:

@@ -11,21 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import (
-    LOSSES,
-    Recorded,
-    Removed,
-    UnknownRun,
-    add_usage,
-    decode_snapshot,
-    is_cost_unknown,
-    is_removed,
-    load_snapshot,
-    spent_since,
-    summary_of,
-    usage_of,
-    without_items,
-)
+from graphengine.errors import UnknownRun
+from graphengine.kernel.extension import add_usage, is_cost_unknown, spent_since
+from graphengine.kernel.inside import LOSSES, without_items
+from graphengine.kernel.reader import Recorded, Removed, load_snapshot, usage_of
+from graphengine.kernel.store import decode_snapshot, is_removed, summary_of
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import runs_below
 from graphengine.records.step_document import Part
@@ -34,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from typing import TypeVar
 
-    from graphengine.kernel import RunInfo, RunStore, Snapshot, Step, Usage
-    from graphengine.kernel import Usage as UsageRecord
+    from graphengine.kernel.reader import Snapshot, Step, Usage
+    from graphengine.kernel.reader import Usage as UsageRecord
+    from graphengine.kernel.store import RunInfo, RunStore
 
     K = TypeVar("K", bound=Hashable)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import Snapshot, copy_of, evolve
+from graphengine.kernel.inside import copy_of
+from graphengine.kernel.reader import Snapshot
+from graphengine.kernel.store import evolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import JsonValue, Step
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Step
     from graphengine.records.visit_tree import Entry
 
 

@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from graphengine.errors import CompileError, Problem
 from graphengine.history.usage import Usage
-from graphengine.kernel import (
-    CompileError,
-    Ending,
-    Problem,
-    Wait,
-    Waiting,
-    outcome_of,
-    show,
-    usage_from,
-    usage_of,
-    wait_of,
-)
+from graphengine.kernel.extension import Ending
+from graphengine.kernel.inside import wait_of
+from graphengine.kernel.reader import Wait, Waiting, outcome_of, show, usage_from, usage_of
 
 if TYPE_CHECKING:
-    from graphengine.kernel import AnyFacts, FailureRecord, GraphEngineError
-    from graphengine.kernel import Failure as RunFailure
-    from graphengine.kernel import Step as RecordedStep
+    from graphengine.errors import GraphEngineError
+    from graphengine.kernel.extension import Failure as RunFailure
+    from graphengine.kernel.inside import AnyFacts
+    from graphengine.kernel.reader import FailureRecord
+    from graphengine.kernel.reader import Step as RecordedStep
 
 T = TypeVar("T")
 

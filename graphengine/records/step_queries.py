@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import Continued, Item, Node, Outcome, Started
+from graphengine.kernel.reader import Continued, Item, Node, Outcome, Started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import Op, Step
+    from graphengine.kernel.extension import Op
+    from graphengine.kernel.reader import Step
 
 
 def ops_of(step: Step) -> Sequence[Op]:

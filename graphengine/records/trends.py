@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_c
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import InputError
-from graphengine.kernel.stores import summary_text
+from graphengine.errors import InputError
+from graphengine.kernel.store import summary_text
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.records.step_document import Document, Part
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Page, RunInfo, Store
+    from graphengine.kernel.store import Page, RunInfo, Store
 
 By: TypeAlias = Literal["graph", "tag", "version"]
 DAY: Final = 86_400.0

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.kernel import Answered, Attempt, AttemptEnded, EffectUnknown, Node, Recorded, WaitTimeout, why_of
+from graphengine.errors import EffectUnknown, WaitTimeout
+from graphengine.kernel.inside import why_of
+from graphengine.kernel.reader import Answered, Attempt, AttemptEnded, Node, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import FailureRecord, Frame, FrameKind, Kind, Outcome, RunStatus, Step
-    from graphengine.kernel.definitions import EdgeSpec
+    from graphengine.kernel.inside import FrameKind
+    from graphengine.kernel.reader import EdgeSpec, FailureRecord, Frame, Kind, Outcome, RunStatus, Step
 
 _UNANSWERED: Final = (WaitTimeout.code, EffectUnknown.code)
 Place: TypeAlias = tuple[tuple[str, str], ...]

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import (
-    ROOT,
+from graphengine.errors import UnknownStep
+from graphengine.kernel.extension import END, FAIL, START
+from graphengine.kernel.inside import ROOT, Shift, check_sound, sub_id, unfoldable, ways_of
+from graphengine.kernel.reader import (
     Answered,
     Attempt,
     AttemptEnded,
@@ -35,23 +37,14 @@ from graphengine.kernel import (
     Node,
     Removed,
     Resumed,
-    Shift,
     Snapshot,
     Started,
     Stopped,
-    UnknownStep,
-    check_sound,
-    evolve,
-    is_removed,
     load_snapshot,
     outcome_of,
     show,
-    sub_id,
-    unfoldable,
-    ways_of,
 )
-from graphengine.kernel.definitions import END, FAIL, START
-from graphengine.kernel.stores import step_removed
+from graphengine.kernel.store import evolve, is_removed, step_removed
 from graphengine.records.visit_tree import (
     DrivenTime,
     Entry,
@@ -71,8 +64,8 @@ from graphengine.records.visit_tree import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel import Frame, RunStore, Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import Frame, GraphSpec, Step
+    from graphengine.kernel.store import RunStore
 
 _NO_NODES: Final = frozenset(("", START, END, FAIL))
 _PUT_BY_THE_ENGINE: Final = ("pause", "unknown")

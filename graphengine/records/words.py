@@ -12,13 +12,15 @@ from itertools import pairwise, repeat
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import dollars
+from graphengine.kernel.extension import dollars
 from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from graphengine.kernel import JsonValue, TokensName, Usage
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.inside import TokensName
+    from graphengine.kernel.reader import Usage
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control codes except tab and newline

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import JsonObject, read_key
+from graphengine.kernel.extension import JsonObject  # noqa: TC001 - msgspec reads it too
+from graphengine.kernel.inside import read_key
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Recorded
+    from graphengine.kernel.reader import Recorded
 
 
 class CalledTool(Struct, frozen=True):

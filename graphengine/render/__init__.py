@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError, pdf_of, png_of, write_picture
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
-    from graphengine.kernel import Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Step
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail, Drawing
     from graphengine.render.scopes import Fold

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from math import floor, log10
 from typing import Final
 
-from graphengine.kernel import Usage, add_usage, is_cost_unknown
+from graphengine.kernel.extension import add_usage, is_cost_unknown
+from graphengine.kernel.reader import Usage
 from graphengine.records.words import cost, counted, seconds
 
 _SHOWN_FROM: Final = 0.0005

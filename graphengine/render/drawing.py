@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
-from graphengine.kernel.definitions import END, FAIL, START
+from graphengine.kernel.extension import END, FAIL, START
 from graphengine.records.words import cost, counted
 from graphengine.render.amounts import Used
 from graphengine.render.edges import closing_edges
@@ -27,8 +27,7 @@ from graphengine.render.words import TITLE_LINES, head_of, lines_of, listed, not
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel import Step
-    from graphengine.kernel.definitions import GraphSpec, NodeSpec
+    from graphengine.kernel.reader import GraphSpec, NodeSpec, Step
     from graphengine.records.visit_tree import Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.parts import Detail, Tone

@@ -10,13 +10,15 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphengine.kernel.definitions import START, condition_text
+from graphengine.kernel.extension import START
+from graphengine.kernel.inside import condition_text
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel.definitions import ArmSpec, ConditionSpec, EdgeSpec, GraphSpec
+    from graphengine.kernel.inside import ArmSpec
+    from graphengine.kernel.reader import ConditionSpec, EdgeSpec, GraphSpec
 
 
 @dataclass(frozen=True, slots=True)

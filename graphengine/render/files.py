@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import GraphEngineError, install_command
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.inside import install_command
 from graphengine.output_file import write_file
 
 if TYPE_CHECKING:

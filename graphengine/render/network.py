@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from graphengine.kernel.definitions import END, FAIL, START
+from graphengine.kernel.extension import END, FAIL, START
 from graphengine.render.amounts import Used
 from graphengine.render.edges import closing_edges
 from graphengine.render.scopes import path_at, scopes_of
@@ -18,8 +18,7 @@ from graphengine.render.trace import trace_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import Step
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Step
     from graphengine.records.visit_tree import Place
     from graphengine.render.scopes import Scope
     from graphengine.render.trace import Trace

@@ -8,8 +8,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from graphengine.engine.phases import Waiting
-from graphengine.kernel import (
-    ROOT,
+from graphengine.kernel.extension import END, FAIL
+from graphengine.kernel.inside import ROOT, progress_of
+from graphengine.kernel.reader import (
     Collecting,
     Ended,
     Fallback,
@@ -19,17 +20,15 @@ from graphengine.kernel import (
     Leaving,
     Ready,
     path_of,
-    progress_of,
     show,
 )
-from graphengine.kernel.definitions import END, FAIL
 from graphengine.records.words import counted, when
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, Snapshot, WaitRecord
+    from graphengine.kernel.reader import Frame, Snapshot, WaitRecord
     from graphengine.records.visit_tree import Place
     from graphengine.render.scopes import Spot
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import structs
 
-from graphengine.kernel import Collecting, loss_words, path_of, ready
+from graphengine.kernel.inside import loss_words, ready
+from graphengine.kernel.reader import Collecting, path_of
 from graphengine.records.words import counted, seconds
 from graphengine.render.amounts import paid
 from graphengine.render.text import clean, one_line
@@ -15,7 +16,8 @@ from graphengine.render.text import clean, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.kernel import Result, Snapshot, Usage
+    from graphengine.kernel.extension import Result
+    from graphengine.kernel.reader import Snapshot, Usage
 
 _VALUE_CHARACTERS: Final = 4000
 _STYLE: Final = """<style>

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.kernel import declarations
-from graphengine.kernel.definitions import END, START
+from graphengine.kernel.extension import END, START
+from graphengine.kernel.inside import declarations
 from graphengine.records.visit_tree import Place
 from graphengine.records.words import counted
 from graphengine.render.edges import bounds_of, edges_of, joins_of
@@ -21,8 +21,8 @@ from graphengine.render.words import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.kernel import Declaration
-    from graphengine.kernel.definitions import GraphSpec, NodeSpec
+    from graphengine.kernel.inside import Declaration
+    from graphengine.kernel.reader import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
 

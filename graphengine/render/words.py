@@ -13,7 +13,7 @@ from graphengine.render.text import one_line, wrap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel.definitions import NodeSpec
+    from graphengine.kernel.reader import NodeSpec
     from graphengine.render.parts import Detail
 
 TITLE_COLUMNS = 26

@@ -65,7 +65,7 @@ class Extension:
     fails the call, or the run. An extension adds nothing to the log of a run.
 
     Example:
-        >>> from graphengine.kernel import Follower
+        >>> from graphengine.kernel.extension import Follower
         >>> class Kinds(Extension, Follower):
         ...     async def opened(self, run):
         ...         return self  # or an object for each run

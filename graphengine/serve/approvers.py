@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.runtime import ChecksAnswers
-from graphengine.kernel import Answered, Extension
+from graphengine.kernel.extension import Extension
+from graphengine.kernel.reader import Answered
 
 if TYPE_CHECKING:
-    from graphengine.kernel import OpenRun, RecordedResult, Snapshot, Store
+    from graphengine.kernel.extension import OpenRun
+    from graphengine.kernel.inside import RecordedResult
+    from graphengine.kernel.reader import Snapshot
+    from graphengine.kernel.store import Store
     from graphengine.serve.users import Users
 
 _CHUNK: Final = 500

@@ -9,7 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import Branched, InputError, evolve, load_snapshot, opened
+from graphengine.errors import InputError
+from graphengine.kernel.inside import opened
+from graphengine.kernel.reader import Branched, load_snapshot
+from graphengine.kernel.store import evolve
 from graphengine.records.run_diff import differences
 from graphengine.serve.read_documents import Previewed
 
@@ -17,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import JsonValue, RunInfo, Step, Store
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.requests import BranchRequest, PreviewRequest
 
 

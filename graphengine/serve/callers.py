@@ -14,17 +14,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from graphengine.kernel import GraphEngineError, InputError, UnknownRun, derived_id, tenants_id
-from graphengine.kernel.stores import unknown_run
+from graphengine.errors import GraphEngineError, InputError, UnknownRun
+from graphengine.kernel.extension import derived_id, tenants_id
+from graphengine.kernel.store import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
-    from graphengine.kernel import Page, RunInfo, Step, Store
-    from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import Count, InboxMessage, Loaded
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import Count, InboxMessage, Loaded, Page, RunInfo, Store
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)

@@ -19,22 +19,9 @@ from weakref import WeakValueDictionary
 from msgspec import UNSET
 from pydantic_core import to_jsonable_python
 
-from graphengine.kernel import (
-    GraphNotFound,
-    InputError,
-    NotPublishedYet,
-    OwnId,
-    RunExists,
-    RunFailed,
-    UnknownRun,
-    ask_anew,
-    lives_of,
-    polled,
-    question_id,
-    result_of,
-    send_alone,
-)
-from graphengine.kernel.definitions import bare, compiled, did_you_mean
+from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
+from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, result_of
+from graphengine.kernel.inside import ask_anew, bare, lives_of, polled, question_id, send_alone
 from graphengine.records.begun import begun_otherwise
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
@@ -49,9 +36,9 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.kernel import At, Event, Run, RunInfo, Step
-    from graphengine.kernel.definitions import Plan
-    from graphengine.kernel.stores import InboxMessage
+    from graphengine.kernel.extension import Event, Plan, Run
+    from graphengine.kernel.reader import At, Step
+    from graphengine.kernel.store import InboxMessage, RunInfo
     from graphengine.records.json_document import RunNow
     from graphengine.serve.callers import Right
     from graphengine.serve.requests import (

@@ -38,7 +38,8 @@ from starlette.datastructures import Headers
 from starlette.routing import compile_path
 
 from graphengine.addresses import is_number
-from graphengine.kernel import GraphEngineError, clipped
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.extension import clipped
 from graphengine.records.whole_characters import with_whole_characters
 from graphengine.serve.callers import NOBODY, Caller, acting
 from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections, watched

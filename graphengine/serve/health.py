@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from msgspec import Struct
 from msgspec.json import encode
 
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.serve.connections import Connections
 
 if TYPE_CHECKING:

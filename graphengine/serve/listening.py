@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.serve.connections import Connections, most_connections
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from graphengine.kernel import (
+from graphengine.errors import (
     GraphChanged,
     GraphEngineError,
     GraphNotFound,

@@ -35,33 +35,34 @@ from pydantic_core import to_json
 from graphengine.addresses import is_http, request
 from graphengine.agents.tool_threads import CallThread, threads_of
 from graphengine.api.graph import Graph
-from graphengine.kernel import (
-    OVER,
-    UNREADABLE,
+from graphengine.errors import (
     AnsweredAlready,
-    Append,
-    Context,
     DefinitionError,
-    Extension,
     InputError,
     NotDelivered,
-    OwnId,
     RunExists,
     RunIsDriven,
-    Started,
     StoreError,
     Transient,
     UnknownRun,
     UnknownStep,
-    derived_id,
-    load_snapshot,
-    losses_of,
-    question_of,
-    wait_of,
 )
-from graphengine.kernel import Runner as CoreRunner
-from graphengine.kernel.definitions import END, START, Retry, did_you_mean, is_seconds, value
-from graphengine.kernel.stores import Post
+from graphengine.kernel.extension import (
+    END,
+    START,
+    Context,
+    Extension,
+    OwnId,
+    Retry,
+    derived_id,
+    did_you_mean,
+    is_seconds,
+    value,
+)
+from graphengine.kernel.extension import Runner as CoreRunner
+from graphengine.kernel.inside import UNREADABLE, question_of, wait_of
+from graphengine.kernel.reader import OVER, Started, load_snapshot, losses_of
+from graphengine.kernel.store import Append, Post
 from graphengine.records.now import load_now
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
@@ -72,7 +73,9 @@ from graphengine.worker.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 
-    from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
+    from graphengine.kernel.extension import OpenRun
+    from graphengine.kernel.reader import RunStatus, Snapshot
+    from graphengine.kernel.store import RunInfo, Store
 
 OUTBOX: Final = "notifications"
 """The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver. It goes on."""

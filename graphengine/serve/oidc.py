@@ -34,8 +34,8 @@ import jwt
 from jwt import PyJWK
 
 from graphengine.addresses import request
-from graphengine.kernel import GraphEngineError, InputError, utf8_text
-from graphengine.kernel.definitions import is_tag
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.extension import is_tag, utf8_text
 from graphengine.serve.callers import ALL, RIGHTS, Caller
 from graphengine.serve.messages import NotAuthorized, RequestInvalid, is_same
 from graphengine.serve.users import OIDC, rights_of

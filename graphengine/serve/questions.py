@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.serve.users import read_users
 from graphengine.wings import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
     from graphengine.wings import Settings
 
 _LEAST_TOKEN: Final = 16

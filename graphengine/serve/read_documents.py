@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.kernel import Status, Summary
+from graphengine.kernel.store import Status, Summary
 from graphengine.records.account import Account
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference

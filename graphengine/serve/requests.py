@@ -17,9 +17,9 @@ from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 from pydantic_core import from_json
 
-from graphengine.kernel import GraphEngineError, InputError, Status, clipped
-from graphengine.kernel.definitions import did_you_mean, hints_of, is_tag
-from graphengine.kernel.stores import LARGEST_PRIORITY, Sort
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.extension import clipped, did_you_mean, hints_of, is_tag
+from graphengine.kernel.store import LARGEST_PRIORITY, Sort, Status
 from graphengine.records.bulk import Action
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted

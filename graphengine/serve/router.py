@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, compile_path
 from typing_extensions import override
 
-from graphengine.kernel import GraphEngineError, InputError
-from graphengine.kernel.definitions import is_tag
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.extension import is_tag
 from graphengine.records.step_document import for_clients
 from graphengine.serve.callers import Caller, RequestId, caller, require
 from graphengine.serve.messages import json_answer, refused

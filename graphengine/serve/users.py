@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct, field
 
-from graphengine.kernel import InputError, install_command
-from graphengine.kernel.definitions import is_tag
+from graphengine.errors import InputError
+from graphengine.kernel.extension import is_tag
+from graphengine.kernel.inside import install_command
 from graphengine.output_file import write_file
 from graphengine.serve.callers import ALL, RIGHTS, Caller
 

@@ -11,7 +11,8 @@ It needs the extra `otel`: the API of OpenTelemetry. The SDK and its exporters a
 from __future__ import annotations
 
 from graphengine.doors import check_arguments
-from graphengine.kernel import DefinitionError, install_command
+from graphengine.errors import DefinitionError
+from graphengine.kernel.inside import install_command
 
 try:
     import opentelemetry.trace  # noqa: F401 - checked here, for one clear error

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 
-from graphengine.kernel import is_cost_unknown, priced
+from graphengine.kernel.extension import is_cost_unknown
+from graphengine.kernel.inside import priced
 from graphengine.records.offline import are_offline
 from graphengine.telemetry import names, spans
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.kernel import QueueCount, Usage
+    from graphengine.kernel.reader import Usage
+    from graphengine.kernel.store import QueueCount
 
 _NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _CALL_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.kernel import TokensName
+    from graphengine.kernel.inside import TokensName
 
 # GenAI
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphengine.kernel import Collecting, Inside, Resumed, Stopped, outcome_of, path_of
+from graphengine.kernel.reader import Collecting, Inside, Resumed, Stopped, outcome_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphengine.kernel import Frame, RecordedResult, Step
+    from graphengine.kernel.inside import RecordedResult
+    from graphengine.kernel.reader import Frame, Step
 
 
 class Ids:

@@ -25,14 +25,15 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from graphengine.agents.asked import turn_of
 from graphengine.agents.model_routing import agents_in
-from graphengine.kernel import (
+from graphengine.errors import StoreError
+from graphengine.kernel.extension import Extension, Follower, spent_since
+from graphengine.kernel.inside import children, encode_snapshot, is_settled, read_key, without_items
+from graphengine.kernel.reader import (
     OVER,
     AttemptEnded,
     Branched,
     Collecting,
     Ended,
-    Extension,
-    Follower,
     Forked,
     Inside,
     Joined,
@@ -40,18 +41,11 @@ from graphengine.kernel import (
     Recorded,
     Resumed,
     Started,
-    StoreError,
     Waiting,
-    children,
-    decode_snapshot,
-    encode_snapshot,
-    is_settled,
-    read_key,
     show,
-    spent_since,
     usage_of,
-    without_items,
 )
+from graphengine.kernel.store import decode_snapshot
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
@@ -67,8 +61,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.kernel import FailureRecord, Frame, OpenRun, RunInfo, Snapshot, Step, Store
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel.extension import OpenRun, Plan
+    from graphengine.kernel.reader import FailureRecord, Frame, GraphSpec, Snapshot, Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.visit_tree import Entry, Milestone, Visit, WaitTime
     from graphengine.telemetry.work import Described
 

@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
 from graphengine.agents.tools import Tool, split_tools
-from graphengine.kernel import own_name, read_key, turn_key
+from graphengine.kernel.inside import own_name, read_key, turn_key
 from graphengine.models.hiding import hidden
 from graphengine.records.work_records import CalledTool, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel import Recorded, RecordedResult, TokensName, Usage
+    from graphengine.kernel.inside import RecordedResult, TokensName
+    from graphengine.kernel.reader import Recorded, Usage
     from graphengine.models.base import Message
     from graphengine.records.account import Account
 

@@ -17,31 +17,24 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.model_routing import refuse_lacking
 from graphengine.agents.replacements import Replacements
-from graphengine.kernel import (
-    CURRENT,
+from graphengine.errors import InputError
+from graphengine.kernel.extension import CURRENT, AttemptFacts, Audience, Sizes, View, compiled
+from graphengine.kernel.inside import (
+    NO_ANSWER,
     PUBLISH,
     AnswerArrived,
-    AnswerRecord,
-    AttemptFacts,
-    Audience,
-    InputError,
-    Item,
     MessageCame,
-    Node,
     NodeFailed,
     NodeFinished,
     Noted,
-    Recorded,
     Redactor,
-    Refused,
     Session,
     as_record,
+    bare,
+    checked_effects,
     read_key,
-    show,
-    usage_from,
-    waits_of,
 )
-from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, bare, checked_effects, compiled
+from graphengine.kernel.reader import AnswerRecord, Item, Node, Recorded, Refused, show, usage_from, waits_of
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import Attempt
@@ -71,8 +64,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event
     from graphengine.engine.snapshot import Task
-    from graphengine.kernel import Clock, Decided, JsonValue, WaitRecord
-    from graphengine.kernel.definitions import Effects
+    from graphengine.kernel.extension import Clock, Effects, JsonValue
+    from graphengine.kernel.reader import Decided, WaitRecord
     from graphengine.runner.result import PastRun
 
 S = TypeVar("S")

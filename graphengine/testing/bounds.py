@@ -15,7 +15,7 @@ from graphengine.agents.model_routing import Models, by_agent, replacing
 from graphengine.api.places import reading
 from graphengine.checks.dead import never_taken
 from graphengine.checks.paths import Paths, Undecided, most_visits
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.records.selection import Wanted, newest
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from graphengine.agents import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Store
-    from graphengine.kernel.definitions import NodePlan, Plan
+    from graphengine.kernel.extension import NodePlan, Plan
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Model
 
 LEAST_RUNS: Final = 5

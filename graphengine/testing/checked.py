@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.kernel import Problem
+from graphengine.errors import Problem
 from graphengine.records.step_document import Broken, Document, Part
 from graphengine.testing.bounds import Bounds, Forecast
 from graphengine.testing.preflights import Preflight

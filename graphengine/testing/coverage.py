@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import InputError, Session
-from graphengine.kernel.definitions import Composed, Condition, Edge, Negated, Switch
+from graphengine.errors import InputError
+from graphengine.kernel.extension import Condition, Switch
+from graphengine.kernel.inside import Composed, Edge, Negated, Session
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.kernel.definitions import AnyEdge, ConditionSpec, Found, Plan, Tracker, View
+    from graphengine.kernel.extension import AnyEdge, Plan, View
+    from graphengine.kernel.inside import Found, Tracker
+    from graphengine.kernel.reader import ConditionSpec
     from graphengine.testing.coverage_units import Place
 
 

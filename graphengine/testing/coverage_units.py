@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel.definitions import START, Condition, Edge, Failed, Fork, Switch
+from graphengine.kernel.extension import START, Condition, Fork, Switch
+from graphengine.kernel.inside import Edge, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from graphengine.kernel.definitions import AnyEdge, Plan
+    from graphengine.kernel.extension import AnyEdge, Plan
 
     Place: TypeAlias = tuple[str, bool, int, str]
     """The place of a unit: the node, whether it is after a failure, the number of the edge, its part ("" for all)."""

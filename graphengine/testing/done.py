@@ -6,17 +6,19 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, opened, outcome_of, show, why_of
-from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
+from graphengine.errors import NodeError
+from graphengine.kernel.inside import Items, Put, Puts, Unread, opened, type_name, why_of
+from graphengine.kernel.reader import Attempt, outcome_of, show
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.records.step_queries import falls_back
+from graphengine.reducers import Replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.history.usage import Usage
-    from graphengine.kernel import Decided, FailureRecord, JsonValue, Op, Outcome, Step, Wait
-    from graphengine.kernel.definitions import EdgeSpec, FieldType, View
+    from graphengine.kernel.extension import FieldType, JsonValue, Op, View
+    from graphengine.kernel.reader import Decided, EdgeSpec, FailureRecord, Outcome, Step, Wait
     from graphengine.models.base import Request, Response
     from graphengine.testing.stage import Stage
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from graphengine.kernel import Context  # noqa: TC001 - the engine reads the annotations of nodes
+from graphengine.kernel.extension import Context  # noqa: TC001 - the engine reads the annotations of nodes
 
 TICK_SECONDS: Final = 0.05
 

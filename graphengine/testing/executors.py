@@ -20,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
+from graphengine.errors import DefinitionError
 from graphengine.executors.base import NodeExecutor, OtherExecutor
-from graphengine.kernel import Attempt, DefinitionError, RunFailed
-from graphengine.kernel.definitions import END, START, Retry
+from graphengine.kernel.extension import END, START, Retry, RunFailed
+from graphengine.kernel.reader import Attempt
 from graphengine.testing import executor_calls as calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from graphengine.kernel import Result, Run
+    from graphengine.kernel.extension import Result, Run
 
 _ON = "executor"
 

@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import HIDDEN, NodeFailed, Redactor, opened, plan_of, show
+from graphengine.kernel.inside import HIDDEN, NodeFailed, Redactor, opened, plan_of
+from graphengine.kernel.reader import show
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import Attempt
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.conversation import Conversation
     from graphengine.engine.events import Event
-    from graphengine.kernel import Frame, JsonValue, Snapshot
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import JsonValue, Plan
+    from graphengine.kernel.reader import Frame, Snapshot
     from graphengine.models.base import Request
 
 KEPT: Final = 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
     from pathlib import Path
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Request
     from graphengine.models.scripted import ScriptedModel
     from graphengine.testing.clock import FakeClock
@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
     """Provide an empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
     made: Store
     if request.param == "memory":
-        from graphengine.kernel.stores import InMemoryStore  # noqa: PLC0415
+        from graphengine.kernel.store import InMemoryStore  # noqa: PLC0415
 
         made = InMemoryStore()
     else:
@@ -67,7 +67,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
     test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
     first run is started. Nodes with `on=` run in place, unless `runner.use(executors=…)` names their executors.
     """
-    from graphengine.kernel.stores import InMemoryStore  # noqa: PLC0415
+    from graphengine.kernel.store import InMemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
     from graphengine.testing.open_runner import OpenRunner  # noqa: PLC0415
 

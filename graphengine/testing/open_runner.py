@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.agents.model_routing import by_agent
 from graphengine.api.runner import Runner
+from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.kernel import DefinitionError
 from graphengine.runner.life import Lives
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import Claim, Clock, Store
-    from graphengine.kernel.definitions import Effects, Plan
+    from graphengine.kernel.extension import Clock, Effects, Plan
+    from graphengine.kernel.inside import Claim
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Model
     from graphengine.runner.life import Life, Opening
     from graphengine.runner.shared import Shared

@@ -25,14 +25,12 @@ import msgspec
 
 from graphengine.agents.asked import has_conversation
 from graphengine.api.places import reading
-from graphengine.kernel import (
+from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
+from graphengine.kernel.reader import (
     Collecting,
     Ended,
     Forked,
-    GraphChanged,
-    GraphEngineError,
     Inside,
-    UnknownRun,
     graph_spec_of,
     load_snapshot,
     path_of,
@@ -48,8 +46,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Frame, RunInfo, RunStore, Snapshot, Store
-    from graphengine.kernel.definitions import GraphSpec, NodeSpec, Plan
+    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.reader import Frame, GraphSpec, NodeSpec, Snapshot
+    from graphengine.kernel.store import RunInfo, RunStore, Store
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
 

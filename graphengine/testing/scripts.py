@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel
 
-from graphengine.kernel import InputError, NodeError
-from graphengine.kernel.definitions import Injected, Put, did_you_mean, ends_of
-from graphengine.kernel.definitions import Items as Appended
+from graphengine.errors import InputError, NodeError
+from graphengine.kernel.extension import did_you_mean
+from graphengine.kernel.inside import Injected, Put, ends_of
+from graphengine.kernel.inside import Items as Appended
 from graphengine.models.scripted import is_raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from graphengine.engine.plan import Updates
-    from graphengine.kernel.definitions import AnyFunction, NodePlan, StateType
+    from graphengine.kernel.extension import NodePlan, StateType
+    from graphengine.kernel.inside import AnyFunction
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
 """The update of a visit, by field; the exception with which it fails; or nothing."""

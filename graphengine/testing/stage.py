@@ -11,39 +11,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.rules.run import at_start
-from graphengine.kernel import (
-    Decided,
-    Entered,
-    Frame,
-    InputError,
-    InvalidUpdate,
-    Mapped,
-    NotRecordable,
-    Snapshot,
-    Started,
-    Step,
-    evolve,
+from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.kernel.extension import View, did_you_mean
+from graphengine.kernel.inside import (
+    Initial,
+    RecordsAlone,
+    enum_value,
+    is_state,
     item_id,
     opened,
     sub_id,
+    unknown_fields,
     without_items,
 )
-from graphengine.kernel.definitions import (
-    Initial,
-    RecordsAlone,
-    View,
-    did_you_mean,
-    enum_value,
-    is_state,
-    unknown_fields,
-)
+from graphengine.kernel.reader import Decided, Entered, Frame, Mapped, Snapshot, Started, Step
+from graphengine.kernel.store import evolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Each
-    from graphengine.kernel import JsonValue
-    from graphengine.kernel.definitions import FieldType, NodePlan, Plan, StateType
+    from graphengine.kernel.extension import FieldType, JsonValue, NodePlan, Plan, StateType
 
 RUN_ID: Final = "alone"
 

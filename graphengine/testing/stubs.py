@@ -16,15 +16,16 @@ from pydantic import BaseModel
 from graphengine.api.graph import Graph
 from graphengine.compile.binding import Binder
 from graphengine.engine.plan import Argument, Writer
-from graphengine.kernel import CompileError, Context, InputError, Written
-from graphengine.kernel.definitions import END, START, Call, FunctionBody, NodePlan, Plan, Reading, did_you_mean, value
+from graphengine.errors import CompileError, InputError
+from graphengine.kernel.extension import END, START, Call, Context, NodePlan, Plan, did_you_mean, value
+from graphengine.kernel.inside import FunctionBody, Reading, Written
 from graphengine.testing.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.engine.plan import Updates
-    from graphengine.kernel.definitions import StateType, View
+    from graphengine.kernel.extension import StateType, View
     from graphengine.testing.scripts import Visits
 
 # The plan that a walk follows.

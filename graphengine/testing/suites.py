@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine import __version__
 from graphengine.api.places import reading
-from graphengine.kernel import GraphEngineError, InputError, Node, Outcome, without_items
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.inside import without_items
+from graphengine.kernel.reader import Node, Outcome
 from graphengine.output_file import write_file
 from graphengine.records.export import export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Step, Store
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import Store
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST: Final = 100  # characters of a file's name

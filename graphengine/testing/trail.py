@@ -15,12 +15,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel.definitions import END, FAIL
+from graphengine.kernel.extension import END, FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.kernel import RunStatus
+    from graphengine.kernel.reader import RunStatus
     from graphengine.records.visit_tree import TakenEdge, Track, Visit
     from graphengine.records.visits import Visits
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.kernel import CompileError, Failed, InputError, Node, RunFailed, RunStatus, without_items
-from graphengine.kernel.definitions import Compiled, compiled, given_in
+from graphengine.errors import CompileError, InputError
+from graphengine.kernel.extension import RunFailed, compiled
+from graphengine.kernel.inside import Compiled, given_in, without_items
+from graphengine.kernel.reader import Failed, Node, RunStatus
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
 from graphengine.records.visits import Visits as Run
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import Ending, Failure, Result, Step
-    from graphengine.kernel.definitions import Limits, Plan
+    from graphengine.kernel.extension import Ending, Failure, Limits, Plan, Result
+    from graphengine.kernel.reader import Step
     from graphengine.models.base import Request, Response
     from graphengine.records.visit_tree import Visit as Visited
     from graphengine.testing.scripts import Script, Visits

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

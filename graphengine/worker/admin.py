@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from graphengine.kernel import At, InputError, lives_of
-from graphengine.kernel.definitions import compiled, missing, shown
+from graphengine.errors import InputError
+from graphengine.kernel.extension import compiled
+from graphengine.kernel.inside import lives_of, missing, shown
+from graphengine.kernel.reader import At  # noqa: TC001 - the door reads it
 from graphengine.records import retention as pruning
 from graphengine.records.trends import Trends
 from graphengine.records.trends import trends as trends_of
@@ -28,8 +30,8 @@ from graphengine.worker.schedules import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graphengine.kernel import QueueLimits
-    from graphengine.kernel.definitions import GraphDefinition, Retention
+    from graphengine.kernel.extension import GraphDefinition, Retention
+    from graphengine.kernel.store import QueueLimits
     from graphengine.records.bulk import Action, Bulk
     from graphengine.records.records import Records
     from graphengine.records.run_diff import Difference

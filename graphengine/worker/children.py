@@ -24,47 +24,48 @@ from msgspec import Struct
 from pydantic_core import from_json
 
 from graphengine.engine.claim import Stop
-from graphengine.kernel import (
-    CHILD,
-    FINAL,
-    OVER,
-    ROOT,
-    STARTS,
+from graphengine.errors import (
     ChildFailed,
-    Claim,
     DefinitionError,
-    Ending,
-    Extension,
-    Frame,
     InputError,
-    JsonValue,
-    Number,
     RunExists,
-    Snapshot,
-    Started,
-    StarterRecord,
-    StepResult,
     TooDeep,
     TreeStopped,
     UnknownRun,
     UnknownStep,
-    Usage,
-    WaitRecord,
-    checked_tags,
+)
+from graphengine.kernel.extension import (
+    Answers,
+    Ending,
+    Extension,
+    JsonValue,
+    StepResult,
+    compiled,
     derived_id,
+    journal_of,
+    result_of,
+    tenants_id,
+)
+from graphengine.kernel.inside import (
+    CHILD,
+    DEPTH,
+    FINAL,
+    OF_A_RESULT,
+    ROOT,
+    STARTS,
+    Claim,
+    Number,
+    StarterRecord,
+    checked_tags,
     digest_of_call,
     encode,
-    journal_of,
     lives_of,
-    load_snapshot,
+    missing,
     opened,
     read_key,
-    result_of,
-    status_of,
-    tenants_id,
     to_show,
 )
-from graphengine.kernel.definitions import DEPTH, OF_A_RESULT, Answers, compiled, missing
+from graphengine.kernel.reader import OVER, Frame, Snapshot, Started, Usage, WaitRecord, load_snapshot, status_of
 from graphengine.records.begun import begun_otherwise
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
@@ -75,8 +76,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import CoroutineType
 
-    from graphengine.kernel import AttemptFacts, LimitsRecord, Result, RunInfo, Runner
-    from graphengine.kernel.definitions import GraphDefinition, Initial
+    from graphengine.kernel.extension import AttemptFacts, GraphDefinition, Result, Runner
+    from graphengine.kernel.inside import Initial, LimitsRecord
+    from graphengine.kernel.store import RunInfo
     from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
 

@@ -7,7 +7,9 @@ from typing import Final, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.kernel import Ending, OwnerInfo, QueueLimits, Wait
+from graphengine.kernel.extension import Ending
+from graphengine.kernel.reader import Wait
+from graphengine.kernel.store import OwnerInfo, QueueLimits
 from graphengine.records.step_document import Document, Failure, Part, Refusal
 from graphengine.wings import Kind
 from graphengine.worker.schedules import Schedule

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from graphengine.kernel import InputError, QueueLimits
-from graphengine.kernel.definitions import is_seconds, is_tag
+from graphengine.errors import InputError
+from graphengine.kernel.extension import is_seconds, is_tag
+from graphengine.kernel.store import QueueLimits
 
 _ONLY_PAUSED: Final = QueueLimits(paused=True)
 

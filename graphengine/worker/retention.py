@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.doors import checked
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import Retention, did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import Retention, did_you_mean
 from graphengine.records.retention import bites, rules_of, trims
 from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
     from graphengine.wings import Settings
 
 PASS_SECONDS: Final = 600.0

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.kernel import InputError, RunExists, lives_of
-from graphengine.kernel.definitions import given_in, is_tag
-from graphengine.kernel.stores import DEFAULT_QUEUE, StoredSchedule
+from graphengine.errors import InputError, RunExists
+from graphengine.kernel.extension import is_tag
+from graphengine.kernel.inside import given_in, lives_of
+from graphengine.kernel.store import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel import QueueStore, Runner
-    from graphengine.kernel.definitions import GraphDefinition, Plan
+    from graphengine.kernel.extension import GraphDefinition, Plan, Runner
+    from graphengine.kernel.store import QueueStore
 
 Missed: TypeAlias = Literal["skip", "one", "all"]
 

@@ -16,21 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine import __version__
-from graphengine.kernel import (
-    Claim,
-    DefinitionError,
-    LeaseLost,
-    RunIsDriven,
-    RunnerClosed,
-    StoreError,
-    StoreUnreachable,
-    graphs_by_name,
-    handle_on,
-    life_of,
-    lives_of,
-)
-from graphengine.kernel.definitions import compiled
-from graphengine.kernel.stores import ClaimedRun, ClaimQuery
+from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError, StoreUnreachable
+from graphengine.kernel.extension import compiled
+from graphengine.kernel.inside import Claim, graphs_by_name, handle_on, life_of, lives_of
+from graphengine.kernel.store import ClaimedRun, ClaimQuery
 from graphengine.runner import opening
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.schedules import Ticker
@@ -40,9 +29,9 @@ if TYPE_CHECKING:
 
     from pydantic import PositiveInt
 
-    from graphengine.kernel import Result, Run, RunInfo
-    from graphengine.kernel import Runner as CoreRunner
-    from graphengine.kernel.definitions import GraphDefinition, Retention, Seconds
+    from graphengine.kernel.extension import GraphDefinition, Result, Retention, Run, Seconds
+    from graphengine.kernel.extension import Runner as CoreRunner
+    from graphengine.kernel.store import RunInfo
 
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a

@@ -17,8 +17,9 @@ from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.cli.progress import Progress
 from graphengine.cli.show import _because, _row
 from graphengine.cli.terminal import Channel
-from graphengine.kernel import Recorded, RunInfo, load_specs
-from graphengine.kernel.stores import InMemoryStore
+from graphengine.kernel.inside import load_specs
+from graphengine.kernel.reader import Recorded
+from graphengine.kernel.store import InMemoryStore, RunInfo
 from graphengine.models.scripted import calls
 from graphengine.records.account import Account, account_of
 from graphengine.records.export import import_run, read_file
@@ -36,7 +37,7 @@ from tests.kit.record import FOLDER, RECORDED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
 
 FILES = sorted([*RECORDED.glob("*.json"), *FOLDER.glob("gallery/*.json"), *FOLDER.glob("kept_*/runs/*.json")])
 ODD = 'a; b: c, d → e -> f · "g" [h] (i)'

@@ -163,7 +163,7 @@ async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.Mo
                 yield replace(info, status="running", driver="another", seq=step.seq), [step], {}
             yield info, [], {}
 
-        monkeypatch.setattr("graphengine.kernel.polled", polls)
+        monkeypatch.setattr("graphengine.kernel.inside.polled", polls)
         channel = Channel(io.StringIO(), must_arrive=False)
         view = Ticks(CommandContext(channel, channel, json=True, debug=False))
         assert await follow(runner.store, "r", view, 1, ends_idle=False) == 0

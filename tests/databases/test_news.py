@@ -18,7 +18,7 @@ from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.announcements import Announcements
-from graphengine.kernel import polled
+from graphengine.kernel.inside import polled
 from graphengine.kernel.testing.kit import append, batch, new_run, step
 from graphengine.worker.worker import RunOutcome, WorkerEvent
 

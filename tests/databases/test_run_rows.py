@@ -10,7 +10,7 @@ import pytest
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL, migration
-from graphengine.kernel import RunInfo
+from graphengine.kernel.store import RunInfo
 
 STATEMENTS = {
     name: text

@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import to_json
 
 from graphengine import Graph, Limits, Result, Runner, ScriptedModel
-from graphengine.kernel.definitions import read_json
+from graphengine.kernel.inside import read_json
 from graphengine.models import Request
 from graphs.event_bus import LETTERS, MEMBERS, Letter, Member, Office, event_bus, graph
 from nodes.review.agents import Review

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypedDict
 
 from graphengine import END, START, Graph, ask
-from graphengine.kernel.definitions import Plan
+from graphengine.kernel.extension import Plan
 from graphengine.records.graph_spec_diff import differences
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from graphengine import Runner
-from graphengine.kernel import RunInfo, RunStore
+from graphengine.kernel.store import RunInfo, RunStore
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_above, runs_below
 from graphengine.records.spending import spent_below
 from tests.serve.inspector.graphs import Place, survey

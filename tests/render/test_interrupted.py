@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.kernel import Step
+from graphengine.kernel.reader import Step
 from graphengine.render.charts import timeline
 from graphengine.render.drawing import drawing_of
 

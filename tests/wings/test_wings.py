@@ -11,7 +11,7 @@ import pytest
 from graphengine import Runner, wings
 from graphengine.cli.main import COMMANDS, commands, main
 from graphengine.cli.schemas import schema_of
-from graphengine.kernel import LiveEvent
+from graphengine.kernel.extension import LiveEvent
 from graphengine.serve.notifications import OUTBOX
 from graphengine.wings import BUILT_IN, Command, Door, Wing
 from graphengine.wings.own import SERVE_OPTIONS

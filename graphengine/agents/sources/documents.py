@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.errors import SourceUnreadable
-from graphengine.kernel import install_command
+from graphengine.kernel.inside import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from graphengine.addresses import QUOTED, AddressRefused, left, request
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.kinds import source_from_bytes
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 from graphengine.media import Media, TextFile
 
 MAX_PAGE_BYTES: Final = 5_000_000

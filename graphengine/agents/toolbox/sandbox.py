@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from graphengine.kernel import DefinitionError, clipped, install_command
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import install_command
 
 SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 5.0

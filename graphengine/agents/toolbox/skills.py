@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.agents.sources.files import files_in, read_source
 from graphengine.agents.toolbox.sandbox import run_python
 from graphengine.agents.tools import Tool
-from graphengine.kernel import DefinitionError
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

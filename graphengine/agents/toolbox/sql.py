@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from os import PathLike
 
-    from graphengine.kernel import JsonValue
+    from graphengine.kernel.extension import JsonValue
 
 MOST_ROWS: Final = 200
 MOST_CHARACTERS: Final = 20_000

@@ -34,7 +34,8 @@ from graphengine.databases.postgres.writes import (
     were_written,
 )
 from graphengine.databases.sql import Promise
-from graphengine.kernel import GraphEngineError, StoreError, is_name
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.kernel.inside import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

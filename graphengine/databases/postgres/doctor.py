@@ -22,14 +22,14 @@ from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connector
 from graphengine.databases.refold import BACKUP, StoredRun, differences, refold
-from graphengine.kernel import StoreCorrupt, UnknownRun
+from graphengine.errors import StoreCorrupt, UnknownRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graphengine.databases.findings import Progress
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import Step
+    from graphengine.kernel.reader import Step
 
 _RUNS_AT_ONCE: Final = 500
 _CLOCK_SECONDS: Final = 2.0

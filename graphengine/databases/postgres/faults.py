@@ -12,7 +12,7 @@ import psycopg
 
 from graphengine.databases.addresses import secrets_of
 from graphengine.databases.refusals import Meaning
-from graphengine.kernel import (
+from graphengine.errors import (
     StoreAltered,
     StoreCorrupt,
     StoreError,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.postgres.queries import FIRST, OLDEST, SQL, latest_format, migration
 from graphengine.databases.refusals import too_old
-from graphengine.kernel import (
+from graphengine.errors import (
     StoreForbidden,
     StoreMissing,
     StoreNotADatabase,

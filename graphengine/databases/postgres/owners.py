@@ -27,7 +27,7 @@ from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread, now
 from graphengine.databases.owner_locks import OwnerLock, lock_on_host
 from graphengine.databases.postgres.faults import words_of
 from graphengine.databases.postgres.queries import SQL
-from graphengine.kernel import StoreError
+from graphengine.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.run_rows import selected
 from graphengine.databases.statements import named, text_of
-from graphengine.kernel import is_name
+from graphengine.kernel.inside import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,12 +19,14 @@ from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known,
 from graphengine.databases.refusals import damaged
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
-from graphengine.kernel import OwnerInfo, StoreCorrupt, StoreError, is_name
-from graphengine.kernel.stores import (
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.kernel.inside import is_name
+from graphengine.kernel.store import (
     PAGE_LIMIT,
     Count,
     EndedRun,
     Loaded,
+    OwnerInfo,
     sought_words,
     unknown_run,
     unknown_step,
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import Page, RunInfo, Status, Step
-    from graphengine.kernel.stores import Sort
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import Page, RunInfo, Sort, Status
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 

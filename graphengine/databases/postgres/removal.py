@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Final
 from graphengine.databases.postgres.queries import SQL, clamped, known
 from graphengine.databases.postgres.reads import Own, snapshot_at
 from graphengine.databases.postgres.writes import replace_steps
-from graphengine.kernel import removed
-from graphengine.kernel.stores import unknown_run
+from graphengine.kernel.store import removed, unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import RunInfo
-    from graphengine.kernel.stores import EndedRun
+    from graphengine.kernel.store import EndedRun, RunInfo
 
 _ROWS_AT_ONCE: Final = 500
 

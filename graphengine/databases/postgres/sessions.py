@@ -34,7 +34,7 @@ from graphengine.databases.postgres.faults import (
     words_of,
 )
 from graphengine.databases.refusals import closed
-from graphengine.kernel import GraphEngineError
+from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

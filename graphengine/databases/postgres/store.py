@@ -26,8 +26,8 @@ from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.postgres.transactions import Transactions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
-from graphengine.kernel import DefinitionError, GraphEngineError, StoreError
-from graphengine.kernel.stores import lease_lost
+from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.kernel.store import lease_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from graphengine.databases.postgres.transactions import FunctionTransaction
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
-    from graphengine.kernel import Append, JsonValue, RunInfo, Step
-    from graphengine.kernel.definitions import GraphSpec, Seconds, SecondsOrZero
-    from graphengine.kernel.stores import ClaimQuery, EndedRun, StopMark
+    from graphengine.kernel.extension import JsonValue, Seconds, SecondsOrZero
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import Append, ClaimQuery, EndedRun, RunInfo, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

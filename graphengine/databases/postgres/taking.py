@@ -16,15 +16,15 @@ from graphengine.databases.postgres.writes import tail_of
 from graphengine.databases.queue_limits import full_tenants, is_full, spent_tenants
 from graphengine.databases.row_json import read_limits
 from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
-from graphengine.kernel import is_name
-from graphengine.kernel.stores import NO_LOAD, Candidate, ClaimedRun, Load, choose
+from graphengine.kernel.inside import is_name
+from graphengine.kernel.store import NO_LOAD, Candidate, ClaimedRun, Load, choose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.databases.postgres.reads import Own
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel.stores import ClaimQuery
+    from graphengine.kernel.store import ClaimQuery
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know

@@ -32,15 +32,15 @@ from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.sessions import DUMPERS, KEEPALIVES
 from graphengine.databases.postgres.writes import texts_of, were_written
 from graphengine.databases.refusals import closed
-from graphengine.kernel import NodeTimeout, TransactionRefused, TransactionUndone
-from graphengine.kernel.stores import lease_lost
+from graphengine.errors import NodeTimeout, TransactionRefused, TransactionUndone
+from graphengine.kernel.store import lease_lost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
     from graphengine.databases.postgres.writes import Addition
-    from graphengine.kernel import Append
+    from graphengine.kernel.store import Append
 
 AT_ONCE: Final = 8
 """How many transactions of functions there are at a time in one process: each has a connection."""

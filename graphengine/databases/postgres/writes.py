@@ -18,8 +18,9 @@ from graphengine.databases.row_json import read_summary
 from graphengine.databases.snapshots import Tail
 from graphengine.databases.sql import Claimed, folded
 from graphengine.databases.statements import keys_with
-from graphengine.kernel import RunIsDriven, encode_step
-from graphengine.kernel.stores import (
+from graphengine.errors import RunIsDriven
+from graphengine.kernel.reader import encode_step
+from graphengine.kernel.store import (
     input_text,
     lease_lost,
     not_dense,
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import JsonValue, RunInfo, Step, StoreError
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.errors import StoreError
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import RunInfo
 
 T = TypeVar("T")
 

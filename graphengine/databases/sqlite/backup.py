@@ -26,7 +26,7 @@ from graphengine.databases.sqlite.files import (
     uri_to_read,
 )
 from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log
-from graphengine.kernel import InputError, StoreError, StoreFull
+from graphengine.errors import InputError, StoreError, StoreFull
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,7 @@ from graphengine.databases.sql import Promise
 from graphengine.databases.sqlite.direct import NotDone
 from graphengine.databases.sqlite.faults import end_statements, explain, is_of_the_medium
 from graphengine.databases.sqlite.writes import Addition, append_all
-from graphengine.kernel import GraphEngineError, RunnerClosed
+from graphengine.errors import GraphEngineError, RunnerClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.sqlite.queries import FIRST, migration
-from graphengine.kernel import StoreAltered
+from graphengine.errors import StoreAltered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

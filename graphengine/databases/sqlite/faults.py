@@ -10,7 +10,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.refusals import Meaning
-from graphengine.kernel import (
+from graphengine.errors import (
     StoreCorrupt,
     StoreError,
     StoreFull,

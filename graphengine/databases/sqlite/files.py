@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import has_live_owner
 from graphengine.databases.sqlite.queries import FIRST, latest_format, migration
 from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
-from graphengine.kernel import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
+from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
 
 if TYPE_CHECKING:
     from pathlib import Path

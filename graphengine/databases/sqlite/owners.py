@@ -26,7 +26,7 @@ from graphengine.databases.leases import now as moment
 from graphengine.databases.owner_locks import ID, OwnerLock, is_free
 from graphengine.databases.sqlite.checkpoints import connect_too
 from graphengine.databases.sqlite.queries import SQL
-from graphengine.kernel import StoreMoved
+from graphengine.errors import StoreMoved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

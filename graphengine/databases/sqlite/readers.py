@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.databases.sqlite.reads import in_snapshot
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.kernel import StoreCorrupt, StoreError
+from graphengine.errors import StoreCorrupt, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

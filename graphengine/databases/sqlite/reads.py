@@ -21,8 +21,9 @@ from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.faults import end_statements
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.kernel import Branched, Started, decode_step, is_name
-from graphengine.kernel.stores import PAGE_LIMIT, Count, Loaded, unknown_run, unknown_step
+from graphengine.kernel.inside import is_name
+from graphengine.kernel.reader import Branched, Started, decode_step
+from graphengine.kernel.store import PAGE_LIMIT, Count, Loaded, unknown_run, unknown_step
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.sqlite.owners import Onlooker
-    from graphengine.kernel import JsonValue, Page, RunInfo, Step
-    from graphengine.kernel.stores import Sort
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import Page, RunInfo, Sort
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

@@ -22,8 +22,8 @@ from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.kernel import encode_step, removed
-from graphengine.kernel.stores import PAGE_LIMIT, EndedRun, reason_to_stay
+from graphengine.kernel.reader import encode_step
+from graphengine.kernel.store import PAGE_LIMIT, EndedRun, reason_to_stay, removed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.owners import Lease, Onlooker
     from graphengine.databases.sqlite.worker import Worker
-    from graphengine.kernel import RunInfo, Status, Step
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import RunInfo, Status
 
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""

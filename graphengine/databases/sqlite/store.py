@@ -28,7 +28,7 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.kernel import DefinitionError
+from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
-    from graphengine.kernel import Append, JsonValue, RunInfo, Step
-    from graphengine.kernel.definitions import GraphSpec, Seconds, SecondsOrZero
-    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, EndedRun
+    from graphengine.kernel.extension import JsonValue, Seconds, SecondsOrZero
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import Append, ClaimedRun, ClaimQuery, EndedRun, RunInfo
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

@@ -25,16 +25,15 @@ from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
 from graphengine.databases.sqlite import reads
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.writes import tail
-from graphengine.kernel import OwnerInfo, StoreError
-from graphengine.kernel.stores import Candidate, ClaimedRun, Load, choose
+from graphengine.errors import StoreError
+from graphengine.kernel.store import Candidate, ClaimedRun, Load, OwnerInfo, choose
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.databases.sqlite.owners import Lease, Onlooker
-    from graphengine.kernel import QueueLimits, RunInfo
-    from graphengine.kernel.stores import ClaimQuery
+    from graphengine.kernel.store import ClaimQuery, QueueLimits, RunInfo
 
 _LISTED: Final = 100
 

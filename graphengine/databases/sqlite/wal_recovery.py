@@ -25,7 +25,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
-from graphengine.kernel import StoreCorrupt
+from graphengine.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

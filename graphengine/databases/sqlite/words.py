@@ -20,7 +20,7 @@ from graphengine.databases.sql import folded
 from graphengine.databases.sqlite.queries import run_selected
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
-from graphengine.kernel.stores import has_all, joined, sought_words
+from graphengine.kernel.store import has_all, joined, sought_words
 
 if TYPE_CHECKING:
     import sqlite3

@@ -20,8 +20,8 @@ from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, shared
 from graphengine.databases.statements import keys_with
-from graphengine.kernel import RunIsDriven, UnknownRun
-from graphengine.kernel.stores import (
+from graphengine.errors import RunIsDriven, UnknownRun
+from graphengine.kernel.store import (
     DEFAULT_QUEUE,
     lease_lost,
     not_dense,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.databases.sqlite.owners import Lease
-    from graphengine.kernel import RunInfo
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec
+    from graphengine.kernel.store import RunInfo
 
 _DRIVING: Final = SQL["driving"]
 _ADD_STEP: Final = SQL["add_step"]

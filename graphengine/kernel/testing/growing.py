@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import Append, RunnerClosed, Summary, UnknownRun
-from graphengine.kernel.stores import INPUT_WORDS
+from graphengine.errors import RunnerClosed, UnknownRun
+from graphengine.kernel.store import INPUT_WORDS, Append, Summary
 from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
@@ -28,8 +28,7 @@ from graphengine.kernel.testing.kit import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.kernel import Status, Store
-    from graphengine.kernel.stores import Sort
+    from graphengine.kernel.store import Sort, Status, Store
 
 MANY: Final = 700
 """Enough steps for a store to free them in several batches."""

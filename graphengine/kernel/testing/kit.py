@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Append, DefinitionError, Node, RunInfo, Step, encode_step
+from graphengine.errors import DefinitionError
+from graphengine.kernel.reader import Node, Step, encode_step
+from graphengine.kernel.store import Append, RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.kernel import JsonValue, Status, Store
-    from graphengine.kernel.stores import Loaded
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.store import Loaded, Status, Store
 
 
 class StoreSuite(ABC):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import Append, LeaseLost, QueueCount, QueueLimits, Summary
-from graphengine.kernel.stores import ClaimQuery, StoredSchedule
+from graphengine.errors import LeaseLost
+from graphengine.kernel.store import Append, ClaimQuery, QueueCount, QueueLimits, StoredSchedule, Summary
 from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
@@ -28,7 +28,7 @@ from graphengine.kernel.testing.kit import (
 )
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
 
 SUMMARY: Final = Summary("approved", "end", cost_usd=0.25, tokens=70, visits=3, seconds=1.5)
 

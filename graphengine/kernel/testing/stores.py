@@ -20,26 +20,20 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import structs
 from msgspec.structs import replace
 
-from graphengine.kernel import (
-    Append,
-    Decided,
-    Failed,
-    FailureRecord,
+from graphengine.errors import (
     GraphEngineError,
     LeaseLost,
-    Page,
     RunExists,
-    RunInfo,
     RunIsDriven,
     RunnerClosed,
-    Step,
     StoreError,
-    Summary,
     TreeStopped,
     UnknownRun,
     UnknownStep,
-    to_show,
 )
+from graphengine.kernel.inside import to_show
+from graphengine.kernel.reader import Decided, Failed, FailureRecord, Step
+from graphengine.kernel.store import Append, Page, RunInfo, Summary
 from graphengine.kernel.testing.growing import GrowingStores
 from graphengine.kernel.testing.kit import (
     SnapshotProbe,
@@ -62,9 +56,9 @@ from graphengine.kernel.testing.waiting import WaitingRuns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.kernel import JsonValue, Status, Store
-    from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import StopMark
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import GraphSpec
+    from graphengine.kernel.store import Status, StopMark, Store
 
 MANY_STEPS: Final = 1200
 """Enough steps for several snapshots."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import Append, LeaseLost, RunIsDriven, StoreError
+from graphengine.errors import LeaseLost, RunIsDriven, StoreError
+from graphengine.kernel.store import Append
 from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
@@ -27,7 +28,7 @@ from graphengine.kernel.testing.kit import (
 )
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Status, Store
+    from graphengine.kernel.store import Status, Store
 
 LATER: Final = 4e9
 """Epoch seconds, later than the store's clock during a test."""

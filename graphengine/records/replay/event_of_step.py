@@ -12,46 +12,42 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 from pydantic import ValidationError
 
 from graphengine.engine import steps
-from graphengine.kernel import (
+from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
+from graphengine.kernel.extension import START, View
+from graphengine.kernel.inside import (
     AnswerArrived,
-    AnswerRecord,
-    AttemptEnded,
     AttemptId,
     BranchedOff,
-    GraphEngineError,
-    InputError,
-    InvalidUpdate,
     LimitMet,
     MessageCame,
-    MutatedInput,
-    NoChoice,
-    Node,
     NodeEntered,
     NodeFailed,
     NodeFinished,
     NodeLeft,
     Noted,
+    RecordsAlone,
     RunResumed,
     RunStarted,
     Settled,
     Shift,
-    Started,
     StopAsked,
     WaitOver,
     Written,
     plan_of,
     shifted,
     view_of,
+    why,
 )
-from graphengine.kernel.definitions import START, RecordsAlone, View, maximum, why
+from graphengine.kernel.reader import AnswerRecord, AttemptEnded, Node, Started
 from graphengine.records.step_queries import falls_back, ops_of
+from graphengine.reducers import maximum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.kernel import Frame, JsonValue, Op, Snapshot, Step
-    from graphengine.kernel.definitions import FieldType, NodePlan, Plan, StateType
+    from graphengine.kernel.extension import FieldType, JsonValue, NodePlan, Op, Plan, StateType
+    from graphengine.kernel.reader import Frame, Snapshot, Step
 
 RESULT: Final = "a result that did not fit, which no log contains"
 FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"

@@ -11,33 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from graphengine.kernel import (
+from graphengine.errors import GraphEngineError, MissingInput
+from graphengine.kernel.inside import (
     BEGUN,
     CRASHES,
-    Attempt,
+    NO_ANSWER,
+    AskBody,
     Begun,
-    Failed,
-    Fallback,
-    GraphEngineError,
-    Item,
-    MissingInput,
-    Node,
-    Ready,
-    Waiting,
-    WaitRecord,
-    outcome_of,
+    Reading,
     reraise_interrupt,
     view_of,
+    why,
 )
-from graphengine.kernel.definitions import NO_ANSWER, AskBody, Reading, why
+from graphengine.kernel.reader import Attempt, Failed, Fallback, Item, Node, Ready, Waiting, WaitRecord, outcome_of
 from graphengine.records.replay.step_diff import StepDifference, plain, short
 from graphengine.records.step_queries import falls_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.kernel import Frame, JsonValue, Step
-    from graphengine.kernel.definitions import Call, NodeSpec, Plan, View
+    from graphengine.kernel.extension import Call, JsonValue, Plan, View
+    from graphengine.kernel.reader import Frame, NodeSpec, Step
 
 OF_ATTEMPTS: Final = ("node", "item", "attempt", "failed", "mapped", "entered", "begun", "recorded", "waiting")
 """Kinds of steps that belong to an attempt of a node, from its beginning to its end."""

@@ -15,24 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import (
-    Continued,
-    GraphChanged,
-    GraphEngineError,
-    Outcome,
-    Session,
-    Snapshot,
-    StaleEvent,
-    Started,
-    StoreCorrupt,
-    evolve,
-    hidden,
-    outcome_of,
-    sub_id,
-    ways_of,
-    written_state,
-)
-from graphengine.kernel.definitions import compiled
+from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
+from graphengine.kernel.extension import compiled
+from graphengine.kernel.inside import Session, StaleEvent, hidden, sub_id, ways_of, written_state
+from graphengine.kernel.reader import Continued, Outcome, Snapshot, Started, outcome_of
+from graphengine.kernel.store import evolve
 from graphengine.records.export import Exported
 from graphengine.records.replay.event_of_step import (
     RAW,
@@ -49,8 +36,8 @@ from graphengine.records.step_queries import fingerprint_of, marks_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Decided, Frame, Op, Step
-    from graphengine.kernel.definitions import GraphDefinition, GraphSpec, NodeSpec, Plan, StateType
+    from graphengine.kernel.extension import GraphDefinition, Op, Plan, StateType
+    from graphengine.kernel.reader import Decided, Frame, GraphSpec, NodeSpec, Step
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Node, Outcome, Stopped, clipped, opened, outcome_of, why_of
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import opened, why_of
+from graphengine.kernel.reader import Node, Outcome, Stopped, outcome_of
 from graphengine.records.step_document import facts_record
 from graphengine.records.step_queries import marks_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue, Step
-    from graphengine.kernel.definitions import EdgeSpec
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import EdgeSpec, Step
 
     Ways = Sequence[EdgeSpec]
 REASON: Final = "reason"

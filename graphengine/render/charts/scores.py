@@ -13,8 +13,9 @@ from math import ceil, floor, isfinite
 from sys import float_info
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.kernel import ROOT, DefinitionError
-from graphengine.kernel.definitions import did_you_mean, held, leaves_of, parse
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import did_you_mean
+from graphengine.kernel.inside import ROOT, held, leaves_of, parse
 from graphengine.records.step_queries import marks_in
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
@@ -26,8 +27,8 @@ from graphengine.render.trace import standing, visits_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Snapshot, Step
-    from graphengine.kernel.definitions import ConditionSpec, GraphSpec, Path
+    from graphengine.kernel.inside import Path
+    from graphengine.kernel.reader import ConditionSpec, GraphSpec, Snapshot, Step
     from graphengine.records.visit_tree import Entry, Place, Track
     from graphengine.records.visits import Visits
     from graphengine.render.charts.canvas import Chart

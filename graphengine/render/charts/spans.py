@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, show, usage_of
+from graphengine.kernel.extension import add_usage
+from graphengine.kernel.reader import Attempt, Failed, Node, Usage, Waiting, show, usage_of
 from graphengine.records.step_queries import falls_back
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from graphengine.kernel import Snapshot
+    from graphengine.kernel.reader import Snapshot
     from graphengine.records.visit_tree import Entry, Milestone, Nested, Visit, WaitTime
     from graphengine.records.visits import Visits
 

@@ -12,7 +12,8 @@ from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.kernel import add_usage, without_items
+from graphengine.kernel.extension import add_usage
+from graphengine.kernel.inside import without_items
 from graphengine.records.words import counted, seconds, when
 from graphengine.render.amounts import nice_seconds, paid, priced
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
@@ -24,7 +25,7 @@ from graphengine.render.trace import standing, visits_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Step, Usage
+    from graphengine.kernel.reader import Step, Usage
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.spans import Span, Timeline, What
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import InForce, add_usage, clipped, compared, outcome_of, show, status_of
+from graphengine.kernel.extension import add_usage, clipped
+from graphengine.kernel.inside import InForce, compared
+from graphengine.kernel.reader import outcome_of, show, status_of
 from graphengine.records.offline import are_offline
 from graphengine.records.run_diff import diff
 from graphengine.records.words import cost, counted, seconds
@@ -15,7 +17,9 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from graphengine.kernel import JsonValue, Store, Usage
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Usage
+    from graphengine.kernel.store import Store
     from graphengine.records.run_diff import RunDiff
     from graphengine.render.story.parts import Row, Told
 

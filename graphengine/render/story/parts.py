@@ -7,24 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import (
-    OTHERWISE,
-    Answered,
-    InForce,
-    Message,
-    Recorded,
-    add_usage,
-    clipped,
-    load_specs,
-    loss_words,
-    losses_of,
-    outcome_of,
-    reasons_of,
-    status_of,
-    waits_of,
-    why_of,
-)
-from graphengine.kernel.definitions import END, FAIL
+from graphengine.kernel.extension import END, FAIL, add_usage, clipped
+from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, loss_words, reasons_of, why_of
+from graphengine.kernel.reader import Answered, Message, Recorded, losses_of, outcome_of, status_of, waits_of
 from graphengine.records.account import account_of_step
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
@@ -43,8 +28,8 @@ from graphengine.render.svg import svg_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import RunInfo, Snapshot, Step, Store, Usage
-    from graphengine.kernel.definitions import EdgeSpec, GraphSpec
+    from graphengine.kernel.reader import EdgeSpec, GraphSpec, Snapshot, Step, Usage
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
     from graphengine.render.parts import Arrow, Box
 

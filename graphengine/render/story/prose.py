@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-    from graphengine.kernel import JsonValue
+    from graphengine.kernel.extension import JsonValue
 
 _SECRET: Final = "$secret"  # noqa: S105 - the mark of a record
 _SET_FIELDS: Final = "__fields_set__"

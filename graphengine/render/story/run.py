@@ -14,7 +14,8 @@ from msgspec import UNSET, UnsetType
 from pydantic_core import to_json
 
 from graphengine.agents.approval import question_about
-from graphengine.kernel import Message, Recorded, clipped, show, status_of, waits_of
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.reader import Message, Recorded, show, status_of, waits_of
 from graphengine.models.base import ToolCall
 from graphengine.records.account import account_of_step
 from graphengine.records.step_queries import ops_of
@@ -40,7 +41,9 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel import JsonValue, Store, Wait
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Wait
+    from graphengine.kernel.store import Store
     from graphengine.records.work_records import CalledTool
     from graphengine.render.story.parts import Told
 

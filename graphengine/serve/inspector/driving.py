@@ -15,7 +15,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import GraphEngineError, RunFailed, life_of, load_snapshot, poke
+from graphengine.errors import GraphEngineError
+from graphengine.kernel.extension import RunFailed
+from graphengine.kernel.inside import life_of, poke
+from graphengine.kernel.reader import load_snapshot
 from graphengine.migration.compatibility import plan_at
 from graphengine.serve.callers import CallersStore
 from graphengine.serve.callers_runner import CallersRunner
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Extension, Frame, Run, RunInfo, Snapshot, Store
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import Event, Extension, Plan, Run
+    from graphengine.kernel.reader import Frame, Snapshot
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.models.base import Model
     from graphengine.serve.reads.run_cache import RunCache
     from graphengine.serve.requests import AtStep, OfGraph

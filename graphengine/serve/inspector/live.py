@@ -11,12 +11,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
-from graphengine.kernel import AttemptEnded, NodeBegan, Recorded, StepRecorded
+from graphengine.kernel.extension import NodeBegan, StepRecorded
+from graphengine.kernel.reader import AttemptEnded, Recorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.kernel import Event
+    from graphengine.kernel.extension import Event
 
 _CHARACTERS: Final = 200_000
 """How much of a text is kept; the whole answer is recorded."""

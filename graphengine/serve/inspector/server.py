@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.users import Users

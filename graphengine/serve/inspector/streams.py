@@ -6,14 +6,17 @@ import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import GraphEngineError, StoreError, follow, status_of
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.kernel.inside import follow
+from graphengine.kernel.reader import status_of
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from graphengine.kernel import ChangeFollower, RunInfo, Store
+    from graphengine.kernel.inside import ChangeFollower
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.reads.run_cache import RunCache
     from graphengine.serve.reads.views import Views

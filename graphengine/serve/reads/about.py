@@ -8,13 +8,14 @@ from msgspec import structs
 from pydantic_core import to_json
 
 from graphengine.agents.pending import pending
-from graphengine.kernel import clipped, is_sealed
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import is_sealed
 from graphengine.serve.read_documents import About, Found
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from graphengine.kernel import Snapshot
+    from graphengine.kernel.reader import Snapshot
     from graphengine.records.json_document import ListedRun
 
 ASKS: Final = ("ask", "pause", "unknown")

@@ -12,7 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import Answered, AttemptEnded, StoreError, Waiting, posted_in, show, waits_of
+from graphengine.errors import StoreError
+from graphengine.kernel.inside import posted_in
+from graphengine.kernel.reader import Answered, AttemptEnded, Waiting, show, waits_of
 from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import as_answered
@@ -22,7 +24,8 @@ from graphengine.serve.reads.about import ASKS, about, told_apart
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import RunInfo, Snapshot, Status, Step, Store, Wait
+    from graphengine.kernel.reader import Snapshot, Step, Wait
+    from graphengine.kernel.store import RunInfo, Status, Store
     from graphengine.records.selection import Wanted
 
 _PAGE: Final = 200

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.kernel import load_specs
+from graphengine.kernel.inside import load_specs
 from graphengine.serve.read_documents import Moments
 
 if TYPE_CHECKING:
-    from graphengine.kernel import Frame, RunInfo, Snapshot, Store
+    from graphengine.kernel.reader import Frame, Snapshot
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.read_documents import Moment
     from graphengine.serve.reads.run_cache import RunCache
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel.definitions import END, FAIL, START
+from graphengine.kernel.extension import END, FAIL, START
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import plain_text
@@ -22,7 +22,7 @@ from graphengine.serve.read_documents import Arrow, Box, Picture
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec
     from graphengine.records.visit_tree import Place
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Box as Part

@@ -11,15 +11,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import StoreError, is_sealed, load_snapshot
-from graphengine.kernel.stores import has_all, sought_words
+from graphengine.errors import StoreError
+from graphengine.kernel.inside import is_sealed
+from graphengine.kernel.reader import load_snapshot
+from graphengine.kernel.store import has_all, sought_words
 from graphengine.records.json_document import runs_document
 from graphengine.serve.read_documents import InResult, InResults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Store
+    from graphengine.kernel.store import Store
     from graphengine.records.selection import Wanted
 
 NEWEST: Final = 1000

@@ -14,20 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.kernel import (
-    Collecting,
-    Ended,
-    Forked,
-    Inside,
-    StoreError,
-    UnknownRun,
-    compared,
-    encode_step,
-    graph_spec_of,
-    load_specs,
-    usage_from,
-)
-from graphengine.kernel.definitions import END, FAIL
+from graphengine.errors import StoreError, UnknownRun
+from graphengine.kernel.extension import END, FAIL
+from graphengine.kernel.inside import compared, load_specs
+from graphengine.kernel.reader import Collecting, Ended, Forked, Inside, encode_step, graph_spec_of, usage_from
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_start
 from graphengine.render.trace import Tally
@@ -37,8 +27,8 @@ from graphengine.serve.reads.pictures import GraphLayout
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import RunInfo, Step, Store
-    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.reader import GraphSpec, Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.visit_tree import Entry
     from graphengine.render.place_states import PlaceState
     from graphengine.render.trace import Counted

@@ -28,7 +28,7 @@ from graphengine.serve.reads.held import Held
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from graphengine.kernel import Page, Store
+    from graphengine.kernel.store import Page, Store
 
 By: TypeAlias = Literal["graph", "version", "tenant", "agent"]
 _MOST: Final = 200_000

@@ -20,22 +20,11 @@ from msgspec import structs
 from msgspec.structs import asdict
 
 from graphengine.agents.asked import asked_in
-from graphengine.kernel import (
-    UNREADABLE,
-    GraphEngineError,
-    GraphNotFound,
-    Recorded,
-    Snapshot,
-    StoreError,
-    Summary,
-    UnknownRun,
-    UnknownStep,
-    clipped,
-    load_snapshot,
-    posted_in,
-    status_of,
-    summary_of,
-)
+from graphengine.errors import GraphEngineError, GraphNotFound, StoreError, UnknownRun, UnknownStep
+from graphengine.kernel.extension import clipped
+from graphengine.kernel.inside import UNREADABLE, posted_in
+from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_of
+from graphengine.kernel.store import Summary, summary_of
 from graphengine.records.account import account_of
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
@@ -93,9 +82,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.kernel import Page as Words
-    from graphengine.kernel import RunInfo, Store
-    from graphengine.kernel.stores import InboxMessage
+    from graphengine.kernel.store import InboxMessage, RunInfo, Store
+    from graphengine.kernel.store import Page as Words
     from graphengine.records.json_document import Compared, Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.records.visit_tree import Entry, Visit

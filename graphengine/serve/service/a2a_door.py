@@ -39,18 +39,9 @@ from typing_extensions import override
 from graphengine.addresses import AddressRefused, is_http, number_of
 from graphengine.agents.a2a import ROUNDED, exact
 from graphengine.api.graph import Graph
-from graphengine.kernel import (
-    OVER,
-    GraphEngineError,
-    GraphNotFound,
-    InputError,
-    OwnId,
-    RunExists,
-    Snapshot,
-    UnknownRun,
-    derived_id,
-)
-from graphengine.kernel.definitions import END, START, compiled, is_tag
+from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
+from graphengine.kernel.extension import END, START, OwnId, compiled, derived_id, is_tag
+from graphengine.kernel.reader import OVER, Snapshot
 from graphengine.media import label
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, RequestId, acting, caller, require
@@ -81,8 +72,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from graphengine.kernel import RunInfo, Store
-    from graphengine.kernel import Runner as CoreRunner
+    from graphengine.kernel.extension import Runner as CoreRunner
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.media import Media
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening

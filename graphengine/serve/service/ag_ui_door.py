@@ -21,7 +21,7 @@ from ag_ui import core
 from pydantic import ValidationError
 from starlette.routing import Route
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.serve.messages import stream_event
 from graphengine.serve.requests import json_body
 from graphengine.serve.router import answering
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.shown import FrontEvent, Question

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.serve.messages import STREAM_HEADERS, json_answer, stream_event
 from graphengine.serve.requests import json_body
 from graphengine.serve.router import answering
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from graphengine.kernel import GraphEngineError
+    from graphengine.errors import GraphEngineError
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.shown import FrontEvent, Question

@@ -16,16 +16,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from graphengine.kernel import (
-    OVER,
-    GraphEngineError,
-    InputError,
-    RunEnded,
-    StatusChanged,
-    StepRecorded,
-    StoreError,
-)
-from graphengine.kernel.definitions import did_you_mean
+from graphengine.errors import GraphEngineError, InputError, StoreError
+from graphengine.kernel.extension import RunEnded, StatusChanged, StepRecorded, did_you_mean
+from graphengine.kernel.reader import OVER
 from graphengine.records.event_json import line_of
 from graphengine.records.step_document import Trouble, for_clients, refusal_of
 from graphengine.serve.callers import CallersStore
@@ -63,7 +56,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.kernel import Event, RunInfo
+    from graphengine.kernel.extension import Event
+    from graphengine.kernel.store import RunInfo
     from graphengine.serve.callers import Right
     from graphengine.serve.reads.views import Views
     from graphengine.worker.worker import Worker

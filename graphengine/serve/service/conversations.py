@@ -20,7 +20,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import OwnId, UnknownRun, derived_id
+from graphengine.errors import UnknownRun
+from graphengine.kernel.extension import OwnId, derived_id
 from graphengine.serve.callers import caller, require
 from graphengine.serve.service.following import rest_of
 from graphengine.serve.service.turns import digest, turns
@@ -28,7 +29,7 @@ from graphengine.serve.service.turns import digest, turns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Page, RunInfo
+    from graphengine.kernel.store import Page, RunInfo
     from graphengine.serve.service.app import Service
 
 CONVERSATION: Final = "ge:conversation:"

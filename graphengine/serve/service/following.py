@@ -9,20 +9,10 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.chats import TurnFailed, is_chat, turn_in
-from graphengine.kernel import (
-    OVER,
-    GraphEngineError,
-    RunCancelled,
-    RunEnded,
-    RunFailed,
-    StepReasons,
-    StepRecorded,
-    load_snapshot,
-    posted_in,
-    result_of,
-    wait_of,
-)
-from graphengine.kernel.definitions import compiled
+from graphengine.errors import GraphEngineError, RunCancelled
+from graphengine.kernel.extension import RunEnded, RunFailed, StepRecorded, compiled, result_of
+from graphengine.kernel.inside import StepReasons, posted_in, wait_of
+from graphengine.kernel.reader import OVER, load_snapshot
 from graphengine.records.now import answer_all
 from graphengine.serve.requests import RunStopped
 
@@ -31,8 +21,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Frame, InputError, RunInfo, Snapshot, Wait, WaitRecord
-    from graphengine.kernel.stores import InboxMessage
+    from graphengine.errors import InputError
+    from graphengine.kernel.extension import Event
+    from graphengine.kernel.reader import Frame, Snapshot, Wait, WaitRecord
+    from graphengine.kernel.store import InboxMessage, RunInfo
     from graphengine.serve.service.app import Service
 
 

@@ -16,20 +16,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from graphengine.agents.agent import QUESTION
 from graphengine.agents.chats import TURN, check_not_another, is_chat, refuse_before
 from graphengine.agents.runs import ANSWER
-from graphengine.kernel import (
-    OVER,
-    Answered,
-    InputError,
-    Message,
-    RunEnded,
-    RunExists,
-    Snapshot,
-    StepRecorded,
-    UnknownRun,
-    load_snapshot,
-    opened,
-)
-from graphengine.kernel.definitions import compiled, did_you_mean
+from graphengine.errors import InputError, RunExists, UnknownRun
+from graphengine.kernel.extension import RunEnded, StepRecorded, compiled, did_you_mean
+from graphengine.kernel.inside import opened
+from graphengine.kernel.reader import OVER, Answered, Message, Snapshot, load_snapshot
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.now import load_now
@@ -43,7 +33,8 @@ from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import RunInfo, Wait
+    from graphengine.kernel.reader import Wait
+    from graphengine.kernel.store import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent, Have, Said
 

@@ -40,8 +40,10 @@ from starlette.routing import Route
 
 from graphengine.agents.chats import is_chat
 from graphengine.agents.prompts import has_media, marked
-from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, result_of
-from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.extension import StepRecorded, compiled, did_you_mean, result_of
+from graphengine.kernel.inside import bare, unknown_fields
+from graphengine.kernel.reader import Snapshot
 from graphengine.records.now import load_now
 from graphengine.records.step_document import error_document, plain
 from graphengine.schemas.walking import resolved, with_definitions
@@ -64,8 +66,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Step, Wait
-    from graphengine.kernel.definitions import Plan
+    from graphengine.kernel.extension import Plan
+    from graphengine.kernel.reader import Step, Wait
     from graphengine.media import Media
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening

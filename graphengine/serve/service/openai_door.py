@@ -26,20 +26,10 @@ from starlette.routing import Route
 
 from graphengine.agents.chats import TurnFailed, is_chat
 from graphengine.agents.prompts import block, tag_of
+from graphengine.errors import GraphEngineError, InputError, RunCancelled, UnknownRun
 from graphengine.history.usage import Usage
-from graphengine.kernel import (
-    GraphEngineError,
-    InputError,
-    OwnId,
-    RunCancelled,
-    RunFailed,
-    Snapshot,
-    UnknownRun,
-    load_snapshot,
-    spent_since,
-    usage_from,
-)
-from graphengine.kernel.definitions import compiled, did_you_mean, is_tag
+from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, is_tag, spent_since
+from graphengine.kernel.reader import Snapshot, load_snapshot, usage_from
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
@@ -93,8 +83,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from graphengine.kernel import RunInfo
-    from graphengine.kernel import Usage as Spent
+    from graphengine.kernel.reader import Usage as Spent
+    from graphengine.kernel.store import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
 

@@ -13,8 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
-from graphengine.kernel import InputError
-from graphengine.kernel.definitions import Retention, is_tag
+from graphengine.errors import InputError
+from graphengine.kernel.extension import Retention, is_tag
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Extension
+    from graphengine.kernel.extension import Extension
     from graphengine.models.base import Model
     from graphengine.telemetry import Telemetry
     from graphengine.worker.worker import WorkerEvent

@@ -23,21 +23,9 @@ from graphengine.agents.chats import TURN, turn_in, turn_of
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runs import ANSWER
-from graphengine.kernel import (
-    READY,
-    Emitted,
-    Failed,
-    LiveEvent,
-    Message,
-    NodeBegan,
-    Recorded,
-    Snapshot,
-    StepRecorded,
-    digest_of_call,
-    opened,
-    path_of,
-    read_key,
-)
+from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepRecorded
+from graphengine.kernel.inside import READY, digest_of_call, opened, read_key
+from graphengine.kernel.reader import Failed, Message, Recorded, Snapshot, path_of
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
@@ -49,7 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.agents.chats import ChatTurn
-    from graphengine.kernel import Event, Frame, Result, RunInfo, Step, Wait
+    from graphengine.kernel.extension import Event, Result
+    from graphengine.kernel.reader import Frame, Step, Wait
+    from graphengine.kernel.store import RunInfo
     from graphengine.serve.service.following import Open
 
 _PRINTED: Final = "".join(map(chr, range(ord("!"), ord("~") + 1)))

@@ -35,21 +35,11 @@ from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.prompts import has_media, marked
 from graphengine.agents.runs import ANSWER
-from graphengine.kernel import (
-    OVER,
-    InputError,
-    OwnId,
-    RunExists,
-    Snapshot,
-    StepRecorded,
-    UnknownRun,
-    Wait,
-    fitting,
-    load_snapshot,
-    result_of,
-)
-from graphengine.kernel.definitions import compiled
-from graphengine.kernel.stores import check_not_cancelled
+from graphengine.errors import InputError, RunExists, UnknownRun
+from graphengine.kernel.extension import OwnId, StepRecorded, compiled, result_of
+from graphengine.kernel.inside import fitting
+from graphengine.kernel.reader import OVER, Snapshot, Wait, load_snapshot
+from graphengine.kernel.store import check_not_cancelled
 from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.schemas.words import in_words, whats_wrong
@@ -61,7 +51,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, RunInfo, Step, Store
+    from graphengine.kernel.extension import Event
+    from graphengine.kernel.reader import Step
+    from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
 

@@ -12,14 +12,14 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import from_json, to_json
 
 from graphengine.agents.sources import read_sources
-from graphengine.kernel import GraphEngineError, InputError, is_secret
-from graphengine.kernel.definitions import explain, read_json
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel.inside import explain, is_secret, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from graphengine.kernel.definitions import GraphDefinition
+    from graphengine.kernel.extension import GraphDefinition
 
 FILE: Final = "@"
 

@@ -12,19 +12,10 @@ from typing_extensions import override
 
 from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
-from graphengine.kernel import (
-    CURRENT,
-    AttemptEnded,
-    AttemptFacts,
-    EffectRefused,
-    GraphEngineError,
-    Recorded,
-    Waiting,
-    read_key,
-    show,
-    without_items,
-)
-from graphengine.kernel.definitions import KnowsResults
+from graphengine.errors import EffectRefused, GraphEngineError
+from graphengine.kernel.extension import CURRENT, AttemptFacts
+from graphengine.kernel.inside import KnowsResults, read_key, without_items
+from graphengine.kernel.reader import AttemptEnded, Recorded, Waiting, show
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
 from graphengine.records.work_records import turn_record
@@ -34,8 +25,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents import Agent
     from graphengine.api.graph import Graph
-    from graphengine.kernel import JsonValue, Step
-    from graphengine.kernel.definitions import GraphSpec, Plan
+    from graphengine.kernel.extension import JsonValue, Plan
+    from graphengine.kernel.reader import GraphSpec, Step
     from graphengine.models.base import Model
 
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.runner import Runner
-from graphengine.kernel import InputError, UnknownRun
+from graphengine.errors import InputError, UnknownRun
 from graphengine.testing.evaluation.cases import check_cases
 from graphengine.testing.evaluation.graph import AGAINST, CONCURRENCY, RUN, SUBJECT, EvaluationState, evaluation
 from graphengine.testing.evaluation.report import report_of
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Run, Store
-    from graphengine.kernel.definitions import Effects, Limits, Runnable
+    from graphengine.kernel.extension import Effects, Limits, Run, Runnable
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Model
     from graphengine.testing.evaluation.cases import Case
     from graphengine.testing.evaluation.report import Report

@@ -9,16 +9,17 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.kernel import DefinitionError, Failure, is_secret
-from graphengine.kernel.definitions import END, START, Choose, FunctionBody, HasBody, Limits, Node, append, merge
+from graphengine.errors import DefinitionError
+from graphengine.kernel.extension import END, START, Choose, Failure, Limits, Node
+from graphengine.kernel.inside import FunctionBody, HasBody, is_secret
 from graphengine.patterns.outcomes import SURVIVED, surviving
+from graphengine.reducers import append, merge
 from graphengine.testing.evaluation.cases import Case, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.kernel import Ending
-    from graphengine.kernel.definitions import Runnable
+    from graphengine.kernel.extension import Ending, Runnable
 
 SUBJECT: Final = "trials"
 AGAINST: Final = "against"

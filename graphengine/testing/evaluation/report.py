@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.kernel import add_usage, usage_of
+from graphengine.kernel.extension import add_usage
+from graphengine.kernel.reader import usage_of
 from graphengine.records.spending import sum_of
 from graphengine.records.step_document import Document, Part
 from graphengine.records.words import counted
@@ -24,7 +25,8 @@ from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, Evaluati
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.kernel import Result, Step, Usage
+    from graphengine.kernel.extension import Result
+    from graphengine.kernel.reader import Step, Usage
 
 _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
 _NOTHING: Final[Usage] = {}

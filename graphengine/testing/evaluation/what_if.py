@@ -19,21 +19,10 @@ from pydantic_core import to_json
 from graphengine.agents.model_routing import AsBegun, Models, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.kernel import (
-    GraphEngineError,
-    InputError,
-    RunFailed,
-    UnknownRun,
-    allows_unknown_cost,
-    graph_spec_of,
-    is_secret,
-    load_snapshot,
-    priced,
-    spent_since,
-    status_of,
-    waits_of,
-)
-from graphengine.kernel.definitions import END, START, Limits
+from graphengine.errors import GraphEngineError, InputError, UnknownRun
+from graphengine.kernel.extension import END, START, Limits, RunFailed, spent_since
+from graphengine.kernel.inside import allows_unknown_cost, is_secret, priced
+from graphengine.kernel.reader import graph_spec_of, load_snapshot, status_of, waits_of
 from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
@@ -52,8 +41,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import Result, Run, Store
-    from graphengine.kernel.definitions import GraphDefinition, Runnable
+    from graphengine.kernel.extension import GraphDefinition, Result, Run, Runnable
+    from graphengine.kernel.store import Store
     from graphengine.models.base import Model
     from graphengine.records.run_diff import Side
 

@@ -7,7 +7,7 @@ import pytest
 from typing_extensions import Unpack
 
 from graphengine import Runner
-from graphengine.kernel import Page, RunInfo
+from graphengine.kernel.store import Page, RunInfo
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.serve.reads.results import in_results

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from graphengine.kernel import InputError
+from graphengine.errors import InputError
 from graphengine.serve.inspector.token import kept_token
 from graphengine.serve.listening import listen, listen_near
 from graphengine.serve.users import User, UsersFile, hash_of, write_users

@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.kernel import Summary
-from graphengine.kernel.stores import InMemoryStore
+from graphengine.kernel.store import InMemoryStore, Summary
 from graphengine.kernel.testing.kit import append, batch, run_info, step
 from graphengine.records.search import FILTERS
 from graphengine.serve.read_documents import Session, Tally

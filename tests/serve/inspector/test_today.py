@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
 from graphengine.cli.main import main
-from graphengine.kernel import RunInfo, Summary
+from graphengine.kernel.store import RunInfo, Summary
 from graphengine.models import ModelError, Response
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, likeness

@@ -40,7 +40,7 @@ from graphengine.databases.sqlite.files import (
 from graphengine.databases.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, latest_format
 from graphengine.databases.sqlite.wal_recovery import apply_log, describe_damage, refuse_damaged_log
-from graphengine.kernel import StoreError, StoreFull, StoreLocked, StoreReadOnly
+from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

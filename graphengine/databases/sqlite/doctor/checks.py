@@ -33,15 +33,17 @@ from graphengine.databases.sqlite.reads import (
 )
 from graphengine.databases.sqlite.reads import snapshot as snapshot_of
 from graphengine.databases.sqlite.texts import digest_of, keys_in
-from graphengine.kernel import StoreAltered, summary_of
-from graphengine.kernel.stores import summary_text
+from graphengine.errors import StoreAltered
+from graphengine.kernel.store import summary_of, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphengine.databases.findings import Counted, Progress
-    from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step
+    from graphengine.kernel.extension import JsonValue
+    from graphengine.kernel.reader import Snapshot, Step
+    from graphengine.kernel.store import RunInfo
 
 Check: TypeAlias = "Callable[[sqlite3.Connection], Iterator[Finding]]"
 
