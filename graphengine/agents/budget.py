@@ -130,7 +130,7 @@ class _Reservation:
     awake: asyncio.Future[None] | None = None
 
 
-class Budgets:
+class Reservations:
     """The reservations of one run.
 
     Args:
@@ -327,9 +327,9 @@ class AgentsOfRun(Follower):
     snapshot: Snapshot
 
     @cached_property
-    def budgets(self) -> Budgets:
+    def budgets(self) -> Reservations:
         """The reservations of calls."""
-        return Budgets(self.snapshot)
+        return Reservations(self.snapshot)
 
 
-__all__ = ["AgentsOfRun", "Budgets", "Estimate", "Estimates", "Opens", "Routes", "Settle", "SharedBudgets"]
+__all__ = ["AgentsOfRun", "Estimate", "Estimates", "Opens", "Reservations", "Routes", "Settle", "SharedBudgets"]

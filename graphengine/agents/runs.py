@@ -20,7 +20,7 @@ from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.kernel.extension import END, START, GraphDefinition
 from graphengine.kernel.inside import NO_DEFAULT, DeclaredModel, model_of, parse
 from graphengine.models.base import Message
-from graphengine.records.again import run_of
+from graphengine.records.again import start_or_join
 from graphengine.reducers import extend
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class Asked(Generic[T]):
 
     async def _run(self) -> Run[Any]:
         """Start its run, or resume the one that has the given id."""
-        return await run_of(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
+        return await start_or_join(self.runner, self.graph(), self.inputs or None, resume=True, **self.options)
 
     def graph(self) -> GraphDefinition[Any]:
         """Return its graph, made once for the same resources, with those that the Runner has and it can take."""

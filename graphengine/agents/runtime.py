@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import Audience, Clock, Effecting, Effects, JsonObject, JsonValue
     from graphengine.kernel.inside import Effect, RecordedResult
     from graphengine.kernel.reader import Usage
-    from graphengine.models.base import Model, Request, Response, Waits
+    from graphengine.models.base import CallerWait, Model, Request, Response
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient
 
@@ -352,7 +352,7 @@ class RunRuntime(NodeScope):
         return await self._run.models.tools_of(source, begins=begins)
 
     @property
-    def waits(self) -> Waits:
+    def waits(self) -> CallerWait:
         """How to wait for a model: by the Runner's clock, until the run stops or reaches a limit."""
         return RunWaits(self, self._run.clock or MACHINE_CLOCK)
 
@@ -630,7 +630,7 @@ class StandaloneRuntime:
         return None
 
     @property
-    def waits(self) -> Waits:
+    def waits(self) -> CallerWait:
         """The machine's clock."""
         return PLAIN_WAITS
 

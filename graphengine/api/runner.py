@@ -227,7 +227,7 @@ class Runner(Records):
             ['finished', 'finished']
         """
         if isinstance(agent, GraphDefinition):
-            from graphengine.records.again import run_of  # noqa: PLC0415 - runs of agents do not need it
+            from graphengine.records.again import start_or_join  # noqa: PLC0415 - runs of agents do not need it
 
             resume = more.pop("resume", False)
             others = {**more, "chat": chat, "idempotency_key": idempotency_key}
@@ -235,7 +235,7 @@ class Runner(Records):
                 repair = f"await runner.run({agent.name}, {{…}}, run_id=…): the fields of its state are one mapping"
                 raise DefinitionError(f"{wrong[0]}= is of a run of an agent", where=shown(agent), repair=repair)
             options: dict[str, Any] = {"run_id": run_id, "limits": limits, "after": after, "tags": tags or ()}
-            return await (await run_of(self, agent, inputs, resume=bool(resume), **options)).result()
+            return await (await start_or_join(self, agent, inputs, resume=bool(resume), **options)).result()
         from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs need no agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}

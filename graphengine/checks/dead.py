@@ -97,7 +97,7 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
             repair = "remove it, or change its condition or those before it"
             problem = Problem("dead_edge", f"edge from {never.source}", text, repair, warning=True)
             problems.append(_at(never.edge, problem))
-    return problems, paths.reached(walked) - paths.open
+    return problems, paths.reached(walked) - paths.stuck
 
 
 def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:

@@ -148,7 +148,7 @@ class Paths:
         self.counters = self._counters(tests)
         self._at = {counter: at for at, counter in enumerate(self.counters)}
         self.taken: set[tuple[int, str]] = set()
-        self.open: set[str] = set()
+        self.stuck: set[str] = set()
         self.broken: dict[Rule, tuple[Point, Trail]] = {}
         self.points = 0
         self._arms: dict[tuple[Point, str], Walked] = {}
@@ -316,7 +316,7 @@ class Paths:
                         yield from self._enter(target, there, longer, until, {})
             left = others
         if left and failure is None:
-            self.open.add(name)
+            self.stuck.add(name)
 
     def _enter(
         self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]

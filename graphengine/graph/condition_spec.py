@@ -183,7 +183,7 @@ def compared_in(spec: ConditionSpec, found: Found) -> Iterator[tuple[str, int | 
     """Yield the numbers that a condition compared with a number, as far as it was evaluated, by their paths."""
     evaluated: list[tuple[ConditionSpec, Measured]] = []
     if spec["is"] in _COMPOSED:
-        _evaluate(spec, iter(_leaves_found(found)), evaluated)
+        _evaluate(spec, iter(_as_leaves(found)), evaluated)
     else:
         evaluated.append((spec, found))  # type: ignore[arg-type]
     for leaf, measured in evaluated:
@@ -210,7 +210,7 @@ def _evaluate(spec: ConditionSpec, leaves: Iterator[Leaf], into: list[tuple[Cond
     return held
 
 
-def _leaves_found(found: Found) -> Sequence[Leaf]:
+def _as_leaves(found: Found) -> Sequence[Leaf]:
     return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
 
 
@@ -234,7 +234,7 @@ def sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str = "")
     """
     if spec["is"] not in _COMPOSED:
         return _simple(spec, found, source, held=held)  # type: ignore[arg-type]
-    return _compose_sentence(spec, iter(_leaves_found(found)), source)[1]
+    return _compose_sentence(spec, iter(_as_leaves(found)), source)[1]
 
 
 def _compose_sentence(spec: ConditionSpec, leaves: Iterator[Leaf], source: str) -> tuple[bool, str]:
@@ -281,7 +281,7 @@ def plain_sentence(spec: ConditionSpec, found: Found, *, held: bool, source: str
     """
     if spec["is"] not in _COMPOSED:
         return _plain_leaf(spec, found, source, held=held)  # type: ignore[arg-type]
-    return _plain_composed(spec, iter(_leaves_found(found)), source, is_denied=False)[1]
+    return _plain_composed(spec, iter(_as_leaves(found)), source, is_denied=False)[1]
 
 
 def _plain_composed(spec: ConditionSpec, leaves: Iterator[Leaf], source: str, *, is_denied: bool) -> tuple[bool, str]:

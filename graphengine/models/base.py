@@ -152,7 +152,7 @@ class ToolSpec:
     schema: Mapping[str, JsonValue]
 
 
-class Waits(Protocol):
+class CallerWait(Protocol):
     """How a caller waits: by which clock, and what ends the wait early."""
 
     @property
@@ -210,7 +210,7 @@ class Request:
     on_reset: Callable[[str], None] | None = None
     on_begin: Callable[[], None] | None = None
     on_spent: Callable[[Usage], None] | None = None
-    waits: Waits | None = None
+    waits: CallerWait | None = None
     by_rules: Callable[[], Awaitable[object]] | None = None
     note: str = ""
     watch: Watch | None = None
@@ -484,6 +484,7 @@ class RulesModel:
 __all__ = [
     "PDF",
     "UNKNOWN_USAGE",
+    "CallerWait",
     "Closes",
     "Compacts",
     "EstimatesCosts",
@@ -498,7 +499,6 @@ __all__ = [
     "Stop",
     "ToolCall",
     "ToolSpec",
-    "Waits",
     "Watch",
     "at_least",
     "cannot_show",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pydantic import PositiveInt
 
     from graphengine.kernel.extension import Clock, Seconds
-    from graphengine.models.base import Model, Request, Response, Waits, Watch
+    from graphengine.models.base import CallerWait, Model, Request, Response, Watch
     from graphengine.models.rates import Permit
 
 log = logging.getLogger("graphengine.models")
@@ -255,7 +255,7 @@ class WaitQueue:
 
     # Beginnings of questions that the provider caches.
 
-    async def is_first(self, beginning: str, waits: Waits) -> bool:
+    async def is_first(self, beginning: str, waits: CallerWait) -> bool:
         """Return whether a call is the first with this beginning; if another one is, wait until that is released."""
         with self._lock:
             if beginning not in self._first:
@@ -329,7 +329,7 @@ class PacedCall:
         self._patience_seconds = limiter.patience_seconds
         self._request = request
         self._failures = failures
-        self.waits: Waits = request.waits or PLAIN_WAITS
+        self.waits: CallerWait = request.waits or PLAIN_WAITS
         self.queue = limiter.queue(self.waits.clock)
         self.number = self.queue.number()
         self.tokens = estimated_tokens(request)
@@ -558,7 +558,7 @@ def limiter_of(model: Model) -> RateLimiter | None:
         return found
 
 
-async def until(when: float, awake: asyncio.Future[None], waits: Waits) -> None:
+async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> None:
     """Wait until a time, or until it is woken."""
     if when == math.inf:
         await waits.first_of(awake)

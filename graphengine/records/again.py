@@ -21,7 +21,7 @@ S = TypeVar("S")
 Out_co = TypeVar("Out_co", covariant=True, default=object)
 
 
-async def run_of(
+async def start_or_join(
     runner: Runner,
     graph: GraphDefinition[S, Out_co],
     state: S | Mapping[str, object] | None,
@@ -91,4 +91,4 @@ async def check_same(
         raise begun_with_another(info.id, others, where)
 
 
-__all__ = ["check_same", "run_of"]
+__all__ = ["check_same", "start_or_join"]

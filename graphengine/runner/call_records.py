@@ -252,7 +252,7 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
     """
     given: list[object] = [[*args], dict(kwargs)]
     try:
-        body = in_utf8(lambda held: to_json([*map(_encode_steadily, held)]), given)
+        body = in_utf8(lambda held: to_json([*map(_canonicalise, held)]), given)
     except (PydanticSerializationError, RecursionError) as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",
@@ -267,7 +267,7 @@ _TYPED: Final = ""
 """The key of an object that stands for a value that is none of JSON's: `{"": [its type's name, what it holds]}`."""
 
 
-def _encode_steadily(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
+def _canonicalise(value: Any) -> object:  # noqa: ANN401 - whatever a call is given
     """Return a value as JSON values, the same in each process, and others for each other value and type.
 
     JSON's own values stand for themselves, with the keys of a dict in order. So `()` is not `[]`, `{1: x}` is not
@@ -280,7 +280,7 @@ def _encode_steadily(value: Any) -> object:  # noqa: ANN401 - whatever a call is
     if kind in _ATOMS:  # the most common
         return value
     if kind is list:
-        return [_encode_steadily(item) for item in value]
+        return [_canonicalise(item) for item in value]
     if kind is dict and _TYPED not in value and all(type(key) is str for key in value):
         return _encode_members(value)
     name = "Path" if isinstance(value, PurePath) else kind.__qualname__  # of a class, its module can be another one
@@ -288,22 +288,22 @@ def _encode_steadily(value: Any) -> object:  # noqa: ANN401 - whatever a call is
 
 
 def _encode_members(value: Mapping[str, object]) -> object:
-    return {key: _encode_steadily(value[key]) for key in sorted(value)}
+    return {key: _canonicalise(value[key]) for key in sorted(value)}
 
 
 def _encode_contents(value: Any) -> object:  # noqa: ANN401, PLR0911 - as above, one return for each kind
     """Return what a value holds that JSON has not."""
     if isinstance(value, enum.Enum):
-        return _encode_steadily(value.value)
+        return _canonicalise(value.value)
     if isinstance(value, Iterator):
         _refuse_iterator(value)
     if isinstance(value, AbstractSet):
-        return sorted(to_json(_encode_steadily(item)).decode() for item in value)
+        return sorted(to_json(_canonicalise(item)).decode() for item in value)
     if isinstance(value, Mapping):
-        pairs = [[_encode_steadily(key), _encode_steadily(item)] for key, item in value.items()]
+        pairs = [[_canonicalise(key), _canonicalise(item)] for key, item in value.items()]
         return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=to_json)
     if isinstance(value, (list, tuple, deque)):
-        return [_encode_steadily(item) for item in value]
+        return [_canonicalise(item) for item in value]
     if isinstance(value, BaseModel):
         return _encode_members(dict(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

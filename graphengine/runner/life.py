@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from graphengine.engine.claim import (
     Alone,
     Begin,
+    Broken,
     Claim,
     Cut,
     Do,
-    Failed,
     Found,
     Left,
     Opened,
@@ -127,7 +127,7 @@ class Life(Generic[S]):
         own = self.context.copy()
         loop = asyncio.get_running_loop()
         self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
-        self.task.add_done_callback(self._take_end, context=own)
+        self.task.add_done_callback(self._on_driving_done, context=own)
         shared.lives.add(self)
         poke(shared.store, run_id)
 
@@ -165,14 +165,14 @@ class Life(Generic[S]):
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result if do.outcome == "driven" else await self._current_result()
             if self.result is not None and self.result.status != "failed":
-                self.task.remove_done_callback(self._take_end)
-                self._tell_over()  # a turn of the event loop before `_take_end`, which would have nothing to report
+                self.task.remove_done_callback(self._on_driving_done)
+                self._tell_over()  # a turn of the loop before `_on_driving_done`, which would have nothing to report
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
             self.result = await self._current_result()
         except BaseException as error:
-            claim.step(Failed())
+            claim.step(Broken())
             if isinstance(error, Exception):
                 raise
             reraise_interrupt(error)  # SystemExit would end the event loop, and all other runs with it
@@ -230,7 +230,7 @@ class Life(Generic[S]):
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _take_end(self, task: asyncio.Task[None]) -> None:
+    def _on_driving_done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
         self._tell_over()
         if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
@@ -369,7 +369,7 @@ class Life(Generic[S]):
             if claim.step(Cut()).outcome == "raise":
                 raise
         except BaseException:
-            claim.step(Failed())
+            claim.step(Broken())
             raise
         finally:
             del shared.driven[self.id]

@@ -300,7 +300,7 @@ class Notifications(Extension):
         while True:
             with suppress(StoreError):
                 if await self.hand_on(runner):
-                    worker.look()
+                    worker.look_now()
             self._has_news.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):

@@ -236,7 +236,7 @@ class Worker:
                 self._on_event(Refused(None, error))
             await self._clock.sleep_until(self._clock.now() + PASS_SECONDS)
 
-    def look(self) -> None:
+    def look_now(self) -> None:
         """Look for due runs at once, before the store announces them: what this process has just made due is for it."""
         self._looking.set()
 

@@ -83,7 +83,7 @@ async def test_a_worker_that_is_woken_looks_for_schedules_no_later(
         for seconds in (0.0, 25.0, 35.0):
             noon.move(seconds)
             if seconds < 30:
-                worker.look()
+                worker.look_now()
             for _ in range(50):
                 await asyncio.sleep(0)
         worker.stop()

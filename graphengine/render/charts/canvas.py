@@ -257,7 +257,7 @@ class Canvas:
                 free = x + half + 8
 
     @contextmanager
-    def said(self, words: str, seq: int = 0) -> Iterator[None]:
+    def title_group(self, words: str, seq: int = 0) -> Iterator[None]:
         """Title everything drawn inside, for pointers and screen readers; `seq` is the step that it belongs to."""
         step = f' data-seq="{seq}"' if seq else ""
         self.parts.append(f"<g{step}><title>{safe(one_line(words))}</title>")

@@ -217,7 +217,7 @@ class _Panel:
             canvas.soft(_LEFT - 6, self._at(value) + 4, plain_number(value), "end")
         for threshold in one.thresholds:
             words = f"{_SIGNS.get(threshold.sign, threshold.sign)} {plain_number(threshold.value)}  {threshold.label}"
-            with canvas.said(f"{one.text} {words}"):
+            with canvas.title_group(f"{one.text} {words}"):
                 y = self._at(threshold.value)
                 canvas.line((_LEFT, y), (right, y), Paint("none", "fell-line", 1.4, "6 4"))
                 self._label(y, words.strip(), "fell-line")
@@ -259,7 +259,7 @@ class _Panel:
             canvas.path(points, Paint("none", line, 2.0, dash))
         radius = 1.5 if len(points) > _DOTS else 4.0
         for (x, y), point in zip(points, drawn, strict=True):
-            with canvas.said(point.words(with_step=True), point.samples[-1].seq):
+            with canvas.title_group(point.words(with_step=True), point.samples[-1].seq):
                 canvas.dot(x, y, radius, Paint(fill, line, radius / 2.5))
         (x, y), last = points[-1], plain_number(samples[-1].value)
         if len(self.found) > 1:

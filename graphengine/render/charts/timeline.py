@@ -200,7 +200,7 @@ def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is
         _row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
         canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
     for at, words in line.branched:
-        with canvas.said(words):
+        with canvas.title_group(words):
             canvas.line((scale.x(at), sheet.top - 6), (scale.x(at), down + 6), Paint("none", "ink", 1.6, "6 3"))
     canvas.spoken += [_gap_in_words(scale, gap.start, gap.end, gap.why) for gap in line.gaps]
     canvas.spoken += [words for _, words in line.branched]
@@ -286,7 +286,7 @@ def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
     for part in sheet.scale.breaks():
         why = next((gap.why for gap in line.gaps if gap.start < part.end and gap.end > part.start), "nothing to do")
         text, middle = seconds(part.end - part.start), (part.left + part.right) / 2
-        with sheet.canvas.said(_gap_in_words(sheet.scale, part.start, part.end, why)):
+        with sheet.canvas.title_group(_gap_in_words(sheet.scale, part.start, part.end, why)):
             sheet.canvas.rect(part.left, top, part.right - part.left, bottom - top, Paint("paper"))
             for x in (part.left, part.right):
                 sheet.canvas.line((x, top), (x, bottom), Paint("none", "soft", 1.0, "3 2"))
@@ -306,7 +306,7 @@ def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
     said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
     canvas.spoken.append(said)
-    with canvas.said(said):
+    with canvas.title_group(said):
         canvas.text(MARGIN + indent, middle + 4, fit(_name(row), sheet.names - indent))
     narrow = _narrow(sheet, row)
     _density(sheet, middle, narrow)
@@ -314,7 +314,7 @@ def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     bars = [span for span in row.spans if span not in dense]
     for span in sorted(bars, key=lambda span: (span.what not in ("inside", "pause"), span.start, span.seq)):
         left, wide = sheet.scale.x(span.start), sheet.wide(span)
-        with canvas.said(f"{span.said}; {seconds(span.seconds)}", span.seq):
+        with canvas.title_group(f"{span.said}; {seconds(span.seconds)}", span.seq):
             _bar(canvas, span.what, left, wide, middle)
             text = seconds(span.seconds)
             if span.what in ("work", "fallback", "wait") and measure(text, 10) + 8 <= wide:
@@ -339,7 +339,7 @@ def _density(sheet: _Sheet, middle: float, spans: Iterable[Span]) -> None:
         failed, worked = sum(span.what == "failed" for span in inside), sum(span.seconds for span in inside)
         high = max(_LEAST, _BAR * min(1.0, sum(sheet.wide(span) for span in inside) / _COLUMN))
         words = f"{len(inside)} attempts" + (f", {failed} failed" if failed else "") + f"; {seconds(worked)} of work"
-        with sheet.canvas.said(words, min(span.seq for span in inside)):
+        with sheet.canvas.title_group(words, min(span.seq for span in inside)):
             x, bottom = column * _COLUMN, middle + _BAR / 2
             sheet.canvas.rect(x, bottom - high, _COLUMN, high, Paint("work-line"))
             if failed:

@@ -11,7 +11,7 @@ from graphengine.records.offline import are_offline
 from graphengine.records.run_diff import diff
 from graphengine.records.words import cost, counted, seconds
 from graphengine.render.story.parts import by_agent, moment, picture, rows, steps_table, whole_reasons
-from graphengine.render.story.prose import as_words, duel, heading, path_words, place, said
+from graphengine.render.story.prose import as_html, as_words, duel, heading, path_words, place
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ async def duel_of(store: Store, one: Told, other: Told) -> list[str]:
 
 def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     sides = (found.first, found.second)
-    graph = f"<b>{said(heading(runs[0].info.graph))}</b>"
+    graph = f"<b>{as_html(heading(runs[0].info.graph))}</b>"
     yield f'<p class="kicker">Two runs of {graph} · {moment(runs[1].info.created_at)}</p>'
-    yield f"<h1>{said(runs[0].title)}</h1>"
+    yield f"<h1>{as_html(runs[0].title)}</h1>"
     yield _summary(found, runs)
     yield from _numbers(found, runs)
     yield from _changed(found)
@@ -54,12 +54,13 @@ def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     for at, (told, side) in enumerate(zip(runs, sides, strict=True)):
         way = [row for row in rows(told, shared, _WORDS) if row.moves or row.account.is_trouble]
         table = "".join(steps_table(way, is_brief=True, parted=side.parts_at))
-        yield f"<section><p>{_letter(at)} <code>{said(told.info.id)}</code></p>{picture(told, _HALF)}{table}</section>"
+        head = f"<p>{_letter(at)} <code>{as_html(told.info.id)}</code></p>"
+        yield f"<section>{head}{picture(told, _HALF)}{table}</section>"
     yield "</div>"
     yield from _apart_at_last(found, runs)
     yield from _prices(found, runs, shared)
     if found.setup:
-        lines = "".join(f"<li>{said(clipped(each, 300))}</li>" for each in found.setup[:_DIFFERENCES])
+        lines = "".join(f"<li>{as_html(clipped(each, 300))}</li>" for each in found.setup[:_DIFFERENCES])
         yield f"<h2>Set up differently</h2><ul>{lines}</ul>"
 
 
@@ -87,7 +88,7 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
         "Parted": parted,
         "Ended": "".join(f"<div>{letters} {words}.</div>" for letters, words in _endings(parted, found, runs)),
         "Saved" if parts and runs[1].end and all(is_less for _, is_less in parts) else "Took": (
-            f"{_letter(1)} <b>{said(apart)}</b> than {_letter(0)} {since}.{scored}" if parts else scored
+            f"{_letter(1)} <b>{as_html(apart)}</b> than {_letter(0)} {since}.{scored}" if parts else scored
         ),
     }
     return f'<dl class="short">{"".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told.items() if text)}</dl>'
@@ -102,13 +103,13 @@ def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         if side.begins is None:
             continue
         last = next((step for step in reversed(run.steps[: found.shared.seq]) if step.path), None)
-        after = f" after <b>{said(place(last.path, last.visit))}</b>" if last is not None else ""
+        after = f" after <b>{as_html(place(last.path, last.visit))}</b>" if last is not None else ""
         fields = dict.fromkeys(as_words(each.path.partition(".")[0].partition("[")[0]) for each in side.changed)
-        what = f"with another <b>{said(', '.join(fields))}</b>" if fields else "with nothing of its state changed"
+        what = f"with another <b>{as_html(', '.join(fields))}</b>" if fields else "with nothing of its state changed"
         yield f"{_letter(at)} branched off {_letter(1 - at)}{after}, {what}."
     if found.setup:
         more = f", and {len(found.setup) - 1} more" if len(found.setup) > 1 else ""
-        yield f"They are set up differently: {said(clipped(found.setup[0], 100))}{more}."
+        yield f"They are set up differently: {as_html(clipped(found.setup[0], 100))}{more}."
 
 
 def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
@@ -119,7 +120,7 @@ def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
         if row is None or not (row.moves or row.account.is_trouble):
             return ""
         if not said_of:
-            said_of.append(f"at <b>{said(place(row.account.path, row.account.visit))}</b>:")
+            said_of.append(f"at <b>{as_html(place(row.account.path, row.account.visit))}</b>:")
         said_of.append(f"<div>{_letter(at)} {_went_on(told, row, side.parts_at)}</div>")
     return "".join(said_of)
 
@@ -142,36 +143,36 @@ def _went_on(told: Told, row: Row, seq: int | None) -> str:
     """Return where a run went from a visit, and why, as HTML."""
     account, why = row.account, ""
     if _ends_at(told, seq) and told.end is not None:
-        label = f", <b>{said(account.edge)}</b>" if account.edge else ""
+        label = f", <b>{as_html(account.edge)}</b>" if account.edge else ""
         words, why = f"ended{label}", told.held.get(told.end.seq, "")
     elif not row.moves:
         words = "failed"
     else:
-        to = ", ".join(f"<b>{said(as_words(each))}</b>" for each in account.targets)
+        to = ", ".join(f"<b>{as_html(as_words(each))}</b>" for each in account.targets)
         words, why = (
-            f"went on to {to}" + (f", {said(account.edge)}" if account.edge else ""),
+            f"went on to {to}" + (f", {as_html(account.edge)}" if account.edge else ""),
             whole_reasons(account.why),
         )
-    return words + (f'<span class="beside">{said(why)}</span>' if why else "")
+    return words + (f'<span class="beside">{as_html(why)}</span>' if why else "")
 
 
 def _ended(told: Told) -> str:
     """Return where a run ended, and why."""
     end, ending, failure = told.end, told.snapshot.ending, told.snapshot.failure
     if failure is not None:
-        return f"failed at {said(place(failure.path))}: {said(clipped(one_line(show(failure.message)), _WORDS))}"
+        return f"failed at {as_html(place(failure.path))}: {as_html(clipped(one_line(show(failure.message)), _WORDS))}"
     if end is None:
         return {"waiting": "waits", "running": "goes on"}.get(status := status_of(told.info), f"is {status}")
-    label = f": <b>{said(ending.label)}</b>" if ending is not None and ending.label else ""
-    why = f" ({said(told.held[end.seq])})" if told.held.get(end.seq) else ""
-    return f"ended after {said(place(end.path, end.visit))}{label}{why}"
+    label = f": <b>{as_html(ending.label)}</b>" if ending is not None and ending.label else ""
+    why = f" ({as_html(told.held[end.seq])})" if told.held.get(end.seq) else ""
+    return f"ended after {as_html(place(end.path, end.visit))}{label}{why}"
 
 
 def _scored(runs: tuple[Told, Told]) -> str:
     """Return which numbers that decided were others in the end, so that nothing is called saved that cost quality."""
     one, other = (_last_numbers(told) for told in runs)
     apart = [path for path in one if path in other and one[path] != other[path]]
-    words = [f"{said(path_words(path))} is <b>{other[path]}</b>, in {_letter(0)} {one[path]}" for path in apart]
+    words = [f"{as_html(path_words(path))} is <b>{other[path]}</b>, in {_letter(0)} {one[path]}" for path in apart]
     return f" Its {'; its '.join(words)}." if words else ""
 
 
@@ -201,7 +202,7 @@ def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     since = " since they part" if found.shared is not None else ""
 
     def row(name: str, words: Sequence[str], *numbers: float | None) -> str:
-        cells = "".join(f'<td class="r">{said(each or "nothing")}</td>' for each in words)
+        cells = "".join(f'<td class="r">{as_html(each or "nothing")}</td>' for each in words)
         by = _by(*numbers) if numbers and runs[1].snapshot.failure is None else ""  # what failed saved nothing
         return f'<tr><td>{name}</td>{cells}<td class="r">{by}</td></tr>'
 
@@ -259,7 +260,7 @@ def _changes(pairs: Sequence[tuple[str, JsonValue, JsonValue]]) -> Iterator[str]
         told.setdefault(key, []).append(name)
         shown.setdefault(key, "" if key in shown else duel(before, after))
     for key, names in told.items():
-        yield f'<section class="change"><h3>{said(heading(" and ".join(names)))}</h3>{shown[key]}</section>'
+        yield f'<section class="change"><h3>{as_html(heading(" and ".join(names)))}</h3>{shown[key]}</section>'
 
 
 def _apart(found: RunDiff, told: Told) -> str:
@@ -305,8 +306,8 @@ def _prices(found: RunDiff, runs: tuple[Told, Told], shared: int) -> Iterator[st
     for agent, model in names:
         used = [each.get((agent, model), {}) for each in spent]
         words = [f"{counted(usage.get('calls', 0), 'call')}, {cost(usage)}" if usage else "nothing" for usage in used]
-        cells = "".join(f'<td class="r">{said(each)}</td>' for each in words)
-        yield f'<tr><td>{said(agent)}</td><td class="soft o">{said(model)}</td>{cells}</tr>'
+        cells = "".join(f'<td class="r">{as_html(each)}</td>' for each in words)
+        yield f'<tr><td>{as_html(agent)}</td><td class="soft o">{as_html(model)}</td>{cells}</tr>'
     yield "</table>"
 
 

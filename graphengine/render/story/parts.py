@@ -22,7 +22,7 @@ from graphengine.render.charts.timeline import timeline
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Line
-from graphengine.render.story.prose import as_words, heading, in_brief, path_words, place, said
+from graphengine.render.story.prose import as_html, as_words, heading, in_brief, path_words, place
 from graphengine.render.svg import svg_of
 
 if TYPE_CHECKING:
@@ -172,14 +172,14 @@ def _quantity(of: Any) -> Any:  # noqa: ANN401 - of a condition
 def verdict(told: Told) -> str:
     """Return how it stands, why, and what was lost on the way."""
     status, ending = status_of(told.info), told.snapshot.ending
-    label = said(heading(ending.label)) if ending is not None and ending.label else ""
+    label = as_html(heading(ending.label)) if ending is not None and ending.label else ""
     end = told.end
-    why = said(told.held.get(end.seq, "")) if end is not None and ending is not None else ""
+    why = as_html(told.held.get(end.seq, "")) if end is not None and ending is not None else ""
     words = f"<b>{label}</b>" + (f' <span class="soft">{why}</span>' if why else "") if label or why else ""
-    lost = said(told.losses)
+    lost = as_html(told.losses)
     kinds = dict.fromkeys(wait.kind for wait in waits_of(told.snapshot) if wait.answered is None)
     if status == "waiting":
-        words = said(", ".join(_AWAITED[kind] for kind in kinds))
+        words = as_html(", ".join(_AWAITED[kind] for kind in kinds))
     words += f"{' · ' if words else ''}{lost}" if lost else ""
     return f'<p class="verdict"><span class="chip {status}">{status}</span>{words}</p>'
 
@@ -195,8 +195,8 @@ def figures(told: Told) -> str:
         found += [("price", cost(told.own)), ("model calls", f"{calls:,}")]
     found += [("tokens", f"{tokens:,}")] if tokens else []
     found += [("before it branched off", cost(told.snapshot.inherited))] if priced(told.snapshot.inherited) else []
-    html = "".join(f"<div><dt>{said(name)}</dt><dd>{said(value)}</dd></div>" for name, value in found)
-    return f'<dl class="facts">{html}</dl>' + (f'<p class="soft">{said(told.below)}</p>' if told.below else "")
+    html = "".join(f"<div><dt>{as_html(name)}</dt><dd>{as_html(value)}</dd></div>" for name, value in found)
+    return f'<dl class="facts">{html}</dl>' + (f'<p class="soft">{as_html(told.below)}</p>' if told.below else "")
 
 
 def moment(at: float) -> str:
@@ -298,9 +298,9 @@ def rows(told: Told, after: int = 0, limit: int = _LINE) -> list[Row]:
         if account.sent_back:  # a line of its own: the answer that it is about is in the call before
             sent_back = account_of_step(step, limit=2 * _LINE)
             sent_back.model, sent_back.usage = "", {}
-            found.append(Row(sent_back, said(f"Rejected and sent back: {account.sent_back}")))
+            found.append(Row(sent_back, as_html(f"Rejected and sent back: {account.sent_back}")))
             account.tone = "call"
-        what = said(clipped(_told(step, account), limit * (1 + account.is_trouble)))
+        what = as_html(clipped(_told(step, account), limit * (1 + account.is_trouble)))
         last = found[-1] if found else None
         if moves and not what and last and (last.account.path, last.account.visit) == (account.path, account.visit):
             last.moves, last.seqs = moves, (step.seq,)
@@ -347,9 +347,9 @@ def _moves(account: Account) -> str:
     if account.kind != "node" or not account.targets:
         return ""
     to = ", ".join(each.lower() if each in (END, FAIL) else as_words(each) for each in account.targets)
-    label = f"<b>{said(account.edge)}</b> " if account.edge else ""
-    why = f'<span class="beside">{said(whole_reasons(account.why))}</span>' if account.why else ""
-    return f'{label}<span class="to">→ {said(to)}</span>{why}'
+    label = f"<b>{as_html(account.edge)}</b> " if account.edge else ""
+    why = f'<span class="beside">{as_html(whole_reasons(account.why))}</span>' if account.why else ""
+    return f'{label}<span class="to">→ {as_html(to)}</span>{why}'
 
 
 def whole_reasons(why: str) -> str:
@@ -383,15 +383,15 @@ def steps_table(found: Sequence[Row], *, is_brief: bool = False, parted: int | N
     for each in shown:
         account = each.account
         model = (
-            f'<span class="beside">{said(account.model.rpartition(":")[2])}</span>'
+            f'<span class="beside">{as_html(account.model.rpartition(":")[2])}</span>'
             if account.model and not is_brief
             else ""
         )
-        name = said(place(account.path, account.visit)) or said(as_words(account.kind))
+        name = as_html(place(account.path, account.visit)) or as_html(as_words(account.kind))
         what = f"{each.what} {each.moves}".strip() if each.what and each.moves else each.what or each.moves
         cells = f"<td><b>{name}</b>{model}</td><td>{what}</td>"
         if not is_brief:
-            cells += f'<td class="r o soft">{_tokens(account.usage)}</td><td class="r">{said(account.cost)}</td>'
+            cells += f'<td class="r o soft">{_tokens(account.usage)}</td><td class="r">{as_html(account.cost)}</td>'
         mark = "parted" if parted in (account.seq, *each.seqs) else "wrong" if account.is_trouble else ""
         yield f"<tr{f' class={mark}' if mark else ''}>{cells}</tr>"
     yield "</table>"
@@ -429,9 +429,9 @@ def spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:
     for (agent, model), usage in found.items():
         part = usage.get("cost_usd")
         share = f"{100 * part / total:.0f} %" if part is not None and total else ""
-        yield f'<tr><td>{said(agent)}</td><td class="soft o">{said(model)}</td>'
+        yield f'<tr><td>{as_html(agent)}</td><td class="soft o">{as_html(model)}</td>'
         yield f'<td class="r">{usage.get("calls", 0)}</td>'
-        yield f'<td class="r">{said(cost(usage))}</td><td class="r">{share}</td></tr>'
+        yield f'<td class="r">{as_html(cost(usage))}</td><td class="r">{share}</td></tr>'
     yield "</table>"
 
 

@@ -63,7 +63,7 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 """Of Markdown, which a comparison of words leaves out."""
 
 
-def said(text: str) -> str:
+def as_html(text: str) -> str:
     """Return a text as HTML, without what looks like a secret and without control codes."""
     return escape(clean(hidden(text)))
 
@@ -195,7 +195,7 @@ def value_html(value: JsonValue, deep: int = 0) -> str:
         return fields(members, deep + 1) if members else '<span class="soft">empty</span>'
     if isinstance(inner, list) and inner and deep < _DEEP:
         return _items(inner, deep + 1)
-    return f'<span class="plain">{said(in_brief(inner))}</span>'
+    return f'<span class="plain">{as_html(in_brief(inner))}</span>'
 
 
 def fields(members: Sequence[tuple[str, JsonValue]], deep: int = 0) -> str:
@@ -205,7 +205,7 @@ def fields(members: Sequence[tuple[str, JsonValue]], deep: int = 0) -> str:
 
 def _listed(members: Sequence[tuple[str, str]]) -> str:
     """Return fields with what is said of each, which is HTML; names that are sentences have most of the room."""
-    made = (f"<dt>{said(heading(name))}</dt><dd>{html}</dd>" for name, html in members)
+    made = (f"<dt>{as_html(heading(name))}</dt><dd>{html}</dd>" for name, html in members)
     is_wide = any(len(name) > _NAME for name, _ in members)
     return f"<dl{' class=wide' if is_wide else ''}>{''.join(made)}</dl>"
 
@@ -213,7 +213,7 @@ def _listed(members: Sequence[tuple[str, str]]) -> str:
 def _items(values: Sequence[JsonValue], deep: int) -> str:
     if all(not isinstance(each, (Mapping, list)) and len(str(each)) <= _SHORT for each in values):
         line = ", ".join(_brief(each, 1) for each in values[: 8 * _ITEMS])
-        return said(line) + (f" and {len(values) - 8 * _ITEMS} more" if len(values) > 8 * _ITEMS else "")
+        return as_html(line) + (f" and {len(values) - 8 * _ITEMS} more" if len(values) > 8 * _ITEMS else "")
     made = [f"<li>{item(each, deep)}</li>" for each in values[: 20 * _ITEMS]]
     shown, rest = made[:_ITEMS], made[_ITEMS:]
     html = f"<ul>{''.join(shown)}</ul>"
@@ -234,12 +234,12 @@ def item(value: JsonValue, deep: int = 0) -> str:
     if any(isinstance(each, (Mapping, list)) or len(str(each)) > _SHORT for _, each in rest):
         return f'{lead}<div class="small">{fields(rest, deep)}</div>'
     beside = " · ".join(f"{as_words(name)}: {in_brief(each)}" for name, each in rest)
-    return lead + (f'<span class="beside">{said(beside)}</span>' if beside else "")
+    return lead + (f'<span class="beside">{as_html(beside)}</span>' if beside else "")
 
 
 def folded(words: str, html: str) -> str:
     """Return what opens with a click; on paper only its words are seen."""
-    return f"<details><summary>{said(words)}</summary>{html}</details>"
+    return f"<details><summary>{as_html(words)}</summary>{html}</details>"
 
 
 # --- Texts -----------------------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def duel(before: JsonValue, after: JsonValue, deep: int = 0) -> str:
         return f'<div class="new">{item(after, deep)}</div>' if is_full(after) or after is False else "none"
     if not is_full(after) and after is not False:
         return f'<div class="gone">{item(before, deep)}</div>'
-    return f"<del>{said(in_brief(before))}</del> → <ins>{said(in_brief(after))}</ins>{_by(before, after)}"
+    return f"<del>{as_html(in_brief(before))}</del> → <ins>{as_html(in_brief(after))}</ins>{_by(before, after)}"
 
 
 def _by(before: JsonValue, after: JsonValue) -> str:

@@ -23,6 +23,7 @@ from graphengine.records.work_records import CallRecord, TurnRecord, turn_record
 from graphengine.render.story.duel import duel_of
 from graphengine.render.story.parts import figures, moment, picture, rows, spent, steps_table, times, told_run, verdict
 from graphengine.render.story.prose import (
+    as_html,
     as_words,
     fields,
     folded,
@@ -31,7 +32,6 @@ from graphengine.render.story.prose import (
     is_full,
     parsed,
     place,
-    said,
     text_html,
     value_html,
 )
@@ -84,8 +84,8 @@ def _sections(told: Told) -> Iterator[str]:
     messages = _messages(values)
     what = "A run of" if messages is None else "A conversation with"
     graph = info.graph if messages is None else info.graph.removesuffix("-chat")
-    yield f'<p class="kicker">{what} <b>{said(heading(graph))}</b> · {moment(info.created_at)}</p>'
-    yield f"<h1>{said(told.title)}</h1>{verdict(told)}{figures(told)}"
+    yield f'<p class="kicker">{what} <b>{as_html(heading(graph))}</b> · {moment(info.created_at)}</p>'
+    yield f"<h1>{as_html(told.title)}</h1>{verdict(told)}{figures(told)}"
     given: dict[str, JsonValue] = {op[1]: op[-1] for op in ops_of(told.steps[0])} if told.steps else {}
     waits = [wait for wait in waits_of(snapshot) if wait.answered is None] if status_of(info) == "waiting" else []
     if messages is None:
@@ -108,20 +108,20 @@ def _sections(told: Told) -> Iterator[str]:
     yield from steps_table(told_of)
     yield from spent(told.steps, info)
     if told.losses:
-        yield f"<h2>Losses</h2><p>{said(told.losses)}</p>"
+        yield f"<h2>Losses</h2><p>{as_html(told.losses)}</p>"
 
 
 def _what_failed(told: Told) -> Iterator[str]:
     """Yield why the run failed, and which runs below it did."""
     failure = told.snapshot.failure
     if failure is not None:
-        yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{said(place(failure.path))}</b> '
-        yield f'<span class="soft">{said(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
+        yield f'<h2>Why it failed</h2><div class="card failed"><p><b>{as_html(place(failure.path))}</b> '
+        yield f'<span class="soft">{as_html(failure.kind)}</span></p>{text_html(show(failure.message))}</div>'
     if told.failed:
         yield "<h2>What failed below</h2><ul>"
         for each in told.failed[:_FAILED]:
             reason = each.summary.reason if each.summary is not None else ""
-            yield f"<li><b>{said(each.title or each.id)}</b> {said(clipped(reason, _ASKED))}</li>"
+            yield f"<li><b>{as_html(each.title or each.id)}</b> {as_html(clipped(reason, _ASKED))}</li>"
         more = len(told.failed) - _FAILED
         yield "</ul>" + (f"<p class=soft>and {more} more</p>" if more > 0 else "")
 
@@ -157,7 +157,7 @@ def _part(
     is_known = longest != "" and one_line(texts[longest]) == one_line(said_above)
     if is_known and not rest:
         return
-    name = "" if is_known or not longest else f" <span>{said(as_words(longest))}</span>"
+    name = "" if is_known or not longest else f" <span>{as_html(as_words(longest))}</span>"
     if longest or rest:
         yield f"<h2>{title}{name}</h2>"
     if longest and not is_known:
@@ -189,15 +189,15 @@ def _asked(told: Told, waits: Sequence[Wait]) -> Iterator[str]:
     for wait in waits:
         kinds = {"sleep": "waits for a time", "receive": "waits for a message"}
         due = f" · until {moment(wait.due_at)}" if wait.due_at is not None else ""
-        what = f"{said(place(wait.name))} {kinds.get(wait.kind, 'asks')}{due}"
+        what = f"{as_html(place(wait.name))} {kinds.get(wait.kind, 'asks')}{due}"
         yield f'<div class="card waiting"><p class="soft">{what}</p>'
         agent, call = _call(told, wait)
         is_short = len(wait.question) <= _ASKED and "\n" not in wait.question
         if call is not None:
-            yield f"<h3>May {said(as_words(agent))} call {said(as_words(call.name))}?</h3>"
+            yield f"<h3>May {as_html(as_words(agent))} call {as_html(as_words(call.name))}?</h3>"
             yield _proposed(_arguments(wait, call), UNSET)
         else:
-            yield f"<h3>{said(wait.question)}</h3>" if is_short else text_html(wait.question)
+            yield f"<h3>{as_html(wait.question)}</h3>" if is_short else text_html(wait.question)
         if wait.facts:
             yield fields([(name.rpartition(".")[2], value) for name, value in wait.facts.items()])
         if wait.proposed is not UNSET:
@@ -243,8 +243,8 @@ def _proposed(proposed: JsonValue | UnsetType, was: JsonValue | UnsetType) -> st
         return fields([(str(name), each) for name, each in now.items()])
     rows = ""
     for name in dict.fromkeys([*old, *now]):
-        rows += f"<tr><td>{said(heading(str(name)))}</td><td>{said(in_brief(old.get(name)))}</td>"
-        rows += f"<td><b>{said(in_brief(now.get(name)))}</b></td></tr>"
+        rows += f"<tr><td>{as_html(heading(str(name)))}</td><td>{as_html(in_brief(old.get(name)))}</td>"
+        rows += f"<td><b>{as_html(in_brief(now.get(name)))}</b></td></tr>"
     return f"<table><tr><th></th><th>was</th><th>proposed</th></tr>{rows}</table>"
 
 
@@ -256,7 +256,7 @@ def _options(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         return "<span>yes</span><span>no</span>"
     values = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
     if values:
-        return "".join(f"<span>{said(in_brief(each))}</span>" for each in values)
+        return "".join(f"<span>{as_html(in_brief(each))}</span>" for each in values)
     unions = [each for each in schema.get("anyOf") or schema.get("oneOf") or () if each.get("type") != "null"]
     if unions:
         clicks = "".join(_options(each, root) for each in unions if not each.get("properties"))
@@ -266,7 +266,9 @@ def _options(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         title, about = str(each.get("title") or heading(name)), str(each.get("description", ""))
         kind = _options(each, root) or _KINDS.get(str(each.get("type")), "")
         members += (
-            f"<dt>{said(title)}</dt><dd>{kind}" + (f'<i class="beside">{said(about)}</i>' if about else "") + "</dd>"
+            f"<dt>{as_html(title)}</dt><dd>{kind}"
+            + (f'<i class="beside">{as_html(about)}</i>' if about else "")
+            + "</dd>"
         )
     return f"<dl>{members}</dl>" if members else ""
 
@@ -329,7 +331,7 @@ def _bubble(role: str, text: str, agent: str) -> str:
     plain = _WRAPPED.sub(r"\2", text.strip())
     if not plain.strip():
         return ""
-    who = f"<small>{said(as_words(agent))}</small>" if role == "assistant" and agent else ""
+    who = f"<small>{as_html(as_words(agent))}</small>" if role == "assistant" and agent else ""
     return f'<div class="{role}">{who}<div class="text">{text_html(plain)}</div></div>'
 
 
@@ -337,9 +339,9 @@ def _did(name: str, arguments: str, result: str, has_failed: bool) -> str:  # no
     given = f" ({in_brief(arguments, _ASKED)})" if arguments and arguments != "{}" else ""
     found = parsed(result)
     if isinstance(found, Mapping) and not has_failed and len(found) > 1:
-        return f'<div class="did"><p>{said(f"{as_words(name)}{given}")}</p>{value_html(found)}</div>'
+        return f'<div class="did"><p>{as_html(f"{as_words(name)}{given}")}</p>{value_html(found)}</div>'
     came = f"{' failed:' if has_failed else ' →'} {in_brief(result, _ASKED)}" if result else ""
-    return f'<p class="soft">{said(f"{as_words(name)}{given}{came}")}</p>'
+    return f'<p class="soft">{as_html(f"{as_words(name)}{given}{came}")}</p>'
 
 
 __all__ = ["story_of"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.records.words import when
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
 from graphengine.render.page import POLICY
-from graphengine.render.story.prose import said
+from graphengine.render.story.prose import as_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -223,10 +223,10 @@ def sheet(title: str, body: Iterable[str], command: str, now: float) -> str:
     colours += f"@media print {{ :root {{\n{day}\n}} }}"
     return _PAGE.format(
         policy=POLICY,
-        title=said(title),
+        title=as_html(title),
         colours=colours,
         body="\n".join(body),
-        command=said(command),
+        command=as_html(command),
         now=when(now, UTC),
     )
 

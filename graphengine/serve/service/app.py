@@ -102,7 +102,9 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = CallersRunner(runner, graphs, drives=worker is not None, sees=graphs, look=self.look, queue=queue)
+        self.runner = CallersRunner(
+            runner, graphs, drives=worker is not None, sees=graphs, look=self.wake_worker, queue=queue
+        )
         self.rests = Rests()
         self.graphs = graphs
         self.unguarded = runner
@@ -172,10 +174,10 @@ class Service:
         """Start a run in a queue, unless it exists: see `CallersRunner.begin`."""
         return await self.runner.begin(graph, state, run_id, **place)
 
-    def look(self) -> None:
+    def wake_worker(self) -> None:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""
         if self._worker is not None:
-            self._worker.look()
+            self._worker.look_now()
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""

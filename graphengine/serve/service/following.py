@@ -215,10 +215,10 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
     async def send(key: str, value: object) -> None:
         await service.runner.answer(run_id, value, wait=key)
-        service.look()
+        service.wake_worker()
 
     async def until_rest(seq: int) -> None:
-        service.look()
+        service.wake_worker()
         await _waits_again(service, await service.runner.info(run_id), seq)
 
     return await answer_all(service.runner.store, run_id, given, send, until_rest)
@@ -240,7 +240,7 @@ async def say(  # noqa: PLR0913 - what a message is
     Return False if it has it already, or another one whose key begins with `alone`.
     """
     is_new = await service.runner.send_alone(info, topic, payload, key=key, alone=alone)
-    service.look()
+    service.wake_worker()
     if info.status in ("failed", "stopped"):
         await service.runner.revive(info.id)
     return is_new
