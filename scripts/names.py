@@ -3,7 +3,7 @@
 A function is a verb: the first share is of functions whose name begins with a participle, as `_listed`; a property is a
 value and not counted. One name is one thing: the second share is of the definitions of module level, classes and
 functions, whose name another module defines too. With a word, the places of the participles that begin with it are
-printed, or of the name, if several modules define it.
+printed, or of the name, if several modules define it. `tests/test_names.py` holds both at what they are.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Opened(Struct, frozen=True):
     beside: bool = False
 
 
-class Worked(Struct, frozen=True):
+class Progress(Struct, frozen=True):
     """Attempts of nodes have ended, or a node has done a piece of work."""
 
 
@@ -187,7 +187,7 @@ class Cut(Struct, frozen=True):
     """Its asyncio task was cancelled: by its Runner after the time of grace, or by the end of the event loop."""
 
 
-class Broken(Struct, frozen=True):
+class Raised(Struct, frozen=True):
     """A step could not be recorded, the lease was lost, or anything else was raised outside a node."""
 
 
@@ -199,7 +199,7 @@ Input: TypeAlias = (
     | Moved
     | Found
     | Opened
-    | Worked
+    | Progress
     | Mail
     | Durable
     | Idle
@@ -211,7 +211,7 @@ Input: TypeAlias = (
     | Late
     | Closed
     | Cut
-    | Broken
+    | Raised
 )
 
 
@@ -232,7 +232,7 @@ class Do(Struct, frozen=True):
 
 
 NOTHING: Final = Do()
-WORKED, MAIL, DURABLE = Worked(), Mail(), Durable("running")  # for each step
+PROGRESS, MAIL, DURABLE = Progress(), Mail(), Durable("running")  # for each step
 _APPEND: Final = Do(append="events")
 _SHOW: Final = Do(show=True)
 _START: Final = Do(show=True, start=True)
@@ -370,7 +370,7 @@ def _start_or_halt(claim: Claim, given: Opened) -> Do:
 # --- driving and halting ------------------------------------------------------------------------------------------
 
 
-def _append_step(_: Claim, __: Worked | Mail) -> Do:
+def _append_step(_: Claim, __: Progress | Mail) -> Do:
     return _APPEND
 
 
@@ -496,7 +496,7 @@ def _cut(claim: Claim, given: Cut) -> Do:
     return Do(outcome="recorded")
 
 
-def _lose_run(claim: Claim, _: Broken | Cut) -> Do:
+def _lose_run(claim: Claim, _: Raised | Cut) -> Do:
     claim.enter("lost")
     return Do(cancel=True, outcome="raise")
 
@@ -539,10 +539,10 @@ TABLE: Final = (
     Row(Moved, ("opening",), ("opening",), _look_again),
     Row(Found, ("opening",), ("asleep", "parked", "over"), _rest_as_found),
     Row(Opened, ("opening",), ("driving", "halting"), _start_or_halt),
-    Row(Worked, ("opening", *_MOVES), (), _append_step),
-    Row(Worked, ("lost",), (), _ignore, _LATE),
+    Row(Progress, ("opening", *_MOVES), (), _append_step),
+    Row(Progress, ("lost",), (), _ignore, _LATE),
     Row(
-        Worked,
+        Progress,
         ("asleep", "parked", "over"),
         (),
         _ignore,
@@ -578,7 +578,7 @@ TABLE: Final = (
     Row(Cut, ("parked",), ("parked", "lost"), _cut),
     Row(Cut, ("over",), ("over", "lost"), _cut),
     Row(Cut, ("lost",), (), _lose_run),
-    Row(Broken, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _lose_run),
-    Row(Broken, ("over",), (), _ignore, "the error that ended it passes the shell, as that of `Refused` does"),
+    Row(Raised, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _lose_run),
+    Row(Raised, ("over",), (), _ignore, "the error that ended it passes the shell, as that of `Refused` does"),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

@@ -41,7 +41,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.engine.claim import DURABLE, MAIL, WORKED, Broken, Durable, Idle, Late, Stop
+from graphengine.engine.claim import DURABLE, MAIL, PROGRESS, Durable, Idle, Late, Raised, Stop
 from graphengine.engine.events import AnswerArrived, MessageCame, Noted, StopAsked, WaitOver
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
@@ -524,7 +524,7 @@ class Driving:
     # --- recording ------------------------------------------------------------------------------------------------
 
     async def commit(
-        self, events: Iterable[Event], append: Appender | None = None, *, of: Input = WORKED, is_note: bool = False
+        self, events: Iterable[Event], append: Appender | None = None, *, of: Input = PROGRESS, is_note: bool = False
     ) -> Do:
         """Commit events, show their steps once they are durable, and return what the claim says about that.
 
@@ -559,7 +559,7 @@ class Driving:
             await self.commit((event,), partial(self.append, status="running"), is_note=True)
         except (StoreError, OutOfOrder) as error:
             self._broken = error
-            self.claim.step(Broken())  # the loop meets it at its next step, and cancels what is in flight
+            self.claim.step(Raised())  # the loop meets it at its next step, and cancels what is in flight
             raise
 
     @property
@@ -587,7 +587,7 @@ class Driving:
                 await to_its_end(self._commit_within(steps, transaction))
             except (StoreError, OutOfOrder) as error:
                 self._broken = error
-                self.claim.step(Broken())
+                self.claim.step(Raised())
                 raise
 
     async def _commit_within(self, steps: Sequence[Decided], transaction: Transaction) -> None:
@@ -830,7 +830,7 @@ class Driving:
             here = self._shared.driven.get(self.snapshot.run_id)
             if here is not None and here.driving is self and self.claim.owned:
                 self._broken = error
-                self.obey(self.claim.step(Broken()))
+                self.obey(self.claim.step(Raised()))
 
     async def halted(self) -> None:
         """Return when no more tasks are started."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from graphengine.engine.claim import (
     Alone,
     Begin,
-    Broken,
     Claim,
     Cut,
     Do,
@@ -26,6 +25,7 @@ from graphengine.engine.claim import (
     Left,
     Opened,
     Quiet,
+    Raised,
     Refused,
     Woken,
 )
@@ -172,7 +172,7 @@ class Life(Generic[S]):
                 raise
             self.result = await self._current_result()
         except BaseException as error:
-            claim.step(Broken())
+            claim.step(Raised())
             if isinstance(error, Exception):
                 raise
             reraise_interrupt(error)  # SystemExit would end the event loop, and all other runs with it
@@ -369,7 +369,7 @@ class Life(Generic[S]):
             if claim.step(Cut()).outcome == "raise":
                 raise
         except BaseException:
-            claim.step(Broken())
+            claim.step(Raised())
             raise
         finally:
             del shared.driven[self.id]

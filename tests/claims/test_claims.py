@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from graphengine.engine.claim import (
     TABLE,
-    Broken,
     Claim,
     Do,
     Durable,
@@ -20,11 +19,12 @@ from graphengine.engine.claim import (
     Mail,
     Moved,
     Opened,
+    Progress,
+    Raised,
     Release,
     State,
     Stop,
     Woken,
-    Worked,
 )
 from graphengine.errors import OutOfOrder
 from tests.kit import golden
@@ -126,7 +126,7 @@ def test_nothing_is_acted_on_before_it_is_durable(claim: Claim, given: list[Inpu
     for each, _, do, after in lived(claim, given):
         if do.append:
             assert do == Do(append=do.append)
-        if isinstance(each, Worked | Mail):
+        if isinstance(each, Progress | Mail):
             assert do in (Do(), Do(append="events"))
         if do.show or do.start:
             assert isinstance(each, Durable | Opened)
@@ -155,4 +155,4 @@ def test_an_input_without_a_row_loses_the_claim(claim: Claim, given: list[Input]
     with pytest.raises(OutOfOrder, match=type(broken).__name__):
         claim.step(broken)
     assert (claim.state, claim.may_start, claim.may_record) == ("lost", False, False)
-    assert claim.step(Broken()) == Do(cancel=True, outcome="raise")
+    assert claim.step(Raised()) == Do(cancel=True, outcome="raise")
