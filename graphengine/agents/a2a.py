@@ -120,10 +120,10 @@ class _Remote:
         name = str(uuid5(NAMESPACE_URL, idempotency_key))
         said = types.Message(message_id=name, role=types.Role.ROLE_USER, parts=[part])
         said.task_id, said.context_id = task, context
-        async with self._connected() as client:
+        async with self._open_client() as client:
             async for event in client.send_message(types.SendMessageRequest(message=said)):
                 if event.HasField("task"):
-                    return self._recorded(event.task)
+                    return self._record_of_task(event.task)
                 text = get_artifact_text(types.Artifact(parts=event.message.parts))
                 return {"id": event.message.message_id, "state": "completed", "result": text, "text": "", "asked": ""}
         raise RemoteAgentFailed("the agent returned nothing", where=self._url, repair="ask its operators")
@@ -134,9 +134,9 @@ class _Remote:
         from a2a import types  # noqa: PLC0415 - the same
 
         found: dict[str, Any] = {}
-        async with self._connected() as client:
+        async with self._open_client() as client:
             for _ in range(_HELD):
-                found = self._recorded(await client.get_task(types.GetTaskRequest(id=task)))
+                found = self._record_of_task(await client.get_task(types.GetTaskRequest(id=task)))
                 is_asking = found["state"] == "input-required" and found["asked"] != answered
                 if is_asking or found["state"] == "completed":
                     break
@@ -144,7 +144,7 @@ class _Remote:
         return found
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Client]:
+    async def _open_client(self) -> AsyncIterator[Client]:
         """Provide a client."""
         import httpx  # noqa: PLC0415 - the SDK needs it
         from a2a.client import ClientConfig, ClientFactory  # noqa: PLC0415 - an extra, and slow
@@ -153,7 +153,7 @@ class _Remote:
             factory = ClientFactory(ClientConfig(httpx_client=http, streaming=False, polling=True))
             yield await factory.create_from_url(self._url)
 
-    def _recorded(self, task: types.Task) -> dict[str, Any]:
+    def _record_of_task(self, task: types.Task) -> dict[str, Any]:
         """Return what is to be recorded of a task.
 
         Raises:

@@ -122,7 +122,7 @@ class Parts(Generic[T]):
     maker: Tool | None
 
 
-def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
+def _make_parts(agent: Agent[T, Any]) -> Parts[T]:
     """Return the parts of an agent.
 
     Raises:
@@ -268,7 +268,7 @@ class Agent(Generic[T_co, Inputs]):
         if isinstance(cast("object", self.output), OutputFunction):
             object.__setattr__(self, "_function", self.output)
             object.__setattr__(self, "output", cast("Any", self.output).returns)
-        object.__setattr__(self, "_parts", _made_parts(self))
+        object.__setattr__(self, "_parts", _make_parts(self))
         for problem, repair in self.__body__().lacks():
             raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
 
@@ -312,7 +312,7 @@ class Agent(Generic[T_co, Inputs]):
             text = f"{written[0][0]} writes {written[0][1]}, which {self.name}.run() would drop"
             repair = f"make the agent a node; or return the `writes` of {self.name}.answer(…) as updates"
             raise DefinitionError(text, where=f"agent {self.name}", repair=repair)
-        return (await self._called(self._given(inputs, more))).value
+        return (await self._call_in_loop(self._name_inputs(inputs, more))).value
 
     @overload
     def run_sync(self: Agent[T_co], /, **more: object) -> T_co: ...
@@ -362,16 +362,16 @@ class Agent(Generic[T_co, Inputs]):
             answer: Hello.
         """
         self._check_hands_over_to_nobody()
-        given = self._given(inputs, more)
+        given = self._name_inputs(inputs, more)
         check_inputs(self, given)
         if runtime_here() is not None:
             repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
             raise DefinitionError(
                 f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
             )
-        return Stream(self._streamed(given))
+        return Stream(self._stream_events(given))
 
-    async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T_co, None]:
+    async def _stream_events(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T_co, None]:
         audience = Audience()
         shown = audience.joined()
         runtime = StandaloneRuntime(self._for_tools(inputs), audience)
@@ -396,13 +396,13 @@ class Agent(Generic[T_co, Inputs]):
             inputs: As for `run`.
             more: As for `run`. The input that `messages` names holds the earlier messages.
         """
-        return await self._called(self._given(inputs, more))
+        return await self._call_in_loop(self._name_inputs(inputs, more))
 
     def __body__(self) -> AgentBody[T_co]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
-    def _given(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
+    def _name_inputs(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
         """Return what it is given by name, validated if its type is known.
 
         Raises:
@@ -421,7 +421,7 @@ class Agent(Generic[T_co, Inputs]):
         for message, repair in self.__body__().hands_over():
             raise DefinitionError(message, where=f"agent {self.name}", repair=repair)
 
-    def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
+    def _call_in_loop(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
         """Call it in the event loop of the run, from any thread or loop.
 
         Raises:
@@ -433,7 +433,7 @@ class Agent(Generic[T_co, Inputs]):
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
 
     async def _answer(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Answer[T_co]:
-        before = _remembered(inputs.get(self.messages)) if self.messages else ()
+        before = _messages_in_field(inputs.get(self.messages)) if self.messages else ()
         if self.history is not None:
             before = _chosen_history(self, before)
         by_rules = self._by_rules_given(runtime, inputs) if self.by_rules is not None else None
@@ -462,18 +462,18 @@ class Agent(Generic[T_co, Inputs]):
         """Return the question and its media; the user's functions that make or guard it are called in a thread."""
         media: list[Media] = []
         if callable(self.prompt):
-            text, media = await self._made("prompt", self.prompt, runtime, inputs)
+            text, media = await self._make_text("prompt", self.prompt, runtime, inputs)
             question = Filled(text)
         elif self.prompt:
             question = filled(self.prompt, inputs, media, given)
         else:
-            question = asked(self._asked(runtime, inputs), media, given)
+            question = asked(self._question_inputs(runtime, inputs), media, given)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
             return question, media
         guarded = functools.partial(check_text, self._parts.guards, question.text, "input", where=f"agent {self.name}")
         return question._replace(text=cast("str", await runtime.blocking(guarded))), media
 
-    async def _made(
+    async def _make_text(
         self, what: str, function: Callable[..., object], runtime: AgentRuntime, inputs: Mapping[str, object]
     ) -> tuple[str, list[Media]]:
         """Return the text and the media that a function of fields makes; a sync one is called in a thread."""
@@ -497,10 +497,10 @@ class Agent(Generic[T_co, Inputs]):
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
         if callable(text):
-            return Filled((await self._made("system", text, runtime, inputs))[0])
+            return Filled((await self._make_text("system", text, runtime, inputs))[0])
         return filled(text, inputs, given=given)
 
-    def _asked(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
+    def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""
         read = {self.messages, *(parameter.name for parameter in _of_tools(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
@@ -607,10 +607,10 @@ class AgentBody(Generic[T]):
 
     async def call(self, **values: object) -> object:
         """Answer once. With `messages`, return those of its conversation too."""
-        answer = await self.agent._called(values)  # noqa: SLF001 - of this module
+        answer = await self.agent._call_in_loop(values)  # noqa: SLF001 - of this module
         if not self.agent.messages and not answer.writes:
             return answer.value
-        before = _remembered(values.get(self.agent.messages)) if self.agent.messages else ()
+        before = _messages_in_field(values.get(self.agent.messages)) if self.agent.messages else ()
         return Remembered(answer.value, before, answer.messages, answer.writes)
 
     @property
@@ -884,7 +884,7 @@ def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequen
     return chosen
 
 
-def _remembered(value: object) -> Sequence[Message]:
+def _messages_in_field(value: object) -> Sequence[Message]:
     """Return the messages in a field of the state."""
     if value is None:
         return ()

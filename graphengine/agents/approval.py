@@ -215,7 +215,7 @@ class Asking:
         if answer is None or answer is True:
             return self.call
         if isinstance(answer, Edit):
-            return self.call.model_copy(update={"arguments": self._edited(answer)})
+            return self.call.model_copy(update={"arguments": self._refuse_edit(answer)})
         if isinstance(answer, Refuse) and answer.refuse.strip():
             return utf8_text(f"{_REFUSED} The reason: {answer.refuse}")
         return _REFUSED
@@ -252,14 +252,14 @@ class Asking:
 
     async def _objection(self, runtime: AgentRuntime, given: RecordedResult, edited: Collection[str]) -> str:
         """Return why an approval, with these arguments changed, does not hold any more; "" if it does."""
-        seen, now = given.seen, runtime.hidden(self._seen())
+        seen, now = given.seen, runtime.hidden(self._find_unwritten())
         for name in sorted(seen.keys() | now.keys() if self._fits(self.call.arguments) else ()):
             if name not in edited and seen.get(name, UNSET) != now.get(name, UNSET):
                 was, new = (_in_json(values, name) for values in (seen, now))
                 return f"{name} was {was} when it was approved, and is {new} now"
         return "" if self.tool.approval is None else await runtime.objection(given)
 
-    def _seen(self) -> dict[str, JsonValue]:
+    def _find_unwritten(self) -> dict[str, JsonValue]:
         """Return what the call has for arguments that are not written, or that its tool reads otherwise."""
         if not self._fits(self.call.arguments):
             return {}
@@ -271,7 +271,7 @@ class Asking:
         """Return whether arguments fit the tool."""
         return self.tool.mismatch(arguments, self.given) is None
 
-    def _edited(self, edit: Edit) -> str:
+    def _refuse_edit(self, edit: Edit) -> str:
         return json.dumps({**self._written, **edit.arguments}, ensure_ascii=False)
 
     @property
@@ -294,17 +294,19 @@ class Asking:
         if (
             approval.when is not None
             and not (was_asked or why)
-            and not await self._called(runtime, approval.when, values)
+            and not await self._call_policy(runtime, approval.when, values)
         ):
             return None
-        shown = None if approval.show is None else as_text(await self._called(runtime, approval.show, values))
+        shown = None if approval.show is None else as_text(await self._call_policy(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:
             default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
         text = f"Asked again: {why}.\n\n{self._text(shown)}" if why else self._text(shown)
-        return Question(text, self._schema(), self._read, approval.timeout_seconds, default, seen=self._seen())
+        return Question(
+            text, self._schema(), self._read, approval.timeout_seconds, default, seen=self._find_unwritten()
+        )
 
-    async def _called(
+    async def _call_policy(
         self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]
     ) -> object:
         """Call a function of the tool's policy with the values that its parameters name."""
@@ -365,7 +367,7 @@ class Asking:
 
     def _problem(self, edit: Edit) -> str:
         """Return why changed arguments do not fit, "" if they do."""
-        found = self.tool.mismatch(self._edited(edit), self.given)
+        found = self.tool.mismatch(self._refuse_edit(edit), self.given)
         return "" if found is None else found.text
 
 

@@ -94,12 +94,14 @@ class Signature:
         try:
             found = signature_of(function)
         except (TypeError, ValueError) as error:
-            raise _refused(tool, f"the signature of {function!r} cannot be read", "wrap it in a def") from error
+            raise _refuse_parameter(
+                tool, f"the signature of {function!r} cannot be read", "wrap it in a def"
+            ) from error
         names = _Names(function)
-        taken = tuple(_taken(parameter, names, tool) for parameter in found.parameters.values())
+        taken = tuple(_take_parameter(parameter, names, tool) for parameter in found.parameters.values())
         if taken and taken[0].name in ("self", "cls") and inspect.isfunction(function):
             repair = f"make the tool of a bound method: tool(an_object.{function.__name__})"
-            raise _refused(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
+            raise _refuse_parameter(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
         summary, described = _descriptions(function)
         return cls(tool, taken, described, summary)
 
@@ -113,13 +115,13 @@ class Signature:
         asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
         if any(each.name == ALWAYS_GIVEN not in injected and each.default is _NONE for each in self.parameters):
             repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
-            raise _refused(self.tool, "it takes ctx, which exists only in a run", repair)
+            raise _refuse_parameter(self.tool, "it takes ctx, which exists only in a run", repair)
         for each in asked:
             problem = each.problem or _name_problem(each.name)
             if problem:
-                raise _refused(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
+                raise _refuse_parameter(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
         adapter = self._adapter(asked)
-        sent = self._sent(asked, adapter)
+        sent = self._schema_to_send(asked, adapter)
         return Form(self.tool, injected, adapter, sent.schema, sent.names)
 
     def injected(self, given: Collection[str]) -> frozenset[str]:
@@ -139,25 +141,27 @@ class Signature:
         try:
             return _adapter_of(asked)
         except (PydanticUserError, TypeError) as error:
-            raise self._blamed(asked, error) from error
+            raise self._blame_parameter(asked, error) from error
 
-    def _sent(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
+    def _schema_to_send(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
         try:
             schema = cast("dict[str, JsonValue]", adapter.json_schema(schema_generator=_Plain))
         except PydanticUserError as error:
-            raise self._blamed(asked, error) from error
+            raise self._blame_parameter(asked, error) from error
         properties = cast("dict[str, dict[str, JsonValue]]", schema["properties"])
         for name, text in self.described.items():
             if name in properties:
                 properties[name].setdefault("description", text)
         return sent_schema(schema)
 
-    def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
+    def _blame_parameter(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
         """Return the error that names the parameter whose type has no JSON Schema."""
         for each in asked:
             if reason := _no_schema(each):
-                return _refused(self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE)
-        return _refused(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
+                return _refuse_parameter(
+                    self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE
+                )
+        return _refuse_parameter(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
 
 
 def _no_schema(parameter: Taken) -> str:
@@ -190,23 +194,23 @@ class Form:
         Raises:
             BadArguments: They do not fit.
         """
-        return as_object(text, self._validated)
+        return as_object(text, self._validate_arguments)
 
-    def _validated(self, text: str) -> dict[str, object]:
-        declared = self._declared(text)
+    def _validate_arguments(self, text: str) -> dict[str, object]:
+        declared = self._use_declared_names(text)
         try:
             found = self.adapter.validate_json(declared)
         except ValidationError as error:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
                 raise
             if (read := texts_read(from_json(text), self.schema)) is not None:
-                return self._validated(to_json(read).decode())
-            raise BadArguments(self._explained(error.errors(include_url=False))) from error
+                return self._validate_arguments(to_json(read).decode())
+            raise BadArguments(self._explain_mistakes(error.errors(include_url=False))) from error
         if counted := no_numbers(declared.encode(), functools.partial(self.adapter.validate_json, strict=True)):
-            raise BadArguments(self._explained(counted))
+            raise BadArguments(self._explain_mistakes(counted))
         return found
 
-    def _declared(self, text: str) -> str:
+    def _use_declared_names(self, text: str) -> str:
         """Return the arguments under the names that the validator knows. Raises: ValueError: They are not JSON."""
         if not self.names:
             return text
@@ -214,7 +218,7 @@ class Form:
         named = {self.names.get(name, name): value for name, value in found.items()}
         return to_json(named, inf_nan_mode="constants").decode()
 
-    def _explained(self, found: Sequence[ErrorDetails]) -> str:
+    def _explain_mistakes(self, found: Sequence[ErrorDetails]) -> str:
         sent = {declared: name for name, declared in self.names.items()}
         takes = ", ".join(cast("dict[str, JsonValue]", self.schema["properties"])) or "nothing"
         lines: list[str] = []
@@ -284,11 +288,11 @@ def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
 
 async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
     """Repair arguments that are not JSON in a thread, since that may take seconds; `as_object` then finds it done."""
-    written = _written(text)
+    written = _unwrap_arguments(text)
     try:
         from_json(written)
     except ValueError:
-        await in_thread(functools.partial(_repaired, written))
+        await in_thread(functools.partial(_repair_object, written))
 
 
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
@@ -300,9 +304,9 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
     Raises:
         BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
-    written = _written(text)
+    written = _unwrap_arguments(text)
     problem = f"they begin with {_short(clipped(written, _BEGINNING))}"
-    for candidate in (written, _repaired(written)):
+    for candidate in (written, _repair_object(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
                 strict(candidate)  # a key that an object has twice may have either value
@@ -341,11 +345,13 @@ class _Names:
             return Any, f"has the annotation {text!r}, which cannot be evaluated: {error}"
 
 
-def _taken(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:
+def _take_parameter(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of them"
         repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
-        raise _refused(tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair)
+        raise _refuse_parameter(
+            tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair
+        )
     annotation, problem = names.evaluated(parameter.annotation)
     return Taken(parameter.name, annotation, parameter.default, problem)
 
@@ -356,10 +362,10 @@ def _name_problem(name: str) -> str:
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:
     if isinstance(function, type):
-        raise _refused(tool, f"{function.__name__} is a class", "give a function that makes one")
+        raise _refuse_parameter(tool, f"{function.__name__} is a class", "give a function that makes one")
     called = _plain(function)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise _refused(tool, "it yields its results, and a model gets one", "return them all, as a list")
+        raise _refuse_parameter(tool, "it yields its results, and a model gets one", "return them all, as a list")
 
 
 def _plain(function: Callable[..., object]) -> Callable[..., object]:
@@ -408,7 +414,7 @@ def _json_problem(text: str, error: ValueError) -> str:
     return str(error)
 
 
-def _written(text: str) -> str:
+def _unwrap_arguments(text: str) -> str:
     """Return arguments as a text of JSON; some models write a text of a text."""
     written = plain_arguments(utf8_text(text)).strip()
     if written.startswith('"'):
@@ -419,7 +425,7 @@ def _written(text: str) -> str:
 
 
 @functools.lru_cache(_KEPT)
-def _repaired(text: str) -> str | None:
+def _repair_object(text: str) -> str | None:
     """Return a nearly correct JSON object as JSON; None if it is too far from it, or cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
@@ -432,7 +438,7 @@ def _short(value: object) -> str:
     return clipped(text, _SHOWN)
 
 
-def _refused(tool: str, problem: str, repair: str) -> DefinitionError:
+def _refuse_parameter(tool: str, problem: str, repair: str) -> DefinitionError:
     return DefinitionError(f"tool {tool}: {problem}", where=f"tool {tool}", repair=repair)
 
 

@@ -78,7 +78,7 @@ async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
         return [turn] if turn is not None else []
     frame = snapshot.frames.get(step.frame)
     records = {key: memo.value for key, memo in frame.recorded_results.items()} if frame is not None else {}
-    made = [_asked(key, record, records) for key, record in failed.items()]
+    made = [_read_request(key, record, records) for key, record in failed.items()]
     return [each for each in made if each is not None]
 
 
@@ -93,7 +93,7 @@ def turn_of(step: Step, snapshot: Snapshot) -> Asked | None:
     if not isinstance(facts, Recorded) or facts.by is None or frame is None:
         return None
     records = {key: memo.value for key, memo in frame.recorded_results.items()}
-    return _asked(facts.key, facts.value, records, facts.by)
+    return _read_request(facts.key, facts.value, records, facts.by)
 
 
 def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | None:
@@ -111,13 +111,13 @@ def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | N
         around = read_key(around).around  # what a tool's function asks is inside its call
     last = next((number for number in itertools.count(1) if turn_key(around, number + 1) not in records), 1)
     key, name = turn_key(around, last), read_key(around).name.removeprefix(AGENT)
-    found = _asked(key, records[key], records, {"agent": name, "model": ""}) if key in records else None
+    found = _read_request(key, records[key], records, {"agent": name, "model": ""}) if key in records else None
     with suppress(*_UNREADABLE):
         return None if found is None else (found, response_of(records[key]).calls)
     return None
 
 
-def _asked(
+def _read_request(
     key: str,
     found: Any,  # noqa: ANN401 - as recorded
     records: Mapping[str, Any],

@@ -88,7 +88,7 @@ class Estimates:
 
         kinds = ((request.agent, model.name), ("", model.name))
         is_known = any(kind in self._known for kind in kinds)
-        return Estimate(kinds, characters(request), {} if is_known else await _guessed(model, request))
+        return Estimate(kinds, characters(request), {} if is_known else await _guess_first_call(model, request))
 
     def amounts(self, call: Estimate) -> Mapping[_Name, float]:
         """Return what a call may use, by name, as far as is known now; infinity for all that is left."""
@@ -166,14 +166,14 @@ class Reservations:
         first, begins once it is alone.
         """
         frame, at = runtime.frame, runtime.below
-        if _IS_INSIDE.get() or next(self._limited(frame), None) is None:
-            return nullcontext(_nothing)
+        if _IS_INSIDE.get() or next(self._find_limits(frame), None) is None:
+            return nullcontext(_settle_nothing)
         estimate = await self._estimates.of(model, request)
         call = _Reservation(frame, at, estimate, estimate.guess)
         kept = self._asleep.pop((frame.id, at), None)
         if kept is not None:
             kept.estimate = estimate
-            return self._held(kept)
+            return self._hold_reservation(kept)
         self._waiting.append(call)
         try:
             if has_room := await self._has_room(call, runtime):
@@ -183,10 +183,10 @@ class Reservations:
             self._wake()
         if not has_room:  # it waits no longer, so that others of its attempt, which ends once all halt, are woken
             await runtime.halt()
-        return self._held(call)
+        return self._hold_reservation(call)
 
     @contextmanager
-    def _held(self, reserved: _Reservation) -> Iterator[Callable[[Usage], None]]:
+    def _hold_reservation(self, reserved: _Reservation) -> Iterator[Callable[[Usage], None]]:
         """Hold a reservation during a block; the block gets a function to call with what the call used."""
         before = _IS_INSIDE.set(True)
         try:
@@ -202,7 +202,7 @@ class Reservations:
         self._reserved.remove(reserved)
         self._wake()
 
-    def _limited(
+    def _find_limits(
         self, frame: Frame, spending: Sequence[AttemptFacts] = ()
     ) -> Iterator[tuple[Frame | None, _Name, float, float]]:
         """Yield the limits around a frame on what calls use, each with its subgraph and what is used of it."""
@@ -220,7 +220,7 @@ class Reservations:
     async def _has_room(self, call: _Reservation, runtime: RunRuntime) -> bool:
         """Wait until a call may begin; return False if the run must stop first, or a limit around it is reached."""
         while True:
-            limits = [*self._limited(call.frame, runtime.around.host.spending())]
+            limits = [*self._find_limits(call.frame, runtime.around.host.spending())]
             if not runtime.work.is_inside and any(used >= limit for _, _, limit, used in limits):
                 return False
             call.amounts = self._estimates.amounts(call.estimate)
@@ -242,11 +242,11 @@ class Reservations:
             awake.set_result(None)
 
 
-def _nothing(usage: Usage) -> None:
+def _settle_nothing(usage: Usage) -> None:
     """Do nothing, as no limit applies."""
 
 
-async def _guessed(model: Model, request: Request) -> dict[_Name, float]:
+async def _guess_first_call(model: Model, request: Request) -> dict[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
     from graphengine.models.base import EstimatesCosts, estimated_tokens  # noqa: PLC0415 - see above
 

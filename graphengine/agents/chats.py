@@ -181,7 +181,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
     read = {parse(each.name).root for each in reads_of(agent)}
     read |= set() if agent.inputs is None else model_of(agent.inputs).model_fields.keys()
-    parts = _written_by(speakers)
+    parts = _find_tool_fields(speakers)
     written = {name: kind for name, kind in parts.items() if name not in read}
     inputs = [name for name in before.fields if name not in (ANSWER, agent.messages, *written)]
     fields = _fields_of(speakers, before, inputs, written, talk)
@@ -234,9 +234,9 @@ def _fields_of(
 ) -> list[tuple[str, Any, Any]]:
     """Return the fields of a conversation: inputs, what only tools write, the turn, the messages, the answer."""
     outputs, infos = tuple(each.output for each in speakers.values()), before.model.model_fields
-    parts = _written_by(speakers)
+    parts = _find_tool_fields(speakers)
     return [
-        *(_kept(name, infos[name], before.fields[name].reducer) for name in inputs if name in parts),
+        *(_define_field(name, infos[name], before.fields[name].reducer) for name in inputs if name in parts),
         *(_optional(name, infos[name]) for name in inputs if name not in parts),
         *((name, Optional[cast("Any", kind)], field(default=None)) for name, kind in written.items()),  # noqa: UP045 - of a value
         (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
@@ -245,7 +245,7 @@ def _fields_of(
     ]
 
 
-def _written_by(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
+def _find_tool_fields(speakers: Mapping[str, Agent[Any, Any]]) -> dict[str, object]:
     """Return the fields that the tools of agents write, with the type of what they get."""
     return {name: kind for each in speakers.values() for _, name, kind in each.__body__().also_writes}
 
@@ -255,7 +255,7 @@ def _optional(name: str, info: FieldInfo) -> tuple[str, Any, Any]:
     return name, Optional[cast("Any", info.rebuild_annotation())], field(default=None)  # noqa: UP045 - of a value
 
 
-def _kept(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
+def _define_field(name: str, info: FieldInfo, reducer: object) -> tuple[str, Any, Any]:
     """Return a field that tools write too, with its reducer and its default."""
     if not info.is_required():
         make = partial(info.get_default, call_default_factory=True, validated_data={})
@@ -268,7 +268,7 @@ def _has_ended(turn: ChatTurn | None) -> bool:
     return turn is None
 
 
-def _answered(turn: ChatTurn) -> ChatTurn:
+def _build_turn(turn: ChatTurn) -> ChatTurn:
     return turn.model_copy(update={"outcome": "answered"})
 
 
@@ -276,13 +276,13 @@ def _answer_of(result: object) -> object:
     return None if isinstance(result, HandedOver) else result
 
 
-def _answered_or_handed_over(turn: ChatTurn, result: object) -> ChatTurn:
+def _build_turn_or_hand_over(turn: ChatTurn, result: object) -> ChatTurn:
     if not isinstance(result, HandedOver):
-        return _answered(turn)
+        return _build_turn(turn)
     return turn.model_copy(update={"agent": result.to, "hops": turn.hops + 1})
 
 
-def _unanswered(turn: ChatTurn, error: Failure) -> dict[str, object]:
+def _build_failed_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
     return {TURN: turn.failed_with(error), ANSWER: None}
 
 
@@ -297,20 +297,20 @@ def _add_speakers(
         speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
-        writes: Any = {ANSWER: ".", TURN: _answered}
+        writes: Any = {ANSWER: ".", TURN: _build_turn}
         if tools:
-            writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
+            writes = {ANSWER: _answer_of, TURN: _build_turn_or_hand_over}
         given = None if each.prompt else {name: name for name in inputs}
         graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
     if len(speakers) > 1:
 
         def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
             kept = messages[: turn.remembered]  # without what the agents said that handed the message on
-            return _unanswered(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
+            return _build_failed_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
 
         graph.add_node("unanswered", forgotten, inputs={"messages": talk}, writes=[TURN, ANSWER, talk])
     else:
-        graph.add_node("unanswered", _unanswered, writes=[TURN, ANSWER])
+        graph.add_node("unanswered", _build_failed_turn, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
     graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")
@@ -379,18 +379,18 @@ class Turn(Asked[T]):
         else:
             run = await self.runner.drive(run_id, graph)
         is_this = not turn or (begun is not None and begun.key == turn)
-        async with aclosing(self._followed(run, turn, seen, is_this=is_this, said=said)) as events:
+        async with aclosing(self._follow_turn(run, turn, seen, is_this=is_this, said=said)) as events:
             async for event in events:
                 yield event
 
     def _message(self, state: StateType[Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return what its message gives, and what of that the caller said. Raises: InputError: It does not fit."""
         begins = state.initial(self.inputs, f"agent {self.agent.name}")
-        kept = _written_by(speakers_of(self.agent)).keys() - {*begins.given}
+        kept = _find_tool_fields(speakers_of(self.agent)).keys() - {*begins.given}
         given = opened({name: record for name, record in begins.values.items() if name not in kept})
         return given, {name: given[name] for name in said_in(state, begins) if name in given}
 
-    async def _followed(
+    async def _follow_turn(
         self, run: Run[Any], turn: str, seen: int, *, is_this: bool, said: Mapping[str, Any] | None
     ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield what happens from a step on until the turn is over, and its answer; a turn "" is the newest.
@@ -411,9 +411,9 @@ class Turn(Asked[T]):
                     yield event
         if ended is None and said is not None:
             await check_not_another(self.runner, run.id, turn, said)
-        yield self._read(run, ended) if ended is not None else await self._found(run, turn)
+        yield self._read(run, ended) if ended is not None else await self._load_answer(run, turn)
 
-    async def _found(self, run: Run[Any], turn: str) -> T:
+    async def _load_answer(self, run: Run[Any], turn: str) -> T:
         """Return the answer of a turn that was over before.
 
         Raises:
@@ -452,7 +452,7 @@ class Turn(Asked[T]):
         turn = turn_of(step)
         if turn is not None and turn.has_failed:
             raise TurnFailed(run.id, turn)
-        answer = compiled(self._chat()).state.rebuild({ANSWER: _written(step)[ANSWER]})
+        answer = compiled(self._chat()).state.rebuild({ANSWER: _read_update(step)[ANSWER]})
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:
@@ -493,7 +493,7 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
     snapshot = now if now is not None else await load_snapshot(runner.store, run_id, None)
     waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
     refused = {wait.id: wait.schema[BY_MESSAGE] for wait in waits if wait.schema and BY_MESSAGE in wait.schema}
-    if not refused or await _sent_before(runner, run_id, key) is not None:
+    if not refused or await _load_sent_message(runner, run_id, key) is not None:
         return
 
     async def answer(wait: str, value: object) -> None:
@@ -514,13 +514,13 @@ async def check_not_another(runner: Answers, run_id: str, key: str, said: Mappin
     Raises:
         InputError: It is another one, which would get the answer to the first.
     """
-    before = await _sent_before(runner, run_id, key)
+    before = await _load_sent_message(runner, run_id, key)
     if before is not None and any(before["given"].get(name) != record for name, record in said.items()):
         text = f"another message was sent to run {run_id} with the key {key!r}"
         raise InputError(text, where=f"run {run_id}", repair="give each message a key of its own, also an edited one")
 
 
-async def _sent_before(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:
+async def _load_sent_message(runner: Answers, run_id: str, key: str) -> Mapping[str, Any] | None:
     """Return the message of a conversation that was sent with a key; None if there is none."""
     sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
     posted = await runner.store.inbox([run_id])  # stops and answers too, whose payload may be any value
@@ -542,10 +542,10 @@ def turn_in(values: Mapping[str, Any]) -> ChatTurn | None:
 
 def turn_of(step: Step) -> ChatTurn | None:
     """Return the turn that a step of a conversation begins or ends; None if it does neither."""
-    return turn_in(_written(step))
+    return turn_in(_read_update(step))
 
 
-def _written(step: Step) -> Mapping[str, Any]:
+def _read_update(step: Step) -> Mapping[str, Any]:
     """Return what a step of the run itself sets, by field."""
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 

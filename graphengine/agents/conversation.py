@@ -204,21 +204,21 @@ class Conversation(Generic[T]):
         Raises:
             ModelError, BadAnswer: There is no answer.
         """
-        system, question, media = await words(self._begun())
+        system, question, media = await words(self._load_begun_words())
         self._system, self._question = _utf8(system), _utf8(question)
-        self.messages.append(self._said(self._question.text, self._question.tags, media))
+        self.messages.append(self._make_message(self._question.text, self._question.tags, media))
         if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
-            with self._runtime.group(self._key), self._showing():
+            with self._runtime.group(self._key), self._show_events():
                 return await self._to_the_answer()
 
-    def _said(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
+    def _make_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
         """Return a message to the agent."""
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
-    def _showing(self) -> AbstractContextManager[object]:
+    def _show_events(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
         live, reader = self._live, self._reader
         if live is None:
@@ -262,14 +262,14 @@ class Conversation(Generic[T]):
         while True:
             await self._begin_turn()
             offered: Mapping[str, JsonValue] = NOTHING if self._offered is None else {"offered": [*self._offered]}
-            request, response = await self._asked_for(offered)
+            request, response = await self._ask_for_answer(offered)
             self._end_turn(request, response)
             response = self._whole(response)
             lost = self._unusable(response, self._model)
             if lost is not None and self._goes_on(response):
                 continue
             if lost is not None and not (agent.on_cut == "keep" and has_text(response)):
-                return await self._kept_of(response, lost)
+                return await self._keep_best_effort(response, lost)
             if response.calls:
                 tool_turns += 1
                 await self._take_turn(response, tool_turns)
@@ -278,7 +278,7 @@ class Conversation(Generic[T]):
                     return cast("T", handed)
                 continue
             try:
-                with self._refusing(GuardFailed, *_OF_RULES):
+                with self._refuse_turn_answer(GuardFailed, *_OF_RULES):
                     value = await self._value(response)
                 if isinstance(value, Cited):
                     value = with_citations(value, *self._cut, self.messages[-1])
@@ -295,7 +295,7 @@ class Conversation(Generic[T]):
                 self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
-                self.messages.append(self._said(self._feedback))
+                self.messages.append(self._make_message(self._feedback))
 
     def _explain(self, error: BadAnswer, response: Response) -> None:
         """Say of an answer that cannot be read that it may be cut off, although its server calls it complete."""
@@ -310,7 +310,7 @@ class Conversation(Generic[T]):
         Raises:
             TooManyTurns: It was told so before.
         """
-        agent, told = self._agent, self._told()
+        agent, told = self._agent, self._reasons_not_made()
         is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
@@ -327,13 +327,13 @@ class Conversation(Generic[T]):
         places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
         return any(self._runtime.has_begun(place) for place in places)
 
-    def _told(self) -> Mapping[str, str] | None:
+    def _reasons_not_made(self) -> Mapping[str, str] | None:
         """Return why calls of this turn were not made, by their index, if the next turn is recorded."""
         record: Any = self._runtime.record_of("turn", str(self._turn + 1))
         return None if record is None else record.get("not_made", NOTHING)
 
     @contextmanager
-    def _refusing(self, *errors: type[BaseException]) -> Iterator[None]:
+    def _refuse_turn_answer(self, *errors: type[BaseException]) -> Iterator[None]:
         """Refuse the answer of this turn if one of these is raised: the next attempt asks the model again."""
         try:
             yield
@@ -375,10 +375,10 @@ class Conversation(Generic[T]):
         self._cut.append(self.messages[-1])
         self._cut_last = response
         self._go_on = utf8_text(go_on(str(response.content)))
-        self.messages.append(self._said(self._go_on))
+        self.messages.append(self._make_message(self._go_on))
         return True
 
-    async def _kept_of(self, response: Response, lost: ModelError) -> T:
+    async def _keep_best_effort(self, response: Response, lost: ModelError) -> T:
         """Return what the best effort keeps of answers that the check refused, and of a text that was cut.
 
         Raises:
@@ -387,7 +387,10 @@ class Conversation(Generic[T]):
         if not isinstance(lost, (AnswerCut, ContextFull)):
             raise lost
         if self._parts.best_effort is not None and self._reader.schema is None and has_text(response):
-            with suppress(BadAnswer), self._refusing(GuardFailed):  # the check has put it among those that it refused
+            with (
+                suppress(BadAnswer),
+                self._refuse_turn_answer(GuardFailed),
+            ):  # the check has put it among those that it refused
                 self._refused.insert(0, await self._value(response))
         value = await self._best_effort(lost)
         self._runtime.answered("turn", str(self._turn), value)
@@ -402,7 +405,7 @@ class Conversation(Generic[T]):
         texts = [utf8_text(as_text(each) if given else block("message", each)) for each, given in steered]
         tags = [() if given else (tag_of(text),) for text, (_, given) in zip(texts, steered, strict=True)]
         self._steered = texts
-        self.messages += [self._said(*each) for each in zip(texts, tags, strict=True)]
+        self.messages += [self._make_message(*each) for each in zip(texts, tags, strict=True)]
         await self._shorten()
         self._offered = None
         is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
@@ -425,13 +428,13 @@ class Conversation(Generic[T]):
             text=str(response.content),
             calls=response.calls,
             agent=self._agent.name,
-            tokens=window.counted(response, request.messages, self._fixed_tokens(request)),
+            tokens=window.counted(response, request.messages, self._estimate_fixed_tokens(request)),
             native=response.native,
             unsealed=response.unsealed,
         )
         self.messages.append(message)
 
-    def _fixed_tokens(self, request: Request) -> int:
+    def _estimate_fixed_tokens(self, request: Request) -> int:
         """Return about how many tokens the instructions and tools have; it changes only with the tools of a turn."""
         offered = self._offered
         if self._fixed is None or self._fixed[0] != offered:
@@ -466,7 +469,7 @@ class Conversation(Generic[T]):
             asked = request
             while True:
                 try:
-                    return await self._called_for(model, asked, extra, fresh, reserved)
+                    return await self._call_and_record(model, asked, extra, fresh, reserved)
                 except ModelError as error:
                     if otherwise is None:
                         raise
@@ -489,7 +492,7 @@ class Conversation(Generic[T]):
             self.usage = add_usage(self.usage, usage_of(response))
         return response
 
-    async def _called_for(
+    async def _call_and_record(
         self,
         model: Model,
         request: Request,
@@ -501,13 +504,13 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             used = await stack.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
-            with self._losing(model, request, extra):
-                with self._counting(answered):
-                    call = functools.partial(self._called, model, answered)
+            with self._note_lost_call(model, request, extra):
+                with self._count_dropped(answered):
+                    call = functools.partial(self._call_model, model, answered)
                     given = await around(self._agent.hooks, "around_model", call)(request)
                 fresh.append(checked(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
-            record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
+            record = {**record_of(fresh[0]), **extra, **self._collect_what_is_recorded(request)}
             if at_limit(fresh[0], most := request.settings.max_tokens):
                 record["at_limit"] = True
                 text = (
@@ -521,7 +524,7 @@ class Conversation(Generic[T]):
             reserved.push_async_exit(stack.pop_all())
             return StepResult(record, len(to_json(record)), usage, by)
 
-    def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
+    def _collect_what_is_recorded(self, request: Request) -> dict[str, JsonValue]:
         """Return what is recorded with an answer: the settings, and the texts that functions made."""
         found: dict[str, JsonValue] = {}
         if self._steered:
@@ -565,30 +568,30 @@ class Conversation(Generic[T]):
         return text if self._runtime.may_record(text) else MARK
 
     @contextmanager
-    def _losing(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
+    def _note_lost_call(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
         """Note what is asked in this block if it fails, as the record of its answer would have it."""
         try:
             yield
         except BaseException:
             by: dict[str, JsonValue] = {"agent": utf8_text(request.agent), "model": utf8_text(model.name)}
-            self._runtime.lose({**by, **extra, **self._recorded_too(request)})
+            self._runtime.lose({**by, **extra, **self._collect_what_is_recorded(request)})
             raise
 
     @contextmanager
-    def _counting(self, answered: list[Response]) -> Iterator[None]:
+    def _count_dropped(self, answered: list[Response]) -> Iterator[None]:
         """Count the answers in this list that hooks drop: all but the last, or all if the block fails."""
         try:
             yield
         except BaseException as error:
             for lost in answered:
-                self._spent(_used(lost))
+                self._count_failed_call(_usage_unrecorded(lost))
             if self._live is not None:
                 self._live.reset(str(error) or type(error).__name__)
             raise
         for lost in answered[:-1]:
-            self._spent(_used(lost))
+            self._count_failed_call(_usage_unrecorded(lost))
 
-    async def _called(self, model: Model, answered: list[Response], request: Request) -> Response:
+    async def _call_model(self, model: Model, answered: list[Response], request: Request) -> Response:
         """Call a model. Alone, call it again after a failure that passes, as a node does in a run."""
         if answered and self._live is not None:
             self._live.reset("a hook calls the model again")
@@ -598,13 +601,13 @@ class Conversation(Generic[T]):
                 answered.append(found)
                 return found
         asked = request
-        if request.on_spent != self._spent or request.waits is None:  # a hook or a summary made the request
-            asked = replace(request, on_spent=self._spent, waits=self._runtime.waits)
+        if request.on_spent != self._count_failed_call or request.waits is None:  # a hook or a summary made the request
+            asked = replace(request, on_spent=self._count_failed_call, waits=self._runtime.waits)
         if self._live is not None and (asked.on_text != self._live.text or asked.on_thinking != self._live.thinking):
             asked = replace(asked, watch=None)  # of a hook, which wants each piece when it arrives
         for tries in count(1):
             try:
-                answered.append(await limited(model, asked, beginning=_beginning(model, request)))
+                answered.append(await limited(model, asked, beginning=_identify_cached_part(model, request)))
                 return answered[-1]
             except ModelTransient as error:
                 pause = self._runtime.pause_after(error, tries)
@@ -614,7 +617,7 @@ class Conversation(Generic[T]):
                 await clock.sleep_until(clock.now() + pause)
         raise AssertionError
 
-    def _spent(self, usage: Usage) -> None:
+    def _count_failed_call(self, usage: Usage) -> None:
         """Count the usage of a failed call; it has no record of its own, so it is counted with its attempt."""
         if usage:
             self._runtime.paid(usage)
@@ -646,13 +649,13 @@ class Conversation(Generic[T]):
             on_text=None if self._live is None else self._live.text,
             on_thinking=None if self._live is None else self._live.thinking,
             on_reset=None if self._live is None else self._live.reset,
-            on_spent=self._spent,
+            on_spent=self._count_failed_call,
             watch=self._live,
             waits=self._runtime.waits,
             by_rules=self._rules,
         )
         most = self._compact_from  # the provider counts instructions and tools too
-        return request if most is None else replace(request, compact_from=most + self._fixed_tokens(request))
+        return request if most is None else replace(request, compact_from=most + self._estimate_fixed_tokens(request))
 
     def _settings(self) -> Settings:
         """Return the settings of this turn.
@@ -689,11 +692,11 @@ class Conversation(Generic[T]):
             watched = await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where))
             value = value if watched is value else self._reader.again(watched)
         if self._maker is not None:
-            value = await self._made_of(self._maker, value)
+            value = await self._make_output(self._maker, value)
         await self._check(value)
         return cast("T", value)
 
-    async def _made_of(self, maker: Tool, arguments: Mapping[str, object]) -> T:
+    async def _make_output(self, maker: Tool, arguments: Mapping[str, object]) -> T:
         """Return what the output function makes of the model's arguments. The call is recorded, so it is made once.
 
         Raises:
@@ -762,7 +765,7 @@ class Conversation(Generic[T]):
             return
         self._given = self._runtime.given()
         for source in self._parts.kit:
-            self._listed.append(None if isinstance(source, Tool) else await self._opened(source, stack))
+            self._listed.append(None if isinstance(source, Tool) else await self._open_source(source, stack))
         await self._use_tools()
         refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
 
@@ -781,19 +784,19 @@ class Conversation(Generic[T]):
         self._names = {**self._names, **made}  # also of tools that are gone: no name passes to another one
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
-        self._specs = [tool.spec(self._given_to(tool).keys()) async for tool in unhurried(self._tools.values())]
+        self._specs = [tool.spec(self._gifts_of_tool(tool).keys()) async for tool in unhurried(self._tools.values())]
 
     async def _renew_tools(self) -> None:
         """Take what the sources list now that have said so, or are connected anew, since this call began."""
         before = self._listed
         self._listed = [
-            listed if isinstance(source, Tool) or listed is None else await self._listed_now(source, listed)
+            listed if isinstance(source, Tool) or listed is None else await self._list_tools_now(source, listed)
             for source, listed in zip(self._parts.kit, before, strict=True)
         ]
         if any(now is not then for now, then in zip(self._listed, before, strict=True)):
             await self._use_tools()
 
-    async def _listed_now(self, source: ToolSource, listed: Sequence[Tool]) -> Sequence[Tool]:
+    async def _list_tools_now(self, source: ToolSource, listed: Sequence[Tool]) -> Sequence[Tool]:
         if not (isinstance(source, Relists) and source.is_outdated()):
             return listed
         try:
@@ -803,11 +806,11 @@ class Conversation(Generic[T]):
             log.warning("agent %s keeps the tools that it knows: %s", self._agent.name, error.message)
             return listed
 
-    def _given_to(self, tool: Tool) -> Mapping[str, object]:
+    def _gifts_of_tool(self, tool: Tool) -> Mapping[str, object]:
         """Return what a tool gets besides the model's arguments."""
         return tool.given(self._given, self._inputs)
 
-    async def _opened(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
+    async def _open_source(self, source: ToolSource, stack: AsyncExitStack) -> Sequence[Tool]:
         opened = await self._runtime.opened(source)
         if opened is not None:
             return opened
@@ -821,7 +824,7 @@ class Conversation(Generic[T]):
             calls: The calls.
             refused: Why none of them is made, if they have not begun; "" if they are.
         """
-        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._told()
+        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._reasons_not_made()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
         failed: list[object] = []
         self._not_made = {}
@@ -896,11 +899,11 @@ class Conversation(Generic[T]):
             offered = [call.name]
         if (tool is None or call.name not in offered) and self._runtime.has_begun((record, number)):
             gone = ToolOutcome(f"There is no tool {call.name!r} any more, so it was not called again.", is_error=True)
-            tool, lost = _standing_for(call.name, gone), f"{self._agent.name} has no such tool now"
+            tool, lost = _stand_in_for_tool(call.name, gone), f"{self._agent.name} has no such tool now"
         if tool is None or (call.name not in offered and not lost):
             none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
             return self._refuse(call, place, none)
-        given = {**self._given_to(tool), **self._runtime.context(self._written_so_far())}
+        given = {**self._gifts_of_tool(tool), **self._runtime.context(self._collect_writes())}
         by_person = self._runtime.answered_to(question) is not None
         asking = Asking(self._agent.name, tool, call, given, question)
         made = await asking.verdict(self._runtime, (record, number))
@@ -939,7 +942,7 @@ class Conversation(Generic[T]):
         make: Callable[[], Awaitable[StepResult]] | None = None,
     ) -> Message:
         """Return the result of a call from its record, after making it if there is none; note what it writes."""
-        record = await self._runtime.step_result(f"tool {call.name}", f"{place[0]}.{place[1]}", make or _recorded)
+        record = await self._runtime.step_result(f"tool {call.name}", f"{place[0]}.{place[1]}", make or _record_nothing)
         writes: JsonObject = record.get("writes", {})
         found = typed(tool.parts if tool is not None else (), writes)
         apart = writes.keys() - {name for name, _ in found}  # a tool that wrote them then, and does not now
@@ -958,7 +961,7 @@ class Conversation(Generic[T]):
         self._not_made[str(place[1])] = why
         return result_message(call, {"text": why, "error": True})
 
-    def _written_so_far(self) -> dict[str, list[object]]:
+    def _collect_writes(self) -> dict[str, list[object]]:
         """Return what the calls that have returned write, by field."""
         found: dict[str, list[object]] = {}
         for name, value in self.writes:
@@ -1003,7 +1006,7 @@ class Conversation(Generic[T]):
         found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
         return found if isinstance(found, ToolOutcome) else outcome_with(tool.parts, tool.name, found)
 
-    async def _allowed(
+    async def _allow_call(
         self, tool: Tool, call: ToolCall, given: Mapping[str, object], decided: _Decided
     ) -> ToolCall | str:
         """Return the call to make, or why it is not made, of one that hooks may have changed since it was decided."""
@@ -1035,7 +1038,7 @@ class Conversation(Generic[T]):
 
         async def made(call: ToolCall) -> ToolOutcome:
             called.append(call)
-            allowed = call if has_begun else await self._allowed(tool, call, given, decided)
+            allowed = call if has_begun else await self._allow_call(tool, call, given, decided)
             if isinstance(allowed, str):
                 return ToolOutcome(allowed, is_error=True)
             call = allowed
@@ -1049,7 +1052,7 @@ class Conversation(Generic[T]):
         try:
             outcome = await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)
             if has_begun and not called:  # a hook cannot refuse what has begun, but that it begins again
-                return await self._once(_standing_for(tool.name, outcome), call, given, lost)
+                return await self._once(_stand_in_for_tool(tool.name, outcome), call, given, lost)
             return outcome  # noqa: TRY300 - in order
         except asyncio.CancelledError as error:
             if _is_cancelled():
@@ -1069,7 +1072,7 @@ class Conversation(Generic[T]):
             return None
         return limit.max_tokens if self._model.compacts(limit.max_tokens) else None
 
-    async def _asked_for(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
+    async def _ask_for_answer(self, offered: Mapping[str, JsonValue]) -> tuple[Request, Response]:
         """Ask for the answer of a turn; if the model has no room for the conversation, once more for a shorter one."""
         request = self._request()
         try:
@@ -1097,7 +1100,7 @@ class Conversation(Generic[T]):
         if record is not None:
             if is_full:
                 return False
-            record = await self._runtime.step_result("summary", turn, _recorded)
+            record = await self._runtime.step_result("summary", turn, _record_nothing)
             response, covers = self._read_record(record, response_of(record)), record["covers"]
         else:
             is_done = not is_full and (self._compact_from is not None or self._runtime.is_recorded("turn", turn))
@@ -1106,11 +1109,11 @@ class Conversation(Generic[T]):
             covers = None if limit is None or is_done else window.cut(messages, limit)
             if limit is None or covers is None:
                 return False
-            response = await self._summarised(limit, messages, covers)
+            response = await self._summarise(limit, messages, covers)
         self.messages.append(window.with_summary(response, window.to_summarise(messages, covers), covers, limit))
         return True
 
-    async def _summarised(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
+    async def _summarise(self, limit: window.Window, messages: Sequence[Message], covers: int) -> Response:
         """Return the summary of the first messages, or an answer without text that says why there is none.
 
         It fails only as another call may not: the conversation goes on without a summary, which would fail again. Of
@@ -1128,7 +1131,7 @@ class Conversation(Generic[T]):
 
         def ask() -> Request:
             text = window.summary_request_text(window.newest(replaced, next(shares)))
-            asked = self._said(text, ["conversation"])
+            asked = self._make_message(text, ["conversation"])
             note = note_of(asked.tags)
             return Request(self._agent.name, note, [asked], settings=settings, note=note)
 
@@ -1158,7 +1161,7 @@ class Conversation(Generic[T]):
             question = filled(agent.prompt, inputs, [], given)
         return Words(filled(system, inputs, given=given) if isinstance(system, str) else None, question)
 
-    def _begun(self) -> Words:
+    def _load_begun_words(self) -> Words:
         """Return the words with which this conversation began, as they are recorded; those with secrets are not."""
         record: Any = self._runtime.begun(self._key)
         if record is None:
@@ -1179,12 +1182,12 @@ class Conversation(Generic[T]):
         return begun
 
 
-async def _recorded() -> StepResult:
+async def _record_nothing() -> StepResult:
     message = "a call that is recorded is not made"
     raise AssertionError(message)
 
 
-def _standing_for(name: str, outcome: ToolOutcome) -> Tool:
+def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
     """Return what stands for a tool that cannot be called any more, of which a call began: it has this outcome."""
 
     def answer(arguments: dict[str, object]) -> ToolOutcome:
@@ -1209,7 +1212,7 @@ def _utf8(text: Filled | None) -> Filled:
     return Filled("") if text is None else text._replace(text=utf8_text(text.text))
 
 
-def _beginning(model: Model, request: Request) -> str:
+def _identify_cached_part(model: Model, request: Request) -> str:
     """Return the identity of the part of a request that the provider caches, "" if there is none."""
     if not request.settings.cache:
         return ""
@@ -1218,7 +1221,7 @@ def _beginning(model: Model, request: Request) -> str:
     return _digest(beginning) if len(beginning) >= _CACHED_CHARACTERS else ""
 
 
-def _used(response: object) -> Usage:
+def _usage_unrecorded(response: object) -> Usage:
     """Return the usage of an answer that is not recorded."""
     return usage_of(response) if isinstance(response, Response) else {}
 

@@ -119,12 +119,12 @@ class _Call:
         if runtime is None:
             text, repair = f"another program executes the tool {self.name}", "run the agent in a graph, which can wait"
             raise DefinitionError(text, where=f"tool {self.name}", repair=repair)
-        ask = functools.partial(self._asked, arguments)
+        ask = functools.partial(self._build_question, arguments)
         identity, record = outside(self.name), ("external", self.name)
-        outcome: ToolOutcome = await runtime.approved(identity, record, ask, self._given)
+        outcome: ToolOutcome = await runtime.approved(identity, record, ask, self._read_given_outcome)
         return outcome
 
-    async def _asked(self, arguments: dict[str, JsonValue], *, was_asked: bool) -> Question:
+    async def _build_question(self, arguments: dict[str, JsonValue], *, was_asked: bool) -> Question:
         del was_asked
         written = clipped(to_json(arguments).decode(), _SHOWN)
         late: JsonValue = {"error": f"{self.name} gave no result within {self.timeout_seconds} seconds. {NOT_KNOWN}"}
@@ -137,9 +137,9 @@ class _Call:
         """Return the outcome that an answer gives. Raises: ValueError: It does not fit the schema of the result."""
         if not _is_failure(record) and (wrong := misfits(self.result, record)):
             raise ValueError("; ".join(wrong))
-        return self._given(record)
+        return self._read_given_outcome(record)
 
-    def _given(self, record: object) -> ToolOutcome:
+    def _read_given_outcome(self, record: object) -> ToolOutcome:
         """Return the outcome that a recorded answer gives, which fitted the schema with which it was asked."""
         if isinstance(record, dict) and _is_failure(record):
             return ToolOutcome(record["error"], is_error=True)

@@ -112,7 +112,7 @@ class Guard:
         """
         if self.on == "arguments":
             try:
-                arguments = await asyncio.to_thread(_checked, self, call.arguments, f"tool {call.name}")
+                arguments = await asyncio.to_thread(_check_text, self, call.arguments, f"tool {call.name}")
             except BadAnswer as error:
                 return ToolOutcome(f"This call of {call.name} was not made: {error.message}", is_error=True)
             return await make(call.model_copy(update={"arguments": arguments}))
@@ -120,7 +120,7 @@ class Guard:
         if self.on != "tool":
             return outcome
         try:
-            text = await asyncio.to_thread(_checked, self, outcome.text, f"tool {call.name}")
+            text = await asyncio.to_thread(_check_text, self, outcome.text, f"tool {call.name}")
         except BadAnswer as error:
             text = f"The result of {call.name} is withheld: {error.message}"
             return dataclasses.replace(outcome, text=text, is_error=True, media=())
@@ -227,7 +227,7 @@ def check_text(guards: Sequence[Guard], text: str, on: On, *, where: str = "") -
     """
     for one in guards:
         if one.on == on:
-            text = _checked(one, text, where)
+            text = _check_text(one, text, where)
     return text
 
 
@@ -245,10 +245,10 @@ def apply_to_value(guards: Sequence[Guard], value: T, *, where: str = "") -> T:
     Raises:
         GuardFailed, BadAnswer: As for `check_text`.
     """
-    return cast("T", _changed(value, lambda text: check_text(guards, text, "output", where=where)))
+    return cast("T", _check_texts_in(value, lambda text: check_text(guards, text, "output", where=where)))
 
 
-def _checked(one: Guard, text: str, where: str) -> str:
+def _check_text(one: Guard, text: str, where: str) -> str:
     try:
         return one.check(text)
     except ValueError as error:
@@ -264,7 +264,7 @@ def _checked(one: Guard, text: str, where: str) -> str:
         ) from error
 
 
-def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
+def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, PLR0911 - any answer, a kind a return
     """Return a value with its texts checked; the same object if none was changed."""
     if isinstance(value, enum.Enum):
         return value
@@ -276,13 +276,13 @@ def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, P
         return value.model_copy(update=new) if new else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         new = _changes({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, check)
-        return _replaced(value, new) if new else value
+        return _copy_with(value, new) if new else value
     if isinstance(value, Mapping):
-        pairs = {_changed(key, check): _changed(item, check) for key, item in value.items()}
+        pairs = {_check_texts_in(key, check): _check_texts_in(item, check) for key, item in value.items()}
         same = len(pairs) == len(value) and all(key in value and pairs[key] is value[key] for key in pairs)
         return value if same else pairs
     if isinstance(value, (list, tuple, set, frozenset)):
-        items = [_changed(item, check) for item in value]
+        items = [_check_texts_in(item, check) for item in value]
         if all(new is old for new, old in zip(items, value, strict=True)):
             return value
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -291,11 +291,11 @@ def _changed(value: Any, check: Callable[[str], str]) -> Any:  # noqa: ANN401, P
 
 def _changes(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
     """Return the fields that are other objects after the check."""
-    checked = {name: _changed(item, check) for name, item in fields.items()}
+    checked = {name: _check_texts_in(item, check) for name, item in fields.items()}
     return {name: item for name, item in checked.items() if item is not fields[name]}
 
 
-def _replaced(value: object, new: Mapping[str, object]) -> object:
+def _copy_with(value: object, new: Mapping[str, object]) -> object:
     """Return a copy of a dataclass with some fields set, without calling its constructor."""
     made = object.__new__(type(value))
     for field in dataclasses.fields(cast("Any", value)):

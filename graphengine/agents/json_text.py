@@ -89,7 +89,7 @@ def tolerant(text: str) -> object:
     if found is None:
         raise Unreadable("there is no JSON in it")
     value = strict(found.group())
-    return _repaired(found.group()) if value is NOTHING else value
+    return _repair_piece(found.group()) if value is NOTHING else value
 
 
 def no_numbers(body: bytes, strictly: Callable[[bytes], object]) -> list[ErrorDetails]:
@@ -188,7 +188,7 @@ def metered(text: str) -> Metered:
     return made
 
 
-def _repaired(piece: str) -> object:
+def _repair_piece(piece: str) -> object:
     """Return the value of a text that is nearly JSON.
 
     Raises:

@@ -235,7 +235,7 @@ class Connection:
                         cache=None,
                         client_info=info,
                         extensions=[Tasks()],
-                        message_handler=self._received,
+                        message_handler=self._receive_message,
                         elicitation_callback=refuse_to_ask,  # also says that it can, which `Repairs` limits
                     )
                     await stack.enter_async_context(client)
@@ -267,7 +267,7 @@ class Connection:
         )
         return stdio_client(server, errlog=self._errors.ours)
 
-    async def _received(self, message: IncomingMessage) -> None:
+    async def _receive_message(self, message: IncomingMessage) -> None:
         """Keep the first line that is not a message, and count what the server says of its tools."""
         from mcp.types import ToolListChangedNotification  # noqa: PLC0415 - loaded by now
 

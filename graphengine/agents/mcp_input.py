@@ -122,18 +122,18 @@ class _Sending:
         from mcp.types import HEADER_MISMATCH, CallToolResult  # noqa: PLC0415
 
         try:
-            found = await self._found(pending, responses)
+            found = await self._find_response(pending, responses)
         except MCPError as error:
             if error.code != HEADER_MISMATCH:
                 raise
             await self.relist()
-            found = await self._found(pending, responses)
+            found = await self._find_response(pending, responses)
         if isinstance(found, CallToolResult):
             raise _Answered(found)
         text = found.model_dump_json(by_alias=True, exclude_none=True)
         return StepResult(found.model_dump(mode="json", by_alias=True, exclude_none=True), len(text))
 
-    async def _found(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
+    async def _find_response(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
         from graphengine.agents.mcp_tasks import task_result  # noqa: PLC0415 - it needs the package
 
         session = self.client.session

@@ -92,12 +92,12 @@ class Repairs:
             if method == "tools/list":
                 self._list(result)
             elif method == "tools/call" and result.get("resultType") not in _OPEN_ENDED:
-                item.message.result = _called(result)
+                item.message.result = _repair_result(result)
         return item
 
     def _list(self, result: JsonObject) -> None:
         """Repair a page of a list of tools. Declared outputs are taken out: the package would refuse what differs."""
-        tools = _listed(result.get("tools"))
+        tools = _list_or_empty(result.get("tools"))
         kept: list[JsonObject] = []
         for number, given in enumerate(tools, 1):
             name = given.get("name") if isinstance(given, dict) else None
@@ -267,7 +267,7 @@ def _tool(given: JsonObject) -> JsonObject:
     return given
 
 
-def _called(result: JsonObject) -> JsonObject:
+def _repair_result(result: JsonObject) -> JsonObject:
     """Return the result of a call, in which each part that cannot be read is a text that says so."""
     made = dict(result)
     content = made.get("content", made.pop("toolResult", None))
@@ -297,7 +297,7 @@ def _block(block: JsonValue) -> JsonValue:
     return block
 
 
-def _listed(value: JsonValue) -> list[JsonValue]:
+def _list_or_empty(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 

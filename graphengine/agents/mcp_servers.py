@@ -118,18 +118,20 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     """
     words = _words(command)
     if bool(words) == bool(url):
-        raise _refused("it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')")
+        raise _refuse_definition(
+            "it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')"
+        )
     if (words and (headers or auth)) or (url and env):
-        raise _refused("env= is for a command, headers= and auth= for a url", "use the other one")
+        raise _refuse_definition("env= is for a command, headers= and auth= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
-        raise _refused("only=, approve= and serial= take several names", "give a list: only=['read_file']")
+        raise _refuse_definition("only=, approve= and serial= take several names", "give a list: only=['read_file']")
     if _UNFIT.search(prefix) or len(prefix) > LONGEST_NAME // 2:
-        raise _refused(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
+        raise _refuse_definition(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
     if on_error not in ("report", "raise"):
-        raise _refused(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
+        raise _refuse_definition(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
     for name, seconds in (("timeout_seconds", timeout_seconds), ("max_seconds", max_seconds)):
         if not is_seconds(seconds):
-            raise _refused(f"{name}={seconds!r}", "give seconds above 0")
+            raise _refuse_definition(f"{name}={seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
@@ -175,7 +177,7 @@ class McpServer:
             ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
             DefinitionError: `only`, `approve`, `serial` or `effect` has a name that the server does not list.
         """
-        shared = self._entered()
+        shared = self._enter_shared()
         try:
             return await shared.tools()
         except BaseException:
@@ -208,13 +210,13 @@ class McpServer:
         Raises:
             ToolsUnavailable: The server does not start, has no resources, or does not answer.
         """
-        shared = self._entered()
+        shared = self._enter_shared()
         try:
             return await shared.read(uris)
         finally:
             await self.close()
 
-    def _entered(self) -> _Shared:
+    def _enter_shared(self) -> _Shared:
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
         if shared is None:
@@ -284,7 +286,7 @@ class McpServer:
             approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
             serial=spec.name in self.serial if isinstance(self.serial, tuple) else self.serial,
-            effect=effect or _hinted(spec.annotations),
+            effect=effect or _read_hints(spec.annotations),
             on_error=self.on_error,
             schema=spec.input_schema,
             origin=self.prefix + spec.name,
@@ -307,7 +309,7 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
     return left
 
 
-def _hinted(hints: types.ToolAnnotations | None) -> EffectKind | None:
+def _read_hints(hints: types.ToolAnnotations | None) -> EffectKind | None:
     """Return what a server says of a tool's effect; None if it says nothing."""
     if hints is None:
         return None
@@ -382,15 +384,15 @@ class _Shared:
 
         A server that has ended meanwhile is started once more, and one that has lost the session gets another.
         """
-        connection = await self._connected()
+        connection = await self._connect_server()
         try:
             return await self._list_tools(connection)
         except ToolsUnavailable as error:
             has_lost = is_lost(error.__cause__, "tools/list")
             if not has_lost and (error.__cause__ is None or not is_closed(error.__cause__)):
                 raise
-        await (self._forget(connection) if has_lost else self._died(connection))
-        return await self._list_tools(await self._connected())
+        await (self._forget(connection) if has_lost else self._remove_dead_server(connection))
+        return await self._list_tools(await self._connect_server())
 
     async def _list_tools(self, connection: Connection) -> _Listed:
         changes, began, seconds = connection.changes, _now(), list[float]()
@@ -422,31 +424,31 @@ class _Shared:
 
     async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
         """Return resources by address, all if none is named; a text says why one cannot be read."""
-        await self._connected()
+        await self._connect_server()
         if not uris:
             async with self._in_time("resources"):
-                uris = [each.uri for each in await self._asked("resources/list", _all_resources)]
+                uris = [each.uri for each in await self._ask_server("resources/list", _all_resources)]
         return {uri: await self._read(uri) for uri in uris}
 
     async def _read(self, uri: str) -> types.ReadResourceResult | str:
         try:
             async with asyncio.timeout(self._server.timeout_seconds):
-                return await self._asked("resources/read", lambda client: client.read_resource(uri))
+                return await self._ask_server("resources/read", lambda client: client.read_resource(uri))
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
             return self._text_of(error)
 
-    async def _asked(self, method: str, ask: Callable[[Client], Awaitable[R]]) -> R:
+    async def _ask_server(self, method: str, ask: Callable[[Client], Awaitable[R]]) -> R:
         """Return what the server answers to a request without effects, in another session if it has lost this one."""
-        connection = await self._connected()
+        connection = await self._connect_server()
         try:
-            with self._used(connection):
+            with self._count_in_flight(connection):
                 return await ask(connection.client)
         except Exception as error:
             if not is_lost(error, method):
                 raise
         await self._renew(connection)
-        connection = await self._connected()
-        with self._used(connection):
+        connection = await self._connect_server()
+        with self._count_in_flight(connection):
             return await ask(connection.client)
 
     async def call(self, tool: str, arguments: Mapping[str, object], *, is_second: bool = False) -> ToolOutcome:
@@ -458,15 +460,15 @@ class _Shared:
             ToolsUnavailable: There is no result, and the server's `on_error` is "raise".
         """
         try:
-            connection = await self._connected()
+            connection = await self._connect_server()
         except ToolsUnavailable as error:
             if self._server.on_error == "raise":
                 raise
             return ToolOutcome(error.message, is_error=True)
         try:
-            with self._used(connection):
+            with self._count_in_flight(connection):
                 result = await result_of(
-                    connection.client, tool, arguments, lambda: _all_tools(connection.client), self._heard()
+                    connection.client, tool, arguments, lambda: _all_tools(connection.client), self._extend_call_time()
                 )
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
@@ -475,7 +477,7 @@ class _Shared:
                 await self._renew(connection)
                 return await self.call(tool, arguments, is_second=True)
             is_over = is_closed(error) or connection.ended
-            text = await self._died(connection) if is_over else self._text_of(error)
+            text = await self._remove_dead_server(connection) if is_over else self._text_of(error)
             if self._server.on_error == "raise":
                 where = f"mcp {self._server.name}, tool {tool}"
                 raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
@@ -487,7 +489,7 @@ class _Shared:
         text = self._server.address.struck(text)
         return ToolOutcome(text, result.is_error, shown or ())
 
-    def _heard(self) -> Callable[[], None]:
+    def _extend_call_time(self) -> Callable[[], None]:
         """Return what lets the tool's call take its time once more, since the server is at work on it."""
         limit, most = TimeLimit.here(), max(self._server.max_seconds, self._server.timeout_seconds)
         return (lambda: None) if limit is None else functools.partial(limit.begin_again, most)
@@ -502,7 +504,7 @@ class _Shared:
             for each in ending:
                 await each.stop()
 
-    async def _connected(self) -> Connection:
+    async def _connect_server(self) -> Connection:
         """Return the connection; start the server if there is none."""
         async with self._lock:
             if self.opened < 1:
@@ -515,7 +517,7 @@ class _Shared:
                 self._connection = connection
             return self._connection
 
-    async def _died(self, connection: Connection) -> str:
+    async def _remove_dead_server(self, connection: Connection) -> str:
         """Remove a server that has ended, so that the next call starts it again. Return the message to the model."""
         async with self._lock:
             if self._connection is connection:
@@ -527,7 +529,7 @@ class _Shared:
         )
 
     @contextmanager
-    def _used(self, connection: Connection) -> Iterator[None]:
+    def _count_in_flight(self, connection: Connection) -> Iterator[None]:
         """Count what is in flight: a forgotten connection ends with the last of it, and nothing waits for that."""
         connection.calls += 1
         try:
@@ -637,14 +639,16 @@ def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
             return tuple(shlex.split(command, posix=os.name != "nt"))
         except ValueError as error:
             shown = without_options(command)
-            raise _refused(f"the command {shown!r} cannot be split: {error}", "give its words in a list") from error
+            raise _refuse_definition(
+                f"the command {shown!r} cannot be split: {error}", "give its words in a list"
+            ) from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
-        raise _refused(f"the command {words!r} has words that are not text", "give text")
+        raise _refuse_definition(f"the command {words!r} has words that are not text", "give text")
     return words
 
 
-def _refused(problem: str, repair: str) -> DefinitionError:
+def _refuse_definition(problem: str, repair: str) -> DefinitionError:
     return DefinitionError(f"mcp(…): {problem}", where="mcp", repair=repair)
 
 

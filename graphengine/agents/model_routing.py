@@ -90,7 +90,7 @@ class Models(Extension):
     @property
     def models(self) -> Mapping[str, str]:
         """The names of the models that were given."""
-        return {who: _recorded(model) for who, model in self._given.items()}
+        return {who: _recorded_name_of(model) for who, model in self._given.items()}
 
     def of(
         self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
@@ -100,7 +100,7 @@ class Models(Extension):
         Raises:
             ModelUnavailable: It has none, or one that only the program has which began the run.
         """
-        chosen = self._replacing(graph, without_items(path), agent, begun)
+        chosen = self._find_replacement(graph, without_items(path), agent, begun)
         if is_object(chosen):
             raise _of_program(agent, chosen)
         wanted = own if chosen is None else chosen
@@ -120,7 +120,7 @@ class Models(Extension):
         """Return what is given for an agent at a path, by its most specific name; None for nothing."""
         return replacing(given, graph, without_items(path), agent)
 
-    def _replacing(
+    def _find_replacement(
         self, graph: str, path: str, agent: str, begun: Mapping[str, str] | None = None
     ) -> Model | str | None:
         """Return what replaces the model of an agent at a path, None if nothing does."""
@@ -151,7 +151,7 @@ class Models(Extension):
 
     def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
         """Refuse agents that have no model of their own if none is given for them either."""
-        lacking = [(path, who) for path, who in lacking if self._replacing(graph, path, who, begun) is None]
+        lacking = [(path, who) for path, who in lacking if self._find_replacement(graph, path, who, begun) is None]
         if lacking:
             from graphengine.models.names import no_model  # noqa: PLC0415 - see above
 
@@ -276,7 +276,7 @@ def is_object(model: Model | str | None) -> TypeGuard[str]:
     return isinstance(model, str) and model.startswith(OBJECT)
 
 
-def _recorded(model: Model | str) -> str:
+def _recorded_name_of(model: Model | str) -> str:
     """Return the name by which a log has a model."""
     return model if isinstance(model, str) else OBJECT + model.name
 
@@ -333,12 +333,12 @@ def refuse_lacking(plan: Plan[Any], given: Collection[str]) -> None:
     Raises:
         CompileError: Such a tool is in it.
     """
-    problems = list(_lacking_resources(plan, given))
+    problems = list(_find_missing_resources(plan, given))
     if problems:
         raise CompileError(plan.graph, problems)
 
 
-def _lacking_resources(plan: Plan[Any], around: Collection[str], below: str = "") -> Iterator[Problem]:
+def _find_missing_resources(plan: Plan[Any], around: Collection[str], below: str = "") -> Iterator[Problem]:
     """Yield a problem for each resource that a tool of an agent of this graph, or of one in it, lacks."""
     given = {*around, *plan.resources}
     for name, node in plan.nodes.items():
@@ -346,7 +346,7 @@ def _lacking_resources(plan: Plan[Any], around: Collection[str], below: str = ""
         for call in (*node.calls, fallback):
             agent = None if call is None else getattr(call.body, "agent", None)
             if call is not None and call.graph is not None:
-                yield from _lacking_resources(call.graph, given, f"{below}{name}/")
+                yield from _find_missing_resources(call.graph, given, f"{below}{name}/")
             elif is_agent(agent):
                 from graphengine.agents.tool_checks import given_by  # noqa: PLC0415 - there are agents
 

@@ -77,7 +77,7 @@ def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
         turn.agent,
         clipped(turn.messages[0].text, _TEXT) if turn.messages else "",
         "" if turn.answer is None else clipped(turn.answer.text, _TEXT),
-        _found(turn)[-_FOUND:],
+        _find_results(turn)[-_FOUND:],
         "" if call is None else call.name,
         {} if call is None else _arguments(call),
         text if call is None else call_words(text, turn.agent, call),
@@ -90,7 +90,7 @@ def _is_about(wait: WaitRecord, agent: str, call: ToolCall) -> bool:
     return any(digest_of_call("ask", ([each, None],), {}) == own for each in names)
 
 
-def _found(turn: Asked) -> Sequence[Finding]:
+def _find_results(turn: Asked) -> Sequence[Finding]:
     results: dict[str | None, Message] = {each.call_id: each for each in turn.messages if each.role == "tool"}
     return [
         Finding(call.name, _arguments(call), clipped(results[call.id].text, _TEXT), results[call.id].is_error)

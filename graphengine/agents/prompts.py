@@ -243,7 +243,7 @@ class _Tags:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._folded = [_folded(text) for text in texts if any(sign in text for sign in _OPENING)]
+        self._folded = [_fold_for_tags(text) for text in texts if any(sign in text for sign in _OPENING)]
         self._names: dict[str, str] = {}
 
     @property
@@ -254,7 +254,7 @@ class _Tags:
     def name(self, key: str, wanted: str) -> str:
         """Return the tag of a value: the wanted one, or the first of wanted-2, wanted-3, … that is free."""
         if key not in self._names:
-            tag = re.compile(f"</*{re.escape(_folded(wanted))}(?:-([0-9]+))?")
+            tag = re.compile(f"</*{re.escape(_fold_for_tags(wanted))}(?:-([0-9]+))?")
             used = {number for text in self._folded for number in tag.findall(text)}
             taken, name, number = set(self._names.values()), wanted, 1
             while name in taken or ("" if number == 1 else str(number)) in used:
@@ -274,7 +274,7 @@ class _Tags:
         return f"<{name}{attributes}>\n{text}\n</{name}>"
 
 
-def _folded(text: str) -> str:
+def _fold_for_tags(text: str) -> str:
     """Return text in the form in which tags are compared."""
     return _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
 
@@ -366,7 +366,7 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
         if bytes_mode == "utf8" and has_media(value):
             repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
             raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
-        value = _sorted(value) if _has(value, _SETS) else value
+        value = _sort_sets(value) if _has(value, _SETS) else value
         if isinstance(value, BaseModel) and not type(value).__pydantic_complete__:
             type(value).model_rebuild()  # its forward references: pydantic before 2.14 does not look for them here
         try:
@@ -422,17 +422,17 @@ def marked(value: object, media: list[Media]) -> object:
     return [marked(item, media) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _sorted(value: object) -> object:
+def _sort_sets(value: object) -> object:
     """Return a value with its sets in an order that is the same in every process."""
     if isinstance(value, (set, frozenset)):
-        return sorted((_sorted(item) for item in value), key=lambda item: to_json(item, fallback=str))
+        return sorted((_sort_sets(item) for item in value), key=lambda item: to_json(item, fallback=str))
     if isinstance(value, BaseModel):
-        return _sorted(value.model_dump()) if _has(value, _SETS) else value
+        return _sort_sets(value.model_dump()) if _has(value, _SETS) else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _sorted(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _sort_sets(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {key: _sorted(item) for key, item in value.items()}
-    return [_sorted(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _sort_sets(item) for key, item in value.items()}
+    return [_sort_sets(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 __all__ = [

@@ -96,7 +96,7 @@ async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
     live = runtime.live(name)
     if live is not None:
         live.call = key
-    recording = _recording(runtime, name, live)
+    recording = _recorder_of(runtime, name, live)
     with runtime.group(key), nullcontext() if live is None else live:
         try:
             found = await agent.run(asked, deps=deps, capabilities=[recording])
@@ -127,7 +127,7 @@ def _prompt(given: object) -> str | list[Any]:
     return parts
 
 
-def _recording(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
+def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
     """Return what records and shows the calls of one run of an agent.
 
     Raises:
@@ -142,7 +142,7 @@ def _recording(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
         turn = 0
 
         def get_wrapper_model(self, model: Any) -> Any:
-            return None if live is None else _streaming(model, live, agent)
+            return None if live is None else _stream_model(model, live, agent)
 
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
             self.turn += 1
@@ -217,7 +217,7 @@ async def _tool_result(
             live.called(shown)
         try:
             with runtime.call(f"{call.tool_name}:{call.tool_call_id}"):
-                record: JsonObject = _recorded(await made(), call.tool_name)
+                record: JsonObject = _tool_result_to_json(await made(), call.tool_name)
         except (ModelRetry, ToolRetryError) as again:
             part = getattr(again, "tool_retry", None)
             record = {"retry": str(again if part is None else part.content)}
@@ -232,9 +232,9 @@ async def _tool_result(
     return read if "more" in record else read.return_value
 
 
-def _streaming(model: Any, live: Live, agent: str) -> Any:
+def _stream_model(model: Any, live: Live, agent: str) -> Any:
     """Return a model that streams its answers, to show them; None if it cannot stream."""
-    from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recording`
+    from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recorder_of`
     from pydantic_ai.models.wrapper import WrapperModel  # noqa: PLC0415 - as above
 
     if not _streams(model, Model.request_stream):
@@ -259,7 +259,7 @@ def _streams(model: Any, missing: object) -> bool:
     return type(model).request_stream is not missing and getattr(model, "stream_function", model) is not None
 
 
-def _recorded(value: object, tool: str) -> JsonObject:
+def _tool_result_to_json(value: object, tool: str) -> JsonObject:
     """Return a tool's result as JSON: its value, and what a `ToolReturn` has more.
 
     Raises:

@@ -76,7 +76,7 @@ class Output(Generic[T]):
 
     def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
         self._where, output = where, unaliased(output)
-        self._type = type_name(_peeled(output)) if form is None else form.tool
+        self._type = type_name(_strip_constraints(output)) if form is None else form.tool
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
             schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
@@ -110,25 +110,25 @@ class Output(Generic[T]):
             BadAnswer: It does not fit, is empty, or could be read only by guessing.
         """
         found = self._at_once(content)
-        return self._fitted(self._repaired(found.text)) if isinstance(found, _NotJson) else found
+        return self._fit_value(self._repair_text(found.text)) if isinstance(found, _NotJson) else found
 
     async def read_in_loop(self, content: object, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> T:
         """Do the same, but repair a text that is not JSON in a thread: that may take seconds."""
         found = self._at_once(content)
         if not isinstance(found, _NotJson):
             return found
-        return self._fitted(await in_thread(functools.partial(self._repaired, found.text)))
+        return self._fit_value(await in_thread(functools.partial(self._repair_text, found.text)))
 
     def _at_once(self, content: object) -> T | _NotJson:
         """Return an answer as a value of the type, or as a text that may be nearly JSON."""
         if not isinstance(content, str):
-            return self._validated(content)
+            return self._validate_answer(content)
         text = utf8_text(content)
         if not text.strip():
             raise self._bad("the answer is empty")
         if self.schema is None:
-            return self._validated(text)
-        return self._structured(text)
+            return self._validate_answer(text)
+        return self._read_structured(text)
 
     def again(self, value: T) -> T:
         """Validate a value again after a guard changed texts in it.
@@ -137,9 +137,11 @@ class Output(Generic[T]):
             BadAnswer: It does not fit any more.
         """
         if self.schema is None:
-            return self._validated(value)
+            return self._validate_answer(value)
         try:
-            return self._loaded(self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ())
+            return self._validate_loaded(
+                self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ()
+            )
         except PydanticSerializationError as error:
             raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
 
@@ -168,32 +170,32 @@ class Output(Generic[T]):
             form = "Give the whole answer again, corrected, as one JSON object that fits the schema, and nothing else."
         return f"Your answer cannot be used: {utf8_text(message)}\n\n{form}"
 
-    def _structured(self, text: str) -> T | _NotJson:
+    def _read_structured(self, text: str) -> T | _NotJson:
         bare = unfenced(text)
         if self._choices and (found := self._chosen(bare)) is not None:
-            return self._loaded(found, ())
+            return self._validate_loaded(found, ())
         try:
             value = strict(bare)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
-        if value is NOTHING and self._bare and (plain := self._quoted(bare)) is not None:
+        if value is NOTHING and self._bare and (plain := self._read_unquoted(bare)) is not None:
             return plain
         if value is NOTHING and self._choices and "{" not in bare:
             raise self._none_of(bare)
-        return _NotJson(text) if value is NOTHING else self._fitted(value)
+        return _NotJson(text) if value is NOTHING else self._fit_value(value)
 
-    def _repaired(self, text: str) -> object:
+    def _repair_text(self, text: str) -> object:
         """Return the JSON value in a text that is not all JSON."""
         try:
             return tolerant(text)
         except Unreadable as error:
             raise self._unreadable(error, text) from None
 
-    def _fitted(self, value: object) -> T:
+    def _fit_value(self, value: object) -> T:
         """Return a JSON value as one of the type. A wrapped value may be under the key or bare."""
         if not self.wrapped:
-            self._known(value)
-            return self._dumped(value, ())
+            self._refuse_unknown_object(value)
+            return self._validate_dumped(value, ())
         if not isinstance(value, dict) or KEY not in value:
             return self._alone(value, ())
         if len(value) == 1:
@@ -215,10 +217,10 @@ class Output(Generic[T]):
         if self._choices:
             found = self._chosen(value if isinstance(value, str) else json.dumps(value))
             if found is not None and not isinstance(value, (dict, list)):
-                return self._loaded(found, place)
+                return self._validate_loaded(found, place)
             if isinstance(value, (str, int, float)):
                 raise self._none_of(value)
-        return self._dumped(value, place)
+        return self._validate_dumped(value, place)
 
     def _chosen(self, text: str) -> bytes | None:
         """Return the JSON of the choice that a text matches, up to case and surrounding quotes and full stops."""
@@ -228,32 +230,32 @@ class Output(Generic[T]):
         found = {body for choice, body in self._choices.items() if plain and _plain(choice) == plain}
         return found.pop() if len(found) == 1 else None
 
-    def _quoted(self, text: str) -> T | None:
+    def _read_unquoted(self, text: str) -> T | None:
         """Return a date, a time or an id that lacks the quotes of JSON, or None."""
         try:
-            return self._loaded(json.dumps(text.strip(_AROUND)).encode(), ())
+            return self._validate_loaded(json.dumps(text.strip(_AROUND)).encode(), ())
         except BadAnswer:
             return None
 
-    def _known(self, value: object) -> None:
+    def _refuse_unknown_object(self, value: object) -> None:
         """Refuse an object that has no field of the type: if all fields have defaults, it would count as empty."""
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
             raise self._bad(f"the answer does not fit {self._type}: it has {_short(given)}, but none of {wanted}")
 
-    def _dumped(self, value: object, place: tuple[str, ...]) -> T:
+    def _validate_dumped(self, value: object, place: tuple[str, ...]) -> T:
         try:
             body = utf8_text(json.dumps(value, ensure_ascii=False, allow_nan=False))
         except (ValueError, RecursionError) as error:
             raise self._bad(f"the answer does not fit {self._type}: {error}") from error
-        return self._loaded(body.encode(), place)
+        return self._validate_loaded(body.encode(), place)
 
-    def _loaded(self, body: bytes, place: tuple[str, ...]) -> T:
+    def _validate_loaded(self, body: bytes, place: tuple[str, ...]) -> T:
         try:
             value = self._adapter.validate_json(body, by_name=True, by_alias=False)
         except ValidationError as error:
             if (read := self._read_texts(body)) is not None:
-                return self._loaded(read, place)
+                return self._validate_loaded(read, place)
             raise self._bad(self._mistakes(error.errors(include_url=False), place)) from error
         strictly = functools.partial(self._adapter.validate_json, strict=True, by_name=True, by_alias=False)
         if counted := no_numbers(body, strictly):
@@ -270,7 +272,7 @@ class Output(Generic[T]):
             return None
         return None if read is None else to_json(read)
 
-    def _validated(self, value: object) -> T:
+    def _validate_answer(self, value: object) -> T:
         try:
             return self._adapter.validate_python(value, by_name=True, by_alias=True)
         except ValidationError as error:
@@ -352,10 +354,10 @@ class _NotJson:
 
 def _is_text(output: object) -> bool:
     """Return whether answers of a type are asked for as text: text with or without constraints, or `Cited`."""
-    return _peeled(output) in (str, Cited)
+    return _strip_constraints(output) in (str, Cited)
 
 
-def _peeled(output: object) -> object:
+def _strip_constraints(output: object) -> object:
     """Return a type without its constraints."""
     while True:
         if get_origin(output) is Annotated:

@@ -75,7 +75,11 @@ def graph_of_agent(
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
     fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
-    state = make_dataclass(agent.name, fields.values(), kw_only=True) if declared is None else _begun_by(agent, fields)
+    state = (
+        make_dataclass(agent.name, fields.values(), kw_only=True)
+        if declared is None
+        else _make_input_state(agent, fields)
+    )
     used = {name: make for name, make in given.items() if name not in known}
     graph = kind(agent.name, state, result=ANSWER, resources=used)
     node = agent.name if agent.name.isidentifier() else "agent"
@@ -109,7 +113,7 @@ class _Begun(DeclaredModel):
         return cls.__shown__.model_construct(_fields_set, **values)
 
 
-def _begun_by(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
+def _make_input_state(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
     """Return the state of an agent with `inputs=`: all of that type, its validators too, and these fields."""
     given: Any = agent.inputs
     is_keyed = is_typeddict(given)
@@ -225,7 +229,7 @@ class Asked(Generic[T]):
         is_turn = "chat" in self.options
         made, key = graphs_of(self.agent), ("turn" if is_turn else "once", self.resources)
         if key not in made:
-            factories = dict.fromkeys(self.resources, _given_by_the_runner)
+            factories = dict.fromkeys(self.resources, _stand_for_resource)
             alone = self.agent.but(hand_to=()) if is_turn else self.agent
             made[key] = graph_of_agent(alone, GraphDefinition, factories)
         return made[key]
@@ -257,7 +261,7 @@ def said_in(state: StateType[Any], begins: Initial) -> list[str]:
     return [name for name in begins.given if state.fields[name].info.default_factory is None]
 
 
-def _given_by_the_runner() -> object:
+def _stand_for_resource() -> object:
     """Stand for a resource that `Runner(resources=…)` has, which replaces this."""
     raise AssertionError
 

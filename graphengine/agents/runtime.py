@@ -171,7 +171,7 @@ class RunRuntime(NodeScope):
         known = self.frame.recorded_results
         if not known or turn_key(key, 1) in known:
             return key
-        for other, record in self._begun_beside(name):
+        for other, record in self._find_begun_beside(name):
             if work.is_used(other) or not isinstance(record, dict):
                 continue
             if [*filter(None, [record.get("instructed")])] != instructed:
@@ -182,7 +182,7 @@ class RunRuntime(NodeScope):
                 return other
         return key
 
-    def _begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
+    def _find_begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
         """Yield the conversations of an agent that began at this place, each with the record of its first turn."""
         for key, memo in self.frame.recorded_results.items():
             turn = read_key(key)
@@ -705,11 +705,13 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
             where=f"agent {request.agent}",
             repair='run it as a node without effect="once", outside of ctx.call; or agent.but(batch=False).run(…)',
         )
-    found = await _collected(runtime, model, request, collector_of(model, batches))
+    found = await _collect_batch_answer(runtime, model, request, collector_of(model, batches))
     return replace(found, form=model.form_of(request)) if found and isinstance(model, SendsForms) else found
 
 
-async def _collected(runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector) -> Response | None:
+async def _collect_batch_answer(
+    runtime: RunRuntime, model: Model, request: Request, collector: BatchCollector
+) -> Response | None:
     joined: list[Ticket] = []
 
     async def join() -> StepResult:

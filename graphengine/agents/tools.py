@@ -186,7 +186,7 @@ class Tool(Generic[P, R_co]):
             if not self.description:
                 object.__setattr__(self, "description", signature.summary)
         else:
-            object.__setattr__(self, "_sent", _sent(self.schema, f"tool {self.name}"))
+            object.__setattr__(self, "_sent", _make_sent_schema(self.schema, f"tool {self.name}"))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function."""
@@ -217,7 +217,7 @@ class Tool(Generic[P, R_co]):
 
     def not_for_models(self, given: Collection[str]) -> Mapping[str, str]:
         """Return the parameters that no model can fill in, and that are not `given`, each with the reason."""
-        return {} if self._signature is None else self._signature.not_for_models(self._provided(given))
+        return {} if self._signature is None else self._signature.not_for_models(self._names_provided(given))
 
     def reads(self) -> Sequence[Parameter]:
         """Return the paths of the state that it reads."""
@@ -263,21 +263,21 @@ class Tool(Generic[P, R_co]):
         """
         try:
             await repair_first(arguments, lambda work: blocking(work, CallThread(threads_of(self.name))))
-            call = self._bound(arguments, given)
+            call = self._bind_arguments(arguments, given)
             if is_async(self.function):
-                return await self._awaited(cast("Awaitable[object]", call()))
+                return await self._await_outcome(cast("Awaitable[object]", call()))
             return await self._in_thread(call, blocking)
         except BadArguments as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:
-            passes = self._passing(error)
+            passes = self._error_to_raise(error)
             if passes is error:
                 raise
             if passes is not None:
                 raise passes from None
             return failed(error)
 
-    def _passing(self, error: Exception) -> Exception | None:
+    def _error_to_raise(self, error: Exception) -> Exception | None:
         """Return the error to raise instead of reporting it to the model; None if there is none."""
         passes = next((each for each in leaves(error) if isinstance(each, _PASSES)), None)
         return passes if passes is not None or self.on_error == "report" else error
@@ -288,14 +288,16 @@ class Tool(Generic[P, R_co]):
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
-        return self.form(given).read(arguments) if self._sent is None else self._declared(self._sent, arguments)
+        return (
+            self.form(given).read(arguments) if self._sent is None else self._rename_to_declared(self._sent, arguments)
+        )
 
     def filled(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Return a model's arguments, which fit, with what the tool has for those that are not written."""
         found = self.values(arguments, given)
         return found if self.schema is None else cast("dict[str, object]", with_defaults(self.schema, dict(found)))
 
-    def _declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
+    def _rename_to_declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
         """Return a model's arguments under the declared names, with the lists and objects that it wrote as texts."""
         found = sent.declared(as_object(arguments, _plain_object))
         schema = cast("Mapping[str, JsonValue]", self.schema)
@@ -313,18 +315,18 @@ class Tool(Generic[P, R_co]):
             The outcome that explains the error to the model; None if the arguments fit.
         """
         try:
-            self._bound(arguments, given)
+            self._bind_arguments(arguments, given)
         except BadArguments as error:
             return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - a validator of the user's may raise anything
             return failed(error)
         return None
 
-    def _bound(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
+    def _bind_arguments(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
         """Bind the model's arguments and the run's values to the function."""
         function = cast("Callable[..., object]", self.function)
         if self._sent is not None:
-            found = self._declared(self._sent, arguments)
+            found = self._rename_to_declared(self._sent, arguments)
             check_fit(self.name, cast("Mapping[str, JsonValue]", self.schema), found)
             return functools.partial(function, found)
         form = self.form(given)
@@ -333,19 +335,19 @@ class Tool(Generic[P, R_co]):
 
     def form(self, given: Collection[str]) -> Form:
         """Return what a model fills in, if the run provides these names."""
-        signature, provided = cast("Signature", self._signature), self._provided(given)
+        signature, provided = cast("Signature", self._signature), self._names_provided(given)
         injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:
             form = self._forms[injected] = signature.form(provided)
         return form
 
-    def _provided(self, given: Collection[str]) -> set[str]:
+    def _names_provided(self, given: Collection[str]) -> set[str]:
         """Return the names that are not the model's to fill in, if the run provides these."""
         has_key = self.effect not in (None, "read")  # else the model fills in a parameter of this name, if there is one
         return {*given, *self.inputs} - {KEY_NAME} | ({KEY_NAME} if has_key else set[str]())
 
-    async def _awaited(self, found: Awaitable[object]) -> ToolOutcome:
+    async def _await_outcome(self, found: Awaitable[object]) -> ToolOutcome:
         """Return the outcome of an async function."""
         limit = TimeLimit(self.timeout_seconds)
         try:
@@ -380,7 +382,7 @@ class Tool(Generic[P, R_co]):
             raise found.error
         if isinstance(found, ToolOutcome):
             return found
-        return await self._awaited(cast("Awaitable[object]", found))
+        return await self._await_outcome(cast("Awaitable[object]", found))
 
     def _answer(self, call: Callable[[], object]) -> object:
         """Return the outcome, an awaitable that gives it, or an error to propagate; called in the thread."""
@@ -388,7 +390,7 @@ class Tool(Generic[P, R_co]):
             found = call()
             return found if inspect.isawaitable(found) else outcome_with(self.parts, self.name, found)
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; no future carries a StopIteration
-            passes = self._passing(error)
+            passes = self._error_to_raise(error)
             return failed(error) if passes is None else _Raised(passes)
         except BaseException as error:  # noqa: BLE001 - SystemExit in an asyncio task would end the event loop
             return _Raised(error)
@@ -623,12 +625,12 @@ async def _in_time(answer: Callable[[], Awaitable[object]], seconds: float) -> a
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        await _ended(tasks[0])
+        await _end_task(tasks[0])
         raise
     return tasks[0]
 
 
-async def _ended(task: asyncio.Future[object]) -> None:
+async def _end_task(task: asyncio.Future[object]) -> None:
     """Cancel a task, and return when it is done, however often this wait is cancelled."""
     task.cancel()
     while not task.done():
@@ -664,7 +666,7 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
     raise DefinitionError(f"tool_choice={choice!r} names no tool", where=where, repair=repair)
 
 
-def _sent(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
+def _make_sent_schema(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
     """Return a schema as models get it. Raises: DefinitionError: No model could give such arguments."""
     try:
         return sent_schema(schema)

@@ -97,14 +97,14 @@ def effective(messages: Sequence[Message]) -> list[Message]:
     if newest is None:
         return list(messages)
     after = messages[newest + 1 :]
-    between = [_uncounted(message) for message in messages[_covered(messages, newest) : newest]]
+    between = [_strip_count(message) for message in messages[_count_covered(messages, newest) : newest]]
     return [messages[newest], *(message for message in (*between, *after) if message.role != "summary")]
 
 
 def sent(messages: Sequence[Message], window: Window | None) -> list[Message]:
     """Return the messages as they are sent: the effective ones, with results of tools that leave room for the rest."""
     found = effective(messages)
-    return found if window is None else _shortened(found, window)
+    return found if window is None else _shorten_results(found, window)
 
 
 def without_tools(messages: Sequence[Message]) -> list[Message]:
@@ -169,15 +169,15 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
     if not indexes:
         return None
     callers = _callers(messages)
-    place = _unparted(callers, indexes[-window.keep]) if len(indexes) > window.keep else 0
+    place = _find_cut(callers, indexes[-window.keep]) if len(indexes) > window.keep else 0
     room = _room(messages, window, tokens)
-    if _estimated(messages[place:], window) > room:
-        later = (_unparted(callers, index) for index in indexes if index > place)
-        last = _unparted(callers, indexes[-1])
-        place = next((index for index in later if _estimated(messages[index:], window) <= room), last)
+    if _estimate_messages(messages[place:], window) > room:
+        later = (_find_cut(callers, index) for index in indexes if index > place)
+        last = _find_cut(callers, indexes[-1])
+        place = next((index for index in later if _estimate_messages(messages[index:], window) <= room), last)
     newest = _newest(messages)
-    before = 0 if newest is None else _covered(messages, newest)
-    return place if _estimated(messages[before:place], window) > window.max_tokens // _LEAST_REPLACED else None
+    before = 0 if newest is None else _count_covered(messages, newest)
+    return place if _estimate_messages(messages[before:place], window) > window.max_tokens // _LEAST_REPLACED else None
 
 
 def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
@@ -194,7 +194,7 @@ def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
     newest = _newest(messages)
     if newest is None:
         return list(messages[:covers])
-    since = messages[_covered(messages, newest) : covers]
+    since = messages[_count_covered(messages, newest) : covers]
     return [messages[newest], *(message for message in since if message.role != "summary")]
 
 
@@ -233,7 +233,7 @@ def newest(messages: Sequence[Message], share: int) -> list[Message]:
     left = sum(map(_estimate, rest)) // share
     found: list[Message] = []
     for message in reversed(rest):
-        found.append(_cut_to(message, left, _left_out))
+        found.append(_cut_to(message, left, _say_what_is_left_out))
         left -= _estimate(found[-1])
         if left <= 0:
             break
@@ -264,7 +264,11 @@ def with_summary(response: Response, replaced: Sequence[Message], covers: int, w
     else:
         text = f"{_SUMMARY}\n\n{text}"
     message = Message(role="summary", text=text, covers=covers)
-    return message if window is None else _cut_to(message, max(window.max_tokens // 4, _LEAST_SUMMARY), _left_out)
+    return (
+        message
+        if window is None
+        else _cut_to(message, max(window.max_tokens // 4, _LEAST_SUMMARY), _say_what_is_left_out)
+    )
 
 
 def _newest(messages: Sequence[Message]) -> int | None:
@@ -272,7 +276,7 @@ def _newest(messages: Sequence[Message]) -> int | None:
     return next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "summary"), None)
 
 
-def _covered(messages: Sequence[Message], place: int) -> int:
+def _count_covered(messages: Sequence[Message], place: int) -> int:
     """Return how many of the first messages the summary at an index replaces."""
     return min(max(messages[place].covers, 0), place)
 
@@ -287,7 +291,7 @@ def _callers(messages: Sequence[Message]) -> Sequence[int]:
     return found
 
 
-def _unparted(callers: Sequence[int], place: int) -> int:
+def _find_cut(callers: Sequence[int], place: int) -> int:
     """Return the last index up to this one that separates no tool result from its call."""
     n = len(callers) - 1
     while n >= place:
@@ -296,7 +300,7 @@ def _unparted(callers: Sequence[int], place: int) -> int:
     return place
 
 
-def _shortened(messages: Sequence[Message], window: Window) -> list[Message]:
+def _shorten_results(messages: Sequence[Message], window: Window) -> list[Message]:
     """Return the messages with shorter results of tools, where those of one turn take more than half of the window.
 
     It depends on nothing else, so a result is sent in the same form in every turn, as caches of providers need.
@@ -322,7 +326,7 @@ def _cut_result(message: Message, tokens: int, window: Window) -> Message:
     return _cut_to(message, tokens, lambda number: f"[{number:,} characters are left out here: {said}]")
 
 
-def _left_out(number: int) -> str:
+def _say_what_is_left_out(number: int) -> str:
     return f"[{number:,} characters are left out here]"
 
 
@@ -341,12 +345,12 @@ def _cut_to(message: Message, tokens: int, note: Callable[[int], str]) -> Messag
     return message.model_copy(update={"text": "\n".join(part for part in (head, shown, tail) if part)})
 
 
-def _estimated(messages: Sequence[Message], window: Window) -> int:
+def _estimate_messages(messages: Sequence[Message], window: Window) -> int:
     """Return the approximate number of tokens of messages, as they are sent."""
-    return sum(map(_estimate, _shortened([each for each in messages if each.role != "summary"], window)))
+    return sum(map(_estimate, _shorten_results([each for each in messages if each.role != "summary"], window)))
 
 
-def _uncounted(message: Message) -> Message:
+def _strip_count(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
@@ -354,7 +358,7 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def _found_by_provider(message: Message) -> int:
+def _count_provider_bytes(message: Message) -> int:
     """Return the bytes of what an answer has besides text, calls and thoughts: pages that its provider searched."""
     content = None if message.native is None else message.native.get("content")
     blocks = content if isinstance(content, list) else ()
@@ -365,7 +369,7 @@ def _found_by_provider(message: Message) -> int:
 def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
-    size_bytes = sum(map(_bytes, texts)) + _found_by_provider(message)
+    size_bytes = sum(map(_bytes, texts)) + _count_provider_bytes(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 

@@ -139,10 +139,10 @@ class AnthropicModel(PricedModel):
         """
         refuse_lacking(self, request.settings, request.agent)
         await self._server.client()  # loads the SDK, which transforms schemas
-        ask = functools.partial(self._answered, request)
+        ask = functools.partial(self._answer_without_refused_thinking, request)
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
 
-    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
+    async def _answer_without_refused_thinking(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
         """Return the answer. If earlier thinking is refused, which another server may have signed, call without it."""
         sent, bare = self._body(request, is_native=is_native), request.bare()
         answers = [message for message in request.messages if message.role == "assistant"]
@@ -150,17 +150,17 @@ class AnthropicModel(PricedModel):
             bare = replace(bare, settings=bare.settings.but(thinking=None))
         if request not in self._seals:
             try:
-                return await self._asked(request, sent)
+                return await self._send_request(request, sent)
             except BadRequest as error:
                 fewer = self._body(bare, is_native=is_native)
                 if not _ABOUT_THOUGHTS.search(error.message) or fewer == sent:
                     raise
             self._seals.add(request)
         fewer = self._body(bare, is_native=is_native)
-        found = await self._asked(bare, fewer)
+        found = await self._send_request(bare, fewer)
         return found if fewer["messages"] == sent["messages"] else replace(found, unsealed=PROVIDER)
 
-    async def _asked(self, request: Request, sent: JsonObject) -> Response:
+    async def _send_request(self, request: Request, sent: JsonObject) -> Response:
         parts = Parts()
         try:
             message = await self._whole(sent, request, parts)
@@ -175,12 +175,12 @@ class AnthropicModel(PricedModel):
                 error.repair = repair_of(request.settings, error.message) or error.repair
             error.usage = await self._prices.usage(reported(parts), is_torn=parts.is_torn) or error.usage
             raise
-        return await self._priced(response, spent)
+        return await self._price_response(response, spent)
 
     @property
     def batches(self) -> Batches:
         """Its batches."""
-        return AnthropicBatches(self._server.client, self._batched, self._of_batch, self._server.failing)
+        return AnthropicBatches(self._server.client, self._body_in_batch, self._of_batch, self._server.failing)
 
     def _needs(self) -> list[tuple[str, str]]:
         """Return the modules to load, each with the extra that installs it."""
@@ -216,7 +216,7 @@ class AnthropicModel(PricedModel):
         """Return whether the schema of a request is sent in the API's own form."""
         return self._forms.is_native(request, by_server=self._has_forms) and _native_schema(request) is not None
 
-    def _batched(self, request: Request) -> JsonObject:
+    def _body_in_batch(self, request: Request) -> JsonObject:
         return self._body(request, is_native=self._is_native(request))
 
     def _body(self, request: Request, *, is_native: bool) -> JsonObject:
@@ -240,9 +240,9 @@ class AnthropicModel(PricedModel):
             response, spent = read(message)
         if reason := unknown_end(message):
             raise self._server.unknown_end(reason)
-        return await self._priced(response, spent and replace(spent, is_batch=True))
+        return await self._price_response(response, spent and replace(spent, is_batch=True))
 
-    async def _priced(self, response: Response, spent: Spent | None) -> Response:
+    async def _price_response(self, response: Response, spent: Spent | None) -> Response:
         response = replace(response, server=self._server.place)
         if spent is None:
             return response
@@ -314,11 +314,11 @@ class AnthropicModel(PricedModel):
 
 def _native_schema(request: Request) -> JsonObject | None:
     """Return the request's schema in the form that the API supports, or None if it has no such form."""
-    return None if request.schema is None else _transformed(dict(request.schema))
+    return None if request.schema is None else _transform_schema(dict(request.schema))
 
 
 @kept_by_schema
-def _transformed(schema: JsonObject) -> JsonObject | None:
+def _transform_schema(schema: JsonObject) -> JsonObject | None:
     if not can_be_held_to(schema):
         return None
     import anthropic  # noqa: PLC0415 - `answer` has loaded it

@@ -113,13 +113,13 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     if request.schema is not None and schema is None:
         system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
     if system.strip():
-        made["system"] = [_text(system) | _cached(request)]
+        made["system"] = [_text(system) | _cache_control(request)]
     made |= _of_tools(request, cites=schema is None)
     config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
     if settings.thinking is not None and (isinstance(settings.thinking, bool) or _may_think(messages)):
-        made["thinking"] = _thinking(settings)
+        made["thinking"] = _thinking_setting(settings)
     if settings.stop:
         made["stop_sequences"] = list(settings.stop)
     given = settings.given()
@@ -165,7 +165,7 @@ def _most_tokens(settings: Settings) -> int:
     )
 
 
-def _thinking(settings: Settings) -> JsonObject:
+def _thinking_setting(settings: Settings) -> JsonObject:
     if isinstance(settings.thinking, bool):
         return {"type": "adaptive" if settings.thinking else "disabled"}
     return {"type": "enabled", "budget_tokens": settings.thinking}
@@ -205,7 +205,7 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
     """Return messages in the API's form. Neighbours of one role are joined, and empty messages are left out."""
     made: list[tuple[str, list[JsonValue]]] = []
     messages = told_apart(messages)
-    hosted = _hosted(messages)
+    hosted = _find_hosted_results(messages)
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
         content = _content(message, hosted)
@@ -221,7 +221,7 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
     return [{"role": role, "content": content} for role, content in made]
 
 
-def _hosted(messages: Sequence[Message]) -> frozenset[str]:
+def _find_hosted_results(messages: Sequence[Message]) -> frozenset[str]:
     """Return the ids of the calls of the provider's own tools that have a result, and of those that may get it still.
 
     The provider refuses a call of its tools without a result, as of an answer that was cut off in a search, but not in
@@ -346,7 +346,7 @@ def _no_constant(name: str) -> None:
     raise Unreadable(f"{name} is not JSON")
 
 
-def _cached(request: Request) -> JsonObject:
+def _cache_control(request: Request) -> JsonObject:
     return {"cache_control": _CACHED} if request.settings.cache else {}
 
 
@@ -360,7 +360,7 @@ def _tools(request: Request, *, cites: bool) -> list[JsonObject]:
         for tool in request.tools
     ]
     made += hosted_tools(request, cites=cites)
-    made[-1] |= _cached(request)
+    made[-1] |= _cache_control(request)
     return made
 
 
@@ -408,7 +408,7 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
         raise Unreadable(_NO_END)
     wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
-    spent = _spent(message.get("usage"))
+    spent = _read_spent(message.get("usage"))
     model = message.get("model")
     response = Response(
         content="".join(utf8_text(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
@@ -444,7 +444,7 @@ class Parts:
 def reported(parts: Parts) -> Spent | None:
     """Return the tokens of the parts of a failed answer, as far as they were reported; None if none were."""
     known = [usage for usage in parts.usages if isinstance(usage, dict)]
-    return _spent(functools.reduce(_sum, known)) if known else None
+    return _read_spent(functools.reduce(_sum, known)) if known else None
 
 
 def paused(message: Mapping[str, JsonValue]) -> bool:
@@ -511,15 +511,15 @@ def _native(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValu
     return native | ({"container": used} if isinstance(used, dict) else {})
 
 
-def _spent(usage: JsonValue) -> Spent | None:
+def _read_spent(usage: JsonValue) -> Spent | None:
     """Return the tokens of a call; None if none were reported, or something else than numbers."""
     try:
-        return _counted(usage)
+        return _read_counts(usage)
     except NoCount:
         return None
 
 
-def _counted(usage: JsonValue) -> Spent | None:
+def _read_counts(usage: JsonValue) -> Spent | None:
     if not isinstance(usage, dict) or all(usage.get(name) is None for name in ("input_tokens", "output_tokens")):
         return None
     passes = usage.get("iterations")  # a compaction is a call of its own, which the other figures leave out

@@ -142,7 +142,7 @@ class BatchCollector:
 
     async def join(self, request: Request) -> Ticket:
         """Join a group, and return the place in it once the group is closed."""
-        group = self._joined("", request)
+        group = self._join_group("", request)
         item = f"{group.name}_{group.joins}"  # not its size: a member that left would give its id to another one
         group.joins += 1
         group.requests[item] = request
@@ -164,7 +164,7 @@ class BatchCollector:
             return self._submitted[ticket.batch]
         group = self._groups.get(ticket.batch)
         if group is None or ticket.item not in group.requests:  # the ticket is of a process that died
-            group = self._joined(ticket.batch, request)
+            group = self._join_group(ticket.batch, request)
             group.requests[ticket.item] = request
             group.joined.set()
             await group.closed.wait()
@@ -200,7 +200,7 @@ class BatchCollector:
                 self._answers.popitem(last=False)
         return await asyncio.shield(task)
 
-    def _joined(self, name: str, request: Request) -> _Group:
+    def _join_group(self, name: str, request: Request) -> _Group:
         """Return the group to join: the open one, or the one of this name."""
         headers = repr(sorted(request.settings.headers.items()))
         key = (id(asyncio.get_running_loop()), name or headers)

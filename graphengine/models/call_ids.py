@@ -43,7 +43,7 @@ def paired(messages: Sequence[Message]) -> Sequence[Message]:
         if open_ != answered:
             is_changed = True
             both = open_ & answered
-            results, calls = _taken(results, both, "call_id"), _taken(message.calls, both, "id")
+            results, calls = _take_by_ids(results, both, "call_id"), _take_by_ids(message.calls, both, "id")
             message = message.model_copy(update={"calls": tuple(calls)})
             made += [message] if message.calls or message.text.strip() else []
         else:
@@ -55,7 +55,7 @@ def paired(messages: Sequence[Message]) -> Sequence[Message]:
 _Named = TypeVar("_Named", Message, ToolCall)
 
 
-def _taken(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
+def _take_by_ids(found: Iterable[_Named], ids: Counter[str], key: str) -> list[_Named]:
     """Return those with these ids, each as often as its id is there."""
     left = ids.copy()
     taken = []
@@ -88,7 +88,9 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
                 taken.add(names[-1])
                 waiting[call.id].append(names[-1])
             calls = [call.model_copy(update={"id": name}) for call, name in zip(message.calls, names, strict=True)]
-            made.append(message.model_copy(update={"calls": tuple(calls), "native": _renamed(message.native, names)}))
+            made.append(
+                message.model_copy(update={"calls": tuple(calls), "native": _rename_native_ids(message.native, names)})
+            )
         elif message.role == "tool" and waiting[message.call_id]:
             made.append(message.model_copy(update={"call_id": waiting[message.call_id].popleft()}))
         else:
@@ -96,7 +98,7 @@ def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
     return made
 
 
-def _renamed(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:
+def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]) -> dict[str, JsonValue] | None:
     """Return an answer in its provider's form with other ids of its calls."""
     if native is None or not isinstance(native.get("content"), list):
         return native

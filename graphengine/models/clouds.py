@@ -34,7 +34,7 @@ API_VERSION: Final = "2025-04-01-preview"
 """The version of Azure's API if `OPENAI_API_VERSION` is not set."""
 
 
-def _needed(model: str, given: str | None, *variables: str) -> str:
+def _require_setting(model: str, given: str | None, *variables: str) -> str:
     """Return a setting that is given or in the environment.
 
     Raises:
@@ -124,7 +124,7 @@ class BedrockModel(_CloudModel):
         limiter: RateLimiter | None = None,
         native_schema: bool | None = None,
     ) -> None:
-        region = _needed(f"bedrock:{model}", region, "AWS_REGION", "AWS_DEFAULT_REGION")
+        region = _require_setting(f"bedrock:{model}", region, "AWS_REGION", "AWS_DEFAULT_REGION")
         address = base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
         key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
         place = {"aws_region": region, "api_key": api_key}
@@ -192,8 +192,8 @@ class VertexModel(_CloudModel):
         limiter: RateLimiter | None = None,
         native_schema: bool | None = None,
     ) -> None:
-        project = _needed(f"vertex:{model}", project, "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
-        region = _needed(f"vertex:{model}", region, "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
+        project = _require_setting(f"vertex:{model}", project, "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
+        region = _require_setting(f"vertex:{model}", region, "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
         host = "aiplatform" if region == "global" else f"{region}-aiplatform"
         address = base_url or f"https://{host}.googleapis.com/v1"
         place = {"project_id": project, "region": region, "access_token": access_token}
@@ -206,8 +206,10 @@ class _AzureServer(OpenAIServer):
     """A resource on Azure."""
 
     def __init__(self, model: str, *, api_key: str | None, base_url: str | None, **more: Any) -> None:  # noqa: ANN401 - the base's
-        endpoint = _needed(model, base_url, "AZURE_OPENAI_ENDPOINT")
-        super().__init__(model, api_key=_needed(model, api_key, "AZURE_OPENAI_API_KEY"), base_url=endpoint, **more)
+        endpoint = _require_setting(model, base_url, "AZURE_OPENAI_ENDPOINT")
+        super().__init__(
+            model, api_key=_require_setting(model, api_key, "AZURE_OPENAI_API_KEY"), base_url=endpoint, **more
+        )
         self.knows_new_names = True
 
     def _make(self, sdk: Any, common: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK's module and client

@@ -43,7 +43,7 @@ def _refusal(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
-def _renamed(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
+def _rename_field(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
     return lambda body: {new if key == old else key: value for key, value in body.items()}
 
 
@@ -70,21 +70,21 @@ def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
     """Put the instructions before the first question."""
     if not messages or messages[0].get("role") != "system":
         return messages
-    return _alternating([{"role": "user", "content": messages[0]["content"]}, *messages[1:]])
+    return _join_questions([{"role": "user", "content": messages[0]["content"]}, *messages[1:]])
 
 
-def _alternating(messages: list[JsonObject]) -> list[JsonObject]:
+def _join_questions(messages: list[JsonObject]) -> list[JsonObject]:
     """Join questions that follow each other."""
     made: list[JsonObject] = []
     for message in messages:
         if made and message["role"] == made[-1]["role"] == "user":
-            made[-1] = {"role": "user", "content": _joined(made[-1]["content"], message["content"])}
+            made[-1] = {"role": "user", "content": _join_setting(made[-1]["content"], message["content"])}
         else:
             made.append(message)
     return made
 
 
-def _joined(*contents: Any) -> Any:  # noqa: ANN401 - texts, or lists of parts
+def _join_setting(*contents: Any) -> Any:  # noqa: ANN401 - texts, or lists of parts
     if all(isinstance(content, str) for content in contents):
         return "\n\n".join(contents)
     return [part for each in contents for part in ([{"type": "text", "text": each}] if isinstance(each, str) else each)]
@@ -113,7 +113,7 @@ def _short(given: str) -> str:
     return hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:_LONGEST_ID]
 
 
-def _signed(messages: list[JsonObject]) -> list[JsonObject]:
+def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
     made: list[JsonObject] = []
     for message in messages:
         first, *others = listed(message, "tool_calls") or [{}]
@@ -127,14 +127,14 @@ THOUGHTS_BACK: Final = Dialect(_refusal("reasoning_content"), lambda body: body)
 
 DIALECTS: Final = (
     THOUGHTS_BACK,
-    Dialect(_refusal(_UNKNOWN_LIMIT), _renamed("max_tokens", "max_completion_tokens")),
-    Dialect(_refusal(_UNKNOWN_LIMIT), _renamed("max_completion_tokens", "max_tokens")),
+    Dialect(_refusal(_UNKNOWN_LIMIT), _rename_field("max_tokens", "max_completion_tokens")),
+    Dialect(_refusal(_UNKNOWN_LIMIT), _rename_field("max_completion_tokens", "max_tokens")),
     Dialect(_refusal(r"stream_options|include_usage"), _without_usage),
     Dialect(_refusal(r"\bstrict\b"), _not_strict),  # Cerebras refuses tools of which only some are strict
     Dialect(_refusal(r"length of 9"), _of_messages(_short_ids)),  # Mistral, also on other servers
-    Dialect(_refusal(r"thought_signature"), _of_messages(_signed)),  # Gemini
+    Dialect(_refusal(r"thought_signature"), _of_messages(_sign_messages)),  # Gemini
     Dialect(_refusal(r"system role|(role|support)\W{1,5}system|developer instruction"), _of_messages(_in_question)),
-    Dialect(_refusal(r"roles? must alternate"), _of_messages(_alternating)),  # templates of open models
+    Dialect(_refusal(r"roles? must alternate"), _of_messages(_join_questions)),  # templates of open models
     Dialect(_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"), _of_messages(_with_content)),
 )
 """Those that are known, in the order in which they are looked for."""

@@ -96,7 +96,7 @@ def hidden(value: T, *, known: Iterable[str] = ()) -> T:
         >>> hidden({"header": "Bearer abcdef123456", "key": "my key"}, known=["my key"])
         {'header': 'Bearer [secret]', 'key': '[secret]'}
     """
-    return cast("T", _hidden(value, _hider(known)))
+    return cast("T", _hide_in_value(value, _hider(known)))
 
 
 def names_secret(name: str) -> bool:
@@ -181,7 +181,7 @@ def struck(text: str) -> str:
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides these secrets, and those of the present environment."""
     given = forms_of(secrets)
-    known = _named_forms(tuple(os.environ.items()))
+    known = _find_secret_forms(tuple(os.environ.items()))
     forms = [form for form, _ in known]
 
     def hide(text: str) -> str:
@@ -197,7 +197,7 @@ def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 @lru_cache(maxsize=1)
-def _named_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
+def _find_secret_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, str]]:
     """Return what the secrets among these variables look like in texts, each with its name, the longest first."""
     names: dict[str, str] = {}
     for name, secret in sorted(variables):
@@ -207,14 +207,14 @@ def _named_forms(variables: tuple[tuple[str, str], ...]) -> Sequence[tuple[str, 
     return sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
 
 
-def _hidden(value: object, hide: Callable[[str], str]) -> object:
+def _hide_in_value(value: object, hide: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, BaseModel):
         free = [name for name, info in type(value).model_fields.items() if get_origin(info.annotation) is not Literal]
-        return value.model_copy(update={name: _hidden(getattr(value, name), hide) for name in free})
+        return value.model_copy(update={name: _hide_in_value(getattr(value, name), hide) for name in free})
     if isinstance(value, Mapping):
-        return {hide(str(key)): _hidden(item, hide) for key, item in value.items()}
+        return {hide(str(key)): _hide_in_value(item, hide) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_hidden(item, hide) for item in value)
+        return type(value)(_hide_in_value(item, hide) for item in value)
     return value

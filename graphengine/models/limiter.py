@@ -227,7 +227,7 @@ class WaitQueue:
             while True:
                 with self._lock:
                     if waiter.shared is not None:
-                        raise _shared(waiter.shared)
+                        raise _error_of_unmade_call(waiter.shared)
                     waiter.awake = waiter.loop.create_future()
                     now = self._now()
                     when = self._rates.free_at(now, call.tokens) if self._waiting[0] is waiter else math.inf
@@ -247,7 +247,7 @@ class WaitQueue:
         """Note a failure. If a trial failed, the calls that waited for it fail too, without being made."""
         with self.rates() as (rates, now):
             was_tried = rates.is_tried(permit)
-            rates.failed(permit, now, error, _asked_seconds(error))
+            rates.failed(permit, now, error, _find_asked_seconds(error))
             if was_tried and not isinstance(error, ModelOverloaded):
                 for waiter in self._waiting:
                     waiter.shared = error
@@ -352,7 +352,7 @@ class PacedCall:
         """
         queue, self.pause = self.queue, None
         permit = await queue.begin(self)
-        asked = self._watched(request or self._request, permit, writes)
+        asked = self._note_begin_in(request or self._request, permit, writes)
         try:
             with reset_if_failed(self._model, asked):
                 response = await self._model.answer(asked)
@@ -371,7 +371,7 @@ class PacedCall:
             with queue.rates() as (rates, _):
                 rates.end(permit)
 
-    def _watched(self, request: Request, permit: Permit, writes: str) -> Request:
+    def _note_begin_in(self, request: Request, permit: Permit, writes: str) -> Request:
         """Return the request, changed so that the begin of its answer is noted."""
         queue, on_text = self.queue, request.on_text
 
@@ -403,14 +403,14 @@ class PacedCall:
                     rates.answered(permit, now)  # the server is up
         elif isinstance(error, RateLimited) and not self._limits_others:
             with self.queue.rates() as (rates, now):
-                pause = rates.refused(permit, now, error, _asked_seconds(error))
+                pause = rates.refused(permit, now, error, _find_asked_seconds(error))
             self.pause = pause if may_repeat else None
         else:
             self.queue.failed(permit, error)
             if may_repeat and isinstance(error, (RateLimited, ModelOverloaded)):
                 self._tries += 1
                 chance = random.random()  # noqa: S311 - to spread the calls of several processes
-                self.pause = _asked_seconds(error) or PAUSES.pause_seconds(self._tries, chance)
+                self.pause = _find_asked_seconds(error) or PAUSES.pause_seconds(self._tries, chance)
 
     async def wait_after(self, error: ModelError) -> None:
         """Wait after a try that the server refused.
@@ -571,13 +571,13 @@ async def until(when: float, awake: asyncio.Future[None], waits: CallerWait) -> 
         await asyncio.gather(asleep, return_exceptions=True)
 
 
-def _asked_seconds(error: Exception) -> float | None:
+def _find_asked_seconds(error: Exception) -> float | None:
     """Return how long a server asks to wait; None if it does not state it."""
     seconds = getattr(error, "retry_after_seconds", None)
     return float(seconds) if seconds is not None and is_seconds(seconds) else None
 
 
-def _shared(error: Exception) -> Exception:
+def _error_of_unmade_call(error: Exception) -> Exception:
     """Return the error of a call that was not made, since the one before it failed."""
     if not isinstance(error, ModelError) or type(error).__init__ is not ModelError.__init__:
         return error

@@ -61,7 +61,7 @@ def model_of(name: str) -> Model:
 
         return PlaceholderModel()
     if provider not in _PROVIDERS:
-        raise _unavailable(name, "has no known provider", _meant(struck(name.strip())))
+        raise _unavailable(name, "has no known provider", _repair_of_name(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
@@ -70,7 +70,7 @@ def model_of(name: str) -> Model:
     make: Callable[..., Model] = getattr(importlib.import_module(f"graphengine.models.{module}"), kind)
     if provider in _WITHOUT_ADDRESS:
         return make(rest.strip())
-    model, base_url = _addressed(name, rest.strip())
+    model, base_url = _split_address(name, rest.strip())
     return make(model, base_url=base_url)
 
 
@@ -129,7 +129,7 @@ SERVERS: Final = {
 """Default addresses of servers whose names are often used as if they were providers."""
 
 
-def _addressed(name: str, rest: str) -> tuple[str, str | None]:
+def _split_address(name: str, rest: str) -> tuple[str, str | None]:
     """Return the model, and the address of its API if one is given."""
     bare = name.partition("@")[0]  # errors do not show the address, which may have a password
     found = _ADDRESS.fullmatch(rest)
@@ -155,7 +155,7 @@ def _addressed(name: str, rest: str) -> tuple[str, str | None]:
     return model, address.rstrip("/")
 
 
-def _meant(name: str) -> str:
+def _repair_of_name(name: str) -> str:
     """Return the repair for a name without a known provider."""
     provider, _, rest = name.partition(":")
     for family, of in _FAMILIES:

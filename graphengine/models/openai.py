@@ -127,17 +127,17 @@ class OpenAIModel(ServedModel):
         """Return whether the provider compacts conversations itself: OpenAI's own server does."""
         return self._server.is_own
 
-    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
+    async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
         """Return the answer. If sealed reasoning is refused, as another key's or region's is, call without it."""
         if request not in self._seals:
             try:
-                return await super()._answered(request, is_native)
+                return await super()._answer_request(request, is_native)
             except BadRequest as error:
                 has_native = any(message.native for message in request.messages)
                 if not has_native or not _ABOUT_SEALS.search(error.message):
                     raise
             self._seals.add(request)
-        found = await super()._answered(request.bare(), is_native)
+        found = await super()._answer_request(request.bare(), is_native)
         return replace(found, unsealed=self._provider)
 
     def _reads(self, request: Request) -> _Events:
@@ -153,7 +153,7 @@ class OpenAIModel(ServedModel):
         if request.compact_from is not None:
             body["context_management"] = [{"type": "compaction", "compact_threshold": request.compact_from}]
         if request.tools or request.hosted:
-            body["tools"] = [*map(_tool, request.tools), *map(_hosted, request.hosted)]
+            body["tools"] = [*map(_tool, request.tools), *map(_hosted_to_json, request.hosted)]
         form = form_of_answer(request) if is_native else None
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
@@ -203,13 +203,13 @@ class OpenAIModel(ServedModel):
                 output = [{"type": "input_text", "text": output}, *_media(message)]
             yield {"type": "function_call_output", "call_id": call_id(message.call_id), "output": output}
         elif message.role == "assistant":
-            yield from self._sealed(message) or _assembled(message)
+            yield from self._find_sealed_items(message) or _assemble_items(message)
         elif message.media:
             yield {"role": "user", "content": [{"type": "input_text", "text": message.text}, *_media(message)]}
         else:
             yield {"role": "user", "content": message.text}
 
-    def _sealed(self, message: Message) -> list[JsonValue]:
+    def _find_sealed_items(self, message: Message) -> list[JsonValue]:
         """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal.
 
         What is left of an answer that was cut off is left out at its end: the provider refuses reasoning without the
@@ -230,7 +230,7 @@ class OpenAIModel(ServedModel):
         return [{key: value for key, value in item.items() if value is not None} for item in items] if is_whole else []
 
     def _response(self, whole: JsonObject) -> Response:
-        items = self._checked(whole)
+        items = self._check_output_items(whole)
         stop, why = _stop(whole, items)
         return Response(
             utf8_text(_text(items)),
@@ -240,7 +240,7 @@ class OpenAIModel(ServedModel):
             native=self._native(items),
         )
 
-    def _checked(self, whole: JsonObject) -> list[JsonObject]:
+    def _check_output_items(self, whole: JsonObject) -> list[JsonObject]:
         """Return the items of the answer."""
         error, status = whole.get("error"), whole.get("status", "completed")
         if error:
@@ -331,7 +331,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
             raise cannot_show(one)
 
 
-def _assembled(message: Message) -> Iterator[JsonValue]:
+def _assemble_items(message: Message) -> Iterator[JsonValue]:
     """Yield an answer's items, made from its text and calls alone."""
     if message.text.strip():
         yield {"type": "message", "role": "assistant", "content": message.text}  # servers of others need the type
@@ -351,7 +351,7 @@ def _tool(tool: ToolSpec) -> JsonObject:
     return {**spec, "parameters": form.schema, "strict": form.strict}
 
 
-def _hosted(tool: HostedTool) -> JsonObject:
+def _hosted_to_json(tool: HostedTool) -> JsonObject:
     made: JsonObject = {"type": _TYPES[tool.name]}
     if tool.name == "code_execution":
         made["container"] = {"type": "auto"}

@@ -195,7 +195,7 @@ class ServedModel(PricedModel, ABC):
         refuse_lacking(self, request.settings, request.agent)
         for message, repair in too_many_tools(self, len(request.tools)):
             raise BadRequest(message, where=f"agent {request.agent}", repair=repair)
-        ask = functools.partial(self._answered, request)
+        ask = functools.partial(self._answer_request, request)
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
 
     def form_of(self, request: Request) -> Form:
@@ -210,7 +210,7 @@ class ServedModel(PricedModel, ABC):
         """
         return self._forms.is_native(request, by_server=self._server.knows_new_names or not request.tools)
 
-    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
+    async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
         body, headers = self._body(request, is_native=is_native), request.settings.headers
         reader = self._reads(request)
         whole: JsonObject | None = None
@@ -223,14 +223,14 @@ class ServedModel(PricedModel, ABC):
                 whole = reader.whole() if unstreamed is None else unstreamed
             reader.head = whole
             with self._server.failing():
-                return await self._counted(self._response(whole), whole, heard=self._hears(request))
+                return await self._add_counts(self._response(whole), whole, heard=self._hears(request))
         except ModelError as error:
             if error.unread_call and request.tools:
                 return self._broken(request, error)
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error)
             if reader.head.get("usage"):
-                spent = self._spent(reader.head)
+                spent = self._read_spent_tokens(reader.head)
                 error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
             raise
 
@@ -250,9 +250,9 @@ class ServedModel(PricedModel, ABC):
     def batches(self) -> Batches:
         """Its batches."""
         server = self._server
-        return OpenAIBatches(self._path, server.client, self._checked_body, self._of_batch, server.failing)
+        return OpenAIBatches(self._path, server.client, self._check_batch_body, self._of_batch, server.failing)
 
-    def _checked_body(self, request: Request) -> JsonObject:
+    def _check_batch_body(self, request: Request) -> JsonObject:
         """Return the body of a request in a batch.
 
         Raises:
@@ -266,7 +266,7 @@ class ServedModel(PricedModel, ABC):
     async def _of_batch(self, whole: JsonObject) -> Response:
         """Return an answer of a batch as a response, at the price of batches."""
         with self._server.failing():
-            return await self._counted(self._response(whole), whole, is_batch=True)
+            return await self._add_counts(self._response(whole), whole, is_batch=True)
 
     def _hears(self, request: Request) -> bool:  # noqa: ARG002 - of an API that takes sound
         """Return whether the question has sound."""
@@ -310,13 +310,13 @@ class ServedModel(PricedModel, ABC):
         """Return what was spent, with the tools that the provider ran."""
         return spent
 
-    def _spent(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
+    def _read_spent_tokens(self, whole: JsonObject, *, is_batch: bool = False, heard: bool = False) -> Spent:
         """Return the tokens of an answer, and what else its cost depends on."""
         spent = used(inside(whole, "usage"), *self._tokens)
         is_special = text(whole, "service_tier") not in STANDARD_TIERS or (heard and not spent.input_audio_tokens)
         return self._with_fees(replace(spent, is_special=is_special, is_batch=is_batch), whole)
 
-    async def _counted(
+    async def _add_counts(
         self, response: Response, whole: JsonObject, *, is_batch: bool = False, heard: bool = False
     ) -> Response:
         """Return the response with its id, the model and the server that answered, its tokens and their cost.
@@ -327,7 +327,7 @@ class ServedModel(PricedModel, ABC):
             is_batch: Whether it is from a batch.
             heard: Whether the question has sound, whose tokens not every server counts apart.
         """
-        spent = self._spent(whole, is_batch=is_batch, heard=heard)
+        spent = self._read_spent_tokens(whole, is_batch=is_batch, heard=heard)
         answered = utf8_text(text(whole, "model"))
         return replace(
             spent.on(response),

@@ -170,7 +170,7 @@ class OpenAIChatModel(ServedModel):
         self._dialects: tuple[Dialect, ...] = ()
         self._accepted: set[Dialect] = set()
 
-    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
+    async def _answer_request(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
         """Return the answer. If the server wants something in another way, call it once more so.
 
         Calls in parallel find the same differences. What one has added is for all; a refusal is about what was sent:
@@ -183,9 +183,9 @@ class OpenAIChatModel(ServedModel):
         while True:
             sent = self._dialects
             try:
-                found = await super()._answered(request, is_native)
+                found = await super()._answer_request(request, is_native)
             except BadRequest as error:
-                more = self._wanted(error, sent, request, is_native=is_native)
+                more = self._find_wanted_dialect(error, sent, request, is_native=is_native)
                 if more is None:
                     rejected = {*added} - self._accepted
                     self._dialects = tuple(each for each in self._dialects if each not in rejected)
@@ -197,7 +197,7 @@ class OpenAIChatModel(ServedModel):
                 self._accept(sent, request, is_native=is_native)
                 return found
 
-    def _wanted(
+    def _find_wanted_dialect(
         self, error: BadRequest, sent: Sequence[Dialect], request: Request, *, is_native: bool
     ) -> Dialect | None:
         """Return the dialect that a refusal asks for, of those that the request was sent without; None for none."""
@@ -267,7 +267,7 @@ class OpenAIChatModel(ServedModel):
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
         shown: list[JsonValue] = []
-        messages = _joined_over_empty(paired(messages))
+        messages = _join_over_empty(paired(messages))
         thinks = self._returns_thoughts or any(self._fields(message).get(_RETURNED) for message in messages)
         for message in messages:
             if message.role != "tool" and shown:
@@ -433,7 +433,7 @@ class _Chunks(StreamReader):
             raise self._server.torn("ended its answer before it was complete")
         if self._split is not None:
             self._emit(*self._split.rest())
-        message = {key: _joined(pieces) for key, pieces in self._more.items()}
+        message = {key: _join_pieces(pieces) for key, pieces in self._more.items()}
         message |= {"content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [call.whole() for call in self._calls]
         return {**self.head, "choices": [{"message": message, "finish_reason": self._reason}]}
@@ -499,7 +499,7 @@ class _Begun:
         return {"id": self.id, "function": function, **self.more}
 
 
-def _joined(pieces: list[JsonValue]) -> JsonValue:
+def _join_pieces(pieces: list[JsonValue]) -> JsonValue:
     """Return a field that came in pieces: texts and lists are joined, of other values the last one counts."""
     texts = [piece for piece in pieces if isinstance(piece, str)]
     lists = [piece for piece in pieces if isinstance(piece, list)]
@@ -508,7 +508,7 @@ def _joined(pieces: list[JsonValue]) -> JsonValue:
     return [item for items in lists for item in items] if len(lists) == len(pieces) else pieces[-1]
 
 
-def _joined_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
+def _join_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
     """Leave out answers without text and calls, which many servers refuse, and join the questions around them."""
     made: list[Message] = []
     joins = False

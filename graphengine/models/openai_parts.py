@@ -281,7 +281,7 @@ class _Strict:
         if moved.get("default", 0) is None:
             del moved["default"]  # the type already allows null
         if moved:
-            made["description"] = _described(made.get("description"), moved)
+            made["description"] = _describe_moved(made.get("description"), moved)
         self._add_children(schema, made, depth)
         reference = made.pop("$ref", None)
         if reference is None:
@@ -316,7 +316,7 @@ class _Strict:
         return {"properties": inside, "required": list(inside), "additionalProperties": False}
 
 
-def _described(description: JsonValue, moved: JsonObject) -> str:
+def _describe_moved(description: JsonValue, moved: JsonObject) -> str:
     words = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in moved.items())
     return f"{description} ({words})" if description else words
 

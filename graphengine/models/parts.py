@@ -208,12 +208,12 @@ def _of_messages(message: Message, native: JsonObject) -> Iterator[Part]:
             given = block.get("input")
             yield HostedCall(_str(block, "id"), _str(block, "name"), given if isinstance(given, dict) else {})
         elif kind.endswith("_tool_result") and "tool_use_id" in block:
-            yield _hosted_result(block)
+            yield _read_hosted_result(block)
         else:
             yield Native(kind, block) if call is None else call
 
 
-def _hosted_result(block: JsonObject) -> HostedResult:
+def _read_hosted_result(block: JsonObject) -> HostedResult:
     """Read the result of a tool that Anthropic ran."""
     found = inside(block, "content")
     document = inside(found, "content")
@@ -245,12 +245,12 @@ def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
             shown = listed(item, "content") or listed(item, "summary")
             yield Thinking("\n\n".join(_str(part, "text") for part in shown))
         elif kind in _HOSTED:
-            yield from _hosted(item)
+            yield from _read_hosted_call(item)
         else:
             yield Native(kind, item) if call is None else call
 
 
-def _hosted(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
+def _read_hosted_call(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
     """Read a search or a run of code of OpenAI: the call and its result are one item."""
     call_id, action = _str(item, "id"), inside(item, "action")
     action = action or ({"code": item["code"]} if item.get("code") else {})

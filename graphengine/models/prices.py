@@ -182,7 +182,7 @@ class Prices:
             tables = await load("genai_prices", "models")
         except ModelUnavailable:
             return None
-        return self._listed(tables, spent, names)
+        return self._find_price(tables, spent, names)
 
     async def window(self) -> int | None:
         """Return how many tokens question and answer can have together, by the tables; None if it is unknown."""
@@ -207,7 +207,7 @@ class Prices:
         used = usage_of(spent.on(Response("", cost_usd=await self.cost(spent))))
         return at_least(used) if is_torn else used
 
-    def _listed(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
+    def _find_price(self, tables: ModuleType, spent: Spent, names: Sequence[str]) -> float | None:
         is_named = self._provider and not self._address
         where = {"provider_id": self._provider} if is_named else {"provider_api_url": self._address}
         snapshot = tables.data_snapshot.get_snapshot()  # changes if the application updates the package's tables

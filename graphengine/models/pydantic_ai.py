@@ -121,7 +121,7 @@ class PydanticAIModel:
 
         began = False
         try:
-            model = self._inferred()
+            model = self._infer_model()
             check_allowed(self.name, model.base_url)
             if hasattr(model, "_refresh_http_client"):
                 model._refresh_http_client()  # noqa: SLF001 - as an agent of pydantic-ai does, for another event loop
@@ -152,7 +152,7 @@ class PydanticAIModel:
             async with self._model:
                 pass
 
-    def _inferred(self) -> PydanticModel:
+    def _infer_model(self) -> PydanticModel:
         """Return the model; one with a name is made at the first call.
 
         Raises:

@@ -259,7 +259,7 @@ class ServerEvents:
         if self._gathers is not None:
             self._gathers.gather(None)
         if self._reading is not None:
-            await _ended(self._reading)
+            await _end_task_surely(self._reading)
         await self._response.aclose()
 
     async def each(self, take: Callable[[Event], bool]) -> Exception | None:
@@ -332,7 +332,7 @@ def _hand_on(
         outcome.set_exception(error)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
+async def _end_task_surely(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait for its end, even if this wait is cancelled."""
     task.cancel()
     cancelled: asyncio.CancelledError | None = None

@@ -93,7 +93,7 @@ class RecordedModel(OverModels):
         """
         if self._left is None:
             self._left = self._read()
-        clear = _asked(request)
+        clear = _describe_request(request)
         asked = hidden(clear)
         # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
         left = self._left.get(_key(asked)) or self._left.get(_key(clear))
@@ -188,7 +188,7 @@ _ONE_WRITER: Final = threading.Lock()
 _SENT: Final = {"role", "text", "calls", "call_id", "is_error"}
 
 
-def _asked(request: Request) -> dict[str, JsonValue]:
+def _describe_request(request: Request) -> dict[str, JsonValue]:
     """Return what any provider would get, secrets included; empty values, headers and caching are left out."""
     settings = request.settings.recorded()
     found: dict[str, object] = {

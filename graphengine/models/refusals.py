@@ -259,7 +259,7 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
     """
     if not isinstance(body, dict):
         words = str(body or "")
-        return Complaint(status, message=words, wait_seconds=_asked(words), call=_unread(words))
+        return Complaint(status, message=words, wait_seconds=_read_asked_seconds(words), call=_unread(words))
     details = [inside(body, "details"), *listed(body, "details")]
     named = [text(each, key) for each in details for key in ("error_code", "reason")]
     metadata = inside(body, "metadata")  # OpenRouter's; its moderation has no code, only the input that was flagged
@@ -274,16 +274,17 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         tuple(code for code in codes if not code.isdecimal()),
         text(body, "param"),
         words or (json.dumps(body, ensure_ascii=False) if body else ""),
-        _asked(f"retry in {text(details[-1], 'retryDelay')}") or _asked(words),
+        _read_asked_seconds(f"retry in {text(details[-1], 'retryDelay')}") or _read_asked_seconds(words),
         text(body, "failed_generation") if "tool_use_failed" in codes else _unread(words),
     )
 
 
-def _asked(words: str) -> float | None:
+def _read_asked_seconds(words: str) -> float | None:
     """Return how many seconds a text asks to wait, None if it does not.
 
     Example:
-        >>> _asked("Please try again in 6m0.5s."), _asked("Please retry after 26 seconds."), _asked("Try again later.")
+        >>> said = ["Please try again in 6m0.5s.", "Please retry after 26 seconds.", "Try again later."]
+        >>> tuple(_read_asked_seconds(words) for words in said)
         (360.5, 26.0, None)
     """
     found = _WAIT.search(words)

@@ -136,7 +136,7 @@ class ScriptedModel:
             noun = "answer of the script was" if len(left) == 1 else "answers of the script were"
             made = f"{len(self.requests)} {'call was' if len(self.requests) == 1 else 'calls were'} made"
             raise OffScript(
-                f"{len(left)} {noun} not used; {made}:\n" + _indented("\n".join(listed)),
+                f"{len(left)} {noun} not used; {made}:\n" + _indent_lines("\n".join(listed)),
                 where="scripted model",
                 repair="take them out of the script, or find out why the calls were not made",
             )
@@ -159,7 +159,7 @@ class ScriptedModel:
             agent = f" by agent {request.agent}"
             text = f"the script has no answer left for call {number}{agent}; it had {script.size}"
             repair = _REPAIR
-        message = f"{text}; the request:\n{_indented(shown(request))}"
+        message = f"{text}; the request:\n{_indent_lines(shown(request))}"
         self._unexpected.append(message)
         return OffScript(message, where=f"agent {request.agent}", repair=repair)
 
@@ -263,7 +263,7 @@ class _Script:
                     where="scripted model",
                     repair="give a list, as ScriptedModel(['a draft']), or lists by agent, {'writer': ['a draft']}",
                 )
-            self._answers = [self._checked(number, item) for number, item in enumerate(given, start=1)]
+            self._answers = [self._check_item(number, item) for number, item in enumerate(given, start=1)]
 
     @property
     def has_next(self) -> bool:
@@ -294,11 +294,11 @@ class _Script:
 
     def left(self) -> list[str]:
         return [
-            f"answer {number}{self._whose}: {_described(item)}"
+            f"answer {number}{self._whose}: {_describe_item(item)}"
             for number, item in enumerate(self._answers[self._position :], start=self._position + 1)
         ]
 
-    def _checked(self, number: int, item: object) -> object:
+    def _check_item(self, number: int, item: object) -> object:
         if not is_raised(item) and not callable(item):
             try:
                 _content(item)
@@ -357,7 +357,7 @@ def _content(item: object) -> str | Response:
         ) from None
 
 
-def _described(item: object) -> str:
+def _describe_item(item: object) -> str:
     """Return an answer in one line of a message."""
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
@@ -370,7 +370,7 @@ def _described(item: object) -> str:
     return f"calls {', '.join(wanted)}" if wanted else shortened(repr(content.content), 100)
 
 
-def _indented(text: str) -> str:
+def _indent_lines(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 

@@ -344,7 +344,7 @@ class Key:
         Raises:
             ModelUnavailable: There is no key, or it is malformed.
         """
-        key = self._found() or self._unless
+        key = self._find_key() or self._unless
         if not key:
             lacking = dict.fromkeys(extra for module, extra in needs if not _is_installed(module))
             install = "".join(f", and {install_command(extra)}" for extra in lacking)
@@ -364,7 +364,7 @@ class Key:
 
     def known(self) -> tuple[str, ...]:
         """Return the keys to hide in texts."""
-        return tuple(key for key in (self._found(), self._given) if key)
+        return tuple(key for key in (self._find_key(), self._given) if key)
 
     @property
     def identity(self) -> str:
@@ -373,7 +373,7 @@ class Key:
             return self.variable
         return hashlib.blake2b(self._given.encode(errors="replace"), digest_size=9).hexdigest()
 
-    def _found(self) -> str:
+    def _find_key(self) -> str:
         return (self._given if self._given is not None else os.environ.get(self.variable, "")).strip()
 
 
@@ -504,8 +504,10 @@ class Server:
         self._timeout_seconds = float(timeout_seconds)
         self._new = make
         self._needs = needs
-        self._clients: Clients[Pools] = Clients(self._made)
-        self._failing = tuple(_Failing(functools.partial(self._translated, began=began)) for began in (False, True))
+        self._clients: Clients[Pools] = Clients(self._make_clients)
+        self._failing = tuple(
+            _Failing(functools.partial(self._translate_error, began=began)) for began in (False, True)
+        )
 
     @property
     def place(self) -> str:
@@ -634,7 +636,7 @@ class Server:
             raise self.refused(event["error"], headers=headers)
         return event
 
-    def _made(self) -> Pools:
+    def _make_clients(self) -> Pools:
         """Return clients, with the SDK's own defaults (proxies, keep-alive). Making the first one takes about 50 ms.
 
         A call that waits for a connection does not time out.
@@ -713,7 +715,7 @@ class Server:
         """
         return self._failing[began]
 
-    def _translated(self, error: Exception, *, began: bool) -> ModelError | None:
+    def _translate_error(self, error: Exception, *, began: bool) -> ModelError | None:
         """Return the `ModelError` for an exception of the SDK or of our reading, None if it is neither."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK
 
@@ -723,7 +725,9 @@ class Server:
             return self.refused(failed.body, failed.status_code, failed.response.headers)
         if isinstance(error, (sdk.APIConnectionError, httpx2.HTTPError)):
             # The SDK's own message is general; its cause has the details. During a stream it does not wrap errors.
-            return self._lost(error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began)
+            return self._error_of_lost_connection(
+                error if isinstance(error, httpx2.HTTPError) else error.__cause__, began=began
+            )
         if isinstance(error, UnicodeEncodeError):
             what = "cannot be called: a name or schema has a lone surrogate, which UTF-8 cannot encode"
             return self.error(BadRequest, what, repr(error.object[error.start : error.end]))
@@ -734,7 +738,7 @@ class Server:
         is_sdks = isinstance(error, sdk.APIError.__base__)
         return self.error(ModelError, "failed in the provider's SDK", error) if is_sdks else None
 
-    def _lost(self, cause: BaseException | None, *, began: bool) -> ModelError:
+    def _error_of_lost_connection(self, cause: BaseException | None, *, began: bool) -> ModelError:
         """Return the error for a connection that failed or broke."""
         import httpx2  # noqa: PLC0415 - loaded with the SDK whose call failed
 

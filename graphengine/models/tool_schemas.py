@@ -137,7 +137,7 @@ class _Form:
         if kinds and "object" not in kinds:
             text = f"its arguments are of type {' or '.join(kinds)}, not an object"
             raise ValueError(text)
-        properties, required = _named(top.pop("properties")), _texts(top.pop("required"))
+        properties, required = _object_or_empty(top.pop("properties")), _texts(top.pop("required"))
         properties = {name: each for name, each in properties.items() if not _is_never(each)}
         properties = {**properties, **{name: {} for name in required if name not in properties}}
         names = fitting_names(properties)
@@ -151,7 +151,7 @@ class _Form:
         if not properties:
             made.setdefault("additionalProperties", True)
         if self._definitions:
-            order = {**_named(self._declared.get("$defs")), **self._definitions}
+            order = {**_object_or_empty(self._declared.get("$defs")), **self._definitions}
             made["$defs"] = {name: self._definitions[name] for name in order if name in self._definitions}
         return SentSchema({key: made[key] for key in {**self._declared, **made} if key in made}, renamed)
 
@@ -166,9 +166,11 @@ class _Form:
             target = None if reference in seen else self._at(reference)
             flat = self._flat(target if isinstance(target, dict) else {}, seen | {reference})
             schema = {**flat, **{key: value for key, value in schema.items() if key != "$ref"}}
-        parts = _Parts(dict(_named(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
+        parts = _Parts(dict(_object_or_empty(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
         for key in BRANCHES:
-            possible = [each for each in _listed(schema.get(key)) if isinstance(each, dict) and not _is_never(each)]
+            possible = [
+                each for each in _list_of_values(schema.get(key)) if isinstance(each, dict) and not _is_never(each)
+            ]
             branches = [self._flat(each, seen) for each in possible]
             parts.add(key, [each for each in branches if "object" in (_kinds(each.get("type")) or ["object"])])
         for inside in (schema.get("then"), schema.get("else")):
@@ -184,7 +186,7 @@ class _Form:
 
     def _at(self, reference: str) -> JsonValue:
         """Return the part of the schema that a reference names; None if it is elsewhere, or does not exist."""
-        named = _named(self._declared.get("$defs"))  # some servers write the name alone
+        named = _object_or_empty(self._declared.get("$defs"))  # some servers write the name alone
         return named[reference] if reference in named else cast("JsonValue", part_at(self._declared, reference))
 
     def _reference(self, reference: str) -> JsonObject:
@@ -214,7 +216,10 @@ class _Form:
             made.setdefault("items", {})
         if "properties" in made:
             undeclared: JsonObject = {name: {} for name in _texts(made.get("required"))}
-            made["properties"] = {**_named(made["properties"]), **(undeclared | _named(made["properties"]))}
+            made["properties"] = {
+                **_object_or_empty(made["properties"]),
+                **(undeclared | _object_or_empty(made["properties"])),
+            }
         if made.get("additionalProperties") == {}:
             made["additionalProperties"] = True
         return made
@@ -224,15 +229,17 @@ class _Form:
         if key == "$ref":
             return self._reference(value) if isinstance(value, str) else {}
         if key in NAMED:
-            return {key: {name: self._clean(each) for name, each in _named(value).items() if not _is_never(each)}}
+            return {
+                key: {name: self._clean(each) for name, each in _object_or_empty(value).items() if not _is_never(each)}
+            }
         if key in SINGLE:
             return {key: value if isinstance(value, bool) else self._clean(value)}
         if key in SERIES:
-            return {key: [self._clean(each) for each in _listed(value)]} if _listed(value) else {}
+            return {key: [self._clean(each) for each in _list_of_values(value)]} if _list_of_values(value) else {}
         if key == "type":
             kinds = _kinds(value)
             return {key: kinds[0] if len(kinds) == 1 and value != kinds else [*kinds]} if kinds else {}
-        return {key: value} if key not in _DROPPED and _FITS.get(key, _anything)(value) else {}
+        return {key: value} if key not in _DROPPED and _FITS.get(key, _accept_anything)(value) else {}
 
 
 class _Parts:
@@ -247,10 +254,12 @@ class _Parts:
         """Add the properties of the alternatives under a keyword."""
         joint = "allOf" if key == "allOf" else "anyOf"
         for branch in branches:
-            for name, each in _named(branch["properties"]).items():
+            for name, each in _object_or_empty(branch["properties"]).items():
                 before = self.properties.setdefault(name, each)
                 if name not in self._own and before != each:
-                    earlier = _listed(before.get(joint)) if isinstance(before, dict) and len(before) == 1 else []
+                    earlier = (
+                        _list_of_values(before.get(joint)) if isinstance(before, dict) and len(before) == 1 else []
+                    )
                     self.properties[name] = {joint: [*(earlier or [before]), each]}
         sets = [set(_texts(branch["required"])) for branch in branches]
         if sets:
@@ -266,7 +275,7 @@ def _of_2020(schema: JsonObject) -> JsonObject:
         if "additionalItems" in made:
             made["items"] = made["additionalItems"]
     for key in ("anyOf", "oneOf"):  # of an optional property, as some libraries write it
-        parts = [each for each in _listed(made.get(key)) if not _is_never(each)]
+        parts = [each for each in _list_of_values(made.get(key)) if not _is_never(each)]
         if parts and parts != made[key]:
             made[key] = parts
             if len(parts) == 1 and isinstance(parts[0], dict) and not parts[0].keys() & made.keys():
@@ -286,23 +295,25 @@ def _is_never(schema: JsonValue) -> bool:
 
 def _kinds(value: JsonValue) -> list[str]:
     """Return the types that a schema names."""
-    names = [each.lower() for each in _listed(value if isinstance(value, list) else [value]) if isinstance(each, str)]
+    names = [
+        each.lower() for each in _list_of_values(value if isinstance(value, list) else [value]) if isinstance(each, str)
+    ]
     return [*dict.fromkeys(kind for name in names if (kind := _MEANT.get(name, name)) in _KINDS)]
 
 
-def _named(value: JsonValue) -> JsonObject:
+def _object_or_empty(value: JsonValue) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def _listed(value: JsonValue) -> list[JsonValue]:
+def _list_of_values(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
 def _texts(value: JsonValue) -> list[str]:
-    return [*dict.fromkeys(each for each in _listed(value) if isinstance(each, str))]
+    return [*dict.fromkeys(each for each in _list_of_values(value) if isinstance(each, str))]
 
 
-def _anything(_: JsonValue) -> bool:
+def _accept_anything(_: JsonValue) -> bool:
     return True
 
 
@@ -333,7 +344,7 @@ _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), lambda value: isinstance(value, bool)),
     "$ref": lambda _: False,  # none that is text
     "dependentRequired": lambda value: isinstance(value, dict) and all(_texts(v) == v for v in value.values()),
-    "enum": lambda value: bool(_listed(value)),
+    "enum": lambda value: bool(_list_of_values(value)),
     "examples": lambda value: isinstance(value, list),
     "multipleOf": lambda value: _is_number(value) and cast("float", value) > 0,
     "pattern": _is_pattern,

@@ -103,7 +103,7 @@ def require(right: Right) -> Caller:
     """Return who calls. Raises: NotAllowed: They have not this right."""
     found = _CALLER.get()
     if not found.may(right):
-        who, what = found.name or "this caller", f"no right to {right} here: they have {_listed(found.rights)}"
+        who, what = found.name or "this caller", f"no right to {right} here: they have {_join_rights(found.rights)}"
         repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
         raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
     return found
@@ -155,7 +155,7 @@ def acting(who: Caller) -> Iterator[None]:
         _CALLER.reset(before)
 
 
-def _listed(rights: frozenset[Right]) -> str:
+def _join_rights(rights: frozenset[Right]) -> str:
     return ", ".join(each for each in RIGHTS if each in rights) or "none"
 
 

@@ -381,7 +381,7 @@ class PageAccess(Access):
     async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Swap the token for the cookie, or take the cookie back."""
         if scope["path"] == SIGN_OUT:
-            return self._keeping("", headers, 0)
+            return self._keep_cookie("", headers, 0)
         if scope["path"] != SESSION:
             return None
         try:
@@ -396,9 +396,9 @@ class PageAccess(Access):
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
         if cookie is None:
             raise NotAuthorized(self._unknown[0], repair=self._unknown[1])
-        return self._keeping(cookie, headers, _STAY_SECONDS if stays else None)
+        return self._keep_cookie(cookie, headers, _STAY_SECONDS if stays else None)
 
-    def _keeping(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
+    def _keep_cookie(self, cookie: str, headers: Headers, seconds: int | None) -> Response:
         """Return an answer that sets the cookie for some seconds, or until the browser is closed if that is None."""
         answer = json_answer({})
         _set_cookie(answer, headers, f"{self._cookie}={cookie}", seconds)
@@ -478,7 +478,7 @@ class SharedPageAccess(PageAccess):
         token, until = await provider.signed_in(given, _cookie_of(headers.get("cookie", ""), _KEPT), back)
         if _IN_COOKIES.fullmatch(token) is None:
             raise NotAuthorized(self._unknown[0], repair=self._unknown[1])
-        answer = self._keeping(token, headers, max(int(until - time.time()), 0))
+        answer = self._keep_cookie(token, headers, max(int(until - time.time()), 0))
         _set_cookie(answer, headers, f"{_KEPT}=", 0, SESSION)
         return answer
 

@@ -60,7 +60,7 @@ class NotAuthorized(GraphEngineError):
     status: ClassVar[int] = 401
 
 
-def _encoded(content: object) -> bytes:
+def _encode_document(content: object) -> bytes:
     """Return a document, or plain values, as JSON."""
     return to_json(to_builtins(content), inf_nan_mode="null")
 
@@ -104,7 +104,7 @@ def with_headers(send: Send, headers: Sequence[tuple[bytes, bytes]]) -> Send:
 
 def json_answer(content: object, status: int = 200) -> Response:
     """Return an answer in JSON, which caches do not store."""
-    body = _encoded(content)
+    body = _encode_document(content)
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -165,7 +165,7 @@ def stream_event(content: object, *, name: str = "", number: int | str | None = 
     """Return one server-sent event."""
     head = f"id: {number}\n" if number is not None else ""
     kind = f"event: {name}\n" if name else ""
-    return f"{head}{kind}data: ".encode() + _encoded(content) + b"\n\n"
+    return f"{head}{kind}data: ".encode() + _encode_document(content) + b"\n\n"
 
 
 __all__ = [

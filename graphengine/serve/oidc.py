@@ -160,7 +160,7 @@ class Provider:
         await self._refresh(is_known=bool(self._keys))
         secret = self.secret()
         self._count()
-        found = await asyncio.to_thread(self._exchanged, code, verifier, back, secret)
+        found = await asyncio.to_thread(self._exchange_code, code, verifier, back, secret)
         self._refused -= 1
         own, other = (found.get(name) for name in ("id_token", "access_token"))
         claims = await self._claims(str(own), self.settings.client_id)
@@ -182,7 +182,7 @@ class Provider:
             raise RequestInvalid(text, status=429, repair="begin to sign in again in some seconds")
         self._refused += 1
 
-    def _exchanged(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
+    def _exchange_code(self, code: str, verifier: str, back: str, secret: str) -> Mapping[str, Any]:
         """Return what the provider gives for a code. Raises: NotAuthorized, ProviderUnreachable."""
         own = self.settings
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}
@@ -232,8 +232,8 @@ class Provider:
 
     async def _key(self, kid: str) -> PyJWK:
         """Return the key of this id; the only one, if the token names none."""
-        await self._refresh(is_known=self._found(kid) is not None)
-        key = self._found(kid)
+        await self._refresh(is_known=self._find_key_of(kid) is not None)
+        key = self._find_key_of(kid)
         if key is None:
             raise jwt.InvalidTokenError(f"the provider has no key {kid!r}")
         return key
@@ -249,7 +249,7 @@ class Provider:
             repair = "try again; compare the issuer of the file of users with that of the provider"
             raise ProviderUnreachable(self._trouble, where="users, oidc", repair=repair)
 
-    def _found(self, kid: str) -> PyJWK | None:
+    def _find_key_of(self, kid: str) -> PyJWK | None:
         only = next(iter(self._keys.values())) if not kid and len(self._keys) == 1 else None
         return self._keys.get(kid, only)
 
@@ -257,7 +257,7 @@ class Provider:
         """Read the keys; if they cannot be read, those of the last time hold."""
         self._read_at = time.monotonic()
         try:
-            self._about, self._keys = await asyncio.to_thread(_published, self.settings.issuer)
+            self._about, self._keys = await asyncio.to_thread(_fetch_published, self.settings.issuer)
         except (OSError, ValueError, InputError, jwt.PyJWTError) as error:
             self._trouble = f"the keys of {self.settings.issuer} cannot be read: {error}"
             _LOG.warning("%s; what was read before holds", self._trouble)
@@ -271,7 +271,7 @@ def _check_address(address: str) -> None:
         raise InputError(f"{address!r} cannot be the address of a provider", where="users, oidc", repair=repair)
 
 
-def _published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
+def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
     """Return what a provider says of itself, and the keys that it publishes for signatures."""
     about = _document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:

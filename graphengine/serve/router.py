@@ -79,7 +79,7 @@ class Router:
                 require(row.right)
             return await (answer if own is None else own)(request)
 
-        return answering(endpoint, _refused_to_page if row.is_of_page else refused)
+        return answering(endpoint, _refuse_page if row.is_of_page else refused)
 
     async def _reads(self, row: Endpoint, request: Request) -> Response:
         """Answer a read: with a document, or a file."""
@@ -190,7 +190,7 @@ class _Route(Route):
         return super().matches(scope) if scope["path"].endswith(self._end) else (Match.NONE, {})
 
 
-def _refused_to_page(error: GraphEngineError) -> Response:
+def _refuse_page(error: GraphEngineError) -> Response:
     return refused(error, 500 if isinstance(error, ServiceFailed) else 422)
 
 

@@ -99,7 +99,7 @@ PREFIX: Final = "/api"
 """Below which the page has its routes, and those of the service."""
 
 
-def _found() -> Mapping[str, str]:
+def _collect_paths() -> Mapping[str, str]:
     return {"200": "what was found"}
 
 
@@ -127,7 +127,7 @@ class Endpoint:
     summary: str
     right: Right | None = "read"
     credentials: frozenset[Credential] = _TOKEN
-    answers: Mapping[str, str] = field(default_factory=_found)
+    answers: Mapping[str, str] = field(default_factory=_collect_paths)
     document: Any = RunNow
     media: str = "application/json"
     query: type[Struct] = NoParameters

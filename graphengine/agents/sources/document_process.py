@@ -61,7 +61,7 @@ class DocumentProcess:
         Raises:
             SourceUnreadable: It cannot be read, or not within the limits of time, memory and pages.
         """
-        child = self._started(name)
+        child = self._start_process(name)
         is_late = threading.Event()
 
         def end() -> None:
@@ -83,7 +83,7 @@ class DocumentProcess:
             return str(found["text"])
         raise SourceUnreadable(found["message"], where=found["where"], repair=found["repair"])
 
-    def _started(self, name: str) -> subprocess.Popen[bytes]:
+    def _start_process(self, name: str) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._is_closed:
                 raise SourceUnreadable(f"reading {name!r} was given up", where=name, repair="read it again")

@@ -44,11 +44,11 @@ def html_text(name: str, page: str) -> str:
     from html_to_markdown import ConversionOptions, convert  # noqa: PLC0415 - loaded on first use
 
     options = ConversionOptions(exclude_selectors=_AROUND_THE_TEXT, skip_images=True, compact_tables=True)
-    with _reading(name, "HTML page"):
+    with _translate_errors(name, "HTML page"):
         found = convert(page.replace("\0", " "), options)
         title = found.metadata.document.title or ""
         text = _without_front_matter(found.content or "")
-    return _titled(name, text, title, "# {title}\n\n{text}" if not _FIRST_HEADING.search(text) else "{text}")
+    return _add_title(name, text, title, "# {title}\n\n{text}" if not _FIRST_HEADING.search(text) else "{text}")
 
 
 def docx_text(name: str, content: bytes) -> str:
@@ -60,7 +60,7 @@ def docx_text(name: str, content: bytes) -> str:
     _need("mammoth", name, "DOCX")
     import mammoth  # noqa: PLC0415 - loaded on first use
 
-    with _reading(name, "DOCX file"):
+    with _translate_errors(name, "DOCX file"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
             if unpacked > MAX_UNPACKED_BYTES:
@@ -88,7 +88,7 @@ def pdf_text(name: str, content: bytes) -> str:
     from pypdf import PdfReader  # noqa: PLC0415 - loaded on first use
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it reports each repaired fault of a file
-    with _reading(name, "PDF"):
+    with _translate_errors(name, "PDF"):
         reader = PdfReader(io.BytesIO(content))
         if reader.is_encrypted:
             raise SourceUnreadable(f"the file {name!r} is encrypted", where=name, repair="save it without a password")
@@ -108,7 +108,7 @@ def pdf_text(name: str, content: bytes) -> str:
             repair="recognise its text first, for example with ocrmypdf",
         )
     is_new = title and not _PROGRAM_TITLE.search(title) and not text.startswith(title)
-    return _titled(name, text, title, "{title}\n{line}\n\n{text}" if is_new else "{text}")
+    return _add_title(name, text, title, "{title}\n{line}\n\n{text}" if is_new else "{text}")
 
 
 def _paragraphs(page: str) -> str:
@@ -137,7 +137,7 @@ def _without_front_matter(text: str) -> str:
     return re.sub(r"\A---\n.*?\n---\n+", "", text, count=1, flags=re.DOTALL)
 
 
-def _titled(name: str, text: str, title: str, form: str) -> str:
+def _add_title(name: str, text: str, title: str, form: str) -> str:
     if not text.strip():
         raise SourceUnreadable(f"the file {name!r} has no text", where=name, repair="name a file with text")
     title = " ".join(title.split())
@@ -156,7 +156,7 @@ def _need(module: str, name: str, kind: str) -> None:
 
 
 @contextmanager
-def _reading(name: str, kind: str) -> Iterator[None]:
+def _translate_errors(name: str, kind: str) -> Iterator[None]:
     """Turn every exception of a library into one error."""
     try:
         yield

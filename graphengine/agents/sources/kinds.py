@@ -136,11 +136,11 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
     }
     expected = {"DOCX": "ZIP", "PDF": "PDF"}.get(wanted or "")
     if found is not None and found != expected:
-        return _misnamed(name, ending, found, readers)
+        return _check_ending(name, ending, found, readers)
     return readers[wanted] if wanted else plain_text
 
 
-def _misnamed(name: str, ending: str, found: str, readers: dict[str, _Reader]) -> _Reader:
+def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader]) -> _Reader:
     """Return the reader of a document without an ending; raise for one with the ending of another kind."""
     if not ending and found in readers:
         return readers[found]

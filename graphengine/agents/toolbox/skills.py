@@ -83,7 +83,7 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
             skill: Its name.
             file: The path of a file in the skill; its instructions if not given.
         """
-        one = _known(known, skill)
+        one = _find_skill(known, skill)
         if file not in ("", _FILE):
             return one.text(file)
         others = [each for each in one.files() if each != _FILE]
@@ -99,7 +99,7 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
         """
         if not file.endswith(".py"):
             raise ValueError(f"{file!r} is not a Python script; only those are run")
-        return await run_python(f"{_known(known, skill).text(file)}\n{code}")
+        return await run_python(f"{_find_skill(known, skill).text(file)}\n{code}")
 
     listed = _READ + "\n".join(f"- {each.name}: {each.description}" for each in found)
     tools: list[Tool] = [Tool(read_skill, description=listed, effect="read")]
@@ -108,7 +108,7 @@ def skills(folder: str | PathLike[str]) -> list[Tool]:
     return tools
 
 
-def _known(known: Mapping[str, _Skill], name: str) -> _Skill:
+def _find_skill(known: Mapping[str, _Skill], name: str) -> _Skill:
     """Return the skill of a name; a name that is not known is an error for the model."""
     if name not in known:
         raise ValueError(f"there is no skill {name!r}: {did_you_mean(name, known)}")
@@ -151,10 +151,12 @@ def _fields(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
             parts.append(line.strip())
         elif line[0] != "#":
             raise _invalid(file, number, f"has {line!r} where a field is expected, as in `name: my-skill`")
-    return {name: (number, _joined(file, number, parts)) for name, (number, parts) in found.items() if name in _MOST}
+    return {
+        name: (number, _join_lines(file, number, parts)) for name, (number, parts) in found.items() if name in _MOST
+    }
 
 
-def _joined(file: Path, number: int, parts: Sequence[str]) -> str:
+def _join_lines(file: Path, number: int, parts: Sequence[str]) -> str:
     """Return a value of one or several lines: plain, quoted, folded with `>`, or kept with `|`."""
     first, *more = parts
     if first[:1] in (">", "|"):

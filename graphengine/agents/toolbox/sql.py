@@ -74,7 +74,7 @@ class _OnlyReads(sqlite3.Connection):
         super().execute("PRAGMA query_only = 1")
         self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
         self.set_progress_handler(must_stop, _STEPS)
-        self.set_authorizer(_authorized)
+        self.set_authorizer(_authorize)
 
     @override
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -114,7 +114,7 @@ async def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[st
         raise ValueError(f"the query is refused: {why}") from error
 
 
-def _authorized(action: int, first: str | None, second: str | None, *_: object) -> int:
+def _authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
     del first
     is_forbidden = action == sqlite3.SQLITE_FUNCTION and str(second).casefold() in _FORBIDDEN
     return sqlite3.SQLITE_OK if action in _ALLOWED and not is_forbidden else sqlite3.SQLITE_DENY

@@ -127,7 +127,7 @@ class Driver:
         parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as runner:
             graphs = {name: each.graph for name, each in drives.graphs.items()}
-            self._acts = CallersRunner(runner, graphs, drives=True, through="page", begun=self._begun)
+            self._acts = CallersRunner(runner, graphs, drives=True, through="page", begun=self._follow_from_first_step)
             try:
                 yield
             finally:
@@ -145,7 +145,7 @@ class Driver:
             task.cancel()
         await asyncio.gather(*releasing, *following, return_exceptions=True)
 
-    async def _begun(self, run: Run[Any]) -> None:
+    async def _follow_from_first_step(self, run: Run[Any]) -> None:
         """Follow a run, and return once its first step here is durable.
 
         Raises:

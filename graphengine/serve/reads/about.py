@@ -80,14 +80,14 @@ def told_apart(
         alike.setdefault(key, []).append((run, snapshot))
     found = dict(known)
     for group in alike.values():
-        names = _differing([snapshot.root.values for _, snapshot in group]) if len(group) > 1 else ()
+        names = _find_differing_fields([snapshot.root.values for _, snapshot in group]) if len(group) > 1 else ()
         for run, snapshot in group if names else ():
             differs = {name: snapshot.root.values.get(name) for name in names}
             found[run.run_id] = [structs.replace(each, differs=differs) for each in known[run.run_id]]
     return found
 
 
-def _differing(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+def _find_differing_fields(states: Sequence[Mapping[str, Any]]) -> Sequence[str]:
     """Return the fields that are not the same in all states, those with the shortest values first."""
     sizes: dict[str, int] = {}
     for name in dict.fromkeys(name for state in states for name in state):

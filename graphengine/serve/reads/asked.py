@@ -116,20 +116,20 @@ class QuestionLog:
             with suppress(StoreError):  # it was removed meanwhile, or cannot be read
                 snapshots[info.id] = await load_now(store, info.id)
         runs = [run for run in runs_document(found, snapshots).runs if run.run_id in snapshots]
-        done = [each for run in runs for each in _posted(run)]
+        done = [each for run in runs for each in _read_posted(run)]
         for run in runs:
             run.waits = _open(snapshots[run.run_id])
         begun = time.time() - _DAYS
-        for info in found if only else await self._looked_at(found):
+        for info in found if only else await self._list_runs_to_look_at(found):
             if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
-                done += [each for each in await self._decided(info) if only or each.at > begun]
+                done += [each for each in await self._load_decided(info) if only or each.at > begun]
         done.sort(key=lambda each: -each.at)
         runs = [run for run in runs if run.waits]
         shown = [(run, snapshots[run.run_id]) for run in runs]
         known = told_apart(shown, {run.run_id: about(snapshot) for run, snapshot in shown})
         return Questions(runs=runs, about=known, done=done, answerers=answerers)
 
-    async def _looked_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
+    async def _list_runs_to_look_at(self, open_now: Sequence[RunInfo]) -> Sequence[RunInfo]:
         """Return the runs in which answers are looked for: also those that were seen to ask, whenever they began."""
         found = {info.id: info for info in open_now}
         statuses: tuple[Status | None, ...] = ("waiting", "running", None)
@@ -138,7 +138,7 @@ class QuestionLog:
         asked = [run_id for (run_id, _), log in self._logs.items() if log.questions and run_id not in found]
         return [*found.values(), *await self._store.infos(asked)]
 
-    async def _decided(self, info: RunInfo) -> list[Decided]:
+    async def _load_decided(self, info: RunInfo) -> list[Decided]:
         """Return the answers that a run took up."""
         key = (info.id, info.created_at)
         log = self._logs.setdefault(key, _Log(max(info.parent_seq, info.seq - _STEPS)))
@@ -158,7 +158,7 @@ class QuestionLog:
         return found
 
 
-def _posted(run: ListedRun) -> list[Decided]:
+def _read_posted(run: ListedRun) -> list[Decided]:
     """Return the answers of a run that nothing has taken up."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [

@@ -32,10 +32,10 @@ class Held(Generic[T]):
         now = time.monotonic()
         self._held = {each: held for each, held in self._held.items() if held[0] > now}
         if key not in self._held:
-            self._held[key] = math.inf, asyncio.create_task(self._made(key, work))
+            self._held[key] = math.inf, asyncio.create_task(self._make_once(key, work))
         return await asyncio.shield(self._held[key][1])  # whoever asked first can go away
 
-    async def _made(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+    async def _make_once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         began, lasts = time.monotonic(), 0.0
         try:
             made = await work()

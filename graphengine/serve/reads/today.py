@@ -204,7 +204,7 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
     cells, whole = [each for each in found if not each.agent], _Cell()
     for each in cells:
         whole.add(each)
-    versions = _grouped(cells, lambda each: (each.graph, each.version))
+    versions = _group_cells(cells, lambda each: (each.graph, each.version))
     agents = [each for each in found if each.agent]
     groups = [*_groups(agents if by == "agent" else cells, versions, by)]
     groups.sort(key=_rank)
@@ -252,7 +252,7 @@ def _culprit(
 
 
 def _dearest(agents: Sequence[_Cell]) -> Spender | None:
-    by_name = _grouped(agents, lambda each: (each.agent,))
+    by_name = _group_cells(agents, lambda each: (each.agent,))
     most = max(by_name.items(), key=lambda item: item[1].cost[1], default=None)
     if most is None or not most[1].cost[1]:
         return None
@@ -260,7 +260,7 @@ def _dearest(agents: Sequence[_Cell]) -> Spender | None:
     return Spender(name, cell.runs[1], cell.cost[1])
 
 
-def _grouped(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]) -> dict[tuple[str, ...], _Cell]:
+def _group_cells(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]) -> dict[tuple[str, ...], _Cell]:
     found: dict[tuple[str, ...], _Cell] = {}
     for each in cells:
         name = key(each)
@@ -285,7 +285,7 @@ def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: 
         "tenant": lambda each: (each.tenant,),
         "agent": lambda each: (each.agent,),
     }
-    for (name,), cell in _grouped(cells, keys[by]).items():
+    for (name,), cell in _group_cells(cells, keys[by]).items():
         if not cell.runs[1]:
             continue
         own = [each for (graph, _), each in versions.items() if by == "graph" and graph == name and each.runs[1]]

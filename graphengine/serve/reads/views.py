@@ -422,7 +422,7 @@ class Views:
             account=account_of(entry, limit=_WHOLE, why_limit=_WHOLE),
             step=step_document(entry.step, entry.edge.why if entry.edge is not None else ""),
             waited=entry.waited,
-            tried=_tried(entry, book),
+            tried=_list_tried_edges(entry, book),
             changes=differences(was, states.after(entry)),
             commands=self._commands(info, seq),
             **more,
@@ -523,7 +523,7 @@ class Views:
             counted=len(counted),
             edges=edges,
             visits=visits,
-            unused=_unused(await self.books.atlas(fingerprint), edges) if counted else [],
+            unused=_find_unused_edges(await self.books.atlas(fingerprint), edges) if counted else [],
             runs=runs_document(newest).runs,
             command="" if self.command is None else self.command(None, "check", name),
         )
@@ -538,15 +538,15 @@ class Views:
 
 
 def _tally(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Tally:
-    found = [(status, each) for _, status, ended in _fitting(groups, wanted) for each in ended]
+    found = [(status, each) for _, status, ended in _find_fitting(groups, wanted) for each in ended]
     return Tally(len(found), sum(is_lossy(status, each.losses if each else ()) for status, each in found))
 
 
 def _counts(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Sequence[tuple[float, str, int]]:
-    return [(since, status, len(ended)) for since, status, ended in _fitting(groups, wanted) if ended]
+    return [(since, status, len(ended)) for since, status, ended in _find_fitting(groups, wanted) if ended]
 
 
-def _fitting(
+def _find_fitting(
     groups: Iterable[tuple[str, str, float, str]], wanted: Wanted
 ) -> Iterator[tuple[float, str, Sequence[Summary | None]]]:
     """Yield the summaries of runs that fit what the store does not check."""
@@ -563,7 +563,7 @@ def last_said(values: Mapping[str, Any]) -> str:
     return clipped(one_line(last_message(values, _SAYS)[: 4 * _SAID]), _SAID)
 
 
-def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
+def _find_unused_edges(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
     """Return the edges that were never taken."""
     return [
         Unused(path_at(place, edge.source), edge.target, edge.label, edge.condition or edge.fork)
@@ -573,7 +573,7 @@ def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
     ]
 
 
-def _tried(entry: Entry, book: Book) -> list[Tried]:
+def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
     """Return the edges among which a step chose."""
     edge = entry.edge
     scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None

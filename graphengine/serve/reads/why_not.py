@@ -189,7 +189,7 @@ def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf 
     path = entry.step.frame.rstrip("/")
     node = scope.nodes.get(edge.source)
     writes = set(node.get("writes", ())) if node is not None else set[str]()
-    update = dict(_wanted(edge.when)) if edge.when is not None else {}
+    update = dict(_find_satisfying_values(edge.when)) if edge.when is not None else {}
     rewritten = [name for name in update if name in writes]
     if decision.how == "earlier":
         note = f"The edge {decision.before!r} is tried before it, and held: change what it compares, too."
@@ -205,13 +205,13 @@ def _as_if(last: tuple[Entry, Decision], scope: Scope, edge: DrawnEdge) -> AsIf 
 _STEP: Final = {">": 1, "<": -1}
 
 
-def _wanted(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
+def _find_satisfying_values(condition: ConditionSpec) -> Sequence[tuple[str, Any]]:
     """Return a value for each field with which a condition holds; empty if that cannot be said by single values."""
     if condition["is"] == "and":
-        parts = [_wanted(part) for part in condition.get("parts", ())]
+        parts = [_find_satisfying_values(part) for part in condition.get("parts", ())]
         return [each for part in parts for each in part] if all(parts) else []
     if condition["is"] == "or":
-        return next((found for part in condition.get("parts", ()) if (found := _wanted(part))), [])
+        return next((found for part in condition.get("parts", ()) if (found := _find_satisfying_values(part))), [])
     test, of, than = condition["is"], condition.get("of"), condition.get("than")
     if not isinstance(of, str) or not of.isidentifier():
         return []

@@ -147,7 +147,7 @@ class A2aDoor:
         for name, agent in self._agents.items():
             (route,) = create_jsonrpc_routes(agent, f"{PATH}/{name}", enable_v0_3_compat=True)
             paths = route.path, f"{route.path}/"  # the second as the protocol's own kit writes it
-            found += [Route(path, _checked(route.endpoint), methods=["POST"]) for path in paths]
+            found += [Route(path, _check_request(route.endpoint), methods=["POST"]) for path in paths]
         return found
 
     async def card(self, request: Request) -> Response:
@@ -157,10 +157,10 @@ class A2aDoor:
             raise GraphNotFound(
                 f"this service has no graph {name!r}", where=f"graph {name!r}", repair="ask who runs it"
             )
-        return _cached(agent_card_to_dict(self._agents[name].card(request.headers)), request.headers)
+        return _answer_cacheable(agent_card_to_dict(self._agents[name].card(request.headers)), request.headers)
 
 
-def _cached(card: object, headers: Mapping[str, str]) -> Response:
+def _answer_cacheable(card: object, headers: Mapping[str, str]) -> Response:
     """Return an answer that caches keep for a minute, or what says that the one that they have is still right."""
     body = to_json(card)
     mark = f'"{blake2b(body, digest_size=16).hexdigest()}"'
@@ -170,7 +170,7 @@ def _cached(card: object, headers: Mapping[str, str]) -> Response:
     return Response(body, media_type="application/json", headers=cached)
 
 
-def _checked(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _check_request(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Return an endpoint that refuses what the SDK would take for something else.
 
     A body that says that it is no JSON was a parse error, and a status that there is not none, so all would be listed.
@@ -280,14 +280,14 @@ class _Agent(RequestHandler):
     @_method
     async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
         """Deliver a message; return its task once the run rests, or at once if that is asked for."""
-        turn = await self._said(params)
+        turn = await self._deliver_message(params)
         is_awaited = not params.configuration.return_immediately
         return await self.task(turn.run_id, await self._turns.rested(turn) if is_awaited else None)
 
     @_method
     async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
         """Deliver a message; yield its task, then what happens to it, until the run rests."""
-        async with aclosing(self._followed(await self._said(params))) as events:
+        async with aclosing(self._follow_task(await self._deliver_message(params))) as events:
             async for event in events:
                 yield event
 
@@ -297,7 +297,7 @@ class _Agent(RequestHandler):
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
-        async with aclosing(self._followed(Turn(-1, info.id))) as events:
+        async with aclosing(self._follow_task(Turn(-1, info.id))) as events:
             async for event in events:
                 yield event
 
@@ -315,7 +315,7 @@ class _Agent(RequestHandler):
             raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to {_LARGEST_PAGE}")
         _check_history(params)
         last = _read_token(params.page_token)
-        found = sorted([(_changed(info), info.id) for info in await self._listed(params)], reverse=True)
+        found = sorted([(_last_change_ms(info), info.id) for info in await self._list_task_runs(params)], reverse=True)
         left = found if last is None else [each for each in found if each < last]
         tasks = [await self.task(task_id) for _, task_id in left[:size]]
         for task in tasks if not params.include_artifacts else ():
@@ -323,7 +323,7 @@ class _Agent(RequestHandler):
         following = _token(*left[size - 1]) if len(left) > size else ""
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
 
-    async def _listed(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
+    async def _list_task_runs(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
         """Return the runs of all tasks that a list has, of the newest `_LISTED`."""
         tag = _CONTEXT + params.context_id if params.context_id else None
         since = params.status_timestamp_after.ToMilliseconds() if params.HasField("status_timestamp_after") else 0
@@ -335,7 +335,7 @@ class _Agent(RequestHandler):
             if len(page) < _AT_ONCE:
                 break
             before = page[-1].id
-        found = [info for info in found if _changed(info) >= since]
+        found = [info for info in found if _last_change_ms(info) >= since]
         if not params.status:
             return found
         return [info for info in found if params.status == await self._state_of(info)]
@@ -402,7 +402,7 @@ class _Agent(RequestHandler):
             raise UnknownRun(f"task {task_id} is of the agent {info.graph}", where=f"task {task_id}", repair="ask it")
         return info
 
-    async def _said(self, params: a2a.SendMessageRequest) -> Turn:
+    async def _deliver_message(self, params: a2a.SendMessageRequest) -> Turn:
         """Deliver a message, unless that was done before; return its turn."""
         _check_history(params.configuration)
         message = params.message
@@ -421,7 +421,7 @@ class _Agent(RequestHandler):
                 async with self._turns.order(info.id):
                     turn = await self._next(await self._info(info.id), message, key, value, info)
         else:
-            turn = await self._begun(message, key, data[0] if data else {}, text if texts else None)
+            turn = await self._start_task(message, key, data[0] if data else {}, text if texts else None)
         if params.configuration.HasField("task_push_notification_config"):
             await self._pushes.begin(await self._info(turn.run_id), params.configuration.task_push_notification_config)
         return turn
@@ -440,7 +440,7 @@ class _Agent(RequestHandler):
             turn = await self._turns.say(turn, value, key)
         return turn
 
-    async def _begun(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
+    async def _start_task(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
         """Start the run of a message."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
@@ -455,7 +455,7 @@ class _Agent(RequestHandler):
         said = text if self._text is not None and field is None else None
         return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
 
-    async def _followed(self, turn: Turn) -> AsyncGenerator[Any, None]:
+    async def _follow_task(self, turn: Turn) -> AsyncGenerator[Any, None]:
         """Yield a task, then what happens to it, until the run rests."""
         task = await self.task(turn.run_id)
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
@@ -491,7 +491,7 @@ class _Agent(RequestHandler):
         if info.status == "queued":
             state = _STATES["queued"]
         task = a2a.Task(id=run_id, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
-        task.status.timestamp.FromMilliseconds(_changed(info))
+        task.status.timestamp.FromMilliseconds(_last_change_ms(info))
         if rest is None:
             return task
         failure = failure_of(self._graph, rest)
@@ -529,7 +529,7 @@ def _check_history(params: a2a.GetTaskRequest | a2a.ListTasksRequest | a2a.SendM
         raise errors.InvalidParamsError(f"historyLength is {params.history_length}: give 0 or more")
 
 
-def _changed(info: RunInfo) -> int:
+def _last_change_ms(info: RunInfo) -> int:
     """Return when a task last changed, in milliseconds, as its timestamp has it."""
     return int(info.updated_at * 1000)
 

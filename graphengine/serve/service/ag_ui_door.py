@@ -106,19 +106,19 @@ class AgUiDoor:
 async def _events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
     """Yield the events of AG-UI until the run is over, or waits for a person."""
     writer = _Writer(given)
-    yield _encoded(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
-    async with aclosing(thread.events(after, _had(given.messages))) as events:
+    yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
+    async with aclosing(thread.events(after, _find_what_is_had(given.messages))) as events:
         async for event in events:
             for each in writer.of(event):
-                yield _encoded(each)
+                yield _encode_event(each)
 
 
-def _encoded(event: core.BaseEvent) -> bytes:
+def _encode_event(event: core.BaseEvent) -> bytes:
     return stream_event(event.model_dump(mode="json", by_alias=True))
 
 
 def _trouble(error: GraphEngineError) -> bytes:
-    return _encoded(core.RunErrorEvent(message=f"{error}", code=error.code))
+    return _encode_event(core.RunErrorEvent(message=f"{error}", code=error.code))
 
 
 def _content(message: Any) -> str:  # noqa: ANN401 - one of many types
@@ -145,7 +145,7 @@ def _results(messages: Sequence[Any]) -> Mapping[str, object]:
     return found
 
 
-def _had(messages: Sequence[Any]) -> Have:
+def _find_what_is_had(messages: Sequence[Any]) -> Have:
     """Return what a front end has, by its messages."""
     calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
     results = frozenset(each.tool_call_id for each in messages if each.role == "tool")
@@ -188,19 +188,19 @@ class _Writer:
                 kind = core.StepFinishedEvent if is_over else core.StepStartedEvent
                 yield kind(step_name=name)
             case State(values):
-                yield from self._changed(values)
+                yield from self._changes_of_state(values)
             case Shown(name, data):
                 yield core.CustomEvent(name=name, value=data)
             case Unanswered():
-                yield self._unanswered(event)
+                yield self._message_of_failure(event)
             case Asked(_, trouble) if trouble is not None:
                 yield core.RunErrorEvent(message=trouble[0], code=trouble[1])
             case Asked(questions):
-                yield self._asked(questions)
+                yield self._end_with_questions(questions)
             case Ended():
-                yield self._ended(event)
+                yield self._end_request(event)
 
-    def _unanswered(self, event: Unanswered) -> core.BaseEvent:
+    def _message_of_failure(self, event: Unanswered) -> core.BaseEvent:
         """Return how a turn failed: a message that models do not get."""
         kind, content = "unanswered", event.content
         message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
@@ -222,7 +222,7 @@ class _Writer:
         message.setdefault("tool_calls", []).append(call)
         return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
 
-    def _changed(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
+    def _changes_of_state(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
         """Yield the state, or what has changed in it."""
         before, self._state = self._state, values
         if before is None:
@@ -230,7 +230,7 @@ class _Writer:
         elif before != values:
             yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
 
-    def _asked(self, questions: Sequence[Question]) -> core.BaseEvent:
+    def _end_with_questions(self, questions: Sequence[Question]) -> core.BaseEvent:
         """Return the end of a request whose run waits: an interrupt for each question to a person."""
         asked = [
             core.Interrupt(
@@ -248,7 +248,7 @@ class _Writer:
             return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedSuccessOutcome())
         return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedInterruptOutcome(interrupts=asked))
 
-    def _ended(self, event: Ended) -> core.BaseEvent:
+    def _end_request(self, event: Ended) -> core.BaseEvent:
         trouble = event.trouble
         if trouble is not None:
             return core.RunErrorEvent(message=trouble[0], code=trouble[1])

@@ -146,13 +146,13 @@ class AiSdkDoor:
             if thread.is_chat and not after:
                 after = (await thread.newest())[1]
             key = _answer_id(thread, last.id if last is not None else "")
-            return self._followed(thread, _Writer(key, forgets=forgets), after)
+            return self._follow_thread(thread, _Writer(key, forgets=forgets), after)
         answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
         after = (await thread.existing()).seq
         await thread.results(dict(_results(last.parts)))
         await thread.answer(answers)
         denied = [call for call, value in approvals.values() if value is not True]
-        return self._followed(thread, _Writer(last.id, answered=answers, denied=denied, forgets=forgets), after)
+        return self._follow_thread(thread, _Writer(last.id, answered=answers, denied=denied, forgets=forgets), after)
 
     async def messages(self, request: Request) -> Response:
         """Return the messages of a chat that are recorded; none if there is no such chat yet."""
@@ -167,12 +167,12 @@ class AiSdkDoor:
         if await thread.info() is None:
             return Response(status_code=204)
         turn, after = await thread.newest()
-        return self._followed(thread, _Writer(_answer_id(thread, turn), forgets=_forgets(request)), after)
+        return self._follow_thread(thread, _Writer(_answer_id(thread, turn), forgets=_forgets(request)), after)
 
     def _thread(self, request: Request) -> Thread:
         return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
 
-    def _followed(self, thread: Thread, writer: _Writer, after: int) -> Response:
+    def _follow_thread(self, thread: Thread, writer: _Writer, after: int) -> Response:
         return self._service.stream(_chunks(thread, writer, after), thread.run_id, _trouble, _HEADERS)
 
 
@@ -265,31 +265,31 @@ class _Writer:
     def of(self, event: FrontEvent) -> Iterator[Chunk]:
         """Yield the chunks for what is shown."""
         if isinstance(event, Dropped):
-            yield from self._dropped(event.id)
+            yield from self._drop_part(event.id)
             return
         text = event.id if isinstance(event, Text) else ""
-        for each in self._made(event):
+        for each in self._chunks_of_event(event):
             if "data" not in each:
                 self._sent.append((text, each))
             elif not each.get("transient"):
                 self._data[each["id"]] = each
             yield each
         if isinstance(event, Asked | Ended):
-            yield from self._finished(event)
+            yield from self._finish_turn(event)
 
-    def _made(self, event: FrontEvent) -> Iterator[Chunk]:  # noqa: C901, PLR0912 - a case for each
+    def _chunks_of_event(self, event: FrontEvent) -> Iterator[Chunk]:  # noqa: C901, PLR0912 - a case for each
         match event:
             case Text(key, piece, is_thinking):
                 kind = "reasoning" if is_thinking else "text"
                 if not is_thinking:
-                    yield from self._ended(f"{key}:thinking")
+                    yield from self._end_part(f"{key}:thinking")
                 if key not in self._open:
                     self._open[key] = kind
                     yield {"type": f"{kind}-start", "id": key}
                 yield {"type": f"{kind}-delta", "id": key, "delta": piece}
             case Called(key, tool, arguments, text):
-                yield from self._ended(f"{text}:thinking")
-                yield from self._ended(text)
+                yield from self._end_part(f"{text}:thinking")
+                yield from self._end_part(text)
                 yield {"type": "tool-input-available", "toolCallId": key, "toolName": tool, "input": _read(arguments)}
             case Returned(key, text, is_error) if key not in self._denied:
                 more = {"errorText": text} if is_error else {"output": _read(text)}
@@ -307,7 +307,7 @@ class _Writer:
             case Asked(questions):
                 yield from self._close()
                 for each in questions:
-                    yield from _asked(each)
+                    yield from _question_chunks(each)
             case Ended():
                 yield from self._close()
                 if event.result.status == "finished":
@@ -315,16 +315,16 @@ class _Writer:
             case _:
                 pass
 
-    def _ended(self, key: str) -> Iterator[Chunk]:
+    def _end_part(self, key: str) -> Iterator[Chunk]:
         kind = self._open.pop(key, None)
         if kind is not None:
             yield {"type": f"{kind}-end", "id": key}
 
     def _close(self) -> Iterator[Chunk]:
         for key in list(self._open):
-            yield from self._ended(key)
+            yield from self._end_part(key)
 
-    def _dropped(self, key: str) -> Iterator[Chunk]:
+    def _drop_part(self, key: str) -> Iterator[Chunk]:
         """Let the page forget what this stream has shown, and show it again without a text.
 
         A page that cannot is told that the text does not count: in its part, or beside it if that has ended.
@@ -342,7 +342,7 @@ class _Writer:
         yield from (each for _, each in self._sent)
         yield from self._data.values()
 
-    def _finished(self, event: Asked | Ended) -> Iterator[Chunk]:
+    def _finish_turn(self, event: Asked | Ended) -> Iterator[Chunk]:
         yield {"type": "finish-step"}
         if (trouble := event.trouble) is not None:
             yield {"type": "error", "errorText": trouble[0]}
@@ -353,7 +353,7 @@ class _Writer:
             yield {"type": "finish", "finishReason": "tool-calls" if is_asked else "stop"}
 
 
-def _asked(question: Question) -> Iterator[Chunk]:
+def _question_chunks(question: Question) -> Iterator[Chunk]:
     """Yield a question, and the request for an approval if it is about a call."""
     wait = question.wait
     data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}

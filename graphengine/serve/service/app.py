@@ -124,11 +124,11 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        router = Router(self, [lambda: self._views], self._acting)
+        router = Router(self, [lambda: self._views], self._enter_acting)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
     @asynccontextmanager
-    async def _acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
+    async def _enter_acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
         del run_id
         yield self.runner
 
@@ -193,7 +193,7 @@ class Service:
         info = await self._info(request)
         seconds, after = query.wait, query.after
         if seconds and not (info.seq > after and info.status in (*OVER, "waiting")):
-            following = asyncio.create_task(self._settled(info, after))
+            following = asyncio.create_task(self._wait_until_settled(info, after))
             try:
                 await self.in_time(following, seconds)
             finally:
@@ -240,7 +240,7 @@ class Service:
         """Return a run as it is now. The row must just have been read."""
         return json_answer(for_clients(await self.runner.now(run)))
 
-    async def _settled(self, info: RunInfo, after: int) -> None:
+    async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
         last = info.seq
         events = self.runner.watch(info, after=last)
@@ -299,7 +299,7 @@ class Service:
 
         async def sent() -> AsyncGenerator[bytes, None]:
             try:
-                async with aclosing(self._gathered(events)) as gathered:
+                async with aclosing(self._gather_events(events)) as gathered:
                     async for each in gathered:
                         yield each
             except GraphEngineError as error:
@@ -344,7 +344,7 @@ class Service:
             await cancelled(following, stopped)
             await events.aclose()
 
-    async def _gathered(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _gather_events(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Yield all that a stream has since it was last asked as one piece, and heartbeats while there is nothing.
 
         What comes together is sent together: each piece is a chunk, and wakes what sends it.

@@ -239,7 +239,7 @@ class Thread:
         has_begun = not self._turn
         async with aclosing(followed(service, info, after, self._topics, fold.snapshot)) as events:
             async for event in events:
-                taken = _taken(event) if self._turn else ""
+                taken = _find_given_message(event) if self._turn else ""
                 if taken and taken != self._turn and has_begun:  # another message's turn begins
                     for each in _rest_of(fold):
                         yield each
@@ -265,7 +265,7 @@ def _rest_of(fold: Fold, end: RunEnded | Snapshot | None = None, *, has_begun: b
     yield Ended(end.result) if isinstance(end, RunEnded) else fold.asked()
 
 
-def _taken(event: object) -> str:
+def _find_given_message(event: object) -> str:
     """Return the id of the message that a node of a chat is given with a step; "" for anything else."""
     facts = event.step.data if isinstance(event, StepRecorded) else None
     value = facts.answer.value if isinstance(facts, Answered) and facts.by == "message" else None

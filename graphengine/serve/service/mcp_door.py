@@ -159,18 +159,20 @@ class McpDoor:
         run_id = ""
         try:
             with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):  # a session may have several
-                call = await self._begun(ctx, params, tool)
+                call = await self._start_call(ctx, params, tool)
                 run_id = call.run_id
                 return await self._outcome(call, params)
         except GraphEngineError as error:
-            return _refused(error, run_id)
+            return _error_as_result(error, run_id)
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("the tool %s failed with %s", params.name, type(error).__name__)
-            return _refused(ServiceFailed(FAILED, where=f"tool {params.name}"), run_id)
+            return _error_as_result(ServiceFailed(FAILED, where=f"tool {params.name}"), run_id)
 
-    async def _begun(self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool) -> _Call:
+    async def _start_call(
+        self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
+    ) -> _Call:
         """Start the run of a call, unless the call goes on with one."""
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
@@ -189,7 +191,7 @@ class McpDoor:
         wrong = await self._answer(run_id, params.input_responses or {})
         meta = {RUN_ID: run_id}
         while True:
-            found = await self._settled(call, hold)
+            found = await self._wait_for_call(call, hold)
             if found is None and is_modern:
                 return types.InputRequiredResult(request_state=run_id, _meta=meta)
             if found is None:
@@ -211,16 +213,16 @@ class McpDoor:
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
             wrong = await self._answer(run_id, answers)
 
-    async def _settled(self, call: _Call, seconds: float) -> Snapshot | None:
+    async def _wait_for_call(self, call: _Call, seconds: float) -> Snapshot | None:
         """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
-        following = asyncio.create_task(self._followed(call))
+        following = asyncio.create_task(self._follow_call(call))
         try:
             await self._service.in_time(following, seconds)
             return following.result() if following.done() else None
         finally:
             await cancelled(following)
 
-    async def _followed(self, call: _Call) -> Snapshot | None:
+    async def _follow_call(self, call: _Call) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
         info = await self._service.info_of(call.run_id)
         async with aclosing(followed(self._service, info, call.seen, topics=())) as events:
@@ -286,7 +288,7 @@ class _OverHttp(StreamableHTTPASGIApp):
             await send(message)
 
         try:
-            await self._served(scope, receive, sending)
+            await self._serve_request(scope, receive, sending)
         finally:
             if has_ended:
                 known.pop(session, None)
@@ -298,7 +300,7 @@ class _OverHttp(StreamableHTTPASGIApp):
             ending = {**scope, "method": "DELETE", "headers": [(MCP_SESSION_ID_HEADER.encode(), idle.encode())]}
             await super().__call__(ending, receive, _unsent)
 
-    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
             await super().__call__(scope, receive, send)
             return
@@ -455,7 +457,7 @@ def _content(text: str, structured: object, meta: dict[str, Any]) -> types.CallT
     return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=structured, _meta=meta)
 
 
-def _refused(error: GraphEngineError, run_id: str) -> types.CallToolResult:
+def _error_as_result(error: GraphEngineError, run_id: str) -> types.CallToolResult:
     """Return an error as the result of a tool: a text, which a model can read, and its document in `_meta`."""
     error = shown_error(error)
     meta = {ERROR: plain(error_document(error))} | ({RUN_ID: run_id} if run_id else {})
@@ -501,7 +503,7 @@ def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _titled(options: object) -> bool:
+def _have_titles(options: object) -> bool:
     """Return whether a form can show some options as choices with titles: each is a text."""
     listed = options if isinstance(options, list) else []
     return bool(listed) and all(isinstance(each.get("const"), str) and "title" in each for each in listed)
@@ -511,10 +513,10 @@ def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]
     """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
     schema = resolved(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
-    if _titled(schema.get("oneOf")):  # choices that have a title each
+    if _have_titles(schema.get("oneOf")):  # choices that have a title each
         return {"type": "string"} | {word: schema[word] for word in (*_ABOUT, "oneOf") if word in schema}
     is_choices = kind == "array" and (items.get("type") == "string" and "enum" in items)
-    is_choices = is_choices or (kind == "array" and _titled(items.get("anyOf")))
+    is_choices = is_choices or (kind == "array" and _have_titles(items.get("anyOf")))
     is_plain = kind in ("string", "boolean") or (kind in ("integer", "number") and "enum" not in schema) or is_choices
     if not is_plain or "const" in schema:
         return None

@@ -283,21 +283,24 @@ class OpenAiDoor:
             ("responses/{id}/input_items", self.input_items, "GET"),
             ("responses/{id}/cancel", self.cancel, "POST"),
         )
-        return [Route(f"{PATH}/{path}", answering(each, _refused), methods=[method]) for path, each, method in found]
+        return [
+            Route(f"{PATH}/{path}", answering(each, _refuse_as_openai), methods=[method])
+            for path, each, method in found
+        ]
 
     async def models(self, request: Request) -> Response:
         """Return the models."""
         del request
-        return json_answer({"object": "list", "data": list(map(_described, self._models))})
+        return json_answer({"object": "list", "data": list(map(_describe_model, self._models))})
 
     async def model(self, request: Request) -> Response:
         """Return one of the models."""
-        return json_answer(_described(self._named(request.path_params["name"]).name))
+        return json_answer(_describe_model(self._find_model(request.path_params["name"]).name))
 
     async def complete(self, request: Request) -> Response:
         """Return a chat completion, or stream it."""
         body = await _body(request, _ChatRequest)
-        model, messages = self._named(body.model), _messages(body.messages, "messages")
+        model, messages = self._find_model(body.model), _messages(body.messages, "messages")
         _check_kept(
             ("n", body.n, body.n not in (None, 1), "a run replies once"),
             ("response_format", body.response_format, _is_form(body.response_format), _OWN_RESULT),
@@ -307,17 +310,17 @@ class OpenAiDoor:
             ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
         )
         given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
-        said = await self._said(request, model, messages, given, is_thread=True)
+        said = await self._read_said(request, model, messages, given, is_thread=True)
         turn = await self._turn(model, said)
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
             form = _Form(has_usage, self._live_text or request.headers.get(_TEXT) == "live")
-            return self._streamed(turn, self._chunks(model, turn, said, head, form))
-        reply = await self._replied(model, turn)
+            return self._stream_reply(turn, self._chunks(model, turn, said, head, form))
+        reply = await self._wait_for_reply(model, turn)
         if reply.failure is not None:
             raise reply.failure
-        text = reply.text + await self._left(turn, said, reply)
+        text = reply.text + await self._leave_conversation(turn, said, reply)
         message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
         why = "stop"
         if reply.asked:
@@ -329,7 +332,7 @@ class OpenAiDoor:
     async def respond(self, request: Request) -> Response:
         """Return a response, or stream it."""
         body = await _body(request, _ResponseRequest)
-        model, messages = self._named(body.model), [{"content": body.input}]
+        model, messages = self._find_model(body.model), [{"content": body.input}]
         given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
         form = (body.text or {}).get("format")
         _check_kept(
@@ -343,7 +346,9 @@ class OpenAiDoor:
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
         thread = "" if given or previous is not None else _conversation_in(request)
-        said = await self._said(request, model, texts, str(given or thread), previous=previous, is_thread=bool(thread))
+        said = await self._read_said(
+            request, model, texts, str(given or thread), previous=previous, is_thread=bool(thread)
+        )
         turn = await self._turn(model, said)
         echoed = {"instructions": body.instructions, "metadata": {**(body.metadata or {}), "run_id": turn.run_id}}
         return await self._response(
@@ -402,9 +407,9 @@ class OpenAiDoor:
         turn = _turn_named(request.path_params["id"])
         info = await self._service.info_of(turn.run_id)
         turns_with(turn, await self._turns.of(info))
-        return self._named(info.graph), turn
+        return self._find_model(info.graph), turn
 
-    def _named(self, name: str) -> TextGraph:
+    def _find_model(self, name: str) -> TextGraph:
         """Return a model. Raises: RequestInvalid."""
         if name in self._models:
             return self._models[name]
@@ -416,7 +421,7 @@ class OpenAiDoor:
 
     # --- Turns -------------------------------------------------------------------------------------------------------
 
-    async def _said(  # noqa: PLR0913 - what a client says, and where
+    async def _read_said(  # noqa: PLR0913 - what a client says, and where
         self,
         request: Request,
         model: TextGraph,
@@ -434,7 +439,7 @@ class OpenAiDoor:
         *before, last = messages
         once, tags = delivery_of(request), list[str]()
         is_kept = bool(conversation) or not is_thread
-        own, results = _waiting(results)
+        own, results = _find_waiting_results(results)
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
         texts = [*(each.text for each in messages if each.role == "user" and not each.tags), *map(str, results.items())]
         if once or (not conversation and previous is None):
@@ -482,7 +487,7 @@ class OpenAiDoor:
                 raise InputError(
                     "this conversation waits for no tool", where="tool results", repair="continue the one that does"
                 )
-            return await self._begun(model, said, None)
+            return await self._start_conversation(model, said, None)
         turn, rest = await self._turns.find(found, said.key, is_known=said.is_known)
         if rest is None:
             await self._turns.deliver(turn, said.message, said.key)
@@ -492,14 +497,14 @@ class OpenAiDoor:
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
         if rest.status == "finished" and not turn.is_late and not said.results:
-            return await self._begun(model, said, info.id)
+            return await self._start_conversation(model, said, info.id)
         failure = failure_of(model.graph, rest)
         if failure is not None and not is_chat(compiled(model.graph)):
             raise failure
         check_seen(turn, rest, said.message, seen)
         return await self._turns.say(turn, said.message, said.key)
 
-    async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
+    async def _start_conversation(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
         """Start the run of a conversation, or one after another."""
         conversation, state = said.conversation, dict[str, Any]()
         run_id = conversation.run_id() if after is None else conversation.run_id(after)
@@ -513,7 +518,7 @@ class OpenAiDoor:
         message = said.text if model.field is None else None
         return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
 
-    async def _left(self, turn: Turn, said: _Said, reply: _Reply) -> str:
+    async def _leave_conversation(self, turn: Turn, said: _Said, reply: _Reply) -> str:
         """Leave a conversation that its client cannot continue; return what the reply says about it."""
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
@@ -549,12 +554,12 @@ class OpenAiDoor:
                             spent = (await load_snapshot(store, turn.run_id, at) if at else Snapshot()).usage
                         left = texts.counts()
                         reply.shown, reply.said = texts.shown, texts.said
-                        ended = self._ended(model, turn, reply, event, spent)
+                        ended = self._build_reply(model, turn, reply, event, spent)
                         if left and ended.failure is None:
                             yield left
                         yield ended
 
-    def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
+    def _build_reply(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot, spent: Spent) -> _Reply:
         """Return the reply of a run that rests, of which this was spent before."""
         reply.usage = usage_from(spent_since(spent, end.usage))
         reply.failure = failure_of(model.graph, end)
@@ -575,7 +580,7 @@ class OpenAiDoor:
             reply.rest = reply.text.removeprefix(shown) if reply.text.startswith(shown) else f"\n\n{reply.text}"
         return reply
 
-    async def _replied(self, model: TextGraph, turn: Turn) -> _Reply:
+    async def _wait_for_reply(self, model: TextGraph, turn: Turn) -> _Reply:
         """Return the reply once the run rests. Raises: ServiceFailed: The service stops."""
         return await self._service.unless_stopped(self._whole(model, turn))
 
@@ -604,7 +609,7 @@ class OpenAiDoor:
                 elif piece.failure is not None:
                     raise piece.failure
                 else:
-                    if rest := piece.rest + await self._left(turn, said, piece):
+                    if rest := piece.rest + await self._leave_conversation(turn, said, piece):
                         yield chunk({"content": rest})
                     if piece.asked:
                         calls = [{"index": index, **each} for index, each in enumerate(_tool_calls(said, piece))]
@@ -667,11 +672,11 @@ class OpenAiDoor:
         """
         echoed = echoed or {}
         if is_stream:
-            return self._streamed(turn, self._events(model, turn, echoed))
+            return self._stream_reply(turn, self._events(model, turn, echoed))
         is_over = is_awaited or await self._turns.rest(turn) is not None
-        return json_answer(_document(model, turn, await self._replied(model, turn) if is_over else None, echoed))
+        return json_answer(_document(model, turn, await self._wait_for_reply(model, turn) if is_over else None, echoed))
 
-    def _streamed(self, turn: Turn, events: AsyncGenerator[bytes, None]) -> Response:
+    def _stream_reply(self, turn: Turn, events: AsyncGenerator[bytes, None]) -> Response:
         return self._service.stream(events, turn.run_id, _trouble, says_stop=True)
 
 
@@ -729,7 +734,7 @@ def _results(given: Sequence[Mapping[str, Any]]) -> Results:
     return found
 
 
-def _called_in(message: Mapping[str, Any]) -> dict[str, str]:
+def _find_called_tools(message: Mapping[str, Any]) -> dict[str, str]:
     """Return the tools that a message calls, by the ids of the calls."""
     if message.get("type") == "function_call":
         return {str(message.get("call_id")): str(message.get("name"))}
@@ -738,7 +743,7 @@ def _called_in(message: Mapping[str, Any]) -> dict[str, str]:
     return {str(each.get("id")): str((each.get("function") or {}).get("name") or "") for each in parts}
 
 
-def _told(tool: str, text: str) -> Message:
+def _tell_of_result(tool: str, text: str) -> Message:
     """Return what a model is told of a result of a tool that its client has, and it has not.
 
     No provider would read such a call back without the tool.
@@ -763,9 +768,9 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[
     results, called = _results(given), dict[str, str]()
     for index, each in enumerate(given):
         content, role = each.get("content") or "", each.get("role", "" if "call_id" in each else "user")
-        called |= _called_in(each)
+        called |= _find_called_tools(each)
         if index < len(given) - len(results) and (returned := _results([each])):  # of the client's own tools, earlier
-            found += [_told(called.get(key, ""), str(text)) for key, text in returned.items()]
+            found += [_tell_of_result(called.get(key, ""), str(text)) for key, text in returned.items()]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
         if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
@@ -815,7 +820,7 @@ def _usage(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
     }
 
 
-def _described(name: str) -> Mapping[str, Any]:
+def _describe_model(name: str) -> Mapping[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "graphengine"}
 
 
@@ -848,7 +853,7 @@ def _tool_calls(said: _Said, reply: _Reply) -> list[dict[str, Any]]:
     return [{"id": f"{key}{where}", "type": "function", "function": call} for key, call in reply.asked.items()]
 
 
-def _waiting(results: Results) -> tuple[str, Results]:
+def _find_waiting_results(results: Results) -> tuple[str, Results]:
     """Return the conversation that the ids of calls name, "" for none, and the results by the calls' own ids."""
     split = [(*key.partition(_OF), text) for key, text in results.items()]
     names = {name for _, _, name, _ in split if name.startswith(_OWN_NAMES)}
@@ -892,7 +897,7 @@ def _trouble(error: GraphEngineError) -> bytes:
     return stream_event(_error(error), name="error")
 
 
-def _refused(error: GraphEngineError) -> Response:
+def _refuse_as_openai(error: GraphEngineError) -> Response:
     answer = refused(error, document=_error(shown_error(error)))
     if isinstance(error, InputError) and answer.status_code == 422:  # noqa: PLR2004
         answer.status_code = 400  # which this API has for a request that does not fit

@@ -144,7 +144,12 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = []
     for name, schema in schemas[endpoint.query.__name__]["properties"].items():
         about, is_in_path = schema.pop("description"), f"{{{name}}}" in endpoint.path
-        given = {"name": name, "in": "path" if is_in_path else "query", "description": about, "schema": _given(schema)}
+        given = {
+            "name": name,
+            "in": "path" if is_in_path else "query",
+            "description": about,
+            "schema": _schema_without_null(schema),
+        }
         is_required = name in schemas[endpoint.query.__name__].get("required", ())
         parameters.append(given | ({"required": True} if is_in_path or is_required else {}))
     parameters += [
@@ -164,7 +169,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return found
 
 
-def _given(schema: dict[str, Any]) -> dict[str, Any]:
+def _schema_without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a parameter that can be left out; it is a text, which cannot be null."""
     given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     return given[0] if len(given) == 1 else schema

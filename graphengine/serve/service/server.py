@@ -134,7 +134,7 @@ class Serving:
         settings = self._settings
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
-            service = await stack.enter_async_context(self._opened())
+            service = await stack.enter_async_context(self._open_service())
             url = url_of(listening)
             urls, secret = {"http": url}, settings.access.token or str(settings.database)
             routes: list[BaseRoute] = []
@@ -168,7 +168,7 @@ class Serving:
         Raises:
             StoreError: The database cannot be used.
         """
-        async with self._opened() as service:
+        async with self._open_service() as service:
             talking = asyncio.create_task(talk(service), name="graphengine stdio")
             try:
                 await self._serve(service.in_time(talking, None))
@@ -176,7 +176,7 @@ class Serving:
                 await cancelled(talking)
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[Service]:
+    async def _open_service(self) -> AsyncIterator[Service]:
         """Open the Runner, make its worker, and provide the service."""
         settings, users = self._settings, self._settings.access.users
         given = Runner(

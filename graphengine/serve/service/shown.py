@@ -336,7 +336,7 @@ class Fold:
         self.visits: dict[str, None] = {}
         for frame in snapshot.frames.values():  # what nodes in flight recorded before
             for key, memo in frame.recorded_results.items():
-                for _ in self._recorded(_visit_of(frame), key, memo.value):
+                for _ in self._show_recorded(_visit_of(frame), key, memo.value):
                     pass
 
     def of(self, event: Event) -> Iterator[FrontEvent]:
@@ -433,15 +433,15 @@ class Fold:
     def _step(self, step: Step) -> Iterator[FrontEvent]:
         if step.seq > self.snapshot.seq:
             self._log.feed(step)
-        said = said_in(step) if self._is_chat else self._begun_with(step)
+        said = said_in(step) if self._is_chat else self._find_first_question(step)
         if said is not None:
             self._is_answered = False
             if said.id not in self._have.texts:
                 yield said
         facts, here = step.data, f"{step.path}#{step.visit}"
         if isinstance(facts, Recorded):
-            yield from self._recorded(here, facts.key, facts.value)
-        yield from self._answered(here, step)
+            yield from self._show_recorded(here, facts.key, facts.value)
+        yield from self._show_answer(here, step)
         is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
         for key in getattr(facts, "refused", ()) if not is_over else ():
             turn = read_key(key)
@@ -452,11 +452,11 @@ class Fold:
             if step.kind in _VISITED:
                 del self.visits[here]
                 yield Visited(here, is_over=True)
-        yield from self._entered()
+        yield from self._show_begun_visits()
         if step.update and step.seq > self.stated:
             yield State(self._state(self.snapshot))
 
-    def _answered(self, here: str, step: Step) -> Iterator[FrontEvent]:
+    def _show_answer(self, here: str, step: Step) -> Iterator[FrontEvent]:
         """Yield the answer of a chat if no turn of a model has it, such as one that rules made; or that it failed."""
         turn = turn_of(step) if self._is_chat else None
         if turn is not None and turn.has_failed and Unanswered(turn).id not in self._have.texts:
@@ -467,18 +467,18 @@ class Fold:
             text = hidden(as_text(opened(answers[-1])))
             yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
-    def _entered(self) -> Iterator[FrontEvent]:
+    def _show_begun_visits(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
             if frame.at and frame.phase == READY:
                 yield from self._began(_visit_of(frame))
 
-    def _begun_with(self, step: Step) -> Said | None:
+    def _find_first_question(self, step: Step) -> Said | None:
         """Return the question that a run began with that is no chat, for a front end that has no messages."""
         text = self.snapshot.root.values.get(QUESTION) if step.kind == "started" and not self._have.texts else None
         return Said(f"{self._info.id}:question", hidden(text)) if isinstance(text, str) and text else None
 
-    def _recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
+    def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
         """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
         work = read_key(place)
         call, (turn, index) = f"{here}:{work.around}", work.place

@@ -380,7 +380,7 @@ class Turns:
         try:
             async with aclosing(followed(self._service, info, after, now=fold.snapshot)) as events:
                 async for event in events:
-                    earlier = await self._ended_before(turn, event)
+                    earlier = await self._load_turn_end(turn, event)
                     if earlier is not None:
                         yield earlier
                         return
@@ -395,7 +395,7 @@ class Turns:
             if rest is not None:
                 self._service.rests.keep(run_id, Rest(info.created_at, rest, after, answers))
 
-    async def _ended_before(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
+    async def _load_turn_end(self, turn: Turn, event: Event | Snapshot) -> Snapshot | None:
         """Return the run at the end of a turn, if an event belongs to a later one.
 
         1. The run rests. 2. Another process delivers the next message there, before this one sees that it rests.
@@ -411,9 +411,9 @@ class Turns:
         rest = await self.rest(turn)
         if rest is not None:
             return rest
-        return await self._service.unless_stopped(self._resting(turn))
+        return await self._service.unless_stopped(self._wait_until_rest(turn))
 
-    async def _resting(self, turn: Turn) -> Snapshot:
+    async def _wait_until_rest(self, turn: Turn) -> Snapshot:
         info = await self._service.info_of(turn.run_id)
         async with aclosing(followed(self._service, info, max(turn.after, info.seq))) as events:
             async for event in events:

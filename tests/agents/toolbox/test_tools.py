@@ -85,14 +85,14 @@ async def test_a_long_query_is_stopped_and_a_long_result_cut(database: Path) -> 
 async def test_a_query_that_is_cancelled_is_stopped(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends or a tool whose time is up leaves no thread that goes on reading."""
     before, loop, begun = set(threading.enumerate()), asyncio.get_running_loop(), asyncio.Event()
-    authorized = sql_module._authorized  # noqa: SLF001 - SQLite asks it before a query begins
+    authorized = sql_module._authorize  # noqa: SLF001 - SQLite asks it before a query begins
 
     def begin(*asked: Any) -> int:
         if "hex" in asked:
             loop.call_soon_threadsafe(begun.set)
         return authorized(*asked)
 
-    monkeypatch.setattr(sql_module, "_authorized", begin)
+    monkeypatch.setattr(sql_module, "_authorize", begin)
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(hex(i)) FROM n"
     asking = asyncio.ensure_future(sql_reader(database, seconds=3600)(endless))
     await begun.wait()
