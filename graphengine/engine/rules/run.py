@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 def begun(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
-    frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
-    facts = copy(event.facts)
+    frame = Frame(at=START, values=event.values, typed=event.typed)  # which a view only reads
+    facts = event.facts.__copy__()  # type: ignore[attr-defined] # as `copy`, which looks for it by code of Python
     if plan.samples:
         facts.given = [name for name in event.given if name in plan.samples] or ()
     first_edge(run, facts, plan, frame, event.given)
