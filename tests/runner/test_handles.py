@@ -79,12 +79,12 @@ async def test_a_copy_of_a_result_has_its_state_but_nothing_of_its_graph(runner:
 
 async def test_a_result_is_what_its_class_makes(runner: Runner) -> None:
     """However it was filled: all its fields are set, cannot be set again, and equal those of one made by a call."""
-    result: Any = await runner.start(one("adds", lambda n: n + 1), run_id="r").result()
+    result = await runner.start(one("adds", lambda n: n + 1), run_id="r").result()
     assert type(result) is Result
     given = {each.name: getattr(result, each.name) for each in fields(Result) if each.init}
     assert (Result(**given), repr(Result(**given))) == (result, repr(result))
     with pytest.raises(FrozenInstanceError):
-        result.status = "stopped"
+        result.status = "stopped"  # type: ignore[misc]
 
 
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:
