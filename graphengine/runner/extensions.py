@@ -82,13 +82,13 @@ class Extension:
         ['node']
     """
 
-    overridden: ClassVar[frozenset[str]] = frozenset()
+    _overridden: ClassVar[frozenset[str]] = frozenset()
     """The moments and properties that a class overrides; the others cost a Runner nothing."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of other bases
         super().__init_subclass__(**kwargs)
         names = ("models", "executors", "children", "checked", "opened", "told", "closed", "is_used")
-        cls.overridden = frozenset(name for name in names if getattr(cls, name) is not getattr(Extension, name))
+        cls._overridden = frozenset(name for name in names if getattr(cls, name) is not getattr(Extension, name))
 
     @property
     def models(self) -> Mapping[str, str]:

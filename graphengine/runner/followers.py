@@ -32,13 +32,13 @@ class Follower:
     """
 
     labels: Mapping[str, str] = _NO_LABELS
-    acts: ClassVar[bool] = False
+    _acts: ClassVar[bool] = False
     """Whether a class overrides any of the moments below."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of other bases
         super().__init_subclass__(**kwargs)
         moments = ("entered", "ended", "recorded", "left")
-        cls.acts = any(getattr(cls, name) is not getattr(Follower, name) for name in moments)
+        cls._acts = any(getattr(cls, name) is not getattr(Follower, name) for name in moments)
 
     def entered(self, frame: Frame) -> None:
         """A node is about to begin: called in its context, so that context variables can be set for it."""
@@ -66,7 +66,7 @@ class Following:
         self.recorded: Sequence[Callable[[Sequence[Step]], None]] = ()
         for each in followers:
             kind = type(each)
-            if not kind.acts:
+            if not kind._acts:  # noqa: SLF001 - of this module
                 continue
             if kind.entered is not Follower.entered:
                 self.entered = (*self.entered, each.entered)

@@ -202,7 +202,7 @@ class Shared(Generic[L]):
         self.closing: list[Extension] = []
         self._telling: list[Extension] = []
         for each in extensions:
-            if each.overridden:
+            if each._overridden:  # noqa: SLF001 - of this package
                 self._take_in(each)
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
@@ -230,7 +230,7 @@ class Shared(Generic[L]):
 
     def _take_in(self, each: Extension) -> None:
         """Note what an extension has, and at which moments it acts; of several, the first one has executors."""
-        parts = each.overridden
+        parts = each._overridden  # noqa: SLF001 - as above
         if "executors" in parts and self.executors is None:
             self.executors = each.executors
         if "children" in parts and self.children is None:
