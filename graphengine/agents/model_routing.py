@@ -140,12 +140,14 @@ class Models(Extension):
             CompileError: An agent has no model, or a tool of it lacks a resource. A run that is only queued gets both
                 from a worker; `AsBegun` asks when it is opened, since each run can have its own.
         """
-        self.check_names(plan)
-        if self._resources is not None and not is_queued:
+        if self._given:
+            self.check_names(plan)
+        if self._resources is not None and not is_queued and plan.agents:
             refuse_lacking(plan, self._resources)
-        lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
+        lacking = [] if is_queued or ALL in self._given or not plan.agents else list(_without_model(plan))
         if self._as_begun is None:
-            self._refuse(plan.graph, lacking, {})
+            if lacking:
+                self._refuse(plan.graph, lacking, {})
         elif not is_queued:
             self._lacking[plan.graph] = lacking
 

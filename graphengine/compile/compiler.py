@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.compile.binding import Binder, types_read
 from graphengine.compile.checking import Compiling, checks
@@ -86,17 +86,21 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
             repair = "give a Graph: Graph.of(agent), or await runner.run(agent, …)"
         raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    is_same = known is not None and known.limits is graph.limits
-    for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change
-        is_same = is_same and len(now) == len(then) and (not now or now[-1] is then[-1])
-    if known is None or not is_same:
-        compiler = _Compiler(graph)
-        plan = compiler.plan()
-        if plan is None:
-            raise CompileError(graph.name, compiler.problems)
-        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
-        graph._compiled = known = Compiled(plan, graph.limits, declared)  # noqa: SLF001
-    return cast("Plan[S]", known.plan)
+    if known is not None and known.limits is graph.limits:
+        for now, count, last in known.declared:  # what add_node and add_edge change
+            if len(now) != count or (count and now[-1] is not last):
+                break
+        else:
+            made: Plan[S] = known.plan
+            return made
+    compiler = _Compiler(graph)
+    plan = compiler.plan()
+    if plan is None:
+        raise CompileError(graph.name, compiler.problems)
+    lists = [now for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
+    declared = [(now, len(now), now[-1] if now else None) for now in lists]
+    graph._compiled = Compiled(plan, graph.limits, declared)  # noqa: SLF001
+    return plan
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import Op
 
 
-def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
+def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
+    frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
+) -> None:
     """Apply operations to a frame's records and typed values."""
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
-        operate = _OPS.get(kind)
-        if operate is None:
-            message = f"unknown operation {kind!r}; a newer version may have written it"
-            raise ValueError(message)
-        operate(frame, op)
+        if kind == "set":  # as `_set_field`, without a call: what most steps do
+            frame.values[name] = op[-1]
+            if frame.owned:
+                frame.owned.discard(name)
+        else:
+            operate = _OPS.get(kind)
+            if operate is None:
+                message = f"unknown operation {kind!r}; a newer version may have written it"
+                raise ValueError(message)
+            operate(frame, op)
         if typed is None:
             frame.typed.pop(name, None)
         elif kind not in _GROWING:

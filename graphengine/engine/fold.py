@@ -223,7 +223,7 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.title = _line_of(facts.title) if facts.title else ""
     if not snapshot.title:
         for op in step.update:
-            if isinstance(op[-1], str) and (line := _line_of(op[-1])):  # others can be encoded
+            if isinstance(op[-1], str) and op[-1] and (line := _line_of(op[-1])):  # others can be encoded
                 snapshot.title = line
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
@@ -233,6 +233,8 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 def _line_of(text: str) -> str:
     """Return the first line of a text, shortened; blanks in it are one."""
+    if text.isalnum() and len(text) <= _BEGINNING:
+        return text
     return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 
 

@@ -56,7 +56,7 @@ class ExecutorsByName(Extension):
             DefinitionError: A node's function cannot be pickled for its executor, or must not be repeated where that
                 can happen.
         """
-        for each in plan.nest if not is_queued else ():
+        for each in plan.nest if (plan.heavy or plan.graphs) and not is_queued else ():
             for node, on, call in each.heavy:
                 is_once = each.nodes[node].once is not None
                 self._check(on, call, f"node {node} of graph {each.graph}", is_once=is_once)

@@ -217,11 +217,14 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, its limits by then, and what it and each graph inside it had declared."""
+    """The plan of a graph, its limits by then, and what it and each graph inside it had declared.
 
-    plan: object
+    That is each of their lists, with its length and its last item by then: what is declared is added there.
+    """
+
+    plan: Any
     limits: object
-    declared: Sequence[tuple[Sequence[object], Sequence[object]]]
+    declared: Sequence[tuple[Sequence[object], int, object]]
 
 
 class GraphDefinition(Generic[S, Out_co]):

@@ -157,6 +157,7 @@ async def _create(
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     first.typed = None  # as in `Driving.append`
+    origin = snapshot.origin
     info = RunInfo(
         id=life.id,
         graph=plan.graph,
@@ -169,8 +170,13 @@ async def _create(
         tags=tags,
         summary=summary_of(snapshot) if snapshot.status != "running" else None,
         tenant=None if place is None else place.tenant,
-        **begun_as(snapshot),
+        title=snapshot.title,
+        user=origin.user or None if origin is not None else None,
+        deploy=origin.deploy if origin is not None else "",
+        began_with=snapshot.began_with,
     )
+    if snapshot.starter is not None:
+        info = structs.replace(info, **begun_as(snapshot))
     if isinstance(first.data, Branched):
         info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
@@ -376,7 +382,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
         raise
     finally:
         shared.opening -= 1
-        shared.fewer_driven.set()  # also if it was refused: a run that is to be driven alone may wait for that
+        shared.note_fewer()  # also if it was refused: a run that is to be driven alone may wait for that
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
@@ -614,7 +620,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """
     store, why = shared.store, asked.why
     info = await store.info(run_id)
-    plan = shared.plans.get(info.fingerprint)
+    plan = shared.plan_by(info.fingerprint)
     if _must_be_asked(info, asked):
         await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
         info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that

@@ -155,8 +155,12 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
-        result = await self._wait_for_rest(life)
+        life = self._life
+        if life is not None:  # as `_wait_for_rest`, without a call more
+            result = await life.outcome(retrieves=True)
+        else:
+            life = self._lives.of(self.id)  # it can have been resumed here after `get`
+            result = await self._wait_for_rest(life)
         while (life is None or life.claim.of_worker) and await self._naps(result):
             await self._wait_for_move(result.seq)
             life = self._lives.of(self.id)
@@ -264,7 +268,7 @@ class Run(Generic[S, Out_co]):
         record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         plan = self._plan
         if plan is None and not found.facts.key:  # a node asks, not its code
-            plan = shared.plans.get((await shared.store.info(run_id)).fingerprint)
+            plan = shared.plan_by((await shared.store.info(run_id)).fingerprint)
         check_against(found, record, shared.types.of(run_id, found, plan))
         facts = AnswerRecord(
             record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
@@ -335,7 +339,7 @@ class Run(Generic[S, Out_co]):
     def _topics(self, info: RunInfo) -> frozenset[str] | None:
         """Return all topics that its nodes receive; None if they are not known here, or if other code may drive it."""
         shared, life = self._lives.shared, self._lives.of(self.id)
-        plan = life.plan if life is not None else self._plan or shared.plans.get(info.fingerprint)
+        plan = life.plan if life is not None else self._plan or shared.plan_by(info.fingerprint)
         is_other = life is None and (info.driver is not None or plan is None or plan.fingerprint != info.fingerprint)
         return None if plan is None or is_other or shared.effects != "act" else topics_of(plan)
 
@@ -638,7 +642,7 @@ class Run(Generic[S, Out_co]):
                     yield StepRecorded(step.seq, step, await reasons.why(step))
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
-                    plan = self._plan or self._lives.shared.plans.get(row.fingerprint)
+                    plan = self._plan or self._lives.shared.plan_by(row.fingerprint)
                     yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
@@ -653,11 +657,16 @@ class Run(Generic[S, Out_co]):
                     return
 
 
+_FILL: Final = Run.__init__
+"""Without the check of its arguments that programs get."""
+
+
 def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
     """Return the one handle on a life."""
     run: Run[S, Any] | None = None if life.handle is None else life.handle()
     if run is None:
-        run = Run(life.id, lives, life)
+        run = Run.__new__(Run)
+        _FILL(run, life.id, lives, life)
         life.handle = weakref.ref(run)
     return run
 

@@ -134,7 +134,9 @@ class Runner:
         shared.closed = True
         for life in shared.lives:
             life.ask(Closed())
-        opened = shared.resources.is_used or any(each.is_used for each in shared.extensions)
+        opened = shared.resources.is_used
+        for each in shared.closing:  # a generator for `any` would take longer than what it asks
+            opened = opened or each.is_used
         if self._in_memory and not (opened or shared.lives or shared.leaving):
             shared.threads.shutdown(wait=False)
             await self.store.close()  # there is nothing to wait for
@@ -223,12 +225,14 @@ class Runner:
         """
         is_placed = queue is not None or priority or tenant is not None or user is not None
         place = place_in(queue, priority, tenant, user) if is_placed else None
-        plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
-        run_id = new_id(self._shared.clock.now()) if run_id is None else chosen_id(run_id, tenant)
+        lives = self._lives
+        plan = lives.checked(compiled(graph), is_queued=queue is not None)
+        run_id = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id, tenant)
+        given = {} if state is None else state
         begin = partial(
             opening.begin,
-            initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
-            given={} if state is None else state,
+            initial=None if after else plan.state.initial(given, f"graph {plan.graph}"),
+            given=given,
             facts=Started(
                 run_id=run_id,
                 graph=plan.graph,
@@ -241,7 +245,7 @@ class Runner:
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        return handle_on(self._lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), self._lives)
+        return handle_on(lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), lives)
 
     def resume(  # noqa: PLR0913 - options of a resume
         self,

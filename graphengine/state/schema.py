@@ -37,7 +37,7 @@ from graphengine.state.declared import declared_of, given_in, is_state, optional
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
 from graphengine.state.field_from_model import field_type
-from graphengine.state.given import in_utf8
+from graphengine.state.given import utf8_value
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
@@ -121,17 +121,23 @@ class StateType(Generic[S]):
         Raises:
             InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
-        return in_utf8(partial(self._initial, where=where), given)
+        try:
+            return self._initial(given, where)
+        except Exception:  # as `in_utf8`, whose two calls would be a part of each start
+            made = utf8_value(given)
+            if made is given:
+                raise
+            return self._initial(made, where)
 
     def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         if type(given) is not dict and not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
         instance = given if type(given) is not dict and isinstance(given, self.model) else self._validate(given, where)
-        named = sorted(instance.model_fields_set & self.fields.keys())
+        named = sorted(instance.__pydantic_fields_set__ & self.fields.keys())
         if self.secrets:
             return self._initial_with_secrets(instance, named, where)
-        if self.plain and type(instance) is self.model and self._is_plain(instance.__dict__):
-            typed = {name: instance.__dict__[name] for name in self.fields}
+        if self.plain and type(instance) is self.model and self._is_plain(held := instance.__dict__):
+            typed = {name: held[name] for name in self.fields}
             return Initial(typed.copy(), typed, named, len(encode(typed)))
         try:
             body = self.model.__pydantic_serializer__.to_json(
@@ -188,7 +194,10 @@ class StateType(Generic[S]):
         """Return whether these values of the fields are their own records."""
         for name, field in self.fields.items():
             value = values.get(name)
-            if type(value) is not field.plain or not is_plain(value):
+            kind = field.plain
+            if type(value) is not kind:
+                return False
+            if not ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
                 return False
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Continued, Outcome
+    from graphengine.engine.steps import Continued, Outcome, Resumed
     from graphengine.state.ending import EndReason
+
+
+_UNCHANGED: Final = Shift()
 
 
 def begun(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
-    frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
-    facts = copy(event.facts)
+    frame = Frame(at=START, values=event.values, typed=event.typed)  # which a view only reads
+    facts = event.facts.__copy__()  # type: ignore[attr-defined] # as `copy`, which looks for it by code of Python
     if plan.samples:
         facts.given = [name for name in event.given if name in plan.samples] or ()
     first_edge(run, facts, plan, frame, event.given)
@@ -65,7 +68,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
 def resumed(run: RunState, event: RunResumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
-    facts = copy(event.facts)
+    facts: Resumed = event.facts.__copy__()  # type: ignore[attr-defined] # as `begun`
     facts.crashed = facts.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
     facts.shared_process = facts.shared_process and wants_alone(snapshot, crashed=event.facts.crashed)
     there = _under_changes(plan, snapshot, event, facts)
@@ -111,6 +114,8 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
     """Record what a changed graph requires, and return the snapshot under that graph."""
+    if event.change == _UNCHANGED:
+        return snapshot
     for name in Shift.__struct_fields__:
         setattr(facts, name, getattr(event.change, name))
     there = shifted(snapshot, facts)
