@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from graphengine.kernel.extension import Context, journal_of
 from graphengine.kernel.inside import (
-    ASKED,
     FROM_THREAD,
     TOOL_CALL,
     Noted,
@@ -177,7 +176,7 @@ class NodeScope:
         """
         work, guard = self.work, self.around.guard
         place = work.key_of("ask", digest_of_call("ask", ([identity, None],), {}))
-        was_asked = place in self.frame.recorded_results or f"{ASKED}{place}" in self.frame.recorded_results
+        was_asked = self.frame.was_asked(place)
         if not was_asked and work.has_begun(*record):
             return None
         known = self.frame.recorded_results.get(place)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.engine.frame_tree import priced
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
-from graphengine.engine.snapshot import CRASHES, READY, Task, index_of, sub_id
+from graphengine.engine.snapshot import CRASHES, READY, Task, index_of
 from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown, rounded
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
     if (
         (isinstance(phase, Forked) and not arms_settled(snapshot, phase))
         or (isinstance(phase, Collecting) and phase.left)
-        or (isinstance(phase, Inside) and not settled(snapshot.frames[sub_id(frame)]))
+        or (isinstance(phase, Inside) and not settled(snapshot.frames[frame.sub_id]))
     ):
         return None
     return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)

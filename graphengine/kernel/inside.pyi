@@ -3,7 +3,6 @@ from graphengine.compile.checking import check_with as check_with
 from graphengine.compile.compiler import always as always
 from graphengine.compile.compiler import problems_of as problems_of
 from graphengine.compile.graph_spec import ends_of as ends_of
-from graphengine.compile.state import first_line as first_line
 from graphengine.engine.claim import Claim as Claim
 from graphengine.engine.events import AnswerArrived as AnswerArrived
 from graphengine.engine.events import BranchedOff as BranchedOff
@@ -23,20 +22,15 @@ from graphengine.engine.events import Written as Written
 from graphengine.engine.failures import FailedElsewhere as FailedElsewhere
 from graphengine.engine.failures import failure_record as failure_record
 from graphengine.engine.failures import text_of as text_of
-from graphengine.engine.field_ops import held as held
 from graphengine.engine.frame_tree import priced as priced
 from graphengine.engine.graph_migration import apply_shift as apply_shift
 from graphengine.engine.graph_migration import shifted as shifted
-from graphengine.engine.graph_spec import ArmSpec as ArmSpec
 from graphengine.engine.graph_spec import check_graph_spec as check_graph_spec
 from graphengine.engine.graph_spec import fingerprint_of as fingerprint_of
 from graphengine.engine.lookup import StaleEvent as StaleEvent
 from graphengine.engine.lookup import plan_of as plan_of
 from graphengine.engine.lookup import view_of as view_of
-from graphengine.engine.map_items import is_settled as is_settled
 from graphengine.engine.map_items import lost_parts as lost_parts
-from graphengine.engine.phases import ASKED as ASKED
-from graphengine.engine.phases import BEGUN as BEGUN
 from graphengine.engine.phases import Phase as Phase
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.plan import Remembered as Remembered
@@ -63,16 +57,10 @@ from graphengine.engine.redaction import hidden as hidden
 from graphengine.engine.redaction import written_state as written_state
 from graphengine.engine.session import Session as Session
 from graphengine.engine.snapshot import AttemptId as AttemptId
-from graphengine.engine.snapshot import CRASHES as CRASHES
 from graphengine.engine.snapshot import FrameKind as FrameKind
-from graphengine.engine.snapshot import READY as READY
 from graphengine.engine.snapshot import ROOT as ROOT
 from graphengine.engine.snapshot import child_id as child_id
-from graphengine.engine.snapshot import children as children
-from graphengine.engine.snapshot import item_id as item_id
-from graphengine.engine.snapshot import sub_id as sub_id
 from graphengine.engine.steps import ALL as ALL
-from graphengine.engine.steps import AnyFacts as AnyFacts
 from graphengine.engine.steps import Begun as Begun
 from graphengine.engine.steps import FINAL as FINAL
 from graphengine.engine.steps import ModelCaller as ModelCaller
@@ -84,9 +72,7 @@ from graphengine.engine.steps import given_over as given_over
 from graphengine.engine.steps import own_name as own_name
 from graphengine.engine.steps import replacing as replacing
 from graphengine.engine.steps import without_items as without_items
-from graphengine.engine.stored import check_sound as check_sound
 from graphengine.engine.stored import copy_of as copy_of
-from graphengine.engine.stored import encode_snapshot as encode_snapshot
 from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.engine.work_keys import AGENT as AGENT
@@ -114,7 +100,6 @@ from graphengine.graph.conditions import Value as Value
 from graphengine.graph.definition import Compiled as Compiled
 from graphengine.graph.definition import Declared as Declared
 from graphengine.graph.definition import Edge as Edge
-from graphengine.graph.definition import Options as Options
 from graphengine.graph.definition import UNSET as UNSET
 from graphengine.graph.effect import Effect as Effect
 from graphengine.graph.effect import EffectKind as EffectKind
@@ -123,7 +108,6 @@ from graphengine.graph.effect import KnowsResults as KnowsResults
 from graphengine.graph.effect import WAIT_ELSEWHERE as WAIT_ELSEWHERE
 from graphengine.graph.effect import checked_effects as checked_effects
 from graphengine.graph.effect import checked_tool_effect as checked_tool_effect
-from graphengine.graph.effect import kind_of as kind_of
 from graphengine.graph.effect import known_result as known_result
 from graphengine.graph.effect import once_of as once_of
 from graphengine.graph.effect import taken_by as taken_by
@@ -138,7 +122,6 @@ from graphengine.graph.endings import EndedWith as EndedWith
 from graphengine.graph.options import DAY_SECONDS as DAY_SECONDS
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
 from graphengine.graph.options import DEPTH as DEPTH
-from graphengine.graph.options import LONGEST_SECONDS as LONGEST_SECONDS
 from graphengine.graph.options import LONGEST_TAG as LONGEST_TAG
 from graphengine.graph.options import none_for_ever as none_for_ever
 from graphengine.graph.question import AskBody as AskBody
@@ -243,7 +226,6 @@ from graphengine.state.path import nearest as nearest
 from graphengine.state.path import parse as parse
 from graphengine.state.path import type_at as type_at
 from graphengine.state.path import unknown_fields as unknown_fields
-from graphengine.state.path import walk as walk
 from graphengine.state.recorded_text import to_show as to_show
 from graphengine.state.restored import lost_in as lost_in
 from graphengine.state.schema import Initial as Initial
@@ -259,7 +241,6 @@ from graphengine.state.selector import Reading as Reading
 from graphengine.state.selector import Tracker as Tracker
 from graphengine.state.type_facts import closed_values as closed_values
 from graphengine.state.type_facts import enum_value as enum_value
-from graphengine.state.type_facts import has_plain_bytes as has_plain_bytes
 from graphengine.state.update import Items as Items
 from graphengine.state.update import Put as Put
 from graphengine.state.update import Puts as Puts

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.kernel.extension import compiled
-from graphengine.kernel.inside import Session, StaleEvent, hidden, sub_id, ways_of, written_state
+from graphengine.kernel.inside import Session, StaleEvent, hidden, ways_of, written_state
 from graphengine.kernel.reader import Continued, Outcome, Snapshot, Started, outcome_of
 from graphengine.kernel.store import evolve
 from graphengine.records.export import Exported
@@ -283,7 +283,7 @@ class _Replayer:
             return
         frame = self.snapshot.frames[step.frame]
         if step.kind == "entered":
-            frame = self.snapshot.frames[sub_id(frame)]
+            frame = self.snapshot.frames[frame.sub_id]
         for op in today.update:
             frame.values.setdefault(op[1], op[2])
 

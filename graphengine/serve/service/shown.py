@@ -24,8 +24,8 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepRecorded
-from graphengine.kernel.inside import READY, digest_of_call, opened, read_key
-from graphengine.kernel.reader import Failed, Message, Recorded, Snapshot, path_of
+from graphengine.kernel.inside import digest_of_call, opened, read_key
+from graphengine.kernel.reader import Failed, Message, Ready, Recorded, Snapshot, path_of
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
@@ -470,7 +470,7 @@ class Fold:
     def _entered(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
-            if frame.at and frame.phase == READY:
+            if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
     def _begun_with(self, step: Step) -> Said | None:
