@@ -56,7 +56,6 @@ from graphengine.engine.steps import ModelCaller as ModelCaller
 from graphengine.engine.steps import OBJECT as OBJECT
 from graphengine.engine.steps import OriginRecord as OriginRecord
 from graphengine.engine.steps import Shift as Shift
-from graphengine.engine.steps import StarterRecord as StarterRecord
 from graphengine.engine.steps import given_over as given_over
 from graphengine.engine.steps import own_name as own_name
 from graphengine.engine.steps import replacing as replacing
@@ -65,7 +64,6 @@ from graphengine.engine.stored import copy_of as copy_of
 from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.engine.work_keys import AGENT as AGENT
-from graphengine.engine.work_keys import CHILD as CHILD
 from graphengine.engine.work_keys import WorkKey as WorkKey
 from graphengine.engine.work_keys import call_key as call_key
 from graphengine.engine.work_keys import read_key as read_key
@@ -125,6 +123,7 @@ from graphengine.graph.runnable import HasBody as HasBody
 from graphengine.graph.runnable import is_async as is_async
 from graphengine.graph.source_location import source_of as source_of
 from graphengine.graph.transaction import handed_as as handed_as
+from graphengine.history.begun import begun_otherwise as begun_otherwise
 from graphengine.history.changes import ChangeFollower as ChangeFollower
 from graphengine.history.changes import follow as follow
 from graphengine.history.changes import poke as poke
@@ -155,6 +154,7 @@ from graphengine.runner.arguments import checked_tags as checked_tags
 from graphengine.runner.arguments import graphs_by_name as graphs_by_name
 from graphengine.runner.cached_snapshots import CachedSnapshot as CachedSnapshot
 from graphengine.runner.call_records import digest_of_call as digest_of_call
+from graphengine.runner.children import ChildRuns as ChildRuns
 from graphengine.runner.context import TOOL_CALL as TOOL_CALL
 from graphengine.runner.ids import RESERVED as RESERVED
 from graphengine.runner.ids import new_id as new_id
@@ -177,8 +177,6 @@ from graphengine.runner.threads import in_thread as in_thread
 from graphengine.runner.threads import queued as queued
 from graphengine.state.amounts import CountName as CountName
 from graphengine.state.amounts import LOSSES as LOSSES
-from graphengine.state.amounts import LimitsRecord as LimitsRecord
-from graphengine.state.amounts import Number as Number
 from graphengine.state.amounts import TokensName as TokensName
 from graphengine.state.amounts import allows_unknown_cost as allows_unknown_cost
 from graphengine.state.amounts import amounts_by_name as amounts_by_name
@@ -190,7 +188,6 @@ from graphengine.state.declared import given_in as given_in
 from graphengine.state.declared import is_state as is_state
 from graphengine.state.declared import model_of as model_of
 from graphengine.state.declared import values_of as values_of
-from graphengine.state.encoded import encode as encode
 from graphengine.state.encoded import opened as opened
 from graphengine.state.field import explain as explain
 from graphengine.state.field import type_name as type_name

@@ -23,6 +23,7 @@ from graphengine.kernel.inside import (
     NO_ANSWER,
     PUBLISH,
     AnswerArrived,
+    ChildRuns,
     MessageCame,
     NodeFailed,
     NodeFinished,
@@ -55,7 +56,6 @@ from graphengine.testing.done import (
 )
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
 from graphengine.testing.watched_models import WatchedModels
-from graphengine.worker.children import ChildRuns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
