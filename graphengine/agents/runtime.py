@@ -29,18 +29,17 @@ from graphengine.kernel.inside import (
     AGENT,
     DEFAULT_RETRY,
     FROM_THREAD,
+    CallOutcome,
     allows_unknown_cost,
-    as_outcome,
     budgets,
     digest_of_call,
     is_given,
     limit_over,
     queued,
     read_key,
-    readings_of,
+    read_of_nodes,
     to_show,
     turn_key,
-    written_by_nodes,
 )
 from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
@@ -144,7 +143,7 @@ class RunRuntime(NodeScope):
         """
         call = self.attempt.call
         if call is not None and self.is_node_of(agent):
-            return frozenset(inputs).difference(written_by_nodes(readings_of(call), self.frame))
+            return frozenset(inputs).difference(read_of_nodes(call, self.frame))
         return frozenset(
             name for name, value in inputs.items() if isinstance(value, str) and is_given(self.frame, str(value))
         )
@@ -673,7 +672,7 @@ def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
     """Make a call in the run's event loop, from another thread or loop."""
     calls = FROM_THREAD.get()
-    made = as_outcome(call if calls is None else functools.partial(calls.make, call))
+    made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:
         future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
     except RuntimeError:  # the event loop is closed, and this thread outlived it

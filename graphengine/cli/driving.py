@@ -25,7 +25,6 @@ from graphengine.kernel.extension import Limits, RunFailed, StepRecorded
 from graphengine.kernel.inside import (
     DEPTH,
     ROOT,
-    CachedSnapshot,
     allows_unknown_cost,
     copy_of,
     life_of,
@@ -113,7 +112,7 @@ def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
-            lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
+            lives_of(runner).shared.kept.hand_over(copy_of(job.snapshot))
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 

@@ -96,6 +96,11 @@ class StateType(Generic[S]):
     secrets: frozenset[str] = frozenset()
     plain: bool = False
 
+    @property
+    def declared(self) -> type[Any]:
+        """What the user declared: the model itself, a TypedDict or a dataclass."""
+        return declared_of(self.model)
+
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
         """Analyse a model. Its problems are reported by `graphengine.compile.compiler`."""
@@ -234,7 +239,7 @@ class StateType(Generic[S]):
         missing = [str(place[0]) for place in found if len(place) == 1]
         if not missing:
             return ""
-        is_keyed = is_typeddict(declared_of(self.model))
+        is_keyed = is_typeddict(self.declared)
         other = f"declare {missing[0]}: NotRequired[…]" if is_keyed else f"declare {missing[0]} with a default"
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 

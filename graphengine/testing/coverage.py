@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.kernel.extension import AnyEdge, Plan, View
-    from graphengine.kernel.inside import Found, Tracker
     from graphengine.kernel.reader import ConditionSpec
     from graphengine.testing.coverage_units import Place
 
@@ -200,13 +199,13 @@ class _Noted(Condition):
     note: Callable[[bool], None]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, Found]:
+    def evaluate(self, view: View) -> tuple[bool, Any]:
         held, found = self.of.evaluate(view)
         self.note(held)
         return held, found
 
     @override
-    def trackers(self, source: str) -> Iterable[Tracker]:
+    def trackers(self, source: str) -> Iterable[Any]:
         return self.of.trackers(source)
 
     @property

@@ -14,7 +14,7 @@ from graphengine.engine.stored import copy_of
 from graphengine.errors import Transient
 from graphengine.history.load import load_snapshot
 from graphengine.models import calls
-from graphengine.state.amounts import loss_words
+from graphengine.records.words import loss_words
 from graphengine.testing import FakeClock
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
-from graphengine.engine.provenance import of_graph, readings_of, written_by_nodes
+from graphengine.engine.provenance import of_graph, read_of_nodes
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
 from graphengine.engine.rules.visit import failed_at_once, node_failed, node_finished, step_of
@@ -50,7 +50,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         return node_failed(run, frame, failed_at_once(event, failure))
     begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
-    facts.written = written_by_nodes(readings_of(call), frame)
+    facts.written = read_of_nodes(call, frame)
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
     step = step_of(run.snapshot, event, facts)

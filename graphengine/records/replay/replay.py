@@ -19,9 +19,9 @@ from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.kernel.extension import compiled
 from graphengine.kernel.inside import (
     Mismatch,
+    Redactor,
     Session,
     StaleEvent,
-    hidden,
     node_at,
     source_event,
     ways_of,
@@ -183,7 +183,8 @@ class _Replayer:
             repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
-            parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
+            redactor = Redactor(self.plan, self.snapshot)
+            parts = StepDifference._make(redactor.hide_in_step(step, [*one])) if self.plan.secret else one
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
