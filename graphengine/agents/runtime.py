@@ -30,16 +30,15 @@ from graphengine.kernel.inside import (
     DEFAULT_RETRY,
     FROM_THREAD,
     CallOutcome,
+    WorkKey,
     allows_unknown_cost,
     budgets,
     digest_of_call,
     is_given,
     limit_over,
     queued,
-    read_key,
     read_of_nodes,
     to_show,
-    turn_key,
 )
 from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
@@ -168,7 +167,7 @@ class RunRuntime(NodeScope):
         instructed = [] if branched is None else [digest_of_text(branched)]
         key = self.place(name, lambda: digest_of_text(to_json([inputs, *instructed]).decode()))
         known = self.frame.recorded_results
-        if not known or turn_key(key, 1) in known:
+        if not known or WorkKey.of_turn(key, 1) in known:
             return key
         for other, record in self._begun_beside(name):
             if work.is_used(other) or not isinstance(record, dict):
@@ -184,15 +183,15 @@ class RunRuntime(NodeScope):
     def _begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
         """Yield the conversations of an agent that began at this place, each with the record of its first turn."""
         for key, memo in self.frame.recorded_results.items():
-            turn = read_key(key)
+            turn = WorkKey.read(key)
             if turn.kind == "turn" and turn.place[0] == 1:
-                conversation = read_key(turn.around)
+                conversation = WorkKey.read(turn.around)
                 if (conversation.around, conversation.name) == (self.below, name):
                     yield turn.around, memo.value
 
     def begun(self, key: str) -> JsonValue:
         """Return the record of the first turn of a conversation; None if there is none."""
-        memo = self.frame.recorded_results.get(turn_key(key, 1))
+        memo = self.frame.recorded_results.get(WorkKey.of_turn(key, 1))
         return None if memo is None or memo.value is UNSET else memo.value
 
     @property

@@ -416,7 +416,7 @@ class Binder:
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
         """Return the annotation of the items of a list that is read."""
-        kinds = [kind for kind in types_read(reading, self.state) if kind is not type(None) and kind is not None]
+        kinds = [kind for kind in self.state.types_read(reading) if kind is not type(None) and kind is not None]
         items = [_item_of(kind) for kind in kinds]
         found = [item for item in items if item is not None]
         if kinds and not found:
@@ -730,14 +730,6 @@ def _item_of(kind: object) -> object | None:
         return None
     arguments = [argument for argument in get_args(kind) if argument is not Ellipsis]
     return arguments[0] if len(arguments) == 1 else Any
-
-
-def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
-    """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
-    if reading.path is None:
-        return members(reading.function.returns) if reading.function is not None else ()
-    field = state.fields.get(reading.path.root)
-    return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
 
 def _root_of_name(name: str) -> str:

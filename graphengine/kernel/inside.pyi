@@ -1,8 +1,5 @@
-from graphengine.compile.binding import types_read as types_read
 from graphengine.compile.checking import check_with as check_with
-from graphengine.compile.compiler import always as always
 from graphengine.compile.compiler import problems_of as problems_of
-from graphengine.compile.graph_spec import ends_of as ends_of
 from graphengine.engine.claim import Claim as Claim
 from graphengine.engine.events import AnswerArrived as AnswerArrived
 from graphengine.engine.events import MessageCame as MessageCame
@@ -47,7 +44,6 @@ from graphengine.engine.steps import ALL as ALL
 from graphengine.engine.steps import Begun as Begun
 from graphengine.engine.steps import FINAL as FINAL
 from graphengine.engine.steps import ModelCaller as ModelCaller
-from graphengine.engine.steps import OBJECT as OBJECT
 from graphengine.engine.steps import OriginRecord as OriginRecord
 from graphengine.engine.steps import Shift as Shift
 from graphengine.engine.steps import given_over as given_over
@@ -59,9 +55,6 @@ from graphengine.engine.user_frames import is_user_code as is_user_code
 from graphengine.engine.user_frames import user_traceback as user_traceback
 from graphengine.engine.work_keys import AGENT as AGENT
 from graphengine.engine.work_keys import WorkKey as WorkKey
-from graphengine.engine.work_keys import call_key as call_key
-from graphengine.engine.work_keys import read_key as read_key
-from graphengine.engine.work_keys import turn_key as turn_key
 from graphengine.errors import DISTRIBUTION as DISTRIBUTION
 from graphengine.errors import UNREADABLE as UNREADABLE
 from graphengine.errors import install_command as install_command
@@ -75,12 +68,10 @@ from graphengine.graph.conditions import Failed as Failed
 from graphengine.graph.conditions import Negated as Negated
 from graphengine.graph.conditions import Plateau as Plateau
 from graphengine.graph.conditions import Value as Value
-from graphengine.graph.definition import Compiled as Compiled
 from graphengine.graph.definition import Declared as Declared
 from graphengine.graph.definition import Edge as Edge
 from graphengine.graph.definition import UNSET as UNSET
 from graphengine.graph.effect import Effect as Effect
-from graphengine.graph.effect import EffectKind as EffectKind
 from graphengine.graph.effect import KEY_NAME as KEY_NAME
 from graphengine.graph.effect import KnowsResults as KnowsResults
 from graphengine.graph.effect import WAIT_ELSEWHERE as WAIT_ELSEWHERE
@@ -115,7 +106,6 @@ from graphengine.graph.runnable import is_async as is_async
 from graphengine.graph.source_location import source_of as source_of
 from graphengine.graph.transaction import handed_as as handed_as
 from graphengine.history.begun import begun_otherwise as begun_otherwise
-from graphengine.history.changes import ChangeFollower as ChangeFollower
 from graphengine.history.changes import follow as follow
 from graphengine.history.changes import poke as poke
 from graphengine.history.changes import polled as polled
@@ -135,7 +125,6 @@ from graphengine.history.refused import RefusedMessage as RefusedMessage
 from graphengine.history.refused import refusals_in as refusals_in
 from graphengine.kernel.fake_clock import FakeClock as FakeClock
 from graphengine.reducers import OPERATIONS as OPERATIONS
-from graphengine.runner.answers import changed as changed
 from graphengine.runner.answers import fitting as fitting
 from graphengine.runner.answers import parsed as parsed
 from graphengine.runner.answers import question_id as question_id
@@ -214,6 +203,5 @@ from graphengine.state.type_facts import closed_values as closed_values
 from graphengine.state.type_facts import enum_value as enum_value
 from graphengine.state.update import Items as Items
 from graphengine.state.update import Put as Put
-from graphengine.state.update import Puts as Puts
 from graphengine.state.update import Unread as Unread
 from graphengine.state.view import RecordsAlone as RecordsAlone

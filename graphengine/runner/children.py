@@ -27,7 +27,7 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Stop
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import FINAL, OVER, Started, StarterRecord, WaitRecord
-from graphengine.engine.work_keys import CHILD, read_key
+from graphengine.engine.work_keys import CHILD, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
@@ -463,7 +463,7 @@ def _recorded(made: _Made | _End) -> StepResult:
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the result of a child is recorded with the node."""
     found = attempt.frame.recorded_results.items()
-    ends = [memo.value for key, memo in found if read_key(key).name == f"{CHILD}{run_id}"]
+    ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 

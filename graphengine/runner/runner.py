@@ -736,7 +736,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     asked = await answers.asked(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
-        raise answers.changed(run_id, asked, result.waits)
+        raise asked.changed(run_id, result.waits)
     return asked.facts.id
 
 

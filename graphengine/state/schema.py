@@ -42,7 +42,7 @@ from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.marks import carries_marks, read, read_json
-from graphengine.state.path import LISTED, nearest, unknown_fields
+from graphengine.state.path import LISTED, members, nearest, type_at, unknown_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.view import RecordsAlone, View
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.selector import Reading
 
 S = TypeVar("S")
 
@@ -100,6 +101,13 @@ class StateType(Generic[S]):
     def declared(self) -> type[Any]:
         """What the user declared: the model itself, a TypedDict or a dataclass."""
         return declared_of(self.model)
+
+    def types_read(self, reading: Reading) -> Sequence[object]:
+        """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
+        if reading.path is None:
+            return members(reading.function.returns) if reading.function is not None else ()
+        field = self.fields.get(reading.path.root)
+        return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:

@@ -27,7 +27,7 @@ from graphengine.agents.asked import turn_of
 from graphengine.agents.model_routing import agents_in
 from graphengine.errors import StoreError
 from graphengine.kernel.extension import Extension, Follower, spent_since
-from graphengine.kernel.inside import copy_of, read_key, without_items
+from graphengine.kernel.inside import WorkKey, copy_of, without_items
 from graphengine.kernel.reader import (
     OVER,
     AttemptEnded,
@@ -412,11 +412,11 @@ class RunTrace(Follower):
         times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
-            outer = read_key(key).around
+            outer = WorkKey.read(key).around
             while outer:
                 first, last = around.get(outer, (began, ended))
                 around[outer] = min(first, began), max(last, ended)
-                outer = read_key(outer).around
+                outer = WorkKey.read(outer).around
         for key, (began, ended) in around.items():
             if key not in place.recorded_results:
                 self._piece(place, key, described_around(key), (began, min(ended, end)), {})
@@ -429,7 +429,7 @@ class RunTrace(Follower):
         times: tuple[float, float],
         more: Mapping[str, AttributeValue],
     ) -> None:
-        ids = place.work_span(self._ids, key), place.work_span(self._ids, read_key(key).around)
+        ids = place.work_span(self._ids, key), place.work_span(self._ids, WorkKey.read(key).around)
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 

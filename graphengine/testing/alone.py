@@ -30,10 +30,10 @@ from graphengine.kernel.inside import (
     Noted,
     Redactor,
     Session,
+    WorkKey,
     as_record,
     bare,
     checked_effects,
-    read_key,
 )
 from graphengine.kernel.reader import AnswerRecord, Item, Node, Recorded, Refused, show, usage_from, waits_of
 from graphengine.runner.answers import Asked as AskedOfUser
@@ -198,7 +198,7 @@ class _Alone:
                 self._decide(MessageCame(self._clock.now(), topic, record))
         frame = stage.frame
         for key, value in self.known.items():
-            now, name = self._clock.now(), read_key(key).name
+            now, name = self._clock.now(), WorkKey.read(key).name
             self._decide(Noted(frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
         outer = CURRENT.set(CURRENT.get())
         try:
