@@ -34,10 +34,7 @@ from graphengine.kernel.inside import (
     allows_unknown_cost,
     budgets,
     digest_of_call,
-    is_given,
-    limit_over,
     queued,
-    read_of_nodes,
     to_show,
 )
 from graphengine.kernel.reader import WaitRecord
@@ -142,9 +139,9 @@ class RunRuntime(NodeScope):
         """
         call = self.attempt.call
         if call is not None and self.is_node_of(agent):
-            return frozenset(inputs).difference(read_of_nodes(call, self.frame))
+            return frozenset(inputs).difference(self.attempt.read_of_nodes)
         return frozenset(
-            name for name, value in inputs.items() if isinstance(value, str) and is_given(self.frame, str(value))
+            name for name, value in inputs.items() if isinstance(value, str) and self.attempt.is_given(str(value))
         )
 
     def is_node_of(self, agent: object) -> bool:
@@ -197,7 +194,7 @@ class RunRuntime(NodeScope):
     @property
     def must_stop(self) -> bool:
         """Whether the run must stop, or has reached a limit."""
-        return self.around.host.is_halting or limit_over(self.around.run.snapshot, self.frame)
+        return self.attempt.must_stop
 
     async def may_call(self, model: Model) -> None:
         """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.

@@ -23,7 +23,6 @@ from graphengine.cli.terminal import WIPE
 from graphengine.errors import CompileError, StoreCorrupt
 from graphengine.kernel.extension import Limits, RunFailed, StepRecorded
 from graphengine.kernel.inside import (
-    DEPTH,
     ROOT,
     allows_unknown_cost,
     copy_of,
@@ -96,7 +95,7 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
         known.get("cost_usd"),
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
-        depth=known.get("depth", DEPTH),
+        depth=known.get("depth", Limits().depth),
     )
     return options.limits_from(context.limits, limits)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.errors import NotPicklable
 from graphengine.kernel.extension import CURRENT
-from graphengine.kernel.inside import CallOutcome, FailedElsewhere, failure_record, is_async, reraise_interrupt
+from graphengine.kernel.inside import CallOutcome, FailedElsewhere, is_async, reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,8 +170,7 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
 
 
 def _failed(error: BaseException) -> bytes:
-    facts = failure_record(error, "", 0)
-    facts.raised = None
+    facts = FailedElsewhere.describe(error)
     raised: bytes | None
     try:
         raised = pickle.dumps(error)

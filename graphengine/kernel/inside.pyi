@@ -8,7 +8,6 @@ from graphengine.engine.events import NodeFinished as NodeFinished
 from graphengine.engine.events import Noted as Noted
 from graphengine.engine.events import Written as Written
 from graphengine.engine.failures import FailedElsewhere as FailedElsewhere
-from graphengine.engine.failures import failure_record as failure_record
 from graphengine.engine.failures import text_of as text_of
 from graphengine.engine.frame_tree import priced as priced
 from graphengine.engine.graph_migration import apply_shift as apply_shift
@@ -20,11 +19,8 @@ from graphengine.engine.lookup import view_of as view_of
 from graphengine.engine.map_items import lost_parts as lost_parts
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.plan import Remembered as Remembered
-from graphengine.engine.provenance import is_given as is_given
-from graphengine.engine.provenance import read_of_nodes as read_of_nodes
 from graphengine.engine.published import PUBLISH as PUBLISH
 from graphengine.engine.ready import budgets as budgets
-from graphengine.engine.ready import limit_over as limit_over
 from graphengine.engine.ready import met_limit as met_limit
 from graphengine.engine.ready import of_limit as of_limit
 from graphengine.engine.ready import ready as ready
@@ -69,7 +65,6 @@ from graphengine.graph.conditions import Negated as Negated
 from graphengine.graph.conditions import Plateau as Plateau
 from graphengine.graph.conditions import Value as Value
 from graphengine.graph.definition import Declared as Declared
-from graphengine.graph.definition import Edge as Edge
 from graphengine.graph.definition import UNSET as UNSET
 from graphengine.graph.effect import Effect as Effect
 from graphengine.graph.effect import KEY_NAME as KEY_NAME
@@ -88,9 +83,7 @@ from graphengine.graph.elsewhere import RESULTS as RESULTS
 from graphengine.graph.elsewhere import missing as missing
 from graphengine.graph.elsewhere import shown as shown
 from graphengine.graph.endings import EndedWith as EndedWith
-from graphengine.graph.options import DAY_SECONDS as DAY_SECONDS
 from graphengine.graph.options import DEFAULT_RETRY as DEFAULT_RETRY
-from graphengine.graph.options import DEPTH as DEPTH
 from graphengine.graph.options import LONGEST_TAG as LONGEST_TAG
 from graphengine.graph.options import none_for_ever as none_for_ever
 from graphengine.graph.question import AskBody as AskBody
@@ -143,7 +136,6 @@ from graphengine.runner.result import draw_with as draw_with
 from graphengine.runner.run import handle_on as handle_on
 from graphengine.runner.run import life_of as life_of
 from graphengine.runner.run import send_alone as send_alone
-from graphengine.runner.runner import as_shown as as_shown
 from graphengine.runner.runner import ask_anew as ask_anew
 from graphengine.runner.runner import lives_of as lives_of
 from graphengine.runner.starters import STARTS as STARTS

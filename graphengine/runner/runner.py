@@ -425,7 +425,8 @@ class Runner:
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
         await self._lives.known(run_id)
-        return as_shown(await self.store.info(run_id))
+        info = await self.store.info(run_id)
+        return replace(info, status=status_of(info))
 
     async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
@@ -712,12 +713,6 @@ class Runner:
         else:
             here.claim.step(Wanted())
         return handle_on(here, lives)
-
-
-def as_shown(info: RunInfo) -> RunInfo:
-    """Return the facts about a run with its status as a Runner shows it."""
-    status = status_of(info)
-    return info if status == info.status else replace(info, status=status)
 
 
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:

@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from graphengine.api.graph import Graph
 from graphengine.errors import InputError
-from graphengine.kernel.extension import Condition, Switch
-from graphengine.kernel.inside import Composed, Edge, Negated, Session
+from graphengine.kernel.extension import Condition, Fork, Switch
+from graphengine.kernel.inside import Composed, Negated, Session
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class _Fan:
             number = iter(range(len(list(condition.leaves()))))
             parts = self._tree(shape, place, condition, number)
             condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
-        if isinstance(edge, Edge):
+        if not isinstance(edge, Fork):
             return replace(edge, condition=condition)
         arms = tuple(
             (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))
