@@ -1,10 +1,7 @@
 from graphengine.compile.checking import check_with as check_with
 from graphengine.compile.compiler import problems_of as problems_of
 from graphengine.engine.claim import Claim as Claim
-from graphengine.engine.events import AnswerArrived as AnswerArrived
-from graphengine.engine.events import MessageCame as MessageCame
 from graphengine.engine.events import NodeFailed as NodeFailed
-from graphengine.engine.events import NodeFinished as NodeFinished
 from graphengine.engine.events import Noted as Noted
 from graphengine.engine.events import Written as Written
 from graphengine.engine.failures import FailedElsewhere as FailedElsewhere
@@ -118,6 +115,7 @@ from graphengine.history.refused import RefusedMessage as RefusedMessage
 from graphengine.history.refused import refusals_in as refusals_in
 from graphengine.kernel.fake_clock import FakeClock as FakeClock
 from graphengine.reducers import OPERATIONS as OPERATIONS
+from graphengine.runner.alone import Alone as Alone
 from graphengine.runner.answers import fitting as fitting
 from graphengine.runner.answers import parsed as parsed
 from graphengine.runner.answers import question_id as question_id
