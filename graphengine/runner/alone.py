@@ -75,7 +75,8 @@ class Alone:
         effects: Effects,
     ) -> None:
         self.plan, self.snapshot, self.frame = plan, snapshot, frame
-        self.clock, self.effects = clock, effects
+        self.clock = clock
+        self.effects: Effects = effects
         self.audience = Audience()
         self.returned: object = None
         self.raised: dict[str, BaseException] = {}
