@@ -38,7 +38,6 @@ from graphengine.kernel.inside import (
     Parameter,
     Remembered,
     bad_braces,
-    declared_of,
     holes,
     is_async,
     is_path,
@@ -634,7 +633,7 @@ class AgentBody(Generic[T]):
                 near = type_at(own.fields[path.root].info.annotation, path)[1]
                 if not near:
                     continue
-            yield f"reads {{{path.text}}}, which {declared_of(own.model).__name__} lacks", near
+            yield f"reads {{{path.text}}}, which {own.declared.__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
@@ -842,7 +841,7 @@ def by_name(
         return {**(given or {}), **more}
     if own is not None and is_state(own.model, given):
         return {**values_of(given), **more}
-    wanted = "a mapping of what it reads" if own is None else f"{declared_of(own.model).__name__}(…)"
+    wanted = "a mapping of what it reads" if own is None else f"{own.declared.__name__}(…)"
     what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
     raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
 

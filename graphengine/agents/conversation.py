@@ -67,7 +67,7 @@ from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
-from graphengine.kernel.inside import KEY_NAME, as_outcome, is_async, known_result, mark_repeating, once_of
+from graphengine.kernel.inside import KEY_NAME, CallOutcome, is_async, known_result, mark_repeating, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.kernel.extension import JsonObject, JsonValue
-    from graphengine.kernel.inside import CallOutcome, Injected, ModelCaller
+    from graphengine.kernel.inside import Injected, ModelCaller
     from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, ToolCall, ToolSpec
 
@@ -844,7 +844,7 @@ class Conversation(Generic[T]):
                     break
                 why = self._why_not(call, (number, index), told, refused)
                 made = functools.partial(self._call, call, (number, index), self._keys_of(call), why)
-                tasks.append(asyncio.create_task(as_outcome(made)))
+                tasks.append(asyncio.create_task(CallOutcome.of(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
         finally:

@@ -30,7 +30,7 @@ from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
-from graphengine.kernel.inside import Effect, EffectKind, TimeLimit, checked_tool_effect, text_of
+from graphengine.kernel.inside import Effect, TimeLimit, checked_tool_effect, text_of
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names
@@ -309,7 +309,7 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
     return left
 
 
-def _read_hints(hints: types.ToolAnnotations | None) -> EffectKind | None:
+def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
     """Return what a server says of a tool's effect; None if it says nothing."""
     if hints is None:
         return None

@@ -28,7 +28,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from graphengine.agents.given import Plain
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import utf8_text
-from graphengine.kernel.inside import HOLE, bad_braces, holes, parse, walk
+from graphengine.kernel.inside import HOLE, bad_braces, holes, parse
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
 
@@ -290,7 +290,7 @@ def _at(hole: str, values: Mapping[str, object]) -> object:
     if hole in values:
         return values[hole]
     path = parse(hole)
-    return walk(values.get(path.root), path.parts)
+    return path.walk(values.get(path.root))
 
 
 def _next(text: str, *, after_lines: bool) -> str:

@@ -17,11 +17,10 @@ from graphengine.doors import checked
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
-from graphengine.kernel.inside import LONGEST_TAG, OriginRecord, draw_with, missing, shown
+from graphengine.kernel.inside import LONGEST_TAG, ChildRuns, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
-from graphengine.worker.children import ChildRuns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
 from graphengine.kernel.extension import END, FAIL, START, Condition, Fork, Switch
-from graphengine.kernel.inside import Comparison, Composed, EndedWith, Fact, Failed, Negated, ends_of
+from graphengine.kernel.inside import Comparison, Composed, EndedWith, Fact, Failed, Negated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ class Paths:
         self.index = {key: index for index, key in enumerate(found)}
         if labels:
             inner = [call.graph for node in nodes.values() for call in node.calls if call.graph is not None]
-            every = dict.fromkeys(["", *labels, *(label for graph in inner for label in ends_of(graph))])
+            every = dict.fromkeys(["", *labels, *(label for graph in inner for label in graph.ends)])
             self.index[_ENDED] = len(self.subjects)
             self.subjects.append(Subject("", "", every, [Switch("", None, {e: e for e in every}, None)]))  # type: ignore[arg-type]
         self.counters = self._counters(tests)

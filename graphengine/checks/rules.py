@@ -12,11 +12,6 @@ from graphengine.checks.subjects import fits
 from graphengine.errors import NodeError, Problem
 from graphengine.kernel.extension import START, Switch
 from graphengine.kernel.inside import (
-    Changed,
-    Comparison,
-    Function,
-    Plateau,
-    Value,
     closed_values,
     enum_value,
     members,
@@ -137,11 +132,7 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
 
 def _read_by(leaf: Condition | Switch) -> Iterable[str]:
     """Return the fields that a condition or a switch reads."""
-    if isinstance(leaf, Function):
-        return leaf.injected.names
-    if isinstance(leaf, Comparison):
-        return leaf.quantity.reading.roots if isinstance(leaf.quantity, Value) else ()
-    return leaf.reading.roots if isinstance(leaf, (Plateau, Changed, Switch)) else ()
+    return leaf.reading.roots if isinstance(leaf, Switch) else leaf.roots
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:

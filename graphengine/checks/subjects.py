@@ -18,7 +18,6 @@ from graphengine.kernel.extension import Switch, View
 from graphengine.kernel.inside import (
     Comparison,
     Path,
-    Quantity,
     RecordsAlone,
     Value,
     closed_values,
@@ -37,27 +36,11 @@ _MOST: Final = 1e300
 _OTHER_TEXT: Final = "another text"
 
 
-class _Constant(Quantity):
-    """A value in place of a quantity."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def now(self, view: object) -> object:  # noqa: ARG002
-        """Return the value."""
-        return self.value
-
-    @property
-    def spec(self) -> str:
-        """Return its name: it has none."""
-        return ""
-
-
 def holds(test: Comparison | Switch, value: object) -> Hashable:
     """Return what a test of this value returns: whether it holds or, for a switch, the target."""
     if isinstance(test, Switch):
         return test.cases.get(value, test.otherwise)
-    return Comparison(_Constant(value), test.operator, test.other).evaluate(None)[0]  # type: ignore[arg-type]
+    return test.holds_for(value)
 
 
 class Subject:

@@ -15,7 +15,7 @@ from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
 from graphengine.errors import Problem
 from graphengine.kernel.extension import Checks, Limits, Switch
-from graphengine.kernel.inside import Plateau, always, closed_values, types_read
+from graphengine.kernel.inside import Plateau, closed_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,7 +62,9 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     forks = list(fork_problems(shape, nodes, state.fields, undeclared.difference(found.unsound)))
     wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
     ending = shape.ending()
-    closed = {name for name, node in nodes.items() if any(always(e) or _exhaustive(e, state) for e in node.edges)}
+    closed = {
+        name for name, node in nodes.items() if any(e.is_always_taken or _exhaustive(e, state) for e in node.edges)
+    }
     open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - {*found.unclear}]
     problems = list(shape.problems({fork.join for fork in wrong}, open_ends))
     yield from forks
@@ -114,7 +116,7 @@ def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
     """Return whether a switch has a case for every value."""
     if not isinstance(edge, Switch):
         return False
-    values = closed_values(types_read(edge.reading, state))
+    values = closed_values(state.types_read(edge.reading))
     return values is not None and all(value in edge.cases for value in values)
 
 

@@ -305,7 +305,7 @@ class _Post:
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
         from graphengine.errors import GraphEngineError
-        from graphengine.kernel.inside import asks_anew, changed, lives_of
+        from graphengine.kernel.inside import asks_anew, lives_of
         from graphengine.kernel.reader import load_snapshot, waits_of
 
         context = self.context
@@ -322,7 +322,7 @@ class _Post:
             return
         resumed(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
         now = context.read(lambda store: load_snapshot(store, self.run_id, None))
-        raise changed(self.run_id, asked, waits_of(now))
+        raise asked.changed(self.run_id, waits_of(now))
 
     def only(self) -> int:
         """Record it for the process that drives the run, now or later.

@@ -23,9 +23,7 @@ from graphengine.cli.terminal import WIPE
 from graphengine.errors import CompileError, StoreCorrupt
 from graphengine.kernel.extension import Limits, RunFailed, StepRecorded
 from graphengine.kernel.inside import (
-    DEPTH,
     ROOT,
-    CachedSnapshot,
     allows_unknown_cost,
     copy_of,
     life_of,
@@ -97,7 +95,7 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
         known.get("cost_usd"),
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
-        depth=known.get("depth", DEPTH),
+        depth=known.get("depth", Limits().depth),
     )
     return options.limits_from(context.limits, limits)
 
@@ -113,7 +111,7 @@ def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
-            lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
+            lives_of(runner).shared.kept.hand_over(copy_of(job.snapshot))
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 

@@ -409,9 +409,9 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
         seconds = seconds_of(str(value))
         if seconds is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
-        from graphengine.kernel.inside import LONGEST_SECONDS
+        from graphengine.kernel.extension import is_seconds
 
-        if seconds > LONGEST_SECONDS:
+        if not is_seconds(seconds, zero=True):
             self.fail(f"{value!r} is too long", param, ctx)
         return seconds
 

@@ -16,23 +16,18 @@ from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
 from graphengine.errors import GraphEngineError
-from graphengine.kernel.extension import is_cost_unknown
 from graphengine.kernel.inside import (
     RESERVED,
-    allows_unknown_cost,
-    amounts_by_name,
     is_user_code,
-    limit_reached,
-    loss_words,
+    met_limit,
     progress_in,
     refusals_in,
-    spent,
     values_in,
 )
 from graphengine.kernel.reader import losses_of
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.records.words import clean, compact, counted, held, one_line, seconds, usd, used
+from graphengine.records.words import clean, compact, counted, held, loss_words, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -381,13 +376,13 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
         return []
-    name = limit_reached(snapshot).partition(" ")[0]
-    if name not in snapshot.limits:
+    met = met_limit(snapshot)
+    if met is None:
         return []
-    is_unknown = is_cost_unknown(snapshot.usage) and not allows_unknown_cost(snapshot.limits)
-    if name == "cost_usd" and is_unknown:  # raising the limit does not help
+    name, limit, used = met
+    if used is None:  # raising the limit does not help
         return _UNKNOWN_COST
-    higher = 2 * max(spent(snapshot, name), amounts_by_name(snapshot.limits)[name] or 0) or 1
+    higher = 2 * max(used, limit) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("visits", "tokens") else f"{name}={higher:g}"]
 
 

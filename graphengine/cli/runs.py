@@ -300,7 +300,7 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
 
     With `due`, also until when it waits, and not why it finished.
     """
-    from graphengine.records.words import one_line, when
+    from graphengine.records.words import loss_words, one_line, when
 
     summary = info.summary
     if summary is None or info.status == "running":
@@ -308,8 +308,6 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     is_plain = summary.reason == "otherwise" or (due and info.status == "finished")
     text = "" if is_plain else one_line(summary.reason, _WAIT_CHARACTERS)
     if summary.losses:
-        from graphengine.kernel.inside import loss_words
-
         text += f" ({loss_words(summary.losses)})" if text else loss_words(summary.losses)
     if due and info.due_at is not None:
         until = f"until {when(info.due_at)}"

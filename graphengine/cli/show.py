@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel.inside import CountName
+    from graphengine.kernel.inside import TokensName
     from graphengine.kernel.reader import At, GraphSpec, Snapshot, Step, Usage
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
@@ -435,7 +435,7 @@ def _show_asked(out: Channel, asked: Asked) -> None:
 # --- --usage ---
 
 
-_FIGURES: Final[Sequence[tuple[str, CountName]]] = (
+_FIGURES: Final[Sequence[tuple[str, TokensName | Literal["calls", "offline_calls"]]]] = (
     ("calls", "calls"),
     ("offline", "offline_calls"),
     ("tokens in", "input_tokens"),

@@ -43,7 +43,7 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
         state, found = _split(model, checks)
     except (PydanticUserError, PydanticSchemaGenerationError) as error:
         where, repair = f"state {model.__name__}", "use types that JSON can represent"
-        problem = Problem("not_recordable", where, first_line(error), repair)
+        problem = Problem("not_recordable", where, str(error).splitlines()[0], repair)
         return None, [*checks.model(model), problem]
     if state.secrets:
         state = StateType.of(model)  # of this graph alone, whose cipher its fields get
@@ -58,11 +58,6 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
     for name, field in state.fields.items():
         problems += checks.field(f"field {model.__name__}.{name}", field)
     return state, tuple(problems)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error."""
-    return str(error).splitlines()[0]
 
 
 def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:

@@ -46,7 +46,6 @@ from graphengine.engine.frame_tree import (
 from graphengine.engine.graph_migration import apply_shift, keep_items
 from graphengine.engine.map_items import (
     end_item,
-    is_settled,
     keep_failures,
     open_map,
     reopen_failed,
@@ -282,7 +281,7 @@ def _continue(
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
-        if not is_settled(frame, facts.settled):
+        if not frame.is_settled(facts.settled):
             _revive(snapshot, frame, facts.settled)
     _pause_before(snapshot, facts)
     if was_failed or facts.moves:

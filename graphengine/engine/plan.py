@@ -457,6 +457,12 @@ class Plan(_WithWeakReferences, Generic[S]):
         return f"Plan({self.graph!r}, {self.state.model.__name__}, {nodes} node{'s' * (nodes != 1)})"
 
     @property
+    def ends(self) -> Iterator[str]:
+        """The labels with which the graph can end, which `ended_with(…)` around it can test."""
+        for edge in (*self.start, *(way for n in self.nodes.values() for way in (*n.edges, *n.failure_edges))):
+            yield from edge.ends
+
+    @property
     def nest(self) -> Sequence[Plan[Any]]:
         """Itself and every graph inside it, each once, even if it is used at several places."""
         found: list[Plan[Any]] = [self]

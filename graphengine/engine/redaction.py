@@ -131,6 +131,10 @@ class Redactor:
         """Return live data with clear texts hidden."""
         return concealed(shown, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
+    def hide_in_step(self, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
+        """Return a record about a step with clear texts hidden, those too that the step writes."""
+        return scrubbed(record, worth_scrubbing(_list_clear_texts(self.plan, self.snapshot, step)))
+
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
         return screened(text, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
@@ -160,11 +164,6 @@ class Redactor:
         for op in ops:
             if op[1] not in state.secrets:
                 self.refuse([opened(part) for part in op[2:]], f"what is written to {op[1]!r}", where, written)
-
-
-def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
-    """Return a record about a step with the clear texts of secrets hidden, both the run's and those the step writes."""
-    return scrubbed(record, worth_scrubbing(_list_clear_texts(plan, snapshot, step)))
 
 
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:

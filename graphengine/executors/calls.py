@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.errors import NotPicklable
 from graphengine.kernel.extension import CURRENT
-from graphengine.kernel.inside import FailedElsewhere, as_outcome, failure_record, is_async, reraise_interrupt
+from graphengine.kernel.inside import CallOutcome, FailedElsewhere, is_async, reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,9 +135,9 @@ def call_here(function: Callable[..., object], values: Mapping[str, object]) -> 
         return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
-        return asyncio.run(as_outcome(awaited)).result()  # its traceback has no frames of asyncio
+        return asyncio.run(CallOutcome.of(awaited)).result()  # its traceback has no frames of asyncio
     result = function(**values)
-    return asyncio.run(as_outcome(partial(awaited, result))).result() if inspect.isawaitable(result) else result
+    return asyncio.run(CallOutcome.of(partial(awaited, result))).result() if inspect.isawaitable(result) else result
 
 
 def outcome_of(packed: bytes, node: str) -> object:
@@ -170,8 +170,7 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
 
 
 def _failed(error: BaseException) -> bytes:
-    facts = failure_record(error, "", 0)
-    facts.raised = None
+    facts = FailedElsewhere.describe(error)
     raised: bytes | None
     try:
         raised = pickle.dumps(error)

@@ -81,6 +81,20 @@ class ChangeFollower:
         await self._woken.wait()
         self._woken.clear()
 
+    async def woken_within(self, seconds: float) -> bool:
+        """Wait for a change for so long; return whether there was one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.woken()
+                return True
+        return False
+
+    async def lost_for(self, seconds: float) -> None:
+        """Wait, and report a change then: what is followed could not be read, and is to be read again."""
+        await asyncio.sleep(seconds)
+        self.is_lost = True
+        self.wake()
+
     def see(self, info: RunInfo | None, posted: Posted) -> None:
         """Take the row that was just read; None if there is none."""
         if info is None:

@@ -46,14 +46,10 @@ class Usage(Struct, frozen=True, kw_only=True):
     held_calls: int = 0
 
 
-def figures_of(recorded: amounts.Usage) -> dict[str, Any]:
-    """Return the recorded amounts that `Usage` has; those that only another version knows are left out."""
-    return {name: amount for name, amount in recorded.items() if name in Usage.__struct_fields__}
-
-
 def usage_from(recorded: amounts.Usage) -> Usage:
-    """Return recorded usage."""
-    return Usage(**figures_of(recorded))
+    """Return recorded usage, without amounts that only another version knows."""
+    known: dict[str, Any] = {name: each for name, each in recorded.items() if name in Usage.__struct_fields__}
+    return Usage(**known)
 
 
 NO_USAGE: Final = Usage()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from graphengine.databases.memories import Memories, Scope
     from graphengine.databases.postgres import PostgresStore
     from graphengine.databases.sqlite import SQLiteStore
-    from graphengine.kernel.inside import EffectKind
+    from graphengine.kernel.inside import Effect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +83,7 @@ _READY: Final[weakref.WeakSet[object]] = weakref.WeakSet()
 _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
-def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
+def _recorded(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
     """Let a method be a recorded call where a run records, with this effect."""
 
     def of(method: _Method[P, T]) -> _Method[P, T]:

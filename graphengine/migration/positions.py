@@ -8,7 +8,7 @@ from graphengine.checks.fork_regions import region
 from graphengine.engine.phases import Waiting
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
 from graphengine.kernel.extension import START, Fork, View
-from graphengine.kernel.inside import AskBody, Phase, plan_of, reraise_interrupt, view_of
+from graphengine.kernel.inside import AskBody, plan_of, reraise_interrupt, view_of
 from graphengine.kernel.reader import (
     Collecting,
     Ended,
@@ -162,7 +162,7 @@ def _doing(frame: Frame) -> str:
     return _DOING[type(frame.phase)]
 
 
-_DOING: Final[Mapping[type[Phase], str]] = {
+_DOING: Final[Mapping[type, str]] = {
     Ready: "about to run",
     Fallback: "about to run its fallback",
     Leaving: "done, its outgoing edge not chosen yet",

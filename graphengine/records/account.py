@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET
 
-from graphengine.kernel.inside import OTHERWISE, PUBLISH, STARTS, Begun, Shift, own_name, read_key
+from graphengine.kernel.inside import OTHERWISE, PUBLISH, STARTS, Begun, Shift, WorkKey, own_name
 from graphengine.kernel.reader import (
     Answered,
     Attempt,
@@ -275,7 +275,7 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
     question = one_line(show(wait.question), _QUESTION)
     if wait.kind == "receive":
         text = text.removesuffix(f"a message on {wait.topic!r}") + question
-    elif wait.kind == "sleep" and read_key(wait.key).around:  # of an agent: its question says what it is for
+    elif wait.kind == "sleep" and WorkKey.read(wait.key).around:  # of an agent: its question says what it is for
         text = f"sleeps for {question}"
     return clean(text + (f" ({due})" if due and wait.kind != "sleep" else f" {due}" if due else ""))
 
@@ -371,7 +371,7 @@ def _recorded(made: Account, facts: Recorded, told: list[str], limit: int) -> No
         made.text, made.said = f"{name}{' failed' if record.error else _RETURNED}", _line(record.text, limit) or '""'
         told += [f"{field} will get {_value(new, limit)}" for field, new in record.writes.items()]
         return
-    work = read_key(facts.key)
+    work = WorkKey.read(facts.key)
     if work.kind == "child":
         _ends(made, work.of, value, limit)
     elif facts.name == STARTS and isinstance(value, dict):
@@ -429,7 +429,7 @@ def _ended(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> N
     if facts.sent or facts.emitted:
         sent = [f"sent {topic}: {_value(payload, limit)}" for topic, payload in facts.sent[:limit]]
         made.sent = [*sent, *(f"emitted {_value(shown, limit)}" for shown in facts.emitted[:limit])]
-    unused = ", ".join(own_name(read_key(key).name) for key in facts.unused)
+    unused = ", ".join(own_name(WorkKey.read(key).name) for key in facts.unused)
     told += [f"recorded, but not used again: {unused}"] if unused else []
 
 

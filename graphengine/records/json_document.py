@@ -20,7 +20,6 @@ from graphengine.kernel.inside import (
     InForce,
     MapProgress,
     RefusedMessage,
-    figures_of,
     lost_parts,
     opened,
     progress_in,
@@ -292,7 +291,13 @@ def spending_of_run(
 def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
     """Return what was spent on models, by agent, model and node."""
     return [
-        Spending(agent=each.agent, model=each.model, node=each.node, inherited=each.inherited, **figures_of(each.usage))
+        Spending(
+            agent=each.agent,
+            model=each.model,
+            node=each.node,
+            inherited=each.inherited,
+            **msgspec.structs.asdict(usage_from(each.usage)),
+        )
         for each in spent
     ]
 
@@ -581,7 +586,7 @@ def _side(side: run_diff.Side) -> Side:
         changed=side.changed,
         way=[msgspec.convert(step_document(step), Waypoint, from_attributes=True) for step in side.path],
         usage=usage_from(side.snapshot.usage),
-        spent=SpentSince(**figures_of(side.spent), steps=side.steps, seconds=side.seconds),
+        spent=SpentSince(**msgspec.structs.asdict(usage_from(side.spent)), steps=side.steps, seconds=side.seconds),
     )
 
 

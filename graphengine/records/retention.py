@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import did_you_mean, is_seconds
-from graphengine.kernel.inside import DAY_SECONDS, checked_tags
+from graphengine.kernel.inside import checked_tags
 from graphengine.kernel.store import EndedRun
 from graphengine.records.kept_children import Starters
 
@@ -32,6 +32,7 @@ RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
+_DAY_SECONDS: Final = 86_400.0
 _PAGE: Final = 1000
 _BATCH: Final = 2000
 """How many runs a prune removes in one transaction: some hundredths of a second."""
@@ -144,7 +145,7 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
         (keep.keep_failed_days, ("failed", "stopped")),
     )
     kept = keep.keep_last, frozenset(keep.keep_tags)
-    return [Rule(kept[0], days * DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
+    return [Rule(kept[0], days * _DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
 
 
 async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:

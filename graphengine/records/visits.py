@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from graphengine.errors import UnknownStep
 from graphengine.kernel.extension import END, FAIL, START
-from graphengine.kernel.inside import ROOT, Shift, check_sound, sub_id, unfoldable, ways_of
+from graphengine.kernel.inside import ROOT, Shift, unfoldable, ways_of
 from graphengine.kernel.reader import (
     Answered,
     Attempt,
@@ -253,7 +253,7 @@ class Visits:
         elif visit.nested is None and isinstance(phase, Collecting):
             visit.insides.append(Nested("map", phase.count, phase.began, seq))
         elif visit.nested is None:
-            visit.insides.append(Nested("graph", 0, self.snapshot.frames[sub_id(frame)].since, seq))
+            visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
         """Begin the track of a frame; an item that failed continues on the one it had."""
@@ -344,7 +344,7 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
         raise step_removed(run_id, steps[-1].seq)
     try:
         found = Visits.of(steps)
-        check_sound(found.snapshot)
+        found.snapshot.check_sound()
     except Exception as error:
         raise unfoldable(run_id, error) from error
     return found

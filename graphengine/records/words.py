@@ -16,6 +16,7 @@ from graphengine.kernel.extension import dollars
 from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
 
     from graphengine.kernel.extension import JsonValue
@@ -45,6 +46,15 @@ _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
 
 
 # --- Texts and values ------------------------------------------------------------------------------------------------
+_LOSSES: Final[Mapping[str, tuple[str, str]]] = {
+    "failed_items": ("item failed", "items failed"),
+    "failed_children": ("child run failed", "child runs failed"),
+    "fallbacks": ("fallback", "fallbacks"),
+    "retries": ("retry", "retries"),
+    "rejected_answers": ("answer rejected", "answers rejected"),
+    "failed_tools": ("tool call failed", "tool calls failed"),
+}
+"""How one and several of what a run can lose are called."""
 
 
 def clean(text: str) -> str:
@@ -227,4 +237,26 @@ def used(usage: Usage) -> str:
     return f"{counted(calls, 'model call')}{f' ({offline} offline)' if offline else ''}, {tokens(usage)}, cost {paid}"
 
 
-__all__ = ["age", "clean", "compact", "cost", "counted", "one_line", "seconds", "tokens", "usd", "used", "when"]
+def loss_words(losses: Mapping[str, int]) -> str:
+    """Return losses in words; "" if there are none.
+
+    >>> loss_words({"failed_items": 3, "retries": 25, "rejected_answers": 1})
+    '3 items failed, 25 retries, 1 answer rejected'
+    """
+    return ", ".join(f"{count} {_LOSSES[name][count > 1]}" for name, count in losses.items() if name in _LOSSES)
+
+
+__all__ = [
+    "age",
+    "clean",
+    "compact",
+    "cost",
+    "counted",
+    "loss_words",
+    "one_line",
+    "seconds",
+    "tokens",
+    "usd",
+    "used",
+    "when",
+]

@@ -17,7 +17,6 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel.inside import ArmSpec
     from graphengine.kernel.reader import ConditionSpec, EdgeSpec, GraphSpec
 
 
@@ -130,15 +129,14 @@ def _edge(facts: EdgeSpec) -> DrawnEdge:
     if "to" not in facts:
         raise KeyError("to")
     label = str(facts.get("label") or "")
-    condition = _when(facts)
+    condition = _when(facts.get("when"))
     failure = bool(facts.get("failure"))
     ends, recorded = (str(facts["from"]), str(facts["to"])), frozenset((label,))
     return DrawnEdge(*ends, label, condition, recorded, failure, when=facts.get("when"))
 
 
-def _when(facts: EdgeSpec | ArmSpec) -> str:
+def _when(condition: ConditionSpec | None) -> str:
     """Return a condition in one line; "" if there is none."""
-    condition = facts.get("when")
     return one_line(condition_text(condition)) if condition else ""
 
 
@@ -168,7 +166,7 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
-    count, words_of = facts.get("need"), _when(facts)
+    count, words_of = facts.get("need"), _when(facts.get("when"))
     need = f", {count} of {len(facts['arms'])} needed" if count else ""
     words = [f"in parallel until {join}{need}"]
     if words_of:
@@ -177,7 +175,7 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     recorded = frozenset((label,))
     arrows: list[DrawnEdge] = []
     for arm in facts["arms"]:
-        when = f"if {_when(arm)}" if "when" in arm else ""
+        when = f"if {_when(arm.get('when'))}" if "when" in arm else ""
         condition = arm.get("when")
         arrows.append(
             DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork, when=condition)

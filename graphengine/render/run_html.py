@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import structs
 
-from graphengine.kernel.inside import loss_words, ready
+from graphengine.kernel.inside import ready
 from graphengine.kernel.reader import Collecting, path_of
-from graphengine.records.words import counted, seconds
+from graphengine.records.words import counted, loss_words, seconds
 from graphengine.render.amounts import paid
 from graphengine.render.text import clean, one_line
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.kernel.extension import END, START
-from graphengine.kernel.inside import declarations
+from graphengine.records.declared_edges import declarations
 from graphengine.records.visit_tree import Place
 from graphengine.records.words import counted
 from graphengine.render.edges import bounds_of, edges_of, joins_of
@@ -21,8 +21,8 @@ from graphengine.render.words import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.kernel.inside import Declaration
     from graphengine.kernel.reader import GraphSpec, NodeSpec
+    from graphengine.records.declared_edges import Declaration
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
 

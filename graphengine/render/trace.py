@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.kernel.extension import START
-from graphengine.kernel.inside import OTHERWISE, Shift, declarations, fingerprint_of, reasons_of
+from graphengine.kernel.inside import OTHERWISE, Shift, fingerprint_of, reasons_of
 from graphengine.kernel.reader import Attempt, Failed, Node, usage_of
+from graphengine.records.declared_edges import declarations
 from graphengine.records.step_queries import falls_back
 from graphengine.records.visits import Visits
 from graphengine.records.words import counted
@@ -31,8 +32,8 @@ from graphengine.render.words import times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.inside import Declaration
     from graphengine.kernel.reader import EdgeSpec, GraphSpec, Snapshot, Step
+    from graphengine.records.declared_edges import Declaration
     from graphengine.records.visit_tree import Entry, Place, TakenEdge
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState

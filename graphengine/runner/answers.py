@@ -61,6 +61,18 @@ class Asked(NamedTuple):
     facts: WaitRecord
     frame: Frame | None = None
 
+    def changed(self, run_id: str, waits: Sequence[Wait]) -> QuestionChanged:
+        """Return the error for an answer to it if the graph was changed, once the run asks today's question."""
+        answerable = [wait for wait in waits if wait.answerable]
+        now = [wait for wait in answerable if wait.name == self.name] or answerable
+        words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
+        return QuestionChanged(
+            f"the graph has changed since {str(self.facts.question)!r} was asked, so this answer is not recorded; "
+            f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
+            where=f"wait {self.name}",
+            repair="answer what it asks now" if now else "see the run",
+        )
+
 
 async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
     """Return the wait of a run that an answer is for; see `question_of`.
@@ -318,18 +330,6 @@ class KnownTypes:
         bodies = [call.body for call in (node.calls if node is not None else ())]
         asks = [body.ask.answers for body in bodies if isinstance(body, AskBody)]
         return next((each for each in asks if each.schema == facts.schema), None)
-
-
-def changed(run_id: str, was: Asked, waits: Sequence[Wait]) -> QuestionChanged:
-    """Return the error for an answer to a question that was changed, once the run asks today's."""
-    now = [wait for wait in waits if wait.answerable and wait.name == was.name] or [w for w in waits if w.answerable]
-    words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
-    return QuestionChanged(
-        f"the graph has changed since {str(was.facts.question)!r} was asked, so this answer is not recorded; "
-        f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
-        where=f"wait {was.name}",
-        repair="answer what it asks now" if now else "see the run",
-    )
 
 
 def _first_line(question: str) -> str:

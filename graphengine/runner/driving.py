@@ -573,7 +573,7 @@ class Driving:
         while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
-        if not ((of is ENDED and claim.may_record) or claim.step(of).append):  # the first is what the table says
+        if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):  # the first is what the table says
             self.check()
         done = self.session.commit(events, append or self.append)
         if is_note and not done.steps:

@@ -33,7 +33,7 @@ from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, OF_NODE, numbered, read_key, stem_of
+from graphengine.engine.work_keys import AGENT, OF_NODE, WorkKey, numbered, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -362,7 +362,7 @@ class StepJournal:
     def reread(self, place: str, function: Callable[..., object]) -> object:
         """Return a recorded result, as the type that a function returns now."""
         self.use(place)
-        return returned(function, read_key(place).name).read(self._repeat_known(place))
+        return returned(function, WorkKey.read(place).name).read(self._repeat_known(place))
 
     async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
@@ -940,13 +940,13 @@ class StepJournal:
         """The keys of the work around what was recorded before this attempt: it has begun too."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
-            work = read_key(key.removeprefix(BEGUN))
+            work = WorkKey.read(key.removeprefix(BEGUN))
             if key.startswith((ASKED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
                 continue
             above = work.around
             while above and above not in found:
                 found.add(above)
-                above = read_key(above).around
+                above = WorkKey.read(above).around
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
@@ -984,7 +984,7 @@ class StepJournal:
 
 def _is_node(key: str) -> bool:
     """Return whether a key is that of the result of a call which is a node itself."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     is_done = work.number > 0 and not key.startswith(BEGUN)
     return is_done and not work.around and work.input.startswith(OF_NODE)
 

@@ -429,7 +429,8 @@ class Runner:
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
         await self._lives.known(run_id)
-        return as_shown(await self.store.info(run_id))
+        info = await self.store.info(run_id)
+        return replace(info, status=status_of(info))
 
     async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
@@ -718,12 +719,6 @@ class Runner:
         return handle_on(here, lives)
 
 
-def as_shown(info: RunInfo) -> RunInfo:
-    """Return the facts about a run with its status as a Runner shows it."""
-    status = status_of(info)
-    return info if status == info.status else replace(info, status=status)
-
-
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
     """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
 
@@ -740,7 +735,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     asked = await answers.asked(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
-        raise answers.changed(run_id, asked, result.waits)
+        raise asked.changed(run_id, result.waits)
     return asked.facts.id
 
 

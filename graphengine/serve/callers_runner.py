@@ -21,8 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
 from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, result_of
-from graphengine.kernel.inside import ask_anew, bare, lives_of, polled, question_id, send_alone
-from graphengine.records.begun import begun_otherwise
+from graphengine.kernel.inside import ask_anew, bare, begun_otherwise, lives_of, polled, question_id, send_alone
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.retention import remove

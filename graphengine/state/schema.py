@@ -42,7 +42,7 @@ from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.marks import carries_marks, read, read_json
-from graphengine.state.path import LISTED, nearest, unknown_fields
+from graphengine.state.path import LISTED, members, nearest, type_at, unknown_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.view import RecordsAlone, View
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.selector import Reading
 
 S = TypeVar("S")
 
@@ -95,6 +96,18 @@ class StateType(Generic[S]):
     whole: bool = False
     secrets: frozenset[str] = frozenset()
     plain: bool = False
+
+    @property
+    def declared(self) -> type[Any]:
+        """What the user declared: the model itself, a TypedDict or a dataclass."""
+        return declared_of(self.model)
+
+    def types_read(self, reading: Reading) -> Sequence[object]:
+        """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
+        if reading.path is None:
+            return members(reading.function.returns) if reading.function is not None else ()
+        field = self.fields.get(reading.path.root)
+        return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
@@ -243,7 +256,7 @@ class StateType(Generic[S]):
         missing = [str(place[0]) for place in found if len(place) == 1]
         if not missing:
             return ""
-        is_keyed = is_typeddict(declared_of(self.model))
+        is_keyed = is_typeddict(self.declared)
         other = f"declare {missing[0]}: NotRequired[…]" if is_keyed else f"declare {missing[0]} with a default"
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 

@@ -27,7 +27,7 @@ from graphengine.agents.asked import turn_of
 from graphengine.agents.model_routing import agents_in
 from graphengine.errors import StoreError
 from graphengine.kernel.extension import Extension, Follower, spent_since
-from graphengine.kernel.inside import children, encode_snapshot, is_settled, read_key, without_items
+from graphengine.kernel.inside import WorkKey, copy_of, without_items
 from graphengine.kernel.reader import (
     OVER,
     AttemptEnded,
@@ -45,7 +45,6 @@ from graphengine.kernel.reader import (
     show,
     usage_of,
 )
-from graphengine.kernel.store import decode_snapshot
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
@@ -137,7 +136,7 @@ class Telemetry(Extension):
                 pass
             else:
                 links.append(Link(spans.context_of(ids.trace, ids.run), {names.PARENT: parent}))
-        start = decode_snapshot(encode_snapshot(snapshot)) if snapshot.seq else None
+        start = copy_of(snapshot) if snapshot.seq else None
         made = RunTrace(self, store, tracer, Visits(start, keeps=False), caller)
         if info is None:
             made.links = links
@@ -301,7 +300,7 @@ class RunTrace(Follower):
             if visit is not None and (frame.id == step.frame or frame.failing is None):
                 found.append((AttemptPlace.of(frame, self._ids), visit))
             if isinstance(step.data, (Joined, AttemptEnded)):
-                left += [key for key in children(frame) if key in frames]
+                left += [key for key in frame.children if key in frames]
         return found
 
     def _resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
@@ -311,7 +310,7 @@ class RunTrace(Follower):
         elif facts.retries:
             for frame in snapshot.frames.values():
                 continues = frame.failing is not None and isinstance(frame.phase, (Collecting, Inside))
-                if continues and not is_settled(frame, facts.settled):
+                if continues and not frame.is_settled(facts.settled):
                     self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:
@@ -413,11 +412,11 @@ class RunTrace(Follower):
         times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
-            outer = read_key(key).around
+            outer = WorkKey.read(key).around
             while outer:
                 first, last = around.get(outer, (began, ended))
                 around[outer] = min(first, began), max(last, ended)
-                outer = read_key(outer).around
+                outer = WorkKey.read(outer).around
         for key, (began, ended) in around.items():
             if key not in place.recorded_results:
                 self._piece(place, key, described_around(key), (began, min(ended, end)), {})
@@ -430,7 +429,7 @@ class RunTrace(Follower):
         times: tuple[float, float],
         more: Mapping[str, AttributeValue],
     ) -> None:
-        ids = place.work_span(self._ids, key), place.work_span(self._ids, read_key(key).around)
+        ids = place.work_span(self._ids, key), place.work_span(self._ids, WorkKey.read(key).around)
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 

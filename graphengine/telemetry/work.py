@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
 from graphengine.agents.tools import Tool, split_tools
-from graphengine.kernel.inside import own_name, read_key, turn_key
+from graphengine.kernel.inside import WorkKey, own_name
 from graphengine.models.hiding import hidden
 from graphengine.records.work_records import CalledTool, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
@@ -53,14 +53,14 @@ def described(
     """
     if facts.by is not None:
         return _call_of_model(account, facts, turn)
-    if read_key(facts.key).kind == "tool":
+    if WorkKey.read(facts.key).kind == "tool":
         return _call_of_tool(account, facts, recorded_results, content=content)
     return Described(f"step {account.name}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
 def described_around(key: str) -> Described:
     """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     if work.kind == "agent":
         attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: work.of}
         return Described(f"invoke_agent {work.of}", SpanKind.INTERNAL, attributes)
@@ -157,7 +157,7 @@ def _text(content: str) -> dict[str, str]:
 def _call_of_tool(
     account: Account, facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool
 ) -> Described:
-    name = read_key(facts.key).of
+    name = WorkKey.read(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
     call = _asked(facts.key, recorded_results)
     if call is not None:
@@ -173,9 +173,9 @@ def _call_of_tool(
 
 def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     turn, index = work.place
-    memo = recorded_results.get(turn_key(work.around, turn))
+    memo = recorded_results.get(WorkKey.of_turn(work.around, turn))
     made = read_record(memo.value, TurnRecord) if memo is not None else None
     return made.calls[index] if made is not None and index < len(made.calls) else None
 

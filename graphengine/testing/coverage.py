@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from graphengine.api.graph import Graph
 from graphengine.errors import InputError
-from graphengine.kernel.extension import Condition, Switch
-from graphengine.kernel.inside import Composed, Edge, Negated, Session
+from graphengine.kernel.extension import Condition, Fork, Switch
+from graphengine.kernel.inside import Composed, Negated, Session
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.kernel.extension import AnyEdge, Plan, View
-    from graphengine.kernel.inside import Found, Tracker
     from graphengine.kernel.reader import ConditionSpec
     from graphengine.testing.coverage_units import Place
 
@@ -200,13 +199,13 @@ class _Noted(Condition):
     note: Callable[[bool], None]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, Found]:
+    def evaluate(self, view: View) -> tuple[bool, Any]:
         held, found = self.of.evaluate(view)
         self.note(held)
         return held, found
 
     @override
-    def trackers(self, source: str) -> Iterable[Tracker]:
+    def trackers(self, source: str) -> Iterable[Any]:
         return self.of.trackers(source)
 
     @property
@@ -288,7 +287,7 @@ class _Fan:
             number = iter(range(len(list(condition.leaves()))))
             parts = self._tree(shape, place, condition, number)
             condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
-        if isinstance(edge, Edge):
+        if not isinstance(edge, Fork):
             return replace(edge, condition=condition)
         arms = tuple(
             (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel.extension import START, Condition, Fork, Switch
-from graphengine.kernel.inside import Edge, Failed
+from graphengine.kernel.inside import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,11 +84,12 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
                 yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
             continue
         label = f" {edge.label!r}" if edge.label else ""
-        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
+        arms = edge.arms if isinstance(edge, Fork) else ()
+        to = f"[{' | '.join(target for target, _ in arms)}] {edge.join}" if isinstance(edge, Fork) else edge.target
         text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
         yield Unit(place, to, text, conditional=edge.condition is not None)
         yield from _parts(edge.condition, place, to, text)
-        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, Fork) else ()):
+        for number, (target, condition) in enumerate(arms):
             if condition is not None:
                 yield Unit(
                     (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from graphengine.errors import NodeError
-from graphengine.kernel.inside import Items, Put, Puts, Unread, opened, type_name, why_of
+from graphengine.kernel.inside import Unread, opened, type_name, why_of
 from graphengine.kernel.reader import Attempt, outcome_of, show
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.records.step_queries import falls_back
-from graphengine.reducers import Replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.history.usage import Usage
-    from graphengine.kernel.extension import FieldType, JsonValue, Op, View
+    from graphengine.kernel.extension import JsonValue, Op, View
     from graphengine.kernel.reader import Decided, EdgeSpec, FailureRecord, Outcome, Step, Wait
     from graphengine.models.base import Request, Response
     from graphengine.testing.stage import Stage
@@ -177,21 +176,7 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
     """Return a function that returns the typed value of an item's operation; None in a graph with secrets."""
     fields = stage.inner.state.fields
-    return None if stage.plan.secret else lambda op: _typed(op, fields[op[1]], view)
-
-
-def _typed(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - a field's value
-    """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
-    (update,) = field.parts([op], view)
-    if isinstance(update, Puts):
-        return update.keys
-    if isinstance(update, Put):
-        return {update.key: update.value}
-    if isinstance(update, Replace):
-        return update.value
-    if isinstance(update, Items):
-        return update.values[0]
-    return cast("list[object]", update)[0] if field.reducer is None else update  # without a reducer they become a list
+    return None if stage.plan.secret else lambda op: fields[op[1]].written_by_item(op, view)
 
 
 # The report of a failure.

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine.errors import InputError, NodeError
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import Injected, Put, ends_of
+from graphengine.kernel.inside import Injected, Put
 from graphengine.kernel.inside import Items as Appended
 from graphengine.models.scripted import is_raised
 
@@ -238,7 +238,7 @@ def _each_of(given: object) -> list[object]:
 
 def _labels(node: NodePlan) -> Sequence[str]:
     """Return the labels with which the graph at a node can end."""
-    return sorted({label for call in node.calls if call.graph is not None for label in ends_of(call.graph)})
+    return sorted({label for call in node.calls if call.graph is not None for label in call.graph.ends})
 
 
 __all__ = ["Ended", "Items", "Script", "Stub", "Update", "Visits"]

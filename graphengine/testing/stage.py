@@ -18,9 +18,7 @@ from graphengine.kernel.inside import (
     RecordsAlone,
     enum_value,
     is_state,
-    item_id,
     opened,
-    sub_id,
     unknown_fields,
     without_items,
 )
@@ -149,7 +147,7 @@ def _begin(  # noqa: PLR0913 - the parts of a step
     entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
     visit = (outer.id, outer.at, outer.visit, outer.attempt)
     evolve(snapshot, Decided(seq, given.now, entered, *visit, update=update, typed=typed))
-    return snapshot.frames[sub_id(outer)]
+    return snapshot.frames[outer.sub_id]
 
 
 def _entrance(  # noqa: PLR0913 - the current place and the target
@@ -163,7 +161,7 @@ def _entrance(  # noqa: PLR0913 - the current place and the target
         raise InputError(message, where=f"graph {plan.graph}", repair=f"run {node.name!r} itself")
     if node.each is not None:
         _map(snapshot, frame, {name: [None] for name, _, _ in node.each.sources}, now)
-        frame = snapshot.frames[item_id(frame, 0)]
+        frame = snapshot.frames[frame.item_id(0)]
     choice, inner = next((found for found in graphs if wanted in found[1].nodes), graphs[0])
     return _Entrance(frame, choice), inner
 
@@ -194,7 +192,7 @@ def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, gi
         kind = each.state.fields[name]
         records[name] = [_recorded(kind, items[name], view, f"item {name} of node {node.name}")[0]]
     _map(snapshot, frame, records, given.now)
-    return snapshot.frames[item_id(frame, 0)]
+    return snapshot.frames[frame.item_id(0)]
 
 
 # The fields that the node reads, and its initial state.

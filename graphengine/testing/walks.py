@@ -14,7 +14,7 @@ from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.errors import CompileError, InputError
 from graphengine.kernel.extension import RunFailed, compiled
-from graphengine.kernel.inside import Compiled, given_in, without_items
+from graphengine.kernel.inside import given_in, without_items
 from graphengine.kernel.reader import Failed, Node, RunStatus
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
@@ -238,7 +238,7 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy._compiled = Compiled(plan, copy.limits, ())  # noqa: SLF001 - as the compiler does
+    copy._keep(plan)  # noqa: SLF001 - as the compiler does
     return copy
 
 

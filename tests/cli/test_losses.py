@@ -16,7 +16,7 @@ from graphengine.errors import Transient
 from graphengine.history.load import load_snapshot
 from graphengine.models import Request, Response, calls
 from graphengine.models.limiter import limiter_for
-from graphengine.state.amounts import loss_words
+from graphengine.records.words import loss_words
 from graphengine.testing import FakeClock
 
 if TYPE_CHECKING:

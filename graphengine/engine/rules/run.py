@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import BEGUN, Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
@@ -94,7 +93,7 @@ def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
         frame.failing is not None
         or (isinstance(frame.phase, Collecting) and frame.phase.failed and child_id(frame.id, frame.at) not in settled)
         for frame in snapshot.frames.values()
-        if not is_settled(frame, settled)
+        if not frame.is_settled(settled)
     )
 
 

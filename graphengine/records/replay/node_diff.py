@@ -13,8 +13,6 @@ from msgspec import UNSET
 
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.kernel.inside import (
-    BEGUN,
-    CRASHES,
     NO_ANSWER,
     AskBody,
     Begun,
@@ -60,7 +58,7 @@ def node_differences(
         else:
             yield from _inputs(call, view, step, None)
         return
-    if not isinstance(frame.phase, Ready) or frame.crashes >= CRASHES:
+    if not isinstance(frame.phase, Ready) or frame.crash_loops:
         return
     if node.each is not None and frame.kind != "item":
         yield from _nature(step, "a map")
@@ -78,7 +76,7 @@ def node_differences(
     yield from different
     if different:
         return
-    is_begun = (isinstance(step.data, Begun) and not step.data.key) or BEGUN in frame.recorded_results
+    is_begun = (isinstance(step.data, Begun) and not step.data.key) or frame.has_begun
     if (node.once is not None) is not is_begun and isinstance(step.data, (Begun, Node, Item)):
         message = f"whether {step.path} is an effect that must not be repeated (effect='once') differs"
         yield StepDifference("work", is_begun, node.once is not None, message, _RESTORE)

@@ -1,6 +1,6 @@
 """Replay: decide a recorded run again with today's graph, without calling a node.
 
-Each recorded step gives back the event that it came from (`graphengine.records.replay.event_of_step`). `decide` decides
+Each recorded step gives back the event that it came from (`graphengine.history.event_of_step`). `decide` decides
 that event again with today's plan, and the two steps are compared (`graphengine.records.replay.step_diff`), as are the
 recorded node and its input with today's (`graphengine.records.replay.node_diff`). Then the recorded step is folded, so
 that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
@@ -17,17 +17,19 @@ from msgspec.structs import replace
 
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.kernel.extension import compiled
-from graphengine.kernel.inside import Session, StaleEvent, hidden, sub_id, ways_of, written_state
+from graphengine.kernel.inside import (
+    Mismatch,
+    Redactor,
+    Session,
+    StaleEvent,
+    node_at,
+    source_event,
+    ways_of,
+    written_state,
+)
 from graphengine.kernel.reader import Continued, Outcome, Snapshot, Started, outcome_of
 from graphengine.kernel.store import evolve
 from graphengine.records.export import Exported
-from graphengine.records.replay.event_of_step import (
-    RAW,
-    Mismatch,
-    node_of,
-    source_event,
-    walked,
-)
 from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
 from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
@@ -181,7 +183,8 @@ class _Replayer:
             repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
-            parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
+            redactor = Redactor(self.plan, self.snapshot)
+            parts = StepDifference._make(redactor.hide_in_step(step, [*one])) if self.plan.secret else one
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
@@ -213,8 +216,7 @@ class _Replayer:
         """Yield how today's node differs."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
-        frame, plan = walked(self.plan, self.snapshot, step)
-        node_of(plan, step)
+        frame, plan, _ = node_at(self.plan, self.snapshot, step)
         yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
 
     def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
@@ -257,7 +259,7 @@ class _Replayer:
         if exact:
             ways = ways[1], ways[1]
         found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, ways, exact=exact)
-        yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
+        yield from (one for one in found if one.what != "update" or made.knows_update)
 
     def _with_marks(self, step: Step) -> Step:
         """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
@@ -283,7 +285,7 @@ class _Replayer:
             return
         frame = self.snapshot.frames[step.frame]
         if step.kind == "entered":
-            frame = self.snapshot.frames[sub_id(frame)]
+            frame = self.snapshot.frames[frame.sub_id]
         for op in today.update:
             frame.values.setdefault(op[1], op[2])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import ROOT, held, leaves_of, parse
+from graphengine.kernel.inside import ROOT, leaves_of, parse
 from graphengine.records.step_queries import marks_in
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
@@ -444,7 +444,7 @@ def _written(snapshot: Snapshot, step: Step, path: Path) -> float | None:
     frame = snapshot.frames.get(step.frame)
     if frame is None or not any(op[1] == path.root for op in step.update):
         return None
-    return _number(path.walk(held(frame, path.root)))
+    return _number(path.walk(frame.held(path.root)))
 
 
 def _number(value: object) -> float | None:

@@ -8,14 +8,14 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel.extension import END, FAIL, add_usage, clipped
-from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, loss_words, reasons_of, why_of
+from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, reasons_of, why_of
 from graphengine.kernel.reader import Answered, Message, Recorded, losses_of, outcome_of, status_of, waits_of
 from graphengine.records.account import account_of_step
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
 from graphengine.records.spending import own_usage, spending, spent_below, summed
-from graphengine.records.words import cost, counted, seconds, when
+from graphengine.records.words import cost, counted, loss_words, seconds, when
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record
 from graphengine.render.amounts import priced
 from graphengine.render.charts.timeline import timeline

@@ -24,8 +24,8 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepRecorded
-from graphengine.kernel.inside import READY, digest_of_call, opened, read_key
-from graphengine.kernel.reader import Failed, Message, Recorded, Snapshot, path_of
+from graphengine.kernel.inside import WorkKey, digest_of_call, opened
+from graphengine.kernel.reader import Failed, Message, Ready, Recorded, Snapshot, path_of
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
@@ -371,11 +371,11 @@ class Fold:
     def _question(self, asked: Open) -> Question:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
         frame, record, wait = asked
-        work = read_key(record.key)
+        work = WorkKey.read(record.key)
         around = work.around
         if wait.kind == "tool":
             return Question(record.id, replace(wait, question=hidden(wait.question)), self._external(frame, around))
-        agent = read_key(around).of
+        agent = WorkKey.read(around).of
         call, about = f"{_visit_of(frame)}:{around}", ""
         for text, calls in self._calls_of.items():
             for each in calls if text.rpartition(":")[0] == call else ():
@@ -387,7 +387,7 @@ class Fold:
 
     def _external(self, frame: Frame, around: str) -> str:
         """Return the call of a tool that another program executes, by the key of the call's own record."""
-        work = read_key(around)
+        work = WorkKey.read(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
@@ -444,7 +444,7 @@ class Fold:
         yield from self._show_answer(here, step)
         is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
         for key in getattr(facts, "refused", ()) if not is_over else ():
-            turn = read_key(key)
+            turn = WorkKey.read(key)
             if turn.kind == "turn":
                 yield from self._drop(f"{here}:{turn.around}:{turn.place[0]}")
         if step.node:
@@ -470,7 +470,7 @@ class Fold:
     def _show_begun_visits(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
-            if frame.at and frame.phase == READY:
+            if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
     def _find_first_question(self, step: Step) -> Said | None:
@@ -480,7 +480,7 @@ class Fold:
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
         """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
-        work = read_key(place)
+        work = WorkKey.read(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
         answer = read_record(record, TurnRecord) if work.kind == "turn" else None
         result = read_record(record, CallRecord) if work.kind == "tool" else None

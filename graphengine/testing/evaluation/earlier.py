@@ -14,7 +14,7 @@ from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
 from graphengine.errors import EffectRefused, GraphEngineError
 from graphengine.kernel.extension import CURRENT, AttemptFacts
-from graphengine.kernel.inside import KnowsResults, read_key, without_items
+from graphengine.kernel.inside import KnowsResults, WorkKey, without_items
 from graphengine.kernel.reader import AttemptEnded, Recorded, Waiting, show
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
@@ -65,7 +65,7 @@ class Answered:
 
     def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
         """Add a result; those of an agent's tools have their arguments in the turn that called them."""
-        work = read_key(facts.key)
+        work = WorkKey.read(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
         if facts.by is not None:
             answered = turn_record(facts)

