@@ -205,7 +205,7 @@ class _Alone:
             step = await self._to_the_end(services)
         finally:
             CURRENT.reset(outer)
-        return self._waiting() if step is None else self._done(step)
+        return self._result_of_wait() if step is None else self._result_of_end(step)
 
     async def close(self) -> None:
         """Release its resources."""
@@ -234,7 +234,7 @@ class _Alone:
             wanted = self._session.tasks()
             task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
             if task is None:
-                step = self._answered()
+                step = self._answer_first()
                 if step is None and not self._wakes(wanted):
                     return None
                 continue
@@ -270,7 +270,7 @@ class _Alone:
             return wait.topic in self._topics
         return wait.kind == "sleep" or wait.id in self._answers.never
 
-    def _answered(self) -> Decided | None:
+    def _answer_first(self) -> Decided | None:
         """Answer the first open question that has an answer; None if there is none, or its time is to pass."""
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
@@ -309,7 +309,7 @@ class _Alone:
 
     # The result.
 
-    def _done(self, step: Decided) -> Done[Any]:
+    def _result_of_end(self, step: Decided) -> Done[Any]:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step)
@@ -328,7 +328,7 @@ class _Alone:
             no_edge=no_edge,
         )
 
-    def _waiting(self) -> Done[Any]:
+    def _result_of_wait(self) -> Done[Any]:
         return self._result(update={}, waits=waits_of(self._stage.snapshot))
 
     def _result(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done

@@ -177,10 +177,10 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
     """Return a function that returns the typed value of an item's operation; None in a graph with secrets."""
     fields = stage.inner.state.fields
-    return None if stage.plan.secret else lambda op: _typed(op, fields[op[1]], view)
+    return None if stage.plan.secret else lambda op: _type_written_value(op, fields[op[1]], view)
 
 
-def _typed(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - a field's value
+def _type_written_value(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - a field's value
     """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
     (update,) = field.parts([op], view)
     if isinstance(update, Puts):
@@ -236,15 +236,15 @@ def facts(
         lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
-    lines.append(f"  state: {shortened(_fields(stage), _SHOWN)}")
+    lines.append(f"  state: {shortened(_describe_fields(stage), _SHOWN)}")
     if asked and not isinstance(raised, OffScript):  # this error contains the request
         text = shown(asked[-1].request).replace("\n", "\n    ")
         lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
-    lines.append(f"  then, in a run: {_next(stage, step)}")
+    lines.append(f"  then, in a run: {_describe_next(stage, step)}")
     return lines
 
 
-def _fields(stage: Stage) -> str:
+def _describe_fields(stage: Stage) -> str:
     """Return a node's state field by field, without secrets."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = _FIELD_SHOWN
@@ -254,7 +254,7 @@ def _fields(stage: Stage) -> str:
     )
 
 
-def _next(stage: Stage, step: Step) -> str:
+def _describe_next(stage: Stage, step: Step) -> str:
     """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):
