@@ -210,7 +210,7 @@ class Ledger:
             found = [(place, _Held(connection, accounts, place, call)) for place in sorted(places, key=_order)]
             for place, held in found:
                 held.release()
-                refusal = None if place.budget.name in allowed else _refusal(place, held.account, amounts)
+                refusal = None if place.budget.name in allowed else _find_refusal(place, held.account, amounts)
                 if refusal is not None:
                     return refusal
             for _, held in found:
@@ -244,7 +244,7 @@ class Ledger:
         found: list[Account] = []
         after = ("", "")
         while True:
-            page = await self._store.read(partial(_page, accounts=accounts, after=after))
+            page = await self._store.read(partial(_load_accounts, accounts=accounts, after=after))
             found += page
             if len(page) < _PAGE:
                 return found
@@ -255,7 +255,9 @@ class Ledger:
         return await self._store.write(work, run_id=run_id)
 
 
-def _page(connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]) -> Sequence[Account]:
+def _load_accounts(
+    connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]
+) -> Sequence[Account]:
     return accounts.page(connection, after, _PAGE)
 
 
@@ -288,7 +290,7 @@ class _Held:
         self._accounts.hold(self._connection, self.account, self._call, amounts)
 
 
-def _refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
+def _find_refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
     for name, limit in place.budget.limits.items():
         used = account.spent[name]
         if rounded(used) >= limit:

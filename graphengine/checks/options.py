@@ -165,7 +165,8 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
     versions = sorted(graph.migrate)
     for version in range(versions[0], graph.version) if versions else ():
         if version not in graph.migrate:
-            text = f"migrate= covers {_listed(versions)}, but not the step from version {version} to {version + 1}"
+            step = f"the step from version {version} to {version + 1}"
+            text = f"migrate= covers {_join_versions(versions)}, but not {step}"
             repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
@@ -188,5 +189,5 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
 
 
-def _listed(versions: Sequence[int]) -> str:
+def _join_versions(versions: Sequence[int]) -> str:
     return ", ".join(map(str, versions))

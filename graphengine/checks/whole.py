@@ -71,15 +71,15 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     yield from cancelled_effects(shape, nodes)
     yield from problems
     if not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
-        yield from _walked_problems(found, open_ends, problems)
+        yield from _find_walk_problems(found, open_ends, problems)
     elif not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
         yield from map(_no_otherwise, open_ends)
     if not isinstance(graph.own_limits, Limits):  # else the user decided where it ends; visits=None declares that never
         sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
-        yield from _unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
+        yield from _find_unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
 
 
-def _walked_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
+def _find_walk_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
     """Yield what walking the graph shows: nodes without a way out, edges that no run takes, and broken rules."""
     dead, left = dead_problems(found) if found.walks and not problems else ((), ())
     if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
@@ -95,7 +95,7 @@ def _no_otherwise(name: str) -> Problem:
     return Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
 
 
-def _unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
+def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
     """Yield the loops that nothing forces to end."""
     for loop in unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"

@@ -111,7 +111,7 @@ class ExecutorsByName(Extension):
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
             return await in_thread(executor, partial(calls.call_here, call.function, values))
-        await self._opened(call.on, executor)
+        await self._open_once(call.on, executor)
         facts = DetachedContext(
             run_id=context.run_id,
             node=context.node,
@@ -148,10 +148,10 @@ class ExecutorsByName(Extension):
 
     def _of(self, name: str) -> ThreadPoolExecutor | NodeExecutor:
         if name not in self._used:
-            self._used[name] = self._made(name, self._given[name])
+            self._used[name] = self._make_executor(name, self._given[name])
         return self._used[name]
 
-    def _made(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
+    def _make_executor(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
         from graphengine.executors.base import NodeExecutor, OtherExecutor, same_pool  # noqa: PLC0415 - see above
 
         made = given if isinstance(given, Executor) else given()
@@ -166,7 +166,7 @@ class ExecutorsByName(Extension):
         self._ours.append(wrapped)
         return wrapped
 
-    async def _opened(self, name: str, executor: NodeExecutor) -> None:
+    async def _open_once(self, name: str, executor: NodeExecutor) -> None:
         """Prepare an executor once."""
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(asyncio.to_thread(executor.open), name="graphengine executor")

@@ -59,11 +59,11 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
     names = [name for name in known if name in fields and fields[name].info.default_factory is None]
     secrets = plan.state.secrets
     return [
-        Difference(name, *((_SECRET, _SECRET) if name in secrets else (_words(was.get(name)), _words(new))))
+        Difference(name, *((_SECRET, _SECRET) if name in secrets else (_clip_json(was.get(name)), _clip_json(new))))
         for name in names
         if opened(new := initial.values.get(name)) != opened(was.get(name))
     ]
 
 
-def _words(record: Any) -> str:  # noqa: ANN401 - JSON
+def _clip_json(record: Any) -> str:  # noqa: ANN401 - JSON
     return clipped(json.dumps(opened(record), ensure_ascii=False), _SHOWN)

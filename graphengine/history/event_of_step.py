@@ -125,7 +125,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             )
             return RunStarted(at, begins, *_first_state(plan.state, step), facts.given)
         case AttemptEnded():
-            return _ended(plan, snapshot, step, facts)
+            return _end_event(plan, snapshot, step, facts)
         case steps.Left():
             _node_at(plan, snapshot, step)
             return NodeLeft(step.frame, at)
@@ -253,7 +253,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
     return begins.values, begins.typed
 
 
-def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
+def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
     """Return the event that ended an attempt, its wait, or everything inside a node."""
     if facts.cause == "limit":
         return LimitMet(step.frame, step.at)
@@ -276,12 +276,12 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
         failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused, facts.lost)
         return SourceEvent(failed, [_RESULT] if facts.cause == "finished" else ())
-    updates, unsure = _written(inner, frame, step, node)
+    updates, unsure = _updates_of_result(inner, frame, step, node)
     more = facts if isinstance(facts, Node) else None
     return SourceEvent(NodeFinished(of, step.began, step.at, updates, usage, facts.choice, more=more), unsure)
 
 
-def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
+def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
     """Return the updates that a result led to, in place of the result."""
     view, fields = view_of(plan, frame), plan.state.fields
     facts = step.data
@@ -294,7 +294,7 @@ def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple
     is_whole = all(source is None for _, source in node.writer.parts)
     if not is_whole:
         unsure.append(_FUNCTION)
-    if any(op[0] in ("reduce", "raw") and _is_bare(fields.get(op[1])) for op in ops):
+    if any(op[0] in ("reduce", "raw") and _is_bare_reducer(fields.get(op[1])) for op in ops):
         unsure.append(_RAW)
     if any(op[0] == "set" and op[1] in fields and fields[op[1]].reducer is not None for op in ops):
         unsure.append(_REPLACED)
@@ -320,7 +320,7 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
         raise Mismatch("update", message, "give writes= its old value, or accept that runs diverge here")
 
 
-def _is_bare(field: FieldType | None) -> bool:
+def _is_bare_reducer(field: FieldType | None) -> bool:
     """Return whether a field's reducer is the user's and does not say which type of update it takes."""
     if field is None or field.reducer is None or field.given is not None or field.operation is not None:
         return False

@@ -89,7 +89,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
     if chosen is None:
         chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
-    found = await _meant(runner.store, order, chosen)
+    found = await _select_actionable(runner.store, order, chosen)
     if order.action == "prune":
         kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}
@@ -105,7 +105,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
 
 
-async def _meant(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
+async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
     """Return those of some runs that an action is for."""
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}

@@ -63,10 +63,10 @@ def clean(text: str) -> str:
     >>> clean("\x1b[2Jhel\u200blo")
     '\\x1b[2Jhel\\u200blo'
     """
-    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
+    return _UNSAFE.sub(_escape_character, text.replace("\r\n", "\n"))
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escape_character(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - digits
 
@@ -94,12 +94,12 @@ def compact(value: JsonValue, limit: int = 200) -> str:
     if isinstance(value, str):
         return one_line(value, limit) or '""'
     try:
-        return one_line(_json(value, _ROOM * limit), limit)
+        return one_line(_as_clipped_json(value, _ROOM * limit), limit)
     except RecursionError:
         return "…"
 
 
-def _json(value: JsonValue, room: int) -> str:
+def _as_clipped_json(value: JsonValue, room: int) -> str:
     """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
     if isinstance(value, str):
         return encode_basestring(value[:room])
@@ -113,7 +113,7 @@ def _json(value: JsonValue, room: int) -> str:
             continue
         text += ", " if text else ""
         text += f"{encode_basestring(name)}: " if ends == "{}" else ""
-        text += _json(each, room - len(text))
+        text += _as_clipped_json(each, room - len(text))
         if len(text) > room:
             break
     return f"{ends[0]}{text}{ends[1]}"

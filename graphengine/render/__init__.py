@@ -71,7 +71,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
 
     def made(ending: str) -> bytes:
-        return _made(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
+        return _draw_bytes(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
 
     write_picture(path, ENDINGS, made)
 
@@ -111,14 +111,14 @@ def to_text(
     return plain_text(drawing_of(graph_spec, steps, specs, fold=fold))
 
 
-def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
+def _draw_bytes(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     fixed: Theme = "light" if theme == "auto" else theme
     make: dict[str, Callable[[], str | bytes]] = {
         ".txt": lambda: plain_text(drawing),
         ".dot": lambda: dot_text(drawing, dark=theme == "dark"),
         ".mmd": lambda: mermaid_text(drawing),
         ".svg": lambda: svg_of(drawing, theme),
-        ".html": lambda: _page(drawing, theme),
+        ".html": lambda: _render_page(drawing, theme),
         ".png": lambda: png_of(svg_of(drawing, fixed)),
         ".pdf": lambda: pdf_of(dot_text(drawing, dark=theme == "dark")),
     }
@@ -126,7 +126,7 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     return made if isinstance(made, bytes) else made.encode()
 
 
-def _page(drawing: Drawing, theme: Theme) -> str:
+def _render_page(drawing: Drawing, theme: Theme) -> str:
     boxes, clusters = [box for box in drawing.boxes if box.lines], drawing.clusters
     parts = [(part.name, part.id) for part in (*boxes, *clusters)]
     return page_of(svg_of(drawing, theme, is_part=True), drawing.title, plain_text(drawing), theme, parts)

@@ -59,7 +59,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
     for way, facts in enumerate(graph_spec.get("ways", ())):
-        arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
+        arrows = _switch(facts) if "cases" in facts else _read_arms(facts) if "arms" in facts else [_read_edge(facts)]
         found += [replace(edge, order=tried[edge.source, edge.failure], way=way) for edge in arrows]
         tried.update({(edge.source, edge.failure) for edge in arrows})
     several = (replace(edge, several=tried[edge.source, edge.failure] > 1) for edge in found)
@@ -92,7 +92,7 @@ def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[in
         edges: All edges of a graph.
         declared: Its nodes in declared order; nodes that only edges name follow.
     """
-    out, leading = _targets(edges), Counter(edge.target for edge in edges)
+    out, leading = _targets_by_node(edges), Counter(edge.target for edge in edges)
     known, closing = reached_from([START], out), set[int]()
     for target in (name for name, count in leading.items() if count > 1 and name in known):
         others = {name: targets for name, targets in out.items() if name != target}
@@ -101,12 +101,12 @@ def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[in
     names = dict.fromkeys([START, *declared, *(name for edge in edges for name in (edge.source, edge.target))])
     place = {name: index for index, name in enumerate(names)}
     left = [(index, edge) for index, edge in enumerate(edges) if index not in closing]
-    out = _targets([edge for _, edge in left])
+    out = _targets_by_node([edge for _, edge in left])
     against = [(index, edge) for index, edge in left if place[edge.target] <= place[edge.source]]
     return closing | {index for index, edge in against if edge.source in reached_from([edge.target], out)}
 
 
-def _targets(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
+def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
     """Return the targets of each node."""
     out: dict[str, list[str]] = {}
     for edge in edges:
@@ -125,7 +125,7 @@ def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[
     return reached
 
 
-def _edge(facts: EdgeSpec) -> DrawnEdge:
+def _read_edge(facts: EdgeSpec) -> DrawnEdge:
     if "to" not in facts:
         raise KeyError("to")
     label = str(facts.get("label") or "")
@@ -148,7 +148,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
     for value, target in facts["cases"].items():
         values.setdefault(str(target), []).append(str(value))
     arrows = {
-        target: DrawnEdge(source, target, "", f"{on} is {one_line(_any_of(cases))}", frozenset(cases), failure=False)
+        target: DrawnEdge(source, target, "", f"{on} is {one_line(_join_or(cases))}", frozenset(cases), failure=False)
         for target, cases in values.items()
     }
     otherwise = facts.get("otherwise")
@@ -161,7 +161,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
     return list(arrows.values())
 
 
-def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
+def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
     """Return an edge for each arm, and one to the join if every arm can be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
@@ -185,7 +185,7 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     return arrows
 
 
-def _any_of(cases: Sequence[str]) -> str:
+def _join_or(cases: Sequence[str]) -> str:
     *others, last = cases
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -208,7 +208,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
     Args:
         edges: All edges of a graph in declared order.
     """
-    out = _targets(edges)
+    out = _targets_by_node(edges)
     found: dict[str, _Cap] = {}
     for cap in (cap for edge in edges for cap in _caps(edge) if _binds(cap, edges, out)):
         least = min(cap, found.get(cap.node, cap), key=lambda each: each.visits)

@@ -225,7 +225,7 @@ class Tally:
             ValueError, LookupError: As `Visits.feed`.
         """
         is_shift = step.kind in _SHIFTS and isinstance(step.data, Shift) and bool(step.data.renamed)
-        rename = self._renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
+        rename = self._prepare_renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
         entry = self.run.feed(step)
         if rename is not None:
             rename()
@@ -314,7 +314,7 @@ class Tally:
             found = self._edges[key] = _Taken(indices)
         return found
 
-    def _renaming(self, shift: Shift) -> Callable[[], None]:
+    def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
         """Return a function that renames nodes and frames in what was counted; call it after the step is folded."""
         names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
         frames = {track.frame: track for track in self.run.live.values()}

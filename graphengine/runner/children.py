@@ -111,7 +111,7 @@ class _End(Struct, omit_defaults=True, kw_only=True):
         return self.ending is not None and self.ending.reason == "above"
 
 
-class _Known:
+class _KnownChild:
     """A child that an attempt started or found, and its end, which is received once, however often it is asked for."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class _Known:
         self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
-_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Known]]] = WeakKeyDictionary()
+_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _KnownChild]]] = WeakKeyDictionary()
 
 
 class ChildRuns(Extension):
@@ -156,7 +156,7 @@ class ChildRuns(Extension):
         # run their end.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
-            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _Known())
+            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _KnownChild())
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -200,7 +200,7 @@ class _Start(Generic[S]):
             replacement = self.attempt.acting("idempotent", name)
             final: Any = self._given if replacement is None else replacement(self._given)
             final = await final if inspect.isawaitable(final) else final
-            made.state = _opened(self.plan.state.initial(final, f"what replaces {name}").values)
+            made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
             derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
@@ -210,9 +210,9 @@ class _Start(Generic[S]):
                 await services.host.check_owned()
             known = _KNOWN.setdefault(self.attempt, {})
             is_known = made.run_id in known
-            known.setdefault(made.run_id, _Known())
+            known.setdefault(made.run_id, _KnownChild())
             await self._create(made.run_id, parent, is_known=is_known)
-        return _recorded(made)
+        return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
         """Return the row of this run, which many calls at once read together."""
@@ -377,18 +377,18 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _Known())
+        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _KnownChild())
         async with known.lock:
             if known.end is None:
                 try:
-                    known.end = await self._ended()
+                    known.end = await self._await_end()
                 except UnknownRun as error:
                     raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
         if known.end.status != "finished":
             raise ChildFailed(self.id, known.end.status, known.end.why, attempt.where)
         return self._as_result(known.end)
 
-    async def _ended(self) -> _End:
+    async def _await_end(self) -> _End:
         """Return how it ended, once it has. Raises: UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
@@ -430,21 +430,21 @@ class StartedRun(Generic[S]):
         if here is not None:
             end.status, end.ending, end.values = "finished", here.ending, from_json(here.body)
             end.usage, end.losses, end.visits, end.seconds = here.usage, here.losses, here.visits, here.seconds
-            return _recorded(end)
+            return _as_step_result(end)
         try:
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
         except UnknownStep:
-            return _recorded(end)
+            return _as_step_result(end)
         end.status, end.ending = there.status, there.ending
         if there.status == "finished":
-            end.values, end.usage, end.losses = _opened(there.root.values), there.usage, there.losses
+            end.values, end.usage, end.losses = _open_values(there.root.values), there.usage, there.losses
             end.visits, end.seconds = there.steps, there.elapsed_seconds
         elif there.failure is not None:
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
         is_loss = end.status in OVER and end.status != "finished" and not end.is_from_above
-        return replace(_recorded(end), usage={"failed_children": 1} if is_loss else None)
+        return replace(_as_step_result(end), usage={"failed_children": 1} if is_loss else None)
 
     def _as_result(self, end: _End) -> Result[S, Any]:
         """Return the result of a finished child."""
@@ -455,7 +455,7 @@ class StartedRun(Generic[S]):
         return result_of(self._start.plan, snapshot)
 
 
-def _recorded(made: _Made | _End) -> StepResult:
+def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
 
@@ -467,7 +467,7 @@ def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 
-def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+def _open_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: opened(value) for name, value in values.items()}
 
 

@@ -259,7 +259,7 @@ class RunTrace(Follower):
         self._ends(entry, before)
         for place, visit in before:
             if place.frame != step.frame and visit.status == "dropped" and visit.ended == step.at:
-                self._interrupted(place, visit, step.at, "dropped")
+                self._export_interrupted(place, visit, step.at, "dropped")
         if not isinstance(step.data, Recorded) and usage_of(step):
             self._metrics.spent(usage_of(step), self._graph)
 
@@ -272,7 +272,7 @@ class RunTrace(Follower):
         if isinstance(facts, (Started, Branched, Resumed)):
             self._link_caller(step)
         if isinstance(facts, Resumed):
-            self._resumed(step, facts, snapshot)
+            self._note_resumed(step, facts, snapshot)
 
     def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
         """Export what a step ends: recorded work, or an attempt."""
@@ -284,7 +284,7 @@ class RunTrace(Follower):
         elif isinstance(facts, AttemptEnded):  # a graph failed, at a limit; arms in it may continue after a resume
             for place, visit in before[:1]:
                 if place.frame == step.frame and place.is_under_way:
-                    self._interrupted(place, visit, step.at, "failed")
+                    self._export_interrupted(place, visit, step.at, "failed")
         elif isinstance(facts, Waiting):
             for wait in facts.waits.values():
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
@@ -303,7 +303,7 @@ class RunTrace(Follower):
                 left += [key for key in frame.children if key in frames]
         return found
 
-    def _resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
+    def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
         """Note which attempts continue in spans of their own, as `see_resumes` does with recorded steps."""
         if snapshot.status in OVER:
             self._ids.resumes.append((step.at, step.seq))
@@ -348,7 +348,7 @@ class RunTrace(Follower):
             place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure
         )
 
-    def _interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
+    def _export_interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
         """Export an attempt that has no end: its frame was dropped, or the run has ended."""
         self._end(place, visit, (min(place.arrived, at), at), outcome, {}, None)
 
@@ -510,7 +510,7 @@ class RunTrace(Follower):
             if visit is not None and visit.status == "open" and frame.failing is None and frame.arrived <= snapshot.now:
                 place = AttemptPlace.of(frame, self._ids)
                 if place.is_under_way:
-                    self._interrupted(place, visit, snapshot.now, "cut_off")
+                    self._export_interrupted(place, visit, snapshot.now, "cut_off")
         more: dict[str, AttributeValue] = {
             **of,
             names.STEPS: snapshot.steps,

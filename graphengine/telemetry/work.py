@@ -105,16 +105,16 @@ def _call_of_model(account: Account, facts: Recorded, turn: Asked | None) -> Des
     attributes[names.AGENT] = account.agent
     if names.COST in attributes:
         attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
-    attributes |= _answered(record)
+    attributes |= _attributes_of_answer(record)
     stop = names.STOPS.get(record.stop)
     if stop is not None:
         attributes[names.FINISH_REASONS] = [stop]
     if turn is not None and turn.answer is not None:
         if turn.system:
-            attributes[names.SYSTEM] = to_json([_text(turn.system)]).decode()
+            attributes[names.SYSTEM] = to_json([_text_part(turn.system)]).decode()
         if turn.messages:
-            attributes[names.INPUT] = to_json([_message(each) for each in turn.messages]).decode()
-        answer = {**_message(turn.answer), "finish_reason": stop}
+            attributes[names.INPUT] = to_json([_message_in_conventions(each) for each in turn.messages]).decode()
+        answer = {**_message_in_conventions(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
     return Described(f"chat {_own_name(account.model)}", SpanKind.CLIENT, attributes)
 
@@ -129,7 +129,7 @@ def definitions(tools: Iterable[object]) -> str:
     return to_json(hidden(found)).decode() if found else ""
 
 
-def _answered(record: TurnRecord) -> dict[str, AttributeValue]:
+def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
     """Return the attributes of who answered, as far as the record has them."""
     host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
@@ -141,16 +141,16 @@ def _answered(record: TurnRecord) -> dict[str, AttributeValue]:
     return found | {names.PORT: int(port)} if host and port.isdecimal() else found
 
 
-def _message(message: Message) -> dict[str, object]:
+def _message_in_conventions(message: Message) -> dict[str, object]:
     """Return a message in the form of the conventions; a summary is sent as a user's."""
-    parts: list[object] = [_text(message.text)] if message.text else []
+    parts: list[object] = [_text_part(message.text)] if message.text else []
     parts += [{"type": "tool_call", **call.model_dump()} for call in message.calls]
     if message.role == "tool":
         parts = [{"type": "tool_call_response", "id": message.call_id, "response": message.text}]
     return {"role": "user" if message.role == "summary" else message.role, "parts": parts}
 
 
-def _text(content: str) -> dict[str, str]:
+def _text_part(content: str) -> dict[str, str]:
     return {"type": "text", "content": content}
 
 
@@ -159,7 +159,7 @@ def _call_of_tool(
 ) -> Described:
     name = WorkKey.read(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
-    call = _asked(facts.key, recorded_results)
+    call = _find_call(facts.key, recorded_results)
     if call is not None:
         attributes[names.TOOL_CALL] = call.id
     if content:
@@ -171,7 +171,7 @@ def _call_of_tool(
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
 
-def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
+def _find_call(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
     work = WorkKey.read(key)
     turn, index = work.place

@@ -150,7 +150,7 @@ class _Alone(Alone):
         for key, value in known.items():
             self.know(key, value)
         step = await self.drive([AgentsOfRun(self._models, None, self._stage.snapshot)])
-        return self._waiting() if step is None else self._done(step)
+        return self._result_of_wait() if step is None else self._result_of_end(step)
 
     @override
     async def close(self) -> None:
@@ -232,7 +232,7 @@ class _Alone(Alone):
 
     # The result.
 
-    def _done(self, step: Decided) -> Done[Any]:
+    def _result_of_end(self, step: Decided) -> Done[Any]:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step)
@@ -251,7 +251,7 @@ class _Alone(Alone):
             no_edge=no_edge,
         )
 
-    def _waiting(self) -> Done[Any]:
+    def _result_of_wait(self) -> Done[Any]:
         return self._result(update={}, waits=waits_of(self._stage.snapshot))
 
     def _result(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done

@@ -56,7 +56,7 @@ class Shape:
 
 def shape_of(plan: Plan[Any]) -> Shape:
     """Return the units of a graph."""
-    return Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
+    return Shape(plan.graph, _file_of_graph(plan), tuple(_units(plan)))
 
 
 WHOLE: Final = "whole"
@@ -88,7 +88,7 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
         to = f"[{' | '.join(target for target, _ in arms)}] {edge.join}" if isinstance(edge, Fork) else edge.target
         text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
         yield Unit(place, to, text, conditional=edge.condition is not None)
-        yield from _parts(edge.condition, place, to, text)
+        yield from _units_of_parts(edge.condition, place, to, text)
         for number, (target, condition) in enumerate(arms):
             if condition is not None:
                 yield Unit(
@@ -96,7 +96,7 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
                 )
 
 
-def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
+def _units_of_parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
     """Yield the units of a composed condition's parts."""
     found = list(condition.leaves()) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
@@ -106,7 +106,7 @@ def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Ite
             yield Unit(part, to, text, str(leaf), held=False)
 
 
-def _file_of(plan: Plan[Any]) -> str:
+def _file_of_graph(plan: Plan[Any]) -> str:
     """Return the file of a graph: the file of its state's model."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)

@@ -221,15 +221,15 @@ def facts(
         lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
-    lines.append(f"  state: {shortened(_fields(stage), _SHOWN)}")
+    lines.append(f"  state: {shortened(_describe_fields(stage), _SHOWN)}")
     if asked and not isinstance(raised, OffScript):  # this error contains the request
         text = shown(asked[-1].request).replace("\n", "\n    ")
         lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
-    lines.append(f"  then, in a run: {_next(stage, step)}")
+    lines.append(f"  then, in a run: {_describe_next(stage, step)}")
     return lines
 
 
-def _fields(stage: Stage) -> str:
+def _describe_fields(stage: Stage) -> str:
     """Return a node's state field by field, without secrets."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = _FIELD_SHOWN
@@ -239,7 +239,7 @@ def _fields(stage: Stage) -> str:
     )
 
 
-def _next(stage: Stage, step: Step) -> str:
+def _describe_next(stage: Stage, step: Step) -> str:
     """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):

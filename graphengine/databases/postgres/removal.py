@@ -62,12 +62,12 @@ def has_trash(connection: Connection) -> bool:
 
 def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
     """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
-    before = _bytes(connection, address.schema)
+    before = _bytes_of_schema(connection, address.schema)
     for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():
         connection.execute(f"VACUUM (ANALYZE) {address.quoted}.{table}".encode())
-    return before, _bytes(connection, address.schema)
+    return before, _bytes_of_schema(connection, address.schema)
 
 
-def _bytes(connection: Connection, schema: str) -> int:
+def _bytes_of_schema(connection: Connection, schema: str) -> int:
     row = connection.execute(SQL["bytes"], (schema,)).fetchone()
     return 0 if row is None else int(row[0])

@@ -351,10 +351,10 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     search = words.Search.of(connection, page.get("text") or "")
     sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
     if search is not None or sort != "begun" or ascending:
-        statement = _sorted(sort, None if search is None else search.found, ascending=ascending)
+        statement = _statement_in_order(sort, None if search is None else search.found, ascending=ascending)
         values |= {} if search is None else search.values
     else:
-        statement = SQL[_listing(given)]
+        statement = SQL[_statement_of_page(given)]
         end = page.get("begun_before")
         place = (math.inf, "") if last is None else (last.created_at, last.id)
         values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
@@ -362,14 +362,14 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def _sorted(sort: Sort, found: str | None, *, ascending: bool) -> str:
+def _statement_in_order(sort: Sort, found: str | None, *, ascending: bool) -> str:
     """Return the statement that lists runs in an order, of those that a statement finds."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
     text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
     return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 
-def _listing(given: Mapping[str, object]) -> str:
+def _statement_of_page(given: Mapping[str, object]) -> str:
     """Return the statement that lists the runs of a page."""
     for name in ("starter", "user"):
         if name in given:
@@ -406,12 +406,12 @@ def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connecti
             connection.execute("ROLLBACK")
 
 
-def _listed(run_ids: Sequence[str]) -> str:
+def _ids_as_json(run_ids: Sequence[str]) -> str:
     return to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
 
 
-def _info_of(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
+def _info_of_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
     return from_row(connection, row, onlooker).info
 
 
-shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _listed, _info_of, _LARGEST_LIMIT)
+shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _ids_as_json, _info_of_row, _LARGEST_LIMIT)

@@ -140,20 +140,20 @@ def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tu
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
     for key, parent, run_id, graph, tags, summary, *first in rows:
-        begun = [_input(texts, first)]
+        begun = [_text_of_input(texts, first)]
         if parent is not None:
-            begun += [_input(texts, row) for row in connection.execute(SQL["before_branch"], (parent,))]
-        yield key, (run_id, graph, tags, None if summary is None else _reason(summary), *begun)
+            begun += [_text_of_input(texts, row) for row in connection.execute(SQL["before_branch"], (parent,))]
+        yield key, (run_id, graph, tags, None if summary is None else _decode_reason(summary), *begun)
 
 
-def _reason(summary: str) -> str | None:
+def _decode_reason(summary: str) -> str | None:
     try:
         return _REASON.decode(summary).reason
     except ValueError:  # it is derived from the log
         return None
 
 
-def _input(texts: Texts, row: Sequence[Any]) -> str | None:
+def _text_of_input(texts: Texts, row: Sequence[Any]) -> str | None:
     """Return the text of what a first step begins with; None if the step cannot be read."""
     row_id, body, checksum, long_texts = row
     if body is None:

@@ -29,7 +29,7 @@ log = logging.getLogger("graphengine.stores")
 _ENDS_SECONDS: Final = 5.0
 
 
-def _text(value: bytes) -> str:
+def _decode_text(value: bytes) -> str:
     """Return a text: a name with damaged UTF-8 must not prevent the other rows of a list from being read."""
     return value.decode("utf-8", "replace")
 
@@ -43,7 +43,7 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
     )
-    connection.text_factory = _text
+    connection.text_factory = _decode_text
     return connection
 
 
@@ -61,7 +61,7 @@ class Job(NamedTuple):
     is_last: bool = False
 
 
-def _serve(calls: SimpleQueue[Job]) -> None:
+def _serve_calls(calls: SimpleQueue[Job]) -> None:
     """Make the calls of a queue up to the last. Whatever one raises, those after it must not wait for ever."""
     ends = False
     while not ends:
@@ -93,7 +93,7 @@ class Worker:
         self._opened: list[sqlite3.Connection] = []  # by its first call: the connection
         self._calls: SimpleQueue[Job] = SimpleQueue()
         self._thread = threading.Thread(
-            target=_serve, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
+            target=_serve_calls, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
         )
         self._thread.start()
         self._is_open = True
