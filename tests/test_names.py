@@ -2,9 +2,9 @@
 
 from scripts.names import is_participle, measured
 
-PARTICIPLES = 658
+PARTICIPLES = 618
 """How many functions begin with a participle."""
-REPEATED = 990
+REPEATED = 882
 """How many definitions of module level have a name that another module defines too."""
 
 

@@ -309,7 +309,7 @@ class _Watch:
         while True:
             until = await self._asleep_until() if events.empty() else None
             if until is not None and events.empty():  # no event arrived during the await above
-                self._begun()
+                self._begin_once()
                 self._stopper.action = _LEAVING
                 self._progress.sleeps(when(until))
             event = await events.get()
@@ -317,7 +317,7 @@ class _Watch:
                 self._progress.idles()
                 return
             self._stopper.action = _STOPPING
-            self._begun()
+            self._begin_once()
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
@@ -334,7 +334,7 @@ class _Watch:
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
         self._progress.continues(Visits(before, keeps=False))
 
-    def _begun(self) -> None:
+    def _begin_once(self) -> None:
         if self._is_begun:
             return
         self._is_begun = True
@@ -397,7 +397,7 @@ class Stopper:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._signalled)
+                self._before[number] = signal.signal(number, self._take_signal)
         return self
 
     def __exit__(
@@ -417,7 +417,7 @@ class Stopper:
         """Clear the function, since nothing is left to stop."""
         self._stop_it = None
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _take_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         if not self.asked_by:
             self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"

@@ -194,9 +194,9 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
     result = ended.result
     is_finished, is_cut = result.status == "finished", False
     if context.json:
-        context.document(_document(job, ended))
+        context.document(_build_run_document(job, ended))
     elif is_finished and (isinstance(result.output, str) or job.context.output is None):
-        is_cut = _print_output(context.out, _beginning(job, result.output))
+        is_cut = _print_output(context.out, _cut_to_beginning(job, result.output))
     try:
         if job.context.output is not None and is_finished:
             _write_output(job, ended)
@@ -238,7 +238,7 @@ def _is_released(ended: StoredOutcome) -> bool:
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
-def _document(job: DriveJob, ended: StoredOutcome) -> Document:
+def _build_run_document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
     from graphengine.records.json_document import run_document
 
@@ -386,7 +386,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     return ["--limit", f"{name}={higher:.0f}" if name in ("visits", "tokens") else f"{name}={higher:g}"]
 
 
-def _beginning(job: DriveJob, output: object) -> object:
+def _cut_to_beginning(job: DriveJob, output: object) -> object:
     """Return the first lines of a text of which a file gets the whole; other results whole."""
     if job.context.output is None or not isinstance(output, str):
         return output
@@ -400,7 +400,7 @@ def _print_output(out: Channel, output: object) -> bool:
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
         return False
-    text = _as_text(output)
+    text = _dump_output(output)
     if out.columns is None or text.count("\n") <= _RESULT_LINES:
         out.write(clean(text))
         return False
@@ -428,7 +428,7 @@ def check_output(path: Path) -> None:
 
 def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
     output, path = ended.result.output, str(job.context.output)
-    text = output if isinstance(output, str) else _as_text(output)
+    text = output if isinstance(output, str) else _dump_output(output)
     try:
         write_file(path, text.encode(), is_private=True)
     except OSError as error:
@@ -440,7 +440,7 @@ def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
         ) from error
 
 
-def _as_text(output: object) -> str:
+def _dump_output(output: object) -> str:
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
 
 
