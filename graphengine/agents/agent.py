@@ -22,7 +22,7 @@ from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.conversation import Conversation, Words
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
-from graphengine.agents.prompts import Filled, asked, filled
+from graphengine.agents.prompts import Filled, asked, fill_prompt
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.streams import Stream
@@ -464,7 +464,7 @@ class Agent(Generic[T_co, Inputs]):
             text, media = await self._make_text("prompt", self.prompt, runtime, inputs)
             question = Filled(text)
         elif self.prompt:
-            question = filled(self.prompt, inputs, media, given)
+            question = fill_prompt(self.prompt, inputs, media, given)
         else:
             question = asked(self._question_inputs(runtime, inputs), media, given)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
@@ -497,7 +497,7 @@ class Agent(Generic[T_co, Inputs]):
         text = self.system if replaced is None else replaced
         if callable(text):
             return Filled((await self._make_text("system", text, runtime, inputs))[0])
-        return filled(text, inputs, given=given)
+        return fill_prompt(text, inputs, given=given)
 
     def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""

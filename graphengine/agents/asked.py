@@ -19,7 +19,7 @@ from graphengine.kernel.inside import WorkKey
 from graphengine.kernel.reader import AttemptEnded, Recorded, load_snapshot
 from graphengine.media import Media
 from graphengine.models.base import Message
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.work_records import TurnRecord, read_record
 
 if TYPE_CHECKING:
@@ -141,8 +141,11 @@ def _read_request(
             messages += _before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
             answer = None if record is found and by is None else _answer(record)
             if answer is None or record is found:
-                shown, last = [hidden(each) for each in messages], None if answer is None else hidden(answer)
-                system = hidden("\n\n".join(filter(None, (system, note))))
+                shown, last = (
+                    [hide_secrets(each) for each in messages],
+                    None if answer is None else hide_secrets(answer),
+                )
+                system = hide_secrets("\n\n".join(filter(None, (system, note))))
                 return Asked(who["agent"], who["model"], system, shown, new, last)
             messages.append(answer)
             new = len(messages)

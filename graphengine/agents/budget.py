@@ -248,9 +248,9 @@ def _settle_nothing(usage: Usage) -> None:
 
 async def _guess_first_call(model: Model, request: Request) -> dict[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
-    from graphengine.models.base import EstimatesCosts, estimated_tokens  # noqa: PLC0415 - see above
+    from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
-    asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
+    asked, answered = estimate_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return {"tokens": float(asked + answered), "cost_usd": math.inf if cost is None else cost}
 

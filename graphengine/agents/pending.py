@@ -17,7 +17,7 @@ from graphengine.agents.node_scope import asked_again
 from graphengine.kernel.extension import clipped
 from graphengine.kernel.inside import WorkKey, digest_of_call
 from graphengine.kernel.reader import show
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,9 +104,9 @@ def _arguments(call: ToolCall) -> Mapping[str, Any]:
     with suppress(ValueError):
         found = json.loads(call.arguments)
         if isinstance(found, dict):
-            found = hidden(found)
+            found = hide_secrets(found)
             return {name: clipped(each, _TEXT) if isinstance(each, str) else each for name, each in found.items()}
-    return {"": clipped(hidden(call.arguments), _TEXT)} if call.arguments else {}
+    return {"": clipped(hide_secrets(call.arguments), _TEXT)} if call.arguments else {}
 
 
 __all__ = ["Finding", "Pending", "pending"]

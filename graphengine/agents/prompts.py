@@ -86,7 +86,7 @@ def text_in(recorded: str | Sequence[str]) -> str:
     return recorded if isinstance(recorded, str) else "".join(recorded)
 
 
-def filled(
+def fill_prompt(
     text: str, values: Mapping[str, object], media: list[Media] | None = None, given: Collection[str] = ()
 ) -> Filled:
     """Return the prompt with each path replaced by its value, and the tags in it.
@@ -143,7 +143,7 @@ def filled(
 
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
     """Return the prompt with each path replaced by its value, all of them between tags; see `filled`."""
-    return filled(text, values, media).text
+    return fill_prompt(text, values, media).text
 
 
 def note_of(tags: Iterable[str]) -> str:
@@ -443,7 +443,7 @@ __all__ = [
     "block",
     "conversation",
     "fill",
-    "filled",
+    "fill_prompt",
     "has_media",
     "labelled",
     "marked",

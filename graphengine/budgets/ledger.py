@@ -26,7 +26,7 @@ from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAc
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import dollars
-from graphengine.kernel.inside import checked_name, rounded
+from graphengine.kernel.inside import check_stored_name, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -80,7 +80,7 @@ class Budget:
     unknown_cost: bool = False
 
     def __post_init__(self) -> None:
-        checked_name(self.name, "the name of a budget", "Budget(name=…)")
+        check_stored_name(self.name, "the name of a budget", "Budget(name=…)")
         if not self.name:
             raise DefinitionError("the name of a budget is empty", where="Budget(name=…)", repair="give it a name")
         for what, known in (("by", By), ("window", Window), ("over", Over)):

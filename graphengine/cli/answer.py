@@ -211,13 +211,13 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     Raises:
         InputError: A file cannot be read, or stdin is not text.
     """
-    from graphengine.kernel.inside import parsed
+    from graphengine.kernel.inside import parse_answer
     from graphengine.records.whole_characters import with_whole_characters
 
     text = _read_answer_text(raw)
     if text.startswith(('"', "[", "{")):
         text = with_whole_characters(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-    return parsed(text, schema)
+    return parse_answer(text, schema)
 
 
 def _read_answer_text(raw: str) -> str:
@@ -303,7 +303,7 @@ class _Post:
             QuestionChanged: It is.
         """
         from graphengine.api.runner import Runner
-        from graphengine.cli.driving import resumed
+        from graphengine.cli.driving import resume_to_rest
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
         from graphengine.errors import GraphEngineError
@@ -322,7 +322,7 @@ class _Post:
                 return
         except GraphEngineError:  # for the resume to report, once the answer is recorded
             return
-        resumed(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
+        resume_to_rest(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
         now = context.read(lambda store: load_snapshot(store, self.run_id, None))
         raise asked.changed(self.run_id, waits_of(now))
 

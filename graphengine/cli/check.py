@@ -155,7 +155,7 @@ def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
     """
     from pathlib import Path
 
-    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_graphs, listed_file
+    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_file, list_graphs
 
     if not references:
         return list_graphs()
@@ -163,7 +163,7 @@ def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
     for reference in references:
         file = file_of(reference)
         if file is not None and str(file) == reference:
-            listed = listed_file(file)
+            listed = list_file(file)
             own = [graph for graph in listed.graphs if not is_imported(graph, listed)]
             files.append(replace(listed, graphs=own or listed.graphs))
             continue

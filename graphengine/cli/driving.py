@@ -31,7 +31,7 @@ from graphengine.kernel.inside import (
     load_specs,
 )
 from graphengine.kernel.reader import load_snapshot
-from graphengine.records.spending import spent_below
+from graphengine.records.spending import load_spent_below
 from graphengine.records.step_document import error_document
 from graphengine.records.visits import Visits
 from graphengine.records.words import when
@@ -102,10 +102,10 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
 
 def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
     """Resume the run of a job, as `drive` does."""
-    return report(job, resumed(job, retry_failed=retry_failed))
+    return report(job, resume_to_rest(job, retry_failed=retry_failed))
 
 
-def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
+def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
     """Resume the run of a job, as `driven` does."""
 
     async def begin(runner: Runner) -> Run[Any]:
@@ -115,7 +115,7 @@ def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 
-    return driven(job, begin)
+    return drive_to_rest(job, begin)
 
 
 def drive(job: DriveJob, begin: Begin) -> int:
@@ -124,10 +124,10 @@ def drive(job: DriveJob, begin: Begin) -> int:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
-    return report(job, driven(job, begin))
+    return report(job, drive_to_rest(job, begin))
 
 
-def driven(job: DriveJob, begin: Begin) -> StoredOutcome:
+def drive_to_rest(job: DriveJob, begin: Begin) -> StoredOutcome:
     """Drive a run until it ends or waits, and show its progress.
 
     Raises:
@@ -272,7 +272,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
-        below = await spent_below(runner.store, run.id)
+        below = await load_spent_below(runner.store, run.id)
         specs = await load_specs(runner.store, steps)
         return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below, specs)
 

@@ -104,7 +104,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     it after an interruption. A case whose graph fails counts as 0 and does not stop the others. --model is for the
     graph, and for a scorer that is an agent of that name.
     """
-    from graphengine.cli.driving import driven
+    from graphengine.cli.driving import drive_to_rest
     from graphengine.cli.report import check_output, report
     from graphengine.testing.evaluation import EvaluationState, check_cases, evaluation, read_cases
     from graphengine.testing.evaluation.evaluating import begin
@@ -132,7 +132,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     async def start(runner: Runner) -> Run[Any]:
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
 
-    ended = driven(job, start)
+    ended = drive_to_rest(job, start)
     return _show_scores(job, ended, wanted) if ended.result.status == "finished" else report(job, ended)
 
 

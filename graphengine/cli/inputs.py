@@ -30,7 +30,7 @@ from graphengine.kernel.extension import clipped, did_you_mean
 from graphengine.kernel.inside import explain, is_secret, members, read_json
 from graphengine.media import Media, TextFile
 from graphengine.records.whole_characters import with_whole_characters
-from graphengine.schemas.walking import kinds, resolved, variants
+from graphengine.schemas.walking import kinds, resolve_reference, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ class Form:
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     """Return the form of each field of a compiled state."""
     schema = state.model_json_schema(by_alias=False)
-    properties = resolved(schema, schema).get("properties", {})
+    properties = resolve_reference(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
     for name, info in state.model_fields.items():
         form = _form(properties.get(name, {}), schema, info.annotation)

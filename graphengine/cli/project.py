@@ -121,7 +121,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
             wanted = graphs
         if wanted:
             others, is_named = naming(wanted[0].name, left), wanted[0].name == name
-            same = _same_names([Listed(file, module, wanted[:1]), *map(listed_file, others)]) if is_named else {}
+            same = _same_names([Listed(file, module, wanted[:1]), *map(list_file, others)]) if is_named else {}
             if name in same:
                 raise same[name][1]
             return Found(wanted[0], file, module, "" if is_named or not others else _near_path(file))
@@ -163,7 +163,7 @@ def list_graphs() -> list[Listed]:
         raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
-        listed = listed_file(file)
+        listed = list_file(file)
         own = [graph for graph in listed.graphs if not is_imported(graph, listed, set(map(str, files)))]
         found.append(replace(listed, file=file.relative_to(root), graphs=own))
     return [*found, *(Listed(file, error=error) for file, error in _same_names(found).values())]
@@ -195,7 +195,7 @@ def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]
     return found
 
 
-def listed_file(file: Path) -> Listed:
+def list_file(file: Path) -> Listed:
     """Return a file with its outermost graphs, or with the error that keeps it from being run.
 
     Raises:

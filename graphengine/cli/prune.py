@@ -162,12 +162,12 @@ async def _prune(
 ) -> Pruned:
     """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.api.runner import Runner
-    from graphengine.records.retention import merged
+    from graphengine.records.retention import merge_pruned
 
     runner = Runner(context.store)
 
     async def pruned(*, dry_run: bool) -> Pruned:
-        return merged([await runner.admin.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
+        return merge_pruned([await runner.admin.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
 
     if dry_run or consents is not None:
         found = await pruned(dry_run=True)

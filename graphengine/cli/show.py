@@ -157,7 +157,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
     from graphengine.kernel.reader import load_snapshot
     from graphengine.records.now import load_now
     from graphengine.records.runs_below import runs_below
-    from graphengine.records.spending import spent_below
+    from graphengine.records.spending import load_spent_below
     from graphengine.records.visits import load_start
 
     async def reading(store: Store) -> _Recorded:
@@ -170,7 +170,7 @@ def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, coun
             from graphengine.agents.asked import asked_in
 
             asked = await asked_in(store, info, steps[-1])
-        below = None if count == 1 else await spent_below(store, run_id)
+        below = None if count == 1 else await load_spent_below(store, run_id)
         failed = (await runs_below(store, [run_id])).failed(run_id) if below is not None and below.failed else ()
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
         return _Recorded(info, snapshot, steps, start, asked, below, failed, specs)
@@ -470,7 +470,7 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 
 def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
-    from graphengine.records.spending import summed
+    from graphengine.records.spending import sum_by
     from graphengine.records.words import cost
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
@@ -478,8 +478,8 @@ def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: C
     for is_inherited in parts:
         of_part = [each for each in found if each.inherited == is_inherited]
         part = "" if True not in parts else "inherited" if is_inherited else "own"
-        rows += [(name, part, usage) for name, usage in summed(of_part, key).items()]
-        rows += [("all", part, usage) for usage in summed(of_part, lambda each: each.inherited).values()]
+        rows += [(name, part, usage) for name, usage in sum_by(of_part, key).items()]
+        rows += [("all", part, usage) for usage in sum_by(of_part, lambda each: each.inherited).values()]
     figures = [
         (title, figure)
         for title, figure in _FIGURES

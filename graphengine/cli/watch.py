@@ -116,7 +116,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
     view.begins(info, visits)
     reasons = StepReasons(store, run_id)
     reported: tuple[object, ...] = ()
-    from graphengine.records.spending import spent_below
+    from graphengine.records.spending import load_spent_below
 
     async with view.ticking(), aclosing(polled(store, info, visits.snapshot.seq)) as polls:
         async for info, steps, posted in polls:
@@ -125,7 +125,7 @@ async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first:
             visits.snapshot.posted = posted
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
-                view.ends(info, visits.snapshot, await spent_below(store, run_id))
+                view.ends(info, visits.snapshot, await load_spent_below(store, run_id))
                 return Exit.STOPPED if status == "interrupted" else CODES[status]
             standing = (status, info.seq, info.driver, [*posted])
             if standing != reported:

@@ -47,7 +47,7 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
         return None, [*checks.model(model), problem]
     if state.secrets:
         state = StateType.of(model)  # of this graph alone, whose cipher its fields get
-    return state, [*found, *encrypted(graph, state)]
+    return state, [*found, *set_up_encryption(graph, state)]
 
 
 @lru_cache(maxsize=128)
@@ -60,7 +60,7 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
     return state, tuple(problems)
 
 
-def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
+def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
     """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
     for name, field in state.fields.items():
         yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)

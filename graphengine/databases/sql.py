@@ -18,7 +18,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.closing import finish
-from graphengine.databases.refusals import forked, open_elsewhere
+from graphengine.databases.refusals import forked_error, open_elsewhere
 from graphengine.databases.row_json import limits_text, read_limits
 from graphengine.errors import GraphEngineError, StoreAltered, StoreCorrupt, StoreError, StoreReadOnly
 from graphengine.kernel.inside import is_name
@@ -102,7 +102,7 @@ class Addition(Struct, Generic[RowT]):
     cost_usd: float | None = None
 
 
-def encoded(
+def encode_batch(
     kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
 ) -> tuple[AdditionT, int]:
     """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
@@ -362,7 +362,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             RunnerClosed: It is open in another event loop, or this process is a fork of the one that opened it.
         """
         if self._is_open and self._pid != os.getpid():
-            raise forked(self._where)
+            raise forked_error(self._where)
         await self._leave_ended_loop()
         here = asyncio.get_running_loop()
         if self._loop is not None and self._loop is not here:
@@ -594,7 +594,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if not self._is_open:
             raise not_open()
         if self._pid != os.getpid():
-            raise forked(self._where)
+            raise forked_error(self._where)
 
 
 def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
@@ -605,6 +605,6 @@ def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
     return min(room, *(count for count in counts if count is not None))
 
 
-def folded(texts: Sequence[str | None]) -> str:
+def fold_words(texts: Sequence[str | None]) -> str:
     """Return the words of some texts, each once, with blanks between them."""
     return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Shift
 
 
-def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
+def shift_snapshot(snapshot: Snapshot, shift: Shift) -> Snapshot:
     """Return the snapshot under a changed graph: a changed copy, or the same object if nothing changes."""
     if not shift.moves:
         return snapshot

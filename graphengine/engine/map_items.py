@@ -90,7 +90,7 @@ def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, Jso
     return values
 
 
-def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
+def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     """Return the items of a map that have failed, in item order."""
     failed = map_.failed
     return [
@@ -98,12 +98,12 @@ def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     ]
 
 
-def lost_parts(snapshot: Snapshot) -> list[LostItem]:
+def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
     """Return every item of a map, and every arm of a fork, that failed for good and was not repeated since."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):
-            lost += failed_items(frame, frame.phase)
+            lost += list_failed_items(frame, frame.phase)
         elif frame.kind == "arm" and frame.failing is not None:
             lost.append(LostItem(frame.failing.error, {}))
     return lost
@@ -111,7 +111,7 @@ def lost_parts(snapshot: Snapshot) -> list[LostItem]:
 
 def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
     """Remember the failed items of a map that is left; their tracebacks stay in the log only."""
-    for item in failed_items(frame, map_):
+    for item in list_failed_items(frame, map_):
         snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from pydantic_core import from_json
 
-from graphengine.engine.graph_migration import shifted
+from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
@@ -171,7 +171,7 @@ def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[
     facts = step.data
     if isinstance(facts, Started):
         return plan.state
-    there = shifted(snapshot, facts) if isinstance(facts, Shift) else snapshot
+    there = shift_snapshot(snapshot, facts) if isinstance(facts, Shift) else snapshot
     frame = there.frames.get(step.frame)
     try:
         inner = plan_of(plan, frame) if frame is not None else None

@@ -770,7 +770,7 @@ class Decided(Step, gc=False):
     state_bytes: int = 0
 
 
-def removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
+def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
     """Return what is left of a step once retention has removed it; the last of them has the run's snapshot."""
     return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.executors.detached import DetachedContext
 
 
-def packed(
+def pack_call(
     function: Callable[..., object],
     values: Mapping[str, object],
     facts: DetachedContext,
@@ -171,15 +171,15 @@ def _unpickle_exception(raised: bytes | None) -> BaseException | None:
 
 def _pack_failure(error: BaseException) -> bytes:
     facts = FailedElsewhere.describe(error)
-    raised: bytes | None
+    pack_exception: bytes | None
     try:
-        raised = pickle.dumps(error)
+        pack_exception = pickle.dumps(error)
     except Exception:  # noqa: BLE001 - it may hold anything
-        raised = None
-    return pickle.dumps((None, (facts, raised)))
+        pack_exception = None
+    return pickle.dumps((None, (facts, pack_exception)))
 
 
-def returned(work: Callable[[], object]) -> bytes:
+def call_as_bytes(work: Callable[[], object]) -> bytes:
     """Run a function in the other process, and return its result, or what it raised, as bytes."""
     try:
         return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
@@ -263,15 +263,15 @@ def end_with_parent() -> None:
 
 
 __all__ = [
+    "call_as_bytes",
     "call_here",
     "end_with_parent",
     "facts_of",
     "load_packed",
     "outcome_of",
-    "packed",
+    "pack_call",
     "raised",
     "read_returned",
-    "returned",
     "run_packed",
     "why_not_pickled",
 ]

@@ -123,7 +123,7 @@ class ExecutorsByName(Extension):
             on=call.on,
         )
         given = {**values, "ctx": facts} if "ctx" in call.extras else values
-        packed = calls.packed(call.function, given, facts, executor.dumps)
+        packed = calls.pack_call(call.function, given, facts, executor.dumps)
         try:
             outcome = await _result_of(executor, executor.begin(packed, seconds))
         except TimeoutError as error:

@@ -17,7 +17,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor, ended_before
-from graphengine.executors.calls import end_with_parent, raised, read_returned, returned
+from graphengine.executors.calls import call_as_bytes, end_with_parent, raised, read_returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,4 +244,4 @@ def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
             pipe.send_bytes(raised(error))
             continue
         pipe.send_bytes(_BEGUN)
-        pipe.send_bytes(returned(work))
+        pipe.send_bytes(call_as_bytes(work))

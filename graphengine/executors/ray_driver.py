@@ -23,7 +23,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.executors.calls import raised, returned
+from graphengine.executors.calls import call_as_bytes, raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -293,4 +293,4 @@ def _run_and_report(work: bytes) -> Iterator[bytes]:
         yield raised(error)
         return
     yield b""
-    yield returned(loaded)
+    yield call_as_bytes(loaded)

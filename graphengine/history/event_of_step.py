@@ -31,7 +31,7 @@ from graphengine.engine.events import (
     WaitOver,
     Written,
 )
-from graphengine.engine.graph_migration import shifted
+from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.snapshot import AttemptId
 from graphengine.engine.steps import AnswerRecord, AttemptEnded, Node, Shift, Started
@@ -168,7 +168,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             is_final = facts.status == "cancelled"
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error, facts.usage or None, is_final)
         case steps.Branched():
-            frame, inner = _walked(plan, shifted(snapshot, facts), step)
+            frame, inner = _walked(plan, shift_snapshot(snapshot, facts), step)
             view = View(inner.state, frame)
             updates = [(op[1], _update_of(inner.state, op, view)) for op in step.update]
             branched = steps.Branched(

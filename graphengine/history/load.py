@@ -121,7 +121,7 @@ def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
     return convert({name: fact for name, fact in payload.items() if name != "wait"}, AnswerRecord)
 
 
-def posted_in(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
+def find_posted(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
     """Return the answers to a run that are in an inbox, by the ids of their waits."""
     found = (each.payload for each in inbox if (each.run_id, each.kind) == (run_id, "answer"))
     return {payload["id"]: answer_in(payload) for payload in found}

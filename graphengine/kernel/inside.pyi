@@ -13,7 +13,7 @@ from graphengine.engine.graph_spec import fingerprint_of as fingerprint_of
 from graphengine.engine.lookup import StaleEvent as StaleEvent
 from graphengine.engine.lookup import plan_of as plan_of
 from graphengine.engine.lookup import view_of as view_of
-from graphengine.engine.map_items import lost_parts as lost_parts
+from graphengine.engine.map_items import list_lost_parts as list_lost_parts
 from graphengine.engine.phases import RecordedResult as RecordedResult
 from graphengine.engine.plan import Remembered as Remembered
 from graphengine.engine.published import PUBLISH as PUBLISH
@@ -67,8 +67,8 @@ from graphengine.graph.effect import Effect as Effect
 from graphengine.graph.effect import KEY_NAME as KEY_NAME
 from graphengine.graph.effect import KnowsResults as KnowsResults
 from graphengine.graph.effect import WAIT_ELSEWHERE as WAIT_ELSEWHERE
-from graphengine.graph.effect import checked_effects as checked_effects
-from graphengine.graph.effect import checked_tool_effect as checked_tool_effect
+from graphengine.graph.effect import check_effects as check_effects
+from graphengine.graph.effect import check_tool_effect as check_tool_effect
 from graphengine.graph.effect import known_result as known_result
 from graphengine.graph.effect import once_of as once_of
 from graphengine.graph.effect import taken_by as taken_by
@@ -102,7 +102,7 @@ from graphengine.history.changes import polled as polled
 from graphengine.history.event_of_step import Mismatch as Mismatch
 from graphengine.history.event_of_step import node_at as node_at
 from graphengine.history.event_of_step import source_event as source_event
-from graphengine.history.load import posted_in as posted_in
+from graphengine.history.load import find_posted as find_posted
 from graphengine.history.load import unfoldable as unfoldable
 from graphengine.history.load import wait_of as wait_of
 from graphengine.history.map_progress import MapProgress as MapProgress
@@ -116,11 +116,11 @@ from graphengine.history.refused import refusals_in as refusals_in
 from graphengine.kernel.fake_clock import FakeClock as FakeClock
 from graphengine.reducers import OPERATIONS as OPERATIONS
 from graphengine.runner.alone import Alone as Alone
-from graphengine.runner.answers import fitting as fitting
-from graphengine.runner.answers import parsed as parsed
+from graphengine.runner.answers import fit_answer as fit_answer
+from graphengine.runner.answers import parse_answer as parse_answer
 from graphengine.runner.answers import question_id as question_id
 from graphengine.runner.answers import question_of as question_of
-from graphengine.runner.arguments import checked_tags as checked_tags
+from graphengine.runner.arguments import check_tags as check_tags
 from graphengine.runner.arguments import graphs_by_name as graphs_by_name
 from graphengine.runner.call_records import digest_of_call as digest_of_call
 from graphengine.runner.children import ChildRuns as ChildRuns
@@ -165,7 +165,7 @@ from graphengine.state.injection import Parameter as Parameter
 from graphengine.state.interrupts import reraise_interrupt as reraise_interrupt
 from graphengine.state.json_values import DEEPEST as DEEPEST
 from graphengine.state.json_values import check_depth as check_depth
-from graphengine.state.json_values import checked_name as checked_name
+from graphengine.state.json_values import check_stored_name as check_stored_name
 from graphengine.state.json_values import is_name as is_name
 from graphengine.state.marks import bare as bare
 from graphengine.state.marks import marked as marked

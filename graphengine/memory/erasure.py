@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import InputError
-from graphengine.kernel.extension import derived_id
+from graphengine.kernel.extension import derive_id
 from graphengine.kernel.reader import Started
 from graphengine.memory.kept import statements_for, table_of
 from graphengine.records.retention import ENDED, remove
@@ -106,7 +106,7 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
 
 async def _follow_user(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
     """Return the runs of a user and all that came of them, by id, and how each was found."""
-    own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derived_id("chat", user)])]
+    own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derive_id("chat", user)])]
     found = {info.id: info for info in sorted(own, key=lambda info: (info.created_at, info.id))}
     whys = dict.fromkeys(found, f"of {user}")
     later = await _load_later(store, found)

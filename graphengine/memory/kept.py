@@ -28,7 +28,7 @@ from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError, InputError
 from graphengine.kernel.extension import CURRENT, Context, signature_of, utf8_text
-from graphengine.kernel.inside import RESERVED, as_record, checked_name, digest_of_call
+from graphengine.kernel.inside import RESERVED, as_record, check_stored_name, digest_of_call
 from graphengine.kernel.store import words_of
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
@@ -351,7 +351,7 @@ def _scope(namespace: str) -> Scope:
 def _check_entry_names(namespace: str, key: str = "key") -> None:
     """Check the names of an entry."""
     for name, what in ((namespace, "a namespace"), (key, "a key")):
-        checked_name(name, what, "memory")
+        check_stored_name(name, what, "memory")
         if not name:
             raise InputError(f"{what} is empty", where="memory", repair="give a text")
     if namespace.startswith(_RESERVED):

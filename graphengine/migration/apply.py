@@ -67,7 +67,7 @@ class Walked:
         return node, moved
 
 
-def walked(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
+def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
     """Return the graphs that a run is in, by the frame that walks each, without those that no longer exist.
 
     Raises:

@@ -17,7 +17,7 @@ from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
 from graphengine.kernel.extension import View
 from graphengine.kernel.inside import HIDDEN, ROOT, Shift, apply_shift, copy_of, explain, plan_of
 from graphengine.kernel.reader import path_of
-from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walk_frames
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
@@ -65,7 +65,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         MigrationFailed: A migration raised, or returned fields that do not fit today's state.
         SecretKeyWrong: The graph has another key.
     """
-    graphs = walked(plan, snapshot, graph_spec or {})
+    graphs = walk_frames(plan, snapshot, graph_spec or {})
     there = copy_of(snapshot)
     shift = shift_of(plan, snapshot, graphs)
     apply_shift(there, shift)

@@ -358,7 +358,7 @@ def usage_of_failure(error: BaseException) -> Usage:
     return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
 
 
-def estimated_tokens(request: Request) -> int:
+def estimate_tokens(request: Request) -> int:
     """Return about how many tokens a question has."""
     return characters(request) // _CHARACTERS_PER_TOKEN + 1
 
@@ -507,7 +507,7 @@ __all__ = [
     "at_least",
     "cannot_show",
     "characters",
-    "estimated_tokens",
+    "estimate_tokens",
     "media_tokens",
     "usage_of",
     "usage_of_failure",

@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
-from graphengine.models.base import HELD_USAGE, UNKNOWN_USAGE, estimated_tokens, usage_of_failure
+from graphengine.models.base import HELD_USAGE, UNKNOWN_USAGE, estimate_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
 
@@ -337,7 +337,7 @@ class PacedCall:
         self.waits: CallerWait = request.waits or PLAIN_WAITS
         self.queue = limiter.queue(self.waits.clock)
         self.number = self.queue.number()
-        self.tokens = estimated_tokens(request)
+        self.tokens = estimate_tokens(request)
         self._limits_others = getattr(model, "reports_usage", False)  # as a Router: its models' limiters know them
         self._entered = self.waits.clock.now()
         self._waited: list[float] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from graphengine.errors import GraphEngineError, InputError, RunNotResumable
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import checked_tags, graphs_by_name
+from graphengine.kernel.inside import check_tags, graphs_by_name
 from graphengine.kernel.reader import status_of
 from graphengine.kernel.store import sought_words
 from graphengine.records.retention import ENDED, remove
@@ -81,7 +81,7 @@ class Order:
         if (self.tag is not None) != (self.action in ("tag", "untag")):
             repair = "give a tag to tag and untag, and only to those"
             raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
-        checked_tags([] if self.tag is None else [self.tag], "tag=")
+        check_tags([] if self.tag is None else [self.tag], "tag=")
         graphs_by_name(self.graphs, "bulk(graphs=")
 
 

@@ -20,7 +20,7 @@ from graphengine.kernel.inside import (
     InForce,
     MapProgress,
     RefusedMessage,
-    lost_parts,
+    list_lost_parts,
     opened,
     progress_in,
     refusals_in,
@@ -209,7 +209,7 @@ def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _failures(snapshot: Snapshot) -> list[FailedPart]:
-    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in list_lost_parts(snapshot)]
 
 
 def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from graphengine.errors import AnsweredAlready, InputError
-from graphengine.kernel.inside import posted_in, wait_of
+from graphengine.kernel.inside import find_posted, wait_of
 from graphengine.kernel.reader import OVER, load_snapshot
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def load_now(store: RunStore, run_id: str) -> Snapshot:
     """
     inbox = await store.inbox([run_id])  # first: what is taken out of it is in the log
     snapshot = await load_snapshot(store, run_id, None)
-    snapshot.posted = posted_in(inbox, run_id)
+    snapshot.posted = find_posted(inbox, run_id)
     return snapshot
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import Runner as CoreRunner
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import UNREADABLE, checked_tags
+from graphengine.kernel.inside import UNREADABLE, check_tags
 from graphengine.kernel.reader import status_of
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
@@ -146,7 +146,7 @@ class Records(CoreRunner):
         Raises:
             UnknownRun; InputError: A text that cannot be a tag.
         """
-        added, removed = checked_tags(add, "add="), checked_tags(remove, "remove=")
+        added, removed = check_tags(add, "add="), check_tags(remove, "remove=")
         await self._lives.known(run_id)
         return await self.store.tag(run_id, added, removed)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import did_you_mean, is_seconds
-from graphengine.kernel.inside import checked_tags
+from graphengine.kernel.inside import check_tags
 from graphengine.kernel.store import EndedRun
 from graphengine.records.kept_children import Starters
 
@@ -126,10 +126,10 @@ def rule(
         if status not in ENDED:
             raise InputError(f"unknown status {status!r}", where="prune", repair=did_you_mean(status, ENDED))
     seconds = None if older_than is None else float(given_age)  # type: ignore[arg-type]  # seen above
-    return Rule(keep_last, seconds, frozenset(checked_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
+    return Rule(keep_last, seconds, frozenset(check_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
 
 
-def merged(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
+def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
     """Return what several prunes did."""
     found = Pruned(dry_run=dry_run)
     for each in parts:

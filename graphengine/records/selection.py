@@ -216,7 +216,7 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
     return found
 
 
-async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
+async def list_unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
     """Yield the runs that have not ended, those that wait first; with a number only those whose last step is newer.
 
     Raises:

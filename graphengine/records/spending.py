@@ -84,7 +84,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     return [Spent(*key, usage) for key, usage in found.items()]
 
 
-def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
+def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
     """Return what was spent for each value of the key, in the order of the first calls.
 
     Example:
@@ -112,7 +112,7 @@ class SpentBelow(Part):
     failed: int = 0
 
 
-async def spent_below(store: RunStore, run_id: str) -> SpentBelow:
+async def load_spent_below(store: RunStore, run_id: str) -> SpentBelow:
     """Return what the children of a run cost, and theirs, level by level."""
     costs: list[float | None] = []
     below = await runs_below(store, [run_id])
@@ -147,4 +147,4 @@ async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage
     if not is_cost_unknown(snapshot.inherited):
         return spent_since(snapshot.inherited, snapshot.usage)
     own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
-    return summed(own, lambda _: info.id).get(info.id, {})
+    return sum_by(own, lambda _: info.id).get(info.id, {})

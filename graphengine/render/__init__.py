@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import RenderError, pdf_of, png_of, write_picture
 from graphengine.render.mermaid import mermaid_text
 from graphengine.render.page import page_of
@@ -71,7 +71,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
 
     def made(ending: str) -> bytes:
-        return _draw_bytes(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
+        return _draw_bytes(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
 
     write_picture(path, ENDINGS, made)
 
@@ -85,7 +85,7 @@ def to_dot(
     detail: Detail = "full",
 ) -> str:
     """Return the picture as DOT text; arguments and errors as for `render_graph_spec`."""
-    return dot_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
+    return dot_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
 def to_mermaid(
@@ -97,7 +97,7 @@ def to_mermaid(
     detail: Detail = "full",
 ) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_graph_spec`."""
-    return mermaid_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
+    return mermaid_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
 def to_text(
@@ -108,7 +108,7 @@ def to_text(
     fold: Fold = None,
 ) -> str:
     """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_graph_spec`."""
-    return plain_text(drawing_of(graph_spec, steps, specs, fold=fold))
+    return plain_text(draw_graph(graph_spec, steps, specs, fold=fold))
 
 
 def _draw_bytes(drawing: Drawing, ending: str, theme: Theme) -> bytes:
@@ -145,7 +145,7 @@ def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, s
     """
     shown = {"text/plain": name}
     try:
-        drawing = drawing_of(graph_spec())
+        drawing = draw_graph(graph_spec())
         shown["text/vnd.mermaid"] = mermaid_text(drawing)
         shown["text/html"] = (
             f'<div style="overflow:auto">{svg_of(drawing, "auto", is_part=True, in_notebook=True)}</div>'

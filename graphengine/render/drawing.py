@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 from graphengine.kernel.extension import END, FAIL, START
 from graphengine.records.words import cost, counted
 from graphengine.render.amounts import Used
-from graphengine.render.edges import closing_edges
+from graphengine.render.edges import find_closing_edges
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import Folding, contents_of, is_in, path_at, plain_start, scopes_of, standing_in
 from graphengine.render.text import one_line, wrap
@@ -48,7 +48,7 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(  # noqa: PLR0913 - as for `render_graph_spec`
+def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     graph_spec: GraphSpec,
     steps: Iterable[Step] | None = None,
     specs: Mapping[str, GraphSpec] | None = None,
@@ -270,7 +270,7 @@ class _Drafter:
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
         """Draw the edges of a graph, except those of a START or END that is not drawn; equal ends share an arrow."""
         edges = self.scopes[place].edges
-        closing = closing_edges(edges, self.scopes[place].nodes)
+        closing = find_closing_edges(edges, self.scopes[place].nodes)
         forks: dict[tuple[str, int], _Doors] = {}
         shared: dict[tuple[_Doors, _Doors, bool], list[int]] = {}
         for index, edge in enumerate(edges):

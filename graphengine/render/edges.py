@@ -82,7 +82,7 @@ def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
     return {join: f"joins {' and '.join(counts)}" for join, counts in notes.items()}
 
 
-def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
+def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
     """Return the indexes of the edges that close a loop; the others make no loop.
 
     An edge closes a loop if it leads back to the only node through which the loop is entered. In a loop with several
@@ -93,17 +93,17 @@ def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[in
         declared: Its nodes in declared order; nodes that only edges name follow.
     """
     out, leading = _targets_by_node(edges), Counter(edge.target for edge in edges)
-    known, closing = reached_from([START], out), set[int]()
+    known, closing = find_reached([START], out), set[int]()
     for target in (name for name, count in leading.items() if count > 1 and name in known):
         others = {name: targets for name, targets in out.items() if name != target}
-        inside = (known - reached_from([START], others) | {target}) & reached_from([target], out)
+        inside = (known - find_reached([START], others) | {target}) & find_reached([target], out)
         closing |= {index for index, edge in enumerate(edges) if edge.target == target and edge.source in inside}
     names = dict.fromkeys([START, *declared, *(name for edge in edges for name in (edge.source, edge.target))])
     place = {name: index for index, name in enumerate(names)}
     left = [(index, edge) for index, edge in enumerate(edges) if index not in closing]
     out = _targets_by_node([edge for _, edge in left])
     against = [(index, edge) for index, edge in left if place[edge.target] <= place[edge.source]]
-    return closing | {index for index, edge in against if edge.source in reached_from([edge.target], out)}
+    return closing | {index for index, edge in against if edge.source in find_reached([edge.target], out)}
 
 
 def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
@@ -114,7 +114,7 @@ def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
     return out
 
 
-def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
+def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
     """Return these nodes and all nodes that they lead to, given the targets of each node."""
     reached, left = set(begin), list(begin)
     while left:
@@ -241,7 +241,7 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
     """Return whether a node in a loop is reached again only along edges that are tried after its cap."""
-    if cap.node not in reached_from(out.get(cap.node, ()), out):
+    if cap.node not in find_reached(out.get(cap.node, ()), out):
         return False
     own = [edge for edge in edges if edge.source == cap.node and (edge.failure or edge.order <= cap.order)]
-    return all(cap.node not in reached_from([edge.target], out) for edge in own)
+    return all(cap.node not in find_reached([edge.target], out) for edge in own)

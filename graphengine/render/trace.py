@@ -437,7 +437,7 @@ class Tried(NamedTuple):
     plain: str = ""
 
 
-def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
+def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     """Return the edges among which a recorded one was chosen, in the order in which they are tried.
 
     They are those of the spec under which the step was recorded. Those after the one that was taken have no reason:

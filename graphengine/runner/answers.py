@@ -23,7 +23,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.question import AskBody
 from graphengine.history.ended_questions import ended_question, name_in
-from graphengine.history.load import Wait, posted_in
+from graphengine.history.load import Wait, find_posted
 from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
@@ -74,7 +74,7 @@ class Asked(NamedTuple):
         )
 
 
-async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
+async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
     """Return the wait of a run that an answer is for; see `question_of`.
 
     Thousands of answers may be waiting to be taken. So they are only read if the name or id alone does not decide.
@@ -85,7 +85,7 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str |
         found = _open_now(there, named)
         if found is not None and there.status != "cancelled":
             return found
-    posted = posted_in(await store.inbox([run_id]), run_id)
+    posted = find_posted(await store.inbox([run_id]), run_id)
     return await question_of(store, await kept.read(run_id), named, posted)
 
 
@@ -221,7 +221,7 @@ def _describe_author(answer: AnswerRecord) -> str:
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
-def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
+def refuse_second_answer(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
     """Return the error for a second answer, with the first one as long as the run has not taken it up."""
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
@@ -233,7 +233,7 @@ def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> A
 _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
 
-def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
+def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     """Return the value that a person means by a text, such as `5` or `yes`: the first of these that fits the schema.
 
     1. The text parsed as JSON, if it is valid.
@@ -252,11 +252,11 @@ def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     return next(fits, candidates[0])
 
 
-def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
+def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
     """Return an answer; an invalid text is parsed, and replaced by the parsed value if that is valid."""
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value
-    meant = parsed(value, schema)
+    meant = parse_answer(value, schema)
     return value if whats_wrong(schema, meant) else meant
 
 

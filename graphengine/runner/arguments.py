@@ -80,7 +80,7 @@ def sizes_of(given: object) -> Sizes:
     return given or _SIZES
 
 
-def checked_tags(tags: object, where: str) -> tuple[str, ...]:
+def check_tags(tags: object, where: str) -> tuple[str, ...]:
     """Check tags, and return them sorted, without duplicates.
 
     Raises:

@@ -44,10 +44,10 @@ from graphengine.graph.question import Answers
 from graphengine.history.begun import begun_otherwise
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, checked_tags, place_in
+from graphengine.runner.arguments import as_limits, check_tags, place_in
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.extensions import Extension
-from graphengine.runner.ids import derived_id, tenants_id
+from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
@@ -203,7 +203,7 @@ class _Start(Generic[S]):
             made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
-            derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+            derived = derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
             chosen, parent = self._options["run_id"], await self._parent()
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
@@ -252,7 +252,7 @@ class _Start(Generic[S]):
                 limits=limits,
                 starter=self.starter,
             ),
-            tags=checked_tags(options["tags"], "tags="),
+            tags=check_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
             above=above,
         )

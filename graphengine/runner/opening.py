@@ -42,7 +42,7 @@ from graphengine.engine.field_ops import apply_ops
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import Redactor, check_secrets, words_for
-from graphengine.engine.rules.map import settled_maps
+from graphengine.engine.rules.map import find_settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
@@ -60,7 +60,7 @@ from graphengine.errors import (
     TooLarge,
     UnknownRun,
 )
-from graphengine.graph.question import filled
+from graphengine.graph.question import fill_question
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.driving import stop_in
@@ -145,7 +145,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
     facts.origin = origin
     if plan.title:
-        facts.title = filled(plan.title, initial.typed)[:_TITLE_CHARACTERS]
+        facts.title = fill_question(plan.title, initial.typed)[:_TITLE_CHARACTERS]
     event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving
@@ -415,7 +415,7 @@ async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again.
         stays = there.seq == info.seq
-        stays = stays and (is_over or not asked or not has_failed_parts(there, settled_maps(plan, there)))
+        stays = stays and (is_over or not asked or not has_failed_parts(there, find_settled_maps(plan, there)))
         if stays and (is_over or not asked or not await looks_after(shared.store, there)):
             if kept is not None:
                 shared.kept.keep(*kept)

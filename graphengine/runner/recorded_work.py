@@ -43,7 +43,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, checked_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, check_effect, known_result, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.graph.transaction import TRANSACTION, handle_of
 from graphengine.runner.call_records import (
@@ -60,7 +60,7 @@ from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.runner.transactions import Transacted, transacted
 from graphengine.state.field import explain
-from graphengine.state.json_values import checked_text, utf8_text
+from graphengine.state.json_values import check_stored_text, utf8_text
 from graphengine.state.recorded_text import to_show
 
 if TYPE_CHECKING:
@@ -293,11 +293,11 @@ class StepJournal:
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
-        checked_effect(effect, where)
+        check_effect(effect, where)
         handle = handle_of(function, where) if effect == TRANSACTION else None
         if key is None:
             self._one_function(name, what, identity)
-        place = self.key_of(name, checked_text(what, "the key of a call", where))
+        place = self.key_of(name, check_stored_text(what, "the key of a call", where))
         if self._guard is not None:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
         self._attempt.check_not_over(where)

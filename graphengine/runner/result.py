@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.engine.map_items import lost_parts
+from graphengine.engine.map_items import list_lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.definition import Out_co, S
@@ -256,7 +256,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         if frame.failing is not None:  # a failed part is reported while others still wait
             failure = frame.failing.error
             break
-    lost = lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
+    lost = list_lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
     usage = snapshot.usage
     made: Any = _OpenResult()
     made.run_id, made.status, made.seq = snapshot.run_id, snapshot.status, snapshot.seq

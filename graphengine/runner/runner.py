@@ -16,12 +16,12 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
 from graphengine.errors import RunExists, RunIsDriven
-from graphengine.graph.effect import checked_effects
+from graphengine.graph.effect import check_effects
 from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
     as_limits,
-    checked_tags,
+    check_tags,
     graphs_by_name,
     pauses_of,
     place_in,
@@ -29,7 +29,7 @@ from graphengine.runner.arguments import (
     store_of,
 )
 from graphengine.runner.clock import Clock, SystemClock, first_of
-from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
+from graphengine.runner.ids import OwnId, check_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.run import Run, handle_on, is_inside
@@ -105,7 +105,7 @@ class Runner:
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
-            effects=checked_effects(effects, "Runner"),
+            effects=check_effects(effects, "Runner"),
             runs_again=run_again,
             origin=origin,
         )
@@ -242,7 +242,7 @@ class Runner:
                 after=after or "",
                 pause=pauses_of(plan, pause_before) if pause_before != () else (),
             ),
-            tags=checked_tags(tags, "tags=") if tags != () else (),
+            tags=check_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
         return handle_on(lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), lives)
@@ -288,7 +288,7 @@ class Runner:
             stopped finished 3
         """
         plan = self._lives.checked(compiled(graph))
-        if checked_id(run_id) in self._shared.driven:
+        if check_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
         record = None if limits is None else as_limits(limits)
@@ -732,7 +732,7 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     lives = lives_of(runner)
     plan, shared = lives.checked(compiled(graph)), lives.shared
     await lives.known(run_id)
-    asked = await answers.asked(shared.store, shared.kept, run_id, wait)
+    asked = await answers.find_asked_wait(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
         raise asked.changed(run_id, result.waits)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.schemas.walking import BRANCHES, part_at, references, resolved
+from graphengine.schemas.walking import BRANCHES, part_at, references, resolve_reference
 from graphengine.schemas.words import whats_wrong
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Values:
         if not isinstance(schema, dict):
             return self._text
         if "$ref" in schema:
-            return self._value(resolved(schema, self._schema), room - 1, nth, is_top=is_top)
+            return self._value(resolve_reference(schema, self._schema), room - 1, nth, is_top=is_top)
         own = [schema[word] for word in _OWN if word in schema] + [*schema.get("examples", ())]
         if self._is_shown and own:
             return own[0]

@@ -63,7 +63,7 @@ def part_at(root: object, reference: str) -> JsonValue:
     return found
 
 
-def resolved(schema: object, root: object) -> Schema:
+def resolve_reference(schema: object, root: object) -> Schema:
     """Return a schema without a reference at its top: what that names, and over it what stands beside the reference.
 
     Args:

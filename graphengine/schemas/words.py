@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.schemas.formats import WORDS, checker
-from graphengine.schemas.walking import resolved
+from graphengine.schemas.walking import resolve_reference
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
 
 def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
     """Describe a valid schema."""
-    schema = resolved(schema, root)
+    schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
         return _either([*map(_write_plainly, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
@@ -96,7 +96,7 @@ def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
 
 def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     """Return the listed values of a valid schema."""
-    schema = resolved(schema, root)
+    schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches_of(schema) if depth else ()
     return [

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.engine.steps import Branched, is_removed, removed
+from graphengine.engine.steps import Branched, is_removed, strip_removed
 from graphengine.errors import RunIsDriven
 from graphengine.stores.base import (
     MIN_ROWS,
@@ -602,10 +602,10 @@ class InMemoryStore:
         self._writes += 1
         seq, body = shots[-1]
         log.shots = [shot for shot in log.shots if shot[0] >= seq]
-        log.steps[seq - first] = removed(seq, log.steps[seq - first].at, body)
+        log.steps[seq - first] = strip_removed(seq, log.steps[seq - first].at, body)
         going = [step for step in reversed(middle) if not is_removed(step)][: max(limit, 0)]
         for step in going:
-            log.steps[step.seq - first] = removed(step.seq, step.at)
+            log.steps[step.seq - first] = strip_removed(step.seq, step.at)
         return len(going)
 
     async def sweep(self) -> None:

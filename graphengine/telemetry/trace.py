@@ -50,7 +50,7 @@ from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, see_resumes
-from graphengine.telemetry.work import definitions, described, described_around, model_attributes, spent_attributes
+from graphengine.telemetry.work import definitions, describe_around, describe_work, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
     import contextvars
@@ -388,7 +388,7 @@ class RunTrace(Follower):
         telemetry, snapshot = self._telemetry, self._visits.snapshot
         step, account = entry.step, account_of(entry, "")
         turn = turn_of(step, snapshot) if telemetry.content else None
-        piece = described(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
+        piece = describe_work(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
         tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))
         if account.agent and tools is not None:
             piece.attributes[names.TOOLS] = tools
@@ -419,7 +419,7 @@ class RunTrace(Follower):
                 outer = WorkKey.read(outer).around
         for key, (began, ended) in around.items():
             if key not in place.recorded_results:
-                self._piece(place, key, described_around(key), (began, min(ended, end)), {})
+                self._piece(place, key, describe_around(key), (began, min(ended, end)), {})
 
     def _piece(
         self,

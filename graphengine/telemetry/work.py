@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from graphengine.agents.tools import Tool, split_tools
 from graphengine.kernel.inside import WorkKey, own_name
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.work_records import CalledTool, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
 
@@ -34,7 +34,7 @@ class Described(NamedTuple):
     error: str = ""
 
 
-def described(
+def describe_work(
     account: Account,
     facts: Recorded,
     recorded_results: Mapping[str, RecordedResult],
@@ -58,7 +58,7 @@ def described(
     return Described(f"step {account.name}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
-def described_around(key: str) -> Described:
+def describe_around(key: str) -> Described:
     """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
     work = WorkKey.read(key)
     if work.kind == "agent":
@@ -126,7 +126,7 @@ def definitions(tools: Iterable[object]) -> str:
         for each in split_tools(tools)[0]
         if isinstance(each, Tool)
     ]
-    return to_json(hidden(found)).decode() if found else ""
+    return to_json(hide_secrets(found)).decode() if found else ""
 
 
 def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
@@ -164,9 +164,9 @@ def _call_of_tool(
         attributes[names.TOOL_CALL] = call.id
     if content:
         record = call_record(facts)
-        attributes[names.TOOL_RESULT] = hidden(record.text) if record is not None else ""
+        attributes[names.TOOL_RESULT] = hide_secrets(record.text) if record is not None else ""
         if call is not None:
-            attributes[names.TOOL_ARGUMENTS] = hidden(call.arguments)
+            attributes[names.TOOL_ARGUMENTS] = hide_secrets(call.arguments)
     error = "tool_error" if account.tone == "broken" else ""
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
@@ -180,4 +180,4 @@ def _find_call(key: str, recorded_results: Mapping[str, RecordedResult]) -> Call
     return made.calls[index] if made is not None and index < len(made.calls) else None
 
 
-__all__ = ["Described", "described", "described_around", "model_attributes", "spent_attributes"]
+__all__ = ["Described", "describe_around", "describe_work", "model_attributes", "spent_attributes"]

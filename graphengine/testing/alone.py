@@ -19,7 +19,7 @@ from graphengine.agents.model_routing import refuse_lacking
 from graphengine.agents.replacements import Replacements
 from graphengine.errors import InputError
 from graphengine.kernel.extension import View, compiled
-from graphengine.kernel.inside import NO_ANSWER, PUBLISH, Alone, bare, checked_effects
+from graphengine.kernel.inside import NO_ANSWER, PUBLISH, Alone, bare, check_effects
 from graphengine.kernel.reader import Item, Node, Refused, show, usage_from, waits_of
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
@@ -33,7 +33,7 @@ from graphengine.testing.done import (
     with_notes,
     written_by_item,
 )
-from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
+from graphengine.testing.stage import NO_ITEM, Given, Stage, stage_node
 from graphengine.testing.watched_models import WatchedModels
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         ({'n': 3}, ('END',))
     """
     clock = clock or FakeClock()
-    stage = staged(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
-    acts = checked_effects({} if effects is None else effects, "run_node")
+    stage = stage_node(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
+    acts = check_effects({} if effects is None else effects, "run_node")
     watched, own = WatchedModels(models), dict(resources or {})
     alone = _Alone(stage, clock, watched, own, answers, messages or {}, check=check, effects=acts)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from graphengine.errors import NodeError
 from graphengine.kernel.inside import Unread, opened, type_name, why_of
 from graphengine.kernel.reader import Attempt, outcome_of, show
-from graphengine.models.scripted import OffScript, shortened, shown
+from graphengine.models.scripted import OffScript, shorten_middle, summarise_request
 from graphengine.records.step_queries import falls_back
 
 if TYPE_CHECKING:
@@ -218,13 +218,13 @@ def facts(
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
     field = failure.where.removeprefix("field ") if failure is not None else ""
     if raised is None and not stage.plan.secret:
-        lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
+        lines.append(f"  update: {shorten_middle(repr(returned), _SHOWN)}")
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
-    lines.append(f"  state: {shortened(_describe_fields(stage), _SHOWN)}")
+    lines.append(f"  state: {shorten_middle(_describe_fields(stage), _SHOWN)}")
     if asked and not isinstance(raised, OffScript):  # this error contains the request
-        text = shown(asked[-1].request).replace("\n", "\n    ")
-        lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
+        text = summarise_request(asked[-1].request).replace("\n", "\n    ")
+        lines.append(f"  request to the model, call {len(asked)}:\n    {shorten_middle(text, _SHOWN)}")
     lines.append(f"  then, in a run: {_describe_next(stage, step)}")
     return lines
 

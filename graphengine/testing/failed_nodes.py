@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel.inside import HIDDEN, NodeFailed, Redactor, opened, plan_of
 from graphengine.kernel.reader import show
-from graphengine.models.hiding import hidden
-from graphengine.models.scripted import shortened, shown
+from graphengine.models.hiding import hide_secrets
+from graphengine.models.scripted import shorten_middle, summarise_request
 from graphengine.runner.attempt import Attempt
 from graphengine.testing.stage import RUN_ID
 
@@ -100,9 +100,9 @@ def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked:
     error = event.error
 
     def hide(text: str) -> str:
-        return hidden(Redactor(plan, snapshot).hide(text) if plan.secret else text)
+        return hide_secrets(Redactor(plan, snapshot).hide(text) if plan.secret else text)
 
-    yield shortened(hide(f"{error.kind}: {error.message}"), _MESSAGE)
+    yield shorten_middle(hide(f"{error.kind}: {error.message}"), _MESSAGE)
     if error.repair:
         yield hide(f"repair: {error.repair}")
     frame = snapshot.frames.get(event.id.frame)
@@ -114,7 +114,7 @@ def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked:
             yield f"  {name}: {HIDDEN if is_secret else _shorten_value(_record_of_field(frame, name), hide)}"
     if asked and f"agent: {asked[-1].agent}\n" not in show(error.message):  # the message contains it already
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
-        yield from (f"  {line}" for line in hide(shown(asked[-1])).splitlines())
+        yield from (f"  {line}" for line in hide(summarise_request(asked[-1])).splitlines())
 
 
 def _record_of_field(frame: Frame, name: str) -> JsonValue:
@@ -125,7 +125,7 @@ def _record_of_field(frame: Frame, name: str) -> JsonValue:
 
 
 def _shorten_value(value: object, hide: Callable[[str], str]) -> str:
-    return shortened(hide(json.dumps(value, ensure_ascii=False, default=repr)), _FIELD)
+    return shorten_middle(hide(json.dumps(value, ensure_ascii=False, default=repr)), _FIELD)
 
 
 __all__ = ["KEPT", "sections", "watch"]

@@ -38,7 +38,7 @@ from graphengine.kernel.reader import (
 )
 from graphengine.migration.compatibility import field_changes
 from graphengine.migration.draft import draft_of, renamed_fields
-from graphengine.records.selection import unfinished
+from graphengine.records.selection import list_unfinished
 from graphengine.records.words import counted
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ async def preflight(
     async with reading(store) as opened:
         look = _Look(opened, plans)
         changed: list[RunInfo] = []
-        async with aclosing(unfinished(opened, newer_seconds)) as met:
+        async with aclosing(list_unfinished(opened, newer_seconds)) as met:
             async for info in met:
                 plan = plans.get(info.graph)
                 if names is not None and info.graph not in names:

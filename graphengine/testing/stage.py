@@ -90,7 +90,7 @@ class Given:
     now: float
 
 
-def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
+def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
     """Create a run that is just before a node.
 
     Args:
@@ -306,4 +306,4 @@ def _is(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-__all__ = ["NO_ITEM", "Given", "Stage", "staged"]
+__all__ = ["NO_ITEM", "Given", "Stage", "stage_node"]

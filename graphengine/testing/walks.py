@@ -17,7 +17,7 @@ from graphengine.kernel.extension import RunFailed, compiled
 from graphengine.kernel.inside import given_in, without_items
 from graphengine.kernel.reader import Failed, Node, RunStatus
 from graphengine.models.errors import ModelUnavailable
-from graphengine.models.scripted import shortened
+from graphengine.models.scripted import shorten_middle
 from graphengine.records.visits import Visits as Run
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -130,7 +130,7 @@ class Walked(Generic[S]):
             lines.append(f"  it failed at {self.error.path or 'FAIL'}: {self.error.kind}: {self.error.message}")
         elif self.status == "stopped" and self.ending is not None:
             lines.append(f"  it stopped: {self.ending.why}")
-        return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
+        return "\n".join([*lines, f"  state: {shorten_middle(repr(self.state), 600)}"])
 
 
 async def walk(

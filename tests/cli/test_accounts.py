@@ -31,7 +31,7 @@ from graphengine.render.story.prose import as_words, in_brief, place
 from graphengine.render.text import clean
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.telemetry import names
-from graphengine.telemetry.work import described
+from graphengine.telemetry.work import describe_work
 from tests.kit.record import FOLDER, RECORDED
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ async def agree(store: Store, info: RunInfo) -> Sequence[Account]:
 
 def spans(account: Account, facts: Recorded) -> None:
     """Compare the span of recorded work with its account."""
-    piece = described(account, facts, {}, content=False)
+    piece = describe_work(account, facts, {}, content=False)
     if account.agent:
         assert piece.attributes[names.AGENT] == account.agent
         assert account.model.endswith(str(piece.attributes[names.REQUEST_MODEL]))

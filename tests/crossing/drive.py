@@ -37,7 +37,7 @@ from graphengine.errors import (
 )
 from graphengine.history.load import load_snapshot
 from graphengine.records.retention import ENDED
-from graphengine.runner.ids import derived_id
+from graphengine.runner.ids import derive_id
 from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from graphengine.stores.base import RunInfo, Store
@@ -243,7 +243,7 @@ class Play:
     @property
     def first(self) -> str:
         """The id of the first run, or of the chat."""
-        return "first" if isinstance(self.program.main, p.Graph) else derived_id("chat", "c")
+        return "first" if isinstance(self.program.main, p.Graph) else derive_id("chat", "c")
 
     @property
     def peer(self) -> int:

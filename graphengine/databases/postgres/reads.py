@@ -16,7 +16,7 @@ from graphengine.databases.checksums import CHANGED, sum_of
 from graphengine.databases.long_texts import join
 from graphengine.databases.owner_locks import is_known_dead
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, run_selected, signed
-from graphengine.databases.refusals import damaged
+from graphengine.databases.refusals import damaged_error
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.errors import StoreCorrupt, StoreError
@@ -164,11 +164,11 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
     found = _log(connection, run_id, seq, seq - 1, seq, own)
     what = f"the snapshot after step {seq} of run {run_id}"
     if found.shot is None or found.shot.at[1] != seq:
-        raise damaged(what, "it is missing")
+        raise damaged_error(what, "it is missing")
     try:
         return found.whole(found.shot, in_snapshot=True)
     except ValueError as error:
-        raise damaged(what, str(error)) from error
+        raise damaged_error(what, str(error)) from error
 
 
 def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:

@@ -33,7 +33,7 @@ from graphengine.databases.postgres.faults import (
     pooled,
     words_of,
 )
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ class Sessions:
         """Call a function on a thread, without a session."""
         threads = self._threads
         if threads is None:
-            raise closed()
+            raise closed_error()
         pending = threads.submit(self._call_and_close, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)

@@ -25,7 +25,7 @@ from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.postgres.transactions import Transactions
-from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
+from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.kernel.store import lease_lost
 
@@ -229,7 +229,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
+        addition, _ = encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
         return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
 
     def _addition_of(self, batch: Append) -> writes.Addition:
@@ -237,7 +237,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         lease, driven = self._writable_lease(), self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
-        return encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
+        return encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
 
     def transaction(self) -> AbstractAsyncContextManager[FunctionTransaction]:
         """Return a block with a transaction in which a function works; see `graphengine.stores.base.Transactional`."""

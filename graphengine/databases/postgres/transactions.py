@@ -31,7 +31,7 @@ from graphengine.databases.postgres.faults import explain, is_lost, is_undone, w
 from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.sessions import DUMPERS, KEEPALIVES
 from graphengine.databases.postgres.writes import texts_of, were_written
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.errors import NodeTimeout, TransactionRefused, TransactionUndone
 from graphengine.kernel.store import lease_lost
 
@@ -117,7 +117,7 @@ class Transactions:
         """Return a block with a transaction, which is undone at its end if it was not committed."""
         async with self._places:
             if self.is_closed:
-                raise closed()
+                raise closed_error()
             self.threads = self.threads or ThreadPoolExecutor(AT_ONCE, thread_name_prefix="graphengine-transaction")
             made = FunctionTransaction(self, self.threads)
             try:

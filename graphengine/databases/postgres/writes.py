@@ -16,7 +16,7 @@ from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.row_json import read_summary
 from graphengine.databases.snapshots import Tail
-from graphengine.databases.sql import Claimed, folded
+from graphengine.databases.sql import Claimed, fold_words
 from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven
 from graphengine.kernel.reader import encode_step
@@ -220,7 +220,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
     begun = input_text(steps[0] if steps else None)
-    words = folded([info.id, info.graph]), begun, _end_words(summary) or ""
+    words = fold_words([info.id, info.graph]), begun, _end_words(summary) or ""
     facts: dict[str, JsonValue] = {
         "title": info.title,
         "user": info.user or "",
@@ -245,7 +245,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         None if info.parent is None else known(info.parent),
         0 if info.parent is None else clamped(info.parent_seq),
         list(info.tags),
-        [folded([each]) for each in info.tags],
+        [fold_words([each]) for each in info.tags],
         *words,
         [row.seq for row in rows],
         [row.at for row in rows],
@@ -351,7 +351,7 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
 
     added = list(added)
     return Command(
-        [run_id], SQL["tag"], (known(run_id), added, [folded([each]) for each in added], list(removed)), read
+        [run_id], SQL["tag"], (known(run_id), added, [fold_words([each]) for each in added], list(removed)), read
     )
 
 
@@ -412,7 +412,7 @@ def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence
 def _end_words(summary: str | None) -> str | None:
     """Return the words of what a run waits for, or why it ended; None if its summary did not change."""
     kept = read_summary(summary)
-    return None if kept is None else folded([kept.reason])
+    return None if kept is None else fold_words([kept.reason])
 
 
 def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:

@@ -16,7 +16,7 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.databases.sqlite.reads import in_snapshot
@@ -84,7 +84,7 @@ class Reader:
         if self._worker is not None and is_right:
             return self._worker
         if self._is_closed:
-            raise closed()
+            raise closed_error()
         await self._disconnect()
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds, only_reads=True)

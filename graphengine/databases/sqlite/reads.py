@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.databases import checksums
-from graphengine.databases.refusals import damaged
+from graphengine.databases.refusals import damaged_error
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.databases.sqlite import words
@@ -91,12 +91,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
-            raise damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+            raise damaged_error(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
         raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
-        raise damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+        raise damaged_error(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
@@ -230,7 +230,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[
     in_row, in_log = identities(connection, key, known)
     differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing:
-        raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+        raise damaged_error(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def identities(

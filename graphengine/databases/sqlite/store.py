@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic_core import to_json
 
 from graphengine.databases.addresses import path_of
-from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
+from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page, rows_of
 from graphengine.databases.sqlite import erasure, files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
@@ -214,7 +214,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
+        addition, written_bytes = encode_batch(writes.Addition, writes.Row, batch, driven, lease.id)
         if batch.posts:
             messages = [
                 writes.Post(post.run_id, post.kind, to_json(post.payload).decode(), post.key, lease.now())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.databases.sql import folded
+from graphengine.databases.sql import fold_words
 from graphengine.databases.sqlite.queries import run_selected
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
@@ -92,7 +92,7 @@ def index(connection: sqlite3.Connection) -> bool:
         connection.execute(SQL["create"])
     stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
-    made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
+    made = [(key, fold_words(texts)) for key, texts in texts_of(connection, stale + new)]
     connection.executemany(SQL["add"], made)
     connection.execute(SQL["not_due"], (msgspec.json.encode(stale).decode(),))
     if new:

@@ -17,7 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.databases.sql import Promise
 
 if TYPE_CHECKING:
@@ -140,13 +140,13 @@ class Worker:
             RunnerClosed: The connection was closed.
         """
         if not self._is_open:
-            raise closed()
+            raise closed_error()
         self._calls.put_nowait(Job(partial(work, *self._opened), then))
 
     def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
         """Queue a call. Its future gets what it returns or raises."""
         if not self._is_open:
-            raise closed()
+            raise closed_error()
         loop = asyncio.get_running_loop()
         promise: Promise[T] = Promise(loop.create_future())
 

@@ -10,7 +10,7 @@ from graphengine.engine.lookup import StaleEvent, plan_of, view_of
 from graphengine.engine.provenance import of_graph, read_of_nodes
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
-from graphengine.engine.rules.visit import failed_at_once, node_failed, node_finished, step_of
+from graphengine.engine.rules.visit import fail_at_once, node_failed, node_finished, step_of
 from graphengine.engine.size_limits import size_of
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, Node, path_of
@@ -47,7 +47,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
-        return node_failed(run, frame, failed_at_once(event, failure))
+        return node_failed(run, frame, fail_at_once(event, failure))
     begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     facts.written = read_of_nodes(call, frame)

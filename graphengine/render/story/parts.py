@@ -14,12 +14,12 @@ from graphengine.records.account import account_of_step
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
-from graphengine.records.spending import own_usage, spending, spent_below, summed
+from graphengine.records.spending import load_spent_below, own_usage, spending, sum_by
 from graphengine.records.words import cost, counted, loss_words, seconds, when
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record
 from graphengine.render.amounts import priced
 from graphengine.render.charts.timeline import timeline
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Line
 from graphengine.render.story.prose import as_html, as_words, heading, in_brief, path_words, place
@@ -116,7 +116,7 @@ async def told_run(store: Store, run_id: str) -> Told:
     steps, snapshot = await store.steps(run_id), await load_now(store, run_id)
     specs = await load_specs(store, steps, snapshot.fingerprint)
     whys, held = _reasons_by_seq(steps, {name: _word_conditions(spec) for name, spec in specs.items()})
-    below = await spent_below(store, run_id)
+    below = await load_spent_below(store, run_id)
     words = ""
     if below.runs:
         words = f"{counted(below.runs, 'child run')} cost {cost({'calls': 1, 'cost_usd': below.cost_usd})} besides"
@@ -214,7 +214,7 @@ def picture(told: Told, room: tuple[float, float] = (_COLUMN, _TALL)) -> str:
         return ""
     fold = 0 if len(spec.get("nodes", ())) > _BOXES else 1
     try:
-        drawn = drawing_of(spec, told.steps, told.specs, detail="brief", fold=fold, status=status_of(told.info))
+        drawn = draw_graph(spec, told.steps, told.specs, detail="brief", fold=fold, status=status_of(told.info))
         boxes, arrows = map(_without_question, drawn.boxes), map(_without_number, drawn.arrows)
         drawing = replace(drawn, caption=(), legend=(), boxes=tuple(boxes), arrows=tuple(arrows))
         shown = svg_of(drawing, "auto", is_part=True, is_wide=True)
@@ -410,7 +410,7 @@ def _say_tokens(usage: Usage) -> str:
 def by_agent(steps: Iterable[Step], shared: int) -> dict[tuple[str, str], Usage]:
     """Return what each agent used of each model in the steps after those that are shared."""
     own = [each for each in spending(steps, shared) if not each.inherited]
-    return dict(summed(own, lambda each: (as_words(each.agent) if each.agent else place(each.node), each.model)))
+    return dict(sum_by(own, lambda each: (as_words(each.agent) if each.agent else place(each.node), each.model)))
 
 
 def spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:

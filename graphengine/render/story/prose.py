@@ -15,7 +15,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.words import counted
 from graphengine.render.text import clean, one_line
 
@@ -65,7 +65,7 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 
 def as_html(text: str) -> str:
     """Return a text as HTML, without what looks like a secret and without control codes."""
-    return escape(clean(hidden(text)))
+    return escape(clean(hide_secrets(text)))
 
 
 def is_full(value: JsonValue) -> bool:
@@ -247,7 +247,7 @@ def folded(words: str, html: str) -> str:
 
 def text_html(text: str) -> str:
     """Return a text as HTML: as Markdown if it has any, and the end of a long one folded."""
-    safe = clean(hidden(text[:_WHOLE])).strip()
+    safe = clean(hide_secrets(text[:_WHOLE])).strip()
     if len(safe) < _LINE and not _MARKED.search(safe):
         return _set_off_citations(safe)
     parser = _parser()
@@ -315,7 +315,7 @@ def _set_off_citations(text: str) -> str:
 def duel(before: JsonValue, after: JsonValue, deep: int = 0) -> str:
     """Return how a value differs from another as HTML: texts word by word, lists by item, objects by field."""
     if isinstance(before, str) and isinstance(after, str) and before.strip() and after.strip():
-        return _texts_apart(clean(hidden(before[:_WHOLE])), clean(hidden(after[:_WHOLE])))
+        return _texts_apart(clean(hide_secrets(before[:_WHOLE])), clean(hide_secrets(after[:_WHOLE])))
     if isinstance(before, list) and isinstance(after, list) and deep < _DEEP:
         return _items_apart(before, after, deep + 1)
     if isinstance(before, Mapping) and isinstance(after, Mapping) and deep < _DEEP:

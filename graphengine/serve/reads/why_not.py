@@ -18,7 +18,7 @@ from graphengine.kernel.inside import InForce, load_specs
 from graphengine.kernel.reader import outcome_of
 from graphengine.records.declared_edges import declarations
 from graphengine.render.scopes import path_at
-from graphengine.render.trace import tried_edges
+from graphengine.render.trace import list_tried_edges
 from graphengine.serve.read_documents import AsIf, Decision, WhyNot
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
     """Return what became of an edge at a step; None if the version in force then did not have it."""
     if entry.edge is None:
         return None
-    tried = tried_edges(scope, entry.edge)
+    tried = list_tried_edges(scope, entry.edge)
     known = declarations(entry.edge.ways)
     own = next(
         (
