@@ -176,7 +176,6 @@ class _OpenResult(Result[Any, Any]):
     """
 
     __slots__ = ()
-    __init__ = object.__init__
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__  # one slot in C for both
 
@@ -258,7 +257,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
             break
     lost = list_lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
     usage = snapshot.usage
-    made: Any = _OpenResult()
+    made: Any = object.__new__(_OpenResult)
     made.run_id, made.status, made.seq = snapshot.run_id, snapshot.status, snapshot.seq
     made.ending, made.cause = snapshot.ending, cause
     made.error, made.repair = (Failure.of(failure), failure.repair) if failure else (None, "")
