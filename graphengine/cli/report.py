@@ -27,7 +27,7 @@ from graphengine.kernel.inside import (
 from graphengine.kernel.reader import losses_of
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.records.words import clean, compact, counted, held, loss_words, one_line, seconds, usd, used
+from graphengine.records.words import clean, compact, counted, loss_words, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -325,8 +325,6 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
     err.prose(f"{took}, {used(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
-    if words := held(snapshot.usage):
-        err.prose(words)
     if words := loss_words(losses_of(snapshot.usage, snapshot.losses)):
         err.prose(f"losses on the way: {words}")
     if snapshot.inherited and any(snapshot.inherited.values()):

@@ -29,8 +29,6 @@ class Usage(Struct, frozen=True, kw_only=True):
         reasoning_tokens: The part of the output tokens that was reasoning.
         priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
         unknown_calls: Calls that failed in progress, whose usage is not known; what was reported of it counts.
-        held_calls: Calls that waited for others, since as many were in flight as the limiter allows that their model
-            got by itself. `RateLimiter(calls_at_once=…)` lets more go at once.
     """
 
     calls: int = 0
@@ -43,7 +41,6 @@ class Usage(Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     priced_usd: float = 0.0
     unknown_calls: int = 0
-    held_calls: int = 0
 
 
 def usage_from(recorded: amounts.Usage) -> Usage:

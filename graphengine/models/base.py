@@ -328,9 +328,6 @@ UNKNOWN_USAGE: Final[Usage] = {
 }
 """The usage of a call that was in flight and may be billed, but reported nothing. Tokens count only what is known."""
 
-HELD_USAGE: Final[Usage] = {"held_calls": 1}
-"""What a call counts that waited for others in its model's own limiter."""
-
 
 def at_least(reported: Usage) -> Usage:
     """Return the usage of a call that broke off after its provider had reported this much, and may bill more.
@@ -485,7 +482,6 @@ class RulesModel:
 
 
 __all__ = [
-    "HELD_USAGE",
     "PDF",
     "UNKNOWN_USAGE",
     "CallerWait",

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 RULES: Final = "rules"
 """The model of answers that rules gave."""
-_NOTHING_SPENT: Final = frozenset((*LOSSES, "held_calls"))
-"""Amounts that are no usage of a model."""
 REMOVED: Final = "removed steps"
 """The node of what a run spent in steps that retention has removed."""
 
@@ -72,7 +70,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
             if own := spent_since(until.inherited, until.usage):
                 found["", "", REMOVED, False] = own
         usage = usage_of(step)
-        if not usage or usage.keys() <= _NOTHING_SPENT:
+        if not usage or usage.keys() <= LOSSES.keys():
             continue
         agent = model = ""
         if isinstance(step.data, Recorded) and step.data.by:

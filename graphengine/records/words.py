@@ -210,17 +210,6 @@ def tokens(usage: Usage) -> str:
     return f"{text}, plus unreported tokens of {counted(unknown, 'failed call')}" if unknown else text
 
 
-def held(usage: Usage) -> str:
-    """Return how many calls waited for others, and what lets more go at once; "" if none did.
-
-    >>> held({"calls": 300, "held_calls": 200}), held({"calls": 1})
-    ('200 calls waited for others, as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)', '')
-    """
-    calls: int = usage.get("held_calls") or 0
-    hint = "as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)"
-    return f"{counted(calls, 'call')} waited for others, {hint}" if calls else ""
-
-
 def used(usage: Usage) -> str:
     """Return the calls, tokens and cost of a usage; tokens and cost only of language models.
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
             reasoning_tokens: The part of the output tokens that was reasoning.
             priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
             unknown_calls: Calls that failed in progress, whose usage is not known.
-            held_calls: Calls that waited for others, as many as the limiter that their model got by itself allows.
             rejected_answers: Answers of models that did not fit, and were asked for again.
             failed_tools: Calls of tools whose result was an error.
             failed_children: Ends of child runs that did not finish, as the nodes that wait for them received them.
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
         reasoning_tokens: int
         priced_usd: float
         unknown_calls: int
-        held_calls: int
         rejected_answers: int
         failed_tools: int
         failed_children: int
