@@ -70,7 +70,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
             if own := spent_since(until.inherited, until.usage):
                 found["", "", REMOVED, False] = own
         usage = usage_of(step)
-        if not usage or usage.keys() <= LOSSES.keys():
+        if not usage or usage.keys() <= {*LOSSES}:
             continue
         agent = model = ""
         if isinstance(step.data, Recorded) and step.data.by:

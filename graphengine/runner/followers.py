@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -32,13 +32,6 @@ class Follower:
     """
 
     labels: Mapping[str, str] = _NO_LABELS
-    _acts: ClassVar[bool] = False
-    """Whether a class overrides any of the moments below."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of other bases
-        super().__init_subclass__(**kwargs)
-        moments = ("entered", "ended", "recorded", "left")
-        cls._acts = any(getattr(cls, name) is not getattr(Follower, name) for name in moments)
 
     def entered(self, frame: Frame) -> None:
         """A node is about to begin: called in its context, so that context variables can be set for it."""
@@ -66,8 +59,6 @@ class Following:
         self.recorded: Sequence[Callable[[Sequence[Step]], None]] = ()
         for each in followers:
             kind = type(each)
-            if not kind._acts:  # noqa: SLF001 - of this module
-                continue
             if kind.entered is not Follower.entered:
                 self.entered = (*self.entered, each.entered)
             if kind.ended is not Follower.ended:

@@ -18,12 +18,13 @@ from graphengine.errors import StoreError
 from graphengine.runner.answers import KnownTypes
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
+from graphengine.runner.extensions import overridden_by
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.result import past_runs
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
@@ -202,8 +203,8 @@ class Shared(Generic[L]):
         self.closing: list[Extension] = []
         self._telling: list[Extension] = []
         for each in extensions:
-            if each._overridden:  # noqa: SLF001 - of this package
-                self._take_in(each)
+            if parts := overridden_by(each):
+                self._take_in(each, parts)
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -228,9 +229,8 @@ class Shared(Generic[L]):
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
-    def _take_in(self, each: Extension) -> None:
+    def _take_in(self, each: Extension, parts: Collection[str]) -> None:
         """Note what an extension has, and at which moments it acts; of several, the first one has executors."""
-        parts = each._overridden  # noqa: SLF001 - as above
         if "executors" in parts and self.executors is None:
             self.executors = each.executors
         if "children" in parts and self.children is None:

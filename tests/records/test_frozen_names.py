@@ -131,13 +131,13 @@ async def id_of_a_message() -> str:
 
     class Remote(_Remote):
         @asynccontextmanager
-        async def _connected(self) -> AsyncIterator[Any]:
+        async def _open_client(self) -> AsyncIterator[Any]:
             async def sent(request: Any) -> AsyncIterator[Any]:
                 yield SimpleNamespace(HasField=lambda _: True, task=request.message.message_id)
 
             yield SimpleNamespace(send_message=sent)
 
-        def _recorded(self, task: Any) -> dict[str, Any]:
+        def _record_of_task(self, task: Any) -> dict[str, Any]:
             return {"id": task}
 
     found = await Remote("http://localhost:1/", {}).send("hello", idempotency_key="r/work:1")

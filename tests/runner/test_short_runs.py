@@ -1,13 +1,16 @@
 """What short runs leave out because it would change nothing."""
 
+from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from graphengine import Runner
+from graphengine import END, START, Graph, RunFailed, Runner, Step
 from graphengine.engine.snapshot import Snapshot
-from graphengine.kernel.extension import Extension, Follower
+from graphengine.kernel.extension import Extension, Follower, OpenRun
+from graphengine.runner.extensions import overridden_by
 from graphengine.runner.followers import Following
 from graphengine.runner.runner import lives_of
 from graphengine.state.ending import Ending, ended_at
@@ -62,24 +65,73 @@ async def test_a_runner_knows_the_plans_of_all_its_graphs(runner: Runner) -> Non
     assert shared.plan_by("other") is None
 
 
-def test_a_class_says_which_moments_it_overrides() -> None:
-    """Also those that it inherits."""
+class Silent(Extension, Follower):
+    """Overrides nothing."""
 
-    class Silent(Extension, Follower):
-        pass
 
-    class Mixin:
-        def checked(self, plan: object, *, is_queued: bool) -> None:
-            pass
+class Mixin:
+    """Overrides two moments, for a class that inherits from it first."""
 
-        def entered(self, frame: object) -> None:
-            pass
+    def checked(self, plan: object, *, is_queued: bool) -> None:
+        """Check nothing."""
 
-    class Acts(Mixin, Silent):
-        pass
+    def entered(self, frame: object) -> None:
+        """Do nothing."""
 
-    found = [(each._overridden, each._acts) for each in (Silent, Acts)]  # noqa: SLF001 - no program needs these
-    assert found == [(frozenset(), False), (frozenset(("checked",)), True)]
-    follower = Acts()
-    following = Following([Silent(), follower])
-    assert (list(following.entered), list(following.recorded)) == ([follower.entered], [])
+
+class Acts(Mixin, Silent):
+    """Has the moments of both."""
+
+
+class Apart:
+    """A base that knows nothing of others: it calls no `super().__init_subclass__`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Do nothing."""
+
+
+class Beside(Apart, Extension, Follower):
+    """Overrides a moment of each, after such a base."""
+
+    async def opened(self, run: OpenRun) -> Follower:
+        """Follow each run."""
+        del run
+        return self
+
+    def recorded(self, steps: Sequence[Step]) -> None:
+        """Do nothing."""
+
+
+def test_a_moment_counts_however_its_class_got_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a base, beside a base that hides that it has subclasses, and set on the class later."""
+    assert [sorted(overridden_by(each)) for each in (Silent(), Acts(), Beside())] == [[], ["checked"], ["opened"]]
+    follower, beside = Acts(), Beside()
+    following = Following([Silent(), follower, beside])
+    assert (list(following.entered), list(following.recorded)) == ([follower.entered], [beside.recorded])
+    monkeypatch.setattr(Silent, "told", lambda *_: None)
+    monkeypatch.setattr(Silent, "recorded", lambda *_: None)
+    assert sorted(overridden_by(Silent())) == ["told"]
+    assert len(Following([Silent()]).recorded) == 1
+
+
+async def test_a_start_condition_that_changes_its_input_fails_the_run(runner: Runner) -> None:
+    """Of the run and of a graph inside it: the failure is recorded, so that a resume can follow a repair."""
+
+    class State(BaseModel):
+        xs: list[int] = []
+
+    def route(xs: list[int]) -> bool:
+        xs.append(1)
+        return True
+
+    inner, outer = Graph("inner", State, result="xs"), Graph("outer", State)
+    inner.add_node("add", lambda xs: [*xs, 2], writes="xs")
+    inner.add_edge(START, "add", when=route)
+    inner.add_edge(START, END)
+    inner.add_edge("add", END)
+    outer.add_node("inner", inner, writes="xs")
+    outer.add_path(START, "inner", END)
+    for graph in (inner, outer):
+        with pytest.raises(RunFailed, match="route changed xs in place"):
+            await runner.start(graph, run_id=graph.name).result()
+        assert (await runner.info(graph.name)).status == "failed"

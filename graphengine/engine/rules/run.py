@@ -37,7 +37,7 @@ _UNCHANGED: Final = Shift()
 def begin_run(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
-    frame = Frame(at=START, values=event.values, typed=event.typed)  # which a view only reads
+    frame = Frame(at=START, values=event.values, typed=dict(event.typed))  # a view forgets what a function changed
     facts = event.facts.__copy__()  # type: ignore[attr-defined] # as `copy`, which looks for it by code of Python
     if plan.samples:
         facts.given = [name for name in event.given if name in plan.samples] or ()
