@@ -15,7 +15,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from functools import lru_cache
 from random import Random
 from typing import Any, Final, cast
 
@@ -56,6 +56,12 @@ from tests.sim.model import Fault, Model, Row, Todo, Wrong
 MOST: Final = 3000
 """The steps of a run at most."""
 OVER: Final = ("finished", "failed", "stopped", "cancelled")
+
+
+@lru_cache(maxsize=100)
+def compiled(graph: p.Graph) -> Graph[Any]:
+    """Return the graph of a program."""
+    return graph_of(graph)
 
 
 def row_of(step: steps.Step) -> Row:
@@ -117,7 +123,7 @@ class Engine:
 
     def __init__(self, program: p.Program, graph: Graph[Any] | None = None) -> None:
         self.program = program
-        self.plan = (graph or graph_of(program.graph)).compile()
+        self.plan = (graph or compiled(program.graph)).compile()
         self.random = Random(program.order)  # noqa: S311 - no secret
         self.model = Model(program)
         self.snapshot = Snapshot()
@@ -364,8 +370,3 @@ def same(what: str, engine_has: object, model_has: object) -> None:
     """Compare. Raises: Wrong."""
     if engine_has != model_has:
         raise Wrong(f"{what} is {engine_has}, but should be {model_has}")
-
-
-def copied(model: Model) -> Model:
-    """Return a copy of a model."""
-    return deepcopy(model)

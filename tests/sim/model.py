@@ -257,8 +257,10 @@ class Model:
         return None, 0.0
 
     def is_cut(self, frame: Frame) -> bool:
-        """Return whether a frame is below one that failed, or in a fork that joins without it (F5)."""
+        """Return whether a frame is below one that failed or has yet to begin again, or its fork joins without it."""
         for inner in frame.around():
+            if inner.kind == "item" and inner.index in self.slots(inner).again:
+                return True
             if inner.up is not None and inner.up.failed is not None:
                 return True
             if inner.kind == "arm" and inner.up is not None and self.can_join(inner.up):
@@ -713,7 +715,9 @@ class Model:
         match frame.phase:
             case "waiting":
                 return False
-            case "forked" | "inside":
+            case "forked":
+                return self.can_join(frame) or any(map(self.moves, below))
+            case "inside":
                 return not below or any(map(self.moves, below))
             case "mapped":
                 slots = self.slots_of(frame)
@@ -924,9 +928,11 @@ def plateau(past: Sequence[Visit], name: str, patience: int, delta: float, mode:
     """Return whether the last samples are no better than the best before (V7)."""
     best, stale = None, 0
     for visit in past:
+        if visit.state is None:
+            continue
         if visit.node == since:
             best, stale = None, 0
-        sample = visit.state[name] if visit.state is not None else None
+        sample = visit.state[name]
         if name in visit.wrote and sample is not None:
             sample = sample if mode == "max" else -sample
             best, stale = (sample, 0) if best is None or sample - best > delta else (best, stale + 1)
