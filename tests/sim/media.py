@@ -77,11 +77,11 @@ def row_of(step: steps.Step) -> Row:
             more = None if data.has_failed else tuple(data.cancelled)
         case steps.Waiting():
             (wait,) = data.waits.values()
-            more = int(wait.key.rpartition(" ")[2]), wait.kind, round(wait.due - step.at) if wait.due is not None else 0
+            more = wait.kind, round(wait.due - step.at) if wait.due is not None else 0
         case steps.Answered():
             more = data.by, data.answer.value
-        case steps.Recorded():
-            more = int(data.key)
+        case steps.Recorded() | steps.Begun():
+            more = int(data.key.split("|")[-2] if "|" in data.key else data.key)
         case steps.Message():
             more = data.payload
         case steps.Resumed():

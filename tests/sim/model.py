@@ -144,6 +144,7 @@ class Frame:
         below: The frames that it waits for, by id: arms, items, or a graph inside.
         answers: What was answered to the operations of this visit, by their number.
         waits: What it waits for: the number of the operation, and when that is over.
+        begun: The effects that began in this visit, and of them those whose process died.
     """
 
     id: str
@@ -176,6 +177,8 @@ class Frame:
     inner_label: str = ""
     answers: dict[int, Any] = field(default_factory=dict)
     waits: tuple[int, float | None] | None = None
+    begun: set[int] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)
     result: list[Write] = field(default_factory=list)
 
     @property
@@ -221,9 +224,9 @@ class Model:
         waiting = [f for f in self.frames.values() if self.op_waited(f) == "receive" and not self.is_cut(f)]
         return {Todo(f.id, f.at, f.visit, f.attempt, "deliver") for f in waiting if self.mail}
 
-    def todo(self, frame: Frame) -> Todo | None:
-        """Return what a frame is to do by itself."""
-        if frame.is_over or self.is_cut(frame):
+    def todo(self, frame: Frame, *, in_flight: bool = False) -> Todo | None:
+        """Return what a frame is to do by itself, or is doing that is `in_flight`: until a fork joins without it."""
+        if frame.is_over or self.is_cut(frame, joins=not in_flight):
             return None
         mode, due = self.mode(frame)
         if mode is None:
@@ -256,14 +259,14 @@ class Model:
                 return (None, 0.0) if due is None else ("wake", due)
         return None, 0.0
 
-    def is_cut(self, frame: Frame) -> bool:
+    def is_cut(self, frame: Frame, *, joins: bool = True) -> bool:
         """Return whether a frame is below one that failed or has yet to begin again, or its fork joins without it."""
         for inner in frame.around():
             if inner.kind == "item" and inner.index in self.slots(inner).again:
                 return True
             if inner.up is not None and inner.up.failed is not None:
                 return True
-            if inner.kind == "arm" and inner.up is not None and self.can_join(inner.up):
+            if joins and inner.kind == "arm" and inner.up is not None and self.can_join(inner.up):
                 return True
         return False
 
@@ -387,7 +390,7 @@ class Model:
             return False
         if todo.mode == "limit":
             return not frame.is_over and not self.is_cut(frame)
-        return self.todo(frame) == todo
+        return self.todo(frame, in_flight=True) == todo
 
     def row(self, frame: Frame, kind: str, **more: Any) -> Row:
         """Return a step of a frame at its node."""
@@ -419,11 +422,21 @@ class Model:
     def does(self, frame: Frame, number: int, op: p.Op, row: Row) -> Row:
         """Do an operation that has no record yet: a call, or a wait."""
         if isinstance(op, p.Call):
-            frame.answers[number] = "acted"
-            return self.row(frame, "recorded", more=number)
+            return self.calls(frame, number, op)
         frame.phase = "waiting"
         frame.waits = number, (row.at + op.seconds if op.seconds else None)
-        return self.row(frame, "waiting", more=(number, type(op).__name__.lower(), op.seconds))
+        return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
+
+    def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
+        """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
+        if op.effect == "once" and number not in frame.begun:
+            frame.begun.add(number)
+            return self.row(frame, "begun", more=number)
+        if number in frame.lost:
+            frame.phase, frame.waits = "waiting", (number, None)
+            return self.row(frame, "waiting", more=("unknown", 0))
+        frame.answers[number] = "acted"
+        return self.row(frame, "recorded", more=number)
 
     def by_field(self, node: p.Node) -> dict[str, Any]:
         """Return what stands in for a node, by the fields that it writes."""
@@ -574,7 +587,7 @@ class Model:
         """Begin a visit of a node."""
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
-        frame.answers, frame.waits = {}, None
+        frame.answers, frame.waits, frame.begun, frame.lost = {}, None, set(), set()
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
         """Return whether a condition holds now. Raises: Misfit, if its function raises."""
@@ -714,7 +727,7 @@ class Model:
         below = [each for each in frame.below.values() if not each.is_over]
         match frame.phase:
             case "waiting":
-                return False
+                return self.op_waited(frame) == "call"  # E13
             case "forked":
                 return self.can_join(frame) or any(map(self.moves, below))
             case "inside":
@@ -794,6 +807,8 @@ class Model:
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
                     self.frames[todo.frame].crashes += 1
+            for frame in self.frames.values():
+                frame.lost = {number for number in frame.begun if number not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         if self.status == "failed":
@@ -839,10 +854,23 @@ class Model:
         if by == "message":
             if not isinstance(op, p.Receive) or not self.mail or self.mail.pop(0) != value:
                 raise Wrong(f"another message was to be received: {row}")
-        elif by == "answer" and not isinstance(op, p.Ask):
+        elif by == "answer" and not isinstance(op, p.Ask | p.Call):
             raise Wrong(f"nobody was asked: {row}")
+        if isinstance(op, p.Call):
+            frame.phase, frame.waits = "ready", None
+            frame.lost.discard(number)
+            if value == "rerun":
+                frame.begun.discard(number)
+            else:
+                frame.answers[number] = value["result"]
+            self.woken(frame)
+            return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value
         frame.answers[number], frame.phase, frame.waits = said, "ready", None
+        self.woken(frame)
+
+    def woken(self, frame: Frame) -> None:
+        """Note that a wait ended in a frame: items wait for a slot in this order (E12)."""
         self.ends += 1
         for each in frame.around():
             if each.kind == "item":
