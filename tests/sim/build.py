@@ -57,14 +57,12 @@ ERRORS: Final[Mapping[str, type[Exception]]] = {
 }  # fmt: skip
 INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
-LOST: Final = "lost"
-"""What a person says of an effect of which nobody knows how it ended: nothing, so that it is not done again."""
 
 
 class Outside(Protocol):
     """What functions do outside."""
 
-    async def act(self, key: str, effect: str) -> str:
+    async def act(self, key: str) -> str:
         """Act, and return the result."""
         ...
 
@@ -122,7 +120,7 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None) -> None:
 
 
 def _standing_in(node: p.Node) -> Callable[..., Any]:
-    def stands_in() -> dict[str, Any]:
+    async def stands_in() -> dict[str, Any]:
         return p.stand_in(node)
 
     return stands_in
@@ -159,7 +157,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None) -> A
 
             async def act() -> str:
                 assert outside is not None
-                return await outside.act(key, effect)
+                return await outside.act(key)
 
             return await ctx.call(act, key=str(number), effect=effect or None)
         case p.Ask(seconds):

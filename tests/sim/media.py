@@ -85,7 +85,7 @@ def row_of(step: steps.Step) -> Row:
         case steps.Message():
             more = data.payload
         case steps.Resumed():
-            more = "crashed" if data.crashed else None
+            more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None
     status = data.status if isinstance(data, steps.Stopped) else outcome.status
     return Row(

@@ -145,6 +145,7 @@ class Frame:
         answers: What was answered to the operations of this visit, by their number.
         waits: What it waits for: the number of the operation, and when that is over.
         begun: The effects that began in this visit, and of them those whose process died.
+        has_acted: Whether an effect began in this visit, also in a graph inside.
     """
 
     id: str
@@ -179,6 +180,7 @@ class Frame:
     waits: tuple[int, float | None] | None = None
     begun: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
+    has_acted: bool = False
     result: list[Write] = field(default_factory=list)
 
     @property
@@ -225,7 +227,7 @@ class Model:
         return {Todo(f.id, f.at, f.visit, f.attempt, "deliver") for f in waiting if self.mail}
 
     def todo(self, frame: Frame, *, in_flight: bool = False) -> Todo | None:
-        """Return what a frame is to do by itself, or is doing that is `in_flight`: until a fork joins without it."""
+        """Return what a frame is to do by itself, or is doing, though its fork joins or fails without it."""
         if frame.is_over or self.is_cut(frame, joins=not in_flight):
             return None
         mode, due = self.mode(frame)
@@ -264,7 +266,7 @@ class Model:
         for inner in frame.around():
             if inner.kind == "item" and inner.index in self.slots(inner).again:
                 return True
-            if inner.up is not None and inner.up.failed is not None:
+            if joins and inner.up is not None and inner.up.failed is not None:
                 return True
             if joins and inner.kind == "arm" and inner.up is not None and self.can_join(inner.up):
                 return True
@@ -431,6 +433,8 @@ class Model:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
         if op.effect == "once" and number not in frame.begun:
             frame.begun.add(number)
+            for each in frame.around():
+                each.has_acted = True
             return self.row(frame, "begun", more=number)
         if number in frame.lost:
             frame.phase, frame.waits = "waiting", (number, None)
@@ -475,6 +479,7 @@ class Model:
         fault = fault or self.fault(frame, kind)
         if frame.phase != "fallback":
             may_retry = kind not in FINAL and node.on in ("any", kind)
+            may_retry = may_retry and not (node.graph is not None and frame.has_acted)  # K5
             if may_retry and frame.tries + 1 < node.attempts:
                 pause = min(30.0, node.pause * 2.0**frame.tries)
                 return self.again(frame, "ready", fault, pause)
@@ -588,6 +593,7 @@ class Model:
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
         frame.answers, frame.waits, frame.begun, frame.lost = {}, None, set(), set()
+        frame.has_acted = False
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
         """Return whether a condition holds now. Raises: Misfit, if its function raises."""
@@ -802,7 +808,7 @@ class Model:
             raise Wrong(f"expected {expected}, got {row}")
 
     def resumed(self, row: Row) -> None:
-        """Go on: after a crash (`more` says "crashed"), a stop or a wait, or retry what failed (X5)."""
+        """Go on: after a crash (`more` says "crashed"), a stop or a wait; retry what failed (X5)."""
         if row.more == "crashed":
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
@@ -811,9 +817,11 @@ class Model:
                 frame.lost = {number for number in frame.begun if number not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
-        if self.status == "failed":
+        was, self.status = self.status, "running"
+        if row.more == "retries" and any(todo.mode != "wake" or todo.due <= row.at for todo in self.enabled()):
+            raise Wrong("what failed is retried, although the run has something else to do")
+        if was == "failed" or row.more == "retries":
             self.revive(self.root)
-        self.status = "running"
 
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
@@ -861,8 +869,6 @@ class Model:
             frame.lost.discard(number)
             if value == "rerun":
                 frame.begun.discard(number)
-            else:
-                frame.answers[number] = value["result"]
             self.woken(frame)
             return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from random import Random
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+MOST_SECONDS: Final = 60
+"""After so many seconds of CPU time a process hangs."""
 PARTS: Final = (
     "fold*.py", "ready*.py", "decide*.py", "rules/*.py", "frame_tree.py", "phases.py", "map_items.py", "open_waits.py",
     "routing.py", "trackers.py", "field_ops.py",
@@ -142,8 +145,16 @@ def said(edits: tuple[Edit, ...], code: str, *given: str) -> str:
             path.write_text(text[: edit.at] + edit.new + text[edit.at + len(edit.old) :], encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
         command = [sys.executable, "-c", code, *given]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, preexec_fn=_limited
+        )  # fmt: skip
+    if done.returncode < 0:
+        return "it hangs"
     return done.stdout.strip() or f"0 programs: {(done.stderr.strip().splitlines() or ['nothing said'])[-1][:60]}"
+
+
+def _limited() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
 
 
 def main() -> None:

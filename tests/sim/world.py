@@ -1,10 +1,11 @@
 """The world outside of a run: time, the process that drives it, the store, and the ledger of all that was done.
 
 Invariants
-    - Time jumps: whenever nothing can move, the next timer is due. Nothing here takes time, and no thread runs.
+    - Time jumps: whenever nothing can move, the next timer is due. Nothing here takes time.
     - One process at a time drives the run. It dies at a write that the program names: before it, or right after it is
       durable. A dead process changes nothing any more: its door to the store refuses, and the ledger takes nothing.
-    - The ledger has every act. An act that was promised `once` is there at most once; one that is recorded is there.
+    - The ledger has every act. One that is recorded is there; one that was promised `once` is there at most as often as
+      its beginning is recorded, and that is again only if somebody looked, and it was not there.
 
 What races
     1. An effect acts: the ledger has it. 2. Its result is to be recorded, and the process dies before that write.
@@ -22,12 +23,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from graphengine.errors import StoreError
+from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append
 from graphengine.stores.memory import InMemoryStore
 from tests.sim.model import Wrong
 
 ENDS: Final = 100_000.0
 """When every program has ended, in seconds."""
+LOOK_SECONDS: Final = 0.0005
 DEAD: Final = "its process is dead"
 
 
@@ -63,10 +66,15 @@ class _Jumps(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self._loop
+        if timeout is not None and timeout <= 0:
+            return []
+        if any(_threads()):  # a function of the graph that the engine calls beside the loop
+            return super().select(LOOK_SECONDS)
+        if woken := super().select(0):
+            return woken
         if timeout is None or loop.now > ENDS:
             raise Wrong("nothing can move any more, and the run has not come to rest")
-        if timeout > 0:
-            loop.now = getattr(loop, "_scheduled")[0].when()  # noqa: B009 - asyncio says nowhere else what is due
+        loop.now = getattr(loop, "_scheduled")[0].when()  # noqa: B009 - asyncio says nowhere else what is due
         return []
 
 
@@ -165,7 +173,7 @@ class World:
         deaths: At which write a process dies, and whether that write is durable.
         wrote: What is called at each write.
         writes: How many writes were made.
-        acts: How often each call acted.
+        acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
         died: How many processes died.
     """
 
@@ -175,16 +183,11 @@ class World:
     acts: Counter[str] = field(default_factory=Counter)
     died: int = 0
     process: Process | None = None
-    broken: str = ""
 
-    async def act(self, key: str, effect: str) -> str:
-        """Act, unless the process is dead. Raises: Wrong, if it was promised once and is there."""
+    async def act(self, key: str) -> str:
+        """Act, unless the process is dead."""
         await asyncio.sleep(0)
         if self.process is None or self.process.is_dead:
             raise asyncio.CancelledError
         self.acts[key] += 1
-        most = 1 if effect == "once" else 1 + self.died
-        if self.acts[key] > most:
-            self.broken = f"an act is there {self.acts[key]} times: {key}, promised {effect or 'nothing'}"
-            raise Wrong(self.broken)
         return "acted"
