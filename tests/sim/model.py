@@ -46,6 +46,7 @@ FINAL: Final = ("limit", "missing_input", "invalid_input", "no_way_out", "condit
 """Failures that no other attempt can help, as `docs/use/errors.md` lists them (G5)."""
 INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
+RAISED: Final = "a condition raised"
 CRASHES: Final = 3
 """After so many crashes in a row a node is given up (X6)."""
 
@@ -510,6 +511,9 @@ class Model:
             frame.past.append(Visit(frame.at, frozenset(["errors"]), deepcopy(frame.state)))
             frame.error = kind or fault.kind
             found = self.route(frame)
+            if frame.error == RAISED:
+                fault = self.fault(frame, "condition_failed")  # what a condition raised replaces the failure (V3)
+                row, kind = row._replace(fault=fault), ""
             frame.error = ""
             if found is not None and found[0] != (p.FAIL,):
                 frame.wrote += excuse
@@ -548,7 +552,7 @@ class Model:
             return self.go(frame, found, row)
         frame.phase = "leaving"
         if found is None:
-            frame.failed = self.fault(frame, frame.error or "no_way_out")
+            frame.failed = self.fault(frame, "condition_failed" if frame.error == RAISED else "no_way_out")
             frame.reason, frame.error = frame.failed.kind, ""
             return row._replace(status="failed")
         frame.failed, frame.reason = self.led_to_fail(frame), "fail"
@@ -568,7 +572,7 @@ class Model:
                 arms = tuple(target for target, when in edge.arms if when is None or self.holds(frame, when))
                 return (arms, "", edge) if arms else ((edge.join,), "", None)
         except Misfit:
-            frame.error = failing or "condition_failed"
+            frame.error = RAISED
         return None
 
     def go(self, frame: Frame, found: tuple[tuple[str, ...], str, p.Fork | None], row: Row) -> Row:
