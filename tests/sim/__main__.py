@@ -1,6 +1,6 @@
 """Play programs until one fails, make it small, and print it as a page.
 
-    python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner]
+python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner]
 """
 
 from __future__ import annotations

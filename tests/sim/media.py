@@ -274,7 +274,7 @@ class Engine:
         """Return a task as the model sees it."""
         return Todo(task.frame, task.node, task.visit, task.attempt, cast("Any", task.mode), task.due)
 
-    def event(self, task: Task) -> Event:
+    def event(self, task: Task) -> Event:  # noqa: PLR0911 - one for each mode
         """Return how a task ends."""
         now = self.now
         match task.mode:
@@ -357,8 +357,8 @@ class Engine:
         counts = {node.name: 0 for node in self.program.graph.nodes}
         for visit in self.model.root.past:
             counts[visit.node] = counts.get(visit.node, 0) + 1
-        mine = {name: number for name, number in counts.items() if number and name != p.START}
-        same("the counts", dict(self.snapshot.root.counts), mine)
+        counted = {name: number for name, number in counts.items() if number and name != p.START}
+        same("the counts", dict(self.snapshot.root.counts), counted)
 
 
 def answer_of(record: Any) -> Any:

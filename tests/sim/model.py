@@ -1,5 +1,7 @@
-"""The second opinion: which histories a program allows. It imports nothing of the engine, and was written from
-`docs/explain/semantics.md` alone; the letters and numbers in comments are the rules there.
+"""The second opinion: which histories a program allows.
+
+It imports nothing of the engine, and was written from `docs/explain/semantics.md` and the pages of `tests/scenarios`;
+the letters and numbers in comments are the rules there.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;
@@ -243,7 +245,7 @@ class Model:
             return Todo(limited.id, limited.at, limited.visit, limited.attempt, "limit")
         return Todo(frame.id, frame.at, frame.visit, frame.attempt, mode, due)
 
-    def mode(self, frame: Frame) -> tuple[Mode | None, float]:
+    def mode(self, frame: Frame) -> tuple[Mode | None, float]:  # noqa: PLR0911 - one for each phase
         """Return how a frame goes on, and when; None if it waits for others."""
         match frame.phase:
             case "ready" | "fallback":
@@ -344,7 +346,7 @@ class Model:
             raise Wrong(f"nothing was to run there: {row}; but {sorted(self.flying)}")
         return mine[0]
 
-    def play(self, frame: Frame, todo: Todo, row: Row) -> Row:
+    def play(self, frame: Frame, todo: Todo, row: Row) -> Row:  # noqa: PLR0911 - one for each mode
         """Do what a task does, and return the step that it makes."""
         match todo.mode:
             case "run":
@@ -448,7 +450,7 @@ class Model:
         made = p.stand_in(node)
         return {field: made[p.part_of(node, field) if node.graph else field] for field in node.writes}
 
-    def writes(self, frame: Frame, node: p.Node, result: Mapping[str, Any]) -> list[Write]:
+    def writes(self, frame: Frame, node: p.Node, result: Mapping[Any, Any]) -> list[Write]:
         """Return the update of a result."""
         key = str(frame.state["item"]) if frame.kind == "item" else node.name
         return [Write(name, value, key if name == "table" else "") for name, value in result.items()]
@@ -616,7 +618,7 @@ class Model:
             return tests[kind](*rest)
         *of, sign, other = rest
         left = count(frame.past, *of) if kind == "count" else at(frame.state, of[0])
-        left = len(left) if kind == "length" else left
+        left = len(left) if kind == "length" else left  # type: ignore[arg-type]
         return left is not None and bool(SIGNS[sign](left, other))
 
     # --- states -------------------------------------------------------------------------------------------------------
@@ -832,7 +834,9 @@ class Model:
         had_failed = frame.failed is not None
         if had_failed:
             frame.failed, frame.tries, frame.crashes = None, 0, 0
-        is_settled = frame.slots is not None and not had_failed and frame.graph.node(frame.at).keep
+        is_settled = frame.slots is not None and frame.graph.node(frame.at).keep
+        if had_failed and all(each.failed is not None for each in frame.below.values()):
+            is_settled = False  # it failed because of its items
         for each in frame.below.values():
             if each.failed is not None and is_settled:
                 continue
@@ -962,7 +966,9 @@ def count(past: Sequence[Visit], node: str, since: str | None) -> int:
     return found
 
 
-def plateau(past: Sequence[Visit], name: str, patience: int, delta: float, mode: str, since: str | None) -> bool:
+def plateau(  # noqa: PLR0913 - the options of one
+    past: Sequence[Visit], name: str, patience: int, delta: float, mode: str, since: str | None
+) -> bool:
     """Return whether the last samples are no better than the best before (V7)."""
     best, stale = None, 0
     for visit in past:

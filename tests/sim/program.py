@@ -105,7 +105,7 @@ class Node:
         on: After which errors it is tried again.
         pause: The seconds before the second attempt; each further pause takes twice as long.
         fallback: What stands in for it: a value, or a function.
-        each: The list it is mapped over: a field, or "n" for as many items as `n` says (of 5, no list; of 6, it raises).
+        each: The list it is mapped over: a field, or "n" for as many as `n` says (for 5 no list; 6 raises).
         concurrency: How many items run at a time.
         max_open: How many items have begun and not ended.
         keep: Whether a map goes on without the items that failed.
@@ -482,7 +482,8 @@ class Scopes:
             ("changed", draw.one("n", "score", "total", "log", "table"), since),
             ("odd",),
         )  # fmt: skip
-        return draw.one(*leaves)
+        found: Cond = draw.one(*leaves)
+        return found
 
 
 def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:

@@ -47,7 +47,6 @@ class Running:
         self.world = World({at: self.random.random() < 0.5 for at in crashes}, self.wrote)
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.graph = graph_of(program.graph, self.world)
-        self.memory = Memory(clock=lambda: self.loop.time())
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
@@ -57,6 +56,7 @@ class Running:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
         self.graph.compile()
         self.loop = Loop()
+        self.memory = Memory(clock=self.loop.time)
         logging.disable()
         try:
             return self.loop.run_until_complete(self.played())
@@ -88,7 +88,7 @@ class Running:
         """Let a process live until the run rests, or it dies; then let somebody outside act."""
         process = Process(self.world, self.memory)
         self.world.process = process
-        runner = Runner(process, clock=Clock())  # type: ignore[arg-type]
+        runner = Runner(process, clock=Clock())
         self.runner, before = runner, asyncio.all_tasks()
         try:
             await self.drives(runner)

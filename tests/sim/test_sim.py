@@ -1,4 +1,4 @@
-"""The simulator on every commit: some hundred programs in the pure engine, some tens in a Runner, and the kept pages."""
+"""The simulator on every commit: programs in the pure engine and in a Runner, and the kept pages."""
 
 import ast
 import random
