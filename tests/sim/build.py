@@ -81,12 +81,12 @@ def counted(n: int) -> list[int] | None:
     return p.items_of(p.Node("", each="n"), {"n": n})
 
 
-def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim") -> Graph[Any]:
-    """Return the graph."""
+def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *, promises: bool = True) -> Graph[Any]:
+    """Return the graph, whose calls promise effects as the program says, or none."""
     limits = Limits(visits=spec.visits or 1000)
     graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
     for node in spec.nodes:
-        _add_node(graph, node, outside)
+        _add_node(graph, node, outside, promises=promises)
     for edge in spec.edges:
         when = None if edge.when is None else condition(edge.when)
         if isinstance(edge, p.Edge):
@@ -97,7 +97,7 @@ def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim") -
     return graph
 
 
-def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None) -> None:
+def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promises: bool) -> None:
     if not (node.writes or node.does or node.fails or node.each or node.graph):
         graph.add_node(node.name)
         return
@@ -112,7 +112,8 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None) -> None:
         options["inputs"] = {name: name for name in INPUTS} | ({"n": "item"} if node.each else {})
     if node.fallback:
         options["fallback"] = p.stand_in(node) if node.fallback == "value" else _standing_in(node)
-    runs = _body(node, outside) if node.graph is None else graph_of(node.graph, outside, f"in_{node.name}")
+    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", promises=promises)
+    runs = inner or _body(node, outside, promises=promises)
     parts = {field: field if node.graph is None else p.part_of(node, field) for field in node.writes}
     graph.add_node(
         node.name, runs, writes={p.target_of(node, field): part for field, part in parts.items()}, **options
@@ -126,13 +127,13 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
     return stands_in
 
 
-def _body(node: p.Node, outside: Outside | None) -> Callable[..., Any]:
+def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[..., Any]:
     """Return the function of a node."""
 
     async def does(ctx: Context, seen: Mapping[str, Any]) -> dict[str, Any]:
         said: list[Any] = []
         for number, op in enumerate(node.does):
-            said.append(await _do(ctx, number, op, outside))
+            said.append(await _do(ctx, number, op, outside, promises=promises))
         item = seen.get("item")
         kind = p.outcome_of(node, item, ctx.attempt)
         if kind in ("boom", "slow"):
@@ -149,7 +150,7 @@ def _body(node: p.Node, outside: Outside | None) -> Callable[..., Any]:
     return mapped if node.each else plain
 
 
-async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None) -> Any:
+async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, promises: bool) -> Any:
     """Do one operation, and return what is answered."""
     match op:
         case p.Call(effect):
@@ -159,7 +160,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None) -> A
                 assert outside is not None
                 return await outside.act(key)
 
-            return await ctx.call(act, key=str(number), effect=effect or None)
+            return await ctx.call(act, key=str(number), effect=(promises and effect) or None)
         case p.Ask(seconds):
             timed: dict[str, Any] = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
             return await ctx.ask(f"{number}?", **timed)

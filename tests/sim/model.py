@@ -210,6 +210,7 @@ class Model:
         self.most = program.visits
         self.steps = self.ends = 0
         self.now = 0.0
+        self.promises = True
         self.mail: list[str] = []
         self.flying: set[Todo] = set()
 
@@ -325,7 +326,7 @@ class Model:
         """Take the next step of a history. Raises: Wrong, if it is not allowed."""
         outside: Mapping[str, Callable[[Row], None]] = {
             "started": self.started, "resumed": self.resumed, "stopped": self.stopped, "branched": self.branched,
-            "message": self.message, "answered": self.answered,
+            "message": self.message, "answered": self.answered, "deployed": self.deployed,
         }  # fmt: skip
         self.now = row.at
         if row.kind in outside:
@@ -434,7 +435,7 @@ class Model:
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
-        if op.effect == "once" and number not in frame.begun:
+        if op.effect == "once" and self.promises and number not in frame.begun:
             frame.begun.add(number)
             for each in frame.around():
                 each.has_acted = True
@@ -843,6 +844,10 @@ class Model:
             if each.failed is not None and frame.slots is not None:
                 frame.slots.again.append(each.index)
             self.revive(each)
+
+    def deployed(self, _: Row) -> None:
+        """Go on with code that promises no effects: what was said of one when it began decides (K5)."""
+        self.promises = False
 
     def stopped(self, row: Row) -> None:
         """Stop the run (L1), maybe for good (L8)."""

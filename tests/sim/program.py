@@ -174,11 +174,12 @@ class Event:
 
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
-    A `message` is sent to the run before anything waits for it; an answer is given twice with `answer`.
+    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has code that
+    promises no effects any more; in the pure engine nothing changes.
     """
 
     at: int
-    what: Literal["crash", "stop", "branch", "read", "message", "cancel"]
+    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -350,8 +351,9 @@ class Draw:
 
     def what(self) -> Any:
         """Return what happens from outside."""
-        kinds = ("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel")
-        return self.one(*kinds)
+        if self.taste is not None and self.taste.calls:
+            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy")
+        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel")
 
 
 class Scopes:
@@ -500,7 +502,7 @@ SCRIPTS: Final = 6
 def draw(seed: object, number: int, taste: Taste | None = None) -> Program:
     """Return a program of a seed, by its number."""
     graph = Draw(f"{seed} {number // SCRIPTS}", taste).graph()
-    return Draw(f"{seed} {number} events").program(graph)
+    return Draw(f"{seed} {number} events", taste).program(graph)
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------
