@@ -153,11 +153,13 @@ def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[
 async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, promises: bool) -> Any:
     """Do one operation, and return what is answered."""
     match op:
-        case p.Call(effect):
+        case p.Call(effect, asks):
             key = f"{ctx.path} {ctx.visit} {number}"
 
             async def act() -> str:
                 assert outside is not None
+                if asks:
+                    await ctx.ask("inside?")
                 return await outside.act(key)
 
             return await ctx.call(act, key=str(number), effect=(promises and effect) or None)

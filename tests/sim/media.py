@@ -98,8 +98,7 @@ def fault_of(error: steps.FailureRecord | None) -> Fault | None:
     """Return a failure as the model sees it."""
     if error is None:
         return None
-    kind = error.kind.rpartition(".")[2].lower() if "tests.sim" in error.kind else error.kind
-    return Fault(kind, error.path, error.attempt)
+    return Fault(error.kind.rpartition(".")[2].lower(), error.path, error.attempt)
 
 
 def state_of(frame: Frame) -> dict[str, Any]:
@@ -113,9 +112,7 @@ def state_of(frame: Frame) -> dict[str, Any]:
 def _plain(error: Mapping[str, Any]) -> dict[str, Any]:
     if "fields" in error:
         return dict(error)
-    kind = str(error["kind"])
-    kind = kind.rpartition(".")[2].lower() if "tests.sim" in kind else kind
-    return {"kind": kind, "path": error["path"], "attempt": error["attempt"]}
+    return {"kind": str(error["kind"]).rpartition(".")[2].lower(), "path": error["path"], "attempt": error["attempt"]}
 
 
 class Engine:

@@ -443,6 +443,9 @@ class Model:
         if number in frame.lost:
             frame.phase, frame.waits = "waiting", (number, None)
             return self.row(frame, "waiting", more=("unknown", 0))
+        if op.asks:  # nobody knows then how an effect ended that began
+            frame.lost |= {number} & frame.begun
+            return self.wrong(frame, "definitionerror")
         frame.answers[number] = "acted"
         return self.row(frame, "recorded", more=number)
 

@@ -61,9 +61,10 @@ SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
 
 @dataclass(frozen=True)
 class Call:
-    """A recorded call acts outside. `effect` is what is promised: nothing, or `once`."""
+    """A recorded call acts outside. `effect` is what is promised: nothing, or `once`. If it `asks`, that is refused."""
 
     effect: Literal["", "once"] = ""
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -428,7 +429,7 @@ class Scopes:
         """Return something that a node does."""
         found: Op = self.draw.one(Call(), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
         if isinstance(found, Call) and self.taste.calls:
-            return replace(found, effect=self.draw.one("", "once"))
+            return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
         return found
 
     def out(self, node: Node, names: Sequence[str], *, in_arm: bool) -> list[Edge | Fork]:

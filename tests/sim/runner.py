@@ -156,7 +156,7 @@ class Running:
         elif wait.kind == "ask":
             await runner.answer(RUN, "said", wait=wait.id)
         else:
-            key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-2]}"
+            key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-3]}"
             acted = self.world.acts[key] >= self.logged("begun")[key]
             await runner.answer(RUN, {"result": "acted"} if acted else "rerun", wait=wait.id)
 
