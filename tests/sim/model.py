@@ -147,7 +147,8 @@ class Frame:
         below: The frames that it waits for, by id: arms, items, or a graph inside.
         answers: What was answered to the operations of this visit, by their number.
         waits: What it waits for: the number of the operation, and when that is over.
-        begun: The effects that began in this visit, and of them those whose process died.
+        begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
+            whose end nobody recorded. What was `promised` once holds for the visit.
         has_acted: Whether an effect began in this visit, also in a graph inside.
     """
 
@@ -183,6 +184,7 @@ class Frame:
     waits: tuple[int, float | None] | None = None
     begun: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
+    promised: set[int] = field(default_factory=set)
     has_acted: bool = False
     result: list[Write] = field(default_factory=list)
 
@@ -237,7 +239,7 @@ class Model:
         mode, due = self.mode(frame)
         if mode is None:
             return None
-        if mode not in ("wake", "limit"):  # E1: an item needs a slot to begin and to run
+        if mode not in ("wake", "limit") and not in_flight:  # E1: an item needs a slot to begin and to run
             for inner in frame.around():
                 if inner.kind == "item" and inner.index not in self.slots(inner).having:
                     return None
@@ -366,6 +368,8 @@ class Model:
             case "limit":
                 return self.limit_met(frame)
             case "crash_loop":
+                if frame.graph.node(frame.at).each and frame.kind != "item":  # E5: a fallback is of items
+                    return self.failed(frame, self.fault(frame, "crash_loop"))
                 return self.wrong(frame, "crash_loop")
         raise Wrong(f"no step of its own: {todo}")
 
@@ -435,8 +439,10 @@ class Model:
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
-        if op.effect == "once" and self.promises and number not in frame.begun:
+        is_promised = number in frame.promised or (op.effect == "once" and self.promises)
+        if is_promised and number not in frame.begun:
             frame.begun.add(number)
+            frame.promised.add(number)
             for each in frame.around():
                 each.has_acted = True
             return self.row(frame, "begun", more=number)
@@ -603,7 +609,7 @@ class Model:
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
         frame.answers, frame.waits, frame.begun, frame.lost = {}, None, set(), set()
-        frame.has_acted = False
+        frame.promised, frame.has_acted = set(), False
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
         """Return whether a condition holds now. Raises: Misfit, if its function raises."""

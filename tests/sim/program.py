@@ -332,10 +332,10 @@ class Draw:
         return self.random.random() < share
 
     def graph(self) -> Graph:
-        """Return a graph: a third has nodes and edges only, so that what is simple is tried most."""
-        taste = self.taste or self.one(
-            Taste(0, 0, maps=False, waits=False), Taste(self.one(0, 1, 2), self.one(0, 1, 2)), Taste(1, 1, waits=False)
-        )
+        """Return a graph: a quarter has nodes and edges only, so that what is simple is tried most."""
+        deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2))
+        plain = Taste(0, 0, maps=False, waits=self.chance(0.5))
+        taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
         return Scopes(self, taste).graph()
 
     def program(self, graph: Graph) -> Program:
@@ -345,6 +345,12 @@ class Draw:
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
         begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
         events = [Event(draw.randint(1, 25), self.what()) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
+        if self.chance(0.1):  # so that a node is in flight at three crashes in a row
+            first = draw.randint(1, 12)
+            events = [Event(first + after, "crash") for after in range(3)]
+        if has_mapped_fallback(graph):  # see pages/map_given_up.txt
+            crashes = [event for event in events if event.what == "crash"]
+            events = [event for event in events if event not in crashes[2:]]
         return Program(
             graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
@@ -391,7 +397,7 @@ class Scopes:
             made = self.node(name, allowed, in_arm=after != END)
             self.nodes[int(name[1:])] = made
             out = self.out(made, names, in_arm=after != END)
-            fork = forks and following != END and self.draw.chance(0.4)
+            fork = forks and following != END and self.draw.chance(0.6)
             if fork:
                 out.append(self.fork(name, following, forks - 1, allowed, names))
             last = self.draw.random.random()
@@ -421,7 +427,7 @@ class Scopes:
         if taste.graphs and draw.chance(0.3):
             inner = Scopes(draw, replace(taste, forks=min(taste.forks, 1), graphs=taste.graphs - 1), inner=True)
             return replace(made, graph=inner.graph(), fails=0, bad=0)
-        if taste.waits and draw.chance(0.35):
+        if taste.waits and draw.chance(0.5):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
         return made
 
@@ -487,6 +493,12 @@ class Scopes:
         )  # fmt: skip
         found: Cond = draw.one(*leaves)
         return found
+
+
+def has_mapped_fallback(graph: Graph) -> bool:
+    """Return whether a map in a graph, or in one inside, has a fallback."""
+    inside = [node.graph for node in graph.nodes if node.graph is not None]
+    return any(node.each and node.fallback for node in graph.nodes) or any(map(has_mapped_fallback, inside))
 
 
 def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:
