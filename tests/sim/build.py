@@ -98,10 +98,10 @@ def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *
 
 
 def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promises: bool) -> None:
-    if not (node.writes or node.does or node.fails or node.each or node.graph):
+    if not (node.writes or node.does or node.fails or node.each or node.graph or node.effect):
         graph.add_node(node.name)
         return
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"effect": node.effect} if node.effect else {}
     if node.attempts > 1:
         options["retry"] = Retry(node.attempts, node.pause, 2.0, 30.0, 0.0, (ERRORS[node.on],))
     if node.each:

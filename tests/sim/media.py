@@ -81,7 +81,7 @@ def row_of(step: steps.Step) -> Row:
         case steps.Answered():
             more = data.by, data.answer.value
         case steps.Recorded() | steps.Begun():
-            more = int(data.key.split("|")[-2] if "|" in data.key else data.key)
+            more = int(data.key.split("|")[-2] if "|" in data.key else data.key or -1)
         case steps.Message():
             more = data.payload
         case steps.Resumed():

@@ -48,6 +48,8 @@ FINAL: Final = ("limit", "missing_input", "invalid_input", "no_way_out", "condit
 """Failures that no other attempt can help, as `docs/use/errors.md` lists them (G5)."""
 INPUTS: Final = ("n", "items", "best")
 """The fields that a graph inside is given."""
+WHOLE: Final = -1
+"""The number of a node that is an effect itself, in place of that of an operation."""
 RAISED: Final = "a condition raised"
 CRASHES: Final = 3
 """After so many crashes in a row a node is given up (X6)."""
@@ -320,7 +322,7 @@ class Model:
         """Return what kind of operation a frame waits for."""
         if frame.phase != "waiting" or frame.waits is None:
             return ""
-        return type(frame.graph.node(frame.at).does[frame.waits[0]]).__name__.lower()
+        return type(op_of(frame, frame.waits[0])).__name__.lower()
 
     # --- taking a step ------------------------------------------------------------------------------------------------
 
@@ -339,7 +341,7 @@ class Model:
             expected = self.play(frame, todo, row)
             if expected != row._replace(at=0.0):
                 raise Wrong(f"expected {expected}, got {row}")
-            frame.crashes = 0
+            frame.crashes = frame.crashes if row.kind == "begun" else 0
         self.settle(anew=row.kind in ("started", "resumed", "branched"))
 
     def flown(self, row: Row) -> Todo:
@@ -408,19 +410,25 @@ class Model:
 
     # --- attempts -----------------------------------------------------------------------------------------------------
 
-    def attempts(self, frame: Frame, row: Row) -> Row:
+    def attempts(self, frame: Frame, row: Row) -> Row:  # noqa: PLR0911 - one for each way to go on
         """Begin or end an attempt."""
         node = frame.graph.node(frame.at)
         if node.each and frame.kind != "item":
             return self.map(frame, node)
         if node.graph is not None:
             return self.enter(frame, node)
+        if node.effect and WHOLE not in frame.begun - frame.lost:
+            return self.begins(frame, WHOLE)
         for number, op in enumerate(node.does):
             if number not in frame.answers:
+                if node.effect:  # a wait would begin it again (K5)
+                    frame.lost.add(WHOLE)
+                    return self.wrong(frame, "definitionerror")
                 return self.does(frame, number, op, row)
         item = frame.state.get("item")
         kind = p.outcome_of(node, item, frame.attempt)
         if kind in ("boom", "slow"):
+            frame.lost |= {WHOLE} & frame.begun
             return self.wrong(frame, kind)
         answers = [frame.answers[number] for number in range(len(node.does))]
         result = p.result_of(node, frame.state, frame.visit, frame.attempt, answers)
@@ -440,20 +448,24 @@ class Model:
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
         is_promised = number in frame.promised or (op.effect == "once" and self.promises)
-        if is_promised and number not in frame.begun:
-            frame.begun.add(number)
-            frame.promised.add(number)
-            for each in frame.around():
-                each.has_acted = True
-            return self.row(frame, "begun", more=number)
-        if number in frame.lost:
-            frame.phase, frame.waits = "waiting", (number, None)
-            return self.row(frame, "waiting", more=("unknown", 0))
+        if number in frame.lost or (is_promised and number not in frame.begun):
+            return self.begins(frame, number)
         if op.asks:  # nobody knows then how an effect ended that began
             frame.lost |= {number} & frame.begun
             return self.wrong(frame, "definitionerror")
         frame.answers[number] = "acted"
         return self.row(frame, "recorded", more=number)
+
+    def begins(self, frame: Frame, number: int) -> Row:
+        """Begin an effect, or ask how it ended if it has begun and nobody recorded that (K5)."""
+        if number in frame.lost:
+            frame.phase, frame.waits = "waiting", (number, None)
+            return self.row(frame, "waiting", more=("unknown", 0))
+        frame.begun.add(number)
+        frame.promised.add(number)
+        for each in frame.around():
+            each.has_acted = True
+        return self.row(frame, "begun", more=number)
 
     def by_field(self, node: p.Node) -> dict[str, Any]:
         """Return what stands in for a node, by the fields that it writes."""
@@ -877,7 +889,7 @@ class Model:
         if frame is None or frame.phase != "waiting" or frame.waits is None:
             raise Wrong(f"nothing waits there: {row}")
         number, due = frame.waits
-        op = frame.graph.node(frame.at).does[number]
+        op = op_of(frame, number)
         by, value = row.more
         if by in ("time", "default") and (due is None or row.at < due):
             raise Wrong(f"a wait ends before its time: {row}")
@@ -906,6 +918,11 @@ class Model:
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
+
+
+def op_of(frame: Frame, number: int) -> p.Op:
+    """Return the operation of a number at a frame's node; a node that is an effect itself is like a call."""
+    return p.Call() if number == WHOLE else frame.graph.node(frame.at).does[number]
 
 
 def joined(frame: Frame, name: str) -> str:

@@ -111,6 +111,7 @@ class Node:
         max_open: How many items have begun and not ended.
         keep: Whether a map goes on without the items that failed.
         graph: The graph that it runs; its fields n, items and best begin with those around it.
+        effect: What is promised of the whole node, in a Runner.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Node:
     max_open: int = 1000
     keep: bool = False
     graph: Graph | None = None
+    effect: Literal["", "once"] = ""
 
 
 @dataclass(frozen=True)
@@ -429,6 +431,9 @@ class Scopes:
             return replace(made, graph=inner.graph(), fails=0, bad=0)
         if taste.waits and draw.chance(0.5):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
+        calls = any(isinstance(op, Call) for op in made.does)
+        if taste.calls and not calls and draw.chance(0.2):
+            return replace(made, effect="once", bad=0)
         return made
 
     def op(self) -> Op:

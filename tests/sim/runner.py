@@ -156,6 +156,9 @@ class Running:
         elif wait.kind == "ask":
             await runner.answer(RUN, "said", wait=wait.id)
         else:
+            if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
+                await runner.answer(RUN, "rerun", wait=wait.id)
+                return
             key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-3]}"
             acted = self.world.acts[key] >= self.logged("begun")[key]
             await runner.answer(RUN, {"result": "acted"} if acted else "rerun", wait=wait.id)
