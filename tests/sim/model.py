@@ -1,7 +1,11 @@
 """The second opinion: which histories a program allows.
 
 It imports nothing of the engine, and was written from `docs/explain/semantics.md` and the pages of `tests/scenarios`;
-the letters and numbers in comments are the rules there.
+the letters and numbers in comments are the rules there. Where they say nothing, it follows what the engine was seen to
+do: visits in cancelled arms count in `iterations` and not in `plateau` or `changed`; a fork that cannot have its `need`
+any more fails at once, and what is in flight in its arms is recorded afterwards; edges and retries around a graph that
+reached FAIL after a failure see `fail`, its record names the failure; a deploy that drops a promise of an effect does
+not drop it for a visit in which it had begun.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;

@@ -6,6 +6,24 @@ prints for each fault after how many programs and seconds of CPU time the simula
 they do not within N seconds. The known faults are the repairs that `tests/crossing/reverts.py` undoes. The drawn ones
 are made of the syntax tree of the engine, without anybody's choice: one comparison, `and`, `not` or small number is
 turned into another. Some of them change nothing that can be seen, so neither side finds them.
+
+With seed 1, the programs until a known fault is found, within 10 to 15 s of CPU time:
+
+                                           simulator  crossing
+    waits in an effect                            49        24
+    items that wait                               26         1
+    effects by their record                       23     > 117
+    turns that fail for good                       -         8
+    calls after the limit                          -        14
+    trees that are stopped                         -        96
+    children that are needed                       -        26
+    decisions by their record                      -     > 131
+    conversations by what they are given           -        65
+    edges by the spec in force                     -         1
+    answers by the id of their question            -        14
+
+The simulator draws no agents, chats, budgets, child runs, or deployments that change edges or questions: those are the
+drawings to add. Of 20 drawn faults, within 5 s each, it finds 14 and the crossing 11; neither finds 6.
 """
 
 from __future__ import annotations
