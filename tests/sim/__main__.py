@@ -1,0 +1,39 @@
+"""Play programs until one fails, make it small, and print it as a page.
+
+python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from tests.sim.hunt import Hunt
+
+
+def main() -> int:
+    """Hunt as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim")
+    parser.add_argument("--seconds", type=float, default=0.0, help="seconds of CPU time")
+    parser.add_argument("--programs", type=int, default=0)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--medium", choices=("engine", "runner"), default="engine")
+    given = parser.parse_args()
+    most = given.programs or (10**9 if given.seconds else 1000)
+    hunt, began = Hunt(given.seed, given.medium), time.process_time()
+    ends: Counter[str] = Counter()
+    while hunt.played < most and (not given.seconds or time.process_time() - began < given.seconds):
+        found = hunt.next()
+        if found.page:
+            sys.stdout.write(found.page)
+            return 1
+        ends[found.end] += 1
+    seconds = time.process_time() - began
+    sys.stdout.write(f"{hunt.played} programs in {seconds:.0f} s of CPU: {dict(ends.most_common())}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The hunt: one program after another from a seed, until one fails; then the smallest that fails in the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from graphengine.errors import CompileError, DefinitionError
+from tests.sim import program as p
+from tests.sim.media import Engine
+
+Medium: TypeAlias = Literal["engine", "runner"]
+WITH_CALLS: Final = p.Taste(1, 1, calls=True)
+"""What programs have that run in a Runner: their calls act, which the pure engine does not do."""
+
+
+class Found(NamedTuple):
+    """How a program ended: the status of its run, or why it is wrong, with the page of the smallest such program."""
+
+    end: str
+    page: str = ""
+
+
+@dataclass
+class Hunt:
+    """A hunt from a seed; `played` programs were played, of which some were none, as they do not compile."""
+
+    seed: object
+    medium: Medium = "engine"
+    shrinks: bool = True
+    played: int = 0
+
+    def next(self) -> Found:
+        """Play the next program."""
+        program = p.draw(self.seed, self.played, WITH_CALLS if self.medium == "runner" else None)
+        self.played += 1
+        why = wrong(program, self.medium)
+        if why is None:
+            return Found("refused")
+        if not why.startswith("!"):
+            return Found(why)
+        where = f"seed {self.seed}, program {self.played - 1}, {self.medium}: {why[1:]}"
+        if self.shrinks:
+            program = p.shrunk(program, lambda smaller: kind(wrong(smaller, self.medium)) == kind(why))
+        return Found(why, p.page(program, where))
+
+
+def kind(why: str | None) -> list[str]:
+    """Return the words of a failure that stay the same while its program gets smaller."""
+    return (why or "").split()[:4]
+
+
+def wrong(program: p.Program, medium: Medium) -> str | None:
+    """Play a program. Return the status in which its run ended, or "!" and why that is wrong; None if it is refused."""
+    try:
+        return play(program, medium)
+    except (CompileError, DefinitionError):
+        return None
+    except Exception as error:  # noqa: BLE001 - any failure counts
+        return f"!{type(error).__name__}: {error}"
+
+
+def play(program: p.Program, medium: Medium) -> str:
+    """Play a program, and return the status in which its run ended. Raises: Wrong, or whatever went wrong."""
+    if medium == "runner":
+        from tests.sim.runner import Running  # noqa: PLC0415 - the engine alone needs no asyncio
+
+        return Running(program).play().status
+    return Engine(program).play().status

@@ -1,0 +1,579 @@
+"""Programs: graphs as plain data, with what happens to their runs. Nothing here knows the engine.
+
+What it is for
+    A program says everything that decides how a run can go: the graph, what each node does, how often it fails, what it
+    waits for, and what happens from outside. Three readers share it: `build` makes a real graph of it, `model` says
+    which histories it allows, and the media play it. The same seed draws the same program.
+
+Invariants
+    - Nothing but data: two readers of one program can differ only by a mistake in one of them.
+    - What a node writes is computed by `result_of` from what it reads, so an update that is lost, repeated or seen too
+      early changes a word of the log, and the two states differ.
+    - Every part has a plain default. A smaller program is one with a part at its default or dropped, so `smaller_of`
+      needs to know no shape, and `written` leaves defaults out.
+    - A drawn program compiles, and can end: a limit of visits stops its loops.
+
+How it works
+    A graph is a row of nodes and a row of edges in the order in which they are tried; a fork is one of the edges.
+    `Draw` makes it scope by scope. A scope is a row of nodes of which each leads to the next one: the whole graph, or
+    an arm of a fork. Edges with conditions jump within their scope, so arms share no node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from random import Random
+from typing import Any, Final, Literal, TypeAlias
+
+START, END, FAIL = "START", "END", "FAIL"
+
+Cond: TypeAlias = tuple[Any, ...]
+"""A condition: its kind, then its parts.
+
+    ("value", path, sign, number)      a value of the state; a missing one fits nothing
+    ("length", field, sign, number)
+    ("count", node, since, sign, n)    completed visits of a node, since the last one of another
+    ("plateau", field, patience, min_delta, mode, since)
+    ("changed", path, since)
+    ("odd",)                           a function: whether n is odd; it raises if n is 3
+    ("failed", *errors)                the node failed so; alone, or first in an "and"
+    ("ended", label)                   the graph at the node ended so
+    ("and", one, other), ("or", one, other), ("not", one)
+"""
+Error: TypeAlias = Literal["boom", "slow"]
+"""What a node raises."""
+Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
+"""A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
+without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
+
+ALONE: Final[tuple[Target, ...]] = ("n", "score", "items")
+"""Fields without a reducer: of the arms of a fork only one may write each."""
+SHARED: Final[tuple[Target, ...]] = ("total", "best", "log", "table")
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "n": 0, "score": None, "total": 0, "best": 0, "log": [], "items": [], "table": {}, "errors": [],
+}  # fmt: skip
+SCORES: Final = (1.0, 2.0, 2.5, 2.5, None, 4.0, 2.0)
+
+
+# --- What a node does -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """A recorded call acts outside. `effect` is what is promised: nothing, or `once`. If it `asks`, that is refused."""
+
+    effect: Literal["", "once"] = ""
+    asks: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A person is asked; after so many seconds, if any, the default counts."""
+
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Receive:
+    """The next message of the topic is received; after so many seconds, if any, the default counts."""
+
+    seconds: int = 0
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """The node sleeps."""
+
+    seconds: int = 5
+
+
+Op: TypeAlias = Call | Ask | Receive | Sleep
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node.
+
+    Attributes:
+        writes: The fields that it writes.
+        step: The number that its results are made with.
+        does: What each attempt does, in turn, before it fails or has its result.
+        fails: How many attempts of each visit raise `error`; of a map only those of items of odd value.
+        bad: How many attempts after those have a result that does not fit.
+        error: What it raises.
+        attempts: How many attempts a visit or an item has.
+        on: After which errors it is tried again.
+        pause: The seconds before the second attempt; each further pause takes twice as long.
+        fallback: What stands in for it: a value, or a function.
+        each: The list it is mapped over: a field, or "n" for as many as `n` says (for 5 no list; 6 raises).
+        concurrency: How many items run at a time.
+        max_open: How many items have begun and not ended.
+        keep: Whether a map goes on without the items that failed.
+        graph: The graph that it runs; its fields n, items and best begin with those around it.
+        effect: What is promised of the whole node, in a Runner.
+    """
+
+    name: str
+    writes: tuple[Target, ...] = ()
+    step: int = 1
+    does: tuple[Op, ...] = ()
+    fails: int = 0
+    bad: int = 0
+    error: Error = "boom"
+    attempts: int = 1
+    on: Literal["any", "boom", "slow"] = "any"
+    pause: int = 0
+    fallback: Literal["", "value", "function"] = ""
+    each: Literal["", "items", "n"] = ""
+    concurrency: int = 16
+    max_open: int = 1000
+    keep: bool = False
+    graph: Graph | None = None
+    effect: Literal["", "once"] = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge."""
+
+    source: str
+    target: str
+    when: Cond | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A fork: its arms, each with a condition or None, and the node where they join."""
+
+    source: str
+    arms: tuple[tuple[str, Cond | None], ...]
+    join: str
+    need: int = 0
+    when: Cond | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph; `visits` is its own limit, 0 for none, and `errors` whether it collects survived failures."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge | Fork, ...]
+    errors: bool = False
+    visits: int = 0
+
+    def node(self, name: str) -> Node:
+        """Return the node of a name."""
+        return next(node for node in self.nodes if node.name == name)
+
+
+# --- What happens to its run ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happens from outside once so many steps are recorded.
+
+    A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
+    `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
+    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has code that
+    promises no effects any more; in the pure engine nothing changes.
+    """
+
+    at: int
+    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program.
+
+    Attributes:
+        graph: The graph of its run.
+        begins: The values of its first state that are no defaults.
+        visits: The limit of visits when it starts; each resume after it raises it by as much.
+        resumes: How often it is resumed after a failure or the limit.
+        events: What happens from outside.
+        order: The seed of everything that may come in any order.
+    """
+
+    graph: Graph
+    begins: tuple[tuple[str, Any], ...] = ()
+    visits: int = 12
+    resumes: int = 0
+    events: tuple[Event, ...] = ()
+    order: int = 0
+
+
+# --- What a node writes -----------------------------------------------------------------------------------------------
+
+
+def result_of(node: Node, seen: Mapping[str, Any], visit: int, attempt: int, answers: Sequence[Any]) -> dict[str, Any]:
+    """Return the result of an attempt, by field: of what the node reads, and what was answered to it on the way.
+
+    >>> result_of(Node("a", ("n", "log")), {"n": 4, "total": 0, "log": ["x"]}, 2, 1, ())
+    {'n': 5, 'log': ['a.2.1 n4 t0 l1']}
+    """
+    item = seen.get("item")
+    word = f"{node.name}.{visit}.{attempt} n{seen['n']} t{seen['total']} l{len(seen['log'])}"
+    word += "" if item is None else f" i{item}"
+    word += "".join(f" {answer}" for answer in answers)
+    made: dict[str, Any] = {
+        "n": (seen["n"] + node.step) % 7,
+        "score": SCORES[(node.step + visit) % len(SCORES)],
+        "total": (node.step + visit) % 4 - 1,
+        "best": seen["n"] + node.step if item is None else item,
+        "log": [word],
+        "items": [(node.step + visit + each) % 5 for each in range(node.step % 4)],
+        "table": visit + (0 if item is None else item),
+    }
+    if item is not None:
+        made["items"] = (item + node.step) % 6
+    return {name: made[name] for name in node.writes}
+
+
+def part_of(node: Node, field: str) -> str:
+    """Return the field of the inner graph's last state that a node with a graph writes to one of its own."""
+    return "best" if field == "table" else "n" if field == "items" and node.each else field
+
+
+def stand_in(node: Node) -> dict[str, Any]:
+    """Return what a fallback has in place of a result: by field, and of a graph by the fields inside."""
+    made: dict[str, Any] = {
+        "n": node.step % 3, "score": 2.0, "total": 1, "best": node.step, "log": [f"{node.name} fell back"],
+        "items": 1 if node.each else [1, 2], "table": -1,
+    }  # fmt: skip
+    return {name: made[name] for name in (part_of(node, each) if node.graph else each for each in node.writes)}
+
+
+def outcome_of(node: Node, item: int | None, attempt: int) -> Literal["ok", "boom", "slow", "bad"]:
+    """Return how an attempt ends once it has done all that it does."""
+    if item is not None and item % 2 == 0:
+        return "ok"
+    if attempt <= node.fails:
+        return node.error
+    return "bad" if node.writes and attempt <= node.fails + node.bad else "ok"
+
+
+def spoilt(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result that does not fit the state: its last field has another type."""
+    return {**result, list(result)[-1]: object}
+
+
+def items_of(node: Node, state: Mapping[str, Any]) -> list[int] | None:
+    """Return the list that a node is mapped over; None if there is none. Raises: ValueError."""
+    if node.each == "items":
+        return list(state["items"])
+    if state["n"] == 6:
+        raise ValueError
+    return None if state["n"] == 5 else list(range(state["n"]))
+
+
+def target_of(node: Node, field: str) -> str:
+    """Return where a node writes a field: to a key of its own, or of its item, in a table."""
+    return f"table[{'{item}' if node.each else node.name}]" if field == "table" else field
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+def written(part: object, indent: int = 0) -> str:
+    """Return a part of a program as Python, without what is the default, a node or an edge a line."""
+    pad = "\n" + "    " * (indent + 1)
+    if isinstance(part, tuple) and part and isinstance(part[0], (Node, Edge, Fork)):
+        return f"({''.join(f'{pad}{written(each, indent + 1)},' for each in part)}{pad[:-4]})"
+    if isinstance(part, tuple):
+        inner = ", ".join(written(each, indent) for each in part)
+        return f"({inner},)" if len(part) == 1 else f"({inner})"
+    if not is_dataclass(part):
+        return repr(part)
+    given = [(each.name, getattr(part, each.name)) for each in fields(part) if getattr(part, each.name) != each.default]
+    return f"{type(part).__name__}({', '.join(f'{name}={written(value, indent)}' for name, value in given)})"
+
+
+def read(text: str) -> Program:
+    """Return the program of a page: what stands after its first empty line."""
+    found = eval(text.partition("\n\n")[2] or text, dict(globals()))  # noqa: S307 - pages of this folder
+    assert isinstance(found, Program)
+    return found
+
+
+def page(program: Program, why: str) -> str:
+    """Return the page of a program that fails: why, an empty line, and the program."""
+    return f"{' '.join(why.split())}\n\n{written(program)}\n"
+
+
+# --- Drawing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Taste:
+    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits."""
+
+    forks: int = 1
+    graphs: int = 1
+    maps: bool = True
+    waits: bool = True
+    calls: bool = False
+
+
+class Draw:
+    """Draws from a seed."""
+
+    def __init__(self, seed: object, taste: Taste | None = None) -> None:
+        self.random = Random(str(seed))  # noqa: S311 - no secret
+        self.taste = taste
+
+    def one(self, *choices: Any) -> Any:
+        """Return one of these."""
+        return self.random.choice(choices)
+
+    def chance(self, share: float) -> bool:
+        """Return True with this chance."""
+        return self.random.random() < share
+
+    def graph(self) -> Graph:
+        """Return a graph: a quarter has nodes and edges only, so that what is simple is tried most."""
+        deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2))
+        plain = Taste(0, 0, maps=False, waits=self.chance(0.5))
+        taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
+        return Scopes(self, taste).graph()
+
+    def program(self, graph: Graph) -> Program:
+        """Return a program with this graph."""
+        draw = self.random
+        values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
+        values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
+        begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
+        events = [Event(draw.randint(1, 25), self.what()) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
+        if self.chance(0.1):  # so that a node is in flight at three crashes in a row
+            first = draw.randint(1, 12)
+            events = [Event(first + after, "crash") for after in range(3)]
+        if has_mapped_fallback(graph):  # see pages/map_given_up.txt
+            crashes = [event for event in events if event.what == "crash"]
+            events = [event for event in events if event not in crashes[2:]]
+        return Program(
+            graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
+            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
+        )  # fmt: skip
+
+    def what(self) -> Any:
+        """Return what happens from outside."""
+        if self.taste is not None and self.taste.calls:
+            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy")
+        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel")
+
+
+class Scopes:
+    """Makes one graph; `inner` if another one runs it."""
+
+    def __init__(self, draw: Draw, taste: Taste, *, inner: bool = False) -> None:
+        self.draw, self.taste, self.inner = draw, taste, inner
+        self.nodes: list[Node] = []
+        self.edges: list[Edge | Fork] = []
+
+    def graph(self) -> Graph:
+        """Return the graph."""
+        draw = self.draw
+        size = draw.one(1, 2, 2) if self.inner else draw.one(1, 2, 3, 4)
+        names = self.names(size)
+        if draw.chance(0.2):
+            ends = (END,) if self.inner else (END, FAIL)  # see pages/fail_at_start.txt
+            self.edges.append(Edge(START, draw.one(*names, *ends), self.condition(names)))
+        self.edges.append(Edge(START, names[0]))
+        self.scope(names, END, self.taste.forks, (*ALONE, *SHARED))
+        visits = draw.one(0, 1, 2, 3) if self.inner and is_row(self.nodes, self.edges) else 0
+        return Graph(tuple(self.nodes), tuple(self.edges), draw.chance(0.4), visits)
+
+    def names(self, size: int) -> list[str]:
+        """Return names of new nodes."""
+        first = len(self.nodes)
+        self.nodes += [Node(f"n{number}") for number in range(first, first + size)]
+        return [node.name for node in self.nodes[first:]]
+
+    def scope(self, names: Sequence[str], after: str, forks: int, allowed: Sequence[Target]) -> None:
+        """Make the nodes of a scope and the edges out of them; the last one leads to what is `after`."""
+        for place, name in enumerate(names):
+            following = names[place + 1] if place + 1 < len(names) else after
+            made = self.node(name, allowed, in_arm=after != END)
+            self.nodes[int(name[1:])] = made
+            out = self.out(made, names, in_arm=after != END)
+            fork = forks and following != END and self.draw.chance(0.6)
+            if fork:
+                out.append(self.fork(name, following, forks - 1, allowed, names))
+            last = self.draw.random.random()
+            if fork and out[-1].when is None:
+                pass
+            elif last < 0.15:
+                out.append(Edge(name, following, self.condition(names)))
+            else:
+                out.append(Edge(name, following, label=self.draw.one("", "good") if following == END else ""))
+            self.edges += out
+
+    def node(self, name: str, allowed: Sequence[Target], *, in_arm: bool) -> Node:
+        """Return a node that may write these fields."""
+        draw, taste = self.draw, self.taste
+        most = min(len(allowed), draw.one(1, 2, 2, 3))
+        writes = tuple(field for field in allowed if field in draw.random.sample(list(allowed), most))
+        made = Node(name, writes, draw.random.randint(1, 6), error=draw.one("boom", "slow"))
+        if draw.chance(0.45):
+            made = replace(made, fails=draw.one(0, 1, 1, 2, 3), bad=draw.one(0, 0, 1))
+            made = replace(made, attempts=draw.one(1, 2, 3), on=draw.one("any", "any", "boom"), pause=draw.one(0, 1, 2))
+            made = replace(made, fallback=draw.one("", "", "value", "function"))
+        if taste.maps and draw.chance(0.3):
+            left_out = ("n", "score", "table") if in_arm else ("n", "score")  # arms may not write each other's keys
+            shared = tuple(field for field in writes if field not in left_out)
+            made = replace(made, writes=shared or ("log",), each=draw.one("items", "items", "n"), keep=draw.chance(0.3))
+            made = replace(made, concurrency=draw.one(1, 2, 16), max_open=draw.one(1, 2, 3, 1000))
+        if taste.graphs and draw.chance(0.3):
+            inner = Scopes(draw, replace(taste, forks=min(taste.forks, 1), graphs=taste.graphs - 1), inner=True)
+            return replace(made, graph=inner.graph(), fails=0, bad=0)
+        if taste.waits and draw.chance(0.5):
+            made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
+        calls = any(isinstance(op, Call) for op in made.does)
+        if taste.calls and not calls and draw.chance(0.2):
+            return replace(made, effect="once", bad=0)
+        return made
+
+    def op(self) -> Op:
+        """Return something that a node does."""
+        found: Op = self.draw.one(Call(), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
+        if isinstance(found, Call) and self.taste.calls:
+            return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
+        return found
+
+    def out(self, node: Node, names: Sequence[str], *, in_arm: bool) -> list[Edge | Fork]:
+        """Return edges with conditions out of a node."""
+        draw = self.draw
+
+        def target() -> str:
+            return str(draw.one(*names, *names, FAIL, *([] if in_arm else [END])))
+
+        found: list[Edge | Fork] = [
+            Edge(node.name, target(), self.condition(names), draw.one("", "bad")) for _ in range(draw.one(0, 1, 1, 2))
+        ]
+        for _ in range(draw.one(0, 0, 1)):
+            when: Cond = ("failed", draw.one("boom", "slow", "any", "update", "fail"))
+            when = ("and", when, self.condition(names)) if draw.chance(0.3) else when
+            found.insert(draw.random.randint(0, len(found)), Edge(node.name, target(), when))
+        inner = node.graph.edges if node.graph is not None and not node.each else ()
+        labels = sorted({edge.label for edge in inner if isinstance(edge, Edge) and edge.target == END} - {""})
+        if labels and draw.chance(0.7):
+            found.insert(0, Edge(node.name, target(), ("ended", draw.one(*labels))))
+        return found
+
+    def fork(self, source: str, join: str, forks: int, allowed: Sequence[Target], names: Sequence[str]) -> Fork:
+        """Return a fork whose arms are scopes of their own."""
+        draw = self.draw
+        arms: list[tuple[str, Cond | None]] = []
+        left = [field for field in allowed if field in ALONE]
+        for _ in range(draw.one(2, 2, 3)):
+            mine = [field for field in left if draw.chance(0.4)]
+            left = [field for field in left if field not in mine]
+            inside = self.names(draw.one(1, 1, 2))
+            arms.append((inside[0], self.condition(names) if draw.chance(0.2) else None))
+            self.scope(inside, join, forks, (*mine, *SHARED))
+        if draw.chance(0.1):
+            arms.append((join, None))
+        when = self.condition(names) if draw.chance(0.3) else None
+        return Fork(source, tuple(arms), join, draw.one(0, 0, 0, 1, 2), when)
+
+    def condition(self, names: Sequence[str], depth: int = 1) -> Cond:
+        """Return a condition over the state and the past."""
+        draw = self.draw
+        if depth and draw.chance(0.25):
+            word = draw.one("and", "or", "not")
+            return (word, *(self.condition(names, depth - 1) for _ in range(1 if word == "not" else 2)))
+        sign, small = draw.one(">=", "<=", ">", "<", "==", "!="), draw.random.randint(0, 5)
+        since = draw.one(None, None, *names)
+        leaves: Sequence[Cond] = (
+            ("value", draw.one("n", "score", "total", "best", "items[-1]", "table[n0]"), sign, small),
+            ("length", draw.one("log", "items", "table"), sign, small),
+            ("count", draw.one(*names), since, sign, draw.random.randint(1, 3)),
+            ("plateau", draw.one("score", "n", "total", "best"), draw.one(1, 2), draw.one(0.0, 0.5),
+             draw.one("max", "min"), since),
+            ("changed", draw.one("n", "score", "total", "log", "table"), since),
+            ("odd",),
+        )  # fmt: skip
+        found: Cond = draw.one(*leaves)
+        return found
+
+
+def has_mapped_fallback(graph: Graph) -> bool:
+    """Return whether a map in a graph, or in one inside, has a fallback."""
+    inside = [node.graph for node in graph.nodes if node.graph is not None]
+    return any(node.each and node.fallback for node in graph.nodes) or any(map(has_mapped_fallback, inside))
+
+
+def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:
+    """Return whether nothing in a graph runs side by side."""
+    inside = [node.graph for node in nodes if node.graph is not None]
+    flat = not any(isinstance(edge, Fork) for edge in edges) and not any(node.each for node in nodes)
+    return flat and all(is_row(graph.nodes, graph.edges) for graph in inside)
+
+
+SCRIPTS: Final = 6
+"""So many programs in a row share a graph, since a graph takes as long to compile as a run to play."""
+
+
+def draw(seed: object, number: int, taste: Taste | None = None) -> Program:
+    """Return a program of a seed, by its number."""
+    graph = Draw(f"{seed} {number // SCRIPTS}", taste).graph()
+    return Draw(f"{seed} {number} events", taste).program(graph)
+
+
+# --- Shrinking --------------------------------------------------------------------------------------------------------
+
+
+def shrunk(program: Program, fails: Callable[[Program], bool], tries: int = 4000) -> Program:
+    """Return a smaller program that fails too: parts are dropped or plain, numbers smaller, as long as it does."""
+    at, missed = 0, 0
+    found = list(smaller_of(program))
+    while missed < len(found) and tries > 0:
+        at, tries = at % len(found), tries - 1
+        if fails(found[at]):
+            program, missed = found[at], 0
+            found = list(smaller_of(program))
+        else:
+            at, missed = at + 1, missed + 1
+    return program
+
+
+def smaller_of(part: Any) -> Iterator[Any]:
+    """Yield what a part can be replaced by, the largest steps first. What is no program any more will not compile."""
+    if isinstance(part, tuple):
+        if part and isinstance(part[0], str) and not isinstance(part[-1], str):
+            return  # a condition, or a value of the first state
+        yield from (part[:at] + part[at + 1 :] for at in range(len(part)))
+        yield from ((*part[:at], other, *part[at + 1 :]) for at, each in enumerate(part) for other in smaller_of(each))
+    elif isinstance(part, Graph):
+        yield from (without(part, node.name) for node in part.nodes)
+        yield from (replace(part, edges=part.edges[:at] + part.edges[at + 1 :]) for at in range(len(part.edges)))
+        yield from _smaller_fields(part)
+    elif is_dataclass(part) and not isinstance(part, type):
+        yield from _smaller_fields(part)
+    elif type(part) is int and part > 1:
+        yield from sorted({1, part // 2, part - 1})
+
+
+def _smaller_fields(part: Any) -> Iterator[Any]:
+    given = [(each, getattr(part, each.name)) for each in fields(part)]
+    plain = [each for each, value in given if each.default is not MISSING and value != each.default]
+    yield from (replace(part, **{each.name: each.default}) for each in plain)
+    yield from (replace(part, **{each.name: other}) for each, value in given for other in smaller_of(value))
+
+
+def without(graph: Graph, name: str) -> Graph:
+    """Return a graph without a node: what led to it leads to where it led last."""
+    after = [edge.target if isinstance(edge, Edge) else edge.join for edge in graph.edges if edge.source == name]
+    there = next((target for target in reversed(after) if target != name), END)
+
+    def moved(edge: Edge | Fork) -> Edge | Fork:
+        if isinstance(edge, Edge):
+            return replace(edge, target=there if edge.target == name else edge.target)
+        arms = tuple((there if target == name else target, when) for target, when in edge.arms)
+        return replace(edge, arms=arms, join=there if edge.join == name else edge.join)
+
+    kept = tuple(moved(edge) for edge in graph.edges if edge.source != name)
+    return replace(graph, nodes=tuple(node for node in graph.nodes if node.name != name), edges=kept)

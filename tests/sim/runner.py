@@ -1,0 +1,215 @@
+"""A Runner as a medium: real node functions, a store in memory, and processes that die at writes.
+
+What it is for
+    To see that what the pure engine allows is what a Runner does: it decides when tasks begin, names waits, records
+    calls, keeps the inbox, and goes on after a death. `Running(program).play()` drives the run to its end, then hands
+    the whole log to the model, step by step, and compares states, statuses and the ledger.
+
+Invariants
+    - A `crash` of the program is a death at that write; half of them before it, half right after it is durable.
+    - Whatever is in the log before a death is in it after it, unchanged.
+    - When the run rests, somebody answers one question or sends one message; if nobody is asked, time goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from random import Random
+from typing import Any, Final
+
+from graphengine import Limits, RunFailed, Runner
+from graphengine.engine import steps
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.step_json import decode_step, encode_step
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.history.load import load_snapshot
+from tests.sim import program as p
+from tests.sim.build import graph_of
+from tests.sim.media import fault_of, row_of, same, state_of
+from tests.sim.model import Model, Row, Wrong
+from tests.sim.world import Clock, Loop, Memory, Process, World
+
+RUN: Final = "run"
+MOST_ROUNDS: Final = 400
+"""How often the run may rest before it ends."""
+
+
+class Running:
+    """One run in a Runner."""
+
+    def __init__(self, program: p.Program) -> None:
+        self.program = program
+        self.random = Random(program.order)  # noqa: S311 - no secret
+        crashes = [event.at for event in program.events if event.what == "crash"]
+        self.world = World({at: self.random.random() < 0.5 for at in crashes}, self.wrote)
+        self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
+        self.deploys = [event.at for event in program.events if event.what == "deploy"]
+        self.deployed_after = -1
+        self.graph = graph_of(program.graph, self.world)
+        self.most = program.visits
+        self.resumes, self.sent = program.resumes, 0
+        self.rows: list[bytes] = []
+        self.runner = Runner()
+
+    def play(self) -> Model:
+        """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
+        self.graph.compile()
+        self.loop = Loop()
+        self.memory = Memory(clock=self.loop.time)
+        logging.disable()
+        try:
+            return self.loop.run_until_complete(self.played())
+        finally:
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+            logging.disable(logging.NOTSET)
+
+    async def played(self) -> Model:
+        """Play the program to its end."""
+        await self.memory.open()
+        for _ in range(MOST_ROUNDS):
+            await self.lives()
+            await self.kept()
+            info = await self.info()
+            if info is not None and info.status in ("finished", "cancelled"):
+                break
+            if info is not None and info.status in ("failed", "stopped") and not self.resumes:
+                break
+        else:
+            raise Wrong("the run does not end")
+        return await self.checked()
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    async def lives(self) -> None:
+        """Let a process live until the run rests, or it dies; then let somebody outside act."""
+        if self.deploys and self.deploys[0] <= self.world.writes and self.deployed_after < 0:
+            self.deployed_after = len(self.rows)
+            self.graph = graph_of(self.program.graph, self.world, promises=False)
+        process = Process(self.world, self.memory)
+        self.world.process = process
+        runner = Runner(process, clock=Clock())
+        self.runner, before = runner, asyncio.all_tasks()
+        try:
+            await self.drives(runner)
+            await runner.close()
+        except StoreError:
+            if not process.is_dead:
+                raise
+        if process.is_dead:
+            self.world.died += 1
+        left = asyncio.all_tasks() - before
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def drives(self, runner: Runner) -> None:
+        """Start or resume the run, and stop it if the program says so; then answer once."""
+        info = await self.info()
+        if info is None:
+            limits = Limits(visits=self.most)
+            run = runner.start(self.graph, dict(self.program.begins), run_id=RUN, limits=limits)
+        elif info.status in ("failed", "stopped"):
+            self.resumes -= 1
+            snapshot = await self.snapshot()
+            if info.status == "stopped" and snapshot.steps >= self.most:
+                self.most += self.program.visits
+            run = runner.resume(RUN, self.graph, limits=Limits(visits=self.most))
+        else:
+            if info.status == "waiting":
+                await self.answers(runner)
+            run = runner.resume(RUN, self.graph)
+        with contextlib.suppress(RunFailed):
+            await run.result()
+
+    def wrote(self) -> None:
+        """Stop the run if the program says so at this write."""
+        while self.stops and self.stops[0].at <= self.world.writes:
+            event = self.stops.pop(0)
+            asyncio.get_running_loop().create_task(self.stop(final=event.what == "cancel"))
+
+    async def stop(self, *, final: bool) -> None:
+        """Stop the run, which may have ended, or lose its process meanwhile."""
+        with contextlib.suppress(GraphEngineError):
+            await self.runner.stop(RUN, final=final)
+
+    async def answers(self, runner: Runner) -> None:
+        """Give the run one thing that it waits for; without anything to give, time goes on."""
+        snapshot = await self.snapshot()
+        waits = [(frame, wait) for frame in snapshot.frames.values() for wait in frame.waits.values()]
+        some = [(frame, wait) for frame, wait in waits if wait.kind in ("ask", "unknown", "receive")]
+        due = min((wait.due for _, wait in waits if wait.due is not None), default=None)
+        if due is not None and (not some or self.random.random() < 0.3):
+            self.loop.now = max(self.loop.now, due)
+            return
+        if not some:
+            raise Wrong(f"the run waits for nothing: {waits}")
+        frame, wait = self.random.choice(some)
+        if wait.kind == "receive":
+            self.sent += 1
+            await runner.send(RUN, "t", f"message {self.sent}")
+        elif wait.kind == "ask":
+            await runner.answer(RUN, "said", wait=wait.id)
+        else:
+            if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
+                await runner.answer(RUN, "rerun", wait=wait.id)
+                return
+            key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-3]}"
+            acted = self.world.acts[key] >= self.logged("begun")[key]
+            await runner.answer(RUN, {"result": "acted"} if acted else "rerun", wait=wait.id)
+
+    def logged(self, kind: str) -> Counter[str]:
+        """Return how many steps of a kind each call has, as the ledger names it."""
+        log = [row_of(decode_step(number, row)) for number, row in enumerate(self.rows, start=1)]
+        rows = [row for row in log if row.kind == kind]
+        return Counter(f"{steps.path_of(row.frame, row.node)} {row.visit} {row.more}" for row in rows)
+
+    # --- what is durable ----------------------------------------------------------------------------------------------
+
+    async def info(self) -> Any:
+        """Return what the store knows of the run; None before it began."""
+        return next(iter(await self.memory.runs(limit=10)), None)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the run's snapshot."""
+        return await load_snapshot(self.memory, RUN, None)
+
+    async def kept(self) -> None:
+        """Check that nothing that was durable has changed."""
+        if await self.info() is None:
+            return
+        rows = [encode_step(step) for step in await self.memory.steps(RUN)]
+        if rows[: len(self.rows)] != self.rows:
+            raise Wrong("a step that was durable has changed")
+        self.rows = rows
+
+    async def checked(self) -> Model:
+        """Hand the log to the model, and compare what is left."""
+        model = Model(self.program)
+        log = await self.memory.steps(RUN)
+        for step in log:
+            if step.seq == self.deployed_after + 1:
+                model.take(Row("deployed"))
+            model.take(row_of(step))
+        snapshot = await self.snapshot()
+        same("the status", snapshot.status, model.status)
+        for frame in snapshot.frames.values():
+            mine = model.frames.get(frame.id)
+            if mine is None:
+                raise Wrong(f"the model has no frame {frame.id}")
+            same(f"the state of {frame.id!r}", state_of(frame), mine.state)
+        if snapshot.status == "failed":
+            same("the failure", fault_of(snapshot.failure), model.root.failed)
+        begun = self.logged("begun")
+        for key, number in begun.items():
+            if self.world.acts[key] > number and self.deployed_after < 0:
+                raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
+        for key, number in self.logged("recorded").items():
+            if self.world.acts[key] < number and key not in begun:
+                raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
+        return model

@@ -1,0 +1,79 @@
+"""The simulator on every commit: programs in the pure engine and in a Runner, and the kept pages."""
+
+import ast
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sim.hunt import Hunt, Medium, play
+from tests.sim.program import Program, draw, read, shrunk, written
+
+HERE = Path(__file__).parent
+PAGES = sorted((HERE / "pages").glob("*.txt"))
+KNOWN = {"fail_at_start", "map_given_up"}
+"""Pages of faults that the engine still has."""
+
+
+def hunted(seed: object, medium: Medium, programs: int) -> None:
+    """Play programs of a seed."""
+    hunt = Hunt(seed, medium)
+    while hunt.played < programs:
+        found = hunt.next()
+        assert not found.page, found.page
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
+    """Each step of each run is one that the program allows, and what should be running is."""
+    hunted(seed, "engine", 300)
+
+
+def test_a_runner_does_what_the_model_allows() -> None:
+    """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
+    hunted(1, "runner", 80)
+
+
+def test_a_drawn_seed() -> None:
+    """One more seed each time, which is printed."""
+    seed = random.randrange(10**6)  # noqa: S311 - no secret
+    sys.stdout.write(f"seed {seed}\n")
+    hunted(seed, "engine", 150)
+    hunted(seed, "runner", 20)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_kept_page(path: Path, request: pytest.FixtureRequest) -> None:
+    """Each page says in its first line what was wrong, and has the smallest program that showed it."""
+    if path.stem in KNOWN:
+        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError))
+    medium: Medium = "runner" if path.stem.endswith("_runner") else "engine"
+    play(read(path.read_text(encoding="utf-8")), medium)
+
+
+def test_the_model_knows_nothing_of_the_engine() -> None:
+    """Neither the model nor the programs import it, or any other second opinion."""
+    for name in ("model.py", "program.py"):
+        tree = ast.parse((HERE / name).read_text(encoding="utf-8"))
+        froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        ours = {name for name in froms | imports if name.split(".")[0] not in sys.stdlib_module_names}
+        assert ours <= {"tests.sim"}
+
+
+def test_a_page_reads_back() -> None:
+    """What is written is read as the same program."""
+    for number in range(40):
+        program = draw("pages", number)
+        assert read(written(program)) == program
+
+
+def test_what_fails_gets_small() -> None:
+    """A program that fails because of one node becomes one with nothing else."""
+
+    def fails(program: Program) -> bool:
+        return any(node.fallback == "value" for node in program.graph.nodes)
+
+    program = next(found for number in range(0, 600, 6) if fails(found := draw("small", number)))
+    assert len(shrunk(program, fails).graph.nodes) == 1
