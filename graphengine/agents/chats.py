@@ -268,7 +268,7 @@ def _has_ended(turn: ChatTurn | None) -> bool:
     return turn is None
 
 
-def _build_turn(turn: ChatTurn) -> ChatTurn:
+def _mark_answered(turn: ChatTurn) -> ChatTurn:
     return turn.model_copy(update={"outcome": "answered"})
 
 
@@ -276,13 +276,13 @@ def _answer_of(result: object) -> object:
     return None if isinstance(result, HandedOver) else result
 
 
-def _build_turn_or_hand_over(turn: ChatTurn, result: object) -> ChatTurn:
+def _settle_turn(turn: ChatTurn, result: object) -> ChatTurn:
     if not isinstance(result, HandedOver):
-        return _build_turn(turn)
+        return _mark_answered(turn)
     return turn.model_copy(update={"agent": result.to, "hops": turn.hops + 1})
 
 
-def _build_failed_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
+def _fail_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
     return {TURN: turn.failed_with(error), ANSWER: None}
 
 
@@ -297,20 +297,20 @@ def _add_speakers(
         speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
-        writes: Any = {ANSWER: ".", TURN: _build_turn}
+        writes: Any = {ANSWER: ".", TURN: _mark_answered}
         if tools:
-            writes = {ANSWER: _answer_of, TURN: _build_turn_or_hand_over}
+            writes = {ANSWER: _answer_of, TURN: _settle_turn}
         given = None if each.prompt else {name: name for name in inputs}
         graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
     if len(speakers) > 1:
 
         def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
             kept = messages[: turn.remembered]  # without what the agents said that handed the message on
-            return _build_failed_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
+            return _fail_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
 
         graph.add_node("unanswered", forgotten, inputs={"messages": talk}, writes=[TURN, ANSWER, talk])
     else:
-        graph.add_node("unanswered", _build_failed_turn, writes=[TURN, ANSWER])
+        graph.add_node("unanswered", _fail_turn, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
     graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")

@@ -54,10 +54,10 @@ def _take_as_recorded(value: object) -> object:
         if value.keys() == {_CLASS, "value"}:
             return _CLASSES[value[_CLASS]](value["value"])
         return {str(_take_as_recorded(name)): _take_as_recorded(item) for name, item in value.items()}
-    return _parts(value)
+    return _unfold_structure(value)
 
 
-def _parts(value: object) -> object:
+def _unfold_structure(value: object) -> object:
     """Return a structure as dicts and lists, sets in an order that is the same in every process; else the value."""
     if isinstance(value, BaseModel) and not isinstance(value, Media):
         return _take_as_recorded(value.model_dump())

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, tool
 from graphengine.agents import Edit
 from graphengine.agents.a2a import _Remote
-from graphengine.agents.conversation import _digest as digest_of_request
+from graphengine.agents.conversation import _hash_bytes as digest_of_request
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.sqlite.texts import digest_of as digest_of_text
 from graphengine.engine.phases import BEGUN, UNKNOWN
@@ -131,13 +131,13 @@ async def id_of_a_message() -> str:
 
     class Remote(_Remote):
         @asynccontextmanager
-        async def _connected(self) -> AsyncIterator[Any]:
+        async def _open_client(self) -> AsyncIterator[Any]:
             async def sent(request: Any) -> AsyncIterator[Any]:
                 yield SimpleNamespace(HasField=lambda _: True, task=request.message.message_id)
 
             yield SimpleNamespace(send_message=sent)
 
-        def _recorded(self, task: Any) -> dict[str, Any]:
+        def _record_of_task(self, task: Any) -> dict[str, Any]:
             return {"id": task}
 
     found = await Remote("http://localhost:1/", {}).send("hello", idempotency_key="r/work:1")

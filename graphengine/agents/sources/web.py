@@ -94,7 +94,7 @@ def _fetch_page(url: str, max_bytes: int) -> tuple[str, bytes]:
     at, deadline = url, time.monotonic() + MAX_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            answer = _answer(at, max_bytes, deadline)
+            answer = _fetch_once(at, max_bytes, deadline)
         except AddressRefused as error:
             raise PageRefused(error.message, where=at, repair="name a page of the public web") from error
         except (OSError, HTTPException, ValueError) as error:
@@ -112,7 +112,7 @@ def _fetch_page(url: str, max_bytes: int) -> tuple[str, bytes]:
     raise PageRefused(f"it redirects more than {MAX_REDIRECTS} times", where=url, repair="name another page")
 
 
-def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
+def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
     """Return one answer, without following redirects."""
     headers = {"User-Agent": "graphengine (durable-graphengine)"}
     with closing(request("GET", url, headers, seconds=left(deadline))) as answer:
