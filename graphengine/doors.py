@@ -122,12 +122,14 @@ def _refusing(function: F) -> F:
 
 def _called_with(function: Callable[..., object], flags: set[str]) -> Callable[..., object]:
     ranges = _ranges_of(function)
+    ranged = {name for _, name, _ in ranges}
+    first = min((place for place, _, _ in ranges), default=sys.maxsize)
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
         if flags and not flags.isdisjoint(kwargs):
             _refuse_texts(function, args, {name: kwargs[name] for name in flags & kwargs.keys()})
-        if ranges:
+        if ranges and (len(args) > first or not ranged.isdisjoint(kwargs)):
             _refuse_outside(function, args, kwargs, ranges)
         try:
             return function(*args, **kwargs)

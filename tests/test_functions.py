@@ -9,7 +9,7 @@ MOST_LINES, MOST_PATHS, MOST_PARAMETERS = 60, 30, 12
 
 LONG = {
     "databases/postgres/writes.py create",
-    "records/replay/event_of_step.py _event",
+    "history/event_of_step.py _event",
 }
 BRANCHED: set[str] = set()
 MANY_PARAMETERS = {

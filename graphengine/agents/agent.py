@@ -22,7 +22,7 @@ from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.conversation import Conversation, Words
 from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
-from graphengine.agents.prompts import Filled, asked, filled
+from graphengine.agents.prompts import Filled, asked, fill_prompt
 from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.streams import Stream
@@ -38,7 +38,6 @@ from graphengine.kernel.inside import (
     Parameter,
     Remembered,
     bad_braces,
-    declared_of,
     holes,
     is_async,
     is_path,
@@ -465,7 +464,7 @@ class Agent(Generic[T_co, Inputs]):
             text, media = await self._make_text("prompt", self.prompt, runtime, inputs)
             question = Filled(text)
         elif self.prompt:
-            question = filled(self.prompt, inputs, media, given)
+            question = fill_prompt(self.prompt, inputs, media, given)
         else:
             question = asked(self._question_inputs(runtime, inputs), media, given)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
@@ -498,7 +497,7 @@ class Agent(Generic[T_co, Inputs]):
         text = self.system if replaced is None else replaced
         if callable(text):
             return Filled((await self._make_text("system", text, runtime, inputs))[0])
-        return filled(text, inputs, given=given)
+        return fill_prompt(text, inputs, given=given)
 
     def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""
@@ -634,7 +633,7 @@ class AgentBody(Generic[T]):
                 near = type_at(own.fields[path.root].info.annotation, path)[1]
                 if not near:
                     continue
-            yield f"reads {{{path.text}}}, which {declared_of(own.model).__name__} lacks", near
+            yield f"reads {{{path.text}}}, which {own.declared.__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
@@ -842,7 +841,7 @@ def by_name(
         return {**(given or {}), **more}
     if own is not None and is_state(own.model, given):
         return {**values_of(given), **more}
-    wanted = "a mapping of what it reads" if own is None else f"{declared_of(own.model).__name__}(…)"
+    wanted = "a mapping of what it reads" if own is None else f"{own.declared.__name__}(…)"
     what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
     raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
 

@@ -27,7 +27,7 @@ from graphengine.kernel.extension import clipped, signature_of, utf8_text
 from graphengine.kernel.inside import evaluated, unaliased
 from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import SentSchema, sent_schema
-from graphengine.schemas.walking import resolved
+from graphengine.schemas.walking import resolve_reference
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -265,12 +265,12 @@ def with_defaults(
 ) -> object:
     """Return a value with the defaults that a declared schema has for properties without a value."""
     whole = schema if root is None else root
-    properties = resolved(schema, whole).get("properties")
+    properties = resolve_reference(schema, whole).get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
         return value
     found: dict[str, object] = {**value}
     for name, each in properties.items():
-        inner = resolved(each, whole)
+        inner = resolve_reference(each, whole)
         if name in found:
             found[name] = with_defaults(inner, found[name], whole)
         elif "default" in inner:  # whose own references are not followed: they may lead to it again, without end

@@ -15,11 +15,11 @@ import msgspec
 from graphengine.agents.prompts import text_in
 from graphengine.agents.records import response_of, result_message
 from graphengine.errors import GraphEngineError
-from graphengine.kernel.inside import AGENT, WorkKey, call_key, read_key, turn_key
+from graphengine.kernel.inside import WorkKey
 from graphengine.kernel.reader import AttemptEnded, Recorded, load_snapshot
 from graphengine.media import Media
 from graphengine.models.base import Message
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.work_records import TurnRecord, read_record
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Asked:
 
 def has_conversation(frame: Frame) -> bool:
     """Return whether a conversation of an agent has begun at a frame's node."""
-    return any(work.kind == "turn" and work.place[0] == 1 for work in map(read_key, frame.recorded_results))
+    return any(work.kind == "turn" and work.place[0] == 1 for work in map(WorkKey.read, frame.recorded_results))
 
 
 async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
@@ -107,10 +107,10 @@ def last_turn(frame: Frame, around: str) -> tuple[Asked, Sequence[ToolCall]] | N
         None if that is no conversation, or one that cannot be read.
     """
     records: dict[str, Any] = {key: memo.value for key, memo in frame.recorded_results.items()}
-    while around and turn_key(around, 1) not in records:
-        around = read_key(around).around  # what a tool's function asks is inside its call
-    last = next((number for number in itertools.count(1) if turn_key(around, number + 1) not in records), 1)
-    key, name = turn_key(around, last), read_key(around).name.removeprefix(AGENT)
+    while around and WorkKey.of_turn(around, 1) not in records:
+        around = WorkKey.read(around).around  # what a tool's function asks is inside its call
+    last = next((number for number in itertools.count(1) if WorkKey.of_turn(around, number + 1) not in records), 1)
+    key, name = WorkKey.of_turn(around, last), WorkKey.read(around).of
     found = _read_request(key, records[key], records, {"agent": name, "model": ""}) if key in records else None
     with suppress(*_UNREADABLE):
         return None if found is None else (found, response_of(records[key]).calls)
@@ -124,31 +124,34 @@ def _read_request(
     by: Mapping[str, Any] | None = None,
 ) -> Asked | None:
     """Return what was asked in a turn with this record; if `by` is None, in a call that failed."""
-    asked = read_key(key)
+    asked = WorkKey.read(key)
     if asked.kind != "turn":
         return None
     around = asked.around
     records = {**records, key: found}
     with suppress(*_UNREADABLE):
         who = found if by is None else by
-        system, begun = _read_opening_words(msgspec.convert(records[turn_key(around, 1)], TurnRecord))
+        system, begun = _read_opening_words(msgspec.convert(records[WorkKey.of_turn(around, 1)], TurnRecord))
         messages, note = [begun], ""
         new = 0
         for turn in range(1, asked.place[0] + 1):
-            record: Any = records[turn_key(around, turn)]
+            record: Any = records[WorkKey.of_turn(around, turn)]
             told = msgspec.convert(record, TurnRecord)
             note = note if told.note is None else told.note
             messages += _iter_messages_before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
             answer = None if record is found and by is None else _read_answer_message(record)
             if answer is None or record is found:
-                shown, last = [hidden(each) for each in messages], None if answer is None else hidden(answer)
-                system = hidden("\n\n".join(filter(None, (system, note))))
+                shown, last = (
+                    [hide_secrets(each) for each in messages],
+                    None if answer is None else hide_secrets(answer),
+                )
+                system = hide_secrets("\n\n".join(filter(None, (system, note))))
                 return Asked(who["agent"], who["model"], system, shown, new, last)
             messages.append(answer)
             new = len(messages)
             for index, call in enumerate(answer.calls):
-                result: Any = records.get(call_key(around, call.name, turn, index))
-                after = read_record(records.get(turn_key(around, turn + 1)), TurnRecord) or TurnRecord()
+                result: Any = records.get(WorkKey.of_call(around, call.name, turn, index))
+                after = read_record(records.get(WorkKey.of_turn(around, turn + 1)), TurnRecord) or TurnRecord()
                 why = after.not_made.get(str(index))
                 refused = _NOT_MADE if why is None else {"text": why, "error": True}
                 messages.append(result_message(call, refused if result is None else result))

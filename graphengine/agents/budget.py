@@ -29,7 +29,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.kernel.extension import Follower, add_usage, is_cost_unknown
-from graphengine.kernel.inside import allows_unknown_cost, budgets, of_limit, read_key
+from graphengine.kernel.inside import WorkKey, allows_unknown_cost, budgets, of_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -248,9 +248,9 @@ def _settle_nothing(usage: Usage) -> None:
 
 async def _guess_first_call(model: Model, request: Request) -> dict[_Name, float]:
     """Return what a first call may use: about the tokens of the question, and the most of an answer."""
-    from graphengine.models.base import EstimatesCosts, estimated_tokens  # noqa: PLC0415 - see above
+    from graphengine.models.base import EstimatesCosts, estimate_tokens  # noqa: PLC0415 - see above
 
-    asked, answered = estimated_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
+    asked, answered = estimate_tokens(request), request.settings.max_tokens or _ANSWER_TOKENS
     cost = await model.price_of(asked, answered) if isinstance(model, EstimatesCosts) else None
     return {"tokens": float(asked + answered), "cost_usd": math.inf if cost is None else cost}
 
@@ -258,8 +258,8 @@ async def _guess_first_call(model: Model, request: Request) -> dict[_Name, float
 def _in_batches(frame: Frame) -> Iterator[str]:
     """Yield the keys of a frame's calls that are in a batch and have no answer yet."""
     for key in frame.recorded_results:
-        work = read_key(key)
-        is_batch = work.name == "batch" and read_key(work.around).kind in ("turn", "summary")
+        work = WorkKey.read(key)
+        is_batch = work.name == "batch" and WorkKey.read(work.around).kind in ("turn", "summary")
         if is_batch and work.around not in frame.recorded_results:
             yield work.around
 

@@ -62,7 +62,7 @@ from graphengine.kernel.extension import (
     OwnId,
     StepRecorded,
     compiled,
-    derived_id,
+    derive_id,
     failed,
     value,
 )
@@ -345,7 +345,7 @@ class Turn(Asked[T]):
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Send the message, and yield what the agent shows while it answers it, then the answer."""
         alone, graph, limits = self.graph(), self._chat(), self.options.get("limits")
-        run_id = derived_id("chat", str(self.options["chat"]))
+        run_id = derive_id("chat", str(self.options["chat"]))
         known = next(iter(await self.runner.store.infos([run_id])), None)
         seen, begun = known.seq if known is not None else 0, None
         if known is not None and (known.summary is None or known.summary.kind != "receive"):

@@ -50,11 +50,11 @@ from graphengine.agents.external_tools import external_tool
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.hand_overs import handed_over
 from graphengine.agents.identity import identity_of
-from graphengine.agents.prompts import Filled, as_text, block, filled, note_of, tag_of, text_in
+from graphengine.agents.prompts import Filled, as_text, block, fill_prompt, note_of, tag_of, text_in
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
-    checked,
+    check_record,
     outcome_in,
     record_of,
     response_of,
@@ -67,7 +67,7 @@ from graphengine.agents.tool_writes import outcome_with, typed
 from graphengine.agents.tools import Relists, Tool, ToolOutcome, check_choice, refuse_writes, unhurried
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import Effecting, StepResult, add_usage, utf8_text
-from graphengine.kernel.inside import KEY_NAME, as_outcome, is_async, known_result, mark_repeating, once_of
+from graphengine.kernel.inside import KEY_NAME, CallOutcome, is_async, known_result, mark_repeating, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, HasKeys, Message, Request, Response, RulesModel, usage_of, without_refused
 from graphengine.models.errors import AnswerCut, ContextFull, ModelError, ModelNotReady, ModelTransient
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.kernel.extension import JsonObject, JsonValue
-    from graphengine.kernel.inside import CallOutcome, Injected, ModelCaller
+    from graphengine.kernel.inside import Injected, ModelCaller
     from graphengine.kernel.reader import Usage
     from graphengine.models.base import Model, ToolCall, ToolSpec
 
@@ -428,7 +428,7 @@ class Conversation(Generic[T]):
             text=str(response.content),
             calls=response.calls,
             agent=self._agent.name,
-            tokens=window.counted(response, request.messages, self._estimate_fixed_tokens(request)),
+            tokens=window.count_tokens(response, request.messages, self._estimate_fixed_tokens(request)),
             native=response.native,
             unsealed=response.unsealed,
         )
@@ -508,7 +508,7 @@ class Conversation(Generic[T]):
                 with self._count_dropped(answered):
                     call = functools.partial(self._call_model, model, answered)
                     given = await around(self._agent.hooks, "around_model", call)(request)
-                fresh.append(checked(given, model, request.agent, self._ids()))
+                fresh.append(check_record(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._collect_what_is_recorded(request)}
             if at_limit(fresh[0], most := request.settings.max_tokens):
@@ -634,7 +634,7 @@ class Conversation(Generic[T]):
 
     def _request(self) -> Request:
         agent = self._agent
-        messages = without_refused(window.sent([*self._before, *self.messages], agent.window))
+        messages = without_refused(window.messages_to_send([*self._before, *self.messages], agent.window))
         note = note_of([*self._system.tags, *(tag for each in messages for tag in each.tags)])
         request = Request(
             agent=agent.name,
@@ -846,7 +846,7 @@ class Conversation(Generic[T]):
                     break
                 why = self._why_not(call, (number, index), told, refused)
                 made = functools.partial(self._call, call, (number, index), self._keys_of(call), why)
-                tasks.append(asyncio.create_task(as_outcome(made)))
+                tasks.append(asyncio.create_task(CallOutcome.of(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
         finally:
@@ -1130,7 +1130,7 @@ class Conversation(Generic[T]):
         extra: dict[str, JsonValue] = {"context_tokens": tokens, "estimated": is_estimate, "covers": covers}
         of_server = {name: getattr(self._parts.settings, name) for name in ("service_tier", "headers", "extra")}
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
-        replaced = window.sent(window.to_summarise(messages, covers), limit)
+        replaced = window.messages_to_send(window.to_summarise(messages, covers), limit)
         shares = iter(window.SHARES)
 
         def ask() -> Request:
@@ -1162,8 +1162,8 @@ class Conversation(Generic[T]):
         question = None
         is_guarded = any(guard.on == "input" for guard in self._parts.guards)
         if not is_guarded and isinstance(agent.prompt, str) and agent.prompt:
-            question = filled(agent.prompt, inputs, [], given)
-        return Words(filled(system, inputs, given=given) if isinstance(system, str) else None, question)
+            question = fill_prompt(agent.prompt, inputs, [], given)
+        return Words(fill_prompt(system, inputs, given=given) if isinstance(system, str) else None, question)
 
     def _load_begun_words(self) -> Words:
         """Return the words with which this conversation began, as they are recorded; those with secrets are not."""

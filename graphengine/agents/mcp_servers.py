@@ -30,7 +30,7 @@ from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
-from graphengine.kernel.inside import Effect, EffectKind, TimeLimit, checked_tool_effect, text_of
+from graphengine.kernel.inside import Effect, TimeLimit, check_tool_effect, text_of
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names
@@ -142,7 +142,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     ordered = serial if isinstance(serial, bool) else tuple(serial)
     effects: Collection[Effect | None] = effect.values() if isinstance(effect, Mapping) else [effect]
     for each in effects:
-        checked_tool_effect(each, "mcp")
+        check_tool_effect(each, "mcp")
     return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error, max_seconds)
 
 
@@ -309,7 +309,7 @@ def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
     return left
 
 
-def _read_hints(hints: types.ToolAnnotations | None) -> EffectKind | None:
+def _read_hints(hints: types.ToolAnnotations | None) -> Effect | None:
     """Return what a server says of a tool's effect; None if it says nothing."""
     if hints is None:
         return None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.kernel.extension import Extension, SystemClock, did_you_mean
-from graphengine.kernel.inside import ALL, OBJECT, bad_braces, given_over, replacing, without_items
+from graphengine.kernel.inside import ALL, bad_braces, given_over, replacing, without_items
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from graphengine.kernel.extension import Clock, OpenRun, Plan
     from graphengine.models.base import Model
     from graphengine.models.errors import ModelUnavailable
+
+
+_OBJECT: Final = "object "
+"""How the recorded name of a model begins that was given as an object, which only its program can make again."""
 
 
 class AsBegun(NamedTuple):
@@ -140,12 +144,14 @@ class Models(Extension):
             CompileError: An agent has no model, or a tool of it lacks a resource. A run that is only queued gets both
                 from a worker; `AsBegun` asks when it is opened, since each run can have its own.
         """
-        self.check_names(plan)
-        if self._resources is not None and not is_queued:
+        if self._given:
+            self.check_names(plan)
+        if self._resources is not None and not is_queued and plan.agents:
             refuse_lacking(plan, self._resources)
-        lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
+        lacking = [] if is_queued or ALL in self._given or not plan.agents else list(_without_model(plan))
         if self._as_begun is None:
-            self._refuse(plan.graph, lacking, {})
+            if lacking:
+                self._refuse(plan.graph, lacking, {})
         elif not is_queued:
             self._lacking[plan.graph] = lacking
 
@@ -273,18 +279,18 @@ def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
 
 def is_object(model: Model | str | None) -> TypeGuard[str]:
     """Return whether this is the recorded name of a model that only the program has which was given it."""
-    return isinstance(model, str) and model.startswith(OBJECT)
+    return isinstance(model, str) and model.startswith(_OBJECT)
 
 
 def _name_in_log(model: Model | str) -> str:
     """Return the name by which a log has a model."""
-    return model if isinstance(model, str) else OBJECT + model.name
+    return model if isinstance(model, str) else _OBJECT + model.name
 
 
 def _of_program(agent: str, name: str) -> ModelUnavailable:
     from graphengine.models.errors import ModelUnavailable  # noqa: PLC0415 - see above
 
-    message = f"the run was begun with the model {name.removeprefix(OBJECT)!r}, which its program made itself"
+    message = f"the run was begun with the model {name.removeprefix(_OBJECT)!r}, which its program made itself"
     repair = "name one: --model anthropic:MODEL, or continue it in that program"
     return ModelUnavailable(message, where=f"agent {agent}", repair=repair)
 

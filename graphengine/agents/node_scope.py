@@ -7,16 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from graphengine.kernel.extension import Context, journal_of
-from graphengine.kernel.inside import (
-    ASKED,
-    FROM_THREAD,
-    TOOL_CALL,
-    Noted,
-    digest_of_call,
-    in_thread,
-    read_key,
-    to_show,
-)
+from graphengine.kernel.inside import FROM_THREAD, TOOL_CALL, Noted, WorkKey, digest_of_call, in_thread, to_show
 from graphengine.kernel.reader import Recorded, WaitRecord
 
 if TYPE_CHECKING:
@@ -94,7 +85,7 @@ class NodeScope:
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
         done = self.frame.recorded_results
-        return [done[key].value for key in done if read_key(key).around == place]
+        return [done[key].value for key in done if WorkKey.read(key).around == place]
 
     def group(self, place: str) -> AbstractContextManager[None]:
         """Put the keys of all work that is recorded inside this block below this key."""
@@ -177,7 +168,7 @@ class NodeScope:
         """
         work, guard = self.work, self.around.guard
         place = work.key_of("ask", digest_of_call("ask", ([identity, None],), {}))
-        was_asked = place in self.frame.recorded_results or f"{ASKED}{place}" in self.frame.recorded_results
+        was_asked = self.frame.was_asked(place)
         if not was_asked and work.has_begun(*record):
             return None
         known = self.frame.recorded_results.get(place)

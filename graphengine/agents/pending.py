@@ -15,9 +15,9 @@ from graphengine.agents.approval import call_words, question_about
 from graphengine.agents.asked import Asked, last_turn
 from graphengine.agents.node_scope import asked_again
 from graphengine.kernel.extension import clipped
-from graphengine.kernel.inside import digest_of_call, read_key
+from graphengine.kernel.inside import WorkKey, digest_of_call
 from graphengine.kernel.reader import show
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class Pending:
 
 def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
     """Return what an agent did before a wait of a frame; None if no agent waits, or its turn cannot be read."""
-    around, text = read_key(wait.key).around, show(wait.question)
+    around, text = WorkKey.read(wait.key).around, show(wait.question)
     found = last_turn(frame, around) if around else None
     if found is None:
         return None
@@ -85,7 +85,7 @@ def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
 
 
 def _is_about(wait: WaitRecord, agent: str, call: ToolCall) -> bool:
-    first, own = question_about(agent, call), read_key(wait.key).input
+    first, own = question_about(agent, call), WorkKey.read(wait.key).input
     names = [first, *(asked_again(first, again) for again in range(1, _AGAIN))]
     return any(digest_of_call("ask", ([each, None],), {}) == own for each in names)
 
@@ -106,9 +106,9 @@ def _parse_shown_arguments(call: ToolCall) -> Mapping[str, Any]:
     with suppress(ValueError):
         found = json.loads(call.arguments)
         if isinstance(found, dict):
-            found = hidden(found)
+            found = hide_secrets(found)
             return {name: clipped(each, _TEXT) if isinstance(each, str) else each for name, each in found.items()}
-    return {"": clipped(hidden(call.arguments), _TEXT)} if call.arguments else {}
+    return {"": clipped(hide_secrets(call.arguments), _TEXT)} if call.arguments else {}
 
 
 __all__ = ["Finding", "Pending", "pending"]

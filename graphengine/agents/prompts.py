@@ -28,7 +28,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from graphengine.agents.given import Plain
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import utf8_text
-from graphengine.kernel.inside import HOLE, bad_braces, holes, parse, walk
+from graphengine.kernel.inside import HOLE, bad_braces, holes, parse
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
 
@@ -86,7 +86,7 @@ def text_in(recorded: str | Sequence[str]) -> str:
     return recorded if isinstance(recorded, str) else "".join(recorded)
 
 
-def filled(
+def fill_prompt(
     text: str, values: Mapping[str, object], media: list[Media] | None = None, given: Collection[str] = ()
 ) -> Filled:
     """Return the prompt with each path replaced by its value, and the tags in it.
@@ -143,7 +143,7 @@ def filled(
 
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
     """Return the prompt with each path replaced by its value, all of them between tags; see `filled`."""
-    return filled(text, values, media).text
+    return fill_prompt(text, values, media).text
 
 
 def note_of(tags: Iterable[str]) -> str:
@@ -290,7 +290,7 @@ def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
     if hole in values:
         return values[hole]
     path = parse(hole)
-    return walk(values.get(path.root), path.parts)
+    return path.walk(values.get(path.root))
 
 
 def _begin_next_part(text: str, *, after_lines: bool) -> str:
@@ -445,7 +445,7 @@ __all__ = [
     "block",
     "conversation",
     "fill",
-    "filled",
+    "fill_prompt",
     "has_media",
     "labelled",
     "marked",

@@ -28,7 +28,7 @@ from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import clipped, utf8_text
 from graphengine.kernel.inside import Injected, marked, members, read_json, type_name, unaliased
 from graphengine.models.parts import Cited
-from graphengine.schemas.walking import resolved, with_definitions
+from graphengine.schemas.walking import resolve_reference, with_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -90,7 +90,7 @@ class Output(Generic[T]):
         schema = schema if form is None else dict(form.schema)
         self._choices = {} if schema is not None and "contentSchema" in schema else _list_choice_texts(output)
         self._bare = schema is not None and schema.get("format") in _BARE
-        inner = resolved(schema, schema)
+        inner = resolve_reference(schema, schema)
         plain = inner.get("type") == "object" and "properties" in inner
         self.wrapped = schema is not None and not plain
         self._fields = (

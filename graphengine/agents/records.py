@@ -38,7 +38,7 @@ _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
-def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
+def check_record(response: object, model: Model, agent: str, known: set[str]) -> Response:
     """Return a model's answer as its record represents it, if it is valid.
 
     Args:
@@ -331,7 +331,7 @@ __all__ = [
     "NOT_KNOWN",
     "ToolOutcome",
     "call_text",
-    "checked",
+    "check_record",
     "failed",
     "leaves",
     "outcome_in",

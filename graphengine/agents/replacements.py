@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
 from graphengine.errors import InputError
 from graphengine.kernel.extension import Extension, did_you_mean, hints_of, signature_of
-from graphengine.kernel.inside import KEY_NAME, checked_effects, handed_as, replacing, taken_by
+from graphengine.kernel.inside import KEY_NAME, check_effects, handed_as, replacing, taken_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -34,7 +34,7 @@ class Replacements(Extension):
     """
 
     def __init__(self, effects: Effects, resources: Collection[str] = ()) -> None:
-        effects = checked_effects(effects, "Runner")
+        effects = check_effects(effects, "Runner")
         self._given = {} if effects == "act" else effects
         self._names = {key.rpartition(":")[2].rpartition("/")[2] for key in self._given}
         self._resources = resources

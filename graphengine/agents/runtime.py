@@ -29,18 +29,13 @@ from graphengine.kernel.inside import (
     AGENT,
     DEFAULT_RETRY,
     FROM_THREAD,
+    CallOutcome,
+    WorkKey,
     allows_unknown_cost,
-    as_outcome,
     budgets,
     digest_of_call,
-    is_given,
-    limit_over,
     queued,
-    read_key,
-    readings_of,
     to_show,
-    turn_key,
-    written_by_nodes,
 )
 from graphengine.kernel.reader import WaitRecord
 from graphengine.models.base import KnowsPrices
@@ -144,9 +139,9 @@ class RunRuntime(NodeScope):
         """
         call = self.attempt.call
         if call is not None and self.is_node_of(agent):
-            return frozenset(inputs).difference(written_by_nodes(readings_of(call), self.frame))
+            return frozenset(inputs).difference(self.attempt.read_of_nodes)
         return frozenset(
-            name for name, value in inputs.items() if isinstance(value, str) and is_given(self.frame, str(value))
+            name for name, value in inputs.items() if isinstance(value, str) and self.attempt.is_given(str(value))
         )
 
     def is_node_of(self, agent: object) -> bool:
@@ -169,7 +164,7 @@ class RunRuntime(NodeScope):
         instructed = [] if branched is None else [digest_of_text(branched)]
         key = self.place(name, lambda: digest_of_text(to_json([inputs, *instructed]).decode()))
         known = self.frame.recorded_results
-        if not known or turn_key(key, 1) in known:
+        if not known or WorkKey.of_turn(key, 1) in known:
             return key
         for other, record in self._find_begun_beside(name):
             if work.is_used(other) or not isinstance(record, dict):
@@ -185,21 +180,21 @@ class RunRuntime(NodeScope):
     def _find_begun_beside(self, name: str) -> Iterator[tuple[str, JsonValue]]:
         """Yield the conversations of an agent that began at this place, each with the record of its first turn."""
         for key, memo in self.frame.recorded_results.items():
-            turn = read_key(key)
+            turn = WorkKey.read(key)
             if turn.kind == "turn" and turn.place[0] == 1:
-                conversation = read_key(turn.around)
+                conversation = WorkKey.read(turn.around)
                 if (conversation.around, conversation.name) == (self.below, name):
                     yield turn.around, memo.value
 
     def begun(self, key: str) -> JsonValue:
         """Return the record of the first turn of a conversation; None if there is none."""
-        memo = self.frame.recorded_results.get(turn_key(key, 1))
+        memo = self.frame.recorded_results.get(WorkKey.of_turn(key, 1))
         return None if memo is None or memo.value is UNSET else memo.value
 
     @property
     def must_stop(self) -> bool:
         """Whether the run must stop, or has reached a limit."""
-        return self.around.host.is_halting or limit_over(self.around.run.snapshot, self.frame)
+        return self.attempt.must_stop
 
     async def may_call(self, model: Model) -> None:
         """Return if a model may be called now. If the run must stop first, never return; recorded work is kept.
@@ -673,7 +668,7 @@ def _agree(then: object, now: Mapping[str, JsonValue]) -> bool:
 async def in_loop_of(runtime: AgentRuntime, call: Callable[[], Awaitable[T]]) -> T:
     """Make a call in the run's event loop, from another thread or loop."""
     calls = FROM_THREAD.get()
-    made = as_outcome(call if calls is None else functools.partial(calls.make, call))
+    made = CallOutcome.of(call if calls is None else functools.partial(calls.make, call))
     try:
         future = asyncio.run_coroutine_threadsafe(made, runtime.loop)
     except RuntimeError:  # the event loop is closed, and this thread outlived it

@@ -14,7 +14,7 @@ from graphengine.agents.arguments import ALWAYS_GIVEN
 from graphengine.agents.tools import Tool
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import did_you_mean, signature_of
-from graphengine.kernel.inside import KEY_NAME, NO_DEFAULT, Injected, kind_of, once_of
+from graphengine.kernel.inside import KEY_NAME, NO_DEFAULT, Injected, once_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -182,7 +182,8 @@ def _of_effect(tool: Tool) -> Iterator[Finding]:
             text = f"the model fills in {near[0]!r} of the tool {tool.name}"
             yield Finding("misspelt_key", text, f"did you mean {KEY_NAME!r}?", is_warning=True)
         else:
-            text = f"the tool {tool.name} has effect={kind_of(tool.effect)!r}, and takes no {KEY_NAME}"
+            kind = "once" if once_of(tool.effect) is not None else tool.effect
+            text = f"the tool {tool.name} has effect={kind!r}, and takes no {KEY_NAME}"
             repair = f"add a parameter {KEY_NAME}: its receiver knows by it a call that is repeated or looked up"
             yield Finding("no_key", text, repair, is_warning=True)
     from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing

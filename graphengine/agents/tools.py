@@ -57,7 +57,7 @@ from graphengine.kernel.inside import (
     Effect,
     Parameter,
     TimeLimit,
-    checked_tool_effect,
+    check_tool_effect,
     is_async,
     is_path,
     none_for_ever,
@@ -175,7 +175,7 @@ class Tool(Generic[P, R_co]):
         if self.is_external and getattr(self.function, "name", self.name) != self.name:  # its answer is found by that
             object.__setattr__(self, "function", replace(cast("Any", self.function), name=self.name))
         _check_tool(self)
-        checked_tool_effect(self.effect, f"tool {self.name}")
+        check_tool_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
         object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
         object.__setattr__(self, "parts", parts_of(self.writes, self.function, self.name) if self.writes else ())

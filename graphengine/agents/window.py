@@ -101,7 +101,7 @@ def effective(messages: Sequence[Message]) -> list[Message]:
     return [messages[newest], *(message for message in (*between, *after) if message.role != "summary")]
 
 
-def sent(messages: Sequence[Message], window: Window | None) -> list[Message]:
+def messages_to_send(messages: Sequence[Message], window: Window | None) -> list[Message]:
     """Return the messages as they are sent: the effective ones, with results of tools that leave room for the rest."""
     found = effective(messages)
     return found if window is None else _shorten_results(found, window)
@@ -119,7 +119,7 @@ def size(messages: Sequence[Message], window: Window | None = None) -> tuple[int
     It is the provider's last count, if still valid, plus an estimate of the messages after it; else an estimate of all.
     Instructions and tools are not in it.
     """
-    found = sent(messages, window)
+    found = messages_to_send(messages, window)
     counted, tokens = -1, 0
     for place, message in enumerate(found):
         if message.tokens is not None:
@@ -136,7 +136,7 @@ def fixed_tokens(request: Request) -> int:
     return -(-written // _BYTES_A_TOKEN)
 
 
-def counted(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
+def count_tokens(response: Response, sent_messages: Sequence[Message], fixed: int) -> int | None:
     """Return how many tokens the conversation has after an answer, by the provider's count; None if there is none.
 
     That count includes the instructions and tools. They get the share of it that they have of the estimate, so that it
@@ -185,7 +185,7 @@ def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
 
     Less where the provider counts more than the estimate has, as of scripts and JSON.
     """
-    estimated = sum(map(_estimate, sent(messages, window)))
+    estimated = sum(map(_estimate, messages_to_send(messages, window)))
     return window.max_tokens * max(estimated, tokens // _MOST_MORE) // (2 * max(estimated, tokens))
 
 
@@ -376,12 +376,12 @@ def _estimate(message: Message) -> int:
 __all__ = [
     "SHARES",
     "Window",
-    "counted",
+    "count_tokens",
     "cut",
     "effective",
     "fixed_tokens",
+    "messages_to_send",
     "newest",
-    "sent",
     "size",
     "summary_request_text",
     "to_summarise",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
+    from graphengine.api.runner import Runner
     from graphengine.errors import Problem
     from graphengine.kernel.extension import Checks, Limits, Plan, Result
     from graphengine.kernel.reader import GraphSpec, Step
@@ -31,6 +32,21 @@ S = TypeVar("S")
 Out_co = TypeVar("Out_co", covariant=True, default=object)
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
+
+
+@functools.cache
+def _compile_with() -> Callable[[GraphDefinition[S]], Plan[S]]:
+    """Return the compiler, which declaring a graph does not need; an `import` in a function takes as long each time."""
+    from graphengine.kernel.extension import compiled  # noqa: PLC0415 - see above
+
+    return compiled
+
+
+@functools.cache
+def _runner_class() -> type[Runner]:
+    from graphengine.api.runner import Runner  # noqa: PLC0415 - as the compiler
+
+    return Runner
 
 
 class Graph(GraphDefinition[S, Out_co]):
@@ -141,9 +157,7 @@ class Graph(GraphDefinition[S, Out_co]):
         Raises:
             CompileError: With every problem, warnings included.
         """
-        from graphengine.kernel.extension import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
-
-        return compiled(self)
+        return _compile_with()(self)
 
     def check(self) -> Sequence[Problem]:
         """Return every problem and warning, without raising.
@@ -191,11 +205,12 @@ class Graph(GraphDefinition[S, Out_co]):
             RunExists: A run with this id is recorded.
             RunFailed: The run failed; the error has the result up to the failure.
         """
-        from graphengine.api.once import warn  # noqa: PLC0415 - declaring a graph needs no runner
-        from graphengine.api.runner import Runner  # noqa: PLC0415 - the same
+        plan = _compile_with()(self)
+        if plan.warnings:
+            from graphengine.api.once import warn  # noqa: PLC0415 - declaring a graph needs no runner
 
-        warn(self.compile().warnings, self.name)
-        async with Runner(store, models=models, resources=resources, executors=executors) as runner:
+            warn(plan.warnings, self.name)
+        async with _runner_class()(store, models=models, resources=resources, executors=executors) as runner:
             return await runner.start(self, state, run_id=run_id, limits=limits).result()
 
     def run_sync(  # noqa: PLR0913 - the same

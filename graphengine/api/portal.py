@@ -52,13 +52,13 @@ class Portal:
 
         self._check_caller()
         with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it
-            loop = self._started()
+            loop = self._ensure_started()
             future = asyncio.run_coroutine_threadsafe(called(), loop)
         try:
             return future.result()
         except CancelledError:
             if self._stopped:
-                raise _closed() from None
+                raise _error_of_closed() from None
             raise
         except BaseException:
             future.cancel()
@@ -94,22 +94,22 @@ class Portal:
             text = "a node waits for its own SyncRunner, which would wait for the node"
             raise DefinitionError(text, repair="use ctx, or a graph as a node; or make the node a plain function")
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _ensure_started(self) -> asyncio.AbstractEventLoop:
         if self._stopped:
-            raise _closed()
+            raise _error_of_closed()
         if self._loop is None:
             begun: Future[asyncio.AbstractEventLoop] = Future()
-            self._thread = threading.Thread(target=_run, args=(begun,), name="graphengine loop", daemon=True)
+            self._thread = threading.Thread(target=_run_loop, args=(begun,), name="graphengine loop", daemon=True)
             self._thread.start()
             self._loop = begun.result()
         return self._loop
 
 
-def _closed() -> RunnerClosed:
+def _error_of_closed() -> RunnerClosed:
     return RunnerClosed("this SyncRunner is closed", repair="create a new one: with SyncRunner(path)")
 
 
-def _run(begun: Future[asyncio.AbstractEventLoop]) -> None:
+def _run_loop(begun: Future[asyncio.AbstractEventLoop]) -> None:
     """Run an event loop until it is stopped, then end its tasks, as `asyncio.run` does."""
     runner = asyncio.Runner()
     try:

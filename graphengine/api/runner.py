@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Unpack, overload
@@ -16,11 +17,10 @@ from graphengine.doors import checked
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.kernel.extension import CURRENT, Context, GraphDefinition, Run, is_tag
-from graphengine.kernel.inside import LONGEST_TAG, OriginRecord, draw_with, missing, shown
+from graphengine.kernel.inside import LONGEST_TAG, ChildRuns, OriginRecord, draw_with, missing, shown
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.worker.admin import Admin
-from graphengine.worker.children import ChildRuns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -45,6 +45,8 @@ T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
 _DEPLOY: Final = "GRAPHENGINE_DEPLOY"
+_BEGIN: Final = inspect.unwrap(Records.__init__)
+"""That of the core's Runner, whose arguments need no check of their own."""
 
 
 class Runner(Records):
@@ -106,9 +108,10 @@ class Runner(Records):
             repair = "child = await ctx.start(graph, …); result = await child.result()"
             warnings.warn(f"{text}\n  repair: {repair}", UserWarning, stacklevel=3)
         self._given, children = frozenset(resources or ()), ChildRuns()
-        has_executors = any(each.executors is not None for each in extensions)
+        has_executors = bool(extensions) and any(each.executors is not None for each in extensions)
         wings = [type(each).__name__ for each in (*([] if telemetry is None else [telemetry]), *extensions)]
-        super().__init__(
+        _BEGIN(
+            self,
             _store_of(store),
             resources=resources,
             check=check,

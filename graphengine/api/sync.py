@@ -45,13 +45,13 @@ def _forwards_to(source: type) -> Callable[[C], C]:
     def decorated(target: C) -> C:
         for name, member in inspect.getmembers(source):
             if not (name.startswith("_") or hasattr(target, name)):
-                setattr(target, name, _forwarding(member))
+                setattr(target, name, _forward(member))
         return target
 
     return decorated
 
 
-def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
+def _forward(method: Callable[..., object]) -> Callable[..., Any]:
     """Return the method without an event loop: it has the parameters and the text of the async one."""
     signature = signature_of(method)
 
@@ -63,7 +63,7 @@ def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
             raise refusal(method, (self, *args), kwargs, error) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
-        return _given(self._portal, self._portal.call(called))
+        return _as_sync(self._portal, self._portal.call(called))
 
     returns = without_loop(str(signature.return_annotation))
     vars(forward)["__signature__"] = signature.replace(return_annotation=returns)
@@ -71,13 +71,13 @@ def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     return forward
 
 
-def _given(portal: Portal, result: Any) -> Any:
+def _as_sync(portal: Portal, result: Any) -> Any:
     """Return the result of an async method as a caller without an event loop can use it."""
     if isinstance(result, Run):
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
         return portal.iterated(result)
-    return [_given(portal, each) for each in result] if type(result) is list else result
+    return [_as_sync(portal, each) for each in result] if type(result) is list else result
 
 
 @_forwards_to(Admin)

@@ -26,7 +26,7 @@ from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAc
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import dollars
-from graphengine.kernel.inside import checked_name, rounded
+from graphengine.kernel.inside import check_stored_name, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -80,7 +80,7 @@ class Budget:
     unknown_cost: bool = False
 
     def __post_init__(self) -> None:
-        checked_name(self.name, "the name of a budget", "Budget(name=…)")
+        check_stored_name(self.name, "the name of a budget", "Budget(name=…)")
         if not self.name:
             raise DefinitionError("the name of a budget is empty", where="Budget(name=…)", repair="give it a name")
         for what, known in (("by", By), ("window", Window), ("over", Over)):
@@ -210,7 +210,7 @@ class Ledger:
             found = [(place, _Held(connection, accounts, place, call)) for place in sorted(places, key=_order)]
             for place, held in found:
                 held.release()
-                refusal = None if place.budget.name in allowed else _refusal(place, held.account, amounts)
+                refusal = None if place.budget.name in allowed else _find_refusal(place, held.account, amounts)
                 if refusal is not None:
                     return refusal
             for _, held in found:
@@ -244,7 +244,7 @@ class Ledger:
         found: list[Account] = []
         after = ("", "")
         while True:
-            page = await self._store.read(partial(_page, accounts=accounts, after=after))
+            page = await self._store.read(partial(_load_accounts, accounts=accounts, after=after))
             found += page
             if len(page) < _PAGE:
                 return found
@@ -255,7 +255,9 @@ class Ledger:
         return await self._store.write(work, run_id=run_id)
 
 
-def _page(connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]) -> Sequence[Account]:
+def _load_accounts(
+    connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]
+) -> Sequence[Account]:
     return accounts.page(connection, after, _PAGE)
 
 
@@ -288,7 +290,7 @@ class _Held:
         self._accounts.hold(self._connection, self.account, self._call, amounts)
 
 
-def _refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
+def _find_refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
     for name, limit in place.budget.limits.items():
         used = account.spent[name]
         if rounded(used) >= limit:

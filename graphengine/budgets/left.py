@@ -72,12 +72,14 @@ DOCUMENTS: Final = (Kind(BudgetsLeft),)
 async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
     """Return what budgets have left in a store, which is read only if there are any."""
     accounts = await Ledger(store).accounts() if budgets else ()
-    return BudgetsLeft(budgets=[BudgetLeft(budget=each, accounts=_left(each, accounts)) for each in budgets])
+    return BudgetsLeft(
+        budgets=[BudgetLeft(budget=each, accounts=_accounts_in_window(each, accounts)) for each in budgets]
+    )
 
 
 def table_of(left: BudgetsLeft) -> Table:
     """Return a line for each limit of each account, or for each limit of a budget of which nothing was spent."""
-    rows = [row for each in left.budgets for row in _rows(each.budget, each.accounts)]
+    rows = [row for each in left.budgets for row in _rows_of_accounts(each.budget, each.accounts)]
     return Table("Budgets", ("budget", "of", "spent", "in flight", "until (UTC)", "then"), rows)
 
 
@@ -109,7 +111,7 @@ def headline_of(left: BudgetsLeft, now: float) -> str:
     return ""
 
 
-def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
+def _rows_of_accounts(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
     def row(of: str, name: AmountName, spent: float, held: float | None, end: float) -> Sequence[str]:
         until = when(end, UTC, "%Y-%m-%d %H:%M")
         flying = "unknown" if held is None else words_of(name, held) if held else ""
@@ -126,7 +128,7 @@ def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[
     ]
 
 
-def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
+def _accounts_in_window(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     """Return the accounts of a budget in the present window."""
     begin, end = window_of(budget.window, time.time())
     found = []

@@ -69,10 +69,10 @@ class Budgets(Extension):
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
         """Follow a run."""
-        return _OfRun(self, Ledger(run.store), run)
+        return _BudgetsOfRun(self, Ledger(run.store), run)
 
 
-class _OfRun(SharedBudgets):
+class _BudgetsOfRun(SharedBudgets):
     """The budgets as one run meets them."""
 
     def __init__(self, budgets: Budgets, ledger: Ledger, run: OpenRun) -> None:
@@ -83,7 +83,7 @@ class _OfRun(SharedBudgets):
     async def held(self, runtime: RunRuntime, model: Model, request: Request) -> AsyncIterator[Settle]:
         """Hold what a call may take of every account during a block, which reports what it used."""
         if _IS_INSIDE.get():  # an agent in a model's code: the call around it counts
-            yield _nothing
+            yield _charge_no_budget
             return
         await self._check_price(model)
         call = runtime.idempotency_key(runtime.below)
@@ -91,7 +91,7 @@ class _OfRun(SharedBudgets):
         known = self._all.estimates.amounts(estimate)
         amounts: dict[AmountName, float] = {name: known[name] for name in known if known[name] < inf}
         amounts["calls"] = 1
-        places = await self._reserved(runtime, request.agent, call, amounts)
+        places = await self._reserve_place(runtime, request.agent, call, amounts)
         is_settled = False
 
         async def settle(usage: Usage) -> None:
@@ -99,7 +99,7 @@ class _OfRun(SharedBudgets):
             is_settled = True
             if usage:
                 self._all.estimates.learn(estimate, usage)
-            await self._ledger.settle(places, call, _spent(usage, amounts), run_id=self._run.snapshot.run_id)
+            await self._ledger.settle(places, call, _amounts_of_use(usage, amounts), run_id=self._run.snapshot.run_id)
 
         before = _IS_INSIDE.set(True)
         try:
@@ -107,7 +107,7 @@ class _OfRun(SharedBudgets):
         except Exception:
             if not is_settled:  # what it used was reported, if anything
                 await self._ledger.settle(
-                    places, call, _spent(runtime.failed, amounts), run_id=self._run.snapshot.run_id
+                    places, call, _amounts_of_use(runtime.failed, amounts), run_id=self._run.snapshot.run_id
                 )
             raise
         finally:
@@ -124,7 +124,7 @@ class _OfRun(SharedBudgets):
                     repair="allow it: Budget(…, unknown_cost=True); or give the model price=Price(…)",
                 )
 
-    async def _reserved(
+    async def _reserve_place(
         self, runtime: RunRuntime, agent: str, call: str, amounts: Mapping[AmountName, float]
     ) -> Sequence[Place]:
         """Return the accounts in which a call has its place, once it has one in all of them.
@@ -150,7 +150,7 @@ class _OfRun(SharedBudgets):
             if refusal is None:
                 return places
             if refusal.is_spent:
-                await self._spent(runtime, refusal, now)
+                await self._wait_ask_or_fail(runtime, refusal, now)
             elif waited >= _PATIENCE_SECONDS and runtime.may_sleep():
                 await runtime.sleep_for(_PATIENCE_SECONDS, _sleep_of(refusal.place.budget), keeps_slot=True)
             else:
@@ -160,19 +160,19 @@ class _OfRun(SharedBudgets):
                 await until(waits.clock.now() + pause, asyncio.get_running_loop().create_future(), waits)
         raise AssertionError
 
-    async def _spent(self, runtime: RunRuntime, refusal: Refusal, now: float) -> None:
+    async def _wait_ask_or_fail(self, runtime: RunRuntime, refusal: Refusal, now: float) -> None:
         """Wait, ask or fail, as the budget says."""
         budget = refusal.place.budget
         if budget.over == "fail" or not runtime.may_sleep():
             raise BudgetSpent(
-                _words(refusal),
+                _words_of_refusal(refusal),
                 where=f"budget {budget.name!r}",
                 repair="resume the run in the next window, or raise the budget"
                 if budget.over == "fail"
                 else 'call the agent outside of ctx.call and of effect="once", where the run can wait',
             )
         if budget.over == "ask":
-            await self._ask(runtime, budget, f"{_words(refusal)}. Make this call all the same?")
+            await self._ask(runtime, budget, f"{_words_of_refusal(refusal)}. Make this call all the same?")
         else:
             left = window_of(budget.window, now)[1] - runtime.around.wall()
             await runtime.sleep_for(max(0.0, left), _sleep_of(budget), keeps_slot=True)
@@ -197,7 +197,7 @@ class _OfRun(SharedBudgets):
         return {"all": "", "tenant": self._tenant or "", "user": user, "agent": agent, "graph": snapshot.graph}
 
 
-def _spent(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountName, float]:
+def _amounts_of_use(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountName, float]:
     """Return what a call used, in the amounts of budgets; a cost that nobody knows counts as it was estimated."""
     cost = of_limit("cost_usd", usage)
     if is_cost_unknown(usage):
@@ -205,7 +205,7 @@ def _spent(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountNam
     return {"cost_usd": cost, "tokens": of_limit("tokens", usage), "calls": usage.get("calls") or 0}
 
 
-async def _nothing(usage: Usage) -> None:
+async def _charge_no_budget(usage: Usage) -> None:
     """Do nothing, as no budget applies."""
 
 
@@ -217,7 +217,7 @@ def _ask_of(budget: Budget) -> Sequence[str]:
     return [f"budget {budget.name!r}"]
 
 
-def _words(refusal: Refusal) -> str:
+def _words_of_refusal(refusal: Refusal) -> str:
     """Return what is spent, as in "the budget 'day' of tenant 'acme' is spent: $5.0200 of $5.0000 this day"."""
     budget, key = refusal.place.budget, refusal.place.key
     of = "" if budget.by == "all" else f" of {budget.by} {key!r}" if key else f" of runs without a {budget.by}"

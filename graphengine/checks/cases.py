@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import Problem
 from graphengine.kernel.extension import Choose, Switch
-from graphengine.kernel.inside import closed_values, members, types_read
+from graphengine.kernel.inside import closed_values, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def choice_problems(found: Compiling) -> Iterator[Problem]:
         if not isinstance(declared.runnable, Choose) or not isinstance(declared.runnable.source, str):
             continue
         reading = found.nodes[declared.name].selector
-        values = closed_values(types_read(reading, found.state)) if reading is not None else None
+        values = closed_values(found.state.types_read(reading)) if reading is not None else None
         missing = [value for value in values or () if value not in declared.runnable.cases]
         if missing:
             text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
@@ -31,7 +31,7 @@ def choice_problems(found: Compiling) -> Iterator[Problem]:
 def none_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the switches on a value that can be None, if neither a case nor a later edge takes None."""
     for edge in found.graph.edges:
-        if not isinstance(edge, Switch) or type(None) not in types_read(edge.reading, found.state):
+        if not isinstance(edge, Switch) or type(None) not in found.state.types_read(edge.reading):
             continue
         node = found.nodes.get(edge.source)
         failing = () if node is None else node.failure_edges

@@ -79,9 +79,9 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
     if not any(isinstance(edge, Switch) or [*leaves_of(edge)] for edge in edges):
         return (), ()
     paths = Paths(start, found.nodes, found.state, (), found.graph.collect_errors, most=_MOST_POINTS)
-    constant = [(edge, *each) for edge in edges for each in _constants(edge, paths, found)]
+    constant = [(edge, *each) for edge in edges for each in _find_constant_conditions(edge, paths, found)]
     problems = [
-        _at(edge, Problem("constant_condition", f"edge from {edge.source}", text, repair, warning=True))
+        _put_at_line(edge, Problem("constant_condition", f"edge from {edge.source}", text, repair, warning=True))
         for edge, text, repair in constant
     ]
     try:
@@ -91,12 +91,14 @@ def dead_problems(found: Compiling) -> tuple[Sequence[Problem], Collection[str]]
     told = {id(edge) for edge, *_ in constant}
     made = {(each.name, each.origin) for each in found.graph.nodes}
     for never in never_taken(paths, paths.reached(walked)):
-        is_first = never.is_reached and not any(id(edge) in told for edge in (never.edge, *_before(never, paths)))
+        is_first = never.is_reached and not any(
+            id(edge) in told for edge in (never.edge, *_list_earlier_edges(never, paths))
+        )
         if is_first and not _is_of_pattern(never, made):
             text = f"no run takes the edge to {never.target}: {never.why}"
             repair = "remove it, or change its condition or those before it"
             problem = Problem("dead_edge", f"edge from {never.source}", text, repair, warning=True)
-            problems.append(_at(never.edge, problem))
+            problems.append(_put_at_line(never.edge, problem))
     return problems, paths.reached(walked) - paths.stuck
 
 
@@ -106,24 +108,24 @@ def _is_of_pattern(never: Never, made: Collection[tuple[str, object]]) -> bool:
     return origin is not None and not origin.file.startswith("<") and (never.source, origin) in made
 
 
-def _before(never: Never, paths: Paths) -> Sequence[AnyEdge]:
+def _list_earlier_edges(never: Never, paths: Paths) -> Sequence[AnyEdge]:
     """Return the edges that are tried before one: a condition of them that always holds was reported."""
     edges = paths.start if never.source == START else paths.nodes[never.source].edges
     return edges[: next((at for at, edge in enumerate(edges) if edge is never.edge), 0)]
 
 
-def _at(edge: AnyEdge, problem: Problem) -> Problem:
+def _put_at_line(edge: AnyEdge, problem: Problem) -> Problem:
     """Return a problem with the line of an edge."""
     origin = edge.origin
     return problem if origin is None else replace(problem, file=origin.file, line=origin.line)
 
 
-def _constants(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
+def _find_constant_conditions(edge: AnyEdge, paths: Paths, found: Compiling) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the simple conditions of an edge of which the outcome is known before any run."""
     for leaf in leaves_of(edge):
         if isinstance(leaf, Plateau) and (name := _unwritten(leaf, found)):
             yield f"'{leaf}' never holds: no node writes {name}", "ask for a plateau of a field that a node writes"
-        elif isinstance(leaf, Comparison) and (held := _outcome(leaf, paths)) is not None:
+        elif isinstance(leaf, Comparison) and (held := _decide_outcome(leaf, paths)) is not None:
             word = "always" if held else "never"
             why = "it is never less than 0" if isinstance(leaf.quantity, Fact) else "so says the type of its values"
             yield f"'{leaf}' {word} holds: {why}", "compare with another value, or remove it"
@@ -138,7 +140,7 @@ def _unwritten(leaf: Plateau, found: Compiling) -> str:
     return "" if written.intersection(roots) else " or ".join(sorted(roots))
 
 
-def _outcome(leaf: Comparison, paths: Paths) -> bool | None:
+def _decide_outcome(leaf: Comparison, paths: Paths) -> bool | None:
     """Return whether a comparison always holds (True) or never does (False); None if it depends on the run."""
     if isinstance(leaf.quantity, Fact):
         below = isinstance(leaf.other, (int, float)) and leaf.other < 0

@@ -115,13 +115,13 @@ class _Arms:
             if name != fork.join and (target == name or any(name in self.out.get(node, ()) for node in nodes)):
                 text = f"the arm to {target} leads back to the fork itself without passing the join {fork.join}"
                 yield Breach("bad_fork", name, text, f"lead it to {fork.join}, or make {name} the join")
-        yield from self._shared()
+        yield from self._find_shared()
         for node, arms in sorted(self.owners.items()):
             if len(arms) == 1:  # the edges of a shared node only repeat that problem
-                yield from self._left(node, arms[0])
-                yield from self._entered(node, arms[0])
+                yield from self._find_exits(node, arms[0])
+                yield from self._find_entries(node, arms[0])
 
-    def _shared(self) -> Iterator[Breach]:
+    def _find_shared(self) -> Iterator[Breach]:
         """Yield the nodes at which arms meet before the join, without the nodes after them."""
         for node, arms in sorted(self.owners.items()):
             before = [self.owners.get(other) for other in self.into.get(node, ())]
@@ -130,7 +130,7 @@ class _Arms:
                 repair = f"give each arm a node of its own, or make {node} the join"
                 yield Breach("shared_arm", self.fork.source, text, repair)
 
-    def _left(self, node: str, arm: str) -> Iterator[Breach]:
+    def _find_exits(self, node: str, arm: str) -> Iterator[Breach]:
         """Yield the edges by which a node leaves its arm other than to the join."""
         join = self.fork.join
         for target in dict.fromkeys(self.out.get(node, ())):
@@ -142,7 +142,7 @@ class _Arms:
                 repair = f"lead it to the join {join}, or join at END"
                 yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
 
-    def _entered(self, node: str, arm: str) -> Iterator[Breach]:
+    def _find_entries(self, node: str, arm: str) -> Iterator[Breach]:
         """Yield the edges into a node from outside its arm. One from another arm is reported as a shared node."""
         fork, name = self.fork, self.fork.source
         if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):

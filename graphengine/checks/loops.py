@@ -184,7 +184,7 @@ def _settles(condition: Condition | None, state: StateType[Any], *, holds: bool)
     if isinstance(condition, Plateau) and holds and not may_rise_for_ever(condition, state):
         return [frozenset([_Growth(samples=condition.reading.roots, since=condition.since or "")])]
     if isinstance(condition, Comparison) and condition.operator in (_RISES if holds else _FALLS):
-        return [frozenset([growth]) for growth in _growing(condition, state)]
+        return [frozenset([growth]) for growth in _find_growing(condition, state)]
     return []
 
 
@@ -201,11 +201,11 @@ def may_rise_for_ever(plateau: Plateau, state: StateType[Any]) -> bool:
     for kind, key in path.parts:
         if any("null" in kinds(each) for each in found):
             return True
-        found = [below for each in found for below in variants(_below(each, kind, key), root)]
+        found = [below for each in found for below in variants(_schema_of_part(each, kind, key), root)]
     return not found or not all(_has_end(each, plateau) for each in found)
 
 
-def _below(schema: Schema, kind: str, key: str | int) -> object:
+def _schema_of_part(schema: Schema, kind: str, key: str | int) -> object:
     """Return the schema of a part of a value; None if it is not known."""
     if kind == "name":
         return schema.get("properties", {}).get(key, schema.get("additionalProperties"))
@@ -222,7 +222,7 @@ def _has_end(schema: Schema, plateau: Plateau) -> bool:
     return allowed == {"boolean"} or (steps and is_bounded)
 
 
-def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
+def _find_growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]:
     """Yield the left side of a comparison if it grows without bound."""
     quantity, bound = comparison.quantity, comparison.other
     if not isinstance(bound, (int, float)) or not -math.inf < bound < math.inf:
@@ -231,12 +231,12 @@ def _growing(comparison: Comparison, state: StateType[Any]) -> Iterator[_Growth]
         counted, since = (*quantity.names, "", "")[:2]
         yield _Growth(counted, since=since)
     elif isinstance(quantity, Value):
-        field = _measured(quantity, state)
+        field = _field_measured_by(quantity, state)
         if field:
             yield _Growth(appends=field)
 
 
-def _measured(quantity: Value, state: StateType[Any]) -> str:
+def _field_measured_by(quantity: Value, state: StateType[Any]) -> str:
     """Return the field whose length this is, if it is a whole list that is only appended to; else ""."""
     path = quantity.reading.path
     if quantity.measure != "length" or path is None or path.parts or state.whole:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphengine.kernel.extension import GraphDefinition
-    from graphengine.kernel.inside import Declared, Options
+    from graphengine.kernel.inside import Declared
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
@@ -26,7 +26,7 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     if not _are_inputs(options.inputs):
         repair = "give a mapping of parameter to path: inputs={'text': 'draft'}, or names of fields: inputs=['text']"
         yield f"inputs={options.inputs!r} does not name what it reads", repair
-    yield from _text_problems(options)
+    yield from _text_problems(declared)
     if options.writes is not None and not isinstance(options.writes, (str, Mapping, list, tuple)):
         repair = "give a field's name, a tuple of names, or a mapping"
         yield f"writes={options.writes!r} does not name fields", repair
@@ -60,7 +60,8 @@ def _are_inputs(given: object) -> bool:
     return given is None or (isinstance(given, (Mapping, list, tuple)) and all(isinstance(each, str) for each in names))
 
 
-def _text_problems(options: Options) -> Iterator[tuple[str, str]]:
+def _text_problems(declared: Declared) -> Iterator[tuple[str, str]]:
+    options = declared.options
     if not isinstance(options.title, str | None):
         yield f"title={options.title!r} is not a text", "write title='…'"
     for what, sources in (("inputs", options.inputs), ("each", options.each)):
@@ -164,7 +165,8 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
     versions = sorted(graph.migrate)
     for version in range(versions[0], graph.version) if versions else ():
         if version not in graph.migrate:
-            text = f"migrate= covers {_listed(versions)}, but not the step from version {version} to {version + 1}"
+            step = f"the step from version {version} to {version + 1}"
+            text = f"migrate= covers {_join_versions(versions)}, but not {step}"
             repair = f"add {version}: f, or {version}: Migration() if nothing has to change"
             yield Problem("migration_missing", where, text, repair)
     nodes = [declared.name for declared in graph.nodes]
@@ -187,5 +189,5 @@ def migration_problems(graph: GraphDefinition[Any]) -> Iterator[Problem]:
             yield Problem("bad_migration", at, "START cannot be renamed", "remove it; `moved` can name START")
 
 
-def _listed(versions: Sequence[int]) -> str:
+def _join_versions(versions: Sequence[int]) -> str:
     return ", ".join(map(str, versions))

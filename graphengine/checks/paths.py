@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
 from graphengine.kernel.extension import END, FAIL, START, Condition, Fork, Switch
-from graphengine.kernel.inside import Comparison, Composed, EndedWith, Fact, Failed, Negated, ends_of
+from graphengine.kernel.inside import Comparison, Composed, EndedWith, Fact, Failed, Negated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ class Paths:
         self.index = {key: index for index, key in enumerate(found)}
         if labels:
             inner = [call.graph for node in nodes.values() for call in node.calls if call.graph is not None]
-            every = dict.fromkeys(["", *labels, *(label for graph in inner for label in ends_of(graph))])
+            every = dict.fromkeys(["", *labels, *(label for graph in inner for label in graph.ends)])
             self.index[_ENDED] = len(self.subjects)
             self.subjects.append(Subject("", "", every, [Switch("", None, {e: e for e in every}, None)]))  # type: ignore[arg-type]
         self.counters = self._counters(tests)
@@ -157,7 +157,7 @@ class Paths:
         """Return the counts that are needed, as (node, since), each with the visits from which all are alike."""
         caps: dict[tuple[str, str], int] = {}
         for test in tests:
-            counted = _counted(test)
+            counted = _find_count(test)
             if counted is not None:
                 caps[counted] = max(caps.get(counted, 0), math.ceil(test.other) + 1)  # type: ignore[union-attr, arg-type]
         for rule in self.rules:
@@ -213,13 +213,13 @@ class Paths:
             yield from self._leave(point, self.start, trail, until, None, frozenset())
             return
         node = self.nodes[point.node]
-        written = self._written(node.writer.fields)
-        erring = self._written({self.errors} if self.errors is not None else ())
+        written = self._subjects_changed_by(node.writer.fields)
+        erring = self._subjects_changed_by({self.errors} if self.errors is not None else ())
         done = self._after(point, written, fails=False)
         if _ENDED in self.index and not any(call.graph is not None for call in node.calls):
             at = self.index[_ENDED]
-            done = _with(done, at, self.subjects[at].like(""))
-        for answered in self._answered(done):
+            done = _know_subject(done, at, self.subjects[at].like(""))
+        for answered in self._split_by_answers(done):
             yield from self._leave(answered, node.edges, trail, until, None, written)
         runs = any(call.body.kind != "pass" for call in node.calls)
         likely = _LIKELY[0]
@@ -238,7 +238,7 @@ class Paths:
             why = f"how {node.name} fails"
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
 
-    def _answered(self, point: Point) -> list[Point]:
+    def _split_by_answers(self, point: Point) -> list[Point]:
         """Return what is known after the answers of a node that its rules tell apart."""
         points = [point]
         for index, rule in enumerate(self.rules):
@@ -251,7 +251,7 @@ class Paths:
                 ]
         return points
 
-    def _written(self, fields: Iterable[str]) -> frozenset[int]:
+    def _subjects_changed_by(self, fields: Iterable[str]) -> frozenset[int]:
         """Return the subjects that a write of these fields changes."""
         names = {*fields}
         whole = self.state.whole and bool(names)
@@ -288,7 +288,7 @@ class Paths:
             subject = self.subjects[index]
             if subject.path != declared.name:
                 return _doubt(point, f"what the fallback of {node.name} writes")
-            point = _with(point, index, subject.like(fallback.value) or subject.all)
+            point = _know_subject(point, index, subject.like(fallback.value) or subject.all)
         return point
 
     def _leave(  # noqa: PLR0913 - all that a visit leaves behind
@@ -328,14 +328,14 @@ class Paths:
             raise Undecided(message)
         for index, rule in enumerate(self.rules):
             guarded, _, inside = rule.guards.partition("/")
-            if guarded == target != until and not self._kept(index, rule, point):
+            if guarded == target != until and not self._is_rule_kept(index, rule, point):
                 known = self.broken.get(rule)
                 here = _doubt(point, f"whether {target} comes to {inside}") if inside else point
                 if known is None or (known[0].doubt and not here.doubt):
                     self.broken[rule] = here._replace(node=target), trail
         yield point._replace(node=target), trail, visits
 
-    def _kept(self, index: int, rule: Rule, point: Point) -> bool:
+    def _is_rule_kept(self, index: int, rule: Rule, point: Point) -> bool:
         if rule.at_most:
             return point.counts[self._at[rule.node, ""]] < rule.at_most
         return point.marks[index] == "done" if rule.before else point.marks[index] != "due"
@@ -350,7 +350,7 @@ class Paths:
                 if index is None:
                     yield to, _doubt(point, f"what {edge.reading.text} is")
                 elif known := point.known[index] & self.subjects[index].where(lambda v, to=to: holds(edge, v) == to):  # type: ignore[misc]
-                    yield to, _with(point, index, known)
+                    yield to, _know_subject(point, index, known)
         else:
             target = edge.join if isinstance(edge, Fork) else edge.target
             for held, there in self._split(edge.condition, point, failure):
@@ -377,7 +377,7 @@ class Paths:
 
     def _leaf(self, leaf: Condition, point: Point) -> Iterator[tuple[bool, Point]]:
         key = key_of(leaf) if isinstance(leaf, Comparison) else _ENDED if isinstance(leaf, EndedWith) else ""
-        counted = _counted(leaf) if isinstance(leaf, Comparison) else None
+        counted = _find_count(leaf) if isinstance(leaf, Comparison) else None
         if counted is not None and counted in self.counters:
             yield bool(holds(leaf, point.counts[self._at[counted]])), point  # type: ignore[arg-type]
         elif key and key in self.index:
@@ -390,7 +390,7 @@ class Paths:
                 true = subject.where(lambda value: holds(leaf, value))  # type: ignore[arg-type]
             for held, bits in ((True, true), (False, subject.all & ~true)):
                 if point.known[index] & bits:
-                    yield held, _with(point, index, point.known[index] & bits)
+                    yield held, _know_subject(point, index, point.known[index] & bits)
         else:
             doubtful = _doubt(point, f"whether {leaf} holds")
             yield from ((True, doubtful), (False, doubtful))
@@ -427,7 +427,7 @@ class Paths:
                 raise Undecided(message)
             for combination in product(*ends):
                 self.points += 1
-                joined = self._joined(here, arms, combination)
+                joined = self._join_ended_arms(here, arms, combination)
                 if joined is not None:
                     pairs = zip(arms, combination, strict=True)
                     trails = tuple(arm.trails[end] for arm, end in pairs if end is not None)
@@ -449,7 +449,7 @@ class Paths:
                 self.broken[rule] = at, whole
         return self._arms[entered[0][0], fork.join]
 
-    def _joined(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
+    def _join_ended_arms(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
         """Return what is known where arms that ended so have joined; None if they cannot end so together."""
         pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
         doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
@@ -476,7 +476,7 @@ class Paths:
         counts: list[int] = []
         for at, ((node, since), cap) in enumerate(self.counters.items()):
             changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
-            if since and changed and len(arms) > 1 and {node, since} & self._visited(arms):
+            if since and changed and len(arms) > 1 and {node, since} & self._nodes_visited_by(arms):
                 message = f"arms visit {node} or {since}, whose visits a condition counts since the other"
                 raise Undecided(message)
             counts.append(min(base.counts[at] + sum(count - base.counts[at] for count in changed), cap))
@@ -489,14 +489,14 @@ class Paths:
         order = ("due", "done", "failed") if rule.after else ("done", "failed")
         return next((mark for mark in order if mark in changed), base.marks[at]), why
 
-    def _visited(self, arms: Iterable[Walked]) -> set[str]:
+    def _nodes_visited_by(self, arms: Iterable[Walked]) -> set[str]:
         return {point.node for arm in arms for point in arm.next}
 
     def _wrote(self, arm: Walked) -> set[int]:
         """Return the subjects that an arm may write."""
-        nodes = [self.nodes[name] for name in self._visited([arm]) if name in self.nodes]
+        nodes = [self.nodes[name] for name in self._nodes_visited_by([arm]) if name in self.nodes]
         erring = {self.errors} if self.errors is not None and nodes else set()
-        return {index for node in nodes for index in self._written({*node.writer.fields, *erring})}
+        return {index for node in nodes for index in self._subjects_changed_by({*node.writer.fields, *erring})}
 
 
 def most_visits(walked: Walked) -> dict[str, float]:
@@ -544,14 +544,14 @@ def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
             yield from condition.leaves()
 
 
-def _counted(test: Comparison | Switch) -> tuple[str, str] | None:
+def _find_count(test: Comparison | Switch) -> tuple[str, str] | None:
     """Return the count that a test compares with a number, as (node, since)."""
     fact = test.quantity if isinstance(test, Comparison) else None
     number = isinstance(test, Comparison) and type(test.other) in (int, float) and 0 <= test.other <= MOST_COUNTED  # type: ignore[operator]
     return (*fact.names, "", "")[:2] if isinstance(fact, Fact) and fact.names and number else None  # type: ignore[return-value]
 
 
-def _with(point: Point, index: int, known: int) -> Point:
+def _know_subject(point: Point, index: int, known: int) -> Point:
     return point._replace(known=(*point.known[:index], known, *point.known[index + 1 :]))
 
 

@@ -12,11 +12,6 @@ from graphengine.checks.subjects import fits
 from graphengine.errors import NodeError, Problem
 from graphengine.kernel.extension import START, Switch
 from graphengine.kernel.inside import (
-    Changed,
-    Comparison,
-    Function,
-    Plateau,
-    Value,
     closed_values,
     enum_value,
     members,
@@ -137,11 +132,7 @@ def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
 
 def _read_by(leaf: Condition | Switch) -> Iterable[str]:
     """Return the fields that a condition or a switch reads."""
-    if isinstance(leaf, Function):
-        return leaf.injected.names
-    if isinstance(leaf, Comparison):
-        return leaf.quantity.reading.roots if isinstance(leaf.quantity, Value) else ()
-    return leaf.reading.roots if isinstance(leaf, (Plateau, Changed, Switch)) else ()
+    return leaf.reading.roots if isinstance(leaf, Switch) else leaf.roots
 
 
 def _stubs(trail: Trail, paths: Paths) -> tuple[Stubs, Mapping[str, object]] | str:
@@ -182,7 +173,7 @@ def _needs(trail: Trail, paths: Paths) -> Mapping[tuple[int, int], int]:
                 for index in part.written:
                     writers[index] = number
                 for index, known in enumerate(part.known):
-                    if paths.subjects[index].root or _is_graph(paths, part.node):
+                    if paths.subjects[index].root or _calls_graph(paths, part.node):
                         needs[writers[index], index] = needs.get((writers[index], index), every[index]) & known
                 continue
             ends = [follow(arm, [*writers]) for arm in part]
@@ -201,7 +192,7 @@ def _script(
     """Return what each visit writes or raises, by node, and the initial state; or on what it depends."""
     nodes: Stubs = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
-        error = _raised(visit.failure)
+        error = _make_exception(visit.failure)
         if visit.failure is not None and error is None:
             return f"whether {visit.node} can fail with {visit.failure.__name__}"
         if lacking := _may_lack(visit.node, paths):
@@ -214,7 +205,7 @@ def _script(
             if value is paths:
                 return f"a value of {declared.name}"
             state[declared.name] = value
-    return {node: each for node, each in nodes.items() if any(each) or _is_graph(paths, node)}, state
+    return {node: each for node, each in nodes.items() if any(each) or _calls_graph(paths, node)}, state
 
 
 def _may_lack(node: str, paths: Paths) -> str:
@@ -228,7 +219,7 @@ def _may_lack(node: str, paths: Paths) -> str:
     return ""
 
 
-def _is_graph(paths: Paths, node: str) -> bool:
+def _calls_graph(paths: Paths, node: str) -> bool:
     return node in paths.nodes and any(call.graph is not None for call in paths.nodes[node].calls)
 
 
@@ -240,7 +231,7 @@ def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
     return named and declared.reducer is None and not paths.state.whole and paths.nodes[node].each is None
 
 
-def _raised(kind: type[BaseException] | None) -> BaseException | None:
+def _make_exception(kind: type[BaseException] | None) -> BaseException | None:
     """Return an exception of a type that a test can raise by its name; None if there is none."""
     if kind is None or not issubclass(kind, Exception) or issubclass(kind, NodeError):
         return None

@@ -45,7 +45,7 @@ class MeantShape:
     def of(cls, graph: GraphDefinition[Any]) -> MeantShape:
         """Read the declared edges."""
         names = [name for name in dict.fromkeys(d.name for d in graph.nodes) if name not in (START, *_ENDS)]
-        meant = _meant(names, graph.edges)
+        meant = _guess_meant(names, graph.edges)
         out: dict[str, list[str]] = {name: [] for name in (START, *names)}
         for edge in graph.edges:
             source = meant.get(edge.source, edge.source)
@@ -77,7 +77,7 @@ class MeantShape:
         out = self._with_guesses()
         dead = self._dead(out)
         follows = {*missed, *(self._next(name) for name in dead if not out[name])}
-        lost = [name for name in self._lost(out) if name not in follows]
+        lost = [name for name in self._find_unreached(out) if name not in follows]
         last = dead[0] if len(dead) == 1 and not out[dead[0]] and dead[0] not in lost else None
         if lost and last and all(self._may_follow(last, name) for name in lost):
             text = f"it has no outgoing edge, and nothing leads to {', '.join(lost)}"
@@ -130,7 +130,7 @@ class MeantShape:
             out[START] = self.names
         return out
 
-    def _lost(self, out: Mapping[str, Sequence[str]]) -> list[str]:
+    def _find_unreached(self, out: Mapping[str, Sequence[str]]) -> list[str]:
         """Return the nodes that miss an incoming edge: the first of each unreached group that no other one enters."""
         seen = reachable_from(START, out)
         unreached = {name: targets for name, targets in out.items() if name not in seen}
@@ -166,7 +166,7 @@ class MeantShape:
         return (region(target, fork.join, self.out) for target in fork.targets)
 
 
-def _meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
+def _guess_meant(names: Sequence[str], edges: Iterable[AnyEdge]) -> dict[str, str]:
     """Return the nodes that the misspelt names in edges probably mean.
 
     A name that edges both enter and leave is a forgotten node, unless the node with the similar name has no edge.

@@ -12,8 +12,6 @@ from graphengine.errors import Problem
 from graphengine.kernel.extension import signature_of
 from graphengine.kernel.inside import (
     OPERATIONS,
-    first_line,
-    has_plain_bytes,
     has_secret,
     is_async,
     lost_in,
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
     from graphengine.kernel.extension import FieldType
 
+_WRITERS: Final = ("format", "function-plain", "to-string")
+"""Serialisers of pydantic that write something else than the value itself."""
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
@@ -127,10 +127,26 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
             "use a type that JSON can represent; a type of your own needs WithJsonSchema({…}) in its Annotated, or "
         )
         repair += "json_schema_input_type=… in its validator"
-        yield Problem("not_recordable", where, re.sub(r" at 0x\w+", "", first_line(error)), repair)
-    if has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
+        yield Problem("not_recordable", where, re.sub(r" at 0x\w+", "", str(error).splitlines()[0]), repair)
+    if _has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
         repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
         yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)
+
+
+def _has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
+    """Return whether a core schema holds bytes that would be written as text."""
+    if isinstance(schema, dict):
+        config = schema.get("config")
+        if isinstance(config, dict):
+            encoding = config.get("ser_json_bytes", "utf8")
+        if (schema.get("serialization") or {}).get("type") in _WRITERS:
+            return False  # its own serialiser writes them, as that of Base64Bytes, or str() does, as of a ULID
+        if schema.get("type") == "bytes" and encoding == "utf8":
+            return True
+        return any(_has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))
+    if isinstance(schema, (list, tuple)):
+        return any(_has_plain_bytes(item, encoding) for item in schema)
+    return False
 
 
 def _with_context(schema: object) -> Iterator[str]:

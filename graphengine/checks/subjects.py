@@ -18,7 +18,6 @@ from graphengine.kernel.extension import Switch, View
 from graphengine.kernel.inside import (
     Comparison,
     Path,
-    Quantity,
     RecordsAlone,
     Value,
     closed_values,
@@ -37,27 +36,11 @@ _MOST: Final = 1e300
 _OTHER_TEXT: Final = "another text"
 
 
-class _Constant(Quantity):
-    """A value in place of a quantity."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def now(self, view: object) -> object:  # noqa: ARG002
-        """Return the value."""
-        return self.value
-
-    @property
-    def spec(self) -> str:
-        """Return its name: it has none."""
-        return ""
-
-
 def holds(test: Comparison | Switch, value: object) -> Hashable:
     """Return what a test of this value returns: whether it holds or, for a switch, the target."""
     if isinstance(test, Switch):
         return test.cases.get(value, test.otherwise)
-    return Comparison(_Constant(value), test.operator, test.other).evaluate(None)[0]  # type: ignore[arg-type]
+    return test.holds_for(value)
 
 
 class Subject:
@@ -105,15 +88,15 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
             groups.setdefault(key_of(test), []).append(test)
     found: dict[str, Subject] = {}
     for key, group in groups.items():
-        values = _values(group, state)
+        values = _values_to_try(group, state)
         if values is not None:
-            found[key] = Subject(_path(group[0]).root, key, values, group)
+            found[key] = Subject(_path_of_test(group[0]).root, key, values, group)
     return found
 
 
-def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
+def _values_to_try(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
     """Return at least one value of each kind that these tests tell apart; None if the type does not say which exist."""
-    path = _path(tests[0])
+    path = _path_of_test(tests[0])
     field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
         return None
@@ -123,11 +106,11 @@ def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list
     if not field.info.is_required() and not path.parts:
         given.append(field.info.get_default(call_default_factory=True, validated_data={}))
     can_lack = len(types) < len(every) or bool(path.parts) or None in given
-    constants = [each for test in tests for each in _constants(test)]
+    constants = [each for test in tests for each in _constants_of_test(test)]
     if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
         lacks = can_lack or not all(map(_is_sized, types))
-        return [*_numbers(constants, whole=True, least=0), *([None] if lacks else [])]
-    ends = _ends(field) if not path.parts else None
+        return [*_numbers_around(constants, whole=True, least=0), *([None] if lacks else [])]
+    ends = _numbers_at_ends(field) if not path.parts else None
     values = _of_types(types, tests, [*constants, *(ends or ())], state)
     if values is None or not types:
         return None
@@ -136,7 +119,7 @@ def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list
     return [*([None] if can_lack else []), *given, *values]
 
 
-def _ends(field: FieldType) -> list[object] | None:
+def _numbers_at_ends(field: FieldType) -> list[object] | None:
     """Return the numbers between which all of a field's values lie; None if it has other rules, or none."""
     found: list[object] = []
     for rule in field.info.metadata:
@@ -161,7 +144,7 @@ def _of_types(
         elif kind is bool:
             values += [True, False]
         elif kind in (int, float):
-            values += _numbers(constants, whole=kind is int)
+            values += _numbers_around(constants, whole=kind is int)
         elif kind is str and not any(isinstance(t, Comparison) and t.operator in _ORDER for t in tests):
             values += ["", _OTHER_TEXT, *(each for each in map(enum_value, constants) if isinstance(each, str))]
         elif only_none and _is_sized(kind):
@@ -177,20 +160,20 @@ def _is_sized(kind: object) -> bool:
     return isinstance(origin, type) and issubclass(origin, (str, list, tuple, set, frozenset, dict, BaseModel))
 
 
-def _path(test: Comparison | Switch) -> Path:
+def _path_of_test(test: Comparison | Switch) -> Path:
     """Return the path that a test with a name reads."""
     reading: Any = test.reading if isinstance(test, Switch) else test.quantity.reading  # type: ignore[attr-defined]
     found: Path = reading.path
     return found
 
 
-def _constants(test: Comparison | Switch) -> Sequence[object]:
+def _constants_of_test(test: Comparison | Switch) -> Sequence[object]:
     if isinstance(test, Switch):
         return [*test.cases]
     return test.other if isinstance(test.other, tuple) else [test.other]
 
 
-def _numbers(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
+def _numbers_around(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
     """Return the numbers at, between and beyond these, as far as they are of the type."""
     cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and abs(each) < _MOST)})
     near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
@@ -211,14 +194,14 @@ def fits(declared: FieldType, value: object) -> bool:
     return True
 
 
-class _Nothing(BaseModel):
+class _EmptyModel(BaseModel):
     """The state of a view in which a value is validated alone."""
 
 
-class _State:
-    model: type[BaseModel] = _Nothing
+class _EmptyState:
+    model: type[BaseModel] = _EmptyModel
     fields: Mapping[str, Any] = {}
     secrets: frozenset[str] = frozenset()
 
 
-_NO_STATE: Final = _State()
+_NO_STATE: Final = _EmptyState()

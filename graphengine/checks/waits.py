@@ -50,21 +50,21 @@ def wait_in(function: object) -> str:
     found = source_of(inner) if isinstance(inner, FunctionType) else None
     if found is None or getattr(found[0], "name", "") != inner.__code__.co_name:  # a lambda, in the source of another
         return ""
-    nodes = list(_inside(found[0]))
+    nodes = list(_walk_function(found[0]))
     assigned = [node for node in nodes if isinstance(node, ast.Assign) and _starts(node.value)]
     children = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
     return next(filter(None, (_wait(node, children) for node in nodes)), "")
 
 
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
+def _walk_function(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what is in a function, without what is in functions that get a `ctx` of their own."""
     for each in ast.iter_child_nodes(node):
-        if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _arguments(each)):
+        if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _walk_arguments(each)):
             yield each
-            yield from _inside(each)
+            yield from _walk_function(each)
 
 
-def _arguments(node: ast.AST) -> Iterator[ast.AST]:
+def _walk_arguments(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
         yield from ast.iter_child_nodes(node.args)
 

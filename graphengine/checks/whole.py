@@ -15,7 +15,7 @@ from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
 from graphengine.errors import Problem
 from graphengine.kernel.extension import Checks, Limits, Switch
-from graphengine.kernel.inside import Plateau, always, closed_values, types_read
+from graphengine.kernel.inside import Plateau, closed_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -62,22 +62,24 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     forks = list(fork_problems(shape, nodes, state.fields, undeclared.difference(found.unsound)))
     wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
     ending = shape.ending()
-    closed = {name for name, node in nodes.items() if any(always(e) or _exhaustive(e, state) for e in node.edges)}
+    closed = {
+        name for name, node in nodes.items() if any(e.is_always_taken or _exhaustive(e, state) for e in node.edges)
+    }
     open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - {*found.unclear}]
     problems = list(shape.problems({fork.join for fork in wrong}, open_ends))
     yield from forks
     yield from cancelled_effects(shape, nodes)
     yield from problems
     if not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
-        yield from _walked_problems(found, open_ends, problems)
+        yield from _find_walk_problems(found, open_ends, problems)
     elif not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
         yield from map(_no_otherwise, open_ends)
     if not isinstance(graph.own_limits, Limits):  # else the user decided where it ends; visits=None declares that never
         sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
-        yield from _unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
+        yield from _find_unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
 
 
-def _walked_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
+def _find_walk_problems(found: Compiling, open_ends: Sequence[str], problems: Sequence[Problem]) -> Iterator[Problem]:
     """Yield what walking the graph shows: nodes without a way out, edges that no run takes, and broken rules."""
     dead, left = dead_problems(found) if found.walks and not problems else ((), ())
     if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
@@ -93,7 +95,7 @@ def _no_otherwise(name: str) -> Problem:
     return Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
 
 
-def _unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
+def _find_unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
     """Yield the loops that nothing forces to end."""
     for loop in unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
@@ -114,7 +116,7 @@ def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
     """Return whether a switch has a case for every value."""
     if not isinstance(edge, Switch):
         return False
-    values = closed_values(types_read(edge.reading, state))
+    values = closed_values(state.types_read(edge.reading))
     return values is not None and all(value in edge.cases for value in values)
 
 

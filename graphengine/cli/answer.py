@@ -76,7 +76,7 @@ def answer(  # noqa: PLR0913 - one for each option
     """
     from graphengine.kernel.inside import question_of
 
-    info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
+    info, snapshot = _find_waiting_run(context, run_id, reference, resumes=not no_resume)
     asked = context.read(lambda store: question_of(store, snapshot, wait, snapshot.posted))
     if value is None:
         raise _no_value(context, asked, info.id, wait, reference)
@@ -132,7 +132,7 @@ def send(  # noqa: PLR0913 - one for each option
     a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
     --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
     """
-    info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
+    info, snapshot = _find_waiting_run(context, run_id, reference, resumes=not no_resume)
     payload = value_from(value, None)
 
     async def post_it(runner: Runner) -> None:
@@ -144,7 +144,9 @@ def send(  # noqa: PLR0913 - one for each option
     return post.and_resume(snapshot) if is_resumed else post.only()
 
 
-def _found(context: CommandContext, run_id: str, reference: str | None, *, resumes: bool) -> tuple[RunInfo, Snapshot]:
+def _find_waiting_run(
+    context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
+) -> tuple[RunInfo, Snapshot]:
     """Check the options; return the run, and where it is.
 
     Raises:
@@ -209,16 +211,16 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     Raises:
         InputError: A file cannot be read, or stdin is not text.
     """
-    from graphengine.kernel.inside import parsed
+    from graphengine.kernel.inside import parse_answer
     from graphengine.records.whole_characters import with_whole_characters
 
-    text = _text(raw)
+    text = _read_answer_text(raw)
     if text.startswith(('"', "[", "{")):
         text = with_whole_characters(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
-    return parsed(text, schema)
+    return parse_answer(text, schema)
 
 
-def _text(raw: str) -> str:
+def _read_answer_text(raw: str) -> str:
     from graphengine.cli.inputs import read_text
 
     if raw.startswith("@@"):
@@ -301,11 +303,11 @@ class _Post:
             QuestionChanged: It is.
         """
         from graphengine.api.runner import Runner
-        from graphengine.cli.driving import resumed
+        from graphengine.cli.driving import resume_to_rest
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
         from graphengine.errors import GraphEngineError
-        from graphengine.kernel.inside import asks_anew, changed, lives_of
+        from graphengine.kernel.inside import asks_anew, lives_of
         from graphengine.kernel.reader import load_snapshot, waits_of
 
         context = self.context
@@ -320,9 +322,9 @@ class _Post:
                 return
         except GraphEngineError:  # for the resume to report, once the answer is recorded
             return
-        resumed(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
+        resume_to_rest(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
         now = context.read(lambda store: load_snapshot(store, self.run_id, None))
-        raise changed(self.run_id, asked, waits_of(now))
+        raise asked.changed(self.run_id, waits_of(now))
 
     def only(self) -> int:
         """Record it for the process that drives the run, now or later.

@@ -44,10 +44,10 @@ def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
     """
     from graphengine.databases.sqlite.backup import back_up
 
-    source, began = _file_of(context), time.monotonic()
-    size = back_up(source, file, progress=_shown(context))
+    source, began = _find_file_to_copy(context), time.monotonic()
+    size = back_up(source, file, progress=_build_copy_progress(context))
     seconds = time.monotonic() - began
-    report = _checked(file) if check else None
+    report = _examine_copy(file) if check else None
     if context.json:
         from msgspec import UNSET
 
@@ -63,11 +63,11 @@ def backup(context: CommandContext, /, *, file: Path, check: bool) -> int:
         )
         context.document(document)
     else:
-        _show(context, file, size, seconds, report)
+        _show_copied(context, file, size, seconds, report)
     return _FAULTS_REMAIN if report is not None and not report.is_sound else 0
 
 
-def _file_of(context: CommandContext) -> Path:
+def _find_file_to_copy(context: CommandContext) -> Path:
     """Return the file to copy.
 
     Raises:
@@ -83,7 +83,7 @@ def _file_of(context: CommandContext) -> Path:
     return database
 
 
-def _shown(context: CommandContext) -> Progress:
+def _build_copy_progress(context: CommandContext) -> Progress:
     from rich.filesize import decimal as size
 
     last = time.monotonic()
@@ -97,13 +97,13 @@ def _shown(context: CommandContext) -> Progress:
     return show
 
 
-def _checked(file: Path) -> Report:
+def _examine_copy(file: Path) -> Report:
     from graphengine.databases.sqlite import doctor
 
     return doctor.examine(file)
 
 
-def _show(context: CommandContext, file: Path, size: int, seconds: float, report: Report | None) -> None:
+def _show_copied(context: CommandContext, file: Path, size: int, seconds: float, report: Report | None) -> None:
     from rich.filesize import decimal
 
     from graphengine.cli.doctor import show_report

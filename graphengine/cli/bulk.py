@@ -70,22 +70,22 @@ def bulk(  # noqa: PLR0913 - options
         found = context.run(done(dry_run=True))
         asks = not dry_run and bool(found.runs)
         if asks:
-            _show(context, found)
+            _show_bulk(context, found)
         if not asks or not click.confirm(f"{action} {len(found.runs)} of these runs?", err=True):
-            return _report(context, found) if not asks else 0
-    return _report(context, context.run(done(dry_run=False)))
+            return _report_bulk(context, found) if not asks else 0
+    return _report_bulk(context, context.run(done(dry_run=False)))
 
 
-def _report(context: CommandContext, found: Bulk) -> int:
+def _report_bulk(context: CommandContext, found: Bulk) -> int:
     """Show what was done; return the exit code."""
     if context.json:
         context.document(found)
     else:
-        _show(context, found)
+        _show_bulk(context, found)
     return _SOME_REFUSED if found.refused and not found.dry_run else 0
 
 
-def _show(context: CommandContext, found: Bulk) -> None:
+def _show_bulk(context: CommandContext, found: Bulk) -> None:
     from graphengine.records.words import counted
 
     for run_id in found.runs[:_LISTED]:

@@ -105,8 +105,8 @@ def check(  # noqa: PLR0913 - the options of the command
     from graphengine.cli.context import Exit
     from graphengine.errors import GraphNotFound
 
-    _check_options(context, since, bounds=bounds, forecast=forecast)
-    checked = [each for listed in _files(references) for each in _check(listed)]
+    _refuse_lone_options(context, since, bounds=bounds, forecast=forecast)
+    checked = [each for listed in _list_files_to_check(references) for each in _check_file(listed)]
     if servers:
         checked = [_with_servers(context, each) for each in checked]
     if not checked:
@@ -116,7 +116,7 @@ def check(  # noqa: PLR0913 - the options of the command
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     found = _preflight(context, references, checked, since) if context.database is not None else None
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
-    most = [_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
+    most = [_find_run_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
     took = _forecasts(context, sound) if forecast else None
     if context.json:
         document = _check_document(checked, (errors, warnings))
@@ -131,13 +131,13 @@ def check(  # noqa: PLR0913 - the options of the command
         if took is not None:
             _show_forecasts(context, *took)
         if found is not None:
-            _show_runs(context, found)
+            _show_preflight(context, found)
     if errors or (strict and warnings):
         return Exit.USAGE
     return Exit.FINISHED if found is None or found.fits else Exit.WAITING
 
 
-def _check_options(context: CommandContext, since: float | None, *, bounds: bool, forecast: bool) -> None:
+def _refuse_lone_options(context: CommandContext, since: float | None, *, bounds: bool, forecast: bool) -> None:
     """Refuse options that need another one. Raises: click.UsageError."""
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
@@ -147,7 +147,7 @@ def _check_options(context: CommandContext, since: float | None, *, bounds: bool
         raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
 
 
-def _files(references: Sequence[str]) -> Sequence[Listed]:
+def _list_files_to_check(references: Sequence[str]) -> Sequence[Listed]:
     """Return the graphs to check, by file.
 
     Raises:
@@ -155,7 +155,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     """
     from pathlib import Path
 
-    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_graphs, listed_file
+    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_file, list_graphs
 
     if not references:
         return list_graphs()
@@ -163,7 +163,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     for reference in references:
         file = file_of(reference)
         if file is not None and str(file) == reference:
-            listed = listed_file(file)
+            listed = list_file(file)
             own = [graph for graph in listed.graphs if not is_imported(graph, listed)]
             files.append(replace(listed, graphs=own or listed.graphs))
             continue
@@ -176,13 +176,13 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     return files
 
 
-def _check(listed: Listed) -> Iterator[_Checked]:
+def _check_file(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
         problems = graph.check()
         if all(problem.warning for problem in problems):
-            problems = [*problems, *_of_wings(graph, listed.file)]
+            problems = [*problems, *_list_wing_problems(graph, listed.file)]
         yield _Checked(listed.file, graph, problems, module=listed.module)
 
 
@@ -196,7 +196,7 @@ def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
     return replace(checked, problems=[*checked.problems, *found])
 
 
-def _of_wings(graph: Graph[Any], file: Path) -> Sequence[Problem]:
+def _list_wing_problems(graph: Graph[Any], file: Path) -> Sequence[Problem]:
     """Return what the wings find in a graph that compiles."""
     from graphengine.cli.places import settings_of
     from graphengine.wings import guarded, load, wings
@@ -291,7 +291,7 @@ def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
 # --- the most that a run can take, and what runs took ---
 
 
-def _bounds(context: CommandContext, each: _Checked) -> Bounds:
+def _find_run_bounds(context: CommandContext, each: _Checked) -> Bounds:
     """Return the most that a run of a graph can take.
 
     Raises:
@@ -390,7 +390,7 @@ def _preflight(
     return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
 
 
-def _show_runs(context: CommandContext, found: Preflight) -> None:
+def _show_preflight(context: CommandContext, found: Preflight) -> None:
     """Show a table of the runs, then why some do not fit, and the drafts."""
     context.out.line("")
     headings = ("graph", "at", "runs", "status", "today", "such as")

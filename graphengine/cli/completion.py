@@ -53,7 +53,7 @@ def completion(context: CommandContext, shell: str) -> int:
         graphengine schema queues set
     """,
 )
-@click.argument("name", metavar="[COMMAND]", nargs=-1, shell_complete=lambda ctx, _, word: _words(ctx, word))
+@click.argument("name", metavar="[COMMAND]", nargs=-1, shell_complete=lambda ctx, _, word: _complete_command(ctx, word))
 def schema(context: CommandContext, name: tuple[str, ...]) -> int:
     """Print the JSON Schema of a command's --json output, or of the output of all commands.
 
@@ -66,7 +66,7 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
     return 0
 
 
-def _words(ctx: click.Context, incomplete: str) -> list[str]:
+def _complete_command(ctx: click.Context, incomplete: str) -> list[str]:
     """Return the next words of the commands that begin like this."""
     from graphengine.cli.main import commands
 

@@ -309,14 +309,14 @@ def unexpected(error: Exception) -> Unexpected:
     text = " ".join(str(error).split())[:500]
     found = Unexpected(
         f"{kind}: {text}" if text else kind,
-        where=_place(error),
+        where=_format_raise_place(error),
         repair="this is a bug in graphengine or in the graph's file; run again with --debug",
     )
     found.__cause__ = error
     return found
 
 
-def _place(error: Exception) -> str:
+def _format_raise_place(error: Exception) -> str:
     frames: Sequence[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 

@@ -70,11 +70,11 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
     if context.json:
         context.document(diff_document(found))
     else:
-        _show(context.out, found)
+        _show_diff(context.out, found)
     return 0
 
 
-def _show(out: Channel, found: RunDiff) -> None:
+def _show_diff(out: Channel, found: RunDiff) -> None:
     from graphengine.cli.terminal import fitted, wrapped
 
     columns = out.columns or _PIPE_COLUMNS
@@ -84,10 +84,10 @@ def _show(out: Channel, found: RunDiff) -> None:
             status = f"as of step {side.snapshot.seq} of {side.info.seq}"
         out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {status}")
     out.line("")
-    out.line(fitted(_shared(found), columns))
+    out.line(fitted(_describe_shared_steps(found), columns))
     for name, side in (("a", found.first), ("b", found.second)):
         _show_changed(out, name, side, columns)
-    for line in _parting(found):
+    for line in _iter_parting_lines(found):
         out.line(fitted(line, columns))
     _show_paths(out, found, columns)
     out.line("")
@@ -99,13 +99,13 @@ def _show(out: Channel, found: RunDiff) -> None:
             out.line(fitted(line, columns))
     out.line("")
     for name, side in (("a", found.first), ("b", found.second)):
-        first, *more = wrapped(_cost(side, is_whole=found.shared is None), columns - 3)
+        first, *more = wrapped(_format_side_cost(side, is_whole=found.shared is None), columns - 3)
         out.line((name, "bold"), f"  {first}")
         for line in more:
             out.line(f"   {line}")
 
 
-def _shared(found: RunDiff) -> str:
+def _describe_shared_steps(found: RunDiff) -> str:
     """Return which steps the runs share."""
     first, second, shared = found.first, found.second, found.shared
     if shared is None:
@@ -127,14 +127,14 @@ def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
     for each in side.changed[:_DIFFERENCES]:
         after, before = compact(each.after, columns), compact(each.before, columns)
         line = f"{name} branched off with {each.path} = {after} (was {before})"
-        if _width(line) <= columns:
+        if _measure_cells(line) <= columns:
             out.line(line)
             continue
         out.line(f"{name} branched off with a change of")
         _show_difference(out, each, columns, ("before", "after"))
 
 
-def _parting(found: RunDiff) -> Iterator[str]:
+def _iter_parting_lines(found: RunDiff) -> Iterator[str]:
     """Yield lines that state where the runs diverge."""
     from graphengine.records.words import counted
 
@@ -165,13 +165,13 @@ def _show_paths(out: Channel, found: RunDiff, columns: int) -> None:
     for row in range(start, min(count, start + _ROWS)):
         cells = [fitted(_step_line(path[row]), room) if row < len(path) else "" for path in paths]
         sign = " " if row < found.alike else "|"
-        left = cells[0] + " " * (room - _width(cells[0]))
+        left = cells[0] + " " * (room - _measure_cells(cells[0]))
         out.line((f"{left}  {sign}  {cells[1]}".rstrip(), "dim" if row < found.alike else ""))
     if count > start + _ROWS:
         out.line((f"({count - start - _ROWS} more; --json has them all)", "dim"))
 
 
-def _width(text: str) -> int:
+def _measure_cells(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
@@ -209,7 +209,7 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
     values = difference.before, difference.after
     before, after = (compact(value, _VALUE_COLUMNS) for value in values)
     line = f"{difference.path}: {before} -> {after}"
-    if _width(line) <= columns:
+    if _measure_cells(line) <= columns:
         out.line((difference.path, "bold"), line[len(difference.path) :])
         return
     one, other = values
@@ -244,17 +244,17 @@ def word_diff(before: str, after: str) -> list[Part]:
             parts.append((f"{' '.join(short)} ", "dim"))
             continue
         if end > start:
-            parts.append((f"[-{_shortened(one[start:end])}-] ", "red"))
+            parts.append((f"[-{_shorten_words(one[start:end])}-] ", "red"))
         if other_end > other_start:
-            parts.append((f"{{+{_shortened(other[other_start:other_end])}+}} ", "green"))
+            parts.append((f"{{+{_shorten_words(other[other_start:other_end])}+}} ", "green"))
     return parts if any(code[0] == "equal" for code in codes) else []
 
 
-def _shortened(words: Sequence[str]) -> str:
+def _shorten_words(words: Sequence[str]) -> str:
     return " ".join(words) if len(words) <= _SHOWN_WORDS else f"{' '.join(words[:_SHOWN_WORDS])} … ({len(words)} words)"
 
 
-def _cost(side: Side, *, is_whole: bool) -> str:
+def _format_side_cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.records.words import counted, seconds, used
 
     since = "" if is_whole else " since they diverged"

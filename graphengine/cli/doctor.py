@@ -55,12 +55,12 @@ def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     from graphengine.cli.places import shown
 
     place = context.place
-    repaired = _repaired(place) if repair else None
-    report = repaired.report if repaired is not None else _examined(place)
+    repaired = _repair_database(place) if repair else None
+    report = repaired.report if repaired is not None else _examine_database(place)
     if not isinstance(place.database, str):
         report = replace(report, findings=[*report.findings, *_of_the_library()])
     if context.json:
-        context.document(_document(report, repaired))
+        context.document(_build_examined(report, repaired))
     else:
         if repaired is not None:
             _show_repair(context, repaired)
@@ -84,7 +84,7 @@ def _ready(context: CommandContext) -> int:
     return 0 if found.ready else _FAULTS_REMAIN
 
 
-def _document(report: Report, repaired: Repaired | None) -> Document:
+def _build_examined(report: Report, repaired: Repaired | None) -> Document:
     from msgspec import UNSET
 
     from graphengine.cli.documents import Examined
@@ -105,7 +105,7 @@ def _document(report: Report, repaired: Repaired | None) -> Document:
     )
 
 
-def _examined(place: DatabaseOption) -> Report:
+def _examine_database(place: DatabaseOption) -> Report:
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
 
@@ -124,7 +124,7 @@ def _of_the_library() -> Iterator[Finding]:
     return of_file.of_this_library()
 
 
-def _repaired(place: DatabaseOption) -> Repaired:
+def _repair_database(place: DatabaseOption) -> Repaired:
     """Repair a database.
 
     Raises:

@@ -23,9 +23,7 @@ from graphengine.cli.terminal import WIPE
 from graphengine.errors import CompileError, StoreCorrupt
 from graphengine.kernel.extension import Limits, RunFailed, StepRecorded
 from graphengine.kernel.inside import (
-    DEPTH,
     ROOT,
-    CachedSnapshot,
     allows_unknown_cost,
     copy_of,
     life_of,
@@ -33,7 +31,7 @@ from graphengine.kernel.inside import (
     load_specs,
 )
 from graphengine.kernel.reader import load_snapshot
-from graphengine.records.spending import spent_below
+from graphengine.records.spending import load_spent_below
 from graphengine.records.step_document import error_document
 from graphengine.records.visits import Visits
 from graphengine.records.words import when
@@ -97,27 +95,27 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
         known.get("cost_usd"),
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
-        depth=known.get("depth", DEPTH),
+        depth=known.get("depth", Limits().depth),
     )
     return options.limits_from(context.limits, limits)
 
 
 def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
     """Resume the run of a job, as `drive` does."""
-    return report(job, resumed(job, retry_failed=retry_failed))
+    return report(job, resume_to_rest(job, retry_failed=retry_failed))
 
 
-def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
+def resume_to_rest(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
     """Resume the run of a job, as `driven` does."""
 
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
-            lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
+            lives_of(runner).shared.kept.hand_over(copy_of(job.snapshot))
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 
-    return driven(job, begin)
+    return drive_to_rest(job, begin)
 
 
 def drive(job: DriveJob, begin: Begin) -> int:
@@ -126,10 +124,10 @@ def drive(job: DriveJob, begin: Begin) -> int:
     Raises:
         GraphEngineError: The run cannot be started or recorded.
     """
-    return report(job, driven(job, begin))
+    return report(job, drive_to_rest(job, begin))
 
 
-def driven(job: DriveJob, begin: Begin) -> StoredOutcome:
+def drive_to_rest(job: DriveJob, begin: Begin) -> StoredOutcome:
     """Drive a run until it ends or waits, and show its progress.
 
     Raises:
@@ -274,7 +272,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
-        below = await spent_below(runner.store, run.id)
+        below = await load_spent_below(runner.store, run.id)
         specs = await load_specs(runner.store, steps)
         return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below, specs)
 
@@ -311,7 +309,7 @@ class _Watch:
         while True:
             until = await self._asleep_until() if events.empty() else None
             if until is not None and events.empty():  # no event arrived during the await above
-                self._begun()
+                self._begin_once()
                 self._stopper.action = _LEAVING
                 self._progress.sleeps(when(until))
             event = await events.get()
@@ -319,7 +317,7 @@ class _Watch:
                 self._progress.idles()
                 return
             self._stopper.action = _STOPPING
-            self._begun()
+            self._begin_once()
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
@@ -336,7 +334,7 @@ class _Watch:
             before = await load_snapshot(self._runner.store, self._run.id, event.seq - 1)
         self._progress.continues(Visits(before, keeps=False))
 
-    def _begun(self) -> None:
+    def _begin_once(self) -> None:
         if self._is_begun:
             return
         self._is_begun = True
@@ -399,7 +397,7 @@ class Stopper:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._signalled)
+                self._before[number] = signal.signal(number, self._take_signal)
         return self
 
     def __exit__(
@@ -419,7 +417,7 @@ class Stopper:
         """Clear the function, since nothing is left to stop."""
         self._stop_it = None
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _take_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         if not self.asked_by:
             self.asked_by = "SIGTERM" if number == signal.SIGTERM else "Ctrl-C"

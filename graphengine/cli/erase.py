@@ -52,13 +52,13 @@ def erase(context: CommandContext, /, *, person: str, also: tuple[str, ...], dry
     if dry_run or not yes:
         found = context.run(erased(Runner(context.store), user, also=also, dry_run=True))
         if not dry_run:
-            _show(context, found)
+            _show_erased(context, found)
         if dry_run or not click.confirm(f"erase {user} for good?", err=True):
-            return _report(context, found) if dry_run else 0
-    return _report(context, context.run(erased(Runner(context.store), user, also=also)))
+            return _report_erased(context, found) if dry_run else 0
+    return _report_erased(context, context.run(erased(Runner(context.store), user, also=also)))
 
 
-def _report(context: CommandContext, found: Erased) -> int:
+def _report_erased(context: CommandContext, found: Erased) -> int:
     """Show what was erased; return the exit code."""
     if context.json:
         from graphengine.memory import documents
@@ -72,11 +72,11 @@ def _report(context: CommandContext, found: Erased) -> int:
             )
         )
     else:
-        _show(context, found)
+        _show_erased(context, found)
     return _SOME_KEPT if found.kept and not found.dry_run else 0
 
 
-def _show(context: CommandContext, found: Erased) -> None:
+def _show_erased(context: CommandContext, found: Erased) -> None:
     from graphengine.records.words import counted
 
     for run_id, reason in found.runs.items():

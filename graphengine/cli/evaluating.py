@@ -104,7 +104,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     it after an interruption. A case whose graph fails counts as 0 and does not stop the others. --model is for the
     graph, and for a scorer that is an agent of that name.
     """
-    from graphengine.cli.driving import driven
+    from graphengine.cli.driving import drive_to_rest
     from graphengine.cli.report import check_output, report
     from graphengine.testing.evaluation import EvaluationState, check_cases, evaluation, read_cases
     from graphengine.testing.evaluation.evaluating import begin
@@ -123,7 +123,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
     again = _without(context.words[1:], "--run-id")
-    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
+    job = _EvaluationJob(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
     job.models = job.chosen = plan.chosen
     job.effects = "act" if act else {}
     limits = options.limits_from(context.limits, whole.limits) if context.limits else None
@@ -132,12 +132,12 @@ def eval_(  # noqa: PLR0913 - one for each option
     async def start(runner: Runner) -> Run[Any]:
         return await begin(runner, whole, state, run_id, limits=limits, tags=tags)
 
-    ended = driven(job, start)
+    ended = drive_to_rest(job, start)
     return _show_scores(job, ended, wanted) if ended.result.status == "finished" else report(job, ended)
 
 
 @dataclass(slots=True)
-class _Job(DriveJob):
+class _EvaluationJob(DriveJob):
     """An evaluation, which only its own command resumes: no file has its graph.
 
     Attributes:
@@ -201,7 +201,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     subject = " ".join((found.graph.name, *own))
     if not against:
         return _Plan(found, named, None, [subject], chosen)
-    graphs = [text for text in against if _is_graph(text, found)]
+    graphs = [text for text in against if _names_graph(text, found)]
     others = [text for text in against if text not in graphs]
     if len(graphs) > 1 or (graphs and others):
         raise click.BadParameter("compare with one graph, or with models", param_hint="--against")
@@ -212,7 +212,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     return _Plan(found, named, other, [subject, " ".join((graphs or [found.graph.name])[:1] + theirs)], chosen)
 
 
-def _is_graph(text: str, found: Found) -> bool:
+def _names_graph(text: str, found: Found) -> bool:
     """Return whether `--against` names a graph; otherwise it names a model.
 
     Raises:
@@ -334,11 +334,11 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     if job.context.json:
         job.context.document(report)
     else:
-        _show_table(out, report)
-        for line in _lines(report):
+        _show_case_table(out, report)
+        for line in _iter_report_lines(report):
             out.line(line)
     if wanted.output is not None:
-        _write(wanted.output, as_json(report) + "\n")
+        _write_report(wanted.output, as_json(report) + "\n")
         err.line(f"the report is in {wanted.output}")
     err.line(("look:   ", "dim"), job.context.place.command("show", report.run_id))
     for reason in report.below:
@@ -346,7 +346,7 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     return Exit.FAILED if report.below else Exit.FINISHED
 
 
-def _write(path: Path, text: str) -> None:
+def _write_report(path: Path, text: str) -> None:
     from graphengine.cli.terminal import OutputFailed
     from graphengine.output_file import write_file
 
@@ -357,15 +357,17 @@ def _write(path: Path, text: str) -> None:
         raise OutputFailed(message, where=str(path), repair="name another file") from error
 
 
-def _show_table(out: Channel, report: Report) -> None:
+def _show_case_table(out: Channel, report: Report) -> None:
     """Show a row for each case, and the means."""
-    rows = [_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)]
-    means = [_arrow([version.means[scorer] for version in report.versions]) for scorer in report.scorers]
+    rows = [
+        _build_case_row(report, trials) for trials in zip(*(version.trials for version in report.versions), strict=True)
+    ]
+    means = [_format_score_arrow([version.means[scorer] for version in report.versions]) for scorer in report.scorers]
     rows.append(["mean", *means, _costs([version.cost_usd for version in report.versions]), "", ""])
     out.table(["case", *report.scorers, "cost", "time", "failed"], rows, expendable=("time", "cost"))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _iter_report_lines(report: Report) -> Iterator[str]:
     from graphengine.records.words import counted
 
     yield ""
@@ -375,23 +377,25 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _differences(report, scorer)
     for version in report.versions:
         calls, offline = (sum(getattr(one, name) for one in version.trials) for name in ("calls", "offline_calls"))
-        paid = f"{counted(calls, 'model call')}, " + ("all offline" if calls == offline else _cost(version.cost_usd))
+        paid = f"{counted(calls, 'model call')}, " + (
+            "all offline" if calls == offline else _format_case_cost(version.cost_usd)
+        )
         yield f"{version.name}: {paid if calls else 'no model calls'}, {counted(len(version.failed), 'case')} failed"
     if report.scoring_usd is None or report.scoring_usd:
-        yield f"the scorers: {_cost(report.scoring_usd)}"
-    yield from _reasons(report)
+        yield f"the scorers: {_format_case_cost(report.scoring_usd)}"
+    yield from _iter_lowest_reasons(report)
 
 
-def _row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
+def _build_case_row(report: Report, trials: tuple[TrialReport, ...]) -> list[str]:
     from graphengine.records.words import seconds
 
-    scores = [_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
+    scores = [_format_score_arrow([trial.value(scorer) for trial in trials]) for scorer in report.scorers]
     took = " → ".join(seconds(trial.seconds) for trial in reversed(trials))
     failed = "; ".join(dict.fromkeys(trial.failure for trial in trials if trial.failure))
     return [trials[0].case, *scores, _costs([trial.cost_usd for trial in trials]), took, failed]
 
 
-def _arrow(values: list[float | None]) -> str:
+def _format_score_arrow(values: list[float | None]) -> str:
     """Return the values as text: the other version's first, so that an arrow shows the change."""
     return " → ".join("none" if value is None else f"{value:.2f}" for value in reversed(values))
 
@@ -404,7 +408,7 @@ def _costs(values: list[float | None]) -> str:
     return " → ".join("unknown" if value is None else f"${dollars(value)}" for value in reversed(values))
 
 
-def _cost(value: float | None) -> str:
+def _format_case_cost(value: float | None) -> str:
     from graphengine.records.words import usd
 
     return usd(value) or "cost unknown"
@@ -423,7 +427,7 @@ def _differences(report: Report, scorer: str) -> Iterator[str]:
             yield f"{scorer} gave no score in {counted(len(unjudged), 'case')} of {version.name}: {why}"
 
 
-def _reasons(report: Report) -> Iterator[str]:
+def _iter_lowest_reasons(report: Report) -> Iterator[str]:
     """Return the reasons of the lowest scores of the graph."""
     found = [
         (score.value, trial.case, scorer, score.why)

@@ -101,11 +101,11 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
         context.document(Imported(runs=listed))
         return 0
     for run, is_new in pairs:
-        _show(context, run, is_new=is_new)
+        _show_exported(context, run, is_new=is_new)
     return 0
 
 
-def _show(context: CommandContext, run: Exported, *, is_new: bool) -> None:
+def _show_exported(context: CommandContext, run: Exported, *, is_new: bool) -> None:
     from graphengine.cli.places import graph_words, shown
     from graphengine.records.words import counted
 

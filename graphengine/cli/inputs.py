@@ -30,7 +30,7 @@ from graphengine.kernel.extension import clipped, did_you_mean
 from graphengine.kernel.inside import explain, is_secret, members, read_json
 from graphengine.media import Media, TextFile
 from graphengine.records.whole_characters import with_whole_characters
-from graphengine.schemas.walking import kinds, resolved, variants
+from graphengine.schemas.walking import kinds, resolve_reference, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ class Form:
 def forms_of(state: type[BaseModel]) -> dict[str, Form]:
     """Return the form of each field of a compiled state."""
     schema = state.model_json_schema(by_alias=False)
-    properties = resolved(schema, schema).get("properties", {})
+    properties = resolve_reference(schema, schema).get("properties", {})
     forms: dict[str, Form] = {}
     for name, info in state.model_fields.items():
         form = _form(properties.get(name, {}), schema, info.annotation)
@@ -135,7 +135,7 @@ def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
             raise InputError(
                 f"{clipped(pair, _SHOWN)!r} names nobody", where=where, repair=f"write {option} agent=text"
             )
-        _set(texts, who, read_text(text[1:], where) if text.startswith("@") else text, where)
+        _set_once(texts, who, read_text(text[1:], where) if text.startswith("@") else text, where)
     return cast("dict[str, str]", texts)
 
 
@@ -156,23 +156,23 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     known = values.get(key)
     is_whole = is_json or (raw == "null" and "null" in form.kinds)
     if form.item is not None and not is_whole:
-        items = _items(raw, form.item, where, notes)
+        items = _parse_items(raw, form.item, where, notes)
         values[key] = [*(known if isinstance(known, list) else ()), *items]
     else:
-        _set(values, key, _json(raw, where) if is_json else _value(raw, form, where), where)
+        _set_once(values, key, _read_json_value(raw, where) if is_json else _parse_input_value(raw, form, where), where)
 
 
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
     """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
     where = f"{option} {clipped(given, _SHOWN)}"
-    found = _parsed(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
+    found = _parse_json_value(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
         raise InputError(
             "it is no object of fields", where=where, repair='write {"field": …}; for one field, key=@file'
         )
     for key, value in found.items():
         _form_of(key, forms, where)
-        _set(values, key, value, where)
+        _set_once(values, key, value, where)
 
 
 def _form_of(key: str, forms: Mapping[str, Form], where: str) -> Form:
@@ -181,7 +181,7 @@ def _form_of(key: str, forms: Mapping[str, Form], where: str) -> Form:
     return forms[key]
 
 
-def _set(values: dict[str, object], key: str, value: object, where: str) -> None:
+def _set_once(values: dict[str, object], key: str, value: object, where: str) -> None:
     if key in values:
         raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
     values[key] = value
@@ -242,37 +242,37 @@ def read_text(name: str, where: str) -> str:
         ) from error
 
 
-def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
+def _parse_items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:
     """Return the items that one occurrence of a key adds to a list."""
     if raw.startswith("@") and not raw.startswith("@@"):
         if item.file is not None:
-            return _files(raw[1:], item.file, where, notes)
+            return _read_input_files(raw[1:], item.file, where, notes)
         if item.is_text or item.media:
-            return [_value(raw, item, where)]
-        found = _parsed(read_text(raw[1:], where), item, where)
+            return [_parse_input_value(raw, item, where)]
+        found = _parse_json_value(read_text(raw[1:], where), item, where)
         return found if isinstance(found, list) else [found]
     if item.file is not None and raw.startswith(_ADDRESSES):
-        return [_page(raw, item.file, where)]
+        return [_fetch_page(raw, item.file, where)]
     try:
         found = from_json(raw, allow_inf_nan=False)
     except (ValueError, TypeError) as error:  # the latter for lone surrogates
         if raw.startswith("["):
             repair = """write a JSON array, in quotes for the shell: 'key=["a", "b"]'; or each item: key=a key=b"""
             raise InputError(f"the value is invalid JSON: {error}", where=where, repair=repair) from error
-        return [_value(raw, item, where)]
-    return found if isinstance(found, list) else [_value(raw, item, where)]
+        return [_parse_input_value(raw, item, where)]
+    return found if isinstance(found, list) else [_parse_input_value(raw, item, where)]
 
 
-def _files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> list[object]:
+def _read_input_files(name: str, kind: type[TextFile], where: str, notes: list[str]) -> list[object]:
     """Return the file, or the files of the folder."""
-    with _at(where):
+    with _name_option_in_errors(where):
         found = read_sources(name)
     if found.left_out:
         notes.append(f"{where}: {found}")
     return [kind(path=one.path, text=one.text) for one in found.files]
 
 
-def _page(url: str, kind: type[TextFile], where: str) -> TextFile:
+def _fetch_page(url: str, kind: type[TextFile], where: str) -> TextFile:
     """Return a page of the web, within limits, and never from a private network."""
     from graphengine.agents.sources.web import read_page
 
@@ -293,7 +293,7 @@ def _at_page(url: str, where: str) -> Iterator[None]:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
+def _name_option_in_errors(where: str) -> Iterator[None]:
     """Add the option to an error about a file that it names."""
     try:
         yield
@@ -304,17 +304,17 @@ def _at(where: str) -> Iterator[None]:
         raise
 
 
-def _value(raw: str, form: Form, where: str) -> object:
+def _parse_input_value(raw: str, form: Form, where: str) -> object:
     if raw.startswith("@@"):
         raw = raw[1:]
     elif raw.startswith("@") and form.file is not None:
-        with _at(where):
+        with _name_option_in_errors(where):
             found = read_source(raw[1:])
         return form.file(path=found.path, text=found.text)
     elif form.file is not None and raw.startswith(_ADDRESSES):
-        return _page(raw, form.file, where)
+        return _fetch_page(raw, form.file, where)
     elif raw.startswith("@") and form.media:
-        return _media(raw[1:], where)
+        return _read_media_file(raw[1:], where)
     elif form.media and not form.is_text and raw.startswith(_ADDRESSES):
         from graphengine.agents.sources.web import read_media
 
@@ -322,11 +322,11 @@ def _value(raw: str, form: Form, where: str) -> object:
             return read_media(raw)
     elif raw.startswith("@"):
         text = read_text(raw[1:], where)
-        return text if "string" in form.kinds else _parsed(text, form, where)
-    return raw if form.is_text else _parsed(raw, form, where)
+        return text if "string" in form.kinds else _parse_json_value(text, form, where)
+    return raw if form.is_text else _parse_json_value(raw, form, where)
 
 
-def _media(name: str, where: str) -> Media:
+def _read_media_file(name: str, where: str) -> Media:
     """Return a picture, a document or a piece of sound from its file."""
     try:
         return Media(data=Path(name).read_bytes(), name=Path(name).name)
@@ -339,21 +339,21 @@ def _media(name: str, where: str) -> Media:
         raise InputError(f"the file {name!r} cannot be read: {reason}", where=where, repair=repair) from error
 
 
-def _json(raw: str, where: str) -> JsonValue:
+def _read_json_value(raw: str, where: str) -> JsonValue:
     """Return the JSON after `:=`, given directly or in a file."""
-    return _parsed(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
+    return _parse_json_value(read_text(raw[1:], where) if raw.startswith("@") else raw, Form(frozenset()), where)
 
 
-def _parsed(text: str, form: Form, where: str) -> JsonValue:
+def _parse_json_value(text: str, form: Form, where: str) -> JsonValue:
     try:
         return from_json(with_whole_characters(text.encode()), allow_inf_nan=False)
     except (ValueError, TypeError) as error:
         if "string" in form.kinds:
             return text
-        raise InputError(f"the value is invalid JSON: {error}", where=where, repair=_repair(form)) from error
+        raise InputError(f"the value is invalid JSON: {error}", where=where, repair=_suggest_repair(form)) from error
 
 
-def _repair(form: Form) -> str:
+def _suggest_repair(form: Form) -> str:
     if form.file is not None or form.media:
         return "name a file: key=@file"
     if form.kinds - {"null"} == {"boolean"}:

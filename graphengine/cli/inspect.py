@@ -98,7 +98,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
-    _check_options(context, references, is_driving=drive, is_read_only=read_only)
+    _refuse_contradictions(context, references, is_driving=drive, is_read_only=read_only)
     if shared != (users_file is not None) or (host is not None and not shared):
         raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
     users = None if users_file is None else _users(users_file)
@@ -190,7 +190,7 @@ async def _tables_of(wing: Wing, settings: Settings, store: Store, tenant: str |
     return ()
 
 
-def _check_options(
+def _refuse_contradictions(
     context: CommandContext,
     references: tuple[str, ...],
     *,

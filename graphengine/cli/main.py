@@ -115,7 +115,7 @@ def commands() -> Mapping[str, Command]:
     return _and_of(usable, COMMANDS)
 
 
-def _groups() -> Mapping[str, str]:
+def _collect_command_groups() -> Mapping[str, str]:
     return GROUPS | {word: about for wing in others().values() for word, about in wing.groups.items()}
 
 
@@ -139,7 +139,7 @@ class Program(click.Group):
         name = self.prefix + cmd_name
         if name in COMMANDS:
             return cast("click.Command", load(COMMANDS[name].load))
-        groups = GROUPS if name in GROUPS else _groups()
+        groups = GROUPS if name in GROUPS else _collect_command_groups()
         if name in groups:
             group = Program(cmd_name, help=groups[name])
             group.prefix = f"{name} "
@@ -185,7 +185,9 @@ class Program(click.Group):
         for name, command in among.items():
             if name.startswith(self.prefix):
                 word, _, more = name.removeprefix(self.prefix).partition(" ")
-                found[word] = (GROUPS.get(word) or _groups().get(word, command.about)) if more else command.about
+                found[word] = (
+                    (GROUPS.get(word) or _collect_command_groups().get(word, command.about)) if more else command.about
+                )
         return found
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
@@ -206,7 +208,7 @@ class Program(click.Group):
             context = CommandContext(out, err, json=wants_json, debug="--debug" in flags, words=words)
             if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):
                 context.log_format = "json"  # also for a mistake in the options
-            code = self._guarded(context, words, options)
+            code = self._run_guarded(context, words, options)
         sys.exit(int(code))
 
     def _complete(self, words: Sequence[str], options: dict[str, Any]) -> NoReturn:
@@ -222,20 +224,20 @@ class Program(click.Group):
             sys.exit(Exit.FAILED)
         sys.exit(Exit.FINISHED)
 
-    def _guarded(self, context: CommandContext, words: Sequence[str], options: dict[str, Any]) -> int:
+    def _run_guarded(self, context: CommandContext, words: Sequence[str], options: dict[str, Any]) -> int:
         try:
             with closing(context), context.out.paged() if {*words[:1]} & {*PAGED} else nullcontext():
                 found = super().main(args=words, obj=context, **options)
         except click.ClickException as error:
-            return _misused(context, error)
+            return _report_misuse(context, error)
         except (click.Abort, KeyboardInterrupt):
             is_early = not context.has_driven and next(iter(words), "") in DRIVING
             context.fail(Interrupted(_NOTHING_YET if is_early else "interrupted"))
             return Exit.INTERRUPTED
         except GraphEngineError as error:
-            return _failed(context, error)
+            return _fail_command(context, error)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
-            return _failed(context, unexpected(error))
+            return _fail_command(context, unexpected(error))
         return found if isinstance(found, int) else Exit.FINISHED
 
 
@@ -259,7 +261,7 @@ def _of_another(name: str) -> click.Command | None:
     return found
 
 
-def _failed(context: CommandContext, error: GraphEngineError) -> int:
+def _fail_command(context: CommandContext, error: GraphEngineError) -> int:
     try:
         context.fail(error)
     except GraphEngineError as failure:
@@ -267,7 +269,7 @@ def _failed(context: CommandContext, error: GraphEngineError) -> int:
     return exit_code_of(error)
 
 
-def _misused(context: CommandContext, error: click.ClickException) -> int:
+def _report_misuse(context: CommandContext, error: click.ClickException) -> int:
     if not context.json and context.log_format != "json":
         error.show(file=sys.stderr)
         return Exit.USAGE

@@ -84,7 +84,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
             from mcp.server.stdio import stdio_server
 
             server = McpDoor(service, __version__, secret).server
-            with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _Lines() as lines:
+            with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _StdinLines() as lines:
                 stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
                 async with stdio_server(stdin, anyio.wrap_file(stdout)) as (received, sent):
                     await server.run(received, sent, server.create_initialization_options())
@@ -98,7 +98,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     return 0
 
 
-class _Lines:
+class _StdinLines:
     """The lines of stdin, which nothing else in this process can read meanwhile.
 
     A thread reads them, which may still wait for the next one when the process ends: it holds no lock that Python's

@@ -80,7 +80,9 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
         who, name = split(text)
         if who in asked:
             what = "all agents" if who == ALL else who
-            raise InputError(f"the model for {what} is given twice", where=_where(text), repair="give it once")
+            raise InputError(
+                f"the model for {what} is given twice", where=_format_model_option(text), repair="give it once"
+            )
         asked[who] = name
     sets = sets_of(found.module) if given else {}
     chosen = _of_graph(sets.get(asked.get(ALL, ""), {}), found)
@@ -88,7 +90,7 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
         if not (who == ALL and name in sets):
             _check_name(who, name, sets)
             chosen[who] = name
-    return {_known(who, found.graph): model for who, model in chosen.items()}
+    return {_find_agent_or_node(who, found.graph): model for who, model in chosen.items()}
 
 
 def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
@@ -112,7 +114,7 @@ def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen
 def _default_of(found: Found) -> Chosen:
     """Return the part for a graph of its file's set "default"."""
     return {
-        _known(who, found.graph): model
+        _find_agent_or_node(who, found.graph): model
         for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
     }
 
@@ -137,14 +139,14 @@ def _on_this_machine() -> Sequence[str]:
     """Return a model of each local server that answers on its usual port; an example if none does."""
     found: list[str] = []
     for address in dict.fromkeys(SERVERS.values()):
-        with suppress(*_NO_SERVER), closing(_connected(address)) as server:
+        with suppress(*_NO_SERVER), closing(_open_connection(address)) as server:
             server.request("GET", f"{urlsplit(address).path}/models")
             listed = json.loads(server.getresponse().read(_MOST_READ))
             found.append(f"openai-chat:{listed['data'][0]['id']}@{address}")
     return found or [_LOCAL]
 
 
-def _connected(address: str) -> HTTPConnection:
+def _open_connection(address: str) -> HTTPConnection:
     return HTTPConnection(urlsplit(address).netloc, timeout=_PATIENCE_SECONDS)
 
 
@@ -158,12 +160,12 @@ def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:
     chosen: dict[str, Model | str] = {}
     taken: set[str] = set()
     for name, found in graphs.items():
-        fitting = [text for text in given if _has(found.graph, split(text)[0])]
+        fitting = [text for text in given if _has_agent_or_node(found.graph, split(text)[0])]
         taken.update(fitting)
         chosen |= {f"{name}:{who}": model for who, model in models_for(fitting, found).items()}
     for text in given:
         if text not in taken:
-            _known(split(text)[0], list(graphs.values())[-1].graph)  # raises
+            _find_agent_or_node(split(text)[0], list(graphs.values())[-1].graph)  # raises
     return chosen
 
 
@@ -176,19 +178,21 @@ def _of_graph(chosen: Chosen, found: Found) -> dict[str, Model | str]:
     kept: dict[str, Model | str] = {}
     for who, model in chosen.items():
         try:
-            _known(who, found.graph)
+            _find_agent_or_node(who, found.graph)
         except UnknownAgent:
-            if not any(_has(graph, who) for graph in vars(found.module).values() if isinstance(graph, Graph)):
+            if not any(
+                _has_agent_or_node(graph, who) for graph in vars(found.module).values() if isinstance(graph, Graph)
+            ):
                 raise
             continue
         kept[who] = model
     return kept
 
 
-def _has(graph: Graph[Any], who: str) -> bool:
+def _has_agent_or_node(graph: Graph[Any], who: str) -> bool:
     """Return whether a graph has an agent or a node of that name."""
     try:
-        _known(who, graph)
+        _find_agent_or_node(who, graph)
     except UnknownAgent:
         return False
     return True
@@ -202,7 +206,7 @@ def split(text: str) -> tuple[str, str]:
     return who.strip(), name
 
 
-def _known(who: str, graph: Graph[Any]) -> str:
+def _find_agent_or_node(who: str, graph: Graph[Any]) -> str:
     """Return the name of an agent or a node of a graph, without the prefix of the graph's name.
 
     Raises:
@@ -214,7 +218,7 @@ def _known(who: str, graph: Graph[Any]) -> str:
         Models({wanted.replace(":", " "): "rules"}).check_names(graph.compile())
     except InputError as error:
         message = f"{graph.name} has no agent and no node {who!r}"
-        raise UnknownAgent(message, where=_where(f"{who}=…"), repair=error.repair) from error
+        raise UnknownAgent(message, where=_format_model_option(f"{who}=…"), repair=error.repair) from error
     return wanted
 
 
@@ -233,7 +237,7 @@ def _check_name(who: str, name: str, sets: Mapping[str, Chosen]) -> None:
                 "" if who == ALL else ", which are for all agents"
             )
         given = name if who == ALL else f"{who}={name}"
-        raise InputError(error.message + there_are, where=_where(given), repair=error.repair) from None
+        raise InputError(error.message + there_are, where=_format_model_option(given), repair=error.repair) from None
 
 
 def sets_of(module: ModuleType) -> dict[str, Chosen]:
@@ -258,7 +262,7 @@ def sets_of(module: ModuleType) -> dict[str, Chosen]:
     return found
 
 
-def _where(text: str) -> str:
+def _format_model_option(text: str) -> str:
     return f"--model {struck(text)}"
 
 

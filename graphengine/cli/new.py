@@ -70,14 +70,16 @@ def files_of(name: str) -> dict[str, str]:
     Args:
         name: One of `names()`.
     """
-    found = {file.relative_to(_root()).as_posix(): _copied(file) for file in sorted(_modules(f"graphs.{name}"))}
+    found = {
+        file.relative_to(_root()).as_posix(): _read_module_text(file) for file in sorted(_modules(f"graphs.{name}"))
+    }
     if "sample(" in found[f"graphs/{name}.py"]:
         samples = sorted(file for file in (_root() / "nodes" / "samples").rglob("*.*") if file.is_file())
         found |= {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in samples}
     return found
 
 
-def _copied(file: Path) -> str:
+def _read_module_text(file: Path) -> str:
     """Return the text of a module in a project."""
     text = file.read_text(encoding="utf-8")
     for here, there in _DRY.items():
@@ -97,11 +99,11 @@ def _modules(name: str) -> set[Path]:
         file = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
         if file.is_file() and file not in found:
             found.add(file)
-            open_names |= set(_imported(_copied(file)))
+            open_names |= set(_iter_imported_names(_read_module_text(file)))
     return found
 
 
-def _imported(text: str) -> Iterator[str]:
+def _iter_imported_names(text: str) -> Iterator[str]:
     """Yield each module of `graphs` and `nodes` that a text may import; some of these names may not be modules."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in _PACKAGES:
@@ -137,7 +139,7 @@ def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     name = name_of(folder.resolve().name)
     files = project_files(name, workflow)
     write(folder, files, again=path / "flows")
-    steps = _next(path, workflow)
+    steps = _list_next_commands(path, workflow)
     if context.json:
         from graphengine.cli.documents import Made
 
@@ -178,9 +180,9 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     is_bundled = workflow is not None and workflow not in _APPS
     found = files_of(workflow) if workflow is not None and is_bundled else {}
-    templates = dict(_below(files("graphengine.cli").joinpath("new_project", "common"), ""))
+    templates = dict(_iter_template_files(files("graphengine.cli").joinpath("new_project", "common"), ""))
     folder = "bundled" if is_bundled else workflow or "own"
-    own = dict(_below(files("graphengine.cli").joinpath("new_project", folder), ""))
+    own = dict(_iter_template_files(files("graphengine.cli").joinpath("new_project", folder), ""))
     test = f"tests/test_{workflow}.py.in"
     templates |= {test: own.get(test, own["tests/test_workflow.py.in"])} if is_bundled else own
     graph = workflow or _OWN
@@ -189,14 +191,14 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
     words |= {"without": _PLACEHOLDERS if is_bundled else _RULES}
     texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
     words["about"] = _about(found[f"graphs/{graph}.py"] if is_bundled else texts[f"graphs/{graph}.py{_SUFFIX}"])
-    found |= {path.removesuffix(_SUFFIX): _filled(text, words) for path, text in texts.items()}
+    found |= {path.removesuffix(_SUFFIX): _fill_placeholders(text, words) for path, text in texts.items()}
     modules = {path: text for path, text in found.items() if path.endswith(".py") and not path.endswith("__init__.py")}
     rows = [f"| `{path}` | {_about(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
-    found["README.md"] = _filled(found["README.md"], {"files": "\n".join(rows)})
+    found["README.md"] = _fill_placeholders(found["README.md"], {"files": "\n".join(rows)})
     return found
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
+def _fill_placeholders(text: str, words: Mapping[str, str]) -> str:
     for word, meaning in words.items():
         text = text.replace("{{" + word + "}}", meaning)
     return text
@@ -207,10 +209,10 @@ def _about(text: str) -> str:
     return ast.get_docstring(ast.parse(text)) or ""
 
 
-def _below(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+def _iter_template_files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
     for entry in folder.iterdir():
         if entry.is_dir():
-            yield from _below(entry, f"{path}{entry.name}/")
+            yield from _iter_template_files(entry, f"{path}{entry.name}/")
         elif entry.name.endswith(_SUFFIX):
             yield f"{path}{entry.name}", entry
 
@@ -231,7 +233,7 @@ def write(folder: Path, files: Mapping[str, str], again: Path) -> None:
         _check_empty(folder, again)
         for path, text in files.items():
             file = folder / path
-            made += _make_folder(file.parent)
+            made += _make_folder_with_parents(file.parent)
             with file.open("x", encoding="utf-8", newline="\n") as stream:
                 made.append(file)
                 stream.write(text)
@@ -258,7 +260,7 @@ def _check_empty(folder: Path, again: Path) -> None:
         raise GraphEngineError(message, where=str(folder), repair=repair, code="no_place_for_project")
 
 
-def _make_folder(folder: Path) -> list[Path]:
+def _make_folder_with_parents(folder: Path) -> list[Path]:
     """Make a folder with its parents; return the new ones, the outermost first."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -274,7 +276,7 @@ def _take_back(made: list[Path]) -> None:
             path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _next(path: Path, workflow: str | None) -> list[str]:
+def _list_next_commands(path: Path, workflow: str | None) -> list[str]:
     """Return the commands to run next."""
     import shlex
     from importlib.util import find_spec

@@ -90,7 +90,7 @@ def logged(context: CommandContext) -> Generator[None]:
         root.removeHandler(handler)
 
 
-class _Lines(logging.Handler):
+class _LogLines(logging.Handler):
     """A handler that shows log messages as lines on stderr."""
 
     def __init__(self, context: CommandContext) -> None:
@@ -112,7 +112,7 @@ def observed(context: CommandContext) -> Generator[Telemetry | None]:
     Raises:
         GraphEngineError: What `--otel` needs is not installed.
     """
-    log, lines = logging.getLogger("graphengine"), _Lines(context)
+    log, lines = logging.getLogger("graphengine"), _LogLines(context)
     if not (context.log_format or context.log_level):
         log.addHandler(lines)
     try:
@@ -142,7 +142,7 @@ def _telemetry_of(context: CommandContext) -> Generator[Telemetry | None]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        raise _missing("opentelemetry-sdk") from error
+        raise _build_missing_error("opentelemetry-sdk") from error
     from graphengine.telemetry import Telemetry
 
     if isinstance(trace.get_tracer_provider(), TracerProvider):
@@ -175,11 +175,11 @@ def _exporters(signal: str) -> list[Any]:
         entry = f"otlp_proto_{protocol.partition('/')[0]}" if name == "otlp" else name
         points = entry_points(group=f"opentelemetry_{signal}_exporter", name=entry)
         if not points:
-            raise _missing(f"opentelemetry-exporter-{entry.replace('_', '-')}")
+            raise _build_missing_error(f"opentelemetry-exporter-{entry.replace('_', '-')}")
         found.append(next(iter(points)).load()())
     return found
 
 
-def _missing(package: str) -> GraphEngineError:
+def _build_missing_error(package: str) -> GraphEngineError:
     repair = f"{install_command('otel')} {package}"
     return GraphEngineError(f"--otel needs the package {package}", repair=repair, code="telemetry_missing")

@@ -146,15 +146,15 @@ def complete_graphs(ctx: click.Context, param: click.Parameter, incomplete: str)
     """Complete the project's graphs by name, or files if the word begins a path."""
     names = complete_graph_names(ctx, param, incomplete)
     is_path = "/" in incomplete or incomplete.startswith(".") or not names
-    return _file(incomplete) if is_path else names
+    return _complete_file(incomplete) if is_path else names
 
 
 def complete_graph_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the project's graphs by name only."""
     del ctx, param
-    texts = dict(_texts())
+    texts = dict(_iter_graph_texts())
     found = {*texts, *(name for text in texts.values() for name in _GRAPH.findall(text))}
-    return [_item(name) for name in sorted(found) if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+    return [_build_completion(name) for name in sorted(found) if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -165,8 +165,10 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
         found = await store.infos(await store.ids(incomplete, limit=_RUNS))
         return sorted(found, key=lambda info: info.created_at, reverse=True)
 
-    found = _read(ctx, named if incomplete else _newest)
-    return [_item(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)]
+    found = _read_for_completion(ctx, named if incomplete else _load_newest)
+    return [
+        _build_completion(info.id, help=f"{info.graph} ({info.status})") for info in found if _PLAIN.fullmatch(info.id)
+    ]
 
 
 def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -177,14 +179,14 @@ def complete_runs_or_graphs(ctx: click.Context, param: click.Parameter, incomple
 
 def complete_runs_or_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete runs, or files if no run matches."""
-    return complete_runs(ctx, param, incomplete) or _file(incomplete)
+    return complete_runs(ctx, param, incomplete) or _complete_file(incomplete)
 
 
 def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the tags of the newest runs."""
     del param
-    found = {tag for info in _read(ctx, _newest) for tag in info.tags}
-    return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
+    found = {tag for info in _read_for_completion(ctx, _load_newest) for tag in info.tags}
+    return [_build_completion(tag) for tag in sorted(found) if tag.startswith(incomplete)]
 
 
 def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -204,7 +206,7 @@ def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str)
         "since": lambda: ("1h", "1d", "7d", "30d"),
     }
     return [
-        _item(value if apart else f"{kind}:{value}")
+        _build_completion(value if apart else f"{kind}:{value}")
         for kind, known in values.items()
         if kind == name or (not colon and kind.startswith(name))
         for value in known()
@@ -215,21 +217,21 @@ def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str)
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the nodes in the project's graph files."""
     del ctx, param
-    found = {name for _, text in _texts() for name in _NODE.findall(text)}
-    return [_item(name) for name in sorted(found) if name.startswith(incomplete)]
+    found = {name for _, text in _iter_graph_texts() for name in _NODE.findall(text)}
+    return [_build_completion(name) for name in sorted(found) if name.startswith(incomplete)]
 
 
-def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:  # noqa: A002 - click's names
+def _build_completion(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:  # noqa: A002 - click's names
     from click.shell_completion import CompletionItem
 
     return CompletionItem(value, type, help)
 
 
-def _file(incomplete: str) -> list[CompletionItem]:
-    return [_item(incomplete, type="file")]
+def _complete_file(incomplete: str) -> list[CompletionItem]:
+    return [_build_completion(incomplete, type="file")]
 
 
-def _texts() -> Iterator[tuple[str, str]]:
+def _iter_graph_texts() -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each of the project's graph files."""
     from graphengine.cli.places import graph_files, project_of
 
@@ -239,11 +241,13 @@ def _texts() -> Iterator[tuple[str, str]]:
             yield file.stem, file.read_text(encoding="utf-8", errors="replace")
 
 
-async def _newest(store: Store) -> Sequence[RunInfo]:
+async def _load_newest(store: Store) -> Sequence[RunInfo]:
     return await store.runs(limit=_RUNS)
 
 
-def _read(ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]) -> Sequence[RunInfo]:
+def _read_for_completion(
+    ctx: click.Context, reading: Callable[[Store], Awaitable[Sequence[RunInfo]]]
+) -> Sequence[RunInfo]:
     """Read the database given on the line, or the project's database; return [] if it cannot be read."""
     try:
         found: Sequence[RunInfo] = ctx.obj.read(reading)
@@ -266,7 +270,7 @@ class _Database(click.Path):
         return found if isinstance(found, str) else super().convert(found, param, ctx)
 
 
-def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
+def _keep_option(ctx: click.Context, param: click.Parameter, value: object) -> None:
     """Keep the value of an option in the context."""
     if ctx.obj is not None and param.name is not None:
         setattr(ctx.obj, param.name, value)
@@ -277,7 +281,7 @@ run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs
 
 def _database(help: str) -> click.Option:  # noqa: A002 - click's name
     kind, names = _Database(path_type=Path, readable=False), ["--store", "database"]
-    return click.Option(names, metavar="PATH|ADDRESS", type=kind, expose_value=False, callback=_kept, help=help)
+    return click.Option(names, metavar="PATH|ADDRESS", type=kind, expose_value=False, callback=_keep_option, help=help)
 
 
 DATABASE: Final = _database(
@@ -363,7 +367,7 @@ MODEL: Final = click.Option(
     metavar="[WHO=]NAME",
     multiple=True,
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     help="The model to use for all agents, or only for WHO, an agent or a node's path. NAME is "
     "anthropic:MODEL, openai:MODEL, openai-chat:MODEL@http://HOST:PORT/v1, recorded:FILE, rules, placeholder, or a "
     "set of models that the graph's file defines in MODELS. May be repeated.",
@@ -371,7 +375,7 @@ MODEL: Final = click.Option(
 _OUTPUT: Final = click.Option(
     ["-o", "--output"],
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
     help="Write the result of a finished run to this file: plain text, or JSON for other types.",
@@ -379,7 +383,7 @@ _OUTPUT: Final = click.Option(
 _LIMIT: Final = click.Option(
     ["--limit", "limits"],
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop at visits=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
@@ -388,7 +392,7 @@ _LIMIT: Final = click.Option(
 _PAUSE: Final = click.Option(
     ["--pause-before", "pauses"],
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     metavar="NODE",
     multiple=True,
     shell_complete=complete_nodes,
@@ -409,9 +413,9 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
         seconds = seconds_of(str(value))
         if seconds is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
-        from graphengine.kernel.inside import LONGEST_SECONDS
+        from graphengine.kernel.extension import is_seconds
 
-        if seconds > LONGEST_SECONDS:
+        if not is_seconds(seconds, zero=True):
             self.fail(f"{value!r} is too long", param, ctx)
         return seconds
 
@@ -442,21 +446,21 @@ _OTEL: Final = click.Option(
     ["--otel"],
     is_flag=True,
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     help="Export traces and metrics with OpenTelemetry, configured by its OTEL_* variables.",
 )
 _LOG_FORMAT: Final = click.Option(
     ["--log-format"],
     type=click.Choice(["text", "json"]),
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     help="Write the log to stderr, as text or as a JSON object on each line.",
 )
 _LOG_LEVEL: Final = click.Option(
     ["--log-level"],
     type=click.Choice(["debug", "info", "warning", "error"]),
     expose_value=False,
-    callback=_kept,
+    callback=_keep_option,
     help="The lowest level that is logged.  [default with --log-format: info]",
 )
 
@@ -511,20 +515,20 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
         if name == _UNKNOWN_COST:
             named[name] = _yes_or_no(name, text)
         elif name in _LIMITS:
-            named[name] = _number(name, text)
+            named[name] = _parse_limit(name, text)
         else:
-            raise click.BadParameter(f"{pair!r}: {_known(name)}", param_hint="--limit")
+            raise click.BadParameter(f"{pair!r}: {_hint_at_limit(name)}", param_hint="--limit")
     return replace(base, **named)
 
 
-def _known(name: str) -> str:
+def _hint_at_limit(name: str) -> str:
     """Return a hint for an unknown limit: a similar name, or all names."""
     names = (*_LIMITS, _UNKNOWN_COST)
     near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
 
 
-def _number(name: str, text: str) -> float | None:
+def _parse_limit(name: str, text: str) -> float | None:
     if text.lower() == "none":
         return None
     try:

@@ -248,12 +248,12 @@ def place_of(given: Database | None, file: Path | None = None) -> DatabaseOption
     here = database_of()
     if given is not None:
         is_here = given == here if isinstance(given, str) else given.absolute() == here
-        return DatabaseOption(given, "" if is_here else _named(given))
+        return DatabaseOption(given, "" if is_here else _format_database(given))
     found = database_of(file)
     return DatabaseOption(found, "" if found == here else shown(found))
 
 
-def _named(given: Database) -> str:
+def _format_database(given: Database) -> str:
     return shown(given) if isinstance(given, str) else str(given)
 
 

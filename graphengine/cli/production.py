@@ -37,13 +37,13 @@ def ready(context: CommandContext) -> Ready:
     place = context.place
     place.check_exists()
     before = list(durability(place))  # before the file is open here: a second opening would drop its locks
-    found = context.read(_looked)
+    found = context.read(_load_production)
     checks = [*before, *disk(place), *retention(), *rescue(*found)]
-    checks += [*context.read(_of_wings), versions(found[0]), backups()]
+    checks += [*context.read(_ask_wings), versions(found[0]), backups()]
     return Ready(database=str(place.database), ready=all(each.state != "not" for each in checks), checks=checks)
 
 
-async def _looked(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
+async def _load_production(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
     """Return the live processes, the runs that no process drives any more, and how many runs failed since a day ago."""
     import time
 
@@ -56,7 +56,7 @@ async def _looked(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo],
     return await store.owners(), interrupted, len(failed)
 
 
-async def _of_wings(store: Store) -> Sequence[Check]:
+async def _ask_wings(store: Store) -> Sequence[Check]:
     """Return what the wings answer."""
     from graphengine.cli.places import settings_of
 

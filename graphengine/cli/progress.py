@@ -361,10 +361,10 @@ class Progress:
         if step.kind == "attempt":
             self._attempt(account, took)
         elif step.kind in ("node", "failed"):
-            self._ended(entry, account, took)
+            self._show_node_end(entry, account, took)
             self._below(account.why, "dim")
         elif step.kind in ("left", "joined"):
-            self._moved(account)
+            self._show_move(account)
             self._below(account.why, "dim")
         elif step.kind in ("mapped", "entered", "recorded"):
             self._inside(step, account)
@@ -374,7 +374,7 @@ class Progress:
             for text in account.shifts:
                 self._line("changed", text.removeprefix("the graph changed: "))
 
-    def _moved(self, account: Account) -> None:
+    def _show_move(self, account: Account) -> None:
         """Show that a node was left after its end, or that the arms of a fork joined."""
         if account.kind == "left":
             self._line("left", account.path, *arrow(account))
@@ -448,7 +448,7 @@ class Progress:
             self._line("retry", step.path, f"{which} failed{took}; next attempt in {wait}")
         self._below(step.error)
 
-    def _ended(self, entry: Entry, step: Account, took: str) -> None:
+    def _show_node_end(self, entry: Entry, step: Account, took: str) -> None:
         verb = "failed" if step.kind == "failed" else "fallback" if step.is_fallback else "done"
         choice = f", chose {step.choice}" if step.choice else ""
         ended = f", ended [{step.inside}]" if step.inside else ""

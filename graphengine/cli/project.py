@@ -66,7 +66,7 @@ def find(reference: str, name: str = "") -> Found:
         GraphNotFound: No such file or name, no graph in it, or several.
         GraphFileBroken: The file cannot be run.
     """
-    file, inner = _parts(reference)
+    file, inner = _split_reference(reference)
     if file is None:
         return find_named(reference)
     module = load(file)
@@ -76,7 +76,7 @@ def find(reference: str, name: str = "") -> Found:
 
 def file_of(reference: str | None) -> Path | None:
     """Return the file of FILE or FILE:NAME; None for a mere name, or None."""
-    return _parts(reference)[0] if reference else None
+    return _split_reference(reference)[0] if reference else None
 
 
 def graph_of(name: str, reference: str | None) -> Found:
@@ -121,7 +121,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
             wanted = graphs
         if wanted:
             others, is_named = naming(wanted[0].name, left), wanted[0].name == name
-            same = _same_names([Listed(file, module, wanted[:1]), *map(listed_file, others)]) if is_named else {}
+            same = _same_names([Listed(file, module, wanted[:1]), *map(list_file, others)]) if is_named else {}
             if name in same:
                 raise same[name][1]
             return Found(wanted[0], file, module, "" if is_named or not others else _near_path(file))
@@ -163,7 +163,7 @@ def list_graphs() -> list[Listed]:
         raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:
-        listed = listed_file(file)
+        listed = list_file(file)
         own = [graph for graph in listed.graphs if not is_imported(graph, listed, set(map(str, files)))]
         found.append(replace(listed, file=file.relative_to(root), graphs=own))
     return [*found, *(Listed(file, error=error) for file, error in _same_names(found).values())]
@@ -195,7 +195,7 @@ def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]
     return found
 
 
-def listed_file(file: Path) -> Listed:
+def list_file(file: Path) -> Listed:
     """Return a file with its outermost graphs, or with the error that keeps it from being run.
 
     Raises:
@@ -220,7 +220,7 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
     """
     graphs: dict[str, Found] = {}
     for reference in references:
-        for found in _graphs_at(reference):
+        for found in _load_graphs_at(reference):
             found.graph.compile()
             if graphs.setdefault(found.graph.name, found).graph is not found.graph:
                 message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
@@ -236,19 +236,19 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
     return graphs, unread
 
 
-def _graphs_at(reference: str) -> list[Found]:
+def _load_graphs_at(reference: str) -> list[Found]:
     """Return the graph of FILE:NAME or NAME, or all graphs of FILE."""
-    file, inner = _parts(reference)
-    found = [] if file is None or inner else _all_of(file)
+    file, inner = _split_reference(reference)
+    found = [] if file is None or inner else _load_all_graphs(file)
     return found or [find(reference)]
 
 
-def _all_of(file: Path) -> list[Found]:
+def _load_all_graphs(file: Path) -> list[Found]:
     module = load(file)
     return [Found(graph, file, module, "") for _, graph in graphs_of(module)]
 
 
-def _why(error: GraphEngineError) -> str:
+def _format_first_problem(error: GraphEngineError) -> str:
     """Return an error on one line; of a graph that does not compile, its first problem."""
     if isinstance(error, CompileError):
         first = next(problem for problem in error.problems if not problem.warning)
@@ -263,7 +263,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
     listed: list[Listed] = []
     for file in graph_files(root) if root is not None else ():
         try:
-            found = _all_of(file)
+            found = _load_all_graphs(file)
         except GraphEngineError as error:
             unread.append(f"{_near_path(file)} is left out: {error.message}")
             continue
@@ -273,7 +273,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
             try:
                 graph.compile()
             except GraphEngineError as error:
-                unread.append(f"{graph.name} of {_near_path(file)} is left out: {_why(error)}")
+                unread.append(f"{graph.name} of {_near_path(file)} is left out: {_format_first_problem(error)}")
                 continue
             if graph.name not in graphs or file.stem == graph.name:
                 graphs[graph.name] = each
@@ -315,7 +315,7 @@ def load(file: Path) -> ModuleType:
         sys.modules.pop(name, None)
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise _broken(error, path) from error
+        raise _build_broken_file_error(error, path) from error
     return module
 
 
@@ -349,7 +349,7 @@ def _module_name(path: Path, root: Path) -> str:
     return f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
-def _parts(reference: str) -> tuple[Path | None, str]:
+def _split_reference(reference: str) -> tuple[Path | None, str]:
     """Return the file and the name in it; None as the file for a mere name."""
     before, colon, name = reference.rpartition(":")
     if colon and (before.endswith(".py") or Path(before).is_file()):
@@ -390,12 +390,12 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
     """Return the graphs that are not nodes of another one; they need not compile."""
     inside: list[Graph[Any]] = []
     for graph in graphs:
-        inside += _nodes_of(graph, {id(graph)})
+        inside += _iter_inner_graphs(graph, {id(graph)})
     names = {graph.name for graph in inside}
     return [graph for graph in graphs if graph.name not in names] or graphs
 
 
-def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
+def _iter_inner_graphs(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
     """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
     from graphengine.api.graph import Graph
     from graphengine.kernel.extension import Choose, Node
@@ -438,7 +438,7 @@ def _unknown_name(
     return GraphNotFound(message, where=f"[tool.graphengine] graphs of {root / 'pyproject.toml'}", repair=repair)
 
 
-def _broken(error: BaseException, path: Path) -> GraphEngineError:
+def _build_broken_file_error(error: BaseException, path: Path) -> GraphEngineError:
     """Return the error for a file that cannot be run, with the line of the file that raised it."""
     if isinstance(error, SyntaxError) and error.filename is not None:
         return GraphFileBroken(
@@ -498,11 +498,11 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
         WingBroken: One cannot be used.
     """
     ours = [wing for wing in BUILT_IN if wing.extension and settings_of(wing.name, file).table is not None]
-    made = (_extension_of(wing, file) for wing in (*ours, *_named_wings(file)))
+    made = (_extension_of(wing, file) for wing in (*ours, *_iter_named_wings(file)))
     return [each for each in made if each is not None]
 
 
-def _named_wings(file: Path | None) -> Iterator[Wing]:
+def _iter_named_wings(file: Path | None) -> Iterator[Wing]:
     """Yield the wings of other packages that `[tool.graphengine] wings` names. Raises: as `extensions_of`."""
     found, root = settings_of("wings", file)
     if root is None or found is None:

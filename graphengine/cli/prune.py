@@ -102,10 +102,10 @@ def prune(
             context.err.line("shrinking the database")
         vacuumed = context.run(Runner(context.store).admin.vacuum())
     if context.json:
-        context.document(_document(pruned, vacuumed))
+        context.document(_build_prune_document(pruned, vacuumed))
         return 0
     if pruned is not None:
-        _show(context, pruned)
+        _show_pruned(context, pruned)
     if vacuumed is not None:
         from rich.filesize import decimal as size
 
@@ -162,12 +162,12 @@ async def _prune(
 ) -> Pruned:
     """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.api.runner import Runner
-    from graphengine.records.retention import merged
+    from graphengine.records.retention import merge_pruned
 
     runner = Runner(context.store)
 
     async def pruned(*, dry_run: bool) -> Pruned:
-        return merged([await runner.admin.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
+        return merge_pruned([await runner.admin.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
 
     if dry_run or consents is not None:
         found = await pruned(dry_run=True)
@@ -198,14 +198,14 @@ def _consent(context: CommandContext, *, asks: bool) -> Callable[[Pruned], bool]
     return ask
 
 
-def _show(context: CommandContext, pruned: Pruned) -> None:
+def _show_pruned(context: CommandContext, pruned: Pruned) -> None:
     from graphengine.records.words import counted
 
     for run_id in pruned.runs[:_LISTED] if pruned.dry_run else ():
         context.out.line(run_id)
     if pruned.dry_run and len(pruned.runs) > _LISTED:
         context.out.line(f"… {len(pruned.runs) - _LISTED:,} more; --json lists all")
-    for reason, count in Counter(_kind(reason) for reason in pruned.kept.values()).items():
+    for reason, count in Counter(_generalise_reason(reason) for reason in pruned.kept.values()).items():
         context.out.line((f"{counted(count, 'run')} kept: {reason}", "dim"))
     if not pruned.runs:
         context.out.line("no run to remove")
@@ -213,7 +213,7 @@ def _show(context: CommandContext, pruned: Pruned) -> None:
     context.out.line(f"{_in_short(pruned)} {'would be removed' if pruned.dry_run else 'removed'}")
 
 
-def _kind(reason: str) -> str:
+def _generalise_reason(reason: str) -> str:
     """Return a reason without the id of a branch or the name of a process, so that equal kinds are counted together."""
     return re.sub(
         r"^(needed by) (branch|parent) .*|^driven by .*", lambda m: f"{m[1]} a {m[2]}" if m[1] else "driven", reason
@@ -229,7 +229,7 @@ def _in_short(pruned: Pruned) -> str:
     return f"{runs} with {steps} (about {size(pruned.db_bytes)})"
 
 
-def _document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
+def _build_prune_document(pruned: Pruned | None, vacuumed: Vacuumed | None) -> Document:
     from graphengine.cli import documents
 
     return documents.PruneDone(pruned=pruned, vacuumed=vacuumed)

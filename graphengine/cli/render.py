@@ -99,14 +99,14 @@ def render(  # noqa: PLR0913 - one for each option
     second run, what was changed, where the two part and why, what that saved, and their results word by word. Fields
     declared secret are left out.
     """
-    kind = _kind_of(timeline=timeline, scores=scores)
+    kind = _find_chart_kind(timeline=timeline, scores=scores)
     is_story = kind is None and output.suffix == ".html" and (other is not None or _is_run(context, reference))
     if other is not None and not is_story:
         raise click.UsageError("two runs are compared in a story: write it to a file .html")
     if is_story:
         _write_story(context, reference, other, output)
     elif kind is None:
-        _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
+        _draw(context, reference, output, fold=_parse_fold(fold), theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
         raise click.UsageError("--fold, --theme and --detail are for the picture of a graph, or of a run on it")
     else:
@@ -126,7 +126,7 @@ def render(  # noqa: PLR0913 - one for each option
 def _is_run(context: CommandContext, reference: str) -> bool:
     from graphengine.cli.project import file_of
 
-    return file_of(reference) is None and _recorded(context, reference) is not None
+    return file_of(reference) is None and _find_run(context, reference) is not None
 
 
 def _write_story(context: CommandContext, reference: str, other: str | None, output: Path) -> None:
@@ -142,7 +142,7 @@ def _write_story(context: CommandContext, reference: str, other: str | None, out
     write_file(output, page.encode())
 
 
-def _folded(asked: tuple[str, ...]) -> Fold:
+def _parse_fold(asked: tuple[str, ...]) -> Fold:
     """Return the depth if one number is given, otherwise the paths."""
     if len(asked) == 1 and asked[0].isdecimal():
         return int(asked[0])
@@ -156,18 +156,18 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
     from graphengine.kernel.reader import graph_spec_of, status_of
     from graphengine.render import render_graph_spec
 
-    recorded = _recorded(context, reference) if file_of(reference) is None else None
-    drawn = recorded or _graph(context, reference)
+    recorded = _find_run(context, reference) if file_of(reference) is None else None
+    drawn = recorded or _find_graph_or_run(context, reference)
     if isinstance(drawn, Graph):
         drawn.render(output, **look)
         return
     graph_spec = context.read(partial(graph_spec_of, fingerprint=drawn.fingerprint)) or {}
     specs: dict[str, GraphSpec] = {}
-    steps = _steps_of(context, drawn, specs)
+    steps = _iter_run_steps(context, drawn, specs)
     render_graph_spec(graph_spec, output, steps=steps, specs=specs, status=status_of(drawn), **look)
 
 
-def _steps_of(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
+def _iter_run_steps(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec]) -> Iterator[Step]:
     """Yield the steps of a run, which are read a part at a time, and add the specs under which they were recorded.
 
     Raises:
@@ -182,7 +182,7 @@ def _steps_of(context: CommandContext, info: RunInfo, specs: dict[str, GraphSpec
         yield from steps
 
 
-def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
+def _find_graph_or_run(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
     """Return the graph of this name or file, or else the run whose id has this prefix.
 
     Raises:
@@ -208,7 +208,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
         raise GraphNotFound(message, where=where, repair=f"{near}; {error.repair}") from error
 
 
-def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
+def _find_run(context: CommandContext, run_id: str) -> RunInfo | None:
     """Return the row of a run; None if there is no such run."""
     from graphengine.errors import UnknownRun
 
@@ -221,7 +221,7 @@ def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
 # --- charts ---
 
 
-def _kind_of(**asked: str | bool | None) -> _Kind | None:
+def _find_chart_kind(**asked: str | bool | None) -> _Kind | None:
     """Return the selected chart; None for none, so that the graph is drawn.
 
     Raises:

@@ -46,16 +46,16 @@ def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, 
     context.use(file_of(reference))
     found: list[tuple[str, Replayed]] = []
     for name in runs:
-        run = _read(context, name)
+        run = _read_exported(context, name)
         found.append((name, replayed(graph_of(run.info.graph, reference).graph, run)))
     if context.json:
-        context.document(_document(found, everything=everything))
+        context.document(_build_replay_document(found, everything=everything))
     else:
-        _show(context, found, everything=everything)
+        _show_replayed(context, found, everything=everything)
     return 0 if all(replayed.same for _, replayed in found) else 1
 
 
-def _read(context: CommandContext, name: str) -> Exported:
+def _read_exported(context: CommandContext, name: str) -> Exported:
     """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 
@@ -67,7 +67,7 @@ def _read(context: CommandContext, name: str) -> Exported:
     return context.read(lambda store: export_run(store, run_id))
 
 
-def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
+def _build_replay_document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Document:
     from msgspec import UNSET
 
     from graphengine.cli.documents import Replay, Replays, Unchecked
@@ -90,7 +90,7 @@ def _document(found: Sequence[tuple[str, Replayed]], *, everything: bool) -> Doc
     return Replays(replays=replays)
 
 
-def _show(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
+def _show_replayed(context: CommandContext, found: Sequence[tuple[str, Replayed]], *, everything: bool) -> None:
     """Show a table with a row for each run, and below it the first difference or all of them."""
     from graphengine.records.words import counted
 

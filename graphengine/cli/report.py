@@ -16,23 +16,18 @@ from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, explained, is_offline, show_waits
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed
 from graphengine.errors import GraphEngineError
-from graphengine.kernel.extension import is_cost_unknown
 from graphengine.kernel.inside import (
     RESERVED,
-    allows_unknown_cost,
-    amounts_by_name,
     is_user_code,
-    limit_reached,
-    loss_words,
+    met_limit,
     progress_in,
     refusals_in,
-    spent,
     values_in,
 )
 from graphengine.kernel.reader import losses_of
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.records.words import clean, compact, counted, one_line, seconds, usd, used
+from graphengine.records.words import clean, compact, counted, held, loss_words, one_line, seconds, usd, used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,9 +194,9 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
     result = ended.result
     is_finished, is_cut = result.status == "finished", False
     if context.json:
-        context.document(_document(job, ended))
+        context.document(_build_run_document(job, ended))
     elif is_finished and (isinstance(result.output, str) or job.context.output is None):
-        is_cut = _print_output(context.out, _beginning(job, result.output))
+        is_cut = _print_output(context.out, _cut_to_beginning(job, result.output))
     try:
         if job.context.output is not None and is_finished:
             _write_output(job, ended)
@@ -243,7 +238,7 @@ def _is_released(ended: StoredOutcome) -> bool:
     return ended.result.status == "running" and bool(ended.asked_by)
 
 
-def _document(job: DriveJob, ended: StoredOutcome) -> Document:
+def _build_run_document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
     from graphengine.records.json_document import run_document
 
@@ -330,6 +325,8 @@ def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> Non
     err.prose(f"{took}, {used(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
+    if words := held(snapshot.usage):
+        err.prose(words)
     if words := loss_words(losses_of(snapshot.usage, snapshot.losses)):
         err.prose(f"losses on the way: {words}")
     if snapshot.inherited and any(snapshot.inherited.values()):
@@ -379,17 +376,17 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
         return _UNKNOWN_COST
     if snapshot.ending is None or snapshot.ending.reason != "limit":
         return []
-    name = limit_reached(snapshot).partition(" ")[0]
-    if name not in snapshot.limits:
+    met = met_limit(snapshot)
+    if met is None:
         return []
-    is_unknown = is_cost_unknown(snapshot.usage) and not allows_unknown_cost(snapshot.limits)
-    if name == "cost_usd" and is_unknown:  # raising the limit does not help
+    name, limit, used = met
+    if used is None:  # raising the limit does not help
         return _UNKNOWN_COST
-    higher = 2 * max(spent(snapshot, name), amounts_by_name(snapshot.limits)[name] or 0) or 1
+    higher = 2 * max(used, limit) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("visits", "tokens") else f"{name}={higher:g}"]
 
 
-def _beginning(job: DriveJob, output: object) -> object:
+def _cut_to_beginning(job: DriveJob, output: object) -> object:
     """Return the first lines of a text of which a file gets the whole; other results whole."""
     if job.context.output is None or not isinstance(output, str):
         return output
@@ -403,7 +400,7 @@ def _print_output(out: Channel, output: object) -> bool:
     if isinstance(output, str):
         out.write(clean(output).rstrip("\n") + "\n")
         return False
-    text = _as_text(output)
+    text = _dump_output(output)
     if out.columns is None or text.count("\n") <= _RESULT_LINES:
         out.write(clean(text))
         return False
@@ -431,7 +428,7 @@ def check_output(path: Path) -> None:
 
 def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
     output, path = ended.result.output, str(job.context.output)
-    text = output if isinstance(output, str) else _as_text(output)
+    text = output if isinstance(output, str) else _dump_output(output)
     try:
         write_file(path, text.encode(), is_private=True)
     except OSError as error:
@@ -443,7 +440,7 @@ def _write_output(job: DriveJob, ended: StoredOutcome) -> None:
         ) from error
 
 
-def _as_text(output: object) -> str:
+def _dump_output(output: object) -> str:
     return to_json(output, indent=2, by_alias=False, fallback=str).decode() + "\n"
 
 

@@ -257,7 +257,7 @@ def branch(  # noqa: PLR0913 - one for each option
     return drive(job, begin)
 
 
-def _repeated(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
+def _list_repeated_effects(context: CommandContext, run_id: str, seq: int) -> Sequence[RepeatedEffect]:
     """Return the effects that a branch from a step can repeat: those that began after it."""
     from graphengine.cli.documents import RepeatedEffect
     from graphengine.kernel.inside import Begun
@@ -281,7 +281,7 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
 
     try:
         seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
-        effects = [f"{each.name} in {each.node}" for each in _repeated(context, run_id, seq)]
+        effects = [f"{each.name} in {each.node}" for each in _list_repeated_effects(context, run_id, seq)]
     except StoreCorrupt as error:
         return [f"the effects that this branch can repeat cannot be listed: {error.message}"]
     if not effects:
@@ -308,7 +308,7 @@ def _show_dry(context: CommandContext, run_id: str, at: At) -> int:
         kept_usd=kept.get("cost_usd", 0.0),
         left_out_calls=left_out.get("calls", 0),
         left_out_usd=left_out.get("cost_usd", 0.0),
-        effects=_repeated(context, run_id, seq),
+        effects=_list_repeated_effects(context, run_id, seq),
     )
     if context.json:
         context.document(repeated)

@@ -117,7 +117,7 @@ def runs(  # noqa: PLR0913 - options
         return await as_answered(store, await newest(store, wanted))
 
     found = context.read(reading)
-    waiting = context.read(lambda store: _waiting(store, found)) if context.json else {}
+    waiting = context.read(lambda store: _load_waiting(store, found)) if context.json else {}
     if is_tree and found:
         from graphengine.records.json_document import tree_document
 
@@ -129,7 +129,7 @@ def runs(  # noqa: PLR0913 - options
     elif context.json:
         context.document(runs_document(found, waiting))
     elif found:
-        _show(context, found)
+        _show_run_table(context, found)
     else:
         context.err.line(f"no runs{wanted} in {shown(context.place.database)}")
         hint = context.read(lambda store: hint_of(store, wanted))
@@ -180,7 +180,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     return 0
 
 
-async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
+async def _load_waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
     from graphengine.errors import StoreError
     from graphengine.records.now import load_now
@@ -193,7 +193,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
     return waiting
 
 
-def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
+def _show_run_table(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below it why it waits, failed or stopped, its losses, and those below."""
     from graphengine.cli.terminal import padded, short_time
     from graphengine.kernel.reader import status_of
@@ -203,17 +203,17 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     below = context.read(lambda store: runs_below(store, [info.id for info in runs]))
 
     def why_of(info: RunInfo, *, due: bool = False) -> str:
-        return "; ".join(filter(None, (_why(info, due=due), failed_words(below.counts(info.id)))))
+        return "; ".join(filter(None, (_format_state_reason(info, due=due), failed_words(below.counts(info.id)))))
 
     out = context.out
     columns = out.columns
     at = when if columns is None else short_time
     rows = [
         (
-            *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _parent(i)),
+            *(i.id, i.graph, status_of(i), str(i.seq), at(i.created_at), at(i.updated_at), _format_parent(i)),
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
-            _cost(i.summary),
+            _format_summary_cost(i.summary),
             _title(i, columns),
             why_of(i) if columns is None else "",
         )
@@ -257,8 +257,8 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
             str(info.seq),
             age(now - info.updated_at),
             tree.after.get(info.id, ""),
-            _spent(tree.spent.get(info.id)),
-            _spent(sums[info.id]) if info.id in parents else "",
+            _format_models_cost(tree.spent.get(info.id)),
+            _format_models_cost(sums[info.id]) if info.id in parents else "",
             _title(info, columns),
         )
         for lines, info in drawn
@@ -279,14 +279,14 @@ def _title(info: RunInfo, columns: int | None) -> str:
     return one_line(info.title, _TITLE_CHARACTERS if columns is None else columns)
 
 
-def _spent(usage: Usage | None) -> str:
+def _format_models_cost(usage: Usage | None) -> str:
     """Return the cost of models; "" if no language model was called."""
     from graphengine.records.words import cost
 
     return "" if usage is None or are_offline(usage) else cost(usage)
 
 
-def _cost(summary: Summary | None) -> str:
+def _format_summary_cost(summary: Summary | None) -> str:
     """Return what models cost; "" if nothing."""
     from graphengine.kernel.extension import dollars
 
@@ -295,12 +295,12 @@ def _cost(summary: Summary | None) -> str:
     return "?" if summary.cost_usd is None else f"${dollars(summary.cost_usd)}"
 
 
-def _why(info: RunInfo, *, due: bool = False) -> str:
+def _format_state_reason(info: RunInfo, *, due: bool = False) -> str:
     """Return the first thing that a run waits for and how many more there are, or why it ended, and what it lost.
 
     With `due`, also until when it waits, and not why it finished.
     """
-    from graphengine.records.words import one_line, when
+    from graphengine.records.words import loss_words, one_line, when
 
     summary = info.summary
     if summary is None or info.status == "running":
@@ -308,8 +308,6 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     is_plain = summary.reason == "otherwise" or (due and info.status == "finished")
     text = "" if is_plain else one_line(summary.reason, _WAIT_CHARACTERS)
     if summary.losses:
-        from graphengine.kernel.inside import loss_words
-
         text += f" ({loss_words(summary.losses)})" if text else loss_words(summary.losses)
     if due and info.due_at is not None:
         until = f"until {when(info.due_at)}"
@@ -317,7 +315,7 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     return text + (f" (and {summary.waits - 1} more)" if summary.waits > 1 else "")
 
 
-def _parent(info: RunInfo) -> str:
+def _format_parent(info: RunInfo) -> str:
     return f"{info.parent} at {info.parent_seq}" if info.parent is not None else ""
 
 

@@ -30,7 +30,7 @@ _NAME: Final = click.argument("name", metavar="NAME")
 )
 def schedule_list(context: CommandContext) -> int:
     """List the schedules, each with its next time."""
-    return _listed(context)
+    return _show_schedules_of(context)
 
 
 @options.command(
@@ -107,39 +107,41 @@ def schedule_add(
     old, new = context.run(add())
     for change in changes(old, new) if old is not None else ():
         context.err.prose(change)
-    return _listed(context, name)
+    return _show_schedules_of(context, name)
 
 
 @options.command("pause", options.DATABASE, examples="graphengine schedule pause nightly")
 @_NAME
 def schedule_pause(context: CommandContext, name: str) -> int:
     """Pause a schedule: it starts nothing."""
-    return _changed(context, name, lambda runner: runner.admin.pause_schedule(name))
+    return _change_schedule(context, name, lambda runner: runner.admin.pause_schedule(name))
 
 
 @options.command("resume", options.DATABASE, examples="graphengine schedule resume nightly")
 @_NAME
 def schedule_resume(context: CommandContext, name: str) -> int:
     """Resume a schedule at its next time; what it missed is not started."""
-    return _changed(context, name, lambda runner: runner.admin.pause_schedule(name, paused=False))
+    return _change_schedule(context, name, lambda runner: runner.admin.pause_schedule(name, paused=False))
 
 
 @options.command("remove", options.DATABASE, examples="graphengine schedule remove nightly")
 @_NAME
 def schedule_remove(context: CommandContext, name: str) -> int:
     """Remove a schedule; the runs that it started stay."""
-    return _changed(context, name, lambda runner: runner.admin.unschedule(name))
+    return _change_schedule(context, name, lambda runner: runner.admin.unschedule(name))
 
 
-def _changed(context: CommandContext, name: str, change: Callable[[Runner], Coroutine[Any, Any, object]]) -> int:
+def _change_schedule(
+    context: CommandContext, name: str, change: Callable[[Runner], Coroutine[Any, Any, object]]
+) -> int:
     from graphengine.api.runner import Runner
 
     context.use(writes=True)
     context.run(change(Runner(context.store)))
-    return _listed(context, name)
+    return _show_schedules_of(context, name)
 
 
-def _listed(context: CommandContext, name: str | None = None) -> int:
+def _show_schedules_of(context: CommandContext, name: str | None = None) -> int:
     """Show the schedules, or the one that was changed."""
     from graphengine.worker.documents import Schedules
     from graphengine.worker.schedules import as_schedule
@@ -151,13 +153,13 @@ def _listed(context: CommandContext, name: str | None = None) -> int:
     if context.json:
         context.document(Schedules(schedules=found))
     elif found:
-        _show(context, found)
+        _show_schedule_table(context, found)
     else:
         context.err.line("there is no schedule" if name is None else f"removed schedule {name}")
     return 0
 
 
-def _show(context: CommandContext, found: Sequence[Schedule]) -> None:
+def _show_schedule_table(context: CommandContext, found: Sequence[Schedule]) -> None:
     from graphengine.records.words import when
 
     rows = [

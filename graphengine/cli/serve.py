@@ -175,13 +175,13 @@ def serve(  # noqa: PLR0913, PLR0915 - options, and what does not fit together
 
         async def run() -> None:
             stopper.drives(serving.stop)
-            await serving.run(partial(_show, context, settings, token if is_new else None))
+            await serving.run(partial(_show_served, context, settings, token if is_new else None))
 
         context.drive(run())
     return 0
 
 
-def _show(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
+def _show_served(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
     """Show where it serves, and the token if it was generated."""
     from graphengine.databases import addresses
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.kernel.inside import CountName
+    from graphengine.kernel.inside import TokensName
     from graphengine.kernel.reader import At, GraphSpec, Snapshot, Step, Usage
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.records.account import Account
@@ -71,20 +71,20 @@ def show(  # noqa: PLR0913 - one for each option
     their first failures; --step shows one of them, --json has them all.
     `took` counts only time in which the run was driven, not stops or waits.
     """
-    _check_options(click.get_current_context().params)
+    _check_show_options(click.get_current_context().params)
     meant = context.find(run_id).id
     is_all = step is None and (is_usage or context.json or is_whole)
-    recorded = _read(
+    recorded = _read_recorded_run(
         context, meant, step if step is not None else at, None if is_all else 1 if step is not None else _STEPS
     )
     if context.json:
-        context.document(_document(recorded, is_usage=is_usage, is_step=step is not None))
+        context.document(_build_show_document(recorded, is_usage=is_usage, is_step=step is not None))
     elif is_usage:
         _show_usage(context.out, recorded)
     elif step is not None:
         _show_step(context.out, recorded)
     else:
-        _show(context, recorded, is_state=is_state)
+        _show_recorded(context, recorded, is_state=is_state)
     return 0
 
 
@@ -120,7 +120,7 @@ class _Recorded:
         return Visits.of(self.steps, self.start, self.specs)
 
 
-def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
+def _build_show_document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
     """Return what is shown as a document."""
     from graphengine.records.json_document import run_document, spending_of_run
     from graphengine.records.step_document import OneStep, step_document
@@ -145,7 +145,7 @@ def _as_document(asked: Asked) -> dict[str, Any]:
     return {"system": asked.system, "messages": [each.model_dump(mode="json") for each in asked.messages]}
 
 
-def _read(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
+def _read_recorded_run(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
     """Return a run as of a step, or as of its last one, with all steps, or with that many before it and some more.
 
     The cost of a count does not depend on the length of the run. The steps before supply when the wanted ones began.
@@ -157,7 +157,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     from graphengine.kernel.reader import load_snapshot
     from graphengine.records.now import load_now
     from graphengine.records.runs_below import runs_below
-    from graphengine.records.spending import spent_below
+    from graphengine.records.spending import load_spent_below
     from graphengine.records.visits import load_start
 
     async def reading(store: Store) -> _Recorded:
@@ -170,7 +170,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
             from graphengine.agents.asked import asked_in
 
             asked = await asked_in(store, info, steps[-1])
-        below = None if count == 1 else await spent_below(store, run_id)
+        below = None if count == 1 else await load_spent_below(store, run_id)
         failed = (await runs_below(store, [run_id])).failed(run_id) if below is not None and below.failed else ()
         specs = await load_specs(store, steps, start.fingerprint if start is not None else "")
         return _Recorded(info, snapshot, steps, start, asked, below, failed, specs)
@@ -178,7 +178,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     return context.read(reading)
 
 
-def _check_options(given: Mapping[str, Any]) -> None:
+def _check_show_options(given: Mapping[str, Any]) -> None:
     """Check that the options go together.
 
     Raises:
@@ -192,7 +192,7 @@ def _check_options(given: Mapping[str, Any]) -> None:
         raise click.UsageError(f"give {chosen[0]} or {chosen[1]}, not both")
 
 
-def _show(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
+def _show_recorded(context: CommandContext, recorded: _Recorded, *, is_state: bool) -> None:
     from graphengine.cli.report import show_state
 
     out = context.out
@@ -282,7 +282,7 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
     if removed := [step.seq for step in steps if step.kind == "removed" and step.seq >= first]:
         ends = f"steps {removed[0]:,} to {removed[-1]:,} were removed by retention"
         out.line((f"{ends}: the run goes on from a snapshot after step {removed[-1]:,}", "dim"))
-    rows = list(_rows(recorded, first))
+    rows = list(_iter_step_rows(recorded, first))
     expendable = ("took", "attempt", "visit")
     heading, *lines = map("".join, padded(headings, [row for row, _ in rows], out.columns, expendable))
     indent = " " * (max([len("seq"), *(len(row[0]) for row, _ in rows)]) + 2)
@@ -304,7 +304,7 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
                 out.line(indent, (part, "dim"))
 
 
-def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Account] | None]]:
+def _iter_step_rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Account] | None]]:
     """Yield a row, and its entry with its account, from a step on; for many consecutive items of a map one row only."""
     from itertools import groupby
 
@@ -314,12 +314,12 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], tu
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
     for path, group in groupby(shown, key=_map_of):
         entries = list(group)
-        if path and len({_item_of(entry) for entry in entries}) > _ITEMS:
+        if path and len({_read_map_item(entry) for entry in entries}) > _ITEMS:
             yield _items_row(path, entries, run.time), None
             entries = [entry for entry in entries if _is_news(entry.step)][:_ITEMS]
         for entry in entries:
             account = account_of(entry)
-            yield _row(account), (entry, account)
+            yield _build_step_row(account), (entry, account)
 
 
 def _map_of(entry: Entry) -> str:
@@ -327,7 +327,7 @@ def _map_of(entry: Entry) -> str:
     return entry.step.path.partition("[")[0] if "[" in entry.step.frame else ""
 
 
-def _item_of(entry: Entry) -> str:
+def _read_map_item(entry: Entry) -> str:
     return entry.step.frame.partition("]")[0]
 
 
@@ -347,27 +347,27 @@ def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[s
         "by fallback": sum(falls_back(entry.step) for entry in done),
         "failed": sum(entry.step.kind == "failed" for entry in own),
         "in progress": len(
-            {_item_of(entry) for entry in entries}
-            - {_item_of(entry) for entry in own if entry.step.kind in ("item", "failed")}
+            {_read_map_item(entry) for entry in entries}
+            - {_read_map_item(entry) for entry in own if entry.step.kind in ("item", "failed")}
         ),
     }
     label = f"{path}[…] {len(done):,} items" + "".join(f", {n:,} {what}" for what, n in facts.items() if n)
-    return (f"{first.seq}-{last.seq}", label, "", "", _seconds(time.between(began, last.at)), "")
+    return (f"{first.seq}-{last.seq}", label, "", "", _format_took(time.between(began, last.at)), "")
 
 
-def _row(account: Account) -> tuple[str, ...]:
+def _build_step_row(account: Account) -> tuple[str, ...]:
     is_fallback, targets = account.is_fallback, ", ".join(account.targets)
     return (
         str(account.seq),
         f"{account.path} {account.event}{' (fallback)' if is_fallback else ''}".strip(),
         str(account.visit or ""),
         str(account.attempt) if (account.attempt > 1 or account.kind == "attempt") and not is_fallback else "",
-        _seconds(account.took),
+        _format_took(account.took),
         f"{targets} [{account.edge}]" if account.edge else targets,
     )
 
 
-def _seconds(took: float | None) -> str:
+def _format_took(took: float | None) -> str:
     from graphengine.records.words import seconds
 
     return seconds(took) if took is not None else ""
@@ -399,7 +399,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
         out.line(f"visit {step.visit}, attempt {step.attempt}{', its fallback' if account.is_fallback else ''}")
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
-    out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
+    out.line(f"recorded {when(step.at)}{start}" + (f", took {_format_took(took)}" if took is not None else ""))
     for asked in recorded.asked:
         _show_asked(out, asked)
     for fact in (*account.lines, *account.shifts, account.why):
@@ -435,7 +435,7 @@ def _show_asked(out: Channel, asked: Asked) -> None:
 # --- --usage ---
 
 
-_FIGURES: Final[Sequence[tuple[str, CountName]]] = (
+_FIGURES: Final[Sequence[tuple[str, TokensName | Literal["calls", "offline_calls"]]]] = (
     ("calls", "calls"),
     ("offline", "offline_calls"),
     ("tokens in", "input_tokens"),
@@ -465,12 +465,12 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
     for index, (heading, key) in enumerate(_TABLES):
         if index:
             out.line("")
-        _show_table(out, heading, found, key)
+        _show_usage_table(out, heading, found, key)
 
 
-def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
+def _show_usage_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
-    from graphengine.records.spending import summed
+    from graphengine.records.spending import sum_by
     from graphengine.records.words import cost
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
@@ -478,8 +478,8 @@ def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callabl
     for is_inherited in parts:
         of_part = [each for each in found if each.inherited == is_inherited]
         part = "" if True not in parts else "inherited" if is_inherited else "own"
-        rows += [(name, part, usage) for name, usage in summed(of_part, key).items()]
-        rows += [("all", part, usage) for usage in summed(of_part, lambda each: each.inherited).values()]
+        rows += [(name, part, usage) for name, usage in sum_by(of_part, key).items()]
+        rows += [("all", part, usage) for usage in sum_by(of_part, lambda each: each.inherited).values()]
     figures = [
         (title, figure)
         for title, figure in _FIGURES

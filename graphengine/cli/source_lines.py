@@ -40,7 +40,7 @@ class Excerpt(NamedTuple):
         return f"  {number} | {self.text}", f"  {' ' * len(number)} | {' ' * self.start}{'^' * self.columns}"
 
 
-class _Span(NamedTuple):
+class _LineSpan(NamedTuple):
     """A part of one line: the number of the line from 1, and where it begins and ends, in bytes of UTF-8."""
 
     line: int
@@ -65,22 +65,22 @@ def excerpt_of(file: str, line: int, message: str, where: str, columns: int | No
     if not 1 <= line <= len(lines):
         return None
     names = [*_QUOTED.findall(message), *where.replace(",", " ").split()[1:2]]
-    span = _named(lines, line, names) or _whole(lines[line - 1], line)
+    span = _find_named_place(lines, line, names) or _span_line(lines[line - 1], line)
     raw = lines[span.line - 1].rstrip("\n\r").encode()
     parts = (raw[: span.begin], raw[span.begin : span.end], raw[span.end :])
-    before, meant, after = (_plain(part.decode(errors="replace")) for part in parts)
-    return _fitted(span.line, before, meant, after, columns)
+    before, meant, after = (_clean_source_text(part.decode(errors="replace")) for part in parts)
+    return _fit_excerpt(span.line, before, meant, after, columns)
 
 
-def _named(lines: Sequence[str], at: int, names: Sequence[str]) -> _Span | None:
+def _find_named_place(lines: Sequence[str], at: int, names: Sequence[str]) -> _LineSpan | None:
     """Return the first place at which the statements of a line have one of these names, tried in their order."""
     statements = _statements(lines, at)
-    return next((span for name in names for each in statements for span in _places(each, name)), None)
+    return next((span for name in names for each in statements for span in _iter_name_places(each, name)), None)
 
 
-def _whole(text: str, line: int) -> _Span:
+def _span_line(text: str, line: int) -> _LineSpan:
     text = text.rstrip()
-    return _Span(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
+    return _LineSpan(line, len(text[: len(text) - len(text.lstrip())].encode()), len(text.encode()))
 
 
 def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
@@ -96,7 +96,7 @@ def _statements(lines: Sequence[str], at: int) -> Sequence[ast.stmt]:
     return [each for each in found if each.lineno == first]
 
 
-def _places(statement: ast.stmt, name: str) -> Iterator[_Span]:
+def _iter_name_places(statement: ast.stmt, name: str) -> Iterator[_LineSpan]:
     """Yield where a statement has a name: as a text, an option, a parameter, a field or a variable."""
     for node in ast.walk(statement):
         match node:
@@ -109,14 +109,14 @@ def _places(statement: ast.stmt, name: str) -> Iterator[_Span]:
             case _:
                 continue
         if node.lineno == node.end_lineno:
-            yield _Span(node.lineno, node.col_offset, node.end_col_offset or node.col_offset + 1)
+            yield _LineSpan(node.lineno, node.col_offset, node.end_col_offset or node.col_offset + 1)
 
 
-def _plain(text: str) -> str:
+def _clean_source_text(text: str) -> str:
     return clean(text.expandtabs(4))
 
 
-def _fitted(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
+def _fit_excerpt(line: int, before: str, meant: str, after: str, columns: int | None) -> Excerpt:
     """Return an excerpt in which what is meant is seen, however long the line is."""
     from rich.cells import cell_len, set_cell_size
 

@@ -90,7 +90,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
     waits = all_waits(snapshot)
     for wait in waits[:_MOST]:
         kind = wait.facts.kind
-        first, *others = _whole(wait, snapshot.run_id)
+        first, *others = _format_whole_wait(wait, snapshot.run_id)
         out.prose("  ", (wait.name, "bold"), f": {first}", indent=2)
         for line in others:
             out.prose(f"    {line}".rstrip(), indent=0)
@@ -112,7 +112,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
         out.line(f"  … {len(waits) - _MOST} more; show {snapshot.run_id} --json has them all")
 
 
-def _whole(wait: OpenWait, run_id: str) -> list[str]:
+def _format_whole_wait(wait: OpenWait, run_id: str) -> list[str]:
     """Return a wait as lines; a question is kept whole, since it has to be read before it is answered."""
     question = show(wait.facts.question).strip()
     if wait.facts.kind != "ask" or (len(question) <= _LINE and "\n" not in question):
@@ -130,10 +130,10 @@ def example(facts: WaitRecord) -> tuple[str, str]:
         return "true", ""
     if facts.kind == "unknown":
         return "rerun", """  (if it did not happen; or fail, or '{"result": …}')"""
-    return _fitting(facts.schema or {})
+    return _suggest_fitting_answer(facts.schema or {})
 
 
-def _fitting(schema: Mapping[str, Any]) -> tuple[str, str]:
+def _suggest_fitting_answer(schema: Mapping[str, Any]) -> tuple[str, str]:
     if schema.get("type") == "boolean":
         return "yes", "  (or no)"
     if any(branch.get("type") == "boolean" for branch in schema.get("anyOf", ())):

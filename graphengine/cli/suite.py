@@ -62,15 +62,15 @@ def suite(  # noqa: PLR0913 - one for each option
     chosen.folder, chosen.changes = str(output), chosen.changes_in(output, found.graph) if had else []
     chosen.written = bool(chosen.runs) and (update or not had)
     if chosen.written:
-        _write(context, chosen, found)
+        _write_suite_file(context, chosen, found)
     if context.json:
         context.document(chosen)
     else:
-        _show(context, chosen, had=had)
+        _show_suite(context, chosen, had=had)
     return 0 if chosen.written or (chosen.runs and not chosen.changes) else 1
 
 
-def _write(context: CommandContext, chosen: Suite, found: Found) -> None:
+def _write_suite_file(context: CommandContext, chosen: Suite, found: Found) -> None:
     from graphengine.errors import GraphEngineError, InputError
 
     module = ".".join(_relative(found.file).with_suffix("").parts)
@@ -98,7 +98,7 @@ def _relative(file: Path) -> Path:
     return whole.relative_to(root) if whole.is_relative_to(root) else Path(file.name)
 
 
-def _show(context: CommandContext, found: Suite, *, had: bool) -> None:
+def _show_suite(context: CommandContext, found: Suite, *, had: bool) -> None:
     from graphengine.records.words import counted
 
     out, err = context.out, context.err

@@ -71,10 +71,10 @@ def _end_of(text: str, columns: int) -> str:
     return "…" + text[start:]
 
 
-def _breaks(text: str, columns: int, first_columns: int) -> list[int]:
+def _find_breaks(text: str, columns: int, first_columns: int) -> list[int]:
     """Return where to break a line between words, so that no part is wider than the columns unless it is one word.
 
-    >>> _breaks("to be broken", 8, 5)
+    >>> _find_breaks("to be broken", 8, 5)
     [6]
     """
     from rich.cells import cell_len
@@ -118,10 +118,10 @@ def padded(
     if whole is not None and columns is not None:
         widths[whole] = min(most, _LEAST_COLUMNS)
     for heading in expendable:
-        if columns is not None and _width(widths, kept) > columns:
+        if columns is not None and _sum_widths(widths, kept) > columns:
             kept = [i for i in kept if headings[i] != heading]
     if whole is not None and columns is not None:
-        left = columns - _width(widths, kept)
+        left = columns - _sum_widths(widths, kept)
         if left < 0:
             kept.remove(whole)
         widths[whole] = min(most, widths[whole] + max(left, 0))
@@ -132,7 +132,7 @@ def padded(
     return [[row[i] + " " * (widths[i] - cell_len(row[i])) + _GAP for i in kept] for row in table]
 
 
-def _width(widths: Mapping[int, int], kept: Sequence[int]) -> int:
+def _sum_widths(widths: Mapping[int, int], kept: Sequence[int]) -> int:
     """Return the width of a line of these columns."""
     return sum(widths[i] + len(_GAP) for i in kept) - len(_GAP)
 
@@ -261,7 +261,7 @@ class Channel:
         lines: list[Text] = []
         for whole in Text.assemble(*styled).split(allow_blank=True):
             lead = len(whole.plain) - len(whole.plain.lstrip(" ")) + indent
-            first, *more = whole.divide(_breaks(whole.plain, max(columns - lead, _LEAST_COLUMNS), columns))
+            first, *more = whole.divide(_find_breaks(whole.plain, max(columns - lead, _LEAST_COLUMNS), columns))
             lines += [first, *(Text(" " * lead).append_text(rest) for rest in more)]
         self._print(lines)
 

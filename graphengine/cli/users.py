@@ -40,7 +40,7 @@ def users_list(context: CommandContext, path: Path) -> int:
     """List the users, with their tenants and rights; of their tokens there is only a hash."""
     from graphengine.serve.users import read_users
 
-    return _listed(context, read_users(path))
+    return _show_users(context, read_users(path))
 
 
 @options.command(
@@ -79,8 +79,8 @@ def users_add(  # noqa: PLR0913 - options
         raise InputError(f"{path} has a user {name!r}", where=f"users add {name}", repair=repair)
     token = None if name.startswith(OIDC) else new_token()
     added = User(name, words, tenant, hash_of(token) if token is not None else "")
-    _write(path, UsersFile([*others, added], file.oidc))
-    return _listed(context, UsersFile([added], file.oidc), token)
+    _write_users_file(path, UsersFile([*others, added], file.oidc))
+    return _show_users(context, UsersFile([added], file.oidc), token)
 
 
 @options.command("remove", examples="graphengine users remove bob")
@@ -97,8 +97,8 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
     if len(others) == len(file.users):
         near = did_you_mean(name, [user.name for user in others])
         raise InputError(f"{path} has no user {name!r}", where=f"users remove {name}", repair=near)
-    _write(path, UsersFile(others, file.oidc))
-    return _listed(context, UsersFile(others, file.oidc))
+    _write_users_file(path, UsersFile(others, file.oidc))
+    return _show_users(context, UsersFile(others, file.oidc))
 
 
 @options.command(
@@ -137,11 +137,11 @@ def users_oidc(context: CommandContext, /, *, path: Path, all_tenants: bool, rig
     rights_of(words, "--rights")
     file = read_users(path) if path.exists() else UsersFile()
     file.oidc = Oidc(rights=words, **given)
-    _write(path, file)
-    return _listed(context, file)
+    _write_users_file(path, file)
+    return _show_users(context, file)
 
 
-def _write(path: Path, file: UsersFile) -> None:
+def _write_users_file(path: Path, file: UsersFile) -> None:
     from graphengine.errors import InputError
     from graphengine.serve.users import write_users
 
@@ -152,7 +152,7 @@ def _write(path: Path, file: UsersFile) -> None:
         raise InputError(f"{path} cannot be written: {error.strerror}", where=f"users {path}", repair=repair) from error
 
 
-def _listed(context: CommandContext, file: UsersFile, token: str | None = None) -> int:
+def _show_users(context: CommandContext, file: UsersFile, token: str | None = None) -> int:
     """Show users, and the token of a new one."""
     provider = None if file.oidc is None else file.oidc.issuer
     if context.json:

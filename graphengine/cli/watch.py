@@ -76,7 +76,7 @@ def watch(
     --json each line is a document.
     """
     found = context.find(run_id).id
-    view = _Documents(context) if context.json else _Lines(context)
+    view = _Documents(context) if context.json else _RunLines(context)
     try:
         return context.read(lambda store: follow(store, found, view, first, ends_idle=no_wait))
     except KeyboardInterrupt:
@@ -86,7 +86,7 @@ def watch(
         context.out.wipe()
 
 
-async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: int | None, *, ends_idle: bool) -> int:
+async def follow(store: Store, run_id: str, view: _RunLines | _Documents, first: int | None, *, ends_idle: bool) -> int:
     """Show a run until it is over; return the exit code.
 
     Args:
@@ -116,7 +116,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     view.begins(info, visits)
     reasons = StepReasons(store, run_id)
     reported: tuple[object, ...] = ()
-    from graphengine.records.spending import spent_below
+    from graphengine.records.spending import load_spent_below
 
     async with view.ticking(), aclosing(polled(store, info, visits.snapshot.seq)) as polls:
         async for info, steps, posted in polls:
@@ -125,7 +125,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
             visits.snapshot.posted = posted
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
-                view.ends(info, visits.snapshot, await spent_below(store, run_id))
+                view.ends(info, visits.snapshot, await load_spent_below(store, run_id))
                 return Exit.STOPPED if status == "interrupted" else CODES[status]
             standing = (status, info.seq, info.driver, [*posted])
             if standing != reported:
@@ -135,7 +135,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     return Exit.FINISHED  # not reached: the loop above ends with a return or an error
 
 
-def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
+def _iter_nodes_at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
     """Yield the nodes that the driver has in flight, as far as the log shows."""
     from graphengine.kernel.extension import NodeBegan
     from graphengine.kernel.inside import ready
@@ -150,7 +150,7 @@ def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBega
             yield NodeBegan(path, task.node, task.visit, task.attempt, at, snapshot.seq)
 
 
-class _Lines:
+class _RunLines:
     """Shows a run as text, in the format of `run`, followed by its status."""
 
     def __init__(self, context: CommandContext) -> None:
@@ -184,7 +184,7 @@ class _Lines:
 
         if info.status == "running" and info.driver is not None:
             self._is_idle = False
-            for began in _at_work(info, snapshot, time.time()):
+            for began in _iter_nodes_at_work(info, snapshot, time.time()):
                 self._progress.show(began)
         elif not self._is_idle:
             self._is_idle = True

@@ -120,7 +120,7 @@ def whatif(  # noqa: PLR0913 - one for each option
             models=models,
             instructions=changed,
             update=update,
-            at=None if at is None else _visit(at),
+            at=None if at is None else _read_visit(at),
             tools=cast("Tools", tools),
             scorers=named,
             judges=dict(map(split, for_judges)),
@@ -132,7 +132,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     if context.json:
         context.document(report)
     else:
-        _show(context, report)
+        _show_whatif(context, report)
     if report.left and not (report.runs or report.untouched):
         return 1
     return 3 if any(each.after.status == "waiting" for each in report.runs) else 0
@@ -181,7 +181,7 @@ def ended_runs(
     return graph_of(graphs[0], reference), list(runs)
 
 
-def _visit(at: At) -> tuple[str, int]:
+def _read_visit(at: At) -> tuple[str, int]:
     if isinstance(at, int):
         raise click.BadParameter("name a node and its visit, e.g. review:1", param_hint="--at")
     return at if isinstance(at, tuple) else (at, 1)
@@ -190,7 +190,7 @@ def _visit(at: At) -> tuple[str, int]:
 # --- the report ---
 
 
-def _show(context: CommandContext, report: WhatIf) -> None:
+def _show_whatif(context: CommandContext, report: WhatIf) -> None:
     from graphengine.records.words import counted
 
     out = context.out
@@ -206,18 +206,18 @@ def _show(context: CommandContext, report: WhatIf) -> None:
             words = "not known" if difference is None else difference.text(4 if figure == "cost_usd" else 2)
             out.line(f"{figure}: {words}")
         out.line("")
-        _show_runs(context, report)
+        _show_extreme_runs(context, report)
     _show_rest(out, report)
 
 
-def _show_runs(context: CommandContext, report: WhatIf) -> None:
+def _show_extreme_runs(context: CommandContext, report: WhatIf) -> None:
     """Show the runs that gained the most and those that lost the most, and how the results of the two ends differ."""
     from graphengine.cli.diff import word_diff
 
     runs = list(report.runs)
     shown = runs if len(runs) <= 2 * _ROWS else [*runs[:_ROWS], *runs[-_ROWS:]]
     scorers = [name for name in report.differences if name not in ("cost_usd", "seconds", "visits")]
-    rows = [_row(each, scorers) for each in shown]
+    rows = [_build_pair_row(each, scorers) for each in shown]
     context.out.table(["run", "at", *scorers, "cost", "visits", "before", "after"], rows, expendable=("visits", "at"))
     if len(runs) > len(shown):
         context.out.line((f"({len(runs) - len(shown)} in between are left out; --json has them all)", "dim"))
@@ -232,12 +232,12 @@ def _show_runs(context: CommandContext, report: WhatIf) -> None:
     context.err.line(("look:   ", "dim"), command)
 
 
-def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
+def _build_pair_row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
     from graphengine.kernel.extension import dollars
 
     before, after = pair.before, pair.after
     costs = ["?" if cost is None else f"${dollars(cost)}" for cost in (before.cost_usd, after.cost_usd)]
-    scores = [f"{_score(before.scores.get(name))} → {_score(after.scores.get(name))}" for name in scorers]
+    scores = [f"{_format_score(before.scores.get(name))} → {_format_score(after.scores.get(name))}" for name in scorers]
     ended = [
         side.why if side.status in ("failed", "waiting") else side.label or side.status for side in (before, after)
     ]
@@ -251,7 +251,7 @@ def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
     ]
 
 
-def _score(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
 
 

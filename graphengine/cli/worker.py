@@ -114,7 +114,7 @@ def worker(
             from graphengine.serve.users import Users
 
             given["extensions"] = [*given["extensions"], Approvers(Users(users_file))]
-        context.drive(_work(context, graphs, _endpoint(health), stopper, ends=cut_off == "end", **given))
+        context.drive(_run_worker(context, graphs, _endpoint(health), stopper, ends=cut_off == "end", **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
 
@@ -129,7 +129,7 @@ def _endpoint(given: str | None) -> tuple[str, int] | None:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-async def _work(  # noqa: PLR0913 - how a worker works
+async def _run_worker(  # noqa: PLR0913 - how a worker works
     context: CommandContext,
     graphs: Mapping[str, Graph[Any]],
     health: tuple[str, int] | None,
@@ -183,7 +183,7 @@ def show_event(context: CommandContext, event: WorkerEvent) -> None:
     from graphengine.worker.worker import RunOutcome, Took
 
     if context.json:
-        context.line(_document(event))
+        context.line(_build_event_document(event))
     elif isinstance(event, Took):
         text = f" of {event.info.graph}: {_WHY[event.why]}"
         context.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
@@ -230,7 +230,7 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
     context.show(error)
 
 
-def _document(event: WorkerEvent) -> Document:
+def _build_event_document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
     from graphengine.cli.context import unexpected
@@ -407,25 +407,25 @@ def _list_queues(context: CommandContext, queue: str | None = None) -> int:
     """Show the queues, or the one that was changed."""
     from graphengine.worker.documents import OneQueue, Queues
 
-    counts, limits = context.read(_counted)
+    counts, limits = context.read(_load_queue_counts)
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
     rows = [(name, *here.get(name, (0, 0)), limits.get(name)) for name in names if queue in (None, name)]
     if context.json:
         context.document(Queues(queues=[OneQueue(*row) for row in rows]))
     elif rows:
-        lines = [(name, str(queued), str(driven), _words(found)) for name, queued, driven, found in rows]
+        lines = [(name, str(queued), str(driven), _format_limits(found)) for name, queued, driven, found in rows]
         context.out.table(("queue", "queued", "driven", "limits"), lines)
     else:
         context.err.line("no run is queued or driven" if queue is None else f"queue {queue} has no runs and no limits")
     return 0
 
 
-async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
+async def _load_queue_counts(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, QueueLimits]]:
     return await store.queue_counts(), dict(await store.queue_limits())
 
 
-def _words(limits: QueueLimits | None) -> str:
+def _format_limits(limits: QueueLimits | None) -> str:
     if limits is None:
         return ""
     found = ["paused"] if limits.paused else []

@@ -39,7 +39,6 @@ from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
 from graphengine.graph.question import HOLE, ask, bad_braces
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.graph.transaction import handed_as
-from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.path import Path, did_you_mean, is_path, members, nearest, parse, type_at
@@ -303,7 +302,7 @@ class Binder:
 
     def _is_state(self, parameter: Parameter, where: str) -> None:
         """Refuse a mapping as the parameter for a state that is an object, and an object for a state that is a dict."""
-        declared = declared_of(self.state.model)
+        declared = self.state.declared
         wanted = [get_origin(m) or m for m in members(parameter.annotation)]
         kinds = [kind for kind in wanted if isinstance(kind, type)]
         of_keys = [kind for kind in kinds if issubclass(kind, Mapping)]
@@ -417,7 +416,7 @@ class Binder:
 
     def _item_type(self, name: str, reading: Reading, where: str) -> object:
         """Return the annotation of the items of a list that is read."""
-        kinds = [kind for kind in types_read(reading, self.state) if kind is not type(None) and kind is not None]
+        kinds = [kind for kind in self.state.types_read(reading) if kind is not type(None) and kind is not None]
         items = [_item_of(kind) for kind in kinds]
         found = [item for item in items if item is not None]
         if kinds and not found:
@@ -594,7 +593,7 @@ class Binder:
             repair = "give the node writes={'field': 'field of its state'}, or the graph result='field'"
             self.report("no_writes", where, text, repair)
             return
-        if kinds == (declared_of(self.state.model),) and any(f.reducer is not None for f in self.state.fields.values()):
+        if kinds == (self.state.declared,) and any(f.reducer is not None for f in self.state.fields.values()):
             text = f"{call.body.name} returns the whole state, so reducers would add each list to itself"
             self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
@@ -731,14 +730,6 @@ def _item_of(kind: object) -> object | None:
         return None
     arguments = [argument for argument in get_args(kind) if argument is not Ellipsis]
     return arguments[0] if len(arguments) == 1 else Any
-
-
-def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
-    """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
-    if reading.path is None:
-        return members(reading.function.returns) if reading.function is not None else ()
-    field = state.fields.get(reading.path.root)
-    return () if field is None else type_at(field.info.annotation, reading.path)[0]
 
 
 def _root_of_name(name: str) -> str:

@@ -11,11 +11,11 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, get_args, get_origin
 
-from graphengine.compile.binding import Binder, types_read
+from graphengine.compile.binding import Binder
 from graphengine.compile.checking import Compiling, checks
-from graphengine.compile.graph_spec import ends_of, graph_spec_of
+from graphengine.compile.graph_spec import graph_spec_of
 from graphengine.compile.state import state_of
 from graphengine.compile.type_fit import comparable
 from graphengine.engine.graph_spec import fingerprint_of
@@ -33,7 +33,7 @@ from graphengine.graph.conditions import (
     is_on_failure,
     mentions_failure,
 )
-from graphengine.graph.definition import Compiled, Edge, Fork, GraphDefinition, Options, Switch
+from graphengine.graph.definition import Edge, Fork, GraphDefinition, Options, Switch
 from graphengine.graph.effect import kind_of, once_of
 from graphengine.graph.elsewhere import NODES, shown
 from graphengine.graph.endings import EndedWith
@@ -86,17 +86,21 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
             repair = "give a Graph: Graph.of(agent), or await runner.run(agent, …)"
         raise DefinitionError(f"{clipped(shown(given), 100)} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    is_same = known is not None and known.limits is graph.limits
-    for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change
-        is_same = is_same and len(now) == len(then) and (not now or now[-1] is then[-1])
-    if known is None or not is_same:
-        compiler = _Compiler(graph)
-        plan = compiler.plan()
-        if plan is None:
-            raise CompileError(graph.name, compiler.problems)
-        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
-        graph._compiled = known = Compiled(plan, graph.limits, declared)  # noqa: SLF001
-    return cast("Plan[S]", known.plan)
+    if known is not None and known.limits is graph.limits:
+        for now, count, last in known.declared:  # what add_node and add_edge change
+            if len(now) != count or (count and now[-1] is not last):
+                break
+        else:
+            made: Plan[S] = known.plan
+            return made
+    compiler = _Compiler(graph)
+    plan = compiler.plan()
+    if plan is None:
+        raise CompileError(graph.name, compiler.problems)
+    lists = [now for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
+    declared = [(now, len(now), now[-1] if now else None) for now in lists]
+    graph._keep(plan, declared)  # noqa: SLF001
+    return plan
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:
@@ -331,7 +335,7 @@ class _Compiler:
 
     def _cases(self, declared: Switch, where: str) -> None:
         reading = declared.reading
-        types = types_read(reading, self.binder.state)
+        types = self.binder.state.types_read(reading)
         values = closed_values(types)
         if values is None:
             for case in declared.cases:
@@ -407,13 +411,13 @@ class _Compiler:
             self._comparable(leaf, leaf.operator, others, reading, where)
 
     def _numeric(self, reading: Reading, where: str) -> None:
-        types = types_read(reading, self.binder.state)
+        types = self.binder.state.types_read(reading)
         if types and not any(is_number(kind) for kind in types):
             text = f"plateau({reading.text!r}) needs a number, but gets {' | '.join(map(type_name, types))}"
             self.report("not_a_number", where, text, "name a numeric field, or give a function that returns a number")
 
     def _comparable(self, test: object, sign: str, others: Iterable[object], reading: Reading, where: str) -> None:
-        types = types_read(reading, self.binder.state)
+        types = self.binder.state.types_read(reading)
         if not types or any(t in (Any, object) for t in types):
             return
         values, in_order = closed_values(types), sign in _ORDERED
@@ -523,7 +527,7 @@ class _Compiler:
             inner = waiting[0].body.kind == "graph"
             repair = "set it on the inner node that must not run twice" if inner else "remove it"
             self.report("bad_option", where, text, repair)
-        labels = {label for call in calls if call.graph is not None for label in ends_of(call.graph)}
+        labels = {label for call in calls if call.graph is not None for label in call.graph.ends}
         graphs = [call.body.name for call in calls if call.body.kind == "graph"]
         if any(call.body.kind == "graph" and call.graph is None for call in calls):
             return  # its ends are not known
@@ -544,7 +548,7 @@ class _Compiler:
                 self.report("unknown_label", where, f"no edge to END of {names} has the label {label!r}", near)
 
     def _order_edges(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
-        closed = [i for i, edge in enumerate(edges) if always(edge)]
+        closed = [i for i, edge in enumerate(edges) if edge.is_always_taken]
         if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
@@ -678,8 +682,3 @@ def _conditions_of(edge: AnyEdge) -> Sequence[Condition]:
     own = () if isinstance(edge, Switch) else (edge.condition,)
     arms = [condition for _, condition in edge.arms] if isinstance(edge, Fork) else ()
     return [condition for condition in (*own, *arms) if condition is not None]
-
-
-def always(edge: AnyEdge) -> bool:
-    """Return whether an edge is taken whenever it is tried."""
-    return edge.otherwise is not None if isinstance(edge, Switch) else edge.condition is None

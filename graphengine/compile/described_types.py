@@ -61,9 +61,9 @@ def types_in(annotations: Iterable[object]) -> dict[str, dict[str, str]]:
             seen[id(kind)] = kind
             parts = dict(_parts_of_type(kind))
             waiting += [annotation for annotation, _ in parts.values()]
-            described = {part: _join_rules(annotation, rules) for part, (annotation, rules) in parts.items()}
+            describe_state = {part: _join_rules(annotation, rules) for part, (annotation, rules) in parts.items()}
             found.setdefault(_name_of_type(kind), []).append(
-                {part: text for part, text in described.items() if text or part}
+                {part: text for part, text in describe_state.items() if text or part}
             )
     alike = {name: sorted(kinds, key=lambda parts: sorted(parts.items())) for name, kinds in found.items()}
     numbered = {

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.compile.described_types import described, type_text, types_in
 from graphengine.graph.conditions import is_on_failure
-from graphengine.graph.definition import Edge, Fork, Switch
-from graphengine.graph.options import DEFAULT_RETRY, END
+from graphengine.graph.definition import Fork, Switch
+from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.graph.question import AskBody
 from graphengine.graph.runnable import HasDetails
 from graphengine.state.field_from_model import reducers_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from graphengine.engine.graph_spec import ArmSpec, EdgeSpec, GraphSpec, NodeSpec
-    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.plan import Call, NodePlan
     from graphengine.graph.definition import AnyEdge, GraphDefinition
     from graphengine.state.selector import Reading
 
@@ -69,15 +69,6 @@ def _answer_types(nodes: Iterable[NodePlan]) -> Iterator[object]:
             yield call.body.ask.answers.type
         elif isinstance(call.body, HasDetails):
             yield getattr(call.body, "returns", None)
-
-
-def ends_of(plan: Plan[Any]) -> Iterable[str]:
-    """Yield the labels with which a graph can end, which `ended_with(…)` around it can test."""
-    for edge in (*plan.start, *(w for n in plan.nodes.values() for w in (*n.edges, *n.failure_edges))):
-        if isinstance(edge, Switch):
-            yield from (choice_text(v) for v, target in edge.cases.items() if target == END)
-        elif edge.label and (edge.target if isinstance(edge, Edge) else edge.join) == END:
-            yield edge.label
 
 
 def _add_choices(facts: NodeSpec, node: NodePlan) -> None:

@@ -43,11 +43,11 @@ def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any
         state, found = _split(model, checks)
     except (PydanticUserError, PydanticSchemaGenerationError) as error:
         where, repair = f"state {model.__name__}", "use types that JSON can represent"
-        problem = Problem("not_recordable", where, first_line(error), repair)
+        problem = Problem("not_recordable", where, str(error).splitlines()[0], repair)
         return None, [*checks.model(model), problem]
     if state.secrets:
         state = StateType.of(model)  # of this graph alone, whose cipher its fields get
-    return state, [*found, *encrypted(graph, state)]
+    return state, [*found, *set_up_encryption(graph, state)]
 
 
 @lru_cache(maxsize=128)
@@ -60,12 +60,7 @@ def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tupl
     return state, tuple(problems)
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error."""
-    return str(error).splitlines()[0]
-
-
-def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
+def set_up_encryption(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
     """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
     for name, field in state.fields.items():
         yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from pydantic_core import from_json
 
-from graphengine.databases.refusals import damaged
+from graphengine.databases.refusals import damaged_error
 from graphengine.kernel.reader import decode_step
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def read_steps(
             found.append(decode_step(seq, whole(*row)))
         except (ValueError, KeyError, TypeError) as error:
             why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-            raise damaged(f"step {seq} of run {run_id}", why) from error
+            raise damaged_error(f"step {seq} of run {run_id}", why) from error
     if expected <= upto:
-        raise damaged(f"step {expected} of run {run_id}", "its row is missing")
+        raise damaged_error(f"step {expected} of run {run_id}", "its row is missing")
     return found
 
 
@@ -79,11 +79,11 @@ def read_json(what: str, place: int | str, body: bytes | None, recorded: int) ->
         StoreCorrupt: It was changed since it was written, or is not JSON.
     """
     if body is None or sum_of(place, body) != recorded & _LARGEST:
-        raise damaged(what, CHANGED)
+        raise damaged_error(what, CHANGED)
     try:
         return from_json(body)
     except ValueError as error:
-        raise damaged(what, str(error)) from error
+        raise damaged_error(what, str(error)) from error
 
 
 def read_graph_spec(fingerprint: str, body: bytes | None, recorded: int) -> GraphSpec:
@@ -91,5 +91,5 @@ def read_graph_spec(fingerprint: str, body: bytes | None, recorded: int) -> Grap
     what = f"the graph spec of graph {fingerprint}"
     found: GraphSpec = read_json(what, fingerprint, body, recorded)
     if not isinstance(found, dict):
-        raise damaged(what, "it is not a JSON object")
+        raise damaged_error(what, "it is not a JSON object")
     return found

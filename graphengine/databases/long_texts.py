@@ -76,7 +76,7 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
     kept: list[bytes] = []
     texts: list[tuple[int, bytes]] = []
     length = done = 0
-    for start, end in _repeated(body) if repeats else _strings(body, 0, len(body)):
+    for start, end in _find_repeatable_parts(body) if repeats else _strings(body, 0, len(body)):
         kept.append(body[done:start])
         length += start - done
         texts.append((length, body[start:end]))
@@ -120,28 +120,28 @@ def _long_strings(whole: bytes, begin: int, end: int, least: int) -> Iterator[tu
             continue
         if stop < 0:
             return
-        if start > done and stop - start >= least and _is_text(body, start):
+        if start > done and stop - start >= least and _is_whole_string(body, start):
             yield begin + start, begin + stop
         done, at = stop, stop + least
 
 
-def _repeated(body: bytes) -> Iterator[tuple[int, int]]:
+def _find_repeatable_parts(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the parts of a body that another one may have too begin and end.
 
     They are strings that are longer than a stretch of items, stretches of items between them, and other long strings.
     """
-    for low, high, is_string in _with(_long_strings(body, 0, len(body), _STRETCH * LEAST_BYTES), len(body)):
+    for low, high, is_string in _yield_with_gaps(_long_strings(body, 0, len(body), _STRETCH * LEAST_BYTES), len(body)):
         if is_string:
             yield low, high
             continue
-        for start, end, is_stretch in _with(_items(body, low, high), high, low):
+        for start, end, is_stretch in _yield_with_gaps(_cut_items(body, low, high), high, low):
             if is_stretch:
                 yield start, end
             else:
                 yield from _strings(body, start, end)
 
 
-def _with(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
+def _yield_with_gaps(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
     """Yield the parts of a body, and what is between them, each with whether it is one of the parts."""
     for start, stop in parts:
         yield done, start, False
@@ -150,7 +150,7 @@ def _with(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator
     yield done, end, False
 
 
-def _items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _cut_items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield stretches of items in a part of a body, each from one chosen place to the next.
 
     What is before the first place and after the last one is what changes from body to body.
@@ -166,7 +166,7 @@ def _items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
             last, begin = at, at + least
 
 
-def _is_text(body: bytes, start: int) -> bool:
+def _is_whole_string(body: bytes, start: int) -> bool:
     """Return whether a long stretch between two quotes is a string that can be stored apart.
 
     Between two strings there can be thousands of numbers. A string that looks like them stays in its row too.

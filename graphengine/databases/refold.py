@@ -58,7 +58,8 @@ def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | 
             stored, after = run.load(info.parent_seq)
             snapshot = fold(after, snapshot if stored is None else decode_snapshot(stored))
     except (GraphEngineError, *FOLD_ERRORS) as error:
-        what = f"it branched off run {info.parent} after step {info.parent_seq}, which cannot be read: {_words(error)}"
+        parent = f"run {info.parent} after step {info.parent_seq}"
+        what = f"it branched off {parent}, which cannot be read: {_words_of_error(error)}"
         return [Finding("parent_damaged", what, info.id, info.parent_seq, BACKUP)], None
     found: list[Finding] = []
     seq = info.parent_seq
@@ -73,12 +74,12 @@ def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | 
     except (StoreCorrupt, *FOLD_ERRORS) as error:
         whole = f"the steps before it are intact: `graphengine branch {info.id} --at {seq}` continues from there"
         code = "step_damaged" if isinstance(error, StoreCorrupt) else "not_foldable"
-        what = f"its log is not whole at step {seq + 1}: {_words(error)}"
+        what = f"its log is not whole at step {seq + 1}: {_words_of_error(error)}"
         return [*found, Finding(code, what, info.id, seq + 1, whole if seq else BACKUP)], None
     return found, snapshot
 
 
-def _words(error: Exception) -> str:
+def _words_of_error(error: Exception) -> str:
     return error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
 
 
@@ -100,16 +101,16 @@ def _in_portions(read: Callable[[int, int], Sequence[Step]], after: int, last: i
 def _snapshot(run: StoredRun, snapshot: Snapshot) -> Iterator[Finding]:
     seq = snapshot.seq
     try:
-        if _plain(decode_snapshot(run.snapshot(seq))) == _plain(snapshot):
+        if _as_json_value(decode_snapshot(run.snapshot(seq))) == _as_json_value(snapshot):
             return
         what = f"the snapshot after step {seq} differs from the log"
     except (GraphEngineError, *FOLD_ERRORS) as error:
-        what = f"the snapshot after step {seq} cannot be read: {_words(error)}"
+        what = f"the snapshot after step {seq} cannot be read: {_words_of_error(error)}"
     repair = "no step is affected: the run is read from what precedes it"
     yield Finding("snapshot", what, run.info.id, seq, repair)
 
 
-def _plain(snapshot: Snapshot) -> JsonValue:
+def _as_json_value(snapshot: Snapshot) -> JsonValue:
     return from_json(to_json(to_record(snapshot)))
 
 

@@ -27,12 +27,12 @@ class Meaning(NamedTuple):
         return self.error(f"{self.message} ({words})", where=where, repair=self.repair)
 
 
-def closed() -> RunnerClosed:
+def closed_error() -> RunnerClosed:
     """Return the error for a store that was closed meanwhile."""
     return RunnerClosed("the store is closed")
 
 
-def forked(where: str) -> RunnerClosed:
+def forked_error(where: str) -> RunnerClosed:
     """Return the error for a store that was opened in the process of which this one is a fork."""
     message = "the store was opened in another process, of which this one is a fork"
     return RunnerClosed(message, where=where, repair="create a Runner in this process")
@@ -51,6 +51,6 @@ def too_old(what: str, number: int, first: int, where: str, repair: str) -> Stor
     return StoreTooOld(message, where=where, repair=repair)
 
 
-def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
+def damaged_error(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
     """Return the error for a row that cannot be read."""
     return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)

@@ -86,7 +86,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
 
     def stop_over(self, connection: ConnectionT, run_id: str) -> StopOver | None:
         """Return a stop that holds for a run."""
-        row = connection.execute(self.sql["stop_over"], (_known(run_id),)).fetchone()
+        row = connection.execute(self.sql["stop_over"], (_id_or_none(run_id),)).fetchone()
         return None if row is None else StopOver(*row)
 
     def graph_spec(self, connection: ConnectionT, fingerprint: str) -> GraphSpec | None:
@@ -95,7 +95,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         Raises:
             StoreCorrupt: It is damaged.
         """
-        row = connection.execute(self.sql["graph_spec"], (_known(fingerprint),)).fetchone()
+        row = connection.execute(self.sql["graph_spec"], (_id_or_none(fingerprint),)).fetchone()
         return None if row is None else checksums.read_graph_spec(fingerprint, _in_bytes(row[0]), row[1])
 
     def inbox(self, connection: ConnectionT, run_ids: Sequence[str]) -> list[InboxMessage]:
@@ -112,7 +112,7 @@ class SharedReads(Generic[ConnectionT, OwnT]):
         return found
 
 
-def _known(name: str) -> str:
+def _id_or_none(name: str) -> str:
     """Return an id as a database can carry it; for one that it cannot carry, return one that nothing has."""
     return name if is_name(name) else ""
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.closing import finish
-from graphengine.databases.refusals import forked, open_elsewhere
+from graphengine.databases.refusals import forked_error, open_elsewhere
 from graphengine.databases.row_json import limits_text, read_limits
 from graphengine.errors import GraphEngineError, StoreAltered, StoreCorrupt, StoreError, StoreReadOnly
 from graphengine.kernel.inside import is_name
@@ -102,7 +102,7 @@ class Addition(Struct, Generic[RowT]):
     cost_usd: float | None = None
 
 
-def encoded(
+def encode_batch(
     kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
 ) -> tuple[AdditionT, int]:
     """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
@@ -265,11 +265,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
                 self._loop.call_soon_threadsafe(self._tell, doubt)
 
     def _tell(self, doubt: LeaseDoubt) -> None:
-        task = asyncio.create_task(self._told(doubt), name="graphengine lease")
+        task = asyncio.create_task(self._on_lease_doubt(doubt), name="graphengine lease")
         self._doubting.add(task)
         task.add_done_callback(self._doubting.discard)
 
-    async def _told(self, doubt: LeaseDoubt) -> None:
+    async def _on_lease_doubt(self, doubt: LeaseDoubt) -> None:
         await asyncio.gather(*(doubted(doubt) for doubted in self._doubters))
         if doubt == "late" and self.lease is not None:
             self.lease.obeyed()
@@ -362,7 +362,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             RunnerClosed: It is open in another event loop, or this process is a fork of the one that opened it.
         """
         if self._is_open and self._pid != os.getpid():
-            raise forked(self._where)
+            raise forked_error(self._where)
         await self._leave_ended_loop()
         here = asyncio.get_running_loop()
         if self._loop is not None and self._loop is not here:
@@ -424,7 +424,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Record a new run, driven by this owner; see `Store.create`."""
-        pending = self._create(info, steps, graph_spec, self._writing())
+        pending = self._create(info, steps, graph_spec, self._writable_lease())
         if not info.queued:
             return await self._drive(info.id, pending)
         fence = (await pending).fence
@@ -433,7 +433,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""
-        return await self._drive(run_id, self._claim(run_id, self._writing()))
+        return await self._drive(run_id, self._claim(run_id, self._writable_lease()))
 
     async def _drive(self, run_id: str, pending: asyncio.Future[Claimed]) -> int:
         try:
@@ -455,16 +455,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         for run_id, each in claimed().items():
             lease.owed.add((run_id, each.fence))  # tried again with each renewal, should this fail
             released = self._release(run_id, each.fence, lease)
-            released.add_done_callback(partial(self._given_back, lease, (run_id, each.fence)))
+            released.add_done_callback(partial(self._on_given_back, lease, (run_id, each.fence)))
 
-    def _given_back(self, lease: LeaseT, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+    def _on_given_back(self, lease: LeaseT, given: tuple[str, int], released: asyncio.Future[None]) -> None:
         if not released.cancelled() and released.exception() is None:
             lease.owed.discard(given)
             self._announce()
 
     async def release(self, run_id: str, fence: int) -> None:
         """Stop being the driver; see `Store.release`."""
-        lease = self._writing()
+        lease = self._writable_lease()
         driven = self._driven.get(run_id)
         if driven is not None and driven.fence == fence:
             del self._driven[run_id]
@@ -475,7 +475,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     def append(self, batch: Append) -> asyncio.Future[None] | None:
         """Encode and write or queue steps. The future is done when they are durable; see `Store.append`."""
-        lease = self._writing()
+        lease = self._writable_lease()
         driven = self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
@@ -498,7 +498,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Become the driver of due runs that no process drives; see `Store.take`."""
-        pending = self._take(pick, self._writing())
+        pending = self._take(pick, self._writable_lease())
         try:
             found = await asyncio.shield(pending)
             taken = await self._load_taken(found, pick) if found.taken else ()
@@ -541,7 +541,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""
-        await self._change("set_role", (to_json(role).decode(), self._writing().id))
+        await self._change("set_role", (to_json(role).decode(), self._writable_lease().id))
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
         """Set or remove the mark of a run; see `Store.mark_stop`."""
@@ -550,13 +550,13 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str, alone: str = "") -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        is_new = await self._post(run_id, kind, payload, key, alone, self._writing())
+        is_new = await self._post(run_id, kind, payload, key, alone, self._writable_lease())
         self._announce()
         return is_new
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
         """Change a run's tags; see `Store.tag`."""
-        self._writing()
+        self._writable_lease()
         return await self._tag(run_id, add, remove)
 
     async def _resume_sweep(self) -> None:
@@ -582,7 +582,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
         return await self.read(lambda connection, _: self._rows_of(connection, statement))
 
-    def _writing(self) -> LeaseT:
+    def _writable_lease(self) -> LeaseT:
         """Return the lease of a store that can be written."""
         if self.lease is None or self._pid != os.getpid():
             self._check_open()
@@ -594,7 +594,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if not self._is_open:
             raise not_open()
         if self._pid != os.getpid():
-            raise forked(self._where)
+            raise forked_error(self._where)
 
 
 def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
@@ -605,6 +605,6 @@ def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
     return min(room, *(count for count in counts if count is not None))
 
 
-def folded(texts: Sequence[str | None]) -> str:
+def fold_words(texts: Sequence[str | None]) -> str:
     """Return the words of some texts, each once, with blanks between them."""
     return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))

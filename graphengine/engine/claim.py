@@ -19,14 +19,14 @@ and `Durable` say `start`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from msgspec import Struct
 
 from graphengine.errors import OutOfOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
 State: TypeAlias = Literal["opening", "driving", "halting", "asleep", "parked", "lost", "over"]
@@ -238,6 +238,9 @@ _SHOW: Final = Do(show=True)
 _START: Final = Do(show=True, start=True)
 _CANCEL: Final = Do(cancel=True)
 _RAISE: Final = Do(outcome="raise")
+_OPEN: Final = Do(open="now")
+_START_FIRST: Final = Do(start=True)
+_DRIVEN: Final = Do(outcome="driven")
 
 
 class Claim(Struct):
@@ -292,18 +295,19 @@ class Claim(Struct):
         Raises:
             OutOfOrder: It cannot come in this state, so the shell is wrong about the run. The claim is lost.
         """
-        row = _ROWS.get((self.state, type(given)))
-        if row is None:
+        rule = _RULES.get((self.state, type(given)))
+        if rule is None:
             before = self.state
             self.enter("lost")
             text = f"{type(given).__name__} cannot come while the claim on a run is {before}"
             raise OutOfOrder(text, repair="resume the run, and report this as a fault of graphengine")
-        return row.rule(self, given)
+        return rule(self, given)
 
     def enter(self, state: State) -> None:
         """Move to a state; each rule that changes `owned` does so before."""
         self.state = state
-        self.may_start, self.may_record = state in _MAY["start"], self.owned and state in _MAY["record"]
+        self.may_start, records = _FLAGS[state]
+        self.may_record = records and self.owned
 
     def may(self, act: Act) -> bool:
         """Return whether the shell may do something now."""
@@ -314,7 +318,7 @@ class Claim(Struct):
 
 
 def _begin(claim: Claim, _: Begin) -> Do:
-    return Do(open="alone" if claim.held_back else "now")
+    return Do(open="alone") if claim.held_back else _OPEN
 
 
 def _keep_for_caller(claim: Claim, _: Wanted) -> Do:
@@ -364,7 +368,7 @@ def _start_or_halt(claim: Claim, given: Opened) -> Do:
     claim.gives_way = False
     starts = claim.owned and not (claim.stop or claim.released or claim.closed or claim.held_back)
     claim.enter("driving" if starts else "halting")
-    return Do(start=starts)
+    return _START_FIRST if starts else NOTHING
 
 
 # --- driving and halting ------------------------------------------------------------------------------------------
@@ -446,7 +450,7 @@ def _rest(claim: Claim, status: str, due: float | None) -> Do:
     else:
         claim.enter("asleep")
         return Do(wake=due if claim.waits_out else None)
-    return Do(outcome="driven")
+    return _DRIVEN
 
 
 def _quiet(claim: Claim, _: Quiet) -> Do:
@@ -581,4 +585,8 @@ TABLE: Final = (
     Row(Raised, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _lose_run),
     Row(Raised, ("over",), (), _ignore, "the error that ended it passes the shell, as that of `Refused` does"),
 )
-_ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}
+_RULES: Final = {(state, row.given): row.rule for row in TABLE for state in row.states}
+_FLAGS: Final[Mapping[State, tuple[bool, bool]]] = {
+    state: (state in _MAY["start"], state in _MAY["record"]) for state in get_args(State)
+}
+"""Whether a state may start tasks, and record steps, with the lease."""

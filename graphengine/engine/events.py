@@ -45,8 +45,8 @@ class RunStarted(NamedTuple):
 
     now: float
     facts: Started
-    values: Mapping[str, JsonValue]
-    typed: Mapping[str, object]
+    values: dict[str, JsonValue]
+    typed: dict[str, object]
     given: Collection[str] = ()
 
 

@@ -42,6 +42,13 @@ class FailedElsewhere(Exception):
         super().__init__(error.message)
         self.error = error
 
+    @staticmethod
+    def describe(error: BaseException) -> FailureRecord:
+        """Return a failure as data, in the process in which it was raised, for this exception in another one."""
+        facts = failure_record(error, "", 0)
+        facts.raised = None
+        return facts
+
 
 _NO_EXIT: Final = "raise an Exception, or return: code in a graph cannot end the process"
 

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import Op
 
 
-def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
+def apply_ops(  # noqa: C901, PLR0912 - the common case, in place
+    frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None
+) -> None:
     """Apply operations to a frame's records and typed values."""
     if frame.kind == "arm":
         frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
-        operate = _OPS.get(kind)
-        if operate is None:
-            message = f"unknown operation {kind!r}; a newer version may have written it"
-            raise ValueError(message)
-        operate(frame, op)
+        if kind == "set":  # as `_set_field`, without a call: what most steps do
+            frame.values[name] = op[-1]
+            if frame.owned:
+                frame.owned.discard(name)
+        else:
+            operate = _OPS.get(kind)
+            if operate is None:
+                message = f"unknown operation {kind!r}; a newer version may have written it"
+                raise ValueError(message)
+            operate(frame, op)
         if typed is None:
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
@@ -123,20 +130,13 @@ def _grow(frame: Frame, op: Op) -> None:
 
 
 def _add_number(frame: Frame, op: Op) -> None:
-    old = held(frame, op[1])
+    old = frame.held(op[1])
     frame.values[op[1]] = op[2] if old is None else old + op[2]
 
 
 def _drop(frame: Frame, op: Op) -> None:
     frame.values.pop(op[1], None)
     frame.owned.discard(op[1])
-
-
-def held(frame: Frame, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
-    """Return a field's record, from the frame that holds it."""
-    while frame.base is not None and name not in frame.values:
-        frame = frame.base
-    return frame.values.get(name)
 
 
 def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless the log is damaged
@@ -152,7 +152,7 @@ def list_of(frame: Frame, name: str) -> Any:  # noqa: ANN401 - a list, unless th
 def _list(frame: Frame, name: str) -> list[Any]:
     """Return the field's list, copied the first time: a value that a step set belongs to the step."""
     if name not in frame.owned:
-        frame.values[name] = list(items_of(held(frame, name)))
+        frame.values[name] = list(items_of(frame.held(name)))
         frame.owned.add(name)
     mine: list[Any] = frame.values[name]
     return mine
@@ -160,7 +160,7 @@ def _list(frame: Frame, name: str) -> list[Any]:
 
 def _dict(frame: Frame, name: str) -> dict[str, Any]:
     if name not in frame.owned:
-        frame.values[name] = dict(keys_of(held(frame, name)))
+        frame.values[name] = dict(keys_of(frame.held(name)))
         frame.owned.add(name)
         frame.owned_lists.pop(name, None)
     mine: dict[str, Any] = frame.values[name]

@@ -46,7 +46,6 @@ from graphengine.engine.frame_tree import (
 from graphengine.engine.graph_migration import apply_shift, keep_items
 from graphengine.engine.map_items import (
     end_item,
-    is_settled,
     keep_failures,
     open_map,
     reopen_failed,
@@ -223,7 +222,7 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.title = _line_of(facts.title) if facts.title else ""
     if not snapshot.title:
         for op in step.update:
-            if isinstance(op[-1], str) and (line := _line_of(op[-1])):  # others can be encoded
+            if isinstance(op[-1], str) and op[-1] and (line := _line_of(op[-1])):  # others can be encoded
                 snapshot.title = line
                 break
     snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
@@ -233,6 +232,8 @@ def _begin_run(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
 
 def _line_of(text: str) -> str:
     """Return the first line of a text, shortened; blanks in it are one."""
+    if text.isalnum() and len(text) <= _BEGINNING:
+        return text
     return " ".join(text[:_BEGINNING].strip().partition("\n")[0].replace("\0", "").split())
 
 
@@ -280,7 +281,7 @@ def _continue(
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
-        if not is_settled(frame, facts.settled):
+        if not frame.is_settled(facts.settled):
             _revive(snapshot, frame, facts.settled)
     _pause_before(snapshot, facts)
     if was_failed or facts.moves:

@@ -10,7 +10,7 @@ from msgspec import UNSET, json
 from msgspec.structs import replace
 
 from graphengine.engine.phases import AskedName, Asking, Ended, Failing, Fallback, Forked, Inside, Waiting
-from graphengine.engine.snapshot import READY, Frame, children, sub_id
+from graphengine.engine.snapshot import READY, Frame
 from graphengine.engine.steps import ANSWERABLE, WaitRecord, path_of
 from graphengine.graph.options import START
 from graphengine.state.amounts import amounts_by_name, is_cost_unknown
@@ -191,7 +191,7 @@ def view_of(snapshot: Snapshot, frame: Frame, key: str, kind: FrameKind) -> Fram
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:
     """Create and return the frame of a subgraph, which the given frame is inside from now on."""
     frame.phase = Inside(facts.choice)
-    key = sub_id(frame)
+    key = frame.sub_id
     sub = snapshot.frames[key] = Frame(
         id=key,
         kind="sub",
@@ -210,7 +210,7 @@ def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Fra
 
 def drop_children(snapshot: Snapshot, frame: Frame) -> None:
     """Drop the items or the subgraph of a frame, and make it ready; what they spent is added to the frame."""
-    for key in children(frame):
+    for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     frame.phase = READY
 
@@ -223,7 +223,7 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
             heir.counts[node] = heir.counts.get(node, 0) + visits
     if frame.usage:
         heir.usage = add_usage(heir.usage, frame.usage)
-    for key in children(frame):
+    for key in frame.children:
         drop(snapshot, snapshot.frames[key], heir, counts=counts)
     if isinstance(frame.phase, Waiting):
         _count_wait_over(snapshot, frame.phase.waits)

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from graphengine.engine.field_ops import apply_ops, held, replay
+from graphengine.engine.field_ops import apply_ops, replay
 from graphengine.engine.frame_tree import drop, enter, touch, wake
 from graphengine.engine.phases import Collecting, Ended, Forked, Waiting
 from graphengine.engine.provenance import note_changed
 from graphengine.engine.published import rename_published
-from graphengine.engine.snapshot import children, item_id, sub_id
 from graphengine.engine.stored import copy_of
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Shift
 
 
-def shifted(snapshot: Snapshot, shift: Shift) -> Snapshot:
+def shift_snapshot(snapshot: Snapshot, shift: Shift) -> Snapshot:
     """Return the snapshot under a changed graph: a changed copy, or the same object if nothing changes."""
     if not shift.moves:
         return snapshot
@@ -75,7 +74,7 @@ def keep_items(snapshot: Snapshot, frame: Frame, names: set[str]) -> None:
         if not isinstance(map_, Collecting) or not _holds(other, frame):
             continue
         taken = {item: name for item, name in map_.fields.items() if name in names}
-        map_.items = {**map_.items, **{item: list(held(other, name) or ()) for item, name in taken.items()}}
+        map_.items = {**map_.items, **{item: list(other.held(name) or ()) for item, name in taken.items()}}
         map_.fields = {item: name for item, name in map_.fields.items() if item not in taken}
 
 
@@ -112,8 +111,8 @@ def _rename_frame_id(frame: Frame, up: Frame, names: Mapping[str, str]) -> str:
         target = frame.id.rsplit("~", 1)[-1]
         return f"{up.id}~{names.get(target, target)}"
     if frame.kind == "item":
-        return item_id(up, int(frame.id[frame.id.rindex("[") + 1 : -1]))
-    return sub_id(up)
+        return up.item_id(int(frame.id[frame.id.rindex("[") + 1 : -1]))
+    return up.sub_id
 
 
 def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
@@ -135,7 +134,7 @@ def _rename_kept(frame: Frame, names: Mapping[str, str]) -> None:
 
 def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Let a frame continue at another node, whatever its phase was."""
-    for key in children(frame):
+    for key in frame.children:
         drop(snapshot, snapshot.frames[key], frame, counts=False)
     if isinstance(frame.phase, Waiting):
         wake(snapshot, frame)

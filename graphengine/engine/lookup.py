@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.snapshot import READY, children
+from graphengine.engine.snapshot import READY
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
     snapshot = run.snapshot
     usage = frame.usage if frame.base is None else usage_of(frame)
     if frame.phase is not READY:
-        for key in children(frame):
+        for key in frame.children:
             usage = add_usage(usage, _usage_below(snapshot, snapshot.frames[key]))
     if event.usage:
         usage = add_usage(usage, event.usage)
@@ -80,7 +80,7 @@ def usage_of(frame: Frame) -> Usage:
 def _usage_below(snapshot: Snapshot, frame: Frame) -> Usage:
     """Return what was spent in a frame and in all frames below it."""
     total = frame.usage
-    for key in children(frame):
+    for key in frame.children:
         total = add_usage(total, _usage_below(snapshot, snapshot.frames[key]))
     return total
 

@@ -46,10 +46,10 @@ from graphengine.engine.phases import (
 from graphengine.engine.redaction import without_secrets
 from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
-from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
+from graphengine.engine.rules.run import begin_branch, begin_run, resume_stopped_run, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
-from graphengine.engine.rules.visit import node_failed, node_finished, node_left, noted
-from graphengine.engine.rules.wait import answered, message_came, wait_over
+from graphengine.engine.rules.visit import node_failed, node_finished, node_left, record_note
+from graphengine.engine.rules.wait import message_came, take_answer, wait_over
 
 if TYPE_CHECKING:
     from graphengine.engine.events import Event
@@ -135,7 +135,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
         case events.NodeFinished():  # what each run has first: a case costs as much as a call
             return node_finished(run, _frame_of_event(snapshot, event), event)
         case events.RunStarted():
-            return begun(run, event)
+            return begin_run(run, event)
         case events.NodeFailed():
             return node_failed(run, _frame_of_event(snapshot, event), event)
         case events.NodeEntered():
@@ -144,7 +144,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return (map_entered if is_map else sub_entered)(run, frame, event)
         case events.Noted():
             _frame_of_event(snapshot, event)
-            return noted(run, event)
+            return record_note(run, event)
         case events.NodeLeft():
             return node_left(run, _frame_of_event(snapshot, event), event)
         case events.Settled():
@@ -157,15 +157,15 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
         case events.WaitOver():
             return wait_over(run, _frame_of_event(snapshot, event), event)
         case events.AnswerArrived():
-            return answered(run, event)
+            return take_answer(run, event)
         case events.MessageCame():
             return message_came(run, event)
         case events.RunResumed():
-            return resumed(run, event)
+            return resume_stopped_run(run, event)
         case events.StopAsked():
             return stop_asked(snapshot, event)
         case events.BranchedOff():
-            return branched_off(run, event)
+            return begin_branch(run, event)
         case _:
             assert_never(event)
 

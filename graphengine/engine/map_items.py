@@ -10,10 +10,10 @@ from graphengine.engine.field_ops import list_of
 from graphengine.engine.frame_tree import add_usage, touch, view_of
 from graphengine.engine.phases import Collecting, FailedItem, Forked, Inside, LostItem, Waiting
 from graphengine.engine.ready import arms_settled, settled
-from graphengine.engine.snapshot import Frame, children, index_of, item_id, sub_id
+from graphengine.engine.snapshot import Frame, index_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Mapped
@@ -53,7 +53,7 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             index = map_.woken.pop(0)
             del map_.idle[str(index)]
             map_.live.append(index)
-            _change_below(snapshot, snapshot.frames[item_id(frame, index)], _list_moving)
+            _change_below(snapshot, snapshot.frames[frame.item_id(index)], _list_moving)
         elif (map_.again or map_.next < map_.count) and len(map_.live) + len(map_.idle) < map_.max_open:
             index, earlier = map_.again.pop(0) if map_.again else (map_.next, None)
             map_.next += earlier is None
@@ -65,11 +65,11 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
 
 def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem | None) -> None:
     """Begin an item, which may have failed before. One whose subgraph failed continues inside it."""
-    key = item_id(frame, index)
+    key = frame.item_id(index)
     if earlier is not None and earlier.kept:
         kept = snapshot.frames[key]
         kept.failing, kept.tries = None, 0
-        _change_below(snapshot, kept, children)
+        _change_below(snapshot, kept, lambda frame: frame.children)
         update_slots(snapshot, (kept,))  # it may only wait
         return
     item = view_of(snapshot, frame, key, "item")
@@ -90,7 +90,7 @@ def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, Jso
     return values
 
 
-def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
+def list_failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     """Return the items of a map that have failed, in item order."""
     failed = map_.failed
     return [
@@ -98,12 +98,12 @@ def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     ]
 
 
-def lost_parts(snapshot: Snapshot) -> list[LostItem]:
+def list_lost_parts(snapshot: Snapshot) -> list[LostItem]:
     """Return every item of a map, and every arm of a fork, that failed for good and was not repeated since."""
     lost = list(snapshot.failures)
     for frame in snapshot.frames.values():
         if isinstance(frame.phase, Collecting):
-            lost += failed_items(frame, frame.phase)
+            lost += list_failed_items(frame, frame.phase)
         elif frame.kind == "arm" and frame.failing is not None:
             lost.append(LostItem(frame.failing.error, {}))
     return lost
@@ -111,7 +111,7 @@ def lost_parts(snapshot: Snapshot) -> list[LostItem]:
 
 def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
     """Remember the failed items of a map that is left; their tracebacks stay in the log only."""
-    for item in failed_items(frame, map_):
+    for item in list_failed_items(frame, map_):
         snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
 
@@ -183,7 +183,7 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
         arms = [snapshot.frames[key] for key in phase.arms]
         return not arms_settled(snapshot, phase) and all(settled(arm) or _rests(snapshot, arm) for arm in arms)
     if isinstance(phase, Inside):
-        sub = snapshot.frames[sub_id(frame)]
+        sub = snapshot.frames[frame.sub_id]
         return not settled(sub) and _rests(snapshot, sub)
     return isinstance(phase, Collecting) and phase.left > 0 and not phase.live
 
@@ -191,7 +191,7 @@ def _rests(snapshot: Snapshot, frame: Frame) -> bool:
 def _list_moving(frame: Frame) -> Sequence[str]:
     """Return the ids of the frames below one, without the items that have no slot."""
     phase = frame.phase
-    return [item_id(frame, index) for index in phase.live] if isinstance(phase, Collecting) else children(frame)
+    return [frame.item_id(index) for index in phase.live] if isinstance(phase, Collecting) else frame.children
 
 
 def _change_below(snapshot: Snapshot, frame: Frame, below: Callable[[Frame], Sequence[str]]) -> None:
@@ -199,16 +199,6 @@ def _change_below(snapshot: Snapshot, frame: Frame, below: Callable[[Frame], Seq
     snapshot.changed.append(frame.id)
     for key in below(frame):
         _change_below(snapshot, snapshot.frames[key], below)
-
-
-def is_settled(frame: Frame, maps: Collection[str]) -> bool:
-    """Return whether a frame is a failed item of one of these maps, or inside of one."""
-    around = frame if maps else None
-    while around is not None:
-        if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
-            return True
-        around = around.up
-    return False
 
 
 def reopen_failed(map_: Collecting) -> None:

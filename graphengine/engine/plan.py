@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, is_dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
+from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, hint_at
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.graph.transaction import TRANSACTION
 from graphengine.state.declared import values_of
@@ -409,6 +409,7 @@ class Plan(_WithWeakReferences, Generic[S]):
         warnings: The warnings of compile.
         secret: Whether its state, or that of a graph inside it, has secrets.
         graphs: The graphs among its calls.
+        agents: Whether a node of it, or of a graph inside it, or what stands in for one, is an agent.
         heavy: Its calls that run on an executor, each with the node's name and the executor's.
         transacts: Its nodes, and those of graphs inside it, that write in a transaction, for errors.
     """
@@ -434,6 +435,7 @@ class Plan(_WithWeakReferences, Generic[S]):
     warnings: tuple[Problem, ...]
     secret: bool = dataclass_field(init=False, repr=False, compare=False)
     graphs: tuple[Plan[Any], ...] = dataclass_field(init=False, repr=False, compare=False)
+    agents: bool = dataclass_field(init=False, repr=False, compare=False)
     heavy: tuple[tuple[str, str, Call], ...] = dataclass_field(init=False, repr=False, compare=False)
     transacts: tuple[str, ...] = dataclass_field(init=False, repr=False, compare=False)
 
@@ -442,6 +444,9 @@ class Plan(_WithWeakReferences, Generic[S]):
         calls = [(node.name, call) for node in self.nodes.values() for call in node.calls]
         graphs = tuple(call.graph for _, call in calls if call.graph is not None)
         object.__setattr__(self, "graphs", graphs)
+        nodes = self.nodes.values()
+        bodies = [*calls, *((node.name, node.fallback.call) for node in nodes if node.fallback is not None)]
+        object.__setattr__(self, "agents", any(call is not None and _has_agent(call) for _, call in bodies))
         object.__setattr__(self, "secret", bool(self.state.secrets) or any(graph.secret for graph in graphs))
         object.__setattr__(self, "heavy", tuple((name, call.on, call) for name, call in calls if call.on))
         transacts = [f"node {name} of {self.graph}" for name, node in self.nodes.items() if node.effect == TRANSACTION]
@@ -451,11 +456,11 @@ class Plan(_WithWeakReferences, Generic[S]):
         nodes = len(self.nodes)
         return f"Plan({self.graph!r}, {self.state.model.__name__}, {nodes} node{'s' * (nodes != 1)})"
 
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __getattr__(self, name: str) -> NoReturn:
-            of_graph = {name: f"compile only checks: graph.{name}(…)"} if name in OF_A_GRAPH else NAMES
-            missing(self, name, of_graph)
+    @property
+    def ends(self) -> Iterator[str]:
+        """The labels with which the graph can end, which `ended_with(…)` around it can test."""
+        for edge in (*self.start, *(way for n in self.nodes.values() for way in (*n.edges, *n.failure_edges))):
+            yield from edge.ends
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:
@@ -477,3 +482,11 @@ class Plan(_WithWeakReferences, Generic[S]):
             for call in node.calls:
                 if call.graph is not None:
                     yield from (f"{name}/{path}" for path in call.graph.paths())
+
+
+def _has_agent(call: Call) -> bool:
+    """Return whether a call is an agent, or a graph with one."""
+    return getattr(call.body, "agent", None) is not None or (call.graph is not None and call.graph.agents)
+
+
+hint_at(Plan, {**NAMES, **{name: f"compile only checks: graph.{name}(…)" for name in OF_A_GRAPH}})

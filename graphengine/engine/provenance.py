@@ -76,7 +76,12 @@ def written_by_nodes(readings: Iterable[tuple[str, Iterable[str]]], frame: Frame
     return tuple(name for name, roots in readings if any(is_written(frame, root) for root in roots))
 
 
-def readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
+def read_of_nodes(call: Call, frame: Frame) -> tuple[str, ...]:
+    """Return the parameters of a call that it reads from fields of a frame that nodes wrote."""
+    return written_by_nodes(_readings_of(call), frame)
+
+
+def _readings_of(call: Call) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield the parameters of a call that are read from the state, each with the fields that it is read from."""
     for name, field in call.fields:
         yield name, (field,)
@@ -154,7 +159,7 @@ __all__ = [
     "note_joined",
     "note_written",
     "of_graph",
-    "readings_of",
+    "read_of_nodes",
     "readings_of_map",
     "received",
     "written_by_nodes",

@@ -63,7 +63,7 @@ def keep_published(snapshot: Snapshot, step: Step) -> bool:
     return True
 
 
-def published_in(snapshot: Snapshot, name: str | None = None, item: str | None = None) -> Sequence[Publication]:
+def find_published(snapshot: Snapshot, name: str | None = None, item: str | None = None) -> Sequence[Publication]:
     """Return the newest value of each name and item, the oldest first; of one name or item, if that is given."""
     each = [_find_last_publication(snapshot, topic) for topic in _topics(snapshot)]
     found = [one for one in each if name in (None, one.name) and item in (None, one.item)]

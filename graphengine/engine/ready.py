@@ -8,11 +8,11 @@ flight is still recorded then, because `decide` does not check the run's limits.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from graphengine.engine.frame_tree import priced
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
-from graphengine.engine.snapshot import CRASHES, READY, Task, index_of, sub_id
+from graphengine.engine.snapshot import CRASHES, READY, Task, index_of
 from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown, rounded
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
     if (
         (isinstance(phase, Forked) and not arms_settled(snapshot, phase))
         or (isinstance(phase, Collecting) and phase.left)
-        or (isinstance(phase, Inside) and not settled(snapshot.frames[sub_id(frame)]))
+        or (isinstance(phase, Inside) and not settled(snapshot.frames[frame.sub_id]))
     ):
         return None
     return Task(frame.id, frame.at, frame.visit, frame.attempt, mode, 0.0)
@@ -160,14 +160,29 @@ def settled(frame: Frame) -> bool:
     return isinstance(frame.phase, Ended) or frame.failing is not None
 
 
+class MetLimit(NamedTuple):
+    """A limit that is reached: its name, its value, and how much is used; None if the cost of that is not known."""
+
+    name: str
+    limit: float
+    used: float | None
+
+
+def met_limit(snapshot: Snapshot) -> MetLimit | None:
+    """Return the first limit of the run that is reached; None if none is."""
+    return _find_met_limit(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+
+
 def limit_reached(snapshot: Snapshot) -> str:
     """Return the first limit of the run that is reached, as text with the values; "" if none is."""
-    return _find_limit_reached(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+    found = _find_met_limit(snapshot.limits, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
+    return "" if found is None else _describe_limit(found, snapshot.usage)
 
 
 def sub_limit(snapshot: Snapshot, frame: Frame) -> str:
     """Return the first limit of its own that a subgraph has reached, as text with the values; "" if none is."""
-    return _find_limit_reached(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
+    found = _find_met_limit(frame.limits, frame.steps, snapshot.elapsed_seconds - frame.entered, frame.spent)
+    return "" if found is None else _describe_limit(found, frame.spent)
 
 
 def limit_over(snapshot: Snapshot, frame: Frame) -> bool:
@@ -197,24 +212,26 @@ def budgets(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[Frame | None, Li
             yield sub, sub.limits, sub.spent
 
 
-def spent(snapshot: Snapshot, name: str) -> float:
-    """Return how much of a limited quantity a run has used."""
-    return _amount_used(name, snapshot.steps, snapshot.elapsed_seconds, snapshot.usage)
-
-
-def _find_limit_reached(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> str:
+def _find_met_limit(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> MetLimit | None:
     given: Any = limits  # `by_name` is a call on every step
     limit: float | None
     for name, limit in given.items():
         if limit is None or name in ("unknown_cost", "depth"):
             continue
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
-            cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
-            return f"cost_usd is unknown under a limit of {Decimal(str(limit)):f}: {cause} is not known"
+            return MetLimit(name, limit, None)
         spent = visits if name == "visits" else _amount_used(name, visits, seconds, usage)
         if spent >= limit:
-            return f"{name} {Decimal(str(spent)):f} >= {Decimal(str(limit)):f}"  # never 2.6e-05
-    return ""
+            return MetLimit(name, limit, spent)
+    return None
+
+
+def _describe_limit(met: MetLimit, usage: Usage) -> str:
+    limit = f"{Decimal(str(met.limit)):f}"  # never 2.6e-05
+    if met.used is None:
+        cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"
+        return f"cost_usd is unknown under a limit of {limit}: {cause} is not known"
+    return f"{met.name} {Decimal(str(met.used)):f} >= {limit}"
 
 
 def _amount_used(name: str, visits: int, seconds: float, usage: Usage) -> float:

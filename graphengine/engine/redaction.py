@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from pydantic_core import from_json
 
-from graphengine.engine.graph_migration import shifted
+from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
@@ -131,6 +131,10 @@ class Redactor:
         """Return live data with clear texts hidden."""
         return concealed(shown, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
 
+    def hide_in_step(self, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
+        """Return a record about a step with clear texts hidden, those too that the step writes."""
+        return scrubbed(record, worth_scrubbing(_list_clear_texts(self.plan, self.snapshot, step)))
+
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
         return screened(text, worth_scrubbing(_list_held_texts(self.plan, self.snapshot)))
@@ -162,17 +166,12 @@ class Redactor:
                 self.refuse([opened(part) for part in op[2:]], f"what is written to {op[1]!r}", where, written)
 
 
-def hidden(plan: Plan[Any], snapshot: Snapshot, step: Step, record: Any) -> Any:  # noqa: ANN401 - JSON values
-    """Return a record about a step with the clear texts of secrets hidden, both the run's and those the step writes."""
-    return scrubbed(record, worth_scrubbing(_list_clear_texts(plan, snapshot, step)))
-
-
 def written_state(plan: Plan[Any], snapshot: Snapshot, step: Step) -> StateType[Any] | None:
     """Return the state type that a step's update belongs to; None if today's graph has no such graph or node."""
     facts = step.data
     if isinstance(facts, Started):
         return plan.state
-    there = shifted(snapshot, facts) if isinstance(facts, Shift) else snapshot
+    there = shift_snapshot(snapshot, facts) if isinstance(facts, Shift) else snapshot
     frame = there.frames.get(step.frame)
     try:
         inner = plan_of(plan, frame) if frame is not None else None

@@ -63,6 +63,6 @@ def keep_refused(snapshot: Snapshot, step: Step, facts: Refused, given: Recorded
     del kept[:-MOST]
 
 
-def refused_in(snapshot: Snapshot) -> Sequence[RefusedRecord]:
+def find_refused(snapshot: Snapshot) -> Sequence[RefusedRecord]:
     """Return the newest messages that a run's nodes refused, the oldest of them first."""
     return [RefusedRecord(**cast("dict[str, Any]", each)) for each in snapshot.mailbox.get(REFUSED, ())]

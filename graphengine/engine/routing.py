@@ -12,7 +12,7 @@ from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge, 
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import END, FAIL
-from graphengine.state.ending import Ending
+from graphengine.state.ending import Ending, ended_at
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.measured import Tested, measured_of
 from graphengine.state.numbers import case_of, equal
@@ -225,7 +225,7 @@ def arrive(  # noqa: PLR0913 - all that a step records of its edge
     if target == END:
         if frame.up is None:
             facts.status = "finished"
-        facts.ending = Ending("end", label, words, why)
+        facts.ending = ended_at(label, words, why)
         return
     fail_with(
         facts, FailureRecord(path_of(frame.id, ""), "fail", to_show(label or why), attempt_of(frame), names=_FAILED)

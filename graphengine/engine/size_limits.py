@@ -120,7 +120,7 @@ def _bytes_kept(ops: Sequence[Op]) -> int:
     return sum(bytes_of(op[-1]) for op in ops if op[0] in ("item", "append", "extend", "put"))
 
 
-def added(run: RunState, update_bytes: int) -> int:
+def sum_bounds(run: RunState, update_bytes: int) -> int:
     """Return the same bound for a join, recorded work or a message, which no node can be failed for."""
     return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound_size(run, update_bytes)
 

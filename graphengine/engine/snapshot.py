@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from graphengine.engine.open_waits import OpenWaits
 from graphengine.engine.phases import (
     ASKED,
+    BEGUN,
     AskedName,
     Collecting,
     Ended,
@@ -28,7 +29,7 @@ from graphengine.engine.phases import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
@@ -159,6 +160,59 @@ class Frame(FrameRecord, eq=False):
         """The attempt that it is at."""
         return AttemptId(self.id, self.at, self.visit, self.attempt)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its node, an effect that must not be repeated, has begun in this visit."""
+        return BEGUN in self.recorded_results
+
+    @property
+    def crash_loops(self) -> bool:
+        """Whether its node was in flight in so many crashes that it fails instead of running again."""
+        return self.crashes >= CRASHES
+
+    @property
+    def children(self) -> Sequence[str]:
+        """The ids of the frames that it created and that still exist."""
+        phase = self.phase
+        if isinstance(phase, Forked):
+            return phase.arms
+        if isinstance(phase, Collecting):
+            kept = [int(index) for index, failed in phase.failed.items() if failed.kept]
+            kept += [index for index, failed in phase.again if failed.kept]
+            return [self.item_id(index) for index in (*phase.live, *map(int, phase.idle), *kept)]
+        if isinstance(phase, Inside):
+            return (self.sub_id,)
+        return ()
+
+    @property
+    def sub_id(self) -> str:
+        """The id of the frame of its subgraph. For an item it extends the item's id."""
+        return f"{self.id}/" if self.kind == "item" else child_id(self.id, f"{self.at}/")
+
+    def item_id(self, index: int) -> str:
+        """Return the id of the frame of an item of its map."""
+        return child_id(self.id, f"{self.at}[{index}]")
+
+    def was_asked(self, key: str) -> bool:
+        """Return whether its node has asked the question of a key in this visit, answered or not."""
+        return key in self.recorded_results or f"{ASKED}{key}" in self.recorded_results
+
+    def is_settled(self, maps: Collection[str]) -> bool:
+        """Return whether it is a failed item of one of these maps, or inside of one."""
+        around = self if maps else None
+        while around is not None:
+            if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
+                return True
+            around = around.up
+        return False
+
+    def held(self, name: str) -> Any:  # noqa: ANN401 - the operations on the field set its type
+        """Return the record of a field, from the frame that holds it: this one, or one it has its state from."""
+        frame = self
+        while frame.base is not None and name not in frame.values:
+            frame = frame.base
+        return frame.values.get(name)
+
     def count(self, node: str) -> int:
         """Count the completed visits of a node, in this frame and in those it has its state from."""
         visits = self.counts.get(node, 0)
@@ -170,33 +224,9 @@ def child_id(frame: str, text: str) -> str:
     return f"{frame}/{text}" if frame and not frame.endswith("/") else f"{frame}{text}"
 
 
-def children(frame: Frame) -> Sequence[str]:
-    """Return the ids of the frames that this one created and that still exist."""
-    phase = frame.phase
-    if isinstance(phase, Forked):
-        return phase.arms
-    if isinstance(phase, Collecting):
-        kept = [int(index) for index, failed in phase.failed.items() if failed.kept]
-        kept += [index for index, failed in phase.again if failed.kept]
-        return [item_id(frame, index) for index in (*phase.live, *map(int, phase.idle), *kept)]
-    if isinstance(phase, Inside):
-        return (sub_id(frame),)
-    return ()
-
-
-def item_id(frame: Frame, index: int) -> str:
-    """Return the id of an item's frame."""
-    return child_id(frame.id, f"{frame.at}[{index}]")
-
-
 def index_of(item: Frame) -> str:
     """Return the index of an item in its map, as text."""
     return item.id[item.id.rindex("[") + 1 : -1]
-
-
-def sub_id(frame: Frame) -> str:
-    """Return the id of the frame of a frame's subgraph. For an item it extends the item's id."""
-    return f"{frame.id}/" if frame.kind == "item" else child_id(frame.id, f"{frame.at}/")
 
 
 class Snapshot(Struct, eq=False):
@@ -290,6 +320,24 @@ class Snapshot(Struct, eq=False):
         if self.open is None:
             self.open = OpenWaits(self.frames)
         return self.open
+
+    def check_sound(self) -> None:
+        """Check that it has the shape that `decide` and the views rely on.
+
+        Raises:
+            ValueError: It does not.
+        """
+        if ROOT not in self.frames:
+            message = "its first step is missing"
+            raise ValueError(message)
+        for frame in self.frames.values():
+            if (frame.kind == "root") != (frame.id == ROOT):
+                message = f"the frame {frame.id!r} is of kind {frame.kind!r}"
+                raise ValueError(message)
+            missing = [key for key in frame.children if key not in self.frames]
+            if missing and isinstance(frame.phase, Forked):
+                message = f"the fork at {frame.id!r} has no arm {missing[0]!r}"
+                raise ValueError(message)
 
 
 class AttemptId(Struct, gc=False):

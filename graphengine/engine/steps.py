@@ -207,7 +207,7 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
         deploy: The label of the program's deploy, as its Runner names it.
         user: Who asked for it; "" if no user did.
         models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
-            later command that is given no others. One whose name begins with `OBJECT` is known to its program only.
+            later command that is given no others. One whose name begins with `object ` is known to its program only.
         wings: The names of the extensions that act in the run.
     """
 
@@ -770,7 +770,7 @@ class Decided(Step, gc=False):
     state_bytes: int = 0
 
 
-def removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
+def strip_removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
     """Return what is left of a step once retention has removed it; the last of them has the run's snapshot."""
     return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 
@@ -802,8 +802,6 @@ def without_items(path: str) -> str:
 _ITEM: Final = re.compile(r"\[[^\]]*\]")
 ALL: Final = "*"
 """The key of what is given for everything."""
-OBJECT: Final = "object "
-"""How the recorded name of a model begins that was given as an object, which only its program can make again."""
 
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str) -> T | None:

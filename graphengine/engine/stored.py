@@ -29,7 +29,7 @@ from graphengine.engine.phases import (
     Ready,
     Waiting,
 )
-from graphengine.engine.snapshot import READY, ROOT, Frame, FrameKind, Snapshot, children
+from graphengine.engine.snapshot import READY, Frame, FrameKind, Snapshot
 from graphengine.engine.steps import (
     FORMAT,
     OLDEST,
@@ -275,22 +275,3 @@ _NAMES: Final[dict[type, _PhaseName]] = {
     GivenUp: "failed",
     Ended: "ended",
 }
-
-
-def check_sound(snapshot: Snapshot) -> None:
-    """Check that a snapshot has the shape that `decide` and the views rely on.
-
-    Raises:
-        ValueError: It does not.
-    """
-    if ROOT not in snapshot.frames:
-        message = "its first step is missing"
-        raise ValueError(message)
-    for frame in snapshot.frames.values():
-        if (frame.kind == "root") != (frame.id == ROOT):
-            message = f"the frame {frame.id!r} is of kind {frame.kind!r}"
-            raise ValueError(message)
-        missing = [key for key in children(frame) if key not in snapshot.frames]
-        if missing and isinstance(frame.phase, Forked):
-            message = f"the fork at {frame.id!r} has no arm {missing[0]!r}"
-            raise ValueError(message)

@@ -39,6 +39,31 @@ class WorkKey(NamedTuple):
     input: str
     number: int
 
+    @staticmethod
+    def read(text: str) -> WorkKey:
+        """Return the parts of a key. One that nothing here printed has number 0.
+
+        >>> WorkKey.read("agent writer|0f|1/tool find|2.0|1")
+        WorkKey(around='agent writer|0f|1', name='tool find', input='2.0', number=1)
+        >>> WorkKey.read(str(WorkKey("", "fetch", "a/b", 1))).input
+        'a/b'
+        """
+        around, _, own = text.rpartition("/")
+        parts = own.split("|")
+        if len(parts) != _PARTS:
+            return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks("|".join(parts[1:])), 0)
+        return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks(parts[1]), _parse_number(parts[2]))
+
+    @staticmethod
+    def of_turn(conversation: str, turn: int) -> str:
+        """Return the key of a turn of a conversation that has this key."""
+        return f"{conversation}/turn|{turn}|1"
+
+    @staticmethod
+    def of_call(conversation: str, tool: str, turn: int, index: int) -> str:
+        """Return the key of a call of a tool, from its turn in a conversation, and its index in that."""
+        return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
+
     def __str__(self) -> str:
         """Return it as it is recorded."""
         return numbered(self.stem, self.number)
@@ -58,7 +83,7 @@ class WorkKey(NamedTuple):
         """Its kind. Only what is directly in a conversation is a turn: a function that is called so is none."""
         if self.name.startswith((AGENT, CHILD)):
             return "agent" if self.name.startswith(AGENT) else "child"
-        if not self.around or not read_key(self.around).name.startswith(AGENT):
+        if not self.around or not WorkKey.read(self.around).name.startswith(AGENT):
             return "other"
         if self.name.startswith(TOOL):
             return "tool"
@@ -71,21 +96,6 @@ class WorkKey(NamedTuple):
         return _parse_number(turn), _parse_number(index)
 
 
-def read_key(text: str) -> WorkKey:
-    """Return the parts of a key. One that nothing here printed has number 0.
-
-    >>> read_key("agent writer|0f|1/tool find|2.0|1")
-    WorkKey(around='agent writer|0f|1', name='tool find', input='2.0', number=1)
-    >>> read_key(str(WorkKey("", "fetch", "a/b", 1))).input
-    'a/b'
-    """
-    around, _, own = text.rpartition("/")
-    parts = own.split("|")
-    if len(parts) != _PARTS:
-        return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks("|".join(parts[1:])), 0)
-    return WorkKey(around, _unescape_marks(parts[0]), _unescape_marks(parts[1]), _parse_number(parts[2]))
-
-
 def stem_of(around: str, name: str, what: str) -> str:
     """Return a key without its number."""
     own = f"{_escape_marks(name)}|{_escape_marks(what)}"
@@ -95,16 +105,6 @@ def stem_of(around: str, name: str, what: str) -> str:
 def numbered(stem: str, number: int) -> str:
     """Return the key with a number among equal work."""
     return f"{stem}|{number}"
-
-
-def turn_key(conversation: str, turn: int) -> str:
-    """Return the key of a turn of a conversation that has this key."""
-    return f"{conversation}/turn|{turn}|1"
-
-
-def call_key(conversation: str, tool: str, turn: int, index: int) -> str:
-    """Return the key of a call of a tool, from its turn in a conversation, and its index in that."""
-    return str(WorkKey(conversation, f"{TOOL}{tool}", f"{turn}.{index}", 1))
 
 
 def _escape_marks(text: str) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.errors import NotPicklable
 from graphengine.kernel.extension import CURRENT
-from graphengine.kernel.inside import FailedElsewhere, as_outcome, failure_record, is_async, reraise_interrupt
+from graphengine.kernel.inside import CallOutcome, FailedElsewhere, is_async, reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.executors.detached import DetachedContext
 
 
-def packed(
+def pack_call(
     function: Callable[..., object],
     values: Mapping[str, object],
     facts: DetachedContext,
@@ -42,7 +42,7 @@ def packed(
     try:
         call = dumps((function, values))
     except Exception as error:
-        what, found = _culprit(function, values, dumps) or ("its arguments together", error)
+        what, found = _find_unpicklable(function, values, dumps) or ("its arguments together", error)
         raise NotPicklable(
             f"{what} cannot be pickled, and {facts.node} runs in another process: {found}",
             where=f"node {facts.path}",
@@ -61,7 +61,7 @@ def why_not_pickled(value: object, dumps: Callable[[object], bytes]) -> Exceptio
     return None
 
 
-def _culprit(
+def _find_unpicklable(
     function: Callable[..., object], values: Mapping[str, object], dumps: Callable[[object], bytes]
 ) -> tuple[str, Exception] | None:
     """Return the part of a call that cannot be pickled, and why."""
@@ -106,25 +106,25 @@ def load_packed(packed: bytes) -> Callable[[], bytes]:
     """
     module, file, call, facts = pickle.loads(packed)  # noqa: S301 - from our own process, through the executor
     try:
-        function, values = _loaded(module, file, call)
+        function, values = _load_call(module, file, call)
     except NotPicklable as error:
-        return partial(_failed, error)
-    return partial(_run, function, values, facts)
+        return partial(_pack_failure, error)
+    return partial(_run_call, function, values, facts)
 
 
-def _run(function: Callable[..., object], values: dict[str, object], facts: DetachedContext) -> bytes:
+def _run_call(function: Callable[..., object], values: dict[str, object], facts: DetachedContext) -> bytes:
     CURRENT.set(facts)  # agents raise an error that explains
     try:
         result = call_here(function, values)
     except BaseException as error:  # noqa: BLE001 - a node may raise anything
         reraise_interrupt(error)
-        return _failed(error)
+        return _pack_failure(error)
     try:
         return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
         text = f"the result of {facts.node}, of type {type(result).__name__}, cannot be pickled: {error}"
         lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
-        return _failed(lost)
+        return _pack_failure(lost)
 
 
 def call_here(function: Callable[..., object], values: Mapping[str, object]) -> object:
@@ -135,9 +135,9 @@ def call_here(function: Callable[..., object], values: Mapping[str, object]) -> 
         return await made if inspect.isawaitable(made) else made
 
     if is_async(function):
-        return asyncio.run(as_outcome(awaited)).result()  # its traceback has no frames of asyncio
+        return asyncio.run(CallOutcome.of(awaited)).result()  # its traceback has no frames of asyncio
     result = function(**values)
-    return asyncio.run(as_outcome(partial(awaited, result))).result() if inspect.isawaitable(result) else result
+    return asyncio.run(CallOutcome.of(partial(awaited, result))).result() if inspect.isawaitable(result) else result
 
 
 def outcome_of(packed: bytes, node: str) -> object:
@@ -156,11 +156,11 @@ def outcome_of(packed: bytes, node: str) -> object:
     if failure is None:
         return result
     facts, raised = failure
-    facts.raised = _unpickled(raised)
+    facts.raised = _unpickle_exception(raised)
     raise FailedElsewhere(facts)
 
 
-def _unpickled(raised: bytes | None) -> BaseException | None:
+def _unpickle_exception(raised: bytes | None) -> BaseException | None:
     """Return the exception; None if it cannot be pickled, whose data is enough."""
     try:
         found = pickle.loads(raised) if raised is not None else None  # noqa: S301 - as above
@@ -169,18 +169,17 @@ def _unpickled(raised: bytes | None) -> BaseException | None:
     return found if isinstance(found, BaseException) else None
 
 
-def _failed(error: BaseException) -> bytes:
-    facts = failure_record(error, "", 0)
-    facts.raised = None
-    raised: bytes | None
+def _pack_failure(error: BaseException) -> bytes:
+    facts = FailedElsewhere.describe(error)
+    pack_exception: bytes | None
     try:
-        raised = pickle.dumps(error)
+        pack_exception = pickle.dumps(error)
     except Exception:  # noqa: BLE001 - it may hold anything
-        raised = None
-    return pickle.dumps((None, (facts, raised)))
+        pack_exception = None
+    return pickle.dumps((None, (facts, pack_exception)))
 
 
-def returned(work: Callable[[], object]) -> bytes:
+def call_as_bytes(work: Callable[[], object]) -> bytes:
     """Run a function in the other process, and return its result, or what it raised, as bytes."""
     try:
         return pickle.dumps((work(), None), pickle.HIGHEST_PROTOCOL)
@@ -206,7 +205,7 @@ def read_returned(outcome: bytes) -> object:
     return result
 
 
-def _loaded(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
+def _load_call(module: str, file: str | None, call: bytes) -> tuple[Callable[..., object], dict[str, object]]:
     """Return the function and its arguments; the function's module may have to be loaded from its file.
 
     Raises:
@@ -264,15 +263,15 @@ def end_with_parent() -> None:
 
 
 __all__ = [
+    "call_as_bytes",
     "call_here",
     "end_with_parent",
     "facts_of",
     "load_packed",
     "outcome_of",
-    "packed",
+    "pack_call",
     "raised",
     "read_returned",
-    "returned",
     "run_packed",
     "why_not_pickled",
 ]

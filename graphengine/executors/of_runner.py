@@ -56,7 +56,7 @@ class ExecutorsByName(Extension):
             DefinitionError: A node's function cannot be pickled for its executor, or must not be repeated where that
                 can happen.
         """
-        for each in plan.nest if not is_queued else ():
+        for each in plan.nest if (plan.heavy or plan.graphs) and not is_queued else ():
             for node, on, call in each.heavy:
                 is_once = each.nodes[node].once is not None
                 self._check(on, call, f"node {node} of graph {each.graph}", is_once=is_once)
@@ -111,7 +111,7 @@ class ExecutorsByName(Extension):
         executor = self._of(call.on)
         if isinstance(executor, ThreadPoolExecutor):
             return await in_thread(executor, partial(calls.call_here, call.function, values))
-        await self._opened(call.on, executor)
+        await self._open_once(call.on, executor)
         facts = DetachedContext(
             run_id=context.run_id,
             node=context.node,
@@ -123,7 +123,7 @@ class ExecutorsByName(Extension):
             on=call.on,
         )
         given = {**values, "ctx": facts} if "ctx" in call.extras else values
-        packed = calls.packed(call.function, given, facts, executor.dumps)
+        packed = calls.pack_call(call.function, given, facts, executor.dumps)
         try:
             outcome = await _result_of(executor, executor.begin(packed, seconds))
         except TimeoutError as error:
@@ -148,10 +148,10 @@ class ExecutorsByName(Extension):
 
     def _of(self, name: str) -> ThreadPoolExecutor | NodeExecutor:
         if name not in self._used:
-            self._used[name] = self._made(name, self._given[name])
+            self._used[name] = self._make_executor(name, self._given[name])
         return self._used[name]
 
-    def _made(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
+    def _make_executor(self, name: str, given: Executor | Callable[[], Executor]) -> ThreadPoolExecutor | NodeExecutor:
         from graphengine.executors.base import NodeExecutor, OtherExecutor, same_pool  # noqa: PLC0415 - see above
 
         made = given if isinstance(given, Executor) else given()
@@ -166,7 +166,7 @@ class ExecutorsByName(Extension):
         self._ours.append(wrapped)
         return wrapped
 
-    async def _opened(self, name: str, executor: NodeExecutor) -> None:
+    async def _open_once(self, name: str, executor: NodeExecutor) -> None:
         """Prepare an executor once."""
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(asyncio.to_thread(executor.open), name="graphengine executor")

@@ -17,7 +17,7 @@ from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.executors.base import ThreadedExecutor, ended_before
-from graphengine.executors.calls import end_with_parent, raised, read_returned, returned
+from graphengine.executors.calls import call_as_bytes, end_with_parent, raised, read_returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class ChildDied(BrokenExecutor):
     """A child process ended before it returned an outcome."""
 
 
-class ProcessExecutor(ThreadedExecutor["_Call"]):
+class ProcessExecutor(ThreadedExecutor["_ProcessCall"]):
     """Runs heavy nodes in child processes of this machine.
 
     Unlike `concurrent.futures.ProcessPoolExecutor` it ends the child whose node ran out of time, or is no longer
@@ -80,12 +80,12 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
             self._close_idle()
             atexit.unregister(self._close_idle)
 
-    def _new(self) -> _Call:
-        return _Call()
+    def _new(self) -> _ProcessCall:
+        return _ProcessCall()
 
-    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _ProcessCall) -> T:
         """Run a call in an idle or a new child, from its thread."""
-        child = self._begun(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
+        child = self._begin_child(pickle.dumps(load, pickle.HIGHEST_PROTOCOL), call)
         try:
             outcome = child.outcome(seconds)
         except BaseException:
@@ -99,7 +99,7 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
             self._idle.append(child)
         return cast("T", read_returned(outcome))
 
-    def _begun(self, message: bytes, call: _Call) -> _Child:
+    def _begin_child(self, message: bytes, call: _ProcessCall) -> _Child:
         """Return the child that has loaded a call. An idle child that has died meanwhile is passed over."""
         while self._idle:
             child = self._idle.pop()
@@ -117,7 +117,7 @@ class ProcessExecutor(ThreadedExecutor["_Call"]):
             self._idle.pop().close()
 
 
-class _Call:
+class _ProcessCall:
     """A call on its way, which another thread may end."""
 
     def __init__(self) -> None:
@@ -213,11 +213,11 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_preloaded(sys.version_info[:3]))
+    context.set_forkserver_preload(_list_preloads(sys.version_info[:3]))
     return context
 
 
-def _preloaded(release: tuple[int, int, int]) -> list[str]:
+def _list_preloads(release: tuple[int, int, int]) -> list[str]:
     """Return what the forkserver imports, so that a child begins at once.
 
     It imports the main script since 3.13.8 and 3.14.1 (gh-126631), before which it only seemed to. Until 3.13.12 and
@@ -244,4 +244,4 @@ def _serve(pipe: Connection, initializer: Callable[[], object] | None) -> None:
             pipe.send_bytes(raised(error))
             continue
         pipe.send_bytes(_BEGUN)
-        pipe.send_bytes(returned(work))
+        pipe.send_bytes(call_as_bytes(work))

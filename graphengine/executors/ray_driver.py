@@ -23,7 +23,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.executors.calls import raised, returned
+from graphengine.executors.calls import call_as_bytes, raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,7 +122,7 @@ def main() -> None:
         ray.init(**wanted.options)
     except BaseException as error:  # noqa: BLE001 - told to the parent
         may_pass = isinstance(error, (ConnectionError, TimeoutError, ray.exceptions.RayError))
-        send(out, Refused(_line(error), is_final=not may_pass))
+        send(out, Refused(_first_of_text(error), is_final=not may_pass))
         out.close()
         os._exit(1)
     send(out, Connected())
@@ -136,7 +136,7 @@ def main() -> None:
     os._exit(0)  # threads may still wait for tasks that were just ended
 
 
-class _Call:
+class _DriverCall:
     """A call in this process.
 
     Attributes:
@@ -166,7 +166,7 @@ class Calls:
         self._ray = ray
         self._out = out
         self._telling = threading.Lock()
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _DriverCall] = {}
         self._threads = threads
         errors = ray.exceptions
         of_worker = (errors.RayTaskError, errors.WorkerCrashedError, errors.OutOfMemoryError)
@@ -176,7 +176,7 @@ class Calls:
     def handle(self, message: Begin | End) -> None:
         """Begin or end a call."""
         if isinstance(message, Begin):
-            begun = self._calls[message.call] = _Call(message)
+            begun = self._calls[message.call] = _DriverCall(message)
             self._threads.submit(self._run, begun)
             return
         call = self._calls.get(message.call)
@@ -190,22 +190,22 @@ class Calls:
         with self._telling:
             send(self._out, message)
 
-    def _cancel(self, call: _Call) -> None:
+    def _cancel(self, call: _DriverCall) -> None:
         self._ray.cancel(call.task, force=True)
 
-    def _run(self, call: _Call) -> None:
+    def _run(self, call: _DriverCall) -> None:
         is_lost = False
         try:
             over = self._outcome(call)
         except BaseException as error:  # noqa: BLE001 - told to the parent
             how, is_lost = self._how(error, call)
-            over = Over(call.begin.call, how, _line(error))
+            over = Over(call.begin.call, how, _first_of_text(error))
         self._calls.pop(call.begin.call, None)
         self._tell(over._replace(has_begun=call.is_begun))
         if is_lost:
             os._exit(1)  # Ray neither ends nor replaces a connection that does not work any more
 
-    def _how(self, error: BaseException, call: _Call) -> tuple[How, bool]:
+    def _how(self, error: BaseException, call: _DriverCall) -> tuple[How, bool]:
         """Return what an error means of a call, and whether the connection is lost."""
         is_of_ray = isinstance(error, self._ray.exceptions.RayError)
         was: How = "died" if call.is_begun else "again"
@@ -220,10 +220,10 @@ class Calls:
             return "unreachable", False
         return was, True
 
-    def _outcome(self, call: _Call) -> Over:
+    def _outcome(self, call: _DriverCall) -> Over:
         ray, begin = self._ray, call.begin
         own = {"max_retries": 0, "num_returns": "streaming", "_generator_backpressure_num_objects": 1}
-        call.task = ray.remote(**own, **begin.options)(_reporting).remote(begin.work)
+        call.task = ray.remote(**own, **begin.options)(_run_and_report).remote(begin.work)
         self._wait_for_place(call)
         # 1. The first value is taken, and the work begins. 2. This process is killed before it says so. 3. Its parent
         # begins the call in another connection, beside it. So it is told before; what fails then is told again.
@@ -239,7 +239,7 @@ class Calls:
                 return Over(begin.call, "timeout")
         return Over(begin.call, "returned", value=ray.get(next(call.task)))
 
-    def _wait_for_place(self, call: _Call) -> None:
+    def _wait_for_place(self, call: _DriverCall) -> None:
         """Wait until a call is loaded somewhere, and tell what it waits for."""
         told = time.monotonic()
         while call.is_unwanted or not self._ray.wait([call.task], timeout=1)[0]:
@@ -247,10 +247,10 @@ class Calls:
                 self._end(call)
                 raise InterruptedError
             if time.monotonic() - told >= _QUIET_SECONDS:
-                self._tell(Waits(call.begin.call, self._lacking(call.begin.options)))
+                self._tell(Waits(call.begin.call, self._say_lacking(call.begin.options)))
                 told = time.monotonic()
 
-    def _lacking(self, options: Mapping[str, Any]) -> str:
+    def _say_lacking(self, options: Mapping[str, Any]) -> str:
         """Return what no machine offers; "" if one does."""
         own = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
         needed = {name: count for name, count in {**own, **options.get("resources", {})}.items() if count}
@@ -260,7 +260,7 @@ class Calls:
         alone = [f"{n}: {c:g}" for n, c in needed.items() if all(each.get(n, 0) < c for each in machines)]
         return ", ".join(alone or [f"{n}: {c:g}" for n, c in needed.items()])
 
-    def _end(self, call: _Call) -> None:
+    def _end(self, call: _DriverCall) -> None:
         """End a task, and return when it runs no more.
 
         Raises:
@@ -278,13 +278,13 @@ class Calls:
         raise TimeoutError(f"Ray did not end a task in {_END_SECONDS:.0f} s")
 
 
-def _line(error: BaseException) -> str:
+def _first_of_text(error: BaseException) -> str:
     """Return the beginning of an error's text: some have a page of advice."""
     first = next(iter(str(error).strip().splitlines()), "")
     return textwrap.shorten(first, 160, placeholder=" …") or type(error).__name__
 
 
-def _reporting(work: bytes) -> Iterator[bytes]:
+def _run_and_report(work: bytes) -> Iterator[bytes]:
     """Load a call, report that, and then return its outcome."""
     try:
         loaded = pickle.loads(work)()  # noqa: S301 - from our own process, through Ray
@@ -293,4 +293,4 @@ def _reporting(work: bytes) -> Iterator[bytes]:
         yield raised(error)
         return
     yield b""
-    yield returned(loaded)
+    yield call_as_bytes(loaded)

@@ -76,7 +76,7 @@ class RayDied(BrokenExecutor):
     """What ran a call ended before the call did."""
 
 
-class RayExecutor(ThreadedExecutor["_Call"]):
+class RayExecutor(ThreadedExecutor["_TaskCall"]):
     """Runs heavy nodes as tasks of a Ray cluster. Needs the extra `ray`, here and on the cluster.
 
     The cluster is the one at `address`, the one that `RAY_ADDRESS` names, the one that the program is connected to, or
@@ -145,7 +145,7 @@ class RayExecutor(ThreadedExecutor["_Call"]):
             raise DefinitionError(text, where="RayExecutor()", repair=_OWN[name])
         try:
             self._ray.remote(**self._options)
-            self._ray.remote(**self._options)(_nothing)
+            self._ray.remote(**self._options)(_do_no_work)
         except (TypeError, ValueError) as error:
             is_of_job = any(name in str(error) for name in ("job level", "URI"))
             repair = "RayExecutor(init={'runtime_env': …}) has it for the whole job" if is_of_job else ""
@@ -164,10 +164,10 @@ class RayExecutor(ThreadedExecutor["_Call"]):
         """Return how a worker process ended."""
         return str(error) if isinstance(error, RayDied) else ""
 
-    def _new(self) -> _Call:
-        return _Call(self._options, self._connection, self._reach_seconds)
+    def _new(self) -> _TaskCall:
+        return _TaskCall(self._options, self._connection, self._reach_seconds)
 
-    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _Call) -> T:
+    def _run(self, load: Callable[[], Callable[[], T]], seconds: float | None, call: _TaskCall) -> T:
         return cast("T", read_returned(call.run(self.dumps(load), seconds)))
 
     def _connection(self) -> _Connection:
@@ -186,7 +186,7 @@ class RayExecutor(ThreadedExecutor["_Call"]):
             return _Connection.by_settings[key]
 
 
-class _Call:
+class _TaskCall:
     """One task, from a thread that waits for it."""
 
     numbers: Final = count(1)
@@ -212,13 +212,13 @@ class _Call:
         connection = self._connection()
         waiting = _Waiting(self._reach_seconds, connection)
         while True:
-            driver = self._connected(connection, waiting)
+            driver = self._await_driver(connection, waiting)
             with self._lock:
                 if self._is_unwanted:
                     raise TimeoutError
                 self._driver = driver
             driver.begin(Begin(self._number, work, seconds, self._options), self._told)
-            over = self._followed(driver, waiting)
+            over = self._follow_call(driver, waiting)
             if over.how == "returned":
                 return over.value
             if over.how == "timeout" or self._is_unwanted:
@@ -230,7 +230,7 @@ class _Call:
             waiting.note(f"a connection was lost: {over.why}")
             time.sleep(_PAUSE_SECONDS)
 
-    def _connected(self, connection: _Connection, waiting: _Waiting) -> _Driver:
+    def _await_driver(self, connection: _Connection, waiting: _Waiting) -> _Driver:
         """Return the process that is connected to the cluster, once one is."""
         while True:
             driver = connection.driver()
@@ -253,7 +253,7 @@ class _Call:
                     driver.kill()  # it may be stuck; the next call begins with another one
                 raise
 
-    def _followed(self, driver: _Driver, waiting: _Waiting) -> Over:
+    def _follow_call(self, driver: _Driver, waiting: _Waiting) -> Over:
         """Return how the call ended.
 
         Raises:
@@ -470,5 +470,5 @@ class _Driver:
         return lines[-1].partition(". ")[0] if lines else f"the connected process ended with {code}"
 
 
-def _nothing() -> None:
+def _do_no_work() -> None:
     """Do nothing: with it Ray checks its options."""

@@ -41,10 +41,10 @@ def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
         if not (isinstance(named, str) and all(part.isidentifier() for part in named.replace(":", ".").split("."))):
             message = f"the executor {name!r} is {named!r}, not the place of one"
             raise ProjectBroken(message, where=settings.place, repair=f'write {name} = "module:name"')
-    return {name: partial(_load, root, name, named) for name, named in found.items()}
+    return {name: partial(_load_executor, root, name, named) for name, named in found.items()}
 
 
-def _load(root: Path, name: str, named: str) -> Executor:
+def _load_executor(root: Path, name: str, named: str) -> Executor:
     """Return the executor that a setting names.
 
     Raises:

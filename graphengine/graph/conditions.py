@@ -38,7 +38,7 @@ from graphengine.state.selector import Reading, Source, Tracker
 from graphengine.state.texts import steady_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.graph.runnable import AnyFunction
     from graphengine.state.view import View
@@ -74,6 +74,11 @@ class Condition(ABC):
 
     def parts(self) -> Sequence[Condition]:
         """Return the conditions that it is composed of."""
+        return ()
+
+    @property
+    def roots(self) -> Collection[str]:
+        """The fields that a simple condition reads."""
         return ()
 
     def check_depth(self) -> None:
@@ -202,6 +207,11 @@ class Quantity(ABC):
     def spec(self) -> QuantitySpec:
         """What is measured, as data."""
 
+    @property
+    def roots(self) -> Collection[str]:
+        """The fields that it reads."""
+        return ()
+
     def __str__(self) -> str:
         """Return its name, as drawn on an edge."""
         return quantity_text(self.spec)
@@ -297,6 +307,11 @@ class Value(Quantity):
         path = self.reading.path
         self._field = path.root if path is not None and not path.parts and not measure else ""
 
+    @property
+    @override
+    def roots(self) -> Collection[str]:
+        return self.reading.roots
+
     @override
     def now(self, view: View) -> object:
         if self._field:
@@ -345,6 +360,24 @@ class Value(Quantity):
         return {"length": quantity_of(self.reading)} if self.measure else quantity_of(self.reading)
 
 
+class _Given(Quantity):
+    """A value in place of a quantity, which no view is read for."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    @override
+    def now(self, view: View) -> object:
+        return self._value
+
+    @property
+    @override
+    def spec(self) -> QuantitySpec:
+        return ""
+
+
 class Comparison(Condition):
     """A quantity compared with a constant."""
 
@@ -364,6 +397,11 @@ class Comparison(Condition):
         self._compare = _ORDER.get(sign)
         self._kind = None if isinstance(other, decimal.Decimal) else type(other)
 
+    @property
+    @override
+    def roots(self) -> Collection[str]:
+        return self.quantity.roots
+
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
         left = self.quantity.now(view)
@@ -380,6 +418,10 @@ class Comparison(Condition):
         else:
             held = self._special(left)
         return held, measured_of(left)
+
+    def holds_for(self, value: object) -> bool:
+        """Return whether it holds when this is the value of the quantity."""
+        return Comparison(_Given(value), self.operator, self.other).evaluate(None)[0]  # type: ignore[arg-type]
 
     def _special(self, left: object) -> bool:
         if self.operator == "is true":
@@ -430,6 +472,11 @@ class Plateau(Condition):
         self.patience, self.min_delta, self.mode, self.since = patience, min_delta, mode, since
         self._key = f"plateau:{self.reading.text}:{mode}:{min_delta!r}:{since or ''}"
 
+    @property
+    @override
+    def roots(self) -> Collection[str]:
+        return self.reading.roots
+
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
         mark = view.mark(self._key)
@@ -469,6 +516,11 @@ class Changed(Condition):
 
     def _key(self, source: str) -> str:
         return f"change:{self.reading.text}:{self.since or source}"
+
+    @property
+    @override
+    def roots(self) -> Collection[str]:
+        return self.reading.roots
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:
@@ -519,6 +571,11 @@ class Function(Condition):
     """A condition that is a function of fields, written by the user."""
 
     injected: Injected
+
+    @property
+    @override
+    def roots(self) -> Collection[str]:
+        return self.injected.names
 
     @override
     def evaluate(self, view: View) -> tuple[bool, Found]:

@@ -19,7 +19,7 @@ from typing_extensions import TypeVar
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition, compares_fields
 from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown
-from graphengine.graph.options import Limits, Migration, Retention, Retry, none_for_ever
+from graphengine.graph.options import END, Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -27,6 +27,7 @@ from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.json_values import WITHOUT_NUL, clipped, is_name
 from graphengine.state.path import parse, type_at
 from graphengine.state.selector import Reading
+from graphengine.state.texts import choice_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,6 +161,16 @@ class Edge:
     place: int = field(default=-1, compare=False, repr=False)
 
     @property
+    def is_always_taken(self) -> bool:
+        """Whether it is taken whenever it is tried."""
+        return self.condition is None
+
+    @property
+    def ends(self) -> Sequence[str]:
+        """The labels with which the graph ends if it leads to the end."""
+        return [self.label] if self.label and self.target == END else []
+
+    @property
     def targets(self) -> Sequence[str]:
         """Every node that it can lead to."""
         return [self.target]
@@ -175,6 +186,16 @@ class Switch:
     otherwise: str | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
     place: int = field(default=-1, compare=False, repr=False)
+
+    @property
+    def is_always_taken(self) -> bool:
+        """Whether it is taken whenever it is tried."""
+        return self.otherwise is not None
+
+    @property
+    def ends(self) -> Sequence[str]:
+        """The labels with which the graph ends if it leads to the end."""
+        return [choice_text(value) for value, target in self.cases.items() if target == END]
 
     @property
     def targets(self) -> Sequence[str]:
@@ -194,6 +215,16 @@ class Fork:
     need: int | None
     origin: Origin | None = field(default=None, compare=False, repr=False)
     place: int = field(default=-1, compare=False, repr=False)
+
+    @property
+    def is_always_taken(self) -> bool:
+        """Whether it is taken whenever it is tried."""
+        return self.condition is None
+
+    @property
+    def ends(self) -> Sequence[str]:
+        """The labels with which the graph ends if it leads to the end."""
+        return [self.label] if self.label and self.join == END else []
 
     @property
     def targets(self) -> Sequence[str]:
@@ -216,12 +247,15 @@ class Declared:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """The plan of a graph, its limits by then, and what it and each graph inside it had declared."""
+class _Compiled:
+    """The plan of a graph, its limits by then, and what it and each graph inside it had declared.
 
-    plan: object
+    That is each of their lists, with its length and its last item by then: what is declared is added there.
+    """
+
+    plan: Any
     limits: object
-    declared: Sequence[tuple[Sequence[object], Sequence[object]]]
+    declared: Sequence[tuple[Sequence[object], int, object]]
 
 
 class GraphDefinition(Generic[S, Out_co]):
@@ -268,7 +302,7 @@ class GraphDefinition(Generic[S, Out_co]):
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
         self.rules: list[Rule] = []
-        self._compiled: Compiled | None = None
+        self._compiled: _Compiled | None = None
 
     if not TYPE_CHECKING:  # type checkers know what it has
 
@@ -578,6 +612,10 @@ class GraphDefinition(Generic[S, Out_co]):
             types = type_at(info.annotation, path)[0] if info is not None else ()
             returns = types[0] if len(types) == 1 else Any
         return GraphBody(self, self.name, parameters, returns)
+
+    def _keep(self, plan: object, declared: Sequence[tuple[Sequence[object], int, object]] = ()) -> None:
+        """Keep the plan that it was compiled to, with what it and each graph inside it had declared."""
+        self._compiled = _Compiled(plan, self.limits, declared)
 
     def but(
         self, *, name: str | None = None, result: str | EllipsisType | None = ..., limits: Limits | None = None

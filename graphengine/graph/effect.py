@@ -128,7 +128,7 @@ def wrong_effect(effect: object) -> tuple[str, str] | None:
     return f"effect={effect!r} is unknown", repair
 
 
-def checked_effect(effect: Effect | None, where: str) -> Effect | None:
+def check_effect(effect: Effect | None, where: str) -> Effect | None:
     """Return a valid effect.
 
     Raises:
@@ -140,7 +140,7 @@ def checked_effect(effect: Effect | None, where: str) -> Effect | None:
     return effect
 
 
-def checked_tool_effect(effect: Effect | None, where: str) -> Effect | None:
+def check_tool_effect(effect: Effect | None, where: str) -> Effect | None:
     """Return a valid effect of a tool.
 
     Raises:
@@ -150,7 +150,7 @@ def checked_tool_effect(effect: Effect | None, where: str) -> Effect | None:
         text = 'effect="transaction" is for a node or a ctx.call, not for a tool'
         repair = 'let the tool take ctx, and do it inside: await ctx.call(refund, order, effect="transaction")'
         raise DefinitionError(text, where=where, repair=repair)
-    return checked_effect(effect, where)
+    return check_effect(effect, where)
 
 
 class KnowsResults(dict[str, "Callable[..., object]"]):
@@ -173,7 +173,7 @@ def known_result(effects: Effects, call: str) -> JsonValue | UnsetType:
     return effects.known(call) if isinstance(effects, KnowsResults) else UNSET
 
 
-def checked_effects(effects: Effects, where: str) -> Effects:
+def check_effects(effects: Effects, where: str) -> Effects:
     """Return whether effects happen, if that is said in a valid form.
 
     Raises:

@@ -238,7 +238,7 @@ class Limits:
                 raise DefinitionError(f"Limits({name}={limit!r})", repair=f"{name} are counted: give a whole number")
 
 
-DAY_SECONDS: Final = 86400.0
+_DAY_SECONDS: Final = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class Retention:
         for name in ("keep_days", "keep_failed_days"):
             days = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, days)
-            if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * DAY_SECONDS, zero=True)):
+            if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * _DAY_SECONDS, zero=True)):
                 raise DefinitionError(f"Retention({name}={days!r})", repair="give days, 0 or more, or None for ever")
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
             raise DefinitionError(f"Retention(keep_tags={self.keep_tags!r})", repair='give a list: keep_tags=["keep"]')

@@ -130,7 +130,7 @@ class Ask:
         return found | {name: _value_at(values, path) for name, path in named if path is not None}
 
 
-def checked_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
+def check_limit(timeout_seconds: float | None, default: object, where: str) -> float | None:
     """Return how long to wait for an answer in seconds, None for ever. Raises: DefinitionError: It is not valid."""
     if timeout_seconds is None and default is not NO_ANSWER:
         repair = "set the time after which it applies: timeout_seconds=…"
@@ -169,7 +169,7 @@ def ask(  # noqa: PLR0913 - what is asked, until when, and what stands beside it
         >>> approve = ask("Publish {title}?", bool, timeout_seconds=86_400, default=False)
         >>> refund = ask("Refund {amount} EUR?", bool, facts=["customer", "reason"], proposed="amount", was="asked_for")
     """
-    timeout_seconds = checked_limit(timeout_seconds, default, "ask(…)")
+    timeout_seconds = check_limit(timeout_seconds, default, "ask(…)")
     answers = Answers(output)
     if default is not NO_ANSWER:
         answers.record(default)
@@ -207,7 +207,7 @@ class AskBody:
 
 def _fill_question(question: str | Callable[..., object], known: Collection[str], /, **values: object) -> object:
     if isinstance(question, str):
-        return filled(question, values)
+        return fill_question(question, values)
     return question(**{name: value for name, value in values.items() if name in known})
 
 
@@ -239,7 +239,7 @@ def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((fault, "write {path} for a value, and {{ and }} for braces") for fault in found)
 
 
-def filled(text: str, values: Mapping[str, object]) -> str:
+def fill_question(text: str, values: Mapping[str, object]) -> str:
     """Return a question with each path replaced by its value, as a person reads it."""
 
     def put(match: re.Match[str]) -> str:

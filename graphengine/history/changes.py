@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from weakref import ref
 
 from graphengine.errors import GraphEngineError, UnknownRun
-from graphengine.history.load import posted_in
+from graphengine.history.load import find_posted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
@@ -80,6 +80,20 @@ class ChangeFollower:
         """Wait for a change."""
         await self._woken.wait()
         self._woken.clear()
+
+    async def woken_within(self, seconds: float) -> bool:
+        """Wait for a change for so long; return whether there was one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.woken()
+                return True
+        return False
+
+    async def lost_for(self, seconds: float) -> None:
+        """Wait, and report a change then: what is followed could not be read, and is to be read again."""
+        await asyncio.sleep(seconds)
+        self.is_lost = True
+        self.wake()
 
     def see(self, info: RunInfo | None, posted: Posted) -> None:
         """Take the row that was just read; None if there is none."""
@@ -224,7 +238,7 @@ class _Changes:
         wanted = [each for each in run_ids if any(one.wants_posted for one in self._followers.get(each, ()))]
         for each in await self._store.inbox(wanted) if wanted else ():
             messages.setdefault(each.run_id, []).append(each)
-        return {run_id: found for run_id, sent in messages.items() if (found := posted_in(sent, run_id))}
+        return {run_id: found for run_id, sent in messages.items() if (found := find_posted(sent, run_id))}
 
     async def _look(self, run_ids: Collection[str]) -> None:
         for each in self._followers.get("", ()) if "" in run_ids else ():
@@ -301,7 +315,7 @@ def _join_follower(store: Store, follower: ChangeFollower, *, is_shown: bool = F
 
 async def _load_posted_now(store: Store, info: RunInfo, *, wanted: bool) -> Posted:
     """Return the answers to a run that waits for them."""
-    return posted_in(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
+    return find_posted(await store.inbox([info.id]), info.id) if wanted and info.status == "waiting" else {}
 
 
 async def polled(store: Store, info: RunInfo, after: int, *, wants_posted: bool = True) -> AsyncGenerator[Polled, None]:

@@ -17,7 +17,7 @@ from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import ANSWERABLE, AnswerRecord, Failed, Left, Node, Shift, is_removed, path_of
-from graphengine.engine.stored import check_sound, decode_snapshot
+from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, StoreTooNew, UnknownStep
 from graphengine.state.recorded_text import show
 from graphengine.stores.refusals import step_removed
@@ -121,7 +121,7 @@ def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
     return convert({name: fact for name, fact in payload.items() if name != "wait"}, AnswerRecord)
 
 
-def posted_in(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
+def find_posted(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
     """Return the answers to a run that are in an inbox, by the ids of their waits."""
     found = (each.payload for each in inbox if (each.run_id, each.kind) == (run_id, "answer"))
     return {payload["id"]: answer_in(payload) for payload in found}
@@ -228,7 +228,7 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     try:
         start = decode_snapshot(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
         found = fold(loaded.steps, start)
-        check_sound(found)
+        found.check_sound()
     except StoreTooNew:
         raise
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from graphengine.engine.published import published_in
+from graphengine.engine.published import find_published
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Published(Generic[T]):
 
 def values_in(snapshot: Snapshot, most: int = 100) -> Sequence[Published[Any]]:
     """Return the newest value of each name and item as JSON, the newest of them first; not all of many items."""
-    found = published_in(snapshot)[-most:]
+    found = find_published(snapshot)[-most:]
     if not found:
         return ()
     from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need

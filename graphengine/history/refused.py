@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphengine.engine.refused import refused_in
+from graphengine.engine.refused import find_refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class RefusedMessage:
 
 def refusals_in(snapshot: Snapshot) -> Sequence[RefusedMessage]:
     """Return the newest messages that a run's nodes refused, at most 10, the oldest of them first."""
-    found = refused_in(snapshot)
+    found = find_refused(snapshot)
     if not found:
         return ()
     from graphengine.state.marks import bare  # noqa: PLC0415 - it loads pydantic, which most readers do not need

@@ -29,6 +29,8 @@ class Usage(Struct, frozen=True, kw_only=True):
         reasoning_tokens: The part of the output tokens that was reasoning.
         priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
         unknown_calls: Calls that failed in progress, whose usage is not known; what was reported of it counts.
+        held_calls: Calls that waited for others, since as many were in flight as the limiter allows that their model
+            got by itself. `RateLimiter(calls_at_once=…)` lets more go at once.
     """
 
     calls: int = 0
@@ -41,16 +43,13 @@ class Usage(Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     priced_usd: float = 0.0
     unknown_calls: int = 0
-
-
-def figures_of(recorded: amounts.Usage) -> dict[str, Any]:
-    """Return the recorded amounts that `Usage` has; those that only another version knows are left out."""
-    return {name: amount for name, amount in recorded.items() if name in Usage.__struct_fields__}
+    held_calls: int = 0
 
 
 def usage_from(recorded: amounts.Usage) -> Usage:
-    """Return recorded usage."""
-    return Usage(**figures_of(recorded))
+    """Return recorded usage, without amounts that only another version knows."""
+    known: dict[str, Any] = {name: each for name, each in recorded.items() if name in Usage.__struct_fields__}
+    return Usage(**known)
 
 
 NO_USAGE: Final = Usage()

@@ -87,7 +87,7 @@ from graphengine.state.path import did_you_mean as did_you_mean
 from graphengine.engine.frame_tree import add_usage as add_usage
 from graphengine.engine.frame_tree import spent_since as spent_since
 from graphengine.runner.ids import OwnId as OwnId
-from graphengine.runner.ids import derived_id as derived_id
+from graphengine.runner.ids import derive_id as derive_id
 from graphengine.runner.ids import tenants_id as tenants_id
 from graphengine.state.amounts import dollars as dollars
 from graphengine.state.amounts import is_cost_unknown as is_cost_unknown

@@ -67,6 +67,6 @@ from graphengine.stores.refusals import unknown_step as unknown_step
 # Since 0.1.0. What is stored, as bytes.
 from graphengine.engine.fold import evolve as evolve
 from graphengine.engine.steps import is_removed as is_removed
-from graphengine.engine.steps import removed as removed
+from graphengine.engine.steps import strip_removed as strip_removed
 from graphengine.engine.stored import decode_snapshot as decode_snapshot
 from graphengine.engine.stored import to_record as to_record

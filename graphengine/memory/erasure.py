@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import InputError
-from graphengine.kernel.extension import derived_id
+from graphengine.kernel.extension import derive_id
 from graphengine.kernel.reader import Started
 from graphengine.memory.kept import statements_for, table_of
 from graphengine.records.retention import ENDED, remove
@@ -79,7 +79,7 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     """
     store = runner.store
     await store.open()
-    found, whys = await _followed(store, user)
+    found, whys = await _follow_user(store, user)
     others = sorted(i.id for i in found.values() if i.user not in (None, "", user) and i.id not in also)
     if others and not dry_run:
         named = ", ".join(f"{each} ({whys[each]}, of {found[each].user})" for each in others)
@@ -104,12 +104,12 @@ async def erase(runner: Records, user: str, *, also: Collection[str] = (), dry_r
     return Erased({each: whys[each] for each in going if each not in kept}, memories, kept)
 
 
-async def _followed(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
+async def _follow_user(store: Store, user: str) -> tuple[dict[str, RunInfo], dict[str, str]]:
     """Return the runs of a user and all that came of them, by id, and how each was found."""
-    own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derived_id("chat", user)])]
+    own = [*await newest(store, Wanted(sys.maxsize, user=user)), *await store.infos([derive_id("chat", user)])]
     found = {info.id: info for info in sorted(own, key=lambda info: (info.created_at, info.id))}
     whys = dict.fromkeys(found, f"of {user}")
-    later = await _later(store, found)
+    later = await _load_later(store, found)
     new = [*found.values()]
     while new:
         reached = [(info, f"branch of {info.parent}") for info in await store.branches([each.id for each in new])]
@@ -127,7 +127,7 @@ async def _all(store: Store, **criteria: str) -> Sequence[RunInfo]:
     return await newest(store, Wanted(sys.maxsize, **criteria))  # type: ignore[arg-type]  # of texts
 
 
-async def _later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
+async def _load_later(store: Store, found: Mapping[str, RunInfo]) -> dict[str, list[RunInfo]]:
     """Return the runs that begin with the end of another one, by its id, of those that began since the first found."""
     later: dict[str, list[RunInfo]] = {}
     if not found:
@@ -150,14 +150,14 @@ async def _memories(store: Store, user: str) -> Sequence[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     last, scope = ("", ""), {"namespace": "", "low": "", "high": "\U0010ffff"}
     while True:
-        rows = await store.read(partial(_page, statements, scope, last))
+        rows = await store.read(partial(_load_memories, statements, scope, last))
         found += [(row[0], row[1]) for row in rows if user in row[0].split("/")]
         if len(rows) < _PAGE:
             return found
         last = rows[-1][0], rows[-1][1]
 
 
-def _page(
+def _load_memories(
     statements: Any,  # noqa: ANN401 - of either dialect
     scope: Mapping[str, str],
     last: tuple[str, str],

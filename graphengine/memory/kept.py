@@ -28,7 +28,7 @@ from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError, InputError
 from graphengine.kernel.extension import CURRENT, Context, signature_of, utf8_text
-from graphengine.kernel.inside import RESERVED, as_record, checked_name, digest_of_call
+from graphengine.kernel.inside import RESERVED, as_record, check_stored_name, digest_of_call
 from graphengine.kernel.store import words_of
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from graphengine.databases.memories import Memories, Scope
     from graphengine.databases.postgres import PostgresStore
     from graphengine.databases.sqlite import SQLiteStore
-    from graphengine.kernel.inside import EffectKind
+    from graphengine.kernel.inside import Effect
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,7 +83,7 @@ _READY: Final[weakref.WeakSet[object]] = weakref.WeakSet()
 _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
-def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
+def _record_calls(effect: Effect) -> Callable[[_Method[P, T]], _Method[P, T]]:
     """Let a method be a recorded call where a run records, with this effect."""
 
     def of(method: _Method[P, T]) -> _Method[P, T]:
@@ -157,7 +157,7 @@ class Memory:
         if store is not None:
             await store.close()
 
-    @_recorded("idempotent")
+    @_record_calls("idempotent")
     async def put(self, namespace: str, key: str, value: object, *, text: str | None = None) -> None:
         """Keep a value, in place of what the key had.
 
@@ -174,9 +174,9 @@ class Memory:
             NotRecordable: It contains a secret of the graph.
             StoreError: The database cannot be written.
         """
-        _checked(namespace, key)
+        _check_entry_names(namespace, key)
         record = as_record(value, "a memory")
-        if changed := _changed(value, "value"):
+        if changed := _find_changed(value, "value"):
             repair = "put what JSON has (lists, texts as keys, str(…)), or a model, to validate when read"
             raise InputError(f"a memory would change {changed}", where=f"{namespace} {key}", repair=repair)
         if text is None:
@@ -194,27 +194,27 @@ class Memory:
         work = partial(memories.put, values={**values, "updated_at": time.time()}, vector=vector)
         await store.write(work, 2 * len(body) + 4 * len(vector or ()))
 
-    @_recorded("read")
+    @_record_calls("read")
     async def get(self, namespace: str, key: str) -> MemoryEntry | None:
         """Return what a key has; None if it has nothing."""
-        _checked(namespace, key)
+        _check_entry_names(namespace, key)
         store, memories = await self._open()
         return next(iter(_entries(await store.read(lambda c, _: memories.get(c, namespace, key)))), None)
 
-    @_recorded("idempotent")
+    @_record_calls("idempotent")
     async def delete(self, namespace: str, key: str) -> None:
         """Delete what a key has, if it has anything."""
-        _checked(namespace, key)
+        _check_entry_names(namespace, key)
         store, memories = await self._open()
         await store.write(partial(memories.delete, namespace=namespace, key=key))
 
-    @_recorded("idempotent")
+    @_record_calls("idempotent")
     async def clear(self, namespace: str) -> None:
         """Delete all of a namespace and of those below it: all that is known of a person, for example."""
         store, memories = await self._open()
         await store.write(partial(memories.clear, scope=_scope(namespace)))
 
-    @_recorded("read")
+    @_record_calls("read")
     async def search(
         self, namespace: str, query: str, *, limit: int = 5, by: Literal["words", "meaning"] = "words"
     ) -> Sequence[MemoryEntry]:
@@ -242,7 +242,7 @@ class Memory:
         store, memories = await self._open()
         return _entries(await store.read(lambda c, _: memories.by_meaning(c, scope, vector, most)))
 
-    @_recorded("read")
+    @_record_calls("read")
     async def list(
         self, namespace: str = "", *, limit: int = 100, after: MemoryEntry | None = None
     ) -> Sequence[MemoryEntry]:
@@ -322,14 +322,14 @@ def statements_for(store: object) -> Memories[Any]:
     return OF_POSTGRES
 
 
-def _changed(value: object, place: str) -> str:
+def _find_changed(value: object, place: str) -> str:
     """Return the first part of a value that would be another one when it is read, "" if there is none."""
     if isinstance(value, dict):
         key = next((key for key in value if not isinstance(key, str)), None)
         parts = ((part, f"{place}[{name!r}]") for name, part in value.items())
-        return next(filter(None, starmap(_changed, parts)), "") if key is None else f"the key {key!r} of {place}"
+        return next(filter(None, starmap(_find_changed, parts)), "") if key is None else f"the key {key!r} of {place}"
     if isinstance(value, list):
-        return next(filter(None, (_changed(part, f"{place}[{at}]") for at, part in enumerate(value))), "")
+        return next(filter(None, (_find_changed(part, f"{place}[{at}]") for at, part in enumerate(value))), "")
     is_kept = value is None or isinstance(value, str | int | float | BaseModel) or is_dataclass(value)
     return "" if is_kept and not isinstance(value, Enum) else f"{place}, a {type(value).__name__}"
 
@@ -344,14 +344,14 @@ def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[MemoryEntry]:
 
 def _scope(namespace: str) -> Scope:
     if namespace:
-        _checked(namespace)
+        _check_entry_names(namespace)
     return scope_of(namespace)
 
 
-def _checked(namespace: str, key: str = "key") -> None:
+def _check_entry_names(namespace: str, key: str = "key") -> None:
     """Check the names of an entry."""
     for name, what in ((namespace, "a namespace"), (key, "a key")):
-        checked_name(name, what, "memory")
+        check_stored_name(name, what, "memory")
         if not name:
             raise InputError(f"{what} is empty", where="memory", repair="give a text")
     if namespace.startswith(_RESERVED):

@@ -67,7 +67,7 @@ class Walked:
         return node, moved
 
 
-def walked(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
+def walk_frames(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[str, Walked]:
     """Return the graphs that a run is in, by the frame that walks each, without those that no longer exist.
 
     Raises:
@@ -76,12 +76,12 @@ def walked(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec) -> dict[s
     found: dict[str, Walked] = {}
     for frame in snapshot.frames.values():
         if frame.up is None:
-            found[frame.id] = _walked(plan, graph_spec, snapshot, plan.graph)
+            found[frame.id] = _plan_walk(plan, graph_spec, snapshot, plan.graph)
         elif frame.kind == "sub":
             around = found.get(_graph_of(frame.up))
-            here = None if around is None else _inside(around, frame.up)
+            here = None if around is None else _graph_inside(around, frame.up)
             if here is not None:
-                found[frame.id] = _walked(here[0], here[1], snapshot, frame.id.rstrip("/"))
+                found[frame.id] = _plan_walk(here[0], here[1], snapshot, frame.id.rstrip("/"))
     return found
 
 
@@ -122,7 +122,7 @@ def in_new_names(plan: Plan[Any], graph_spec: GraphSpec) -> GraphSpec:
     steps = _steps(plan, graph_spec)
 
     def now(name: str) -> str:
-        return _renamed(steps, name)
+        return _rename_node(steps, name)
 
     nodes: list[NodeSpec] = []
     for node in graph_spec.get("nodes", ()):
@@ -176,12 +176,12 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
     if not functions:
         return dict(values)
     state = graph.plan.state
-    opened = _opened(state, values)
+    opened = _decrypt_fields(state, values)
     now: dict[str, JsonValue] = {**values, **opened}
     texts = [text for value in opened.values() for text in clear_texts(value)]
     try:
         for version, function in functions:
-            now = _moved_on(graph, function, version, now, where)
+            now = _call_migration(graph, function, version, now, where)
             texts += [text for name in state.secrets & now.keys() for text in clear_texts(now[name])]
         _check_names(graph, now, {**values, **opened}, where)
     except MigrationFailed as error:
@@ -197,7 +197,7 @@ def state_of(graph: Walked, values: Mapping[str, JsonValue], where: str) -> dict
     return now
 
 
-def _opened(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _decrypt_fields(state: StateType[Any], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Decrypt the encrypted fields, including those that have another name in today's state.
 
     Raises:
@@ -220,7 +220,8 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
     if unknown and now != dict(before):
         hints = unknown_fields(unknown, fields)
         raise MigrationFailed(
-            f"the migrations of graph {graph.plan.graph!r} gave {_clipped(now)}, which does not fit its state: {hints}",
+            f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(now)}, "
+            f"which does not fit its state: {hints}",
             where=where,
             repair="return only fields of today's state",
         )
@@ -229,14 +230,14 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
     """Return the error for migrated fields that do not fit today's state."""
     return MigrationFailed(
-        f"the migrations of graph {graph.plan.graph!r} gave {_clipped(values)}, which does not fit its state: "
+        f"the migrations of graph {graph.plan.graph!r} gave {_clip_repr(values)}, which does not fit its state: "
         + "; ".join(problems),
         where=where,
         repair="return values that fit today's state",
     )
 
 
-def _walked(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: str) -> Walked:
+def _plan_walk(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: str) -> Walked:
     version: int = graph_spec.get("version", plan.version)
     where = f"run {snapshot.run_id} at step {snapshot.seq}, graph {path}"
     if version > plan.version:
@@ -258,11 +259,11 @@ def _walked(plan: Plan[Any], graph_spec: GraphSpec, snapshot: Snapshot, path: st
         steps.append((older, plan.migrate[older]))
     graph = Walked(plan, version, steps, {}, graph_spec)
     nodes = [node["name"] for node in graph_spec.get("nodes", ())]
-    names = {node: _renamed(graph.steps, node) for node in nodes}
+    names = {node: _rename_node(graph.steps, node) for node in nodes}
     return Walked(plan, version, steps, {old: new for old, new in names.items() if old != new}, graph_spec)
 
 
-def _renamed(steps: Sequence[tuple[int, Migration]], node: str) -> str:
+def _rename_node(steps: Sequence[tuple[int, Migration]], node: str) -> str:
     for _, step in steps:
         node = step.renamed.get(node, node)
     return node
@@ -273,11 +274,11 @@ def _graph_of(frame: Frame) -> str:
     return frame.sub.id if frame.sub is not None else ROOT
 
 
-def _inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
+def _graph_inside(around: Walked, up: Frame) -> tuple[Plan[Any], GraphSpec] | None:
     """Return the graph at a frame's node, today's plan and its recorded graph spec; None if there is none today."""
     node = around.plan.nodes.get(around.names.get(up.at, up.at))
     graph = _chosen(node, up.choice)
-    graph_spec: GraphSpec = _graphs_at(around.graph_spec, up.at).get(up.choice, {})
+    graph_spec: GraphSpec = _graph_specs_at(around.graph_spec, up.at).get(up.choice, {})
     return None if graph is None else (graph, graph_spec)
 
 
@@ -287,7 +288,7 @@ def _steps(plan: Plan[Any], graph_spec: GraphSpec) -> list[tuple[int, Migration]
     return [(older, plan.migrate[older]) for older in range(version, plan.version) if older in plan.migrate]
 
 
-def _graphs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
+def _graph_specs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
     """Return the specs of the graphs of a node, by choice."""
     for node in graph_spec.get("nodes", ()):
         if node["name"] == name:
@@ -298,17 +299,17 @@ def _graphs_at(graph_spec: GraphSpec, name: str) -> Mapping[str, GraphSpec]:
 def _path(plan: Plan[Any], graph_spec: GraphSpec, parts: Sequence[str]) -> str:
     """Return a node's path with today's names."""
     steps = _steps(plan, graph_spec)
-    new = _renamed(steps, parts[0])
+    new = _rename_node(steps, parts[0])
     if len(parts) == 1:
         return new
     node = plan.nodes.get(new)
     calls = () if node is None else node.calls
     graph = next((call.graph for call in calls if call.graph is not None), None)
-    inner: GraphSpec = next(iter(_graphs_at(graph_spec, parts[0]).values()), GraphSpec())
+    inner: GraphSpec = next(iter(_graph_specs_at(graph_spec, parts[0]).values()), GraphSpec())
     return f"{new}/{'/'.join(parts[1:]) if graph is None else _path(graph, inner, parts[1:])}"
 
 
-def _moved_on(
+def _call_migration(
     graph: Walked, function: Callable[..., object], version: int, values: Mapping[str, JsonValue], where: str
 ) -> dict[str, JsonValue]:
     """Call one migration function, and return its fields.
@@ -322,13 +323,13 @@ def _moved_on(
     except BaseException as error:
         reraise_interrupt(error)
         raise MigrationFailed(
-            f"{name} raised {type(error).__name__}: {error}; its input was {_clipped(values)}",
+            f"{name} raised {type(error).__name__}: {error}; its input was {_clip_repr(values)}",
             where=where,
             repair=f"fix {getattr(function, '__name__', 'it')}; the run is unchanged",
         ) from error
     if not hasattr(made, "keys") or not all(isinstance(key, str) for key in made):  # type: ignore[attr-defined]
         raise MigrationFailed(
-            f"{name} returned {type(made).__name__} {_clipped(made)}, not fields; its input was {_clipped(values)}",
+            f"{name} returned {type(made).__name__} {_clip_repr(made)}, not fields; its input was {_clip_repr(values)}",
             where=where,
             repair="return the fields of the next version: {'field': value}",
         )
@@ -339,5 +340,5 @@ def _moved_on(
     return dict(found)
 
 
-def _clipped(values: object) -> str:
+def _clip_repr(values: object) -> str:
     return clipped(repr(values), _SHOWN)

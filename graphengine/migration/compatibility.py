@@ -17,7 +17,7 @@ from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
 from graphengine.kernel.extension import View
 from graphengine.kernel.inside import HIDDEN, ROOT, Shift, apply_shift, copy_of, explain, plan_of
 from graphengine.kernel.reader import path_of
-from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walk_frames
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
@@ -65,7 +65,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         MigrationFailed: A migration raised, or returned fields that do not fit today's state.
         SecretKeyWrong: The graph has another key.
     """
-    graphs = walked(plan, snapshot, graph_spec or {})
+    graphs = walk_frames(plan, snapshot, graph_spec or {})
     there = copy_of(snapshot)
     shift = shift_of(plan, snapshot, graphs)
     apply_shift(there, shift)
@@ -148,7 +148,7 @@ def _states(
         values = state_of(graph, frame.values, where)
         done = _operations(frame.values, values)
         apply_shift(there, Shift(field_changes={key: done}))
-        more, problems = _fields(graph.plan, frame)
+        more, problems = _fit_fields(graph.plan, frame)
         if problems and done:
             raise does_not_fit(graph, values, [problem.text for problem in problems], where)
         apply_shift(there, Shift(field_changes={key: more}))
@@ -160,13 +160,15 @@ def _states(
             facts._replace(text=each.text + suffix, back=each.back, default=each.default, field=each.field)
             for each in problems
         ]
-        left += [facts._replace(text=text + suffix, field=new) for new, text in _left(graph, values, more)]
+        left += [facts._replace(text=text + suffix, field=new) for new, text in _find_left_fields(graph, values, more)]
         if done or more:
             ops[key] = [*done, *more]
     return ops, mismatches, left
 
 
-def _left(graph: Walked, values: Mapping[str, JsonValue], defaults: Sequence[Op]) -> Iterator[tuple[str, str]]:
+def _find_left_fields(
+    graph: Walked, values: Mapping[str, JsonValue], defaults: Sequence[Op]
+) -> Iterator[tuple[str, str]]:
     """Yield the new fields that could be others under another name, whose recorded value is not their default."""
     given = {op[1]: op[2] for op in defaults if op[0] == "set"}
     for gone, others in renamed_fields(graph.graph_spec, graph.plan.graph_spec).items():
@@ -186,7 +188,7 @@ def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue])
     return [*changed, *(("drop", name) for name in before if name not in after)]
 
 
-def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
+def _fit_fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
     """Return defaults for new fields, and mismatches for recorded values that no longer fit their field's type."""
     ops: list[Op] = []
     problems: list[Mismatch] = []

@@ -34,7 +34,7 @@ def draft_of(graph: Walked, mismatches: Sequence[Mismatch]) -> str:
     nodes = dict.fromkeys(each.at for each in mismatches if each.at)
     lines = list(_function(graph, list(fields))) if fields else []
     given = [f"from_{graph.version}"] if fields else []
-    renamed, moved, notes = _places(graph, list(nodes))
+    renamed, moved, notes = _draft_places(graph, list(nodes))
     given += [f"{name}={{{text}}}" for name, text in (("renamed", renamed), ("moved", moved)) if text]
     made = given[0] if given == [f"from_{graph.version}"] else f"Migration({', '.join(given)})"
     newer = max(graph.plan.version, graph.version + 1)
@@ -66,7 +66,7 @@ def _function(graph: Walked, fields: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
-def _places(graph: Walked, nodes: Sequence[str]) -> tuple[str, str, list[str]]:
+def _draft_places(graph: Walked, nodes: Sequence[str]) -> tuple[str, str, list[str]]:
     """Return what to rename and to move, as items of a dict, and comments.
 
     A node that is gone was renamed if one node of its kind is new. A node that is still there is begun again.

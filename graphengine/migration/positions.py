@@ -8,7 +8,7 @@ from graphengine.checks.fork_regions import region
 from graphengine.engine.phases import Waiting
 from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
 from graphengine.kernel.extension import START, Fork, View
-from graphengine.kernel.inside import AskBody, Phase, plan_of, reraise_interrupt, view_of
+from graphengine.kernel.inside import AskBody, plan_of, reraise_interrupt, view_of
 from graphengine.kernel.reader import (
     Collecting,
     Ended,
@@ -92,9 +92,9 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
     found = list(_at_node(inner, frame, version, hint))
     if isinstance(frame.phase, Ended):
-        found = list(_written(inner, frame, hint))
+        found = list(_check_updates(inner, frame, hint))
     elif not found:
-        found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
+        found += [*_regions(inner, frame, hint), *_check_updates(inner, frame, hint), *_asks(inner, frame, hint)]
     path = path_of(frame.id, frame.at)
     return [mismatch._replace(place=path, graph=inner.graph, version=version, at=frame.at) for mismatch in found]
 
@@ -133,7 +133,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
         return
     if frame.at not in (START, *plan.nodes):
         yield Mismatch(
-            f"the run is at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
+            f"the run is at node {path!r} (visit {frame.visit}, {_say_doing(frame)}), which the graph no longer has",
             f"node {path!r}",
             f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
         )
@@ -158,11 +158,11 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
         )
 
 
-def _doing(frame: Frame) -> str:
+def _say_doing(frame: Frame) -> str:
     return _DOING[type(frame.phase)]
 
 
-_DOING: Final[Mapping[type[Phase], str]] = {
+_DOING: Final[Mapping[type, str]] = {
     Ready: "about to run",
     Fallback: "about to run its fallback",
     Leaving: "done, its outgoing edge not chosen yet",
@@ -217,7 +217,7 @@ def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
     }
 
 
-def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
+def _check_updates(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
     """Check that the updates of an arm or of items can still be combined, and that items can still be read."""
     path = path_of(frame.id, frame.at)
     if frame.kind == "arm":
@@ -228,9 +228,9 @@ def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
         view = View(plan.state, frame)
         done = [op for writes in phase.done for op in writes or ()]
         yield from _updates(plan, view, done, f"an item of the map at {path}", hint)
-        yield from _items(plan.nodes[frame.at], frame, phase.items, path, hint)
+        yield from _check_recorded_items(plan.nodes[frame.at], frame, phase.items, path, hint)
     elif frame.kind == "item" and plan.nodes[frame.at].each is not None:
-        yield from _items(
+        yield from _check_recorded_items(
             plan.nodes[frame.at], frame, {name: [value] for name, value in frame.values.items()}, path, hint
         )
 
@@ -263,7 +263,7 @@ def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str
             )
 
 
-def _items(
+def _check_recorded_items(
     node: NodePlan, frame: Frame, items: Mapping[str, Sequence[JsonValue]], path: str, hint: str
 ) -> Iterator[Mismatch]:
     state = node.each.state if node.each is not None else None

@@ -18,7 +18,7 @@ from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.call_ids import told_apart
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count, listed
+from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count, list_at
 from graphengine.models.sdk import called_name, plain_arguments, schema_in_words, sound_json
 from graphengine.models.settings import merged
 from graphengine.schemas.walking import is_recursive, walk
@@ -245,7 +245,7 @@ def _own_blocks(message: Message) -> list[JsonObject]:
     native = message.native or {}
     if message.role != "assistant" or native.get("provider") != PROVIDER:
         return []
-    blocks = listed(native, "content")
+    blocks = list_at(native, "content")
     is_same = "".join(utf8_text(_text_of(block)) for block in blocks if _are_text([block])) == message.text
     ids = [str(block.get("id")) for block in blocks if block.get("type") == "tool_use"]
     return blocks if is_same and {call.id for call in message.calls} <= {*ids} else []

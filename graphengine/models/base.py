@@ -328,6 +328,9 @@ UNKNOWN_USAGE: Final[Usage] = {
 }
 """The usage of a call that was in flight and may be billed, but reported nothing. Tokens count only what is known."""
 
+HELD_USAGE: Final[Usage] = {"held_calls": 1}
+"""What a call counts that waited for others in its model's own limiter."""
+
 
 def at_least(reported: Usage) -> Usage:
     """Return the usage of a call that broke off after its provider had reported this much, and may bill more.
@@ -355,7 +358,7 @@ def usage_of_failure(error: BaseException) -> Usage:
     return UNKNOWN_USAGE if isinstance(error, _MAY_BE_PAID) else {}
 
 
-def estimated_tokens(request: Request) -> int:
+def estimate_tokens(request: Request) -> int:
     """Return about how many tokens a question has."""
     return characters(request) // _CHARACTERS_PER_TOKEN + 1
 
@@ -482,6 +485,7 @@ class RulesModel:
 
 
 __all__ = [
+    "HELD_USAGE",
     "PDF",
     "UNKNOWN_USAGE",
     "CallerWait",
@@ -503,7 +507,7 @@ __all__ = [
     "at_least",
     "cannot_show",
     "characters",
-    "estimated_tokens",
+    "estimate_tokens",
     "media_tokens",
     "usage_of",
     "usage_of_failure",

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.models.base import Message, ToolCall
-from graphengine.models.received import listed
+from graphengine.models.received import list_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,7 +104,7 @@ def _rename_native_ids(native: dict[str, JsonValue] | None, names: Sequence[str]
         return native
     left = deque(names)
     parts: list[JsonValue] = []
-    for part in listed(native, "content"):
+    for part in list_at(native, "content"):
         key = _ID_OF.get(str(part.get("type")))
         parts.append({**part, key: left.popleft()} if key and left else part)
     return {**native, "content": parts}

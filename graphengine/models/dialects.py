@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.models.received import inside, listed
+from graphengine.models.received import inside, list_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def _without_usage(body: JsonObject) -> JsonObject:
 def _not_strict(body: JsonObject) -> JsonObject:
     if "tools" not in body:
         return body
-    return {**body, "tools": [_plain_tool(tool) for tool in listed(body, "tools")]}
+    return {**body, "tools": [_plain_tool(tool) for tool in list_at(body, "tools")]}
 
 
 def _plain_tool(tool: JsonObject) -> JsonObject:
@@ -63,7 +63,7 @@ def _plain_tool(tool: JsonObject) -> JsonObject:
 
 
 def _of_messages(change: Callable[[list[JsonObject]], Sequence[JsonObject]]) -> Callable[[JsonObject], JsonObject]:
-    return lambda body: {**body, "messages": [*change(listed(body, "messages"))]}
+    return lambda body: {**body, "messages": [*change(list_at(body, "messages"))]}
 
 
 def _in_question(messages: list[JsonObject]) -> list[JsonObject]:
@@ -101,7 +101,7 @@ def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
         if "tool_call_id" in message:
             named["tool_call_id"] = _short(str(message["tool_call_id"]))
         if "tool_calls" in message:
-            named["tool_calls"] = [{**call, "id": _short(str(call["id"]))} for call in listed(message, "tool_calls")]
+            named["tool_calls"] = [{**call, "id": _short(str(call["id"]))} for call in list_at(message, "tool_calls")]
         made.append(named)
     return made
 
@@ -116,7 +116,7 @@ def _short(given: str) -> str:
 def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
     made: list[JsonObject] = []
     for message in messages:
-        first, *others = listed(message, "tool_calls") or [{}]
+        first, *others = list_at(message, "tool_calls") or [{}]
         signed: list[JsonValue] = [{"extra_content": _UNSIGNED, **first}, *others]
         made.append({**message, "tool_calls": signed} if first else message)
     return made

@@ -83,7 +83,7 @@ _HINTS: Final = (
 """Every key contains one of these, in lower case; searching for them first is cheap."""
 
 
-def hidden(value: T, *, known: Iterable[str] = ()) -> T:
+def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
     """Return a text without secrets, or a JSON value or pydantic instance with every text in it, dict keys included.
 
     A variable's value is replaced by `[secret NAME]`, another secret by `[secret]`.
@@ -171,7 +171,7 @@ def struck(text: str) -> str:
         >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
         ('openai-chat:m@http://…@host/v1', 'http://host/v1?…')
     """
-    text = hidden(text)  # before anything is cut off, which may be a part of a secret
+    text = hide_secrets(text)  # before anything is cut off, which may be a part of a secret
     before, scheme, rest = text.partition("://")
     if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? of a password
         return f"{before}{scheme}…"

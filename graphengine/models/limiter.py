@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
-from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
+from graphengine.models.base import HELD_USAGE, UNKNOWN_USAGE, estimate_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
 
@@ -91,7 +91,8 @@ class RateLimiter:
     Every model has a limiter. By default it learns the server's limits from its refusals; give limits to be refused
     less. Models with the same address, name and key share a limiter, and so do models that get the same object. The
     limiter that a model called over HTTP gets by itself has at most 100 calls in flight at a provider's own address; at
-    other addresses, half as many as the process may open files. The log says once that calls wait for others.
+    other addresses, half as many as the process may open files. The log says once that calls wait for others, and a run
+    counts those of its calls that such a limiter held back: `result.usage.held_calls`.
 
     Args:
         calls_at_once: The most calls in flight; None for no limit.
@@ -233,9 +234,11 @@ class WaitQueue:
                     when = self._rates.free_at(now, call.tokens) if self._waiting[0] is waiter else math.inf
                     if when <= now:
                         return self._rates.begin(now, call.tokens)
-                    if self._rates.is_full and not self._said_full:
-                        self._said_full = True
-                        call.say_full(self._limits)
+                    if self._rates.is_full:
+                        call.is_held = call.is_held or _is_own(self._limits)
+                        if not self._said_full:
+                            self._said_full = True
+                            call.say_full(self._limits)
                     closed = self._rates.closed_until(now)
                     call.check(closed if closed < math.inf else now, self._rates.last_answer)
                 await until(when, waiter.awake, call.waits)
@@ -316,6 +319,8 @@ class PacedCall:
     Attributes:
         queue: The calls before and after it.
         pause: After a try that the server refused: the seconds until the next one; None after any other.
+        is_held: Whether it has waited because as many calls were in flight as the limiter allows that its model got by
+            itself: its run counts that, as the log says it only once in a process.
     """
 
     def __init__(
@@ -332,12 +337,13 @@ class PacedCall:
         self.waits: CallerWait = request.waits or PLAIN_WAITS
         self.queue = limiter.queue(self.waits.clock)
         self.number = self.queue.number()
-        self.tokens = estimated_tokens(request)
+        self.tokens = estimate_tokens(request)
         self._limits_others = getattr(model, "reports_usage", False)  # as a Router: its models' limiters know them
         self._entered = self.waits.clock.now()
         self._waited: list[float] = []
         self._tries = 0
         self.pause: float | None = None
+        self.is_held = self._counts_held = False
 
     async def once(self, request: Request | None = None, *, writes: str = "") -> Response:
         """Wait in the queue, and make the call once.
@@ -352,6 +358,9 @@ class PacedCall:
         """
         queue, self.pause = self.queue, None
         permit = await queue.begin(self)
+        if self.is_held and not self._counts_held and self._request.on_spent is not None:
+            self._counts_held = True
+            self._request.on_spent(HELD_USAGE)
         asked = self._note_begin_in(request or self._request, permit, writes)
         try:
             with reset_if_failed(self._model, asked):
@@ -429,10 +438,11 @@ class PacedCall:
 
     def say_full(self, limits: RateLimiter) -> None:
         """Log that as many calls are in flight as may be: a warning, unless that was set by whoever runs this."""
-        own = any(limits is each for each in [*_NAMED.values()])
         more = "pass the model limiter=RateLimiter(calls_at_once=…) for more, RateLimiter() for no limit"
         words = "%s: %d calls are in flight, the most that its limiter allows, and further ones wait for them; %s"
-        log.log(logging.WARNING if own else logging.INFO, words, self._model.name, limits.calls_at_once, more)
+        log.log(
+            logging.WARNING if _is_own(limits) else logging.INFO, words, self._model.name, limits.calls_at_once, more
+        )
 
     def check(self, closed_until: float, last_answer: float) -> None:
         """Check that the server may be waited for until a time.
@@ -539,6 +549,11 @@ def limiter_for(key: Hashable, calls_at_once: int | None) -> RateLimiter:
         if limiter is None:
             limiter = _NAMED[key] = RateLimiter(calls_at_once=calls_at_once)
         return limiter
+
+
+def _is_own(limits: RateLimiter) -> bool:
+    """Return whether a model got this limiter by itself: nobody who runs this has set it."""
+    return any(limits is each for each in [*_NAMED.values()])
 
 
 def limiter_of(model: Model) -> RateLimiter | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import did_you_mean
 from graphengine.models.errors import ModelUnavailable
-from graphengine.models.hiding import hidden, struck
+from graphengine.models.hiding import hide_secrets, struck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def _repair_of_name(name: str) -> str:
 
 def _unavailable(name: str, what: str, repair: str) -> ModelUnavailable:
     message = f"the model name {struck(name)!r} {what}"  # struck: a key is easily pasted into a name
-    return ModelUnavailable(message, where="model", repair=hidden(repair))
+    return ModelUnavailable(message, where="model", repair=hide_secrets(repair))
 
 
 __all__ = ["FORMS", "as_model", "model_of", "no_model"]

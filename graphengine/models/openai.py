@@ -34,7 +34,7 @@ from graphengine.models.openai_parts import (
     tool_result,
     unknown,
 )
-from graphengine.models.received import NotThisApi, inside, listed, text
+from graphengine.models.received import NotThisApi, inside, list_at, text
 from graphengine.models.sdk import called_name, sound_json
 from graphengine.models.settings import merged
 
@@ -190,7 +190,7 @@ class OpenAIModel(ServedModel):
 
     def _with_fees(self, spent: Spent, whole: JsonObject) -> Spent:
         """Count searches, which `usage` does not name, and notice what else has a fee."""
-        items = listed(whole, "output")
+        items = list_at(whole, "output")
         searches = [item for item in items if item.get("type") == "web_search_call"]
         fetched = [item for item in searches if text(inside(item, "action"), "type") in _FREE]
         fees = any(item.get("type") in _WITH_FEES for item in items)
@@ -216,7 +216,7 @@ class OpenAIModel(ServedModel):
         item that was to follow, calls without results, and searches that did not end. Amid it, nothing can be left out.
         """
         native = message.native or {}
-        items = listed(native, "content")
+        items = list_at(native, "content")
         if native.get("provider") != self._provider or _text(items) != message.text:
             return []
         called = {call.id for call in message.calls}
@@ -247,7 +247,7 @@ class OpenAIModel(ServedModel):
             raise self._server.refused(error)
         if not isinstance(whole.get("output"), list):
             raise NotThisApi("the server there has no Responses API")
-        items = listed(whole, "output")
+        items = list_at(whole, "output")
         if status == "failed":
             raise self._server.error(ModelOverloaded, "failed without an explanation")
         if status not in {"completed", "incomplete"}:
@@ -259,7 +259,7 @@ class OpenAIModel(ServedModel):
     def _native(self, items: list[JsonObject]) -> dict[str, JsonValue] | None:
         """Return the answer's items for the next question, if they hold more than text and calls."""
         more = any(unknown(item, _KNOWN.get(text(item, "type"), ())) for item in items)
-        more = more or any(part.get("annotations") for item in items for part in listed(item, "content"))
+        more = more or any(part.get("annotations") for item in items for part in list_at(item, "content"))
         content: list[JsonValue] = [*items]
         return {"provider": self._provider, "content": sound_json(content, levels=DEEPEST)} if more else None
 
@@ -372,7 +372,7 @@ def _text(items: list[JsonObject]) -> str:
     """Return the text. If an item is marked as the final answer, the others are only comments on the work."""
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
-    parts = [part for item in final or messages for part in listed(item, "content")]
+    parts = [part for item in final or messages for part in list_at(item, "content")]
     whole = [text(item, "content") for item in final or messages]  # of servers that send no parts
     return "".join([*whole, *(text(part, "text") for part in parts if part.get("type") in {"output_text", "text"})])
 
@@ -406,7 +406,7 @@ def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
         return "refused", "the provider's content filter"
     if whole.get("status") == "incomplete":
         return "cut", ""
-    parts = [part for item in items for part in listed(item, "content")]
+    parts = [part for item in items for part in list_at(item, "content")]
     refusals = [text(part, "refusal") for part in parts if part.get("type") == "refusal"]
     if refusals:
         return "refused", "".join(refusals)

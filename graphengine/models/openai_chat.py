@@ -35,7 +35,7 @@ from graphengine.models.openai_parts import (
     tool_result,
     unknown,
 )
-from graphengine.models.received import NotThisApi, inside, listed, text
+from graphengine.models.received import NotThisApi, inside, list_at, text
 from graphengine.models.sdk import called_name, sound_json
 from graphengine.models.settings import merged
 from graphengine.models.think_tags import Splitter, split
@@ -290,9 +290,9 @@ class OpenAIChatModel(ServedModel):
         native = message.native or {}
         if message.calls and native.get("provider") == self._provider:
             content = native.get("content")
-            more = listed(content, "tool_calls")
+            more = list_at(content, "tool_calls")
             if len(more) == len(message.calls):
-                calls = zip(listed(made, "tool_calls"), more, strict=True)
+                calls = zip(list_at(made, "tool_calls"), more, strict=True)
                 made = {**fields, **made, "tool_calls": [{**own, **call} for call, own in calls]}
         if message.role == "assistant" and thinks and (message.calls or self._returns_thoughts):
             made[_RETURNED] = fields.get(_RETURNED, "")
@@ -305,9 +305,9 @@ class OpenAIChatModel(ServedModel):
         some refuse them (DeepSeek's first reasoning models).
         """
         found: JsonObject = {"message": unknown(message, _KNOWN)}
-        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")] if calls else []
+        of_calls = [unknown(call, _KNOWN_OF_CALL) for call in list_at(message, "tool_calls")] if calls else []
         found["tool_calls"] = [*of_calls]
-        annotations = listed(message, "annotations")
+        annotations = list_at(message, "annotations")
         found |= {"annotations": [*annotations]} if annotations else {}
         found |= {"thinking": thought} if thought else {}
         if not (found["message"] or any(of_calls) or annotations or thought):
@@ -342,7 +342,7 @@ class OpenAIChatModel(ServedModel):
     def _response(self, whole: JsonObject) -> Response:
         choice = self._choice(whole)
         message = inside(choice, "message")
-        calls = _calls(listed(message, "tool_calls"))
+        calls = _calls(list_at(message, "tool_calls"))
         stop, why = self._stop(choice, calls)
         wanted = calls if stop == "tools" else ()
         content = utf8_text(_content(message.get("content")))
@@ -361,7 +361,7 @@ class OpenAIChatModel(ServedModel):
         Raises:
             ModelError: There is no choice, or an error in its place.
         """
-        choices = listed(whole, "choices")
+        choices = list_at(whole, "choices")
         error = whole.get("error") or (choices[0].get("error") if choices else None)
         if error:
             raise self._server.refused(error)
@@ -414,7 +414,7 @@ class _Chunks(StreamReader):
         for key in _HEAD:
             if event.get(key):
                 self.head[key] = event[key]
-        for choice in listed(event, "choices")[:1]:
+        for choice in list_at(event, "choices")[:1]:
             if choice.get("error"):
                 raise self._server.refused(choice["error"])
             if choice.get("finish_reason") is not None:
@@ -452,11 +452,11 @@ class _Chunks(StreamReader):
                 self._request.emit_thinking(utf8_text(thought))
                 break
         self._refusal.append(text(delta, "refusal"))
-        annotations = listed(delta, "annotations")
+        annotations = list_at(delta, "annotations")
         more: JsonObject = {"annotations": [*annotations]} if annotations else {}
         for key, value in (unknown(delta, _KNOWN) | more).items():
             self._more.setdefault(key, []).append(value)
-        for piece in listed(delta, "tool_calls"):
+        for piece in list_at(delta, "tool_calls"):
             self._add_call(piece)
 
     def _emit(self, thought: str, said: str) -> None:

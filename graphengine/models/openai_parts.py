@@ -16,7 +16,7 @@ from graphengine.kernel.extension import utf8_text
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, count, inside, text
 from graphengine.models.sdk import LONGEST_NAME, kept_by_schema, plain_arguments, schema_in_words
-from graphengine.schemas.walking import resolved
+from graphengine.schemas.walking import resolve_reference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -257,7 +257,7 @@ class _Strict:
         defs = self._schema.get("$defs", {})
         if not isinstance(defs, dict):
             raise _NoStrictFormError
-        root = dict(resolved(root, self._schema))
+        root = dict(resolve_reference(root, self._schema))
         if root.get("type") != "object" or "anyOf" in root:
             raise _NoStrictFormError
         made = self._of(root, 0)

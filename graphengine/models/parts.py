@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from graphengine.media import Media
 from graphengine.models.base import Message, ToolCall
-from graphengine.models.received import inside, listed
+from graphengine.models.received import inside, list_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -193,13 +193,13 @@ def _calls(message: Message) -> Callable[[str], ToolCall | None]:
 def _of_messages(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the blocks of Anthropic's Messages."""
     call_of, at = _calls(message), 0
-    for block in listed(native, "content"):
+    for block in list_at(native, "content"):
         kind = _str(block, "type")
         call = call_of(_str(block, "id")) if kind == "tool_use" else None
         if kind == "text":
             text = _str(block, "text")
             yield from _text(text)
-            for value in listed(block, "citations"):
+            for value in list_at(block, "citations"):
                 yield _citation(value, at, at + len(text))
             at += len(text)
         elif kind in {"thinking", "redacted_thinking"}:
@@ -221,7 +221,7 @@ def _read_hosted_result(block: JsonObject) -> HostedResult:
     texts = [_str(found, "stdout"), _str(found, "stderr"), _str(found, "content"), _str(found, "error_code")]
     if source.get("type") == "text":
         texts.append(_str(source, "data"))
-    pages = [(_str(page, "url"), _str(page, "title")) for page in listed(block, "content")]
+    pages = [(_str(page, "url"), _str(page, "title")) for page in list_at(block, "content")]
     if url := _str(found, "url"):
         pages = [(url, _str(document, "title"))]
     text = "\n".join(text for text in texts if text)
@@ -230,19 +230,19 @@ def _read_hosted_result(block: JsonObject) -> HostedResult:
 
 def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the items of OpenAI's Responses."""
-    call_of, at, items = _calls(message), 0, listed(native, "content")
+    call_of, at, items = _calls(message), 0, list_at(native, "content")
     has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
     for item in items:
         kind = _str(item, "type")
         call = call_of(_str(item, "call_id", "id")) if kind == "function_call" else None
         if kind == "message":
             is_answer = not has_final or item.get("phase") == "final_answer"  # others comment on the work
-            for part in listed(item, "content"):
+            for part in list_at(item, "content"):
                 yield from _text(_str(part, "text", "refusal"))
-                yield from _annotations(listed(part, "annotations"), at if is_answer else None)
+                yield from _annotations(list_at(part, "annotations"), at if is_answer else None)
                 at += len(_str(part, "text")) if is_answer else 0
         elif kind == "reasoning":
-            shown = listed(item, "content") or listed(item, "summary")
+            shown = list_at(item, "content") or list_at(item, "summary")
             yield Thinking("\n\n".join(_str(part, "text") for part in shown))
         elif kind in _HOSTED:
             yield from _read_hosted_call(item)
@@ -255,8 +255,8 @@ def _read_hosted_call(item: JsonObject) -> Iterator[HostedCall | HostedResult]:
     call_id, action = _str(item, "id"), inside(item, "action")
     action = action or ({"code": item["code"]} if item.get("code") else {})
     yield HostedCall(call_id, _HOSTED[_str(item, "type")], {k: v for k, v in action.items() if k != "sources"})
-    pages = tuple((_str(page, "url"), _str(page, "title")) for page in listed(action, "sources"))
-    outputs = listed(item, "outputs")
+    pages = tuple((_str(page, "url"), _str(page, "title")) for page in list_at(action, "sources"))
+    outputs = list_at(item, "outputs")
     failed = item.get("status") in {"failed", "incomplete"}
     if pages or outputs or failed:
         text = "\n".join(_str(output, "logs", "url") for output in outputs)
@@ -271,7 +271,7 @@ def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
     thinking += [text] if (text := _str(content, "thinking")) else []
     yield from (Thinking(str(text)) for text in thinking[:1])
     yield from _text(message.text)
-    yield from _annotations(listed(content, "annotations"), 0)
+    yield from _annotations(list_at(content, "annotations"), 0)
     yield from message.calls
     yield from (Native(name, value) for name, value in found.items())
 

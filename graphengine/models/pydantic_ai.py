@@ -31,8 +31,8 @@ from graphengine.models.errors import (
 )
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
-from graphengine.models.received import listed
-from graphengine.models.refusals import REPAIRS, WHAT, advised, kind_of_status, shown
+from graphengine.models.received import list_at
+from graphengine.models.refusals import REPAIRS, WHAT, advised, kind_of_status, shorten_outside_text
 from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
 from graphengine.models.settings import refuse_lacking
 
@@ -166,7 +166,7 @@ class PydanticAIModel:
                 self._model = infer_model(cast("str", self._given))
             except (ImportError, UserError, ValueError) as error:
                 repair = "install what pydantic-ai names, set its key, or check the name"
-                text = f"{self.name} cannot be used: {shown(error)}"
+                text = f"{self.name} cannot be used: {shorten_outside_text(error)}"
                 raise ModelUnavailable(text, where=f"model {self.name}", repair=repair) from None
         return self._model
 
@@ -194,8 +194,8 @@ class PydanticAIModel:
     def _own(self, message: Message) -> list[JsonValue]:
         """Return an answer in pydantic-ai's form; [] if it is another model's, or has other calls, as of a cut one."""
         native = message.native or {}
-        found = listed(native, "content") if native.get("provider") == self.name else []
-        inside = [part for each in found for part in listed(each, "parts") if part.get("part_kind") == "tool-call"]
+        found = list_at(native, "content") if native.get("provider") == self.name else []
+        inside = [part for each in found for part in list_at(each, "parts") if part.get("part_kind") == "tool-call"]
         is_same = [part.get("tool_call_id") for part in inside] == [call.id for call in message.calls]
         return [*found] if is_same else []
 
@@ -259,7 +259,7 @@ def translated(error: Exception, model: str, *, began: bool = False, key: str = 
     if began and kind is ModelUnreachable:
         kind = AnswerTorn
     made = kind(
-        f"{model} {WHAT.get(kind, 'failed')}: {shown(error, key)}",
+        f"{model} {WHAT.get(kind, 'failed')}: {shorten_outside_text(error, key)}",
         where=f"model {model}",
         repair="see the message of pydantic-ai",
     )

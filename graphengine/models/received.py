@@ -75,7 +75,7 @@ def inside(value: JsonValue, key: str) -> JsonObject:
     return found if isinstance(found, dict) else {}
 
 
-def listed(value: JsonValue, key: str) -> list[JsonObject]:
+def list_at(value: JsonValue, key: str) -> list[JsonObject]:
     """Return the objects in the list at this key, or [] if there is none."""
     found = value.get(key) if isinstance(value, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
@@ -358,7 +358,7 @@ __all__ = [
     "count",
     "inside",
     "is_count",
-    "listed",
+    "list_at",
     "object_in",
     "read_json",
     "text",

@@ -23,11 +23,11 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from graphengine.kernel.inside import explain
 from graphengine.models.base import Message, Response
 from graphengine.models.errors import ModelError, ModelUnavailable
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.router import OverModels
-from graphengine.models.scripted import shown, stream
+from graphengine.models.scripted import stream, summarise_request
 from graphengine.output_file import write_file
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RecordedModel(OverModels):
         if self._left is None:
             self._left = self._read()
         clear = _describe_request(request)
-        asked = hidden(clear)
+        asked = hide_secrets(clear)
         # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
         left = self._left.get(_key(asked)) or self._left.get(_key(clear))
         if not left:
@@ -142,7 +142,7 @@ class RecordedModel(OverModels):
 
     async def _record(self, request: Request, asked: dict[str, JsonValue]) -> Response:
         if self._model is None:
-            asks = "".join(f"\n    {line}" for line in shown(request).splitlines())
+            asks = "".join(f"\n    {line}" for line in summarise_request(request).splitlines())
             raise NotRecorded(
                 f"{self._file} has no answer left to this request of agent {request.agent}:{asks}",
                 where=f"agent {request.agent}",
@@ -160,8 +160,8 @@ class RecordedModel(OverModels):
         except PydanticSerializationError as error:
             message = f"the answer of {response.model} cannot be recorded: {error}"
             raise self._bad(message, "record models that answer with text") from error
-        fields = {name: hidden(getattr(response, name)) for name in ("calls", "why", "native")}
-        line = _Line(request=asked, response=replace(response, content=hidden(content), **fields))
+        fields = {name: hide_secrets(getattr(response, name)) for name in ("calls", "why", "native")}
+        line = _Line(request=asked, response=replace(response, content=hide_secrets(content), **fields))
         text = json.dumps(line.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
         try:
             with _ONE_WRITER:

@@ -34,8 +34,8 @@ from graphengine.models.errors import (
     RateLimited,
     UnknownModel,
 )
-from graphengine.models.hiding import hidden, start_of
-from graphengine.models.received import inside, listed, text
+from graphengine.models.hiding import hide_secrets, start_of
+from graphengine.models.received import inside, list_at, text
 from graphengine.models.server_words import ANSWER_TOO_LONG, SAYS_NO_MODEL, SAYS_TOO_LONG
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ REPAIRS: Final[dict[type[ModelError], str]] = {
 _READ_CHARACTERS: Final = 10 * SHOWN_CHARACTERS
 
 
-def shown(text: object, *keys: str) -> str:
+def shorten_outside_text(text: object, *keys: str) -> str:
     """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
 
     Example:
         >>> shown("Incorrect API key provided: sk-ant-12345678")
         'Incorrect API key provided: [secret]'
     """
-    start = hidden(utf8_text(start_of(str(text), _READ_CHARACTERS)), known=keys)  # the text may have megabytes
+    start = hide_secrets(utf8_text(start_of(str(text), _READ_CHARACTERS)), known=keys)  # the text may have megabytes
     return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
 
 
@@ -260,7 +260,7 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
     if not isinstance(body, dict):
         words = str(body or "")
         return Complaint(status, message=words, wait_seconds=_read_asked_seconds(words), call=_unread(words))
-    details = [inside(body, "details"), *listed(body, "details")]
+    details = [inside(body, "details"), *list_at(body, "details")]
     named = [text(each, key) for each in details for key in ("error_code", "reason")]
     metadata = inside(body, "metadata")  # OpenRouter's; its moderation has no code, only the input that was flagged
     named.append("flagged_input" if "flagged_input" in metadata else "")
@@ -423,5 +423,5 @@ __all__ = [
     "kind_of_status",
     "repaired",
     "retry_after",
-    "shown",
+    "shorten_outside_text",
 ]

@@ -19,7 +19,7 @@ from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import did_you_mean
 from graphengine.models.base import Message, Request, Response, ToolCall
 from graphengine.models.errors import ModelError
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -159,7 +159,7 @@ class ScriptedModel:
             agent = f" by agent {request.agent}"
             text = f"the script has no answer left for call {number}{agent}; it had {script.size}"
             repair = _REPAIR
-        message = f"{text}; the request:\n{_indent_lines(shown(request))}"
+        message = f"{text}; the request:\n{_indent_lines(summarise_request(request))}"
         self._unexpected.append(message)
         return OffScript(message, where=f"agent {request.agent}", repair=repair)
 
@@ -220,16 +220,16 @@ def stream(text: str, request: Request) -> None:
             request.on_text(piece)
 
 
-def shown(request: Request) -> str:
+def summarise_request(request: Request) -> str:
     """Return a summary of a request in a few lines, without secrets: the agent, its instructions, the last message."""
     lines = [f"agent: {request.agent}"]
     if request.system:
-        lines.append(f"system: {shortened(hidden(request.system))}")
+        lines.append(f"system: {shorten_middle(hide_secrets(request.system))}")
     if len(request.messages) > 1:
         lines.append(f"messages before: {len(request.messages) - 1}")
     if request.messages:
         last = request.messages[-1]
-        lines.append(f"{last.role}: {shortened(hidden(last.text))}")
+        lines.append(f"{last.role}: {shorten_middle(hide_secrets(last.text))}")
     if request.tools:
         lines.append("tools: " + ", ".join(tool.name for tool in request.tools))
     if request.schema is not None:
@@ -237,7 +237,7 @@ def shown(request: Request) -> str:
     return "\n".join(lines)
 
 
-def shortened(text: str, most: int = _SHOWN) -> str:
+def shorten_middle(text: str, most: int = _SHOWN) -> str:
     """Return a text, without its middle if it is longer than this many characters."""
     if len(text) <= most:
         return text
@@ -259,7 +259,7 @@ class _Script:
         if self._always is None:
             if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
                 raise DefinitionError(
-                    f"the script{self._whose} is {shortened(repr(given), 80)}, which is not a list of answers",
+                    f"the script{self._whose} is {shorten_middle(repr(given), 80)}, which is not a list of answers",
                     where="scripted model",
                     repair="give a list, as ScriptedModel(['a draft']), or lists by agent, {'writer': ['a draft']}",
                 )
@@ -351,7 +351,7 @@ def _content(item: object) -> str | Response:
         return to_json(item, round_trip=True, inf_nan_mode="constants").decode()
     except PydanticSerializationError as error:
         raise DefinitionError(
-            f"{shortened(repr(item), 80)} cannot be an answer: {error}",
+            f"{shorten_middle(repr(item), 80)} cannot be an answer: {error}",
             where="scripted model",
             repair="give text, a JSON value, a pydantic instance, tool calls, a Response, an exception or a function",
         ) from None
@@ -362,12 +362,12 @@ def _describe_item(item: object) -> str:
     if callable(item) and not isinstance(item, type):
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if is_raised(item):
-        return shortened(repr(item), 100)
+        return shorten_middle(repr(item), 100)
     content = _content(item)
     if isinstance(content, str):
-        return shortened(repr(content), 100)
-    wanted = [f"{call.name}({shortened(call.arguments, 60)})" for call in content.calls]
-    return f"calls {', '.join(wanted)}" if wanted else shortened(repr(content.content), 100)
+        return shorten_middle(repr(content), 100)
+    wanted = [f"{call.name}({shorten_middle(call.arguments, 60)})" for call in content.calls]
+    return f"calls {', '.join(wanted)}" if wanted else shorten_middle(repr(content.content), 100)
 
 
 def _indent_lines(text: str) -> str:

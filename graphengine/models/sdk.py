@@ -49,7 +49,7 @@ from graphengine.models.refusals import (
     complaint,
     kind_of,
     repaired,
-    shown,
+    shorten_outside_text,
 )
 
 if TYPE_CHECKING:
@@ -674,8 +674,8 @@ class Server:
             text: The provider's message, "" for none.
         """
         keys = (*self.key.known(), *filter(None, (urlsplit(self.address).password,)))
-        words = shown(text, *keys)
-        address = shown(shown_address(self.address), *keys)
+        words = shorten_outside_text(text, *keys)
+        address = shorten_outside_text(shown_address(self.address), *keys)
         repair = REPAIRS.get(kind, "").format(address=address, variable=self.key.variable)
         message = f"{self.model} {what}" + (f": {words}" if words else "")
         return kind(message, where=f"model {self.model}", repair=repair)

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from graphengine.errors import DefinitionError
 from graphengine.models.errors import BadRequest
-from graphengine.models.hiding import MARK, hidden
+from graphengine.models.hiding import MARK, hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +131,7 @@ class Settings:
             found["headers"] = {
                 name: value if _OPEN_HEADER.search(name) else MARK for name, value in self.headers.items()
             }
-        return hidden(found)
+        return hide_secrets(found)
 
     def but(self, **changes: Any) -> Settings:  # noqa: ANN401 - the arguments of Settings
         """Return a copy with changes.

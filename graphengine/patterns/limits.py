@@ -42,7 +42,7 @@ def with_limits(
         ('nothing', 'limit reached')
     """
     inside = Graph("limited", state, result=answer, limits=limits)
-    inside.add_node("work", _timed(part(runnable, state), limits.seconds), writes=answer)
+    inside.add_node("work", _give_timeout(part(runnable, state), limits.seconds), writes=answer)
     inside.add_path(START, "work", END)
     graph = Graph("with_limits", state, result=answer)
     graph.add_node("within", inside, writes=answer)
@@ -58,7 +58,7 @@ def with_limits(
     return graph
 
 
-def _timed(node: Node, seconds: float | None) -> Node:
+def _give_timeout(node: Node, seconds: float | None) -> Node:
     """Give a function or agent a timeout; graphs and questions have none, their limits apply between steps."""
     inner = node.runnable
     plain = not isinstance(inner, Choose) and (not isinstance(inner, HasBody) or inner.__body__().kind == "agent")

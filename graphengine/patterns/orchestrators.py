@@ -104,7 +104,7 @@ def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
     for role, worker in workers.items():
         doer = surviving(part(worker, state, _OWN, {"task": "step.input", "needed": _needed}))
         writes = {"results[{step.id}]": outcome}
-        graph.add_node(role, doer, each={"step": _steps_of(role)}, concurrency=concurrency, writes=writes)
+        graph.add_node(role, doer, each={"step": _take_due_steps(role)}, concurrency=concurrency, writes=writes)
         graph.add_edge(role, "schedule")
     graph.add_node("synthesise", part(synthesiser, state, _OWN), writes="output")
     graph.add_path(START, "make_plan", "schedule")
@@ -113,7 +113,7 @@ def orchestrator_workers(  # noqa: PLR0913 - the runnables and their bounds
         graph.add_edge("schedule", FAIL, when=over & (value(successes) == 0), label="every step failed")
     graph.add_edge("schedule", "synthesise", when=over, label="all done")
     graph.add_edge("schedule", "synthesise", when=iterations("schedule") > most_steps, label="out of waves")
-    due = [(role, value(_steps_of(role)).length() > 0) for role in workers]
+    due = [(role, value(_take_due_steps(role)).length() > 0) for role in workers]
     graph.add_fork("schedule", due, join="schedule")
     graph.add_edge("synthesise", END)
     return graph
@@ -170,7 +170,7 @@ def successes(results: dict[str, Outcome]) -> int:
     return sum(each.failure is None for each in results.values())
 
 
-def _steps_of(role: str) -> Callable[..., list[Step]]:
+def _take_due_steps(role: str) -> Callable[..., list[Step]]:
     def due(batch: list[Step]) -> list[Step]:
         return [step for step in batch if step.role == role]
 

@@ -83,7 +83,7 @@ def swarm(
     graph = Graph("swarm", state, result="turn.text")
     graph.add_edge(START, first)
     for name, agent in agents.items():
-        _add(graph, name, agent, [other for other in agents if other != name])
+        _add_swarm_agent(graph, name, agent, [other for other in agents if other != name])
         graph.add_edge(name, "hand_over")
     graph.add_node("hand_over")
     graph.add_edge("hand_over", END, when=value("turn.to").is_none(), label="done")
@@ -92,7 +92,7 @@ def swarm(
     return graph
 
 
-def _add(graph: Graph[S], name: str, agent: Runnable, others: list[str]) -> None:
+def _add_swarm_agent(graph: Graph[S], name: str, agent: Runnable, others: list[str]) -> None:
     def known(turn: Turn) -> None:
         if turn.to is not None and turn.to not in others:
             message = f"to must be one of {', '.join(others)}, or null if the task is done"

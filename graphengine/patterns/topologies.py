@@ -79,7 +79,7 @@ def topology(
 def _chain(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None:
     names = list(agents)
     for name, before in zip(names, [names[-1], *names], strict=False):
-        _add(graph, name, agents[name], [before], closes=name == names[-1])
+        _add_agent_node(graph, name, agents[name], [before], closes=name == names[-1])
     graph.add_path(START, *names)
     graph.add_edge(names[-1], END, when=iterations(names[-1]) >= rounds)
     graph.add_edge(names[-1], names[0])
@@ -87,7 +87,7 @@ def _chain(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None
 
 def _star(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None:
     hub, *others = agents
-    _add(graph, hub, agents[hub], others, closes=True)
+    _add_agent_node(graph, hub, agents[hub], others, closes=True)
     graph.add_edge(START, hub)
     graph.add_edge(hub, END, when=iterations(hub) > rounds)
     _side_by_side(graph, {name: (agents[name], [hub]) for name in others}, join=hub)
@@ -97,7 +97,7 @@ def _mesh(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None:
     first, *others = agents
     last = f"{first}_last"
     graph.add_node("round")
-    _add(graph, first, agents[first], others, node=last)
+    _add_agent_node(graph, first, agents[first], others, node=last)
     graph.add_edge(START, "round")
     graph.add_edge("round", last, when=iterations("round") > rounds)
     _side_by_side(graph, {name: (agents[name], [n for n in agents if n != name]) for name in agents}, join="round")
@@ -107,13 +107,13 @@ def _mesh(graph: Graph[S], agents: Mapping[str, Runnable], rounds: int) -> None:
 def _side_by_side(graph: Graph[S], agents: Mapping[str, tuple[Runnable, Sequence[str]]], *, join: str) -> None:
     """Add agents that speak in parallel and can fail without failing the run."""
     for name, (agent, neighbours) in agents.items():
-        _add(graph, name, agent, neighbours)
+        _add_agent_node(graph, name, agent, neighbours)
         graph.add_edge(name, join, when=SURVIVED, label="nothing new")
         graph.add_edge(name, join)
     graph.add_fork(join, list(agents), join=join)
 
 
-def _add(  # noqa: PLR0913 - the agent and its place in the graph
+def _add_agent_node(  # noqa: PLR0913 - the agent and its place in the graph
     graph: Graph[S], name: str, agent: Runnable, neighbours: Sequence[str], *, closes: bool = False, node: str = ""
 ) -> None:
     """Add a node for an agent. Its text is also the output if it `closes`, or if it has a `node` of its own."""

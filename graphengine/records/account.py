@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET
 
-from graphengine.kernel.inside import OTHERWISE, PUBLISH, STARTS, Begun, Shift, own_name, read_key
+from graphengine.kernel.inside import OTHERWISE, PUBLISH, STARTS, Begun, Shift, WorkKey, own_name
 from graphengine.kernel.reader import (
     Answered,
     Attempt,
@@ -238,9 +238,9 @@ def account_of_step(
     made.losses = _losses(step)
     if isinstance(facts, Outcome):
         made.targets, made.edge, made.choice = facts.to, facts.edge, facts.choice
-        made.why = _line(why, why_limit) if why != OTHERWISE else ""
+        made.why = _safe_line(why, why_limit) if why != OTHERWISE else ""
     if facts.error is not None and facts.error.kind != "fail":
-        made.error = _line(f"{facts.error.kind}: {facts.error.message}", limit)
+        made.error = _safe_line(f"{facts.error.kind}: {facts.error.message}", limit)
     made.facts = told = list[str]()
     _tell(made, step, told, limit)
     made.tone = made.tone or _tone(step)
@@ -264,9 +264,9 @@ def _change(op: Op, limit: int) -> str:
     if kind == "drop":
         return f"{field} is dropped"
     if kind == "item":  # one result of a map, for the list that the field becomes
-        return f"{field}: {_value(op[2], limit)}"
+        return f"{field}: {_value_on_line(op[2], limit)}"
     place = f"[{op[2]}]" if kind in ("put", "grow") else ""
-    return f"{field}{place} {'=' if kind in ('set', 'reduce', 'put') else '+='} {_value(op[-1], limit)}"
+    return f"{field}{place} {'=' if kind in ('set', 'reduce', 'put') else '+='} {_value_on_line(op[-1], limit)}"
 
 
 def wait_line(name: str, wait: WaitRecord, path: str) -> str:
@@ -275,7 +275,7 @@ def wait_line(name: str, wait: WaitRecord, path: str) -> str:
     question = one_line(show(wait.question), _QUESTION)
     if wait.kind == "receive":
         text = text.removesuffix(f"a message on {wait.topic!r}") + question
-    elif wait.kind == "sleep" and read_key(wait.key).around:  # of an agent: its question says what it is for
+    elif wait.kind == "sleep" and WorkKey.read(wait.key).around:  # of an agent: its question says what it is for
         text = f"sleeps for {question}"
     return clean(text + (f" ({due})" if due and wait.kind != "sleep" else f" {due}" if due else ""))
 
@@ -300,12 +300,12 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
     facts = step.data
     match facts:
         case Recorded():
-            _recorded(made, facts, told, limit)
+            _tell_recorded_work(made, facts, told, limit)
         case AttemptEnded() | Answered():
             if facts.by:
-                _answered(made, step, facts, told, limit)
+                _tell_end_of_wait(made, step, facts, told, limit)
             if isinstance(facts, AttemptEnded):
-                _ended(made, facts, told, limit)
+                _tell_attempt(made, facts, told, limit)
         case Begun():
             made.name = own_name(facts.name)
             made.text = f"{made.name} {'did nothing' if facts.not_done else 'begins'}"
@@ -320,14 +320,14 @@ def _tell(made: Account, step: Step, told: list[str], limit: int) -> None:  # no
             told += more
             made.withdrawn = facts.withdrawn
         case Refused():
-            made.text = _line(_of_message(facts) + show(facts.message), limit)
+            made.text = _safe_line(_of_message(facts) + show(facts.message), limit)
             told += ["it is asked again"] if made.path else []
         case Message():
-            _message(made, facts, limit)
+            _tell_message(made, facts, limit)
         case Joined():
             told += [f"cancelled: {', '.join(facts.cancelled)}"] if facts.cancelled else []
         case Stopped():
-            made.text = "" if facts.error is not None else _line(facts.words, limit)
+            made.text = "" if facts.error is not None else _safe_line(facts.words, limit)
         case Shift():
             made.text = _death(step.at, facts) if isinstance(facts, Resumed) and facts.crashed else ""
             made.shifts = list(_shifts(facts))
@@ -351,73 +351,74 @@ def _pauses(facts: Started | Shift) -> Sequence[str]:
     return [f"pauses before {', '.join(pauses)}"] if pauses else []
 
 
-def _recorded(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
+def _tell_recorded_work(made: Account, facts: Recorded, told: list[str], limit: int) -> None:
     """Say what recorded work returned: a turn of a model, a call of a tool, a child run, or a function."""
     made.tone, name = "call", own_name(facts.name)
     made.name = name
     if facts.name.startswith(PUBLISH):
         made.name = facts.name.removeprefix(PUBLISH)
-        made.text, made.said = f"published {one_line(made.name)}", _value(facts.value, limit)
+        made.text, made.said = f"published {one_line(made.name)}", _value_on_line(facts.value, limit)
         return
     if facts.by is not None:
         made.agent, made.model = facts.by.get("agent", ""), facts.by.get("model", "")
         made.text = f"{made.agent} asked {made.model}" + ("" if name == "turn" else f" for a {name}")
     record, value = work_record(facts), facts.value
     if isinstance(record, TurnRecord):
-        _turn(made, record, told, limit)
+        _tell_turn(made, record, told, limit)
         return
     if isinstance(record, CallRecord):
         made.tone = "broken" if record.error else "call"
-        made.text, made.said = f"{name}{' failed' if record.error else _RETURNED}", _line(record.text, limit) or '""'
-        told += [f"{field} will get {_value(new, limit)}" for field, new in record.writes.items()]
+        made.text = f"{name}{' failed' if record.error else _RETURNED}"
+        made.said = _safe_line(record.text, limit) or '""'
+        told += [f"{field} will get {_value_on_line(new, limit)}" for field, new in record.writes.items()]
         return
-    work = read_key(facts.key)
+    work = WorkKey.read(facts.key)
     if work.kind == "child":
-        _ends(made, work.of, value, limit)
+        _tell_end_of_child(made, work.of, value, limit)
     elif facts.name == STARTS and isinstance(value, dict):
         made.child = str(value.get("run_id", ""))
         made.text = f"started run {made.child}"
     else:
-        made.text, made.said = made.text or f"{name}{_RETURNED}", _value(value, limit)
+        made.text, made.said = made.text or f"{name}{_RETURNED}", _value_on_line(value, limit)
 
 
-def _ends(made: Account, child: str, told: object, limit: int) -> None:
+def _tell_end_of_child(made: Account, child: str, told: object, limit: int) -> None:
     """Say how a child run ended, as its starter was told."""
     end = told if isinstance(told, dict) else {}
     made.child, made.text = child, f"run {child} {end.get('status', 'finished')}"
-    made.said = _line(str(end.get("why", "")), limit)
+    made.said = _safe_line(str(end.get("why", "")), limit)
 
 
-def _turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
+def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -> None:
     """Say what a model replied in a turn, and what it had been told before."""
     calls = [f"calls {call.name}({call.arguments})" for call in record.calls]
     texts = [record.text or '""'] if record.text or not calls else []
-    made.said = _line("; ".join([*texts, *calls]), limit)
+    made.said = _safe_line("; ".join([*texts, *calls]), limit)
     made.said += f" ({record.stop})" if record.stop not in ("end", "tools") else ""
     if record.feedback is not None:
-        made.tone, made.sent_back = "rejected", _line(record.feedback, limit)
+        made.tone, made.sent_back = "rejected", _safe_line(record.feedback, limit)
     told += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
-    told += [f"was sent: {_line(text, limit)}" for text in record.steered]
+    told += [f"was sent: {_safe_line(text, limit)}" for text in record.steered]
 
 
-def _answered(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
+def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:
     """Say how a wait ended, who ended it after how long, and why."""
     given, by = facts.answer, facts.by
     made.ended_by = by
     made.text = _ENDED_BY.get(by, "answered")
     if by == "time" or given is None:
         return
-    made.by = _line(given.by, _PERSON)
+    made.by = _safe_line(given.by, _PERSON)
     made.text += f" by {made.by}" if made.by else ""
     was_open = open_seconds(step) if by == "answer" else None
     made.text += f" after {seconds(was_open)}" if was_open is not None else ""
-    made.said = _value(None if given.value is UNSET else given.value, limit)
-    told += [f"because: {_line(show(given.reason), limit)}"] if show(given.reason) else []
+    made.said = _value_on_line(None if given.value is UNSET else given.value, limit)
+    told += [f"because: {_safe_line(show(given.reason), limit)}"] if show(given.reason) else []
     if isinstance(facts, Answered):
-        told += [f"{name}: {_value(value, limit)}" for name, value in facts.also.items()]
+        told += [f"{name}: {_value_on_line(value, limit)}" for name, value in facts.also.items()]
 
 
-def _ended(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
+def _tell_attempt(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> None:
     """Say what an attempt records in addition to its result or error."""
     if isinstance(facts, Attempt):
         made.due = facts.due_at
@@ -427,9 +428,9 @@ def _ended(made: Account, facts: AttemptEnded, told: list[str], limit: int) -> N
         return
     made.inside = facts.inside.label if facts.inside is not None else ""
     if facts.sent or facts.emitted:
-        sent = [f"sent {topic}: {_value(payload, limit)}" for topic, payload in facts.sent[:limit]]
-        made.sent = [*sent, *(f"emitted {_value(shown, limit)}" for shown in facts.emitted[:limit])]
-    unused = ", ".join(own_name(read_key(key).name) for key in facts.unused)
+        sent = [f"sent {topic}: {_value_on_line(payload, limit)}" for topic, payload in facts.sent[:limit]]
+        made.sent = [*sent, *(f"emitted {_value_on_line(shown, limit)}" for shown in facts.emitted[:limit])]
+    unused = ", ".join(own_name(WorkKey.read(key).name) for key in facts.unused)
     told += [f"recorded, but not used again: {unused}"] if unused else []
 
 
@@ -438,15 +439,15 @@ def lost_call(lost: Mapping[str, JsonValue]) -> str:
     return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
 
 
-def _message(made: Account, facts: Message, limit: int) -> None:
+def _tell_message(made: Account, facts: Message, limit: int) -> None:
     """Say what a message is about, and what it says: of one that was given to a conversation, its text."""
     payload: Any = facts.payload
     if facts.told and isinstance(payload, dict) and "state" not in payload:  # nobody but its starter waits for it
-        _ends(made, str(payload.get("run_id", "")), payload, limit)
+        _tell_end_of_child(made, str(payload.get("run_id", "")), payload, limit)
         return
     given = payload.get("given") if isinstance(payload, dict) else None
     texts = [each for each in given.values() if isinstance(each, str)] if isinstance(given, dict) else []
-    made.text, made.said = _line(facts.topic, limit), _value(texts[0] if texts else payload, limit)
+    made.text, made.said = _safe_line(facts.topic, limit), _value_on_line(texts[0] if texts else payload, limit)
 
 
 def _shifts(facts: Shift) -> Iterator[str]:
@@ -489,13 +490,13 @@ def _losses(step: Step) -> Mapping[str, int]:
     return losses_of(usage, own) if usage or own else own
 
 
-def _line(text: str, limit: int) -> str:
+def _safe_line(text: str, limit: int) -> str:
     """Return a text on one line, safe to show."""
     line = one_line(text, limit)
     return line if line.isprintable() else clean(line)
 
 
-def _value(value: JsonValue, limit: int) -> str:
+def _value_on_line(value: JsonValue, limit: int) -> str:
     """Return a value on one line, safe to show."""
     if isinstance(value, dict) and "traceback" in value:  # of a tool that failed: it has paths of the server
         value = {name: each for name, each in value.items() if name != "traceback"}

@@ -8,8 +8,7 @@ from typing_extensions import TypeVar
 
 from graphengine.errors import RunExists
 from graphengine.kernel.extension import compiled
-from graphengine.kernel.inside import FINAL
-from graphengine.records.begun import begun_otherwise, begun_with_another
+from graphengine.kernel.inside import FINAL, begun_otherwise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,8 +86,15 @@ async def check_same(
     if state is None or is_sequel:  # what an earlier run ended with is not known here
         return
     initial = plan.state.initial(state, f"graph {plan.graph}")
-    if others := await begun_otherwise(store, info.id, plan, initial):
-        raise begun_with_another(info.id, others, where)
+    others = await begun_otherwise(store, info.id, plan, initial)
+    if not others:
+        return
+    first, *more = others
+    rest = f", and other values of {', '.join(each.name for each in more)}" if more else ""
+    values = f"{first.name} {first.began}, not {first.given}"
+    text = f"run {info.id} began with {f'another {first.name}' if first.is_secret else values}{rest}"
+    repair = "give what it began with, or nothing, to continue it; give another run_id for another run"
+    raise RunExists(text, where=where, repair=repair)
 
 
 __all__ = ["check_same", "start_or_join"]

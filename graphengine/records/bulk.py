@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from graphengine.errors import GraphEngineError, InputError, RunNotResumable
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import checked_tags, graphs_by_name
+from graphengine.kernel.inside import check_tags, graphs_by_name
 from graphengine.kernel.reader import status_of
 from graphengine.kernel.store import sought_words
 from graphengine.records.retention import ENDED, remove
@@ -81,7 +81,7 @@ class Order:
         if (self.tag is not None) != (self.action in ("tag", "untag")):
             repair = "give a tag to tag and untag, and only to those"
             raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
-        checked_tags([] if self.tag is None else [self.tag], "tag=")
+        check_tags([] if self.tag is None else [self.tag], "tag=")
         graphs_by_name(self.graphs, "bulk(graphs=")
 
 
@@ -89,7 +89,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     """Do what was ordered to every chosen run, or that the search finds, that the action is for."""
     if chosen is None:
         chosen = await newest(runner.store, wanted_of(order.search or "", Wanted(sys.maxsize)))
-    found = await _meant(runner.store, order, chosen)
+    found = await _select_actionable(runner.store, order, chosen)
     if order.action == "prune":
         kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}
@@ -105,7 +105,7 @@ async def bulk(runner: Records, order: Order, chosen: Sequence[RunInfo] | None =
     return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
 
 
-async def _meant(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
+async def _select_actionable(store: Store, order: Order, chosen: Sequence[RunInfo]) -> Sequence[RunInfo]:
     """Return those of some runs that an action is for."""
     statuses, tag = _FOR.get(order.action), order.tag
     of_wings = {run_id for wing in wings() for run_id in wing.runs}

@@ -276,21 +276,21 @@ def to_json_text(run: Exported, version: str) -> str:
         version: The version of graphengine that writes the file.
     """
     head: dict[str, JsonValue] = {"format": FORMAT, "version": version}
-    facts = _facts(run)
+    facts = _file_facts(run)
     lines: list[str] = []
 
     def rows() -> Iterator[dict[str, JsonValue]]:
-        for row in _rows(run):
+        for row in _file_rows(run):
             lines.append(f"  {_compact(row)}")
             yield row
 
-    head["digest"] = _digest({**head, **facts}, rows())
+    head["digest"] = _digest_by_step({**head, **facts}, rows())
     parts = [f" {_compact(name)}: {_compact(value)}" for name, value in {**head, **facts}.items()]
     parts.append(' "steps": [\n' + ",\n".join(lines) + "\n ]")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def _facts(run: Exported) -> dict[str, Any]:
+def _file_facts(run: Exported) -> dict[str, Any]:
     """Return all members of a file about a run but its steps."""
     info = run.info
     place = FileQueue(name=info.queue, priority=info.priority, tenant=info.tenant, queued=info.queued)
@@ -312,7 +312,7 @@ def _facts(run: Exported) -> dict[str, Any]:
     return {**found, "keys": list(run.keys)} if run.keys else found
 
 
-def _rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
+def _file_rows(run: Exported) -> Iterator[dict[str, JsonValue]]:
     """Yield the steps as a file has them."""
     return ({"seq": step.seq, **from_json(encode_step(step))} for step in run.steps)
 
@@ -322,7 +322,7 @@ def digest_of_content(content: Mapping[str, JsonValue]) -> str:
     return f"sha256:{hashlib.sha256(_canonical(content)).hexdigest()}"
 
 
-def _digest(facts: Mapping[str, JsonValue], rows: Iterable[dict[str, JsonValue]]) -> str:
+def _digest_by_step(facts: Mapping[str, JsonValue], rows: Iterable[dict[str, JsonValue]]) -> str:
     """Return what `digest_of_content` returns for these facts and steps, with one step at a time in memory."""
     before = _canonical({name: fact for name, fact in facts.items() if name < "steps"})
     after = _canonical({name: fact for name, fact in facts.items() if name > "steps"})
@@ -367,20 +367,20 @@ def parse(body: bytes | str, where: str) -> Exported:
         ExportTooOld: A development version wrote it.
         BadExport: It is not an exported run, was changed since it was written, or its steps do not fold.
     """
-    content = _document(body, where)
+    content = _decode_file(body, where)
     try:
         made = convert(content, RunFile)
     except ValidationError as error:
-        _refuse(f"it is not an exported run: {str(error)[:500]}", where)
+        _refuse_export(f"it is not an exported run: {str(error)[:500]}", where)
     if (found := digest_of_content({name: content[name] for name in content if name != "digest"})) != made.digest:
-        _refuse(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
+        _refuse_export(f"its content was changed: its digest is {found}, and it records {made.digest}", where)
     run = made.run
     if any(c.isspace() or ord(c) < ord(" ") for c in run.id):
-        _refuse(f"{run.id!r} cannot be a run's id", where)
+        _refuse_export(f"{run.id!r} cannot be a run's id", where)
     if run.tags != sorted({*run.tags}) or not all(map(is_tag, run.tags)):
-        _refuse("its tags are invalid: tags are sorted, unique and made of printable characters", where)
+        _refuse_export("its tags are invalid: tags are sorted, unique and made of printable characters", where)
     if run.parent is not None and run.parent.seq >= run.seq:
-        _refuse(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
+        _refuse_export(f"it branched after step {run.parent.seq}, but has {run.seq} steps", where)
     graph_specs: dict[str, Any] = dict(made.graph_specs)
     try:
         for graph_spec in graph_specs.values():
@@ -390,10 +390,10 @@ def parse(body: bytes | str, where: str) -> Exported:
             for number, step in enumerate(content["steps"], start=1)
         ]
     except ValueError as error:
-        _refuse(f"one of its steps or graph specs cannot be read: {error}", where)
+        _refuse_export(f"one of its steps or graph specs cannot be read: {error}", where)
     count = len(made.steps)
     if run.seq != count or [step.seq for step in made.steps] != list(range(1, count + 1)):
-        _refuse(f"its steps are not 1 to {run.seq} without gaps", where)
+        _refuse_export(f"its steps are not 1 to {run.seq} without gaps", where)
     parent, parent_seq = (run.parent.run_id, run.parent.seq) if run.parent is not None else (None, 0)
     info = RunInfo(
         run.id, run.graph, run.fingerprint, run.status, run.seq, run.created_at, steps[-1].at, parent, parent_seq
@@ -404,7 +404,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     info = structs.replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
     if info.fingerprint not in made.graph_specs:
-        _refuse(f"it has no spec of the graph {info.fingerprint}", where)
+        _refuse_export(f"it has no spec of the graph {info.fingerprint}", where)
     inbox = [(message.kind, message.payload) for message in made.inbox]
     _check_inbox(inbox, where)
     inbox_keys = [message.key for message in made.inbox]
@@ -419,14 +419,14 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
         BadExport: It is none.
     """
     if not is_tag(queue.name) or not (queue.tenant is None or is_tag(queue.tenant)):
-        _refuse("its queue or tenant is not made of printable characters", where)
+        _refuse_export("its queue or tenant is not made of printable characters", where)
     if queue.queued and (made.run.status != "running" or len(made.graph_specs) > 1):
-        _refuse("it is queued, so that no process has driven it, and yet it was driven", where)
+        _refuse_export("it is queued, so that no process has driven it, and yet it was driven", where)
     if queue.queued and made.keys:
-        _refuse("it is queued, so that no process has driven it, and yet it has taken messages", where)
+        _refuse_export("it is queued, so that no process has driven it, and yet it has taken messages", where)
 
 
-def _document(body: bytes | str, where: str) -> dict[str, Any]:
+def _decode_file(body: bytes | str, where: str) -> dict[str, Any]:
     """Decode the JSON of a file in a format that this version reads.
 
     Raises:
@@ -434,15 +434,17 @@ def _document(body: bytes | str, where: str) -> dict[str, Any]:
     """
     try:
         text = body.decode() if isinstance(body, bytes) else body
-        content = json.loads(text, parse_constant=_no_constant, parse_float=_float, object_pairs_hook=_once)
+        content = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_float, object_pairs_hook=_refuse_repeated_keys
+        )
         to_json(content)  # rejects text that no database can store and numbers that no reader accepts
     except (ValueError, RecursionError, UnicodeError) as error:
-        _refuse(f"it is not JSON that can be stored: {str(error).splitlines()[0][:200]}", where)
+        _refuse_export(f"it is not JSON that can be stored: {str(error).splitlines()[0][:200]}", where)
     if not isinstance(content, dict) or not {"format", "steps", "run"} <= set(content):
-        _refuse("it is JSON, but not an exported run", where)
+        _refuse_export("it is JSON, but not an exported run", where)
     number = content["format"]
     if type(number) is not int or number < 1:
-        _refuse(f"its format is {str(number)[:40]!r}, which never existed", where)
+        _refuse_export(f"its format is {str(number)[:40]!r}, which never existed", where)
     if number > FORMAT:
         message = f"it has format {number}; this version of graphengine reads up to {FORMAT}"
         raise ExportTooNew(message, where=where, repair="update graphengine")
@@ -453,11 +455,11 @@ def _document(body: bytes | str, where: str) -> dict[str, Any]:
     return content
 
 
-def _refuse(message: str, where: str) -> NoReturn:
+def _refuse_export(message: str, where: str) -> NoReturn:
     raise BadExport(message, where=where, repair=_REPAIR)
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     message = f"{name} is not JSON"
     raise ValueError(message)
 
@@ -470,7 +472,7 @@ def _float(text: str) -> float:
     return number
 
 
-def _once(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+def _refuse_repeated_keys(pairs: Sequence[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     found = dict(pairs)
     if len(found) != len(pairs):
         message = "a key occurs twice in one object"
@@ -487,7 +489,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
     snapshot = Snapshot()
     for step in steps:
         if (step.kind == "started") != (step.seq == 1):
-            _refuse(f"step {step.seq} is of kind {step.kind!r}: a run begins with 'started', once", where)
+            _refuse_export(f"step {step.seq} is of kind {step.kind!r}: a run begins with 'started', once", where)
         try:
             evolve(snapshot, step)
         except (KeyboardInterrupt, SystemExit):
@@ -498,7 +500,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
     facts = {"id": snapshot.run_id, "graph": snapshot.graph, "fingerprint": snapshot.fingerprint}
     for name, fact in facts.items():
         if fact != getattr(info, name):
-            _refuse(f"its steps have {name} {fact!r}, but the file states {getattr(info, name)!r}", where)
+            _refuse_export(f"its steps have {name} {fact!r}, but the file states {getattr(info, name)!r}", where)
     try:
         ready(copy_of(snapshot))
         next_due(snapshot)
@@ -506,7 +508,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
         message = f"it cannot continue after its last step: {type(error).__name__}: {str(error)[:200]}"
         raise BadExport(message, where=where, repair=_REPAIR) from error
     if snapshot.status not in get_args(RunStatus) or info.status not in (snapshot.status, "running"):
-        _refuse(f"its steps leave it {snapshot.status}, but the file states {info.status}", where)
+        _refuse_export(f"its steps leave it {snapshot.status}, but the file states {info.status}", where)
 
 
 def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
@@ -525,12 +527,12 @@ def _check_inbox(inbox: Sequence[tuple[str, JsonValue]], where: str) -> None:
             or (kind != "answer" and set(payload) != set(names))
             or any(not isinstance(payload[name], str) for name in texts)
         ):
-            _refuse(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
+            _refuse_export(f"a message of kind {kind!r} must have exactly {', '.join(names)}", where)
         if kind == "answer" and isinstance(payload, dict):
             try:  # who gave it, through which door, why and when
                 msgspec.convert({name: payload[name] for name in payload if name not in texts}, AnswerRecord)
             except msgspec.ValidationError as error:
-                _refuse(f"an answer in its inbox is not one: {error}", where)
+                _refuse_export(f"an answer in its inbox is not one: {error}", where)
 
 
 def _check_keys(keys: Sequence[str], where: str) -> None:
@@ -540,10 +542,10 @@ def _check_keys(keys: Sequence[str], where: str) -> None:
         BadExport: A message cannot have one of them.
     """
     if len({*keys}) < len(keys):
-        _refuse("two of its messages have one key", where)
+        _refuse_export("two of its messages have one key", where)
     for key in keys:
         if not is_name(key) or not key.startswith(_SENT):
-            _refuse(f"{key[:40]!r} cannot be the key of a message", where)
+            _refuse_export(f"{key[:40]!r} cannot be the key of a message", where)
 
 
 async def import_run(store: RunStore, run: Exported) -> bool:
@@ -562,7 +564,7 @@ async def import_run(store: RunStore, run: Exported) -> bool:
     """
     if await _is_recorded(store, run):
         return False
-    await _record(store, run)
+    await _write_run(store, run)
     return True
 
 
@@ -591,14 +593,14 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
         known = await export_run(store, run.info.id)
     except UnknownRun:
         return False
-    if _digest(_facts(known), _rows(known)) == _digest(_facts(run), _rows(run)):
+    if _digest_by_step(_file_facts(known), _file_rows(known)) == _digest_by_step(_file_facts(run), _file_rows(run)):
         return True
     message = f"another run is already recorded as {run.info.id}"
     repair = "import into another database with --store PATH, or keep the recorded run"
     raise RunExists(message, where=f"run {run.info.id}", repair=repair)
 
 
-async def _record(store: RunStore, run: Exported) -> None:
+async def _write_run(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
     end = fold(run.steps)
     info = structs.replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))

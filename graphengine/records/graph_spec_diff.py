@@ -36,12 +36,12 @@ def differences(old: GraphSpec, new: GraphSpec, where: str = "") -> list[str]:
         lines.append(f"graph {where or '/'}: {old.get('graph')} → {new.get('graph')}")
     if old.get("version") != new.get("version"):
         lines.append(f"{f'graph {where[:-1]}: ' if where else ''}version {old.get('version')} → {new.get('version')}")
-    lines += _fields(old, new, where)
+    lines += _compare_fields(old, new, where)
     lines += _nodes(old, new, where)
     return lines + list(_edges(old, new, where))
 
 
-def _fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
+def _compare_fields(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
     before, after = old.get("state", {}), new.get("state", {})
     lines: list[str] = []
     for name in {**before, **after}:
@@ -64,42 +64,42 @@ def _types(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
         is_in_both = not name or (name in old.get("state", {}) and name in new.get("state", {}))
         if is_in_both and one.get(name) != other.get(name):
             what = f"field {where}{name}" if name else f"state {where}".rstrip()
-            yield f"{what}: rules {_texts(one.get(name), other.get(name))}"
+            yield f"{what}: rules {_cut_around_difference(one.get(name), other.get(name))}"
     before, after = old.get("types", {}), new.get("types", {})
     for kind, parts in before.items():
-        yield from (f"type {where}{kind}: {line}" for line in _parts(parts, after.get(kind, parts)))
+        yield from (f"type {where}{kind}: {line}" for line in _compare_parts(parts, after.get(kind, parts)))
 
 
-def _parts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+def _compare_parts(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
     if old.get("") != new.get(""):
-        yield f"rules {_texts(old.get(''), new.get(''))}"
+        yield f"rules {_cut_around_difference(old.get(''), new.get(''))}"
     for name in [each for each in {**old, **new} if each]:
         if name not in new:
             yield f"{name} is gone: {old[name]}"
         elif name not in old:
             yield f"{name} is new: {new[name]}"
         elif old[name] != new[name]:
-            yield f"{name}: {_texts(old[name], new[name])}"
+            yield f"{name}: {_cut_around_difference(old[name], new[name])}"
 
 
 def _nodes(old: GraphSpec, new: GraphSpec, where: str) -> list[str]:
     before = {node["name"]: node for node in old.get("nodes", ())}
     after = {node["name"]: node for node in new.get("nodes", ())}
-    lines = [f"node {where}{name} is gone: {_kind(node)}" for name, node in before.items() if name not in after]
-    lines += [f"node {where}{name} is new: {_kind(node)}" for name, node in after.items() if name not in before]
+    lines = [f"node {where}{name} is gone: {_name_kind(node)}" for name, node in before.items() if name not in after]
+    lines += [f"node {where}{name} is new: {_name_kind(node)}" for name, node in after.items() if name not in before]
     for name, node in before.items():
         if name in after:
-            lines += _node(node, after[name], f"{where}{name}")
+            lines += _compare_nodes(node, after[name], f"{where}{name}")
     return lines
 
 
-def _kind(node: NodeSpec) -> str:
+def _name_kind(node: NodeSpec) -> str:
     items = node.get("each")
     each = f" for each {', '.join(items)}" if items else ""
     return f"{node.get('kind', 'function')}{each}"
 
 
-def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
+def _compare_nodes(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
     """Return the differences of a node, and of its graphs."""
     if "was" in old:
         yield f"node {path} was called {old['was']}"
@@ -112,7 +112,7 @@ def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
         elif key == "details":
             yield from _details(old.get("details") or {}, new.get("details") or {}, path)
         else:
-            yield f"node {path}: {key.replace('_', ' ')} {_texts(one, other)}"
+            yield f"node {path}: {key.replace('_', ' ')} {_cut_around_difference(one, other)}"
 
 
 def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: str) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _details(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str
         one, other = old.get(choice, {}), new.get(choice, {})
         for key in {**one, **other}:
             if one.get(key) != other.get(key):
-                yield f"node {named}: {key} {_texts(one.get(key), other.get(key))}"
+                yield f"node {named}: {key} {_cut_around_difference(one.get(key), other.get(key))}"
 
 
 def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
@@ -140,15 +140,15 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
     gone = [edge for edge in olds if edge not in news]
     come = [edge for edge in news if edge not in olds]
     for edge in gone:
-        like = next((other for other in come if _ends(other) == _ends(edge)), None)
+        like = next((other for other in come if _ends_of_edge(other) == _ends_of_edge(edge)), None)
         if like is None:
-            yield f"edge gone: {where}{_edge(edge)}"
+            yield f"edge gone: {where}{_describe_edge_spec(edge)}"
             continue
         come.remove(like)
         for key in {**edge, **like}:
             if edge.get(key) != like.get(key):
-                yield f"edge {where}{_ends(edge)}: {key} {_texts(edge.get(key), like.get(key))}"
-    yield from (f"edge new: {where}{_edge(edge)}" for edge in come)
+                yield f"edge {where}{_ends_of_edge(edge)}: {key} {_cut_around_difference(edge.get(key), like.get(key))}"
+    yield from (f"edge new: {where}{_describe_edge_spec(edge)}" for edge in come)
     if not gone and len(olds) == len(news):
         for source in dict.fromkeys(edge["from"] for edge in olds):
             one = [edge for edge in olds if edge["from"] == source]
@@ -156,41 +156,41 @@ def _edges(old: GraphSpec, new: GraphSpec, where: str) -> Iterator[str]:
                 yield f"edges out of {where}{source}: they are tried in another order"
 
 
-def _ends(edge: EdgeSpec) -> str:
+def _ends_of_edge(edge: EdgeSpec) -> str:
     """Return the source and the target of an edge, by which the edges of two graph specs are matched."""
     target = edge.get("to") or (f"fork joined at {edge['join']}" if "join" in edge else f"switch on {edge.get('on')}")
     return f"{edge['from']} → {target}"
 
 
-def _edge(edge: EdgeSpec) -> str:
+def _describe_edge_spec(edge: EdgeSpec) -> str:
     rest = {key: fact for key, fact in edge.items() if key not in ("from", "to", "on", "join", "failure")}
-    return ", ".join([_ends(edge), *(f"{key} {_plain(fact)}" for key, fact in rest.items())])
+    return ", ".join([_ends_of_edge(edge), *(f"{key} {_describe_fact(fact)}" for key, fact in rest.items())])
 
 
-def _plain(fact: JsonValue) -> str:
+def _describe_fact(fact: JsonValue) -> str:
     """Return a value of a graph spec as text."""
     if isinstance(fact, dict):
         if "is" in fact:  # a condition
             return condition_text(fact)  # type: ignore[arg-type]
         if set(fact) <= {"to", "when"}:  # an arm
-            return f"{fact['to']} when {_plain(fact['when'])}" if "when" in fact else str(fact["to"])
-        return ", ".join(f"{key}: {_plain(value)}" for key, value in fact.items())
+            return f"{fact['to']} when {_describe_fact(fact['when'])}" if "when" in fact else str(fact["to"])
+        return ", ".join(f"{key}: {_describe_fact(value)}" for key, value in fact.items())
     if isinstance(fact, list):
-        return ", ".join(map(_plain, fact)) or _NONE
+        return ", ".join(map(_describe_fact, fact)) or _NONE
     return _NONE if fact is None else str(fact)
 
 
-def _texts(old: JsonValue, new: JsonValue) -> str:
+def _cut_around_difference(old: JsonValue, new: JsonValue) -> str:
     """Return both texts, each on one line; long ones are cut around the first character that differs."""
-    one, other = (" ".join(_plain(fact).split()) for fact in (old, new))
+    one, other = (" ".join(_describe_fact(fact).split()) for fact in (old, new))
     if max(len(one), len(other)) > _TEXT:
         same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
         start = max(0, same - _TEXT // 4)
-        one, other = _cut(one, start), _cut(other, start)
+        one, other = _cut_text(one, start), _cut_text(other, start)
     quoted = isinstance(old, str) and isinstance(new, str) and (" " in one or " " in other)
     return f"{one!r} → {other!r}" if quoted else f"{one} → {other}"
 
 
-def _cut(text: str, start: int) -> str:
+def _cut_text(text: str, start: int) -> str:
     head, tail = "…" if start and len(text) > start else "", "…" if len(text) > start + _TEXT else ""
     return f"{head}{text[start : start + _TEXT]}{tail}"

@@ -20,8 +20,7 @@ from graphengine.kernel.inside import (
     InForce,
     MapProgress,
     RefusedMessage,
-    figures_of,
-    lost_parts,
+    list_lost_parts,
     opened,
     progress_in,
     refusals_in,
@@ -196,7 +195,7 @@ class Run(RunHead, kw_only=True):
     steps: Sequence[Step]
 
 
-def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+def _fields_of_place(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     """Return the fields that all documents about where a run is have."""
     return {
         "run_id": info.id,
@@ -210,23 +209,23 @@ def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _failures(snapshot: Snapshot) -> list[FailedPart]:
-    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in list_lost_parts(snapshot)]
 
 
 def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     """Return the fields of a run's `RunHead` at a snapshot."""
     return {
-        **_where(info, snapshot),
-        "parent": _parent(info),
+        **_fields_of_place(info, snapshot),
+        "parent": _parent_of(info),
         "tags": info.tags,
         "inherited": usage_from(snapshot.inherited),
         "losses": losses_of(snapshot.usage, snapshot.losses),
         "deaths": snapshot.deaths,
-        **_shown(snapshot),
+        **_fields_in_progress(snapshot),
     }
 
 
-def _shown(snapshot: Snapshot) -> dict[str, Any]:
+def _fields_in_progress(snapshot: Snapshot) -> dict[str, Any]:
     """Return what a run shows while it goes on."""
     values = [
         PublishedPart(
@@ -272,7 +271,7 @@ def run_document(  # noqa: PLR0913 - what a run's document is made of
     )
 
 
-def _parent(info: RunInfo) -> Parent | None:
+def _parent_of(info: RunInfo) -> Parent | None:
     return Parent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None
 
 
@@ -292,7 +291,13 @@ def spending_of_run(
 def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
     """Return what was spent on models, by agent, model and node."""
     return [
-        Spending(agent=each.agent, model=each.model, node=each.node, inherited=each.inherited, **figures_of(each.usage))
+        Spending(
+            agent=each.agent,
+            model=each.model,
+            node=each.node,
+            inherited=each.inherited,
+            **msgspec.structs.asdict(usage_from(each.usage)),
+        )
         for each in spent
     ]
 
@@ -438,7 +443,7 @@ class Tree(Document):
     runs: Sequence[TreeRun]
 
 
-def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
+def _fields_of_listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return the fields of a run's `ListedRun`."""
     names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority", "tenant")
     begun = ("title", "user", "starter", "root", "depth", "began_with", "deploy", "ended_at")
@@ -446,7 +451,7 @@ def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
         "run_id": info.id,
         "status": status_of(info),
         **{name: getattr(info, name) for name in (*names, *begun, "queued", "summary")},
-        "parent": _parent(info),
+        "parent": _parent_of(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
     }
 
@@ -458,12 +463,17 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
         runs: The runs.
         waiting: The snapshots of waiting runs by id; the others wait for nothing.
     """
-    return Runs(runs=[ListedRun(**_listed(info, (waiting or {}).get(info.id))) for info in runs])
+    return Runs(runs=[ListedRun(**_fields_of_listed(info, (waiting or {}).get(info.id))) for info in runs])
 
 
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
-    facts = {**_listed(info, snapshot), **_where(info, snapshot), **_shown(snapshot), "seq": snapshot.seq}
+    facts = {
+        **_fields_of_listed(info, snapshot),
+        **_fields_of_place(info, snapshot),
+        **_fields_in_progress(snapshot),
+        "seq": snapshot.seq,
+    }
     return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 
 
@@ -485,7 +495,7 @@ def tree_document(
     own, whole = spent
     lines = [
         TreeRun(
-            **_listed(info, waiting.get(info.id)),
+            **_fields_of_listed(info, waiting.get(info.id)),
             after=after.get(info.id),
             spent=usage_from(own[info.id]) if info.id in own else None,
             spent_in_all=usage_from(whole.get(info.id, {})),
@@ -581,7 +591,7 @@ def _side(side: run_diff.Side) -> Side:
         changed=side.changed,
         way=[msgspec.convert(step_document(step), Waypoint, from_attributes=True) for step in side.path],
         usage=usage_from(side.snapshot.usage),
-        spent=SpentSince(**figures_of(side.spent), steps=side.steps, seconds=side.seconds),
+        spent=SpentSince(**msgspec.structs.asdict(usage_from(side.spent)), steps=side.steps, seconds=side.seconds),
     )
 
 
@@ -655,4 +665,4 @@ class WatchEnded(WatchLine, kw_only=True):
 
 def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
     """Return how a run ended, or where it is when it is no longer watched."""
-    return WatchEnded(**_where(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)
+    return WatchEnded(**_fields_of_place(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)

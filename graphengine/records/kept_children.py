@@ -56,9 +56,9 @@ class Starters:
         for at in range(0, len(new), _AT_ONCE):
             for info in await self._store.infos(new[at : at + _AT_ONCE]):
                 if info.status not in FINAL:
-                    self._visits[info.id] = await self._going_on(info.id)
+                    self._visits[info.id] = await self._load_open_visits(info.id)
 
-    async def _going_on(self, run_id: str) -> Collection[_Visit] | None:
+    async def _load_open_visits(self, run_id: str) -> Collection[_Visit] | None:
         """Return the visits that go on in a run's own graph; None if its log cannot be read here.
 
         Visits of nodes in a graph inside are parts of those.

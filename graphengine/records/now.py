@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from graphengine.errors import AnsweredAlready, InputError
-from graphengine.kernel.inside import posted_in, wait_of
+from graphengine.kernel.inside import find_posted, wait_of
 from graphengine.kernel.reader import OVER, load_snapshot
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def load_now(store: RunStore, run_id: str) -> Snapshot:
     """
     inbox = await store.inbox([run_id])  # first: what is taken out of it is in the log
     snapshot = await load_snapshot(store, run_id, None)
-    snapshot.posted = posted_in(inbox, run_id)
+    snapshot.posted = find_posted(inbox, run_id)
     return snapshot
 
 
@@ -53,7 +53,7 @@ async def answer_all(
     refused = dict[str, InputError]()
     while True:
         snapshot, missed = await load_now(store, run_id), dict[str, object]()
-        for key in [each for each in _open(snapshot) if each in given]:
+        for key in [each for each in _open_questions(snapshot) if each in given]:
             try:
                 with suppress(AnsweredAlready):
                     await answer(key, given[key])
@@ -65,11 +65,11 @@ async def answer_all(
         given, now = missed, await load_now(store, run_id)
         if not missed or now.status in OVER:
             return refused
-        if not missed.keys() <= _open(now).keys():
+        if not missed.keys() <= _open_questions(now).keys():
             await until_rest(now.seq)
 
 
-def _open(snapshot: Snapshot) -> dict[str, None]:
+def _open_questions(snapshot: Snapshot) -> dict[str, None]:
     """Return the ids of the questions that have no answer, in their order."""
     every = [each for frame in snapshot.frames.values() for each in frame.waits.items()]
     open_ones = [record.id for name, record in every if wait_of(name, record).answerable]

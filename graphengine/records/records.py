@@ -5,10 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import Runner as CoreRunner
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import UNREADABLE, as_shown, checked_tags
+from graphengine.kernel.inside import UNREADABLE, check_tags
+from graphengine.kernel.reader import status_of
 from graphengine.records.now import load_now
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
@@ -84,7 +87,8 @@ class Records(CoreRunner):
         await self.store.open()
         wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
         found = await newest(self.store, wanted_of(search, wanted))
-        page = Page(map(as_shown, await as_answered(self.store, found[:limit])))
+        answered = await as_answered(self.store, found[:limit])
+        page = Page(replace(info, status=status_of(info)) for info in answered)
         page.more = len(found) > limit
         return page
 
@@ -142,7 +146,7 @@ class Records(CoreRunner):
         Raises:
             UnknownRun; InputError: A text that cannot be a tag.
         """
-        added, removed = checked_tags(add, "add="), checked_tags(remove, "remove=")
+        added, removed = check_tags(add, "add="), check_tags(remove, "remove=")
         await self._lives.known(run_id)
         return await self.store.tag(run_id, added, removed)
 

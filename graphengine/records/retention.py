@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.kernel.extension import did_you_mean, is_seconds
-from graphengine.kernel.inside import DAY_SECONDS, checked_tags
+from graphengine.kernel.inside import check_tags
 from graphengine.kernel.store import EndedRun
 from graphengine.records.kept_children import Starters
 
@@ -32,6 +32,7 @@ RunT = TypeVar("RunT", bound="RunInfo | EndedRun")
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
+_DAY_SECONDS: Final = 86_400.0
 _PAGE: Final = 1000
 _BATCH: Final = 2000
 """How many runs a prune removes in one transaction: some hundredths of a second."""
@@ -125,10 +126,10 @@ def rule(
         if status not in ENDED:
             raise InputError(f"unknown status {status!r}", where="prune", repair=did_you_mean(status, ENDED))
     seconds = None if older_than is None else float(given_age)  # type: ignore[arg-type]  # seen above
-    return Rule(keep_last, seconds, frozenset(checked_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
+    return Rule(keep_last, seconds, frozenset(check_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
 
 
-def merged(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
+def merge_pruned(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
     """Return what several prunes did."""
     found = Pruned(dry_run=dry_run)
     for each in parts:
@@ -144,7 +145,7 @@ def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
         (keep.keep_failed_days, ("failed", "stopped")),
     )
     kept = keep.keep_last, frozenset(keep.keep_tags)
-    return [Rule(kept[0], days * DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
+    return [Rule(kept[0], days * _DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
 
 
 async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
@@ -155,7 +156,7 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncGenerator[int]:
     run that this pass removes later, if that could have been resumed.
     """
     starters = Starters(store)
-    newest = await _newest(store, wanted.graph or "", wanted.keep_last)
+    newest = await _load_newest_ids(store, wanted.graph or "", wanted.keep_last)
     for status in wanted.statuses:
         before, end = None, now - (wanted.older_than or 0.0)  # it began before its last step
         oldest = end
@@ -199,7 +200,7 @@ async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncGenera
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
     """Remove the runs that the rule allows to remove, or only report them."""
     kept: dict[str, str] = {}
-    found = await _going(store, wanted, now, kept)
+    found = await _find_removable(store, wanted, now, kept)
     gone = await remove(store, found.copy(), kept, dry_run=dry_run)
     runs = [found[run_id] for run_id in gone]
     steps, db_bytes = sum(info.seq - info.parent_seq for info in runs), sum(info.size for info in runs)
@@ -222,7 +223,7 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
     needed = await starters.needing(going)
     gone: list[str] = []
     for part in _batches(going, needed):
-        waits = {info.id: _needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
+        waits = {info.id: _say_needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
         batch = [info for info in part if info.id not in waits]
         stay = {} if dry_run else await store.remove(batch)
         kept |= {**waits, **stay}
@@ -232,7 +233,7 @@ async def remove(store: Store, found: dict[str, RunT], kept: dict[str, str], *, 
     return gone
 
 
-async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
+async def _find_removable(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, EndedRun]:
     """Return the runs that a rule allows to remove, by id; add the others to `kept`."""
     found: dict[str, EndedRun] = {}
     newest: dict[str, Collection[str]] = {}
@@ -244,7 +245,7 @@ async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -
                 if info.updated_at > oldest:
                     continue
                 if info.graph not in newest:
-                    newest[info.graph] = await _newest(store, info.graph, wanted.keep_last)
+                    newest[info.graph] = await _load_newest_ids(store, info.graph, wanted.keep_last)
                 reason = _reason_to_stay(info, wanted, newest[info.graph])
                 if reason:
                     kept[info.id] = reason
@@ -266,7 +267,7 @@ async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], 
         for run_id, starter in (await starters.needing(found.values())).items():
             if starter not in found:
                 del found[run_id]
-                kept[run_id] = _needed_by(starter)
+                kept[run_id] = _say_needed_by(starter)
     depths: dict[str, int] = {}
     for info in found.values():
         if info.parent is not None:
@@ -275,7 +276,7 @@ async def _in_order(store: Store, found: dict[str, RunT], kept: dict[str, str], 
     return sorted(ordered, key=lambda info: -depths.get(info.id, 0)) if depths else ordered
 
 
-def _needed_by(starter: str) -> str:
+def _say_needed_by(starter: str) -> str:
     return f"needed by parent {starter}"
 
 
@@ -285,13 +286,13 @@ def _batches(going: Sequence[RunT], needed: Mapping[str, str]) -> Iterator[list[
     ids: set[str] = set()
     for end, info in enumerate(going if needed else ()):
         if needed.get(info.id) in ids:
-            yield from _parts(going[at:end])
+            yield from _split_in_batches(going[at:end])
             at, ids = end, set()
         ids.add(info.id)
-    yield from _parts(going[at:])
+    yield from _split_in_batches(going[at:])
 
 
-def _parts(going: Sequence[RunT]) -> Iterator[list[RunT]]:
+def _split_in_batches(going: Sequence[RunT]) -> Iterator[list[RunT]]:
     return (list(going[at : at + _BATCH]) for at in range(0, len(going), _BATCH))
 
 
@@ -303,7 +304,7 @@ async def _next_page(store: Store, page: Sequence[RunInfo], status: Status, grap
     return ()
 
 
-async def _newest(store: Store, graph: str, count: int | None) -> Collection[str]:
+async def _load_newest_ids(store: Store, graph: str, count: int | None) -> Collection[str]:
     return {info.id for info in await store.runs(limit=count, graph=graph)} if count else ()
 
 

@@ -121,7 +121,7 @@ async def diff(
         UnknownRun, UnknownStep, StoreCorrupt.
     """
     ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
-    shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
+    shared = await _find_shared_step(store, (first, ends[0].seq), (second, ends[1].seq))
     after = 0 if shared is None else shared.seq
     own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
     paths = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
@@ -133,7 +133,7 @@ async def diff(
             await store.info(run_id),
             end,
             steps[0] if steps and steps[0].kind == "branched" else None,
-            await _changed(store, run_id, before, steps),
+            await _changes_of_branch(store, run_id, before, steps),
             path,
             path[alike].seq if alike < len(path) else None,
             spent_since(before.usage, end.usage),
@@ -153,7 +153,7 @@ async def _whys(store: RunStore, fingerprint: str, steps: Sequence[Step]) -> dic
     return {step.seq: why for step in steps if (why := reasons.why(step))}
 
 
-async def _changed(store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step]) -> list[Difference]:
+async def _changes_of_branch(store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step]) -> list[Difference]:
     """Return what a branch changed in the state before its first step."""
     if not steps or steps[0].kind != "branched":
         return []
@@ -187,7 +187,7 @@ def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
     return found
 
 
-async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
+async def _find_shared_step(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
     """Return the last step that two runs share, each up to a step."""
     one, other = await _lineage(store, *first), await _lineage(store, *second)
     common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
@@ -222,10 +222,10 @@ def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Dif
         return found
     if isinstance(before, list) and isinstance(after, list):
         longest = max(len(before), len(after))
-        pairs = [(_at(before, i), _at(after, i), f"{path}[{i}]") for i in range(longest)]
+        pairs = [(_item_at(before, i), _item_at(after, i), f"{path}[{i}]") for i in range(longest)]
         return [found for old, new, below in pairs for found in differences(old, new, below)]
     return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
 
 
-def _at(values: Sequence[JsonValue], index: int) -> JsonValue:
+def _item_at(values: Sequence[JsonValue], index: int) -> JsonValue:
     return values[index] if index < len(values) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from graphengine.errors import UnknownRun
-from graphengine.kernel.inside import UNREADABLE, posted_in
+from graphengine.kernel.inside import UNREADABLE, find_posted
 from graphengine.kernel.reader import Wait, show
 from graphengine.kernel.store import summary_of
 from graphengine.records.now import load_now
@@ -54,7 +54,7 @@ async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]
     inbox = await store.inbox(waiting) if waiting else ()
     found: dict[str, RunInfo] = {}
     for info in runs if inbox else ():
-        if info.status == "waiting" and posted_in(inbox, info.id):
+        if info.status == "waiting" and find_posted(inbox, info.id):
             with suppress(UnknownRun, *UNREADABLE):  # it was removed meanwhile, or cannot be read here
                 found[info.id] = replace(info, summary=summary_of(await load_now(store, info.id), info.status))
     return [found.get(info.id, info) for info in runs]

@@ -83,9 +83,9 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         if not value:
             raise InputError(f"{search!r} has no value for {kind}", where="search", repair=f"give {FILTERS[kind]}")
     now = time.time()
-    since = now - _number("since", seconds_of(given["since"]), given) if "since" in given else None
-    after = _number("after", _time(given["after"]), given) if "after" in given else None
-    cost_above = _number("cost>", _dollars(given["cost>"]), given) if "cost>" in given else None
+    since = now - _check_number("since", seconds_of(given["since"]), given) if "since" in given else None
+    after = _check_number("after", _time(given["after"]), given) if "after" in given else None
+    cost_above = _check_number("cost>", _dollars(given["cost>"]), given) if "cost>" in given else None
     status = given.get("status")
     if status is not None and status not in STATUSES:
         raise _wrong("status", status)
@@ -98,7 +98,7 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "starter": given.get("child-of"),
         "text": " ".join(words) or None,
         "begun_after": max((each for each in (since, after) if each is not None), default=None),
-        "begun_before": _number("before", _time(given["before"]), given) if "before" in given else None,
+        "begun_before": _check_number("before", _time(given["before"]), given) if "before" in given else None,
         "cost_above": cost_above,
         "version": given.get("version"),
         "error": likeness(given["error"]) if "error" in given else None,
@@ -130,7 +130,7 @@ def _check_word(word: str) -> None:
         raise InputError(f"{word!r} is no filter", where="search", repair=repair)
 
 
-def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:
+def _check_number(name: str, value: float | None, given: Mapping[str, str]) -> float:
     if value is None:
         raise _wrong(name, given[name])
     return value

@@ -120,7 +120,7 @@ class Wanted:
         return (
             (self.cost_above is None or (summary is not None and (summary.cost_usd or 0.0) > self.cost_above))
             and (self.version is None or is_version(began_with, deploy, self.version))
-            and (self.error is None or (status == "failed" and is_error(likeness(_reason(summary)), self.error)))
+            and (self.error is None or (status == "failed" and is_error(likeness(_reason_of(summary)), self.error)))
             and (self.agent is None or (summary is not None and self.agent in summary.agents))
             and (self.has_losses is None or self.has_losses == is_lossy(status, summary.losses if summary else ()))
         )
@@ -185,7 +185,7 @@ def is_lossy(status: str, losses: Collection[str]) -> bool:
     return status == "finished" and not _LOST.isdisjoint(losses)
 
 
-def _reason(summary: Summary | None) -> str:
+def _reason_of(summary: Summary | None) -> str:
     return "" if summary is None else summary.reason
 
 
@@ -207,7 +207,7 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
     """
     found: list[RunInfo] = []
     now = time.time()
-    async with aclosing(_all(store, wanted)) as infos:
+    async with aclosing(_scan_matching(store, wanted)) as infos:
         async for info in infos:
             if wanted.fits(info, now) and (compared or not is_compared(info)):
                 found.append(info)
@@ -216,7 +216,7 @@ async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequ
     return found
 
 
-async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
+async def list_unfinished(store: Store, newer_seconds: float | None = None) -> AsyncGenerator[RunInfo]:
     """Yield the runs that have not ended, those that wait first; with a number only those whose last step is newer.
 
     Raises:
@@ -225,14 +225,14 @@ async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncG
     now, seen = time.time(), set[str]()
     for status in ("waiting", "running"):
         wanted = Wanted(0, status, newer_seconds=newer_seconds)
-        async with aclosing(_all(store, wanted)) as infos:
+        async with aclosing(_scan_matching(store, wanted)) as infos:
             async for info in infos:
                 if info.id not in seen and replace(wanted, status=None).fits(info, now):
                     seen.add(info.id)  # it can have another status by now
                     yield info
 
 
-async def _all(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
+async def _scan_matching(store: Store, wanted: Wanted) -> AsyncGenerator[RunInfo]:
     """Yield the runs that match as far as the store checks, page by page."""
     before = wanted.before
     limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 RULES: Final = "rules"
 """The model of answers that rules gave."""
+_NOTHING_SPENT: Final = frozenset((*LOSSES, "held_calls"))
+"""Amounts that are no usage of a model."""
 REMOVED: Final = "removed steps"
 """The node of what a run spent in steps that retention has removed."""
 
@@ -70,7 +72,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
             if own := spent_since(until.inherited, until.usage):
                 found["", "", REMOVED, False] = own
         usage = usage_of(step)
-        if not usage or usage.keys() <= LOSSES.keys():
+        if not usage or usage.keys() <= _NOTHING_SPENT:
             continue
         agent = model = ""
         if isinstance(step.data, Recorded) and step.data.by:
@@ -82,7 +84,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     return [Spent(*key, usage) for key, usage in found.items()]
 
 
-def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
+def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
     """Return what was spent for each value of the key, in the order of the first calls.
 
     Example:
@@ -110,7 +112,7 @@ class SpentBelow(Part):
     failed: int = 0
 
 
-async def spent_below(store: RunStore, run_id: str) -> SpentBelow:
+async def load_spent_below(store: RunStore, run_id: str) -> SpentBelow:
     """Return what the children of a run cost, and theirs, level by level."""
     costs: list[float | None] = []
     below = await runs_below(store, [run_id])
@@ -145,4 +147,4 @@ async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage
     if not is_cost_unknown(snapshot.inherited):
         return spent_since(snapshot.inherited, snapshot.usage)
     own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
-    return summed(own, lambda _: info.id).get(info.id, {})
+    return sum_by(own, lambda _: info.id).get(info.id, {})

@@ -18,7 +18,6 @@ from graphengine.kernel.reader import Wait, Waiting, outcome_of, show, usage_fro
 if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError
     from graphengine.kernel.extension import Failure as RunFailure
-    from graphengine.kernel.inside import AnyFacts
     from graphengine.kernel.reader import FailureRecord
     from graphengine.kernel.reader import Step as RecordedStep
 
@@ -354,7 +353,7 @@ def _detail(step: RecordedStep) -> Detail:
     return Detail(**found)
 
 
-def facts_record(facts: AnyFacts) -> dict[str, Any]:
+def facts_record(facts: Struct) -> dict[str, Any]:
     """Return the facts of a step as JSON values, without empty ones."""
     record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(facts))
     return record

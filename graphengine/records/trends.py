@@ -120,7 +120,7 @@ async def trends(
         )
     found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
     for name, status, since, texts in await summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
-        found.setdefault((since, name), {}).setdefault(status, []).extend(_read(texts))
+        found.setdefault((since, name), {}).setdefault(status, []).extend(_decode_summaries(texts))
     ordered = sorted(found.items(), key=lambda item: (-item[0][0], item[0][1]))
     return Trends(by=by, every_seconds=every_seconds, trends=[_trend(*key, groups) for key, groups in ordered])
 
@@ -136,18 +136,18 @@ async def summaries(store: Store, page: Page, by: By, every_seconds: float) -> S
         (name, info.status, info.created_at // every_seconds * every_seconds, f"[{text}]")
         for info in await store.runs(**page)
         for text in ["null" if info.summary is None else summary_text(info.summary)]
-        for name in _names(info, by)
+        for name in _group_names(info, by)
     ]
 
 
-def _names(info: RunInfo, by: By) -> Sequence[str]:
+def _group_names(info: RunInfo, by: By) -> Sequence[str]:
     if by == "tag":
         return info.tags
     version = (info.graph, info.began_with, info.deploy, info.tenant or "")
     return [info.graph if by == "graph" else JOINT.join(version)]
 
 
-def _read(summaries: str) -> list[_Spent | None]:
+def _decode_summaries(summaries: str) -> list[_Spent | None]:
     try:
         return _DECODER.decode(summaries)
     except ValueError:  # one is damaged: what the others spent is not worth a guess

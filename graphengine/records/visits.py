@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from graphengine.errors import UnknownStep
 from graphengine.kernel.extension import END, FAIL, START
-from graphengine.kernel.inside import ROOT, Shift, check_sound, sub_id, unfoldable, ways_of
+from graphengine.kernel.inside import ROOT, Shift, unfoldable, ways_of
 from graphengine.kernel.reader import (
     Answered,
     Attempt,
@@ -152,7 +152,7 @@ class Visits:
         evolve(snapshot, replace(step, typed=None) if has_typed else step)  # typed values are the driver's own
         self.time.see(step.at, since if step.at > since and snapshot.elapsed_seconds == driven else None)
         if visit is not None and kind in _RESULTS:
-            _end(visit, step)
+            _note_end(visit, step)
         self._sync(step)
         began = _began(step, nested)
         track = track or self._live.get(step.frame)
@@ -161,7 +161,7 @@ class Visits:
         edge = self._edge(step, track, visit) if kind in _WITH_EDGE else None
         took = self.time.took(began, step.at) if began and not is_by_answer(step) else None
         was_held = nested is not None or bool(waiting)
-        entry = Entry(step, track, visit, edge, began, took, _waited(step, waiting), was_held)
+        entry = Entry(step, track, visit, edge, began, took, _seconds_waited(step, waiting), was_held)
         if visit is not None:
             visit.entries.append(entry)
         if self._keeps:
@@ -253,7 +253,7 @@ class Visits:
         elif visit.nested is None and isinstance(phase, Collecting):
             visit.insides.append(Nested("map", phase.count, phase.began, seq))
         elif visit.nested is None:
-            visit.insides.append(Nested("graph", 0, self.snapshot.frames[sub_id(frame)].since, seq))
+            visit.insides.append(Nested("graph", 0, self.snapshot.frames[frame.sub_id].since, seq))
 
     def _open(self, frame: Frame) -> None:
         """Begin the track of a frame; an item that failed continues on the one it had."""
@@ -318,14 +318,14 @@ def _began(step: Step, nested: Nested | None) -> float:
     return nested.since if nested is not None and is_of_graph else step.began
 
 
-def _end(visit: Visit, step: Step) -> None:
+def _note_end(visit: Visit, step: Step) -> None:
     """Note that an attempt ended with this result."""
     facts = step.data
     visit.completed = not isinstance(facts, Failed) or not facts.has_failed
     visit.status, visit.ended = "failed" if isinstance(facts, Failed) else "done", step.at
 
 
-def _waited(step: Step, waiting: Sequence[WaitTime]) -> float:
+def _seconds_waited(step: Step, waiting: Sequence[WaitTime]) -> float:
     """Return for how many seconds a step ended what a visit waited for."""
     kind = type(step.data)
     if kind is Answered and waiting and waiting[0].kind not in _PUT_BY_THE_ENGINE:
@@ -344,7 +344,7 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
         raise step_removed(run_id, steps[-1].seq)
     try:
         found = Visits.of(steps)
-        check_sound(found.snapshot)
+        found.snapshot.check_sound()
     except Exception as error:
         raise unfoldable(run_id, error) from error
     return found

@@ -16,6 +16,7 @@ from graphengine.kernel.extension import dollars
 from graphengine.records.offline import are_offline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
 
     from graphengine.kernel.extension import JsonValue
@@ -45,6 +46,15 @@ _PARTS: Final[tuple[tuple[int, TokensName, str], ...]] = (
 
 
 # --- Texts and values ------------------------------------------------------------------------------------------------
+_LOSSES: Final[Mapping[str, tuple[str, str]]] = {
+    "failed_items": ("item failed", "items failed"),
+    "failed_children": ("child run failed", "child runs failed"),
+    "fallbacks": ("fallback", "fallbacks"),
+    "retries": ("retry", "retries"),
+    "rejected_answers": ("answer rejected", "answers rejected"),
+    "failed_tools": ("tool call failed", "tool calls failed"),
+}
+"""How one and several of what a run can lose are called."""
 
 
 def clean(text: str) -> str:
@@ -53,10 +63,10 @@ def clean(text: str) -> str:
     >>> clean("\x1b[2Jhel\u200blo")
     '\\x1b[2Jhel\\u200blo'
     """
-    return _UNSAFE.sub(_escaped, text.replace("\r\n", "\n"))
+    return _UNSAFE.sub(_escape_character, text.replace("\r\n", "\n"))
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escape_character(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - digits
 
@@ -84,12 +94,12 @@ def compact(value: JsonValue, limit: int = 200) -> str:
     if isinstance(value, str):
         return one_line(value, limit) or '""'
     try:
-        return one_line(_json(value, _ROOM * limit), limit)
+        return one_line(_as_clipped_json(value, _ROOM * limit), limit)
     except RecursionError:
         return "…"
 
 
-def _json(value: JsonValue, room: int) -> str:
+def _as_clipped_json(value: JsonValue, room: int) -> str:
     """Return a value as JSON, or its beginning if that fills the room, without secrets and the set fields of models."""
     if isinstance(value, str):
         return encode_basestring(value[:room])
@@ -103,7 +113,7 @@ def _json(value: JsonValue, room: int) -> str:
             continue
         text += ", " if text else ""
         text += f"{encode_basestring(name)}: " if ends == "{}" else ""
-        text += _json(each, room - len(text))
+        text += _as_clipped_json(each, room - len(text))
         if len(text) > room:
             break
     return f"{ends[0]}{text}{ends[1]}"
@@ -200,6 +210,17 @@ def tokens(usage: Usage) -> str:
     return f"{text}, plus unreported tokens of {counted(unknown, 'failed call')}" if unknown else text
 
 
+def held(usage: Usage) -> str:
+    """Return how many calls waited for others, and what lets more go at once; "" if none did.
+
+    >>> held({"calls": 300, "held_calls": 200}), held({"calls": 1})
+    ('200 calls waited for others, as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)', '')
+    """
+    calls: int = usage.get("held_calls") or 0
+    hint = "as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)"
+    return f"{counted(calls, 'call')} waited for others, {hint}" if calls else ""
+
+
 def used(usage: Usage) -> str:
     """Return the calls, tokens and cost of a usage; tokens and cost only of language models.
 
@@ -216,4 +237,26 @@ def used(usage: Usage) -> str:
     return f"{counted(calls, 'model call')}{f' ({offline} offline)' if offline else ''}, {tokens(usage)}, cost {paid}"
 
 
-__all__ = ["age", "clean", "compact", "cost", "counted", "one_line", "seconds", "tokens", "usd", "used", "when"]
+def loss_words(losses: Mapping[str, int]) -> str:
+    """Return losses in words; "" if there are none.
+
+    >>> loss_words({"failed_items": 3, "retries": 25, "rejected_answers": 1})
+    '3 items failed, 25 retries, 1 answer rejected'
+    """
+    return ", ".join(f"{count} {_LOSSES[name][count > 1]}" for name, count in losses.items() if name in _LOSSES)
+
+
+__all__ = [
+    "age",
+    "clean",
+    "compact",
+    "cost",
+    "counted",
+    "loss_words",
+    "one_line",
+    "seconds",
+    "tokens",
+    "usd",
+    "used",
+    "when",
+]

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.kernel.extension import JsonObject  # noqa: TC001 - msgspec reads it too
-from graphengine.kernel.inside import read_key
+from graphengine.kernel.inside import WorkKey
 
 if TYPE_CHECKING:
     from graphengine.kernel.reader import Recorded
@@ -91,7 +91,7 @@ def work_record(facts: Recorded) -> WorkRecord | None:
     """Return what an agent recorded; None for other work, and for what no agent wrote so."""
     if facts.by is not None:
         return read_record(facts.value, TurnRecord)
-    return read_record(facts.value, CallRecord) if read_key(facts.key).kind == "tool" else None
+    return read_record(facts.value, CallRecord) if WorkKey.read(facts.key).kind == "tool" else None
 
 
 def turn_record(facts: Recorded) -> TurnRecord | None:

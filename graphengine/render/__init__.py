@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import RenderError, pdf_of, png_of, write_picture
 from graphengine.render.mermaid import mermaid_text
 from graphengine.render.page import page_of
@@ -71,7 +71,7 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         raise RenderError(f"there is no detail {detail!r}", where="detail=", repair=f"use one of {', '.join(DETAILS)}")
 
     def made(ending: str) -> bytes:
-        return _made(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
+        return _draw_bytes(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail, status=status), ending, theme)
 
     write_picture(path, ENDINGS, made)
 
@@ -85,7 +85,7 @@ def to_dot(
     detail: Detail = "full",
 ) -> str:
     """Return the picture as DOT text; arguments and errors as for `render_graph_spec`."""
-    return dot_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
+    return dot_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
 def to_mermaid(
@@ -97,7 +97,7 @@ def to_mermaid(
     detail: Detail = "full",
 ) -> str:
     """Return the picture as a Mermaid flowchart; arguments and errors as for `render_graph_spec`."""
-    return mermaid_text(drawing_of(graph_spec, steps, specs, fold=fold, detail=detail))
+    return mermaid_text(draw_graph(graph_spec, steps, specs, fold=fold, detail=detail))
 
 
 def to_text(
@@ -108,17 +108,17 @@ def to_text(
     fold: Fold = None,
 ) -> str:
     """Return the picture in words, one line for each box and arrow; arguments and errors as for `render_graph_spec`."""
-    return plain_text(drawing_of(graph_spec, steps, specs, fold=fold))
+    return plain_text(draw_graph(graph_spec, steps, specs, fold=fold))
 
 
-def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
+def _draw_bytes(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     fixed: Theme = "light" if theme == "auto" else theme
     make: dict[str, Callable[[], str | bytes]] = {
         ".txt": lambda: plain_text(drawing),
         ".dot": lambda: dot_text(drawing, dark=theme == "dark"),
         ".mmd": lambda: mermaid_text(drawing),
         ".svg": lambda: svg_of(drawing, theme),
-        ".html": lambda: _page(drawing, theme),
+        ".html": lambda: _render_page(drawing, theme),
         ".png": lambda: png_of(svg_of(drawing, fixed)),
         ".pdf": lambda: pdf_of(dot_text(drawing, dark=theme == "dark")),
     }
@@ -126,7 +126,7 @@ def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
     return made if isinstance(made, bytes) else made.encode()
 
 
-def _page(drawing: Drawing, theme: Theme) -> str:
+def _render_page(drawing: Drawing, theme: Theme) -> str:
     boxes, clusters = [box for box in drawing.boxes if box.lines], drawing.clusters
     parts = [(part.name, part.id) for part in (*boxes, *clusters)]
     return page_of(svg_of(drawing, theme, is_part=True), drawing.title, plain_text(drawing), theme, parts)
@@ -145,7 +145,7 @@ def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, s
     """
     shown = {"text/plain": name}
     try:
-        drawing = drawing_of(graph_spec())
+        drawing = draw_graph(graph_spec())
         shown["text/vnd.mermaid"] = mermaid_text(drawing)
         shown["text/html"] = (
             f'<div style="overflow:auto">{svg_of(drawing, "auto", is_part=True, in_notebook=True)}</div>'

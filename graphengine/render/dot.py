@@ -45,10 +45,10 @@ def dot_text(drawing: Drawing, *, dark: bool = False) -> str:
         drawing: The drawing.
         dark: Whether to use the dark theme's colours.
     """
-    return "\n".join(_Writer(drawing, dark=dark).lines()) + "\n"
+    return "\n".join(_DotWriter(drawing, dark=dark).lines()) + "\n"
 
 
-class _Writer:
+class _DotWriter:
     """Writes one drawing."""
 
     def __init__(self, drawing: Drawing, *, dark: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 from graphengine.kernel.extension import END, FAIL, START
 from graphengine.records.words import cost, counted
 from graphengine.render.amounts import Used
-from graphengine.render.edges import closing_edges
+from graphengine.render.edges import find_closing_edges
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 from graphengine.render.scopes import Folding, contents_of, is_in, path_at, plain_start, scopes_of, standing_in
 from graphengine.render.text import one_line, wrap
@@ -48,7 +48,7 @@ _ENDS: Final[Mapping[str, Shape]] = {START: "start", END: "end", FAIL: "fail"}
 _TONES: Final[Mapping[str, Tone]] = {"ended": "done", "here": "here", "waiting": "waiting", "failed": "failed"}
 
 
-def drawing_of(  # noqa: PLR0913 - as for `render_graph_spec`
+def draw_graph(  # noqa: PLR0913 - as for `render_graph_spec`
     graph_spec: GraphSpec,
     steps: Iterable[Step] | None = None,
     specs: Mapping[str, GraphSpec] | None = None,
@@ -135,7 +135,7 @@ class _Drafter:
         """Draw the outermost graph: START, the nodes as declared, nodes that only edges name, the ends."""
         scope = self.scopes[()]
         start = [_Place(START)] if any(edge.source == START for edge in scope.edges) else []
-        self._edges((), {place: self._node((), place, "") for place in [*start, *_places(scope, END, FAIL)]})
+        self._edges((), {place: self._node((), place, "") for place in [*start, *_list_places(scope, END, FAIL)]})
 
     def _inside(self, place: Place, cluster: str) -> _Doors:
         """Draw a graph that is a node into its cluster."""
@@ -144,7 +144,7 @@ class _Drafter:
         doors: dict[_Place, _Doors] = {}
         if not first:
             doors[_Place(START)] = self._dot(place, "entry", cluster)
-        doors |= {node: self._node(place, node, cluster) for node in _places(scope, FAIL)}
+        doors |= {node: self._node(place, node, cluster) for node in _list_places(scope, FAIL)}
         doors[_Place(END)] = self._dot(place, "exit", cluster)
         self._edges(place, doors)
         return _Doors(doors[_Place(first or START)].entry, doors[_Place(END)].exit, cluster)
@@ -246,7 +246,7 @@ class _Drafter:
             return "plain", [], []
         visits = self.trace.visits.get(spot, 0)
         visited = counted(visits, "visit") if visits and spot[1] not in _ENDS else ""
-        said = [", ".join(part for part in (visited, self._spent(spot)) if part)]
+        said = [", ".join(part for part in (visited, self._describe_spending(spot)) if part)]
         said = [*filter(None, said), *self.trace.facts.get(spot, ())]
         standing = self.trace.standings.get(spot)
         if standing is None or (source and source not in standing.sources):
@@ -257,7 +257,7 @@ class _Drafter:
             return _TONES[inside or standing.how], said, [*standing.notes, *notes]
         return _TONES[standing.how], said, standing.notes
 
-    def _spent(self, spot: Spot) -> str:
+    def _describe_spending(self, spot: Spot) -> str:
         """Return how long a node was driven, and what it and everything in it spent on models."""
         if self.trace is None:
             return ""
@@ -270,7 +270,7 @@ class _Drafter:
     def _edges(self, place: Place, doors: Mapping[_Place, _Doors]) -> None:
         """Draw the edges of a graph, except those of a START or END that is not drawn; equal ends share an arrow."""
         edges = self.scopes[place].edges
-        closing = closing_edges(edges, self.scopes[place].nodes)
+        closing = find_closing_edges(edges, self.scopes[place].nodes)
         forks: dict[tuple[str, int], _Doors] = {}
         shared: dict[tuple[_Doors, _Doors, bool], list[int]] = {}
         for index, edge in enumerate(edges):
@@ -287,13 +287,13 @@ class _Drafter:
         for (source, target, is_failure), indices in shared.items():
             if target in bars:
                 arm = edges[indices[0]]
-                number, taken = arm.order + 1 if arm.several else 0, Taken(self._forked(place, arm))
+                number, taken = arm.order + 1 if arm.several else 0, Taken(self._count_forks(place, arm))
                 words = _Words(arm.label, arm.fork, number, taken)
-                arrow = _arrow([words], f"{named(place, arm.source)} forks", self.detail)
+                arrow = _draft_arrow([words], f"{named(place, arm.source)} forks", self.detail)
                 arms = tuple((place, i) for i, e in enumerate(edges) if (e.source, e.order) == (arm.source, arm.order))
                 self._add(replace(arrow, source=source.exit, target=target.entry, edges=arms))
                 continue
-            each_taken = [self._taken(place, index) for index in indices]
+            each_taken = [self._find_taken(place, index) for index in indices]
             arrow = arrow_of(place, [edges[index] for index in indices], each_taken, self.detail)
             back = indices[0] in closing
             tail = source.cluster if is_failure and source.cluster != target.cluster else ""
@@ -304,13 +304,13 @@ class _Drafter:
             own = tuple((place, index) for index in indices)
             self._add(replace(arrow, source=leaves, target=target.entry, back=back, tail=tail, head=head, edges=own))
 
-    def _taken(self, place: Place, index: int) -> Taken:
+    def _find_taken(self, place: Place, index: int) -> Taken:
         """Return what a run did with an edge."""
         if self.trace is None:
             return Taken()
         return Taken(self.trace.taken[place][index], self.trace.reasons.get((place, index), ""))
 
-    def _forked(self, place: Place, edge: DrawnEdge) -> int | None:
+    def _count_forks(self, place: Place, edge: DrawnEdge) -> int | None:
         """Return how often a run took the fork of an arm; None if no run is drawn."""
         return self.trace.forked.get(((place, edge.source), edge.order), 0) if self.trace is not None else None
 
@@ -320,7 +320,7 @@ class _Drafter:
         if source.cluster:
             cluster = next(frame.cluster for frame in self.clusters if frame.id == source.cluster)
         name = f"fork of {named(place, edge.source)}"
-        tone = self._tone(self._forked(place, edge) or 0)
+        tone = self._tone(self._count_forks(place, edge) or 0)
         return self._box(Box("", "fork", (), name, tone, cluster, name=name), place, "")
 
     def _link(self, source: str, target: _Doors, words: str, spoken: str, count: int) -> None:
@@ -347,7 +347,7 @@ class _Drafter:
         return made.id
 
 
-def _places(scope: Scope, *ends: str) -> list[_Place]:
+def _list_places(scope: Scope, *ends: str) -> list[_Place]:
     """Return the nodes of a graph as declared, nodes that only its edges name, and the requested ends."""
     named = [name for edge in scope.edges for name in (edge.source, edge.target) if name not in _ENDS]
     places = [_Place(name) for name in dict.fromkeys([*scope.nodes, *named])]
@@ -399,7 +399,7 @@ def arrow_of(place: Place, edges: Sequence[DrawnEdge], taken: Sequence[Taken], d
         for edge, each in zip(edges, taken, strict=True)
     ]
     ends = f"{named(place, first.source)} to {named(place, first.target)}"
-    return _arrow(words, ends, detail, is_failure=first.failure)
+    return _draft_arrow(words, ends, detail, is_failure=first.failure)
 
 
 def named(place: Place, name: str) -> str:
@@ -453,7 +453,7 @@ class _Words(NamedTuple):
         return f"{self.number}. {text}".rstrip() if self.number else text
 
 
-def _arrow(edges: Sequence[_Words], ends: str, detail: Detail, *, is_failure: bool = False) -> Arrow:
+def _draft_arrow(edges: Sequence[_Words], ends: str, detail: Detail, *, is_failure: bool = False) -> Arrow:
     tone: Tone = "plain"
     if any(edge.taken.times is not None for edge in edges):
         tone = "unused" if all(edge.is_unused for edge in edges) else "done"

@@ -17,7 +17,6 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel.inside import ArmSpec
     from graphengine.kernel.reader import ConditionSpec, EdgeSpec, GraphSpec
 
 
@@ -60,7 +59,7 @@ def edges_of(graph_spec: GraphSpec) -> list[DrawnEdge]:
     tried: Counter[tuple[str, bool]] = Counter()
     found: list[DrawnEdge] = []
     for way, facts in enumerate(graph_spec.get("ways", ())):
-        arrows = _switch(facts) if "cases" in facts else _fork(facts) if "arms" in facts else [_edge(facts)]
+        arrows = _switch(facts) if "cases" in facts else _read_arms(facts) if "arms" in facts else [_read_edge(facts)]
         found += [replace(edge, order=tried[edge.source, edge.failure], way=way) for edge in arrows]
         tried.update({(edge.source, edge.failure) for edge in arrows})
     several = (replace(edge, several=tried[edge.source, edge.failure] > 1) for edge in found)
@@ -83,7 +82,7 @@ def joins_of(graph_spec: GraphSpec) -> dict[str, str]:
     return {join: f"joins {' and '.join(counts)}" for join, counts in notes.items()}
 
 
-def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
+def find_closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[int]:
     """Return the indexes of the edges that close a loop; the others make no loop.
 
     An edge closes a loop if it leads back to the only node through which the loop is entered. In a loop with several
@@ -93,21 +92,21 @@ def closing_edges(edges: Sequence[DrawnEdge], declared: Iterable[str]) -> set[in
         edges: All edges of a graph.
         declared: Its nodes in declared order; nodes that only edges name follow.
     """
-    out, leading = _targets(edges), Counter(edge.target for edge in edges)
-    known, closing = reached_from([START], out), set[int]()
+    out, leading = _targets_by_node(edges), Counter(edge.target for edge in edges)
+    known, closing = find_reached([START], out), set[int]()
     for target in (name for name, count in leading.items() if count > 1 and name in known):
         others = {name: targets for name, targets in out.items() if name != target}
-        inside = (known - reached_from([START], others) | {target}) & reached_from([target], out)
+        inside = (known - find_reached([START], others) | {target}) & find_reached([target], out)
         closing |= {index for index, edge in enumerate(edges) if edge.target == target and edge.source in inside}
     names = dict.fromkeys([START, *declared, *(name for edge in edges for name in (edge.source, edge.target))])
     place = {name: index for index, name in enumerate(names)}
     left = [(index, edge) for index, edge in enumerate(edges) if index not in closing]
-    out = _targets([edge for _, edge in left])
+    out = _targets_by_node([edge for _, edge in left])
     against = [(index, edge) for index, edge in left if place[edge.target] <= place[edge.source]]
-    return closing | {index for index, edge in against if edge.source in reached_from([edge.target], out)}
+    return closing | {index for index, edge in against if edge.source in find_reached([edge.target], out)}
 
 
-def _targets(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
+def _targets_by_node(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
     """Return the targets of each node."""
     out: dict[str, list[str]] = {}
     for edge in edges:
@@ -115,7 +114,7 @@ def _targets(edges: Iterable[DrawnEdge]) -> dict[str, list[str]]:
     return out
 
 
-def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
+def find_reached(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[str]:
     """Return these nodes and all nodes that they lead to, given the targets of each node."""
     reached, left = set(begin), list(begin)
     while left:
@@ -126,19 +125,18 @@ def reached_from(begin: Iterable[str], out: Mapping[str, Sequence[str]]) -> set[
     return reached
 
 
-def _edge(facts: EdgeSpec) -> DrawnEdge:
+def _read_edge(facts: EdgeSpec) -> DrawnEdge:
     if "to" not in facts:
         raise KeyError("to")
     label = str(facts.get("label") or "")
-    condition = _when(facts)
+    condition = _when(facts.get("when"))
     failure = bool(facts.get("failure"))
     ends, recorded = (str(facts["from"]), str(facts["to"])), frozenset((label,))
     return DrawnEdge(*ends, label, condition, recorded, failure, when=facts.get("when"))
 
 
-def _when(facts: EdgeSpec | ArmSpec) -> str:
+def _when(condition: ConditionSpec | None) -> str:
     """Return a condition in one line; "" if there is none."""
-    condition = facts.get("when")
     return one_line(condition_text(condition)) if condition else ""
 
 
@@ -150,7 +148,7 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
     for value, target in facts["cases"].items():
         values.setdefault(str(target), []).append(str(value))
     arrows = {
-        target: DrawnEdge(source, target, "", f"{on} is {one_line(_any_of(cases))}", frozenset(cases), failure=False)
+        target: DrawnEdge(source, target, "", f"{on} is {one_line(_join_or(cases))}", frozenset(cases), failure=False)
         for target, cases in values.items()
     }
     otherwise = facts.get("otherwise")
@@ -163,12 +161,12 @@ def _switch(facts: EdgeSpec) -> list[DrawnEdge]:
     return list(arrows.values())
 
 
-def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
+def _read_arms(facts: EdgeSpec) -> list[DrawnEdge]:
     """Return an edge for each arm, and one to the join if every arm can be skipped."""
     if "arms" not in facts or "join" not in facts:
         raise KeyError("join")
     source, join, label = str(facts["from"]), str(facts["join"]), str(facts.get("label") or "")
-    count, words_of = facts.get("need"), _when(facts)
+    count, words_of = facts.get("need"), _when(facts.get("when"))
     need = f", {count} of {len(facts['arms'])} needed" if count else ""
     words = [f"in parallel until {join}{need}"]
     if words_of:
@@ -177,7 +175,7 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     recorded = frozenset((label,))
     arrows: list[DrawnEdge] = []
     for arm in facts["arms"]:
-        when = f"if {_when(arm)}" if "when" in arm else ""
+        when = f"if {_when(arm.get('when'))}" if "when" in arm else ""
         condition = arm.get("when")
         arrows.append(
             DrawnEdge(source, str(arm["to"]), label, when, recorded, failure=False, fork=fork, when=condition)
@@ -187,7 +185,7 @@ def _fork(facts: EdgeSpec) -> list[DrawnEdge]:
     return arrows
 
 
-def _any_of(cases: Sequence[str]) -> str:
+def _join_or(cases: Sequence[str]) -> str:
     *others, last = cases
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -210,7 +208,7 @@ def bounds_of(edges: Sequence[DrawnEdge]) -> dict[str, str]:
     Args:
         edges: All edges of a graph in declared order.
     """
-    out = _targets(edges)
+    out = _targets_by_node(edges)
     found: dict[str, _Cap] = {}
     for cap in (cap for edge in edges for cap in _caps(edge) if _binds(cap, edges, out)):
         least = min(cap, found.get(cap.node, cap), key=lambda each: each.visits)
@@ -243,7 +241,7 @@ def _alternatives(condition: ConditionSpec) -> Iterable[ConditionSpec]:
 
 def _binds(cap: _Cap, edges: Sequence[DrawnEdge], out: Mapping[str, Sequence[str]]) -> bool:
     """Return whether a node in a loop is reached again only along edges that are tried after its cap."""
-    if cap.node not in reached_from(out.get(cap.node, ()), out):
+    if cap.node not in find_reached(out.get(cap.node, ()), out):
         return False
     own = [edge for edge in edges if edge.source == cap.node and (edge.failure or edge.order <= cap.order)]
-    return all(cap.node not in reached_from([edge.target], out) for edge in own)
+    return all(cap.node not in find_reached([edge.target], out) for edge in own)

@@ -78,18 +78,18 @@ class Block:
         """
         rects: dict[str, Rect] = {}
         routes: dict[str, list[Point]] = {}
-        trunk, last = ([self._turned(point) for point in line] for line in trunks)
-        left, top = self._turned((rect.x, rect.y))
-        across, down = self._turned((rect.wide, rect.high))
+        trunk, last = ([self._turn_point(point) for point in line] for line in trunks)
+        left, top = self._turn_point((rect.x, rect.y))
+        across, down = self._turn_point((rect.wide, rect.high))
         wide, high = self.cell
         for number, name in enumerate(self.arms):
             row, column = divmod(number, self.columns)
             middle = left + _SIDE + column * (wide + _GAP) + wide / 2
             above = top + row * (_ABOVE + high + _BELOW + _BETWEEN)
             below = above + _ABOVE + high + _BELOW
-            own = self._turned(sizes[name])
+            own = self._turn_point(sizes[name])
             head = above + _ABOVE + (high - own[1]) / 2
-            corner, foot = self._turned((middle - own[0] / 2, head)), head + own[1]
+            corner, foot = self._turn_point((middle - own[0] / 2, head)), head + own[1]
             rects[name] = rect._replace(x=corner[0], y=corner[1], wide=sizes[name][0], high=sizes[name][1])
             into = [*trunk, *([(left, top), (left, above)] if row else []), (middle, above), (middle, head)]
             around = [(left + across, below), (left + across, top + down)] if below < top + down - 1 else []
@@ -97,7 +97,7 @@ class Block:
             routes[self.out[number]] = self._line([(middle, foot), (middle, below), *around, *last])
         return rects, routes
 
-    def _turned(self, point: Point) -> Point:
+    def _turn_point(self, point: Point) -> Point:
         return (point[1], point[0]) if self.is_wide else point
 
     def _line(self, points: Sequence[Point]) -> list[Point]:
@@ -108,7 +108,7 @@ class Block:
             (x, y), (ax, ay), (bx, by) = found[-1], before, each
             if not (abs(x - ax) + abs(ax - bx) < 0.01 or abs(y - ay) + abs(ay - by) < 0.01):  # noqa: PLR2004
                 found.append(before)
-        return [self._turned(point) for point in (*found, *kept[1:][-1:])]
+        return [self._turn_point(point) for point in (*found, *kept[1:][-1:])]
 
 
 def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) -> Iterator[Block]:
@@ -121,11 +121,11 @@ def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) ->
     """
     boxes = {box.id: box for box in drawing.boxes}
     ends = Counter(name for arrow in drawing.arrows for name in (arrow.source, arrow.target))
-    onward = {arrow.source: arrow for arrow in drawing.arrows if _is_plain(arrow)}
+    onward = {arrow.source: arrow for arrow in drawing.arrows if _is_plain_arrow(arrow)}
     fans: dict[tuple[str, str], list[tuple[Arrow, Arrow]]] = {}
     for arrow in drawing.arrows:
         after = onward.get(arrow.target)
-        if not (_is_plain(arrow) and after and ends[arrow.target] == len((arrow, after))):
+        if not (_is_plain_arrow(arrow) and after and ends[arrow.target] == len((arrow, after))):
             continue
         fork, arm, join = boxes.get(arrow.source), boxes.get(arrow.target), boxes.get(after.target)
         if fork and arm and join and fork.shape == "fork" and fork.cluster == arm.cluster == join.cluster:
@@ -139,9 +139,12 @@ def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) ->
         if len(names) < _FEWEST or rows == 1:
             continue
         if not is_wide:
-            rows = min((math.ceil(len(names) / each) for each in range(1, fitting + 1)), key=_shown(len(names), cell))
+            rows = min(
+                (math.ceil(len(names) / each) for each in range(1, fitting + 1)),
+                key=_shrinkage_by_rows(len(names), cell),
+            )
         columns = math.ceil(len(names) / rows)
-        across, down = _size(columns, rows, cell)
+        across, down = _size_of_block(columns, rows, cell)
         yield Block(
             f"arms of {fork_id} to {join_id}", (fork_id, join_id), names,
             tuple(arrow.id for arrow, _ in arms), tuple(after.id for _, after in arms),
@@ -149,22 +152,22 @@ def blocks_of(drawing: Drawing, sizes: Mapping[str, Point], *, is_wide: bool) ->
         )  # fmt: skip
 
 
-def _size(columns: int, rows: int, cell: Point) -> Point:
+def _size_of_block(columns: int, rows: int, cell: Point) -> Point:
     wide, high = cell
     return 2 * _SIDE + columns * (wide + _GAP) - _GAP, rows * (_ABOVE + high + _BELOW + _BETWEEN) - _BETWEEN
 
 
-def _shown(arms: int, cell: Point) -> Callable[[int], float]:
+def _shrinkage_by_rows(arms: int, cell: Point) -> Callable[[int], float]:
     """Return the function that says how small so many arms are shown in a pane, in a number of rows."""
 
     def small(rows: int) -> float:
-        across, down = _size(math.ceil(arms / rows), rows, cell)
+        across, down = _size_of_block(math.ceil(arms / rows), rows, cell)
         return max(across / _PANE[0], (down + _AROUND) / _PANE[1])
 
     return small
 
 
-def _is_plain(arrow: Arrow) -> bool:
+def _is_plain_arrow(arrow: Arrow) -> bool:
     """Return whether an arrow has nothing to say, and leads on from one box to another."""
     return not (arrow.lines or arrow.failure or arrow.back or arrow.head or arrow.tail or arrow.source == arrow.target)
 

@@ -148,7 +148,7 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         ]
     except ValueError as error:
         raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
-    read = asked.read(min(tried, key=_cost) if len(tried) > 1 else tried[0])
+    read = asked.read(min(tried, key=_cost_of_layout) if len(tried) > 1 else tried[0])
     return read if is_wide or read.bounds.high < _TALL else _in_columns(read)
 
 
@@ -262,9 +262,9 @@ class _Request:
         for arrow in self.drawing.arrows:
             route = routes[arrow.id]
             if arrow.head:
-                route[-1] = _landing(route[-1], rects[arrow.head])
+                route[-1] = _land_on_border(route[-1], rects[arrow.head])
             if arrow.tail:
-                route[0] = _landing(route[0][::-1], rects[arrow.tail])[::-1]
+                route[0] = _land_on_border(route[0][::-1], rects[arrow.tail])[::-1]
             if arrow.lines and arrow.source == arrow.target:
                 others = {name: lines for name, lines in routes.items() if name != arrow.id}
                 rects[arrow.id] = _shorter(route, rects[arrow.id], others)
@@ -298,7 +298,7 @@ def _size_of(box: Box, arrows: int) -> Point:
     return max(wide + 2 * across + frames, _LEAST[0], _PER_ARROW * arrows), max(high + 2 * down, _LEAST[1]) + frames
 
 
-def _cost(found: graphlay.Layout) -> float:
+def _cost_of_layout(found: graphlay.Layout) -> float:
     """Return how hard a layout is to read: too wide, lines that touch boxes or each other, crossings, bends, length."""
     facts = found.metrics()
     clear = facts["min_edge_node_clearance"]
@@ -340,7 +340,7 @@ def _in_columns(found: Layout) -> Layout:
     That arrow goes on from the foot of its column, between the columns, to the head of the next one. There are only as
     many columns as are not too wide to read.
     """
-    bounds, places = found.bounds, _breaks(found)
+    bounds, places = found.bounds, _list_break_heights(found)
     many = min(math.ceil(bounds.high / _COLUMN), int((_WIDE + _GUTTER) / (bounds.wide + _GUTTER)))
     wanted = [bounds.y + bounds.high * number / many for number in range(1, many)]
     cuts = sorted({min(places, key=lambda place: abs(place - each)) for each in wanted if places})
@@ -373,7 +373,7 @@ def _in_columns(found: Layout) -> Layout:
     return Layout(rects, routes, Rect(bounds.x, bounds.y, lefts - _GUTTER - bounds.x, lowest - bounds.y))
 
 
-def _breaks(found: Layout) -> list[float]:
+def _list_break_heights(found: Layout) -> list[float]:
     """Return the heights at which a layout can be broken."""
     pieces = [piece for lines in found.routes.values() for line in lines for piece in pairwise(line)]
     bottom, places = found.bounds.y, list[float]()
@@ -386,7 +386,7 @@ def _breaks(found: Layout) -> list[float]:
     return places
 
 
-def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:
+def _land_on_border(line: Sequence[Point], rect: Rect) -> list[Point]:
     """Return a line that leads to a rectangle or into it up to its border, without a turn right above it."""
     right, bottom = rect.x + rect.wide, rect.y + rect.high
     kept: list[Point] = []

@@ -71,10 +71,10 @@ def mermaid_text(drawing: Drawing) -> str:
     lines = [
         _SETTINGS,
         "flowchart TD",
-        f"  accTitle: {_plain(drawing.title)}",
+        f"  accTitle: {_keep_plain_characters(drawing.title)}",
         f"  accDescr: {len(drawing.boxes)} boxes and {len(drawing.arrows)} arrows",
-        *_parts(drawing, "", "  "),
-        *(_arrow(arrow) for arrow in drawing.arrows),
+        *_write_cluster_parts(drawing, "", "  "),
+        *(_write_arrow(arrow) for arrow in drawing.arrows),
         *_styles(drawing),
     ]
     text = "\n".join(lines) + "\n"
@@ -84,12 +84,12 @@ def mermaid_text(drawing: Drawing) -> str:
     return text
 
 
-def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+def _write_cluster_parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
     """Yield the parts of a cluster."""
     for part in drawing.inside(cluster):
         if isinstance(part, Cluster):
-            yield f'{indent}subgraph {part.id}["{_text(part.lines, " ")}"]'
-            yield from _parts(drawing, part.id, f"{indent}  ")
+            yield f'{indent}subgraph {part.id}["{_write_label(part.lines, " ")}"]'
+            yield from _write_cluster_parts(drawing, part.id, f"{indent}  ")
             yield f"{indent}end"
         else:
             yield f"{indent}{_box(part)}"
@@ -97,12 +97,12 @@ def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
 
 def _box(box: Box) -> str:
     before, after = _MANY if box.many else _OPEN_CLOSE[box.shape]
-    return f'{box.id}{before}"{_text(box.lines) or " "}"{after}'
+    return f'{box.id}{before}"{_write_label(box.lines) or " "}"{after}'
 
 
-def _arrow(arrow: Arrow) -> str:
+def _write_arrow(arrow: Arrow) -> str:
     line = "-.->" if arrow.failure else "==>" if arrow.tone == "done" else "-->"
-    label = f'|"{_text(arrow.lines)}"|' if arrow.lines else ""
+    label = f'|"{_write_label(arrow.lines)}"|' if arrow.lines else ""
     return f"  {arrow.tail or arrow.source} {line}{label} {arrow.target}"
 
 
@@ -127,14 +127,14 @@ def _styles(drawing: Drawing) -> list[str]:
     return lines + [f"  linkStyle {','.join(indices)} {style}" for style, indices in arrows.items()]
 
 
-def _text(lines: Iterable[Line], between: str = "<br/>") -> str:
+def _write_label(lines: Iterable[Line], between: str = "<br/>") -> str:
     return between.join(
-        f"<b>{_escaped(line.text)}</b>" if line.weight == "strong" and not line.is_pale else _escaped(line.text)
+        f"<b>{_escape_line(line.text)}</b>" if line.weight == "strong" and not line.is_pale else _escape_line(line.text)
         for line in lines
     )
 
 
-def _escaped(text: str) -> str:
+def _escape_line(text: str) -> str:
     broken = _SYNTAX.sub(lambda found: found[0] + _JOINER, text)
     safe = "".join(f"#{_NAMED.get(c, ord(c))};" if _special(broken, i) else c for i, c in enumerate(broken))
     return _JOINER + safe if _BULLET.match(text) else safe
@@ -148,5 +148,5 @@ def _special(text: str, index: int) -> bool:
     return not (character.isalnum() or character in _HARMLESS or ord(character) > _LAST_WESTERN)
 
 
-def _plain(text: str) -> str:
+def _keep_plain_characters(text: str) -> str:
     return " ".join("".join(c if c.isalnum() or c in "_.,-" else " " for c in text).split())

@@ -11,7 +11,7 @@ import networkx as nx
 
 from graphengine.kernel.extension import END, FAIL, START
 from graphengine.render.amounts import Used
-from graphengine.render.edges import closing_edges
+from graphengine.render.edges import find_closing_edges
 from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.trace import trace_of
 
@@ -86,7 +86,7 @@ def _add_nodes(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
 
 
 def _add_edges(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: Trace | None) -> None:
-    closing = closing_edges(scope.edges, scope.nodes)
+    closing = find_closing_edges(scope.edges, scope.nodes)
     for index, edge in enumerate(scope.edges):
         said: dict[str, Any] = {
             "kind": "failure" if edge.failure else "fork" if edge.fork else "edge",

@@ -134,21 +134,21 @@ class Drawing:
 def plain_text(drawing: Drawing) -> str:
     """Return the drawing in words, one line per part; clusters are indented, failure edges begin with -x."""
     lines = [line.text for line in drawing.caption]
-    lines += ["", *_parts(drawing, "", "")]
+    lines += ["", *_describe_cluster(drawing, "", "")]
     return "\n".join(lines) + "\n"
 
 
-def _parts(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
+def _describe_cluster(drawing: Drawing, cluster: str, indent: str) -> Iterator[str]:
     """Yield the parts of a cluster, each with the arrows that leave it."""
     for part in drawing.inside(cluster):
         yield f"{indent}{part.spoken}"
         leaving = [arrow for arrow in drawing.arrows if (arrow.tail or arrow.source) == part.id]
-        yield from (f"{indent}  {text}" for arrow in leaving for text in _arrow(drawing, arrow))
+        yield from (f"{indent}  {text}" for arrow in leaving for text in _describe_arrow(drawing, arrow))
         if isinstance(part, Cluster):
-            yield from _parts(drawing, part.id, f"{indent}    ")
+            yield from _describe_cluster(drawing, part.id, f"{indent}    ")
 
 
-def _arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
+def _describe_arrow(drawing: Drawing, arrow: Arrow) -> Iterator[str]:
     """Yield a line for each edge of an arrow."""
     parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     name = next(part.name for part in parts if part.id == (arrow.head or arrow.target))

@@ -73,9 +73,9 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
         return {}
     if snapshot.status == "finished":
         last = moves.get(ROOT, ("", ""))[0]
-        return {((), END): PlaceState("ended", ("ended here",), frozenset({last}) if last else _joined_at_end(moves))}
+        return {((), END): PlaceState("ended", ("ended here",), frozenset({last}) if last else _sources_of_end(moves))}
     said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
-    sources: dict[Spot, frozenset[str]] = {((), END): _joined_at_end(moves)}
+    sources: dict[Spot, frozenset[str]] = {((), END): _sources_of_end(moves)}
     for frame in snapshot.frames.values():
         place = places[frame.id]
         source, target = moves.get(frame.id, ("", ""))
@@ -86,10 +86,10 @@ def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[st
             continue
         for node, how, note in _frame(snapshot, frame):
             said[place, node].append((how, note))
-    return {spot: _together(notes, snapshot, sources.get(spot, frozenset())) for spot, notes in said.items()}
+    return {spot: _combine_states(notes, snapshot, sources.get(spot, frozenset())) for spot, notes in said.items()}
 
 
-def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
+def _sources_of_end(moves: Mapping[str, Move]) -> frozenset[str]:
     """Return the last nodes of the outermost graph's arms that END joins."""
     return frozenset(
         source
@@ -98,7 +98,7 @@ def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
     )
 
 
-def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
+def _combine_states(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
     """Combine the states of several frames at one node; equal notes are counted."""
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
@@ -120,7 +120,7 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
     phase, failure = frame.phase, frame.failure
     match phase:
         case Forked():
-            yield from _arms(snapshot, phase)
+            yield from _states_of_arms(snapshot, phase)
         case Collecting():
             progress = progress_of(path_of(frame.id, frame.at), phase)
             done = f"{progress.done} of {progress.of} done"
@@ -131,7 +131,7 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
             yield frame.at, "failed" if failure is not None else "here", ""
         case Waiting():
             for wait in phase.waits.values():
-                yield frame.at, "waiting", _wait(wait)
+                yield frame.at, "waiting", _describe_wait(wait)
         case GivenUp() | Leaving() if failure is not None:
             where = "on leaving" if isinstance(phase, Leaving) else "here"
             yield frame.at, "failed", f"failed {where}: {failure.kind}: {failure.message}"
@@ -141,7 +141,7 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
             pass
 
 
-def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
+def _states_of_arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
     join, arms = forked.fork.join, [snapshot.frames[key] for key in forked.arms]
     arrived = sum(isinstance(arm.phase, Ended) for arm in arms)
     if arrived == len(arms):
@@ -150,7 +150,7 @@ def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
         yield join, "here", f"{arrived} of {counted(len(arms), 'arm')} arrived"
 
 
-def _wait(wait: WaitRecord) -> str:
+def _describe_wait(wait: WaitRecord) -> str:
     if wait.kind == "pause":
         return "paused before this visit"
     if wait.kind == "unknown":

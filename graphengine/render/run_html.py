@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import structs
 
-from graphengine.kernel.inside import loss_words, ready
+from graphengine.kernel.inside import ready
 from graphengine.kernel.reader import Collecting, path_of
-from graphengine.records.words import counted, seconds
+from graphengine.records.words import counted, loss_words, seconds
 from graphengine.render.amounts import paid
 from graphengine.render.text import clean, one_line
 
@@ -43,21 +43,21 @@ def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
     nodes at work and how far its maps are.
     """
     if snapshot is None:
-        return _table(result.status, result)
-    return _table(f"{snapshot.status}, as of step {snapshot.seq}", result, _at_work(snapshot))
+        return _format_run_table(result.status, result)
+    return _format_run_table(f"{snapshot.status}, as of step {snapshot.seq}", result, _rows_at_work(snapshot))
 
 
-def _table(status: str, result: Result[Any], more: Iterable[tuple[str, str]] = ()) -> str:
+def _format_run_table(status: str, result: Result[Any], more: Iterable[tuple[str, str]] = ()) -> str:
     rows = "".join(
-        f"<tr><th>{escape(one_line(name))}</th><td><div>{escape(clean(_clipped(text)))}</div></td></tr>"
-        for name, text in (*more, *_facts(result))
+        f"<tr><th>{escape(one_line(name))}</th><td><div>{escape(clean(_clip_value(text)))}</div></td></tr>"
+        for name, text in (*more, *_rows_of_result(result))
     )
     how = result.status if result.status in ("finished", "failed", "waiting") else "other"
     caption = f"<caption>run {escape(one_line(result.run_id))}: {status}</caption>"
     return f'{_STYLE}<table class="graphengine-run graphengine-{how}">{caption}{rows}</table>'
 
 
-def _at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+def _rows_at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Yield the nodes at work, without the items of maps, and how far each map is."""
     tasks = [task for task in ready(snapshot) if task.mode in ("run", "fallback")]
     paths = {path_of(task.frame, task.node): task.visit for task in tasks if "[" not in task.frame}
@@ -71,7 +71,7 @@ def _at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             yield f"map ({path_of(frame.id, frame.at)})", done
 
 
-def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
+def _rows_of_result(result: Result[Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of a result."""
     if result.ending is not None and (result.label or result.ending.why):
         yield "because", ": ".join(text for text in (result.label, result.ending.why) if text)
@@ -89,5 +89,5 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
         yield f"state.{name}", value if type(value) is str and value.strip() else repr(value)
 
 
-def _clipped(text: str) -> str:
+def _clip_value(text: str) -> str:
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[:_VALUE_CHARACTERS]}…"

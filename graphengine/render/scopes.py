@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.kernel.extension import END, START
-from graphengine.kernel.inside import declarations
+from graphengine.records.declared_edges import declarations
 from graphengine.records.visit_tree import Place
 from graphengine.records.words import counted
 from graphengine.render.edges import bounds_of, edges_of, joins_of
@@ -21,8 +21,8 @@ from graphengine.render.words import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.kernel.inside import Declaration
     from graphengine.kernel.reader import GraphSpec, NodeSpec
+    from graphengine.records.declared_edges import Declaration
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
 
@@ -68,7 +68,7 @@ def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
     try:
         while left:
             place, inner = left.pop(0)
-            nodes = {str(facts["name"]): facts for facts in _nodes_of(inner)}
+            nodes = {str(facts["name"]): facts for facts in _node_specs_of(inner)}
             name = str(inner.get("graph", ""))
             fields, edges = frozenset(inner.get("state") or ()), edges_of(inner)
             ways = {declared: way for way, declared in enumerate(declarations(inner.get("ways", ())))}
@@ -85,7 +85,7 @@ def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
     return found
 
 
-def _nodes_of(graph_spec: GraphSpec) -> Sequence[NodeSpec]:
+def _node_specs_of(graph_spec: GraphSpec) -> Sequence[NodeSpec]:
     if "nodes" not in graph_spec:
         raise KeyError("nodes")
     return graph_spec["nodes"]
@@ -97,14 +97,14 @@ def path_at(place: Place, name: str = "") -> str:
     return "/".join([*around, name] if name else around)
 
 
-def _bare(edge: DrawnEdge) -> bool:
+def _says_nothing(edge: DrawnEdge) -> bool:
     return not edge.label and not edge.condition and not edge.fork
 
 
 def plain_start(scope: Scope) -> str:
     """Return the node with which a graph always begins and to which nothing else leads; "" if there is none."""
     first = [edge for edge in scope.edges if edge.source == START]
-    if len(first) != 1 or not _bare(first[0]) or first[0].target not in scope.nodes:
+    if len(first) != 1 or not _says_nothing(first[0]) or first[0].target not in scope.nodes:
         return ""
     return first[0].target if sum(edge.target == first[0].target for edge in scope.edges) == 1 else ""
 

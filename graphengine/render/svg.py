@@ -134,13 +134,13 @@ class _Painter:
             yield f"<text {place}{facts}{self._fill(ink)}>{escape(line.text)}</text>"
             top += line_height(line)
 
-    def _centred(self, lines: Sequence[Line], rect: Rect, inks: tuple[str, str]) -> Iterator[str]:
+    def _centre_text(self, lines: Sequence[Line], rect: Rect, inks: tuple[str, str]) -> Iterator[str]:
         (x, y), (_, high) = rect.middle, block_size(lines)
         return self._text(lines, (x, y - high / 2), inks, "middle")
 
     def _cluster(self, cluster: Cluster) -> Iterator[str]:
         look, rect = look_of_cluster(cluster), self.layout.rects[cluster.id]
-        yield _begin(cluster, "cluster")
+        yield _open_group(cluster, "cluster")
         painted = self._fill(look.fill, look.line, look.line_points)
         if cluster.many:
             yield _rect(rect, painted)
@@ -151,13 +151,13 @@ class _Painter:
 
     def _box(self, box: Box) -> Iterator[str]:
         look, rect = look_of_box(box), self.layout.rects[box.id]
-        yield _begin(box, "node")
+        yield _open_group(box, "node")
         painted = self._fill(look.fill, look.line, look.line_points)
         for _ in range(2 * box.many):
             yield from self._shape(box, rect, look, painted)
             rect = rect.within(FRAMES)
         yield from self._shape(box, rect, look, painted)
-        yield from self._centred(box.lines, rect, (look.text, look.soft))
+        yield from self._centre_text(box.lines, rect, (look.text, look.soft))
         yield "</g>"
 
     def _shape(self, box: Box, rect: Rect, look: Look, painted: str) -> Iterator[str]:
@@ -184,7 +184,7 @@ class _Painter:
 
     def _arrow(self, arrow: Arrow) -> Iterator[str]:
         look = look_of_arrow(arrow)
-        yield _begin(arrow, "edge")
+        yield _open_group(arrow, "edge")
         *lines, last = self.layout.routes[arrow.id]
         (*rest, before, tip) = last
         long = hypot(tip[0] - before[0], tip[1] - before[1]) or 1.0
@@ -192,16 +192,16 @@ class _Painter:
         foot = (tip[0] - across * _HEAD, tip[1] - down * _HEAD)
         stroke = self._fill("", look.line, look.line_points) + ' stroke-dasharray="5 3"' * arrow.failure
         for line in (*lines, [*rest, before, foot]):
-            yield f'<path d="{_rounded(line)}"{stroke}/>'
+            yield f'<path d="{_round_bends(line)}"{stroke}/>'
         half = _HEAD / 2 + look.line_points / 2 - 0.6
         head = (tip, (foot[0] - down * half, foot[1] + across * half), (foot[0] + down * half, foot[1] - across * half))
         yield f'<polygon points="{" ".join(f"{number(x)},{number(y)}" for x, y in head)}"{self._fill(look.line)}/>'
         if arrow.lines:
-            yield from self._centred(arrow.lines, self.layout.rects[arrow.id], (look.text, look.text))
+            yield from self._centre_text(arrow.lines, self.layout.rects[arrow.id], (look.text, look.text))
         yield "</g>"
 
 
-def _begin(part: Box | Arrow, kind: str) -> str:
+def _open_group(part: Box | Arrow, kind: str) -> str:
     return f'<g id="{_NAME}-{part.id}" class="{kind}"><title>{escape(part.spoken)}</title>'
 
 
@@ -221,10 +221,10 @@ def _ellipse(rect: Rect, painted: str) -> str:
 
 
 def _polyline(points: Sequence[Point]) -> str:
-    return "M" + " L".join(map(_at, points))
+    return "M" + " L".join(map(_format_point, points))
 
 
-def _rounded(points: Sequence[Point]) -> str:
+def _round_bends(points: Sequence[Point]) -> str:
     """Return a line through points, with round bends."""
     found = _polyline(points[:1])
     for (x, y), *others in zip(points[1:], points, points[2:], strict=False):
@@ -233,11 +233,11 @@ def _rounded(points: Sequence[Point]) -> str:
             (x + (ox - x) * min(_BEND / each, 0.5), y + (oy - y) * min(_BEND / each, 0.5))
             for (ox, oy), each in zip(others, long, strict=True)
         )
-        found += f" L{_at(begin)} Q{_at((x, y))} {_at(end)}"
-    return f"{found} L{_at(points[-1])}"
+        found += f" L{_format_point(begin)} Q{_format_point((x, y))} {_format_point(end)}"
+    return f"{found} L{_format_point(points[-1])}"
 
 
-def _at(point: Point) -> str:
+def _format_point(point: Point) -> str:
     return f"{number(point[0])} {number(point[1])}"
 
 

@@ -31,7 +31,7 @@ def clean(text: str) -> str:
     if text.isprintable():  # the most frequent case: none of the categories below is
         return text
     lines = text.replace("\t", " ").splitlines()
-    return "\n".join("".join(_seen(character) for character in line) for line in lines)
+    return "\n".join("".join(_mark_unseen(character) for character in line) for line in lines)
 
 
 def one_line(text: str) -> str:
@@ -49,7 +49,7 @@ def width(text: str) -> int:
     >>> width("日本"), width("e\u0301")
     (4, 1)
     """
-    return sum(_columns(character) for character in text)
+    return sum(_columns_of(character) for character in text)
 
 
 def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
@@ -63,25 +63,25 @@ def wrap(text: str, columns: int, lines: int) -> tuple[str, ...]:
     >>> wrap("one two three four", 9, 2)
     ('one two', 'three fo…')
     """
-    broken = [line for part in clean(text).split("\n") for line in _broken(part, columns)]
+    broken = [line for part in clean(text).split("\n") for line in _break_line(part, columns)]
     if len(broken) <= lines:
         return tuple(broken)
     rest = " ".join(broken[lines - 1 :])
     return (*broken[: lines - 1], _head(rest, columns - 1).rstrip() + "…")
 
 
-def _seen(character: str) -> str:
+def _mark_unseen(character: str) -> str:
     unseen = unicodedata.category(character) in _UNSEEN and character not in _JOINERS
     return "\ufffd" if unseen else character
 
 
-def _columns(character: str) -> int:
+def _columns_of(character: str) -> int:
     if unicodedata.combining(character) or character in _JOINERS:
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _broken(text: str, columns: int) -> list[str]:
+def _break_line(text: str, columns: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in _WORDS.findall(text):
@@ -112,7 +112,7 @@ def _head(text: str, columns: int) -> str:
     """Return the longest prefix that fits, at least one character, with the marks that combine with its last."""
     taken = 0
     for index, character in enumerate(text):
-        taken += _columns(character)
+        taken += _columns_of(character)
         if taken > columns and index:
             return text[:index]
     return text

@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.kernel.extension import START
-from graphengine.kernel.inside import OTHERWISE, Shift, declarations, fingerprint_of, reasons_of
+from graphengine.kernel.inside import OTHERWISE, Shift, fingerprint_of, reasons_of
 from graphengine.kernel.reader import Attempt, Failed, Node, usage_of
+from graphengine.records.declared_edges import declarations
 from graphengine.records.step_queries import falls_back
 from graphengine.records.visits import Visits
 from graphengine.records.words import counted
@@ -31,8 +32,8 @@ from graphengine.render.words import times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel.inside import Declaration
     from graphengine.kernel.reader import EdgeSpec, GraphSpec, Snapshot, Step
+    from graphengine.records.declared_edges import Declaration
     from graphengine.records.visit_tree import Entry, Place, TakenEdge
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState
@@ -224,7 +225,7 @@ class Tally:
             ValueError, LookupError: As `Visits.feed`.
         """
         is_shift = step.kind in _SHIFTS and isinstance(step.data, Shift) and bool(step.data.renamed)
-        rename = self._renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
+        rename = self._prepare_renaming(step.data) if is_shift and isinstance(step.data, Shift) else None
         entry = self.run.feed(step)
         if rename is not None:
             rename()
@@ -313,7 +314,7 @@ class Tally:
             found = self._edges[key] = _Taken(indices)
         return found
 
-    def _renaming(self, shift: Shift) -> Callable[[], None]:
+    def _prepare_renaming(self, shift: Shift) -> Callable[[], None]:
         """Return a function that renames nodes and frames in what was counted; call it after the step is folded."""
         names = {self.run.live[frame].place: each for frame, each in shift.renamed.items() if frame in self.run.live}
         frames = {track.frame: track for track in self.run.live.values()}
@@ -436,7 +437,7 @@ class Tried(NamedTuple):
     plain: str = ""
 
 
-def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
+def list_tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     """Return the edges among which a recorded one was chosen, in the order in which they are tried.
 
     They are those of the spec under which the step was recorded. Those after the one that was taken have no reason:

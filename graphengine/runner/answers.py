@@ -23,7 +23,7 @@ from graphengine.errors import (
 )
 from graphengine.graph.question import AskBody
 from graphengine.history.ended_questions import ended_question, name_in
-from graphengine.history.load import Wait, posted_in
+from graphengine.history.load import Wait, find_posted
 from graphengine.schemas.words import choices, in_words, whats_wrong
 from graphengine.state.marks import bare, without_set_fields
 from graphengine.state.path import did_you_mean
@@ -61,8 +61,20 @@ class Asked(NamedTuple):
     facts: WaitRecord
     frame: Frame | None = None
 
+    def changed(self, run_id: str, waits: Sequence[Wait]) -> QuestionChanged:
+        """Return the error for an answer to it if the graph was changed, once the run asks today's question."""
+        answerable = [wait for wait in waits if wait.answerable]
+        now = [wait for wait in answerable if wait.name == self.name] or answerable
+        words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
+        return QuestionChanged(
+            f"the graph has changed since {str(self.facts.question)!r} was asked, so this answer is not recorded; "
+            f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
+            where=f"wait {self.name}",
+            repair="answer what it asks now" if now else "see the run",
+        )
 
-async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
+
+async def find_asked_wait(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str | Wait | None) -> Asked:
     """Return the wait of a run that an answer is for; see `question_of`.
 
     Thousands of answers may be waiting to be taken. So they are only read if the name or id alone does not decide.
@@ -73,7 +85,7 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, wait: str |
         found = _open_now(there, named)
         if found is not None and there.status != "cancelled":
             return found
-    posted = posted_in(await store.inbox([run_id]), run_id)
+    posted = find_posted(await store.inbox([run_id]), run_id)
     return await question_of(store, await kept.read(run_id), named, posted)
 
 
@@ -209,7 +221,7 @@ def _describe_author(answer: AnswerRecord) -> str:
     return f"{f' by {answer.by}' if answer.by else ''}{at}"
 
 
-def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
+def refuse_second_answer(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
     """Return the error for a second answer, with the first one as long as the run has not taken it up."""
     text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
     if given is not None:
@@ -221,7 +233,7 @@ def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> A
 _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
 
 
-def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
+def parse_answer(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     """Return the value that a person means by a text, such as `5` or `yes`: the first of these that fits the schema.
 
     1. The text parsed as JSON, if it is valid.
@@ -240,11 +252,11 @@ def parsed(text: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     return next(fits, candidates[0])
 
 
-def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
+def fit_answer(value: object, schema: Mapping[str, JsonValue] | None) -> object:
     """Return an answer; an invalid text is parsed, and replaced by the parsed value if that is valid."""
     if not isinstance(value, str) or schema is None or not whats_wrong(schema, value):
         return value
-    meant = parsed(value, schema)
+    meant = parse_answer(value, schema)
     return value if whats_wrong(schema, meant) else meant
 
 
@@ -318,18 +330,6 @@ class KnownTypes:
         bodies = [call.body for call in (node.calls if node is not None else ())]
         asks = [body.ask.answers for body in bodies if isinstance(body, AskBody)]
         return next((each for each in asks if each.schema == facts.schema), None)
-
-
-def changed(run_id: str, was: Asked, waits: Sequence[Wait]) -> QuestionChanged:
-    """Return the error for an answer to a question that was changed, once the run asks today's."""
-    now = [wait for wait in waits if wait.answerable and wait.name == was.name] or [w for w in waits if w.answerable]
-    words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
-    return QuestionChanged(
-        f"the graph has changed since {str(was.facts.question)!r} was asked, so this answer is not recorded; "
-        f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
-        where=f"wait {was.name}",
-        repair="answer what it asks now" if now else "see the run",
-    )
 
 
 def _first_line(question: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.state.amounts import LimitsRecord
     from graphengine.stores.base import Store
+    from graphengine.stores.memory import InMemoryStore
 
 _SIZES: Final = Sizes()
 
@@ -46,6 +48,14 @@ def place_in(queue: str | None, priority: int, tenant: str | None, user: str | N
     return InQueue(queue, priority, tenant, user)
 
 
+@functools.cache
+def _memory_class() -> type[InMemoryStore]:
+    """Return what is imported when it is first used: an `import` in a function takes 7,000 instructions each time."""
+    from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - see above
+
+    return InMemoryStore
+
+
 def store_of(given: Store | None) -> Store:
     """Return the store that is given; None is one in memory.
 
@@ -53,9 +63,7 @@ def store_of(given: Store | None) -> Store:
         DefinitionError: It is the name of a database, which `graphengine.Runner` opens.
     """
     if given is None:
-        from graphengine.stores.memory import InMemoryStore  # noqa: PLC0415 - imported when it is used
-
-        return InMemoryStore()
+        return _memory_class()()
     if isinstance(given, (str, os.PathLike)):
         raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
     return given
@@ -72,7 +80,7 @@ def sizes_of(given: object) -> Sizes:
     return given or _SIZES
 
 
-def checked_tags(tags: object, where: str) -> tuple[str, ...]:
+def check_tags(tags: object, where: str) -> tuple[str, ...]:
     """Check tags, and return them sorted, without duplicates.
 
     Raises:

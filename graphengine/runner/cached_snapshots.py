@@ -55,11 +55,11 @@ class CachedSnapshots:
         """Keep a snapshot whose steps are all recorded, if that is worth it. Its caller must not change it any more."""
         is_long = snapshot.seq >= _LONG and 0 <= size_bytes <= _MOST_BYTES
         if snapshot.status == "waiting" and (is_long or snapshot.open_waits.count >= _MANY):
-            self.hand_over(CachedSnapshot(snapshot, size_bytes))
+            self.hand_over(snapshot, size_bytes)
 
-    def hand_over(self, loaded: CachedSnapshot) -> None:
+    def hand_over(self, snapshot: Snapshot, size_bytes: int = -1) -> None:
         """Keep a snapshot that was just loaded for a run that is about to be resumed. Its caller must not use it."""
-        self._kept[loaded.snapshot.run_id] = loaded
+        self._kept[snapshot.run_id] = CachedSnapshot(snapshot, size_bytes)
         while len(self._kept) > _RUNS or sum(each.size_bytes for each in self._kept.values()) > _MOST_BYTES:
             del self._kept[next(iter(self._kept))]
 
@@ -72,7 +72,7 @@ class CachedSnapshots:
         was_kept = run_id in self._kept
         loaded = await self.take(run_id)
         if was_kept:
-            self.hand_over(loaded)
+            self.hand_over(*loaded)
         else:
             self.keep(*loaded)
         return loaded.snapshot

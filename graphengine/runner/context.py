@@ -13,12 +13,12 @@ from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
 from graphengine.graph.options import LONGEST_SECONDS
-from graphengine.graph.question import NO_ANSWER, Answers, checked_limit
+from graphengine.graph.question import NO_ANSWER, Answers, check_limit
 from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.state.given import as_record, in_utf8
-from graphengine.state.json_values import checked_name
+from graphengine.state.json_values import check_stored_name
 from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import to_show
 
@@ -449,7 +449,7 @@ class Context:
             raise kind(error.message, where=self._attempt.where, repair=error.repair) from error
 
     def _check_name(self, given: str, what: str) -> None:
-        checked_name(given, what, self._attempt.where)
+        check_stored_name(given, what, self._attempt.where)
 
     def _check_topic(self, topic: str) -> None:
         self._check_name(topic, "a topic")
@@ -469,7 +469,7 @@ class Context:
         return journal_of(self._attempt)
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
-        seconds = checked_limit(timeout_seconds, default, self._attempt.where)
+        seconds = check_limit(timeout_seconds, default, self._attempt.where)
         due = None if seconds is None else self._attempt.services.wall() + seconds
         self._limit_at(wait, due, answers, default)
 

@@ -125,6 +125,42 @@ class Driving:
         raised: The exceptions of failed frames, by path.
     """
 
+    __slots__ = (  # as each run makes one, with more attributes than a class without slots keeps without a dict
+        "_asleep",
+        "_awake",
+        "_broken",
+        "_context",
+        "_ended",
+        "_halted",
+        "_has_waited",
+        "_jobs",
+        "_known",
+        "_listed",
+        "_looked_at",
+        "_mail",
+        "_numbering",
+        "_recorded",
+        "_shared",
+        "_spent_in_cut",
+        "_suspended",
+        "_task",
+        "_thread",
+        "_timer",
+        "_turn_began",
+        "audience",
+        "claim",
+        "cut_off",
+        "fence",
+        "following",
+        "loop",
+        "plan",
+        "raised",
+        "session",
+        "snapshot",
+        "time",
+        "wrote_at",
+    )
+
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
         self,
         shared: Shared[Any],
@@ -133,17 +169,18 @@ class Driving:
         audience: Audience,
         context: Context,
         claim: Claim,
+        within: asyncio.Task[None],
     ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
         self.plan, self.snapshot = plan, snapshot
         self.audience, self.claim = audience, claim
-        self.fence, self.wrote_at = 0, shared.clock.now()
         clock = shared.clock  # if the machine's is before the log's last time, that is used instead
-        self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
+        self.fence, self.wrote_at = 0, clock.now()
+        self.time = SteadyClock(max(self.wrote_at, snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
+        self._task = within
         self._shared, self._context = shared, context
         self._jobs: dict[str, Attempt] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
@@ -154,7 +191,8 @@ class Driving:
         self._mail: dict[int, InboxMessage] = {}
         self._looked_at = -1.0  # when the last read of the inbox for a wait whose time was over began
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
-        self._turn_began, self._halted = time.monotonic(), asyncio.Event()
+        self._turn_began = time.monotonic()
+        self._halted: asyncio.Event | None = None  # made when something first waits for it
         self._numbering: asyncio.Lock | None = None  # held while a function's transaction is committed: `note_within`
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
@@ -165,7 +203,7 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self) -> None:
+    async def drive(self) -> None:  # noqa: C901 - a turn of the loop in the order it happens
         """Run ready tasks until there are none.
 
         Raises:
@@ -176,8 +214,7 @@ class Driving:
             needs = plan.resources or plan.graphs or shared.resources.replaced
             resources = await shared.resources.of_nest(plan) if needs else {}
         except ResourceFailed as error:
-            stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
-            await self.commit([stop])
+            await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
             return
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
@@ -230,11 +267,12 @@ class Driving:
             if self._jobs:
                 await self._cancel_all()
         self.check()
-        await self._rest()
+        if claim.may_record:
+            await self._rest()
 
     async def _rest(self) -> None:
-        """Record that it is stopped, if no step has ended it, and that was asked or a limit is reached."""
-        if not (self.claim.may_record and self.claim.step(Idle(self.snapshot.status)).append):
+        """Record that a run that no step has ended is stopped, if that was asked or a limit is reached."""
+        if not self.claim.step(Idle(self.snapshot.status)).append:
             return
         asked = self.claim.stop
         late = f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
@@ -475,7 +513,7 @@ class Driving:
         """
         clock = self._shared.clock if task.mode == "wake" else self.time
         if task.due > clock.now():
-            for ended in await first_of(clock.sleep_until(task.due), self._halted.wait()):
+            for ended in await first_of(clock.sleep_until(task.due), self.halted()):
                 ended.result()  # raise the error of a clock that failed, instead of starting early
         frame = self.snapshot.frames.get(task.frame)
         needs_look = frame is not None and task.wait in frame.waits and frame.waits[task.wait].kind != "sleep"
@@ -535,7 +573,7 @@ class Driving:
         while self._numbering is not None and self._numbering.locked():
             async with self._numbering:
                 pass
-        if not claim.step(of).append:
+        if not ((of is PROGRESS and claim.may_record) or claim.step(of).append):  # the first is what the table says
             self.check()
         done = self.session.commit(events, append or self.append)
         if is_note and not done.steps:
@@ -619,7 +657,7 @@ class Driving:
         if self._jobs:
             self._cancel_obsolete()
         status = status or self._status()
-        batch = Append(snapshot.run_id, self.fence, steps, status, consume, lambda: encode_snapshot(self.snapshot))
+        batch = Append(snapshot.run_id, self.fence, steps, status, consume, self._encode)
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
@@ -630,6 +668,9 @@ class Driving:
         if changed:
             batch.fingerprint, batch.graph_spec = self.plan.fingerprint, self.plan.graph_spec
         return shared.store.append(batch)
+
+    def _encode(self) -> bytes:
+        return encode_snapshot(self.snapshot)
 
     def _status(self) -> RunStatus:
         """Return the status to record.
@@ -669,6 +710,7 @@ class Driving:
     def obey(self, do: Do) -> None:
         """Halt and cancel as the claim says."""
         if self.is_halting:
+            self._halted = self._halted or asyncio.Event()
             self._halted.set()
             self._end_suspended()
         for job in self._jobs.values() if do.cancel else ():
@@ -802,7 +844,7 @@ class Driving:
         """
         snapshot, time_ = self.snapshot, self.time
         if not reads and snapshot.cut_until > time_.now():
-            for ended in await first_of(time_.sleep_until(snapshot.cut_until), self._halted.wait()):
+            for ended in await first_of(time_.sleep_until(snapshot.cut_until), self.halted()):
                 ended.result()
             if self.is_halting:
                 return False
@@ -834,6 +876,7 @@ class Driving:
 
     async def halted(self) -> None:
         """Return when no more tasks are started."""
+        self._halted = self._halted or asyncio.Event()
         await self._halted.wait()
 
     def spending(self) -> Sequence[AttemptFacts]:

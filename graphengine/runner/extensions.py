@@ -21,7 +21,7 @@ What a method raises fails the run, or the call of the Runner, in which it is ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     import contextvars
@@ -81,6 +81,14 @@ class Extension:
         ['node']
         ['node']
     """
+
+    _overridden: ClassVar[frozenset[str]] = frozenset()
+    """The moments and properties that a class overrides; the others cost a Runner nothing."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of other bases
+        super().__init_subclass__(**kwargs)
+        names = ("models", "executors", "children", "checked", "opened", "told", "closed", "is_used")
+        cls._overridden = frozenset(name for name in names if getattr(cls, name) is not getattr(Extension, name))
 
     @property
     def models(self) -> Mapping[str, str]:

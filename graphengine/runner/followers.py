@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec import Struct
 
 from graphengine.engine.steps import Attempt, Failed
 from graphengine.runner.run_events import Watcher
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
@@ -31,6 +32,13 @@ class Follower:
     """
 
     labels: Mapping[str, str] = _NO_LABELS
+    _acts: ClassVar[bool] = False
+    """Whether a class overrides any of the moments below."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - of other bases
+        super().__init_subclass__(**kwargs)
+        moments = ("entered", "ended", "recorded", "left")
+        cls._acts = any(getattr(cls, name) is not getattr(Follower, name) for name in moments)
 
     def entered(self, frame: Frame) -> None:
         """A node is about to begin: called in its context, so that context variables can be set for it."""
@@ -52,10 +60,22 @@ class Following:
 
     def __init__(self, followers: Sequence[Follower] = ()) -> None:
         self.all = followers
-        self.entered = [each.entered for each in followers if type(each).entered is not Follower.entered]
-        self.ended = [each.ended for each in followers if type(each).ended is not Follower.ended]
-        self.left = [each.left for each in followers if type(each).left is not Follower.left]
-        self.recorded = [each.recorded for each in followers if type(each).recorded is not Follower.recorded]
+        self.entered: Sequence[Callable[[Frame], None]] = ()
+        self.ended: Sequence[Callable[[Frame], None]] = ()
+        self.left: Sequence[Callable[[], Awaitable[None]]] = ()
+        self.recorded: Sequence[Callable[[Sequence[Step]], None]] = ()
+        for each in followers:
+            kind = type(each)
+            if not kind._acts:  # noqa: SLF001 - of this module
+                continue
+            if kind.entered is not Follower.entered:
+                self.entered = (*self.entered, each.entered)
+            if kind.ended is not Follower.ended:
+                self.ended = (*self.ended, each.ended)
+            if kind.left is not Follower.left:
+                self.left = (*self.left, each.left)
+            if kind.recorded is not Follower.recorded:
+                self.recorded = (*self.recorded, each.recorded)
 
     async def leave(self) -> None:
         """Tell all that the run is driven here no longer, also if one of them fails: its result is recorded."""
@@ -74,8 +94,7 @@ class Following:
 NOBODY: Final = Following()
 
 
-@dataclass(slots=True, eq=False)
-class Audience:
+class Audience(Struct, eq=False):
     """Who watches one run.
 
     Attributes:
@@ -83,8 +102,8 @@ class Audience:
         in_flight: The calls that show live events, for watchers that join late.
     """
 
-    watchers: list[asyncio.Queue[Event | None]] = field(default_factory=list)
-    in_flight: list[Showing] = field(default_factory=list)
+    watchers: list[asyncio.Queue[Event | None]] = []
+    in_flight: list[Showing] = []
 
     def show(self, event: Event | None) -> None:
         """Show an event to all watchers."""

@@ -41,7 +41,7 @@ def new_id(now: float) -> str:
     return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
 
 
-def checked_id(run_id: str) -> str:
+def check_id(run_id: str) -> str:
     """Return the id of a run that exists. Raises: InputError: It cannot be one."""
     if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
         raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
@@ -54,7 +54,7 @@ def chosen_id(run_id: str, tenant: str | None = None) -> str:
     Raises:
         InputError: It cannot be an id, or may be another's.
     """
-    checked_id(run_id)
+    check_id(run_id)
     if isinstance(run_id, OwnId):
         return str(run_id)
     name = run_id.removeprefix(_tenant_prefix(tenant))
@@ -84,10 +84,10 @@ def tenants_id(tenant: str | None, run_id: str) -> str:
         >>> tenants_id("acme", "order-7"), tenants_id(None, "order-7")
         ('acme/order-7', 'order-7')
     """
-    return checked_id(_tenant_prefix(tenant) + chosen_id(run_id, tenant).removeprefix(_tenant_prefix(tenant)))
+    return check_id(_tenant_prefix(tenant) + chosen_id(run_id, tenant).removeprefix(_tenant_prefix(tenant)))
 
 
-def derived_id(kind: str, *parts: str, tenant: str | None = None) -> str:
+def derive_id(kind: str, *parts: str, tenant: str | None = None) -> str:
     """Return the id of a run that the engine begins for something that has these names.
 
     The parts are quoted, so that other parts never have the same id.

@@ -65,7 +65,13 @@ S = TypeVar("S")
 Opening: TypeAlias = "Callable[[Life[S]], Awaitable[Driving | Result[S, Any]]]"
 """What opens a run: it records the first step here, and returns what drives the run, or a result if nothing does."""
 
+Point: TypeAlias = Literal["begun", "over"]
+"""What callers wait for: the first step of a run, and its end here."""
+
 log = logging.getLogger("graphengine.runner")
+
+_GONE: Final = Snapshot()
+"""What a run that has ended here has in place of its own: it has no frame, so nothing of it can be recorded."""
 
 _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_seconds; resume or recover continues it"
 _RELEASED: Final = "resume or recover continues it"
@@ -106,13 +112,33 @@ class Life(Generic[S]):
         told: The run whose node started it, and the topic on which that run is told its end.
     """
 
+    __slots__ = (
+        "_callers",
+        "_waiting",
+        "audience",
+        "claim",
+        "context",
+        "driving",
+        "handle",
+        "id",
+        "is_over",
+        "is_retrieved",
+        "plan",
+        "reasons",
+        "result",
+        "seq",
+        "shared",
+        "task",
+        "told",
+    )
+
     def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
         self.shared, self.claim = shared, claim
         self.id, self.plan = run_id, plan
         self.audience = Audience()
         self.seq = 0
         self.is_over = False
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
+        self._waiting: dict[Point, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
         self.driving: Driving | None = None
         self.result: Result[S, Any] | None = None
         self.handle: weakref.ref[Any] | None = None
@@ -163,8 +189,8 @@ class Life(Generic[S]):
                 opened = await self._open_as_claimed(do, opening.resume)
             if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
                 return  # thousands may sleep, and nobody asks for their results
-            self.result = result if do.outcome == "driven" else await self._current_result()
-            if self.result is not None and self.result.status != "failed":
+            self.result = result = result if do.outcome == "driven" else await self._current_result()
+            if result is not None and result.status != "failed":
                 self.task.remove_done_callback(self._on_driving_done)
                 self._tell_over()  # a turn of the loop before `_on_driving_done`, which would have nothing to report
         except asyncio.CancelledError:
@@ -221,11 +247,12 @@ class Life(Generic[S]):
         if self.told is not None:
             self.shared.has_come_to_rest(self.told)
         poke(self.shared.store, self.id)
-        self._wake_waiters("begun")
-        self._wake_waiters("over")
-        self.audience.show(None)
+        for point in tuple(self._waiting):
+            self._wake_waiters(point)
+        if self.audience.watchers:
+            self.audience.show(None)
 
-    def _wake_waiters(self, point: Literal["begun", "over"]) -> None:
+    def _wake_waiters(self, point: Point) -> None:
         for waiter in self._waiting.pop(point, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -290,7 +317,7 @@ class Life(Generic[S]):
         if "begun" in self._waiting:
             self._wake_waiters("begun")
 
-    async def until(self, point: Literal["begun", "over"]) -> None:
+    async def until(self, point: Point) -> None:
         """Return when its first step is durable, or it is over; or only when it is over."""
         if not (self.is_over or (self.seq and point == "begun")):
             waiter = self.task.get_loop().create_future()
@@ -302,13 +329,18 @@ class Life(Generic[S]):
         """The seq of its last step here. What another handle has recorded since leads to the result of that one."""
         return self.seq if self.driving is None else self.driving.snapshot.seq
 
-    async def outcome(self) -> Result[S, Any]:
-        """Wait until it is over, and return its result, or raise what ended it."""
+    async def outcome(self, *, retrieves: bool = False) -> Result[S, Any]:
+        """Wait until it is over, and return its result, or raise what ended it; `retrieves` notes that as retrieved."""
         self._callers += 1
         try:
-            await self.until("over")
+            if not self.is_over:  # as `until`, without a call more
+                waiter = self.task.get_loop().create_future()
+                self._waiting.setdefault("over", []).append(waiter)
+                await waiter
         finally:
             self._callers -= 1
+        if retrieves:
+            self.is_retrieved = True
         return self.ended_with()
 
     def ended_with(self) -> Result[S, Any]:
@@ -341,11 +373,11 @@ class Life(Generic[S]):
     ) -> Driving:
         """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
         shared = self.shared
-        shared.plans[self.plan.fingerprint] = self.plan
-        driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
+        shared.keep_plan(self.plan)
+        driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim, self.task)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
-        if shared.extensions:
+        if shared.follows:
             caller = None if self.seq else self.context  # a run that wakes up here has no caller
             opened = OpenRun(shared.store, snapshot, info, parent, caller, self.plan.graph, is_queued)
             driving.following = await shared.following(opened)
@@ -362,7 +394,8 @@ class Life(Generic[S]):
         try:
             driving.obey(claim.step(Opened(beside=driving.snapshot.shared_process)))
             log_run(driving.snapshot, driving.following, is_over=False)
-            await shared.hear(self)
+            if self.seq or shared.store.shared:  # else nothing can be in its inbox
+                await shared.hear(self)
             self.note_seq(driving.snapshot.seq)
             await driving.drive()
         except asyncio.CancelledError:
@@ -373,11 +406,10 @@ class Life(Generic[S]):
             raise
         finally:
             del shared.driven[self.id]
-            if shared.suspended:
-                shared.suspended.pop(self.id, None)
+            shared.suspended.pop(self.id, None)
             self.driving = None
             self.note_seq(driving.snapshot.seq)
-            shared.fewer_driven.set()
+            shared.note_fewer()
             if claim.owned:
                 await driving.let_go()
             followers, driving.following = driving.following, NOBODY
@@ -386,14 +418,14 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S, Any] = result_of(self.plan, driving.snapshot, cause)
-        due = self._due(result) if result.waits else None
+        due = self._due(result) if driving.snapshot.waiting and result.waits else None
         do = claim.step(Left(driving.snapshot.status, due, bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if self.told is not None or driving.snapshot.status == "waiting":
             self._keep(driving)
         # Frees it: the store's last append may still refer to the claim.
-        driving.session.snapshot = driving.snapshot = Snapshot()
+        driving.session.snapshot = driving.snapshot = _GONE
         return do, result
 
     def _keep(self, driving: Driving) -> None:

@@ -42,7 +42,7 @@ from graphengine.engine.field_ops import apply_ops
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import Redactor, check_secrets, words_for
-from graphengine.engine.rules.map import settled_maps
+from graphengine.engine.rules.map import find_settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
@@ -60,7 +60,7 @@ from graphengine.errors import (
     TooLarge,
     UnknownRun,
 )
-from graphengine.graph.question import filled
+from graphengine.graph.question import fill_question
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.driving import stop_in
@@ -145,7 +145,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
     facts.origin = origin
     if plan.title:
-        facts.title = filled(plan.title, initial.typed)[:_TITLE_CHARACTERS]
+        facts.title = fill_question(plan.title, initial.typed)[:_TITLE_CHARACTERS]
     event = RunStarted(driving.time.now(), facts, initial.values, initial.typed, initial.given)
     await driving.commit([event], partial(_create, life, driving, tags, place))
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving
@@ -157,6 +157,7 @@ async def _create(
     """Record a run with its first step, and claim it."""
     plan, snapshot, first = life.plan, driving.snapshot, steps[0]
     first.typed = None  # as in `Driving.append`
+    origin = snapshot.origin
     info = RunInfo(
         id=life.id,
         graph=plan.graph,
@@ -169,8 +170,13 @@ async def _create(
         tags=tags,
         summary=summary_of(snapshot) if snapshot.status != "running" else None,
         tenant=None if place is None else place.tenant,
-        **begun_as(snapshot),
+        title=snapshot.title,
+        user=origin.user or None if origin is not None else None,
+        deploy=origin.deploy if origin is not None else "",
+        began_with=snapshot.began_with,
     )
+    if snapshot.starter is not None:
+        info = structs.replace(info, **begun_as(snapshot))
     if isinstance(first.data, Branched):
         info = structs.replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None and place.queue is not None:  # of a branch, that of its parent: its workers have the graph
@@ -376,7 +382,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
         raise
     finally:
         shared.opening -= 1
-        shared.fewer_driven.set()  # also if it was refused: a run that is to be driven alone may wait for that
+        shared.note_fewer()  # also if it was refused: a run that is to be driven alone may wait for that
 
 
 async def _look_at_run(life: Life[Any], taken: ClaimedRun | None) -> Look:
@@ -409,7 +415,7 @@ async def _find_reason_to_leave(life: Life[S], look: Look, *, as_it_was: bool) -
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again.
         stays = there.seq == info.seq
-        stays = stays and (is_over or not asked or not has_failed_parts(there, settled_maps(plan, there)))
+        stays = stays and (is_over or not asked or not has_failed_parts(there, find_settled_maps(plan, there)))
         if stays and (is_over or not asked or not await looks_after(shared.store, there)):
             if kept is not None:
                 shared.kept.keep(*kept)
@@ -614,7 +620,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """
     store, why = shared.store, asked.why
     info = await store.info(run_id)
-    plan = shared.plans.get(info.fingerprint)
+    plan = shared.plan_by(info.fingerprint)
     if _must_be_asked(info, asked):
         await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
         info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that

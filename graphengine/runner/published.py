@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from graphengine.engine.published import publication_in, published_in
+from graphengine.engine.published import find_published, publication_in
 from graphengine.engine.steps import OVER, Removed
 from graphengine.engine.stored import decode_snapshot
 from graphengine.errors import DefinitionError, InputError, NotPublished, NotPublishedYet
@@ -64,7 +64,7 @@ class Reader(Generic[T]):
             repair = "give seconds, 0 to take what there is, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=self._where, repair=repair)
         snapshot = await load_snapshot(self._store, self._run_id, None)
-        found = published_in(snapshot, self._name, self._item)
+        found = find_published(snapshot, self._name, self._item)
         if found and found[-1].seq > after:
             return self._read_as_type(found[-1])
         try:
@@ -91,7 +91,7 @@ class Reader(Generic[T]):
         if last is None:
             snapshot = await load_snapshot(self._store, self._run_id, None)
             last = snapshot.seq
-            if found := published_in(snapshot, self._name, self._item):
+            if found := find_published(snapshot, self._name, self._item):
                 yield self._read_as_type(found[-1])
         async with aclosing(self._poll_published(last)) as news:
             async for _, publications in news:
@@ -114,7 +114,7 @@ class Reader(Generic[T]):
         for step in steps:
             if isinstance(step.data, Removed):
                 kept = bytes(step.data.snapshot)
-                found = published_in(decode_snapshot(kept), self._name, self._item) if kept else ()
+                found = find_published(decode_snapshot(kept), self._name, self._item) if kept else ()
             else:
                 one = publication_in(step)
                 found = [one] if one and one.name == self._name and self._item in (None, one.item) else ()
@@ -144,7 +144,7 @@ class Reader(Generic[T]):
 
     async def _never(self, info: RunInfo, after: int) -> NotPublished:
         """Return the error of a run that is over."""
-        known = published_in(await load_snapshot(self._store, self._run_id, info.seq))
+        known = find_published(await load_snapshot(self._store, self._run_id, info.seq))
         text = f"run {self._run_id} is {info.status}, and has published nothing {self._words(after)}"
         names = sorted({each.name for each in known})
         if self._name in names:

@@ -33,7 +33,7 @@ from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.published import PUBLISH
 from graphengine.engine.size_limits import bytes_of
 from graphengine.engine.steps import ANSWERABLE, Begun, Recorded, Refused, WaitRecord, own_name, path_of
-from graphengine.engine.work_keys import AGENT, OF_NODE, numbered, read_key, stem_of
+from graphengine.engine.work_keys import AGENT, OF_NODE, WorkKey, numbered, stem_of
 from graphengine.errors import (
     DefinitionError,
     EffectUnknown,
@@ -43,7 +43,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, checked_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, check_effect, known_result, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.graph.transaction import TRANSACTION, handle_of
 from graphengine.runner.call_records import (
@@ -60,7 +60,7 @@ from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.runner.transactions import Transacted, transacted
 from graphengine.state.field import explain
-from graphengine.state.json_values import checked_text, utf8_text
+from graphengine.state.json_values import check_stored_text, utf8_text
 from graphengine.state.recorded_text import to_show
 
 if TYPE_CHECKING:
@@ -293,11 +293,11 @@ class StepJournal:
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
-        checked_effect(effect, where)
+        check_effect(effect, where)
         handle = handle_of(function, where) if effect == TRANSACTION else None
         if key is None:
             self._one_function(name, what, identity)
-        place = self.key_of(name, checked_text(what, "the key of a call", where))
+        place = self.key_of(name, check_stored_text(what, "the key of a call", where))
         if self._guard is not None:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
         self._attempt.check_not_over(where)
@@ -362,7 +362,7 @@ class StepJournal:
     def reread(self, place: str, function: Callable[..., object]) -> object:
         """Return a recorded result, as the type that a function returns now."""
         self.use(place)
-        return returned(function, read_key(place).name).read(self._repeat_known(place))
+        return returned(function, WorkKey.read(place).name).read(self._repeat_known(place))
 
     async def _call_in_transaction(
         self, place: str, name: str, kind: Returned, handle: Handle, call: functools.partial[object]
@@ -940,13 +940,13 @@ class StepJournal:
         """The keys of the work around what was recorded before this attempt: it has begun too."""
         found: set[str] = set()
         for key in self._frame.recorded_results:
-            work = read_key(key.removeprefix(BEGUN))
+            work = WorkKey.read(key.removeprefix(BEGUN))
             if key.startswith((ASKED, UNKNOWN)) or work.name == "ask":  # what is asked has not begun
                 continue
             above = work.around
             while above and above not in found:
                 found.add(above)
-                above = read_key(above).around
+                above = WorkKey.read(above).around
         return found
 
     def known(self, name: str, what: str) -> RecordedResult | None:
@@ -984,7 +984,7 @@ class StepJournal:
 
 def _is_node(key: str) -> bool:
     """Return whether a key is that of the result of a call which is a node itself."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     is_done = work.number > 0 and not key.startswith(BEGUN)
     return is_done and not work.around and work.input.startswith(OF_NODE)
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.failures import text_of
@@ -43,8 +44,15 @@ class Resources:
 
     def __init__(self, replaced: Mapping[str, object]) -> None:
         self.replaced = dict(replaced)
-        self._stack, self._lock = AsyncExitStack(), asyncio.Lock()
         self._built: dict[tuple[str, int], tuple[object, object]] = {}  # the factory too: its id must not be reused
+
+    @cached_property
+    def _stack(self) -> AsyncExitStack:
+        return AsyncExitStack()
+
+    @cached_property
+    def _lock(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     @property
     def is_used(self) -> bool:

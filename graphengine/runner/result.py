@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.engine.map_items import lost_parts
+from graphengine.engine.map_items import list_lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.definition import Out_co, S
@@ -169,6 +169,17 @@ class Result(Generic[S, Out_co]):
             return missing(self, name, {name: f"result.state.{name}"} if is_field else OF_RESULTS)
 
 
+class _OpenResult(Result[Any, Any]):
+    """A result whose fields are being set, in the form in which that is fast; it becomes a `Result` by its `__class__`.
+
+    A frozen dataclass sets each of its fields by a call.
+    """
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__  # one slot in C for both
+
+
 class RecordedState(BaseModel):
     """The state of a run whose graph is not known here: the recorded JSON values, as attributes."""
 
@@ -244,28 +255,22 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         if frame.failing is not None:  # a failed part is reported while others still wait
             failure = frame.failing.error
             break
-    lost = lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
-    return Result(
-        run_id=snapshot.run_id,
-        status=snapshot.status,
-        ending=snapshot.ending,
-        error=Failure.of(failure) if failure else None,
-        usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
-        inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,
-        deaths=snapshot.deaths,
-        losses=losses_of(snapshot.usage, snapshot.losses) if snapshot.usage or snapshot.losses else {},
-        visits=snapshot.steps,
-        seq=snapshot.seq,
-        elapsed_seconds=snapshot.elapsed_seconds,
-        repair=failure.repair if failure else "",
-        failures=list(map(_build_failed_part, lost)),
-        waits=waits_of(snapshot) if snapshot.waiting else [],
-        unread=_list_unread(snapshot) if snapshot.mailbox else {},
-        refused=refusals_in(snapshot) if snapshot.mailbox else (),
-        cause=cause,
-        recorded=records,
-        later=later,
-    )
+    lost = list_lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
+    usage = snapshot.usage
+    made: Any = object.__new__(_OpenResult)
+    made.run_id, made.status, made.seq = snapshot.run_id, snapshot.status, snapshot.seq
+    made.ending, made.cause = snapshot.ending, cause
+    made.error, made.repair = (Failure.of(failure), failure.repair) if failure else (None, "")
+    made.usage = usage_from(usage) if usage else NO_USAGE
+    made.inherited = usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE
+    made.losses = losses_of(usage, snapshot.losses) if usage or snapshot.losses else {}
+    made.visits, made.deaths, made.elapsed_seconds = snapshot.steps, snapshot.deaths, snapshot.elapsed_seconds
+    made.failures = list(map(_build_failed_part, lost))
+    made.waits = waits_of(snapshot) if snapshot.waiting else []
+    made.unread, made.refused = (_list_unread(snapshot), refusals_in(snapshot)) if snapshot.mailbox else ({}, ())
+    made.cut_off, made.recorded, made.later = (), records, later
+    made.__class__ = Result
+    return made  # type: ignore[no-any-return]
 
 
 def itself(made: object) -> object:

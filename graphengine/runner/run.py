@@ -32,21 +32,21 @@ from graphengine.errors import (
 from graphengine.graph.definition import Out_co, S
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.changes import poke, polled
-from graphengine.history.load import load_snapshot, posted_in, waits_of
+from graphengine.history.load import find_posted, load_snapshot, waits_of
 from graphengine.history.map_progress import progress_in
 from graphengine.history.reasons import StepReasons
 from graphengine.runner import opening
-from graphengine.runner.answers import Asked, answered_already, asked, check_against, fitting
-from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
+from graphengine.runner.answers import Asked, check_against, find_asked_wait, fit_answer, refuse_second_answer
+from graphengine.runner.arguments import as_limits, check_tags, pauses_of
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.ids import check_unreserved, checked_id, chosen_id, new_id
+from graphengine.runner.ids import check_id, check_unreserved, chosen_id, new_id
 from graphengine.runner.published import Reader
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.starters import child_of
 from graphengine.state.given import as_record
-from graphengine.state.json_values import checked_name, checked_text, utf8_text
+from graphengine.state.json_values import check_stored_name, check_stored_text, utf8_text
 from graphengine.state.path import did_you_mean
 from graphengine.state.recorded_text import to_show
 from graphengine.stores.base import status_of
@@ -155,8 +155,12 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
             GraphEngineError: It could not be started, recorded or claimed.
         """
-        life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
-        result = await self._wait_for_rest(life)
+        life = self._life
+        if life is not None:  # as `_wait_for_rest`, without a call more
+            result = await life.outcome(retrieves=True)
+        else:
+            life = self._lives.of(self.id)  # it can have been resumed here after `get`
+            result = await self._wait_for_rest(life)
         while (life is None or life.claim.of_worker) and await self._naps(result):
             await self._wait_for_move(result.seq)
             life = self._lives.of(self.id)
@@ -257,14 +261,14 @@ class Run(Generic[S, Out_co]):
                 question, or the answer does not fit it.
         """
         shared, run_id = self._lives.shared, self.id
-        checked_name(by, "who answers", f"run {run_id}")
-        checked_text(reason, "the reason of an answer", f"run {run_id}")
+        check_stored_name(by, "who answers", f"run {run_id}")
+        check_stored_text(reason, "the reason of an answer", f"run {run_id}")
         await self._lives.known(run_id)
-        found = await asked(shared.store, shared.kept, run_id, wait)
-        record = as_record(fitting(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
+        found = await find_asked_wait(shared.store, shared.kept, run_id, wait)
+        record = as_record(fit_answer(value, found.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         plan = self._plan
         if plan is None and not found.facts.key:  # a node asks, not its code
-            plan = shared.plans.get((await shared.store.info(run_id)).fingerprint)
+            plan = shared.plan_by((await shared.store.info(run_id)).fingerprint)
         check_against(found, record, shared.types.of(run_id, found, plan))
         facts = AnswerRecord(
             record, by=by, through=through, reason=to_show(reason), at=shared.clock.now(), id=found.facts.id
@@ -284,12 +288,12 @@ class Run(Generic[S, Out_co]):
         shared, payload = self._lives.shared, {"wait": found.name, **msgspec.to_builtins(answer)}
         key = f"answer {answer.id}"
         while not await shared.store.post(self.id, "answer", payload, key=key):
-            first = posted_in(await shared.store.inbox([self.id]), self.id).get(answer.id)
+            first = find_posted(await shared.store.inbox([self.id]), self.id).get(answer.id)
             if first is not None:
                 if (first.value, first.by) != (answer.value, answer.by):  # else it is the same, sent again
-                    raise answered_already(self.id, found, first)
+                    raise refuse_second_answer(self.id, found, first)
                 return
-            await asked(shared.store, shared.kept, self.id, answer.id)
+            await find_asked_wait(shared.store, shared.kept, self.id, answer.id)
             key += "+"
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
@@ -310,9 +314,9 @@ class Run(Generic[S, Out_co]):
     async def _send(self, topic: str, payload: object, idempotency_key: str | None, alone: str = "") -> bool:
         """Send a message, and return whether it is new; none if one was sent whose key begins with `alone`."""
         shared, where = self._lives.shared, f"run {self.id}"
-        checked_name(topic, "a topic", where)
+        check_stored_name(topic, "a topic", where)
         check_unreserved(topic, "topic")
-        checked_name(idempotency_key or "", "the key of a message", where)
+        check_stored_name(idempotency_key or "", "the key of a message", where)
         await self._wait_until_recorded()
         info = await shared.store.info(self.id)
         check_not_cancelled(info)
@@ -335,7 +339,7 @@ class Run(Generic[S, Out_co]):
     def _topics(self, info: RunInfo) -> frozenset[str] | None:
         """Return all topics that its nodes receive; None if they are not known here, or if other code may drive it."""
         shared, life = self._lives.shared, self._lives.of(self.id)
-        plan = life.plan if life is not None else self._plan or shared.plans.get(info.fingerprint)
+        plan = life.plan if life is not None else self._plan or shared.plan_by(info.fingerprint)
         is_other = life is None and (info.driver is not None or plan is None or plan.fingerprint != info.fingerprint)
         return None if plan is None or is_other or shared.effects != "act" else topics_of(plan)
 
@@ -503,7 +507,7 @@ class Run(Generic[S, Out_co]):
             UnknownRun: It is not recorded.
         """
         shared = self._lives.shared
-        checked_id(self.id)
+        check_id(self.id)
         await self._wait_until_recorded()
         life = shared.driven.get(self.id)
         await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now, final=final))
@@ -547,7 +551,7 @@ class Run(Generic[S, Out_co]):
             path=path,
             limits=None if limits is None else as_limits(limits),
             pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags=") if tags != () else (),
+            tags=check_tags(tags, "tags=") if tags != () else (),
             instructions=texts,
             user=user,
         )
@@ -638,7 +642,7 @@ class Run(Generic[S, Out_co]):
                     yield StepRecorded(step.seq, step, await reasons.why(step))
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
-                    plan = self._plan or self._lives.shared.plans.get(row.fingerprint)
+                    plan = self._plan or self._lives.shared.plan_by(row.fingerprint)
                     yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
@@ -653,11 +657,16 @@ class Run(Generic[S, Out_co]):
                     return
 
 
+_FILL: Final = Run.__init__
+"""Without the check of its arguments that programs get."""
+
+
 def handle_on(life: Life[S], lives: Lives) -> Run[S, Any]:
     """Return the one handle on a life."""
     run: Run[S, Any] | None = None if life.handle is None else life.handle()
     if run is None:
-        run = Run(life.id, lives, life)
+        run = Run.__new__(Run)
+        _FILL(run, life.id, lives, life)
         life.handle = weakref.ref(run)
     return run
 

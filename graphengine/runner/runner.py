@@ -16,12 +16,12 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.engine.steps import Started
 from graphengine.errors import RunExists, RunIsDriven
-from graphengine.graph.effect import checked_effects
+from graphengine.graph.effect import check_effects
 from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
     as_limits,
-    checked_tags,
+    check_tags,
     graphs_by_name,
     pauses_of,
     place_in,
@@ -29,7 +29,7 @@ from graphengine.runner.arguments import (
     store_of,
 )
 from graphengine.runner.clock import Clock, SystemClock, first_of
-from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
+from graphengine.runner.ids import OwnId, check_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.run import Run, handle_on, is_inside
@@ -105,7 +105,7 @@ class Runner:
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
-            effects=checked_effects(effects, "Runner"),
+            effects=check_effects(effects, "Runner"),
             runs_again=run_again,
             origin=origin,
         )
@@ -134,7 +134,9 @@ class Runner:
         shared.closed = True
         for life in shared.lives:
             life.ask(Closed())
-        opened = shared.resources.is_used or any(each.is_used for each in shared.extensions)
+        opened = shared.resources.is_used
+        for each in shared.closing:  # a generator for `any` would take longer than what it asks
+            opened = opened or each.is_used
         if self._in_memory and not (opened or shared.lives or shared.leaving):
             shared.threads.shutdown(wait=False)
             await self.store.close()  # there is nothing to wait for
@@ -223,12 +225,14 @@ class Runner:
         """
         is_placed = queue is not None or priority or tenant is not None or user is not None
         place = place_in(queue, priority, tenant, user) if is_placed else None
-        plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
-        run_id = new_id(self._shared.clock.now()) if run_id is None else chosen_id(run_id, tenant)
+        lives = self._lives
+        plan = lives.checked(compiled(graph), is_queued=queue is not None)
+        run_id = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id, tenant)
+        given = {} if state is None else state
         begin = partial(
             opening.begin,
-            initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
-            given={} if state is None else state,
+            initial=None if after else plan.state.initial(given, f"graph {plan.graph}"),
+            given=given,
             facts=Started(
                 run_id=run_id,
                 graph=plan.graph,
@@ -238,10 +242,10 @@ class Runner:
                 after=after or "",
                 pause=pauses_of(plan, pause_before) if pause_before != () else (),
             ),
-            tags=checked_tags(tags, "tags=") if tags != () else (),
+            tags=check_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        return handle_on(self._lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), self._lives)
+        return handle_on(lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), lives)
 
     def resume(  # noqa: PLR0913 - options of a resume
         self,
@@ -284,7 +288,7 @@ class Runner:
             stopped finished 3
         """
         plan = self._lives.checked(compiled(graph))
-        if checked_id(run_id) in self._shared.driven:
+        if check_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
         record = None if limits is None else as_limits(limits)
@@ -425,7 +429,8 @@ class Runner:
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
         await self._lives.known(run_id)
-        return as_shown(await self.store.info(run_id))
+        info = await self.store.info(run_id)
+        return replace(info, status=status_of(info))
 
     async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
         """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
@@ -714,12 +719,6 @@ class Runner:
         return handle_on(here, lives)
 
 
-def as_shown(info: RunInfo) -> RunInfo:
-    """Return the facts about a run with its status as a Runner shows it."""
-    status = status_of(info)
-    return info if status == info.status else replace(info, status=status)
-
-
 async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wait: str | Wait | None) -> str:
     """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
 
@@ -733,10 +732,10 @@ async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], wai
     lives = lives_of(runner)
     plan, shared = lives.checked(compiled(graph)), lives.shared
     await lives.known(run_id)
-    asked = await answers.asked(shared.store, shared.kept, run_id, wait)
+    asked = await answers.find_asked_wait(shared.store, shared.kept, run_id, wait)
     if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
         result = await runner.resume(run_id, graph, wait_out=False).result()
-        raise answers.changed(run_id, asked, result.waits)
+        raise asked.changed(run_id, result.waits)
     return asked.facts.id
 
 

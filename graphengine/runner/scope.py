@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.phases import ASKED
+from graphengine.engine.provenance import is_given, read_of_nodes
+from graphengine.engine.ready import limit_over
 from graphengine.engine.steps import path_of, replacing, without_items
 from graphengine.errors import DefinitionError, EffectRefused
 from graphengine.graph.definition import Out_co, S
@@ -329,6 +331,20 @@ class AttemptFacts:
     def visit_key(self) -> str:
         """A key that differs in each visit, item and branch."""
         return f"{self.services.run_id}/{place_of(self.frame)}"
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether the run must stop, or it, or a subgraph around the node, has reached a limit."""
+        return self.services.host.is_halting or limit_over(self.services.run.snapshot, self.frame)
+
+    @property
+    def read_of_nodes(self) -> Sequence[str]:
+        """The parameters of what it runs that are read from fields which nodes wrote."""
+        return () if self.call is None else read_of_nodes(self.call, self.frame)
+
+    def is_given(self, text: str) -> bool:
+        """Return whether a text is what a person or the caller gave the node, whole: it read it, or received it."""
+        return is_given(self.frame, text)
 
     def given_for(self, name: str) -> Callable[..., object] | None:
         """Return what is to be called here in place of what has this name; None if nothing is."""

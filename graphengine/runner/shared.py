@@ -18,8 +18,7 @@ from graphengine.errors import StoreError
 from graphengine.runner.answers import KnownTypes
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
-from graphengine.runner.extensions import Extension
-from graphengine.runner.followers import Following
+from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.result import past_runs
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
     from graphengine.runner.attempt import Attempt
     from graphengine.runner.clock import Clock
     from graphengine.runner.driving import Driving
-    from graphengine.runner.extensions import OpenRun
+    from graphengine.runner.extensions import Extension, OpenRun
+    from graphengine.runner.followers import Follower
     from graphengine.runner.resources import Resources
+    from graphengine.runner.scope import Children, Executors
     from graphengine.stores.base import InboxMessage, LeaseDoubt, Post, Store
 
 log = logging.getLogger("graphengine.runner")
@@ -116,20 +117,63 @@ class Shared(Generic[L]):
         told: The runs that move here and whose end will be told, by the run that started them: that run sleeps here
             while it waits for them.
         opening: How many are being resumed.
-        one_at_a_time: The run that is driven alone has it.
-        fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait.
-        ends: The ends of runs that other runs here started.
         types: The types by which nodes read answers.
-        plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
         children: What starts runs from nodes; None if nothing does.
         effects: Whether effects outside the runs happen.
+        newest_plan: The plan of the run that was opened here last.
+        plans: Those of all runs that were opened here, by fingerprint; None if there was one.
         runs_again: Whether a node runs again after each of its waits, also where it could stay suspended.
         checking: The extensions that look at graphs which are about to be run.
+        follows: The extensions that may follow a run.
+        closing: Those that the Runner may have to wait for when it closes.
         closed: Whether the Runner is closed, so that no run continues.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_alarms",
+        "_ends",
+        "_fewer",
+        "_inbox_task",
+        "_looked_at",
+        "_models",
+        "_one_at_a_time",
+        "_origin",
+        "_seen",
+        "_sleepers_task",
+        "_soon",
+        "_telling",
+        "asleep",
+        "checking",
+        "checks",
+        "children",
+        "clock",
+        "closed",
+        "closing",
+        "driven",
+        "effects",
+        "executors",
+        "extensions",
+        "follows",
+        "kept",
+        "leaving",
+        "lives",
+        "newest_plan",
+        "opening",
+        "past",
+        "plans",
+        "resources",
+        "runs_again",
+        "sizes",
+        "store",
+        "suspended",
+        "threads",
+        "told",
+        "types",
+    )
 
     def __init__(  # noqa: PLR0913 - what a whole program's runs share
         self,
@@ -149,28 +193,33 @@ class Shared(Generic[L]):
         self.runs_again = runs_again
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
-        self.executors = next((each.executors for each in extensions if each.executors is not None), None)
-        self.children = next((each.children for each in extensions if each.children is not None), None)
-        self._models = {who: name for each in extensions for who, name in each.models.items()}
+        self.executors: Executors | None = None
+        self.children: Children | None = None
+        self._models: dict[str, str] = {}
         self._origin = origin or OriginRecord()
-        self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
-        self._following = [each for each in extensions if type(each).opened is not Extension.opened]
-        self._telling = [each for each in extensions if type(each).told is not Extension.told]
+        self.checking: list[Extension] = []
+        self.follows: list[Extension] = []
+        self.closing: list[Extension] = []
+        self._telling: list[Extension] = []
+        for each in extensions:
+            if each._overridden:  # noqa: SLF001 - of this package
+                self._take_in(each)
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.suspended: dict[str, asyncio.Future[None]] = {}
         self.told: dict[str, Moving] = {}
         self.opening = 0
-        self.one_at_a_time = asyncio.Lock()
-        self.fewer_driven = asyncio.Event()
+        self._fewer: asyncio.Event | None = None
+        self._one_at_a_time: asyncio.Lock | None = None
+        self._ends: EndsHere | None = None
         self.leaving: set[asyncio.Task[Any]] = set()
-        self.kept, self.ends = CachedSnapshots(store), EndsHere()
-        self.types = KnownTypes()
-        self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
+        self.kept, self.types = CachedSnapshots(store), KnownTypes()
+        self.newest_plan: Plan[Any] | None = None
+        self.plans: WeakValueDictionary[str, Plan[Any]] | None = None  # once there are several
         self.past = functools.partial(past_runs, store)
         self.closed = False
-        self._alarms = Alarms(clock)
+        self._alarms: Alarms | None = None
         self._soon: dict[str, asyncio.TimerHandle] = {}  # of the runs that are woken soon
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
         self._looked_at = ""  # the store's token when the sleeping runs were last looked at
@@ -178,6 +227,55 @@ class Shared(Generic[L]):
             store.on_doubt(self._end_doubted)
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
+
+    def _take_in(self, each: Extension) -> None:
+        """Note what an extension has, and at which moments it acts; of several, the first one has executors."""
+        parts = each._overridden  # noqa: SLF001 - as above
+        if "executors" in parts and self.executors is None:
+            self.executors = each.executors
+        if "children" in parts and self.children is None:
+            self.children = each.children
+        if "models" in parts:
+            self._models.update(each.models)
+        if "checked" in parts:
+            self.checking.append(each)
+        if "opened" in parts:
+            self.follows.append(each)
+        if "told" in parts:
+            self._telling.append(each)
+        if "closed" in parts or "is_used" in parts:
+            self.closing.append(each)
+
+    @property
+    def one_at_a_time(self) -> asyncio.Lock:
+        """The run that is driven alone has it."""
+        self._one_at_a_time = self._one_at_a_time or asyncio.Lock()
+        return self._one_at_a_time
+
+    @property
+    def ends(self) -> EndsHere:
+        """The ends of runs that other runs here started."""
+        if self._ends is None:
+            self._ends = EndsHere()
+        return self._ends
+
+    def keep_plan(self, plan: Plan[Any]) -> None:
+        """Note the plan of a run that is opened here: many runs of one graph often begin one after the other."""
+        newest = self.newest_plan
+        if plan is newest:
+            return
+        if newest is not None:
+            if self.plans is None:
+                self.plans = WeakValueDictionary({newest.fingerprint: newest})
+            self.plans[plan.fingerprint] = plan
+        self.newest_plan = plan
+
+    def plan_by(self, fingerprint: str) -> Plan[Any] | None:
+        """Return the plan with a fingerprint, if a run of it was opened here; of several, the newest."""
+        newest = self.newest_plan
+        if newest is not None and newest.fingerprint == fingerprint:
+            return newest
+        return None if self.plans is None else self.plans.get(fingerprint)
 
     def origin(self, graph: str, user: str | None, before: OriginRecord | None = None) -> OriginRecord:
         """Return what begins, resumes or branches off a run here, for a user, after what did so before."""
@@ -188,6 +286,8 @@ class Shared(Generic[L]):
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
         """Return the messages to other runs about a run that gets a status."""
+        if snapshot.starter is None and not self._telling:
+            return []
         posts = [each.told(snapshot, status) for each in self._telling]
         if snapshot.starter is not None:
             posts.append(told_end(snapshot, snapshot.starter, status))
@@ -195,7 +295,12 @@ class Shared(Generic[L]):
 
     async def following(self, run: OpenRun) -> Following:
         """Return who follows a run that is about to be driven, or to be stopped."""
-        return Following([found for each in self._following if (found := await each.opened(run)) is not None])
+        found: list[Follower] = []
+        for each in self.follows:
+            follower = await each.opened(run)
+            if follower is not None:
+                found.append(follower)
+        return Following(found) if found else NOBODY
 
     def has(self, run_id: str) -> bool:
         """Return whether a run is driven or asleep here."""
@@ -204,8 +309,14 @@ class Shared(Generic[L]):
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""
         while self.opening or self.driven:
-            self.fewer_driven.clear()
-            await self.fewer_driven.wait()
+            self._fewer = self._fewer or asyncio.Event()
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    def note_fewer(self) -> None:
+        """Note that a run was opened, or is no longer driven here."""
+        if self._fewer is not None:
+            self._fewer.set()
 
     def wake(self, run_id: str) -> None:
         """Wake a run, if it sleeps here, or attempts of it are suspended."""
@@ -263,12 +374,13 @@ class Shared(Generic[L]):
             self._seen[run_id], self._looked_at = seq, ""
             if self._sleepers_task is None:
                 self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
-        self._alarms.set(alarm, due)
+        alarms = self._alarms = self._alarms or Alarms(self.clock)
+        alarms.set(alarm, due)
         try:
             await alarm
         finally:
             self._seen.pop(run_id, None)
-            self._alarms.drop(alarm)
+            alarms.drop(alarm)
 
     async def _end_doubted(self, doubt: LeaseDoubt) -> None:
         """End what acts before others may do it, or the runs that others have.
@@ -299,7 +411,8 @@ class Shared(Generic[L]):
 
     def close(self) -> list[asyncio.Task[Any]]:
         """Stop polling, and return the asyncio tasks to wait for."""
-        polling = [t for t in (self._inbox_task, self._sleepers_task, self._alarms.close()) if t is not None]
+        waiter = None if self._alarms is None else self._alarms.close()
+        polling = [task for task in (self._inbox_task, self._sleepers_task, waiter) if task is not None]
         for task in polling:
             task.cancel()
         return [*polling, *self.leaving]

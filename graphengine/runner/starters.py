@@ -1,6 +1,6 @@
 """Runs that nodes start: how such a run tells its end to the run that started it, and is found by that run.
 
-`graphengine.worker.children` starts them, and waits for them.
+`graphengine.runner.children` starts them, and waits for them.
 """
 
 from __future__ import annotations

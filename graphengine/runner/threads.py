@@ -46,20 +46,20 @@ class CallOutcome(Generic[T_co]):
             raise self.error
         return self.value  # type: ignore[return-value]  # None only where that is the result
 
+    @staticmethod
+    async def of(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
+        """Make a call in its own asyncio task, and return the exception that it raises as data.
 
-async def as_outcome(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
-    """Make a call in its own asyncio task, and return the exception that it raises as data.
-
-    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
-    is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
-    """
-    try:
-        return CallOutcome(await call())
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - the caller raises it again
-        reraise_interrupt(error)
-        return CallOutcome(error=error)
+        Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The
+        call is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
+        """
+        try:
+            return CallOutcome(await call())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the caller raises it again
+            reraise_interrupt(error)
+            return CallOutcome(error=error)
 
 
 class Threads(Executor):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from graphengine.errors import TransactionRefused, TransactionUndone
-from graphengine.runner.threads import TimeLimit, as_outcome, in_thread
+from graphengine.runner.threads import CallOutcome, TimeLimit, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -125,7 +125,7 @@ async def _call_in_thread(transaction: Transaction, call: Transacted) -> object:
     def work() -> object:
         return transaction.call(call.work, call.kind)
 
-    working = asyncio.ensure_future(as_outcome(lambda: in_thread(transaction.threads, work)))
+    working = asyncio.ensure_future(CallOutcome.of(lambda: in_thread(transaction.threads, work)))
     try:
         outcome = await asyncio.shield(working)
     except asyncio.CancelledError:

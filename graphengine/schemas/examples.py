@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.schemas.walking import BRANCHES, part_at, references, resolved
+from graphengine.schemas.walking import BRANCHES, part_at, references, resolve_reference
 from graphengine.schemas.words import whats_wrong
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Values:
             return 0
         if "$ref" in schema:
             return self._heights.get(schema["$ref"], math.inf)
-        if branches := _branches(schema):
+        if branches := _list_branches(schema):
             return min(map(self._height, branches))
         first = schema.get("prefixItems", ())
         parts = [schema.get("properties", {}).get(name) for name in schema.get("required", ())]
@@ -144,13 +144,13 @@ class Values:
         if not isinstance(schema, dict):
             return self._text
         if "$ref" in schema:
-            return self._value(resolved(schema, self._schema), room - 1, nth, is_top=is_top)
+            return self._value(resolve_reference(schema, self._schema), room - 1, nth, is_top=is_top)
         own = [schema[word] for word in _OWN if word in schema] + [*schema.get("examples", ())]
         if self._is_shown and own:
             return own[0]
         if listed := schema.get("enum", [schema[word] for word in ("const",) if word in schema]):
             found = listed[nth % len(listed)]
-        elif branches := _branches(schema):
+        elif branches := _list_branches(schema):
             found = self._of_branches(branches, room, nth)
         else:
             kind = schema.get("type")
@@ -159,7 +159,7 @@ class Values:
             elif kind == "array":
                 found = list(self._items(schema, room, nth))
             elif kind in {"integer", "number"}:
-                found = _number(schema, nth, is_whole=kind == "integer")
+                found = _number_at_bound(schema, nth, is_whole=kind == "integer")
             else:
                 simple = {"boolean": (nth % 2 == 1) is not self._is_shown, "null": None}
                 found = simple[kind] if kind in simple else self._string(schema, room, nth)
@@ -204,7 +204,7 @@ class Values:
             return to_json(self._value(schema.get("contentSchema", {}), room, nth)).decode()
         if pattern := schema.get("pattern"):
             made = (
-                _matching(deque(_PART.findall(pattern)), more + nth, nth) for more in range(min(least, _LONGEST) + 1)
+                _make_match(deque(_PART.findall(pattern)), more + nth, nth) for more in range(min(least, _LONGEST) + 1)
             )
             return next((text for text in made if least <= len(text) <= most), self._text)
         kind = schema.get("format", "")
@@ -214,11 +214,11 @@ class Values:
         return (self._text[: int(min(most, len(self._text) + len(end))) - len(end)] + end).ljust(least, ".")
 
 
-def _branches(schema: JsonObject) -> list[JsonObject]:
+def _list_branches(schema: JsonObject) -> list[JsonObject]:
     return [branch for word in BRANCHES for branch in schema.get(word, ())]
 
 
-def _number(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
+def _number_at_bound(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
     """Return the number next to a bound, or 0; or one between the bounds."""
     step = schema.get("multipleOf", 1)
     low, high = schema.get("minimum"), schema.get("maximum")
@@ -236,7 +236,7 @@ def _number(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
     return least if least == most else least + (most - least) * (nth + 1) / (nth + 2)  # type: ignore[no-any-return]
 
 
-def _matching(parts: deque[str], more: int, nth: int) -> str:
+def _make_match(parts: deque[str], more: int, nth: int) -> str:
     """Return a text that matches a regular expression of characters, groups, branches and repeats: the first branch.
 
     Args:
@@ -249,7 +249,7 @@ def _matching(parts: deque[str], more: int, nth: int) -> str:
         if part == "|":
             text, first = "", text if first is None else first
             continue
-        piece = _matching(parts, more, nth) if part[0] == "(" and part[-1] != ")" else _character(part, nth)
+        piece = _make_match(parts, more, nth) if part[0] == "(" and part[-1] != ")" else _character(part, nth)
         times = 1
         if parts and (repeat := _REPEAT.fullmatch(parts[0])):
             parts.popleft()

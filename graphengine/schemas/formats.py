@@ -54,11 +54,11 @@ def checker() -> Any:  # noqa: ANN401 - of a library that is loaded late
     }
     found = FormatChecker(formats=())
     for name, kind in types.items():
-        found.checks(name, raises=ValueError)(functools.partial(_fits, TypeAdapter(kind)))
+        found.checks(name, raises=ValueError)(functools.partial(_fits_adapter, TypeAdapter(kind)))
     return found
 
 
-def _fits(adapter: Any, value: object) -> bool:  # noqa: ANN401 - a TypeAdapter of any type
+def _fits_adapter(adapter: Any, value: object) -> bool:  # noqa: ANN401 - a TypeAdapter of any type
     if isinstance(value, str):
         adapter.validate_python(value)
     return True

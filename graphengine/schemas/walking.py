@@ -63,7 +63,7 @@ def part_at(root: object, reference: str) -> JsonValue:
     return found
 
 
-def resolved(schema: object, root: object) -> Schema:
+def resolve_reference(schema: object, root: object) -> Schema:
     """Return a schema without a reference at its top: what that names, and over it what stands beside the reference.
 
     Args:
@@ -73,7 +73,7 @@ def resolved(schema: object, root: object) -> Schema:
     found: Schema = schema if isinstance(schema, Mapping) else {}
     passed = set[str]()
     while isinstance(reference := found.get("$ref"), str):
-        found = _followed(found, {} if reference in passed else root)
+        found = _follow_reference(found, {} if reference in passed else root)
         passed.add(reference)
     return found
 
@@ -87,7 +87,7 @@ def variants(schema: object, root: object, within: AbstractSet[str] = frozenset(
         within: The references that led here, which add no variant of their own.
     """
     if isinstance(schema, Mapping) and isinstance(reference := schema.get("$ref"), str):
-        return [] if reference in within else variants(_followed(schema, root), root, {*within, reference})
+        return [] if reference in within else variants(_follow_reference(schema, root), root, {*within, reference})
     if not isinstance(schema, Mapping):
         return [{}]
     several = next((each for word in BRANCHES if isinstance(each := schema.get(word), list) and each), None)
@@ -96,7 +96,7 @@ def variants(schema: object, root: object, within: AbstractSet[str] = frozenset(
     return [found for each in several for found in variants(each, root, within)]
 
 
-def _followed(schema: Schema, root: object) -> Schema:
+def _follow_reference(schema: Schema, root: object) -> Schema:
     """Return what the reference at the top of a schema names, and over it what stands beside it."""
     target = part_at(root, schema["$ref"])
     beside = {key: value for key, value in schema.items() if key != "$ref"}
@@ -126,10 +126,10 @@ def walk(schema: Schema) -> Iterator[dict[str, Any]]:
         part = waiting.pop()
         if isinstance(part, dict):
             yield part
-            waiting += [*_inside(part)][::-1]
+            waiting += [*_schemas_inside(part)][::-1]
 
 
-def _inside(schema: Schema) -> Iterator[object]:
+def _schemas_inside(schema: Schema) -> Iterator[object]:
     """Yield what may be a schema directly inside one."""
     for word, value in schema.items():
         if isinstance(value, list) and (word in SERIES or word == "items"):  # older drafts list them under `items`

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json
 
 from graphengine.schemas.formats import WORDS, checker
-from graphengine.schemas.walking import resolved
+from graphengine.schemas.walking import resolve_reference
 from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
         depth: How deep to describe lists and objects; deeper values are called JSON.
     """
     try:
-        return _in_words(schema, schema if root is None else root, depth)
+        return _describe_schema(schema, schema if root is None else root, depth)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
         return "JSON"
 
@@ -50,7 +50,7 @@ def in_words(schema: Schema, root: Schema | None = None, depth: int = _DEPTH) ->
 def choices(schema: Schema) -> list[str]:
     """Return the values that a schema lists, as a person writes them; none if it lists none."""
     try:
-        return _choices(schema, schema, _DEPTH)
+        return _list_choices(schema, schema, _DEPTH)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError):
         return []
 
@@ -67,42 +67,45 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
     try:
         found = Draft202012Validator(schema, registry=Registry(), format_checker=checker()).iter_errors(value)
         errors = sorted(found, key=lambda error: [str(p) for p in error.path])
-        return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _meant(error)))
+        return list(dict.fromkeys(_reason(each, schema) for error in errors for each in _likely_errors(error)))
     except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
         return [f"the schema that is recorded with the question is invalid: {type(error).__name__}: {error}"]
 
 
-def _in_words(schema: Schema, root: Schema, depth: int) -> str:
+def _describe_schema(schema: Schema, root: Schema, depth: int) -> str:
     """Describe a valid schema."""
-    schema = resolved(schema, root)
+    schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
-        return _either([*map(_as_written, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
-    branches = _branches(schema)
+        return _either([*map(_write_plainly, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
+    branches = _branches_of(schema)
     if branches:
-        alone = _choices(schema, root, _DEPTH)[:_LISTED]
-        others = [branch for branch in branches if not _choices(branch, root, _DEPTH)] if depth >= 0 else []
-        return _either([*alone, *(_in_words(branch, root, depth - 1) for branch in others)] or ["JSON"])
+        alone = _list_choices(schema, root, _DEPTH)[:_LISTED]
+        others = [branch for branch in branches if not _list_choices(branch, root, _DEPTH)] if depth >= 0 else []
+        return _either([*alone, *(_describe_schema(branch, root, depth - 1) for branch in others)] or ["JSON"])
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("items")
-        return f"a list, each item {_in_words(items, root, depth - 1)}" if items and depth > 0 else "a list"
+        return f"a list, each item {_describe_schema(items, root, depth - 1)}" if items and depth > 0 else "a list"
     if kind == "object":
-        return _object(schema, root, depth)
+        return _describe_object(schema, root, depth)
     if kind == "string" and (what := WORDS.get(str(schema.get("format")))) is not None:
         return what
-    return _SIMPLE.get(str(kind), "JSON") + _bounds(schema)
+    return _SIMPLE.get(str(kind), "JSON") + _describe_bounds(schema)
 
 
-def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
+def _list_choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     """Return the listed values of a valid schema."""
-    schema = resolved(schema, root)
+    schema = resolve_reference(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    branches = _branches(schema) if depth else ()
-    return [*map(_as_written, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
+    branches = _branches_of(schema) if depth else ()
+    return [
+        *map(_write_plainly, values),
+        *(word for branch in branches for word in _list_choices(branch, root, depth - 1)),
+    ]
 
 
-def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
+def _likely_errors(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
     """Return the errors of the only branch that the value has the form of, apart from parts of it; else the error."""
     branches: dict[Any, list[Any]] = {}
     for each in error.context or ():
@@ -115,19 +118,19 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
     text: str = error.message
     if error.validator in ("type", "enum", "const", "anyOf", "oneOf", "format"):
-        text = f"{_as_written(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
+        text = f"{_write_plainly(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         text = f"{missing[0]} is missing" if len(missing) == 1 else text
     return f"{place}: {text}" if place else text
 
 
-def _branches(schema: Schema) -> Sequence[Schema]:
+def _branches_of(schema: Schema) -> Sequence[Schema]:
     """Return the schemas of which one fits; none if it does not branch."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
-def _bounds(schema: Schema) -> str:
+def _describe_bounds(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         return f" from {low} to {high}"
@@ -141,7 +144,7 @@ def _bounds(schema: Schema) -> str:
     return f" {joined}" if joined else ""
 
 
-def _object(schema: Schema, root: Schema, depth: int) -> str:
+def _describe_object(schema: Schema, root: Schema, depth: int) -> str:
     properties: Schema = schema.get("properties", {})
     needed = schema.get("required", ())
     names = [*needed, *(name for name in properties if name not in needed)]
@@ -150,7 +153,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> str:
     described = []
     for name in names:
         of_it = properties.get(name)
-        facts = [_in_words(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
+        facts = [_describe_schema(of_it, root, depth - 1)] if isinstance(of_it, Mapping) else []
         facts += [] if name in needed else ["may be left out"]
         described.append(f"{name} ({'; '.join(facts)})" if facts else name)
     return f"a JSON object with {', '.join(described)}"
@@ -161,7 +164,7 @@ def _either(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _as_written(value: JsonValue, *, quoted: bool = False) -> str:
+def _write_plainly(value: JsonValue, *, quoted: bool = False) -> str:
     """Return a value as a person writes it: a text without quotes, yes and no for true and false."""
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
-from graphengine.kernel.extension import derived_id, tenants_id
+from graphengine.kernel.extension import derive_id, tenants_id
 from graphengine.kernel.store import unknown_run
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Caller:
 
     def derived_id(self, kind: str, *parts: str) -> str:
         """Return the id of the caller's run for something that has these names."""
-        return derived_id(kind, *parts, tenant=self.tenant)
+        return derive_id(kind, *parts, tenant=self.tenant)
 
 
 class RequestId(str):

@@ -21,15 +21,14 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import GraphNotFound, InputError, NotPublishedYet, RunExists, UnknownRun
 from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, result_of
-from graphengine.kernel.inside import ask_anew, bare, lives_of, polled, question_id, send_alone
-from graphengine.records.begun import begun_otherwise
+from graphengine.kernel.inside import ask_anew, bare, begun_otherwise, lives_of, polled, question_id, send_alone
 from graphengine.records.json_document import PublishedValue, run_now_document
 from graphengine.records.now import load_now
 from graphengine.records.retention import remove
 from graphengine.records.selection import newest
 from graphengine.serve.callers import CallersStore, RequestId, caller, no_run, require, signed_by, starting
 from graphengine.serve.read_documents import Bulked, Previewed
-from graphengine.serve.requests import Filters, checked, wanted_by
+from graphengine.serve.requests import Filters, parse_struct, wanted_by
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -435,7 +434,7 @@ class CallersRunner:
             repair = "give ids, or where with the parameters of a list of runs; {} finds all"
             raise InputError("it is not said which runs, or twice", where="body, where", repair=repair)
         if asked.where is not None:
-            wanted = wanted_by(checked(asked.where, Filters, "filter"))
+            wanted = wanted_by(parse_struct(asked.where, Filters, "filter"))
             chosen = await newest(reader, replace(wanted, limit=sys.maxsize))
         else:
             chosen = await reader.infos(asked.ids or [])

@@ -54,7 +54,7 @@ from graphengine.kernel.extension import (
     Extension,
     OwnId,
     Retry,
-    derived_id,
+    derive_id,
     did_you_mean,
     is_seconds,
     value,
@@ -344,7 +344,7 @@ class Notifications(Extension):
     async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
         """Start the run that delivers news, unless it was started."""
         what = [news.webhook, news.run_id, news.kind, news.wait_id or str(news.seq), news.to]
-        run_id = OwnId(derived_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
+        run_id = OwnId(derive_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
         tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
         with suppress(RunExists):
             await runner.start(self.graph(), news, run_id=run_id, queue=OUTBOX, tags=tags, tenant=tenant).result()

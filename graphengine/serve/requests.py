@@ -522,7 +522,7 @@ def parameters_of(request: Request, kind: type[S], *, ignores_others: bool = Fal
         if len(texts) > 1 and name not in lists:
             repair = "give it once, with a value"
             raise InputError(f"{name} is given more than once", where=f"parameter {name}", repair=repair)
-    return checked({**given, **path}, kind, "parameter")
+    return parse_struct({**given, **path}, kind, "parameter")
 
 
 def in_path(request: Request, kind: type[Struct]) -> Mapping[str, Any]:
@@ -560,10 +560,10 @@ def fields_of(body: object, kind: type[S], path: Mapping[str, Any] = _NOTHING) -
     for name in path:
         if name in body:
             raise InputError(f"unknown field {name!r}", where=f"body, {name}", repair="it is in the path: leave it out")
-    return checked({**body, **path}, kind, "field")
+    return parse_struct({**body, **path}, kind, "field")
 
 
-def checked(given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"]) -> S:
+def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["parameter", "field", "filter"]) -> S:
     """Return values as a struct; those of an address, and filters, can be texts.
 
     Raises:
@@ -697,12 +697,12 @@ __all__ = [
     "TallyParameters",
     "TodayParameters",
     "TrendParameters",
-    "checked",
     "delivery_of",
     "fields_of",
     "in_path",
     "is_signed",
     "json_body",
     "parameters_of",
+    "parse_struct",
     "wanted_by",
 ]

@@ -6,7 +6,7 @@ dictionaries: msgspec drops the keys that a `TypedDict` lacks, and an amount of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 from msgspec import Meta
 
@@ -18,22 +18,14 @@ Number: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | float
 TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
 ]
-CountName: TypeAlias = TokensName | Literal["calls", "offline_calls", "unknown_calls"]
 LossName: TypeAlias = Literal[
     "failed_items", "failed_children", "fallbacks", "retries", "rejected_answers", "failed_tools"
 ]
-LOSSES: Final[Mapping[str, tuple[str, str]]] = {
-    "failed_items": ("item failed", "items failed"),
-    "failed_children": ("child run failed", "child runs failed"),
-    "fallbacks": ("fallback", "fallbacks"),
-    "retries": ("retry", "retries"),
-    "rejected_answers": ("answer rejected", "answers rejected"),
-    "failed_tools": ("tool call failed", "tool calls failed"),
-}
-"""What a run can lose on its way to its end, the worst first, and how one and several of each are called."""
+LOSSES: Final[Sequence[str]] = get_args(LossName)
+"""What a run can lose on its way to its end, the worst first."""
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     class Usage(TypedDict, total=False):
         """What was spent on models, by the names of `graphengine.Usage`, and what was lost.
@@ -49,6 +41,7 @@ if TYPE_CHECKING:
             reasoning_tokens: The part of the output tokens that was reasoning.
             priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
             unknown_calls: Calls that failed in progress, whose usage is not known.
+            held_calls: Calls that waited for others, as many as the limiter that their model got by itself allows.
             rejected_answers: Answers of models that did not fit, and were asked for again.
             failed_tools: Calls of tools whose result was an error.
             failed_children: Ends of child runs that did not finish, as the nodes that wait for them received them.
@@ -64,6 +57,7 @@ if TYPE_CHECKING:
         reasoning_tokens: int
         priced_usd: float
         unknown_calls: int
+        held_calls: int
         rejected_answers: int
         failed_tools: int
         failed_children: int
@@ -109,15 +103,6 @@ def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
     """
     amounts = {**amounts_by_name(usage), **losses}
     return {name: int(amounts[name] or 0) for name in LOSSES if amounts.get(name)}
-
-
-def loss_words(losses: Mapping[str, int]) -> str:
-    """Return losses in words; "" if there are none.
-
-    >>> loss_words({"failed_items": 3, "retries": 25, "rejected_answers": 1})
-    '3 items failed, 25 retries, 1 answer rejected'
-    """
-    return ", ".join(f"{count} {LOSSES[name][count > 1]}" for name, count in losses.items() if name in LOSSES)
 
 
 def is_cost_unknown(usage: Usage) -> bool:

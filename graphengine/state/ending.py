@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 EndReason: TypeAlias = Literal["end", "failed", "limit", "asked", "above"]
 
@@ -23,3 +23,19 @@ class Ending:
     label: str = ""
     condition: str = ""
     why: str = ""
+
+
+class _OpenEnding(Ending):
+    """An ending whose fields are being set; it becomes an `Ending` by its `__class__`, as `runner.result` does."""
+
+    __slots__ = ()
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+def ended_at(label: str, condition: str, why: str) -> Ending:
+    """Return the ending of an edge to END, which nearly each run has."""
+    made: Any = object.__new__(_OpenEnding)
+    made.reason, made.label, made.condition, made.why = "end", label, condition, why
+    made.__class__ = Ending
+    return made  # type: ignore[no-any-return]

@@ -17,6 +17,7 @@ from typing import (
     Any,
     Final,
     Union,
+    cast,
     get_args,
     get_origin,
 )
@@ -372,6 +373,19 @@ class FieldType:
         if self.reducer is None and "grow" not in kinds:  # the state defines a serialiser, or some items were replaced
             return [[self._raw(value) for value in values]]
         return [self._raw(op[-1]) if op[0] == "raw" else self.again(op, view) for op in ops]
+
+    def written_by_item(self, op: Op, view: View) -> Any:  # noqa: ANN401 - a field's value
+        """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
+        (update,) = self.parts([op], view)
+        if isinstance(update, Puts):
+            return update.keys
+        if isinstance(update, Put):
+            return {update.key: update.value}
+        if isinstance(update, Replace):
+            return update.value
+        if isinstance(update, Items):
+            return update.values[0]
+        return cast("list[object]", update)[0] if self.reducer is None else update  # without a reducer they are a list
 
     def _of_keys(self, ops: Sequence[Op], *, adds: bool) -> Sequence[object]:
         """Return the same for parts that each write one key."""

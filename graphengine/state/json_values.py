@@ -84,7 +84,7 @@ def _is_plain(given: object) -> TypeGuard[str]:
     return isinstance(given, str) and "\0" not in given and (given.isascii() or utf8_text(given) == given)
 
 
-def checked_name(given: str, what: str, where: str) -> str:
+def check_stored_name(given: str, what: str, where: str) -> str:
     """Return a text by which something is found in a store, such as a topic or a key.
 
     Raises:
@@ -95,7 +95,7 @@ def checked_name(given: str, what: str, where: str) -> str:
     return given
 
 
-def checked_text(given: str, what: str, where: str) -> str:
+def check_stored_text(given: str, what: str, where: str) -> str:
     """Return a text of any length that is no name. Raises: InputError: Not every store can carry it."""
     if not _is_plain(given):
         raise InputError(

@@ -37,12 +37,12 @@ from graphengine.state.declared import declared_of, given_in, is_state, optional
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
 from graphengine.state.field_from_model import field_type
-from graphengine.state.given import in_utf8
+from graphengine.state.given import utf8_value
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.marks import carries_marks, read, read_json
-from graphengine.state.path import LISTED, nearest, unknown_fields
+from graphengine.state.path import LISTED, members, nearest, type_at, unknown_fields
 from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.view import RecordsAlone, View
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.selector import Reading
 
 S = TypeVar("S")
 
@@ -96,6 +97,18 @@ class StateType(Generic[S]):
     secrets: frozenset[str] = frozenset()
     plain: bool = False
 
+    @property
+    def declared(self) -> type[Any]:
+        """What the user declared: the model itself, a TypedDict or a dataclass."""
+        return declared_of(self.model)
+
+    def types_read(self, reading: Reading) -> Sequence[object]:
+        """Return the types of the value that is read, as its field or function declares them; empty if unknown."""
+        if reading.path is None:
+            return members(reading.function.returns) if reading.function is not None else ()
+        field = self.fields.get(reading.path.root)
+        return () if field is None else type_at(field.info.annotation, reading.path)[0]
+
     @classmethod
     def of(cls, model: type[BaseModel]) -> StateType[Any]:
         """Analyse a model. Its problems are reported by `graphengine.compile.compiler`."""
@@ -121,17 +134,23 @@ class StateType(Generic[S]):
         Raises:
             InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
-        return in_utf8(partial(self._initial, where=where), given)
+        try:
+            return self._initial(given, where)
+        except Exception:  # as `in_utf8`, whose two calls would be a part of each start
+            made = utf8_value(given)
+            if made is given:
+                raise
+            return self._initial(made, where)
 
     def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         if type(given) is not dict and not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
         instance = given if type(given) is not dict and isinstance(given, self.model) else self._validate(given, where)
-        named = sorted(instance.model_fields_set & self.fields.keys())
+        named = sorted(instance.__pydantic_fields_set__ & self.fields.keys())
         if self.secrets:
             return self._initial_with_secrets(instance, named, where)
-        if self.plain and type(instance) is self.model and self._is_plain(instance.__dict__):
-            typed = {name: instance.__dict__[name] for name in self.fields}
+        if self.plain and type(instance) is self.model and self._is_plain(held := instance.__dict__):
+            typed = {name: held[name] for name in self.fields}
             return Initial(typed.copy(), typed, named, len(encode(typed)))
         try:
             body = self.model.__pydantic_serializer__.to_json(
@@ -188,7 +207,10 @@ class StateType(Generic[S]):
         """Return whether these values of the fields are their own records."""
         for name, field in self.fields.items():
             value = values.get(name)
-            if type(value) is not field.plain or not is_plain(value):
+            kind = field.plain
+            if type(value) is not kind:
+                return False
+            if not ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
                 return False
         return True
 
@@ -234,7 +256,7 @@ class StateType(Generic[S]):
         missing = [str(place[0]) for place in found if len(place) == 1]
         if not missing:
             return ""
-        is_keyed = is_typeddict(declared_of(self.model))
+        is_keyed = is_typeddict(self.declared)
         other = f"declare {missing[0]}: NotRequired[…]" if is_keyed else f"declare {missing[0]} with a default"
         return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 

@@ -6,13 +6,10 @@ Compile uses all of them; a run uses only `enum_value`.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_WRITERS: Final = ("format", "function-plain", "to-string")
-"""Serialisers of pydantic that write something else than the value itself."""
 
 
 def is_number(kind: object) -> bool:
@@ -46,19 +43,3 @@ def enum_value(value: object) -> object:
     Records hold the value and never the member, so cases, labels and keys use the value.
     """
     return value.value if isinstance(value, enum.Enum) else value
-
-
-def has_plain_bytes(schema: object, encoding: str = "utf8") -> bool:
-    """Return whether a core schema holds bytes that would be written as text."""
-    if isinstance(schema, dict):
-        config = schema.get("config")
-        if isinstance(config, dict):
-            encoding = config.get("ser_json_bytes", "utf8")
-        if (schema.get("serialization") or {}).get("type") in _WRITERS:
-            return False  # its own serialiser writes them, as that of Base64Bytes, or str() does, as of a ULID
-        if schema.get("type") == "bytes" and encoding == "utf8":
-            return True
-        return any(has_plain_bytes(v, encoding) for k, v in schema.items() if k not in ("config", "metadata", "cls"))
-    if isinstance(schema, (list, tuple)):
-        return any(has_plain_bytes(item, encoding) for item in schema)
-    return False

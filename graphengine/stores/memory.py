@@ -13,6 +13,7 @@ import secrets
 import socket
 import time
 from collections import Counter
+from functools import cached_property
 from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.engine.steps import Branched, is_removed, removed
+from graphengine.engine.steps import Branched, is_removed, strip_removed
 from graphengine.errors import RunIsDriven
 from graphengine.stores.base import (
     MIN_ROWS,
@@ -69,6 +70,28 @@ class _Log:
     posted. `shots` are its snapshots as (seq, JSON), oldest first. `earlier` are the fingerprints that its graph had
     before it changed. `branches` counts its existing branches.
     """
+
+    __slots__ = (
+        "branches",
+        "driver_fence",
+        "due_at",
+        "earlier",
+        "fence",
+        "fingerprint",
+        "freed_at",
+        "inbox",
+        "info",
+        "keys",
+        "next_seq",
+        "parent",
+        "shots",
+        "status",
+        "steps",
+        "stop_asked",
+        "summary",
+        "tags",
+        "turn",
+    )
 
     def __init__(self, info: RunInfo, parent: _Log | None, steps: Sequence[Step]) -> None:
         self.info = info if info.began_with else replace(info, began_with=info.fingerprint)
@@ -179,7 +202,7 @@ class InMemoryStore:
         self._clock = clock
         self._is_open = False
         self._logs: dict[str, _Log] = {}
-        self._counts: Counter[tuple[str, Status]] = Counter()
+        self._counts: dict[tuple[str, Status], int] = {}  # a `Counter` would be set by code of Python
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
         self._graph_specs: dict[str, GraphSpec] = {}
         self._limits: dict[str, QueueLimits] = {}
@@ -188,7 +211,10 @@ class InMemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
-        self._owner = f"this process (owner {secrets.token_hex(16)})"
+
+    @cached_property
+    def _owner(self) -> str:
+        return f"this process (owner {secrets.token_hex(16)})"
 
     async def open(self) -> None:
         """Open the store; see `Store.open`."""
@@ -221,7 +247,8 @@ class InMemoryStore:
         self._logs[info.id] = log = _Log(info, parent, steps)
         if info.queued:
             log.turn = self._next_turn(info)
-        self._counts[info.graph, info.status] += 1
+        key = info.graph, info.status
+        self._counts[key] = self._counts.get(key, 0) + 1
         self._sort_in(log)
         self._graph_specs.setdefault(info.fingerprint, graph_spec)
         return log.fence
@@ -575,10 +602,10 @@ class InMemoryStore:
         self._writes += 1
         seq, body = shots[-1]
         log.shots = [shot for shot in log.shots if shot[0] >= seq]
-        log.steps[seq - first] = removed(seq, log.steps[seq - first].at, body)
+        log.steps[seq - first] = strip_removed(seq, log.steps[seq - first].at, body)
         going = [step for step in reversed(middle) if not is_removed(step)][: max(limit, 0)]
         for step in going:
-            log.steps[step.seq - first] = removed(step.seq, step.at)
+            log.steps[step.seq - first] = strip_removed(step.seq, step.at)
         return len(going)
 
     async def sweep(self) -> None:
@@ -595,8 +622,9 @@ class InMemoryStore:
     def _change(self, log: _Log, batch: Append) -> None:
         """Apply the changes of a batch other than its steps, which few batches have."""
         if batch.status != log.status:
-            self._counts[log.info.graph, log.status] -= 1
-            self._counts[log.info.graph, batch.status] += 1
+            graph, counts, status = log.info.graph, self._counts, batch.status
+            counts[graph, log.status] -= 1
+            counts[graph, status] = counts.get((graph, status), 0) + 1
             log.status = batch.status
         log.due_at = batch.due_at if batch.status == "waiting" else None
         if batch.status != "running":

@@ -61,7 +61,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         kind,
         waits,
         own.get("cost_usd", 0.0),
-        int(of_limit("tokens", own)),
+        int(of_limit("tokens", own)) if own else 0,
         snapshot.steps,
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
@@ -113,5 +113,7 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
 
 def _one_line(text: str, characters: int) -> str:
     """Return a text on one line of at most this many characters."""
+    if len(text) <= characters and text.isprintable() and "  " not in text and text.strip(" ") == text:
+        return text  # as it would be below: a blank that is none of " " is not printable
     line = " ".join(text[: 4 * characters].split())
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"

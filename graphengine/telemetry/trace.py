@@ -27,7 +27,7 @@ from graphengine.agents.asked import turn_of
 from graphengine.agents.model_routing import agents_in
 from graphengine.errors import StoreError
 from graphengine.kernel.extension import Extension, Follower, spent_since
-from graphengine.kernel.inside import children, encode_snapshot, is_settled, read_key, without_items
+from graphengine.kernel.inside import WorkKey, copy_of, without_items
 from graphengine.kernel.reader import (
     OVER,
     AttemptEnded,
@@ -45,13 +45,12 @@ from graphengine.kernel.reader import (
     show,
     usage_of,
 )
-from graphengine.kernel.store import decode_snapshot
 from graphengine.records.account import account_of
 from graphengine.records.visits import Visits, load_visits
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, see_resumes
-from graphengine.telemetry.work import definitions, described, described_around, model_attributes, spent_attributes
+from graphengine.telemetry.work import definitions, describe_around, describe_work, model_attributes, spent_attributes
 
 if TYPE_CHECKING:
     import contextvars
@@ -137,7 +136,7 @@ class Telemetry(Extension):
                 pass
             else:
                 links.append(Link(spans.context_of(ids.trace, ids.run), {names.PARENT: parent}))
-        start = decode_snapshot(encode_snapshot(snapshot)) if snapshot.seq else None
+        start = copy_of(snapshot) if snapshot.seq else None
         made = RunTrace(self, store, tracer, Visits(start, keeps=False), caller)
         if info is None:
             made.links = links
@@ -260,7 +259,7 @@ class RunTrace(Follower):
         self._ends(entry, before)
         for place, visit in before:
             if place.frame != step.frame and visit.status == "dropped" and visit.ended == step.at:
-                self._interrupted(place, visit, step.at, "dropped")
+                self._export_interrupted(place, visit, step.at, "dropped")
         if not isinstance(step.data, Recorded) and usage_of(step):
             self._metrics.spent(usage_of(step), self._graph)
 
@@ -273,7 +272,7 @@ class RunTrace(Follower):
         if isinstance(facts, (Started, Branched, Resumed)):
             self._link_caller(step)
         if isinstance(facts, Resumed):
-            self._resumed(step, facts, snapshot)
+            self._note_resumed(step, facts, snapshot)
 
     def _ends(self, entry: Entry, before: Sequence[tuple[AttemptPlace, Visit]]) -> None:
         """Export what a step ends: recorded work, or an attempt."""
@@ -285,7 +284,7 @@ class RunTrace(Follower):
         elif isinstance(facts, AttemptEnded):  # a graph failed, at a limit; arms in it may continue after a resume
             for place, visit in before[:1]:
                 if place.frame == step.frame and place.is_under_way:
-                    self._interrupted(place, visit, step.at, "failed")
+                    self._export_interrupted(place, visit, step.at, "failed")
         elif isinstance(facts, Waiting):
             for wait in facts.waits.values():
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})
@@ -301,17 +300,17 @@ class RunTrace(Follower):
             if visit is not None and (frame.id == step.frame or frame.failing is None):
                 found.append((AttemptPlace.of(frame, self._ids), visit))
             if isinstance(step.data, (Joined, AttemptEnded)):
-                left += [key for key in children(frame) if key in frames]
+                left += [key for key in frame.children if key in frames]
         return found
 
-    def _resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
+    def _note_resumed(self, step: Step, facts: Resumed, snapshot: Snapshot) -> None:
         """Note which attempts continue in spans of their own, as `see_resumes` does with recorded steps."""
         if snapshot.status in OVER:
             self._ids.resumes.append((step.at, step.seq))
         elif facts.retries:
             for frame in snapshot.frames.values():
                 continues = frame.failing is not None and isinstance(frame.phase, (Collecting, Inside))
-                if continues and not is_settled(frame, facts.settled):
+                if continues and not frame.is_settled(facts.settled):
                     self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:
@@ -349,7 +348,7 @@ class RunTrace(Follower):
             place, entry.visit, (min(began, place.arrived) if is_split else began, step.at), outcome, more, failure
         )
 
-    def _interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
+    def _export_interrupted(self, place: AttemptPlace, visit: Visit, at: float, outcome: str) -> None:
         """Export an attempt that has no end: its frame was dropped, or the run has ended."""
         self._end(place, visit, (min(place.arrived, at), at), outcome, {}, None)
 
@@ -389,7 +388,7 @@ class RunTrace(Follower):
         telemetry, snapshot = self._telemetry, self._visits.snapshot
         step, account = entry.step, account_of(entry, "")
         turn = turn_of(step, snapshot) if telemetry.content else None
-        piece = described(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
+        piece = describe_work(account, facts, place.recorded_results, content=telemetry.content, turn=turn)
         tools = telemetry.tools.get((snapshot.fingerprint, str(piece.attributes.get(names.AGENT))))
         if account.agent and tools is not None:
             piece.attributes[names.TOOLS] = tools
@@ -413,14 +412,14 @@ class RunTrace(Follower):
         times |= {step.data.key: (step.began, step.at) for step in known if isinstance(step.data, Recorded)}
         around: dict[str, tuple[float, float]] = {}
         for key, (began, ended) in times.items():
-            outer = read_key(key).around
+            outer = WorkKey.read(key).around
             while outer:
                 first, last = around.get(outer, (began, ended))
                 around[outer] = min(first, began), max(last, ended)
-                outer = read_key(outer).around
+                outer = WorkKey.read(outer).around
         for key, (began, ended) in around.items():
             if key not in place.recorded_results:
-                self._piece(place, key, described_around(key), (began, min(ended, end)), {})
+                self._piece(place, key, describe_around(key), (began, min(ended, end)), {})
 
     def _piece(
         self,
@@ -430,7 +429,7 @@ class RunTrace(Follower):
         times: tuple[float, float],
         more: Mapping[str, AttributeValue],
     ) -> None:
-        ids = place.work_span(self._ids, key), place.work_span(self._ids, read_key(key).around)
+        ids = place.work_span(self._ids, key), place.work_span(self._ids, WorkKey.read(key).around)
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 
@@ -511,7 +510,7 @@ class RunTrace(Follower):
             if visit is not None and visit.status == "open" and frame.failing is None and frame.arrived <= snapshot.now:
                 place = AttemptPlace.of(frame, self._ids)
                 if place.is_under_way:
-                    self._interrupted(place, visit, snapshot.now, "cut_off")
+                    self._export_interrupted(place, visit, snapshot.now, "cut_off")
         more: dict[str, AttributeValue] = {
             **of,
             names.STEPS: snapshot.steps,

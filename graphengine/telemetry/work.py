@@ -8,8 +8,8 @@ from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
 from graphengine.agents.tools import Tool, split_tools
-from graphengine.kernel.inside import own_name, read_key, turn_key
-from graphengine.models.hiding import hidden
+from graphengine.kernel.inside import WorkKey, own_name
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.work_records import CalledTool, TurnRecord, call_record, read_record, turn_record
 from graphengine.telemetry import names
 
@@ -34,7 +34,7 @@ class Described(NamedTuple):
     error: str = ""
 
 
-def described(
+def describe_work(
     account: Account,
     facts: Recorded,
     recorded_results: Mapping[str, RecordedResult],
@@ -53,14 +53,14 @@ def described(
     """
     if facts.by is not None:
         return _call_of_model(account, facts, turn)
-    if read_key(facts.key).kind == "tool":
+    if WorkKey.read(facts.key).kind == "tool":
         return _call_of_tool(account, facts, recorded_results, content=content)
     return Described(f"step {account.name}", SpanKind.INTERNAL, {names.KIND: "step"})
 
 
-def described_around(key: str) -> Described:
+def describe_around(key: str) -> Described:
     """Describe what recorded work was done inside of, if that has no record: the call of an agent, or cut off work."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     if work.kind == "agent":
         attributes: dict[str, AttributeValue] = {names.OPERATION: "invoke_agent", names.AGENT: work.of}
         return Described(f"invoke_agent {work.of}", SpanKind.INTERNAL, attributes)
@@ -105,16 +105,16 @@ def _call_of_model(account: Account, facts: Recorded, turn: Asked | None) -> Des
     attributes[names.AGENT] = account.agent
     if names.COST in attributes:
         attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
-    attributes |= _answered(record)
+    attributes |= _attributes_of_answer(record)
     stop = names.STOPS.get(record.stop)
     if stop is not None:
         attributes[names.FINISH_REASONS] = [stop]
     if turn is not None and turn.answer is not None:
         if turn.system:
-            attributes[names.SYSTEM] = to_json([_text(turn.system)]).decode()
+            attributes[names.SYSTEM] = to_json([_text_part(turn.system)]).decode()
         if turn.messages:
-            attributes[names.INPUT] = to_json([_message(each) for each in turn.messages]).decode()
-        answer = {**_message(turn.answer), "finish_reason": stop}
+            attributes[names.INPUT] = to_json([_message_in_conventions(each) for each in turn.messages]).decode()
+        answer = {**_message_in_conventions(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
     return Described(f"chat {_own_name(account.model)}", SpanKind.CLIENT, attributes)
 
@@ -126,10 +126,10 @@ def definitions(tools: Iterable[object]) -> str:
         for each in split_tools(tools)[0]
         if isinstance(each, Tool)
     ]
-    return to_json(hidden(found)).decode() if found else ""
+    return to_json(hide_secrets(found)).decode() if found else ""
 
 
-def _answered(record: TurnRecord) -> dict[str, AttributeValue]:
+def _attributes_of_answer(record: TurnRecord) -> dict[str, AttributeValue]:
     """Return the attributes of who answered, as far as the record has them."""
     host, _, port = record.server.rpartition(":")
     found: dict[str, AttributeValue] = {
@@ -141,43 +141,43 @@ def _answered(record: TurnRecord) -> dict[str, AttributeValue]:
     return found | {names.PORT: int(port)} if host and port.isdecimal() else found
 
 
-def _message(message: Message) -> dict[str, object]:
+def _message_in_conventions(message: Message) -> dict[str, object]:
     """Return a message in the form of the conventions; a summary is sent as a user's."""
-    parts: list[object] = [_text(message.text)] if message.text else []
+    parts: list[object] = [_text_part(message.text)] if message.text else []
     parts += [{"type": "tool_call", **call.model_dump()} for call in message.calls]
     if message.role == "tool":
         parts = [{"type": "tool_call_response", "id": message.call_id, "response": message.text}]
     return {"role": "user" if message.role == "summary" else message.role, "parts": parts}
 
 
-def _text(content: str) -> dict[str, str]:
+def _text_part(content: str) -> dict[str, str]:
     return {"type": "text", "content": content}
 
 
 def _call_of_tool(
     account: Account, facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool
 ) -> Described:
-    name = read_key(facts.key).of
+    name = WorkKey.read(facts.key).of
     attributes: dict[str, AttributeValue] = {names.OPERATION: "execute_tool", names.TOOL: name}
-    call = _asked(facts.key, recorded_results)
+    call = _find_call(facts.key, recorded_results)
     if call is not None:
         attributes[names.TOOL_CALL] = call.id
     if content:
         record = call_record(facts)
-        attributes[names.TOOL_RESULT] = hidden(record.text) if record is not None else ""
+        attributes[names.TOOL_RESULT] = hide_secrets(record.text) if record is not None else ""
         if call is not None:
-            attributes[names.TOOL_ARGUMENTS] = hidden(call.arguments)
+            attributes[names.TOOL_ARGUMENTS] = hide_secrets(call.arguments)
     error = "tool_error" if account.tone == "broken" else ""
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 
 
-def _asked(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
+def _find_call(key: str, recorded_results: Mapping[str, RecordedResult]) -> CalledTool | None:
     """Return the call as the model made it: the key of the tool's work has its turn and its number in that."""
-    work = read_key(key)
+    work = WorkKey.read(key)
     turn, index = work.place
-    memo = recorded_results.get(turn_key(work.around, turn))
+    memo = recorded_results.get(WorkKey.of_turn(work.around, turn))
     made = read_record(memo.value, TurnRecord) if memo is not None else None
     return made.calls[index] if made is not None and index < len(made.calls) else None
 
 
-__all__ = ["Described", "described", "described_around", "model_attributes", "spent_attributes"]
+__all__ = ["Described", "describe_around", "describe_work", "model_attributes", "spent_attributes"]

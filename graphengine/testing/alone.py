@@ -7,40 +7,20 @@ follows is missing: other attempts, the fallback, the next node.
 
 from __future__ import annotations
 
-import asyncio
+import asyncio  # noqa: F401 - the example of run_node uses it
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
+from typing_extensions import override
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.model_routing import refuse_lacking
 from graphengine.agents.replacements import Replacements
 from graphengine.errors import InputError
-from graphengine.kernel.extension import CURRENT, AttemptFacts, Audience, Sizes, View, compiled
-from graphengine.kernel.inside import (
-    NO_ANSWER,
-    PUBLISH,
-    AnswerArrived,
-    MessageCame,
-    NodeFailed,
-    NodeFinished,
-    Noted,
-    Redactor,
-    Session,
-    as_record,
-    bare,
-    checked_effects,
-    read_key,
-)
-from graphengine.kernel.reader import AnswerRecord, Item, Node, Recorded, Refused, show, usage_from, waits_of
-from graphengine.runner.answers import Asked as AskedOfUser
-from graphengine.runner.answers import check_against
-from graphengine.runner.attempt import Attempt
-from graphengine.runner.followers import Following
-from graphengine.runner.resources import Resources
-from graphengine.runner.scope import NodeServices
+from graphengine.kernel.extension import View, compiled
+from graphengine.kernel.inside import NO_ANSWER, PUBLISH, Alone, bare, check_effects
+from graphengine.kernel.reader import Item, Node, Refused, show, usage_from, waits_of
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
     Done,
@@ -53,20 +33,16 @@ from graphengine.testing.done import (
     with_notes,
     written_by_item,
 )
-from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
+from graphengine.testing.stage import NO_ITEM, Given, Stage, stage_node
 from graphengine.testing.watched_models import WatchedModels
-from graphengine.worker.children import ChildRuns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.engine.events import Event
-    from graphengine.engine.snapshot import Task
     from graphengine.kernel.extension import Clock, Effects, JsonValue
-    from graphengine.kernel.reader import Decided, WaitRecord
-    from graphengine.runner.result import PastRun
+    from graphengine.kernel.reader import Decided, Recorded, WaitRecord
 
 S = TypeVar("S")
 
@@ -131,146 +107,86 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         ({'n': 3}, ('END',))
     """
     clock = clock or FakeClock()
-    stage = staged(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
-    acts = checked_effects({} if effects is None else effects, "run_node")
-    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check, effects=acts)
+    stage = stage_node(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
+    acts = check_effects({} if effects is None else effects, "run_node")
+    watched, own = WatchedModels(models), dict(resources or {})
+    alone = _Alone(stage, clock, watched, own, answers, messages or {}, check=check, effects=acts)
     try:
-        alone.known = recorded or {}
-        return await alone.run(Resources(resources or {}))
+        return await alone.run(recorded or {})
     finally:
         await alone.close()
 
 
-class _Alone:
-    """Drives a node that runs alone, and is the host of its context."""
+class _Alone(Alone):
+    """Drives the node of a stage, with models and answers that a test gives."""
 
     def __init__(  # noqa: PLR0913 - the arguments of run_node
         self,
         stage: Stage,
         clock: Clock,
         models: WatchedModels,
+        resources: Mapping[str, object],
         answers: Mapping[str, object] | Sequence[object] | None,
         messages: Mapping[str, Sequence[object]],
         *,
         check: bool,
         effects: Effects,
     ) -> None:
-        self._effects: Effects = effects
-        self._stage, self._clock, self._models = stage, clock, models
-        # No observer, also while edge coverage is recorded: no run takes the edge.
-        self._session = Session(stage.plan, stage.snapshot, sizes=Sizes(), checks=check, observer=None)
+        super().__init__(stage.plan, stage.snapshot, stage.frame, clock, resources, check=check, effects=effects)
+        self._stage, self._models, self._given = stage, models, resources
         self._moves = clock if isinstance(clock, FakeClock) and clock.jumps else None
         self._answers = _Answers(answers)
         self._topics = messages
-        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._raised: dict[str, BaseException] = {}
-        self.audience = Audience()
-        self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
-        self._resources: Resources | None = None
         self.work: list[RecordedCall] = []
         self.published: list[tuple[str, Any]] = []
         self.shown: list[object] = []
-        self.known: Mapping[str, JsonValue] = {}
-        self.returned: object = None
 
-    async def run(self, resources: Resources) -> Done[Any]:
+    async def run(self, known: Mapping[str, JsonValue]) -> Done[Any]:
         """Run it until it ends or waits."""
-        stage = self._stage
-        self._resources = resources
-        self._check_names(resources)
-        services = NodeServices(
-            run=self._session,
-            run_id=stage.snapshot.run_id,
-            host=self,
-            guard=Redactor(stage.plan, stage.snapshot) if stage.plan.secret else None,
-            resources=await resources.of_nest(stage.plan),
-            following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
-            threads=self._threads,
-            now=self._clock.now,
-            wall=self._clock.now,
-            past=_no_runs,
-            children=ChildRuns(),
-            effects=self._effects,
-        )
+        self._check_names()
         for topic, payloads in self._topics.items():
             for payload in payloads:
-                record = as_record(payload, f"the message for {topic}", marks=True)
-                self._decide(MessageCame(self._clock.now(), topic, record))
-        frame = stage.frame
-        for key, value in self.known.items():
-            now, name = self._clock.now(), read_key(key).name
-            self._decide(Noted(frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
-        outer = CURRENT.set(CURRENT.get())
-        try:
-            step = await self._to_the_end(services)
-        finally:
-            CURRENT.reset(outer)
-        return self._waiting() if step is None else self._done(step)
+                self.send(topic, payload)
+        for key, value in known.items():
+            self.know(key, value)
+        step = await self.drive([AgentsOfRun(self._models, None, self._stage.snapshot)])
+        return self._result_of_wait() if step is None else self._result_of_end(step)
 
+    @override
     async def close(self) -> None:
         """Release its resources."""
-        self._threads.shutdown(wait=False)
         await self._models.closed()
-        if self._resources is not None:
-            await self._resources.close()
+        await super().close()
 
-    def _check_names(self, resources: Resources) -> None:
+    def _check_names(self) -> None:
         """Refuse unknown names of models and resources."""
+        plan = self._stage.plan
         try:
-            for plan in self._stage.plan.nest:
-                resources.check(plan.resources)
-            self._models.check_names(self._stage.plan)
-            refuse_lacking(self._stage.plan, resources.replaced)
-            Replacements(self._effects, resources.replaced).checked(self._stage.plan)
+            self.check_resources()
+            self._models.check_names(plan)
+            refuse_lacking(plan, self._given)
+            Replacements(self.effects, self._given).checked(plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise
 
-    async def _to_the_end(self, services: NodeServices) -> Decided | None:
-        """Return the step that ends the node's attempt; None if it waits."""
-        frame, node = self._stage.frame.id, self._stage.node.name
-        step: Decided | None = None
-        while step is None or (step.frame, step.node) != (frame, node) or step.kind not in _ENDS:
-            wanted = self._session.tasks()
-            task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
-            if task is None:
-                step = self._answered()
-                if step is None and not self._wakes(wanted):
-                    return None
-                continue
-            if task.due > self._clock.now():
-                await self._sleep(task.due)
-            attempt = Attempt(task, services)
-            attempt.within, attempt.state = self._task, "running"
-            event = attempt.moved() or await attempt.run()
-            if event is None:
-                continue
-            if isinstance(event, NodeFailed) and event.error.raised is not None:
-                self._raised[attempt.path] = event.error.raised
-            if isinstance(event, NodeFinished) and (event.id.frame, event.id.node) == (frame, node):
-                self.returned = event.result
-            step = self._decide(event)
-        return step
-
-    async def _sleep(self, until: float) -> None:
-        """Let time pass: there is nothing else to wait for."""
+    @override
+    async def sleep(self, until: float) -> None:
+        """Let time pass at once, on a clock of a test that jumps."""
         if self._moves is not None:
             self._moves.move(until - self._moves.now())
         else:
-            await self._clock.sleep_until(until)
+            await super().sleep(until)
 
-    def _wakes(self, wanted: Sequence[Task]) -> Task | None:
-        """Return the first wait that sleeps, or that times out because it gets no answer."""
-        passing = [task for task in wanted if self._passes(self._stage.snapshot.frames[task.frame].waits[task.wait])]
-        return min(passing, key=lambda task: task.due, default=None)
-
-    def _passes(self, wait: WaitRecord) -> bool:
+    @override
+    def passes(self, wait: WaitRecord) -> bool:
         """Return whether the time of a wait passes: for a sleep, and for `NO_ANSWER`."""
         if wait.kind == "receive":
             return wait.topic in self._topics
         return wait.kind == "sleep" or wait.id in self._answers.never
 
-    def _answered(self) -> Decided | None:
+    @override
+    def answered(self) -> Decided | None:
         """Answer the first open question that has an answer; None if there is none, or its time is to pass."""
         asking = [item for frame in self._stage.snapshot.frames.values() for item in frame.waits.items()]
         for name, wait in asking:
@@ -282,10 +198,7 @@ class _Alone:
             if found is NO_ANSWER:
                 self._time_out(name, wait)
                 return None
-            record = as_record(found, f"the answer to {wait.question!r}", marks=True)
-            check_against(AskedOfUser(name, wait), record, None)  # the next step reads it
-            self.returned = found
-            step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), AnswerRecord(record)))
+            step = self.answer(name, wait, found)
             if isinstance(step.data, Refused):
                 text, repair = f"{found!r} is not a valid answer: {step.data.message}", "give one of its type"
                 raise InputError(text, where=f"wait {name}", repair=repair)
@@ -303,13 +216,23 @@ class _Alone:
             raise InputError(message, where=f"wait {name}", repair="answer it, or give it timeout_seconds=…")
         self._answers.never.add(wait.id)
 
-    def _decide(self, event: Event) -> Decided:
-        """Decide an event, and fold it, without counting the edge: no run takes it."""
-        return self._session.commit([event], lambda _: None).steps[0]
+    @override
+    def emitted(self, path: str, data: object) -> None:
+        """Keep what a node emits."""
+        self.shown.append(data)
+
+    @override
+    def noted(self, done: Recorded) -> None:
+        """Keep a piece of finished work, or what it published."""
+        if done.name.startswith(PUBLISH):
+            self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
+            return
+        agent, model = (done.by["agent"], done.by["model"]) if done.by is not None else ("", "")
+        self.work.append(RecordedCall(done.name, done.value, agent, model))
 
     # The result.
 
-    def _done(self, step: Decided) -> Done[Any]:
+    def _result_of_end(self, step: Decided) -> Done[Any]:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
             raise self._failure(step)
@@ -328,7 +251,7 @@ class _Alone:
             no_edge=no_edge,
         )
 
-    def _waiting(self) -> Done[Any]:
+    def _result_of_wait(self) -> Done[Any]:
         return self._result(update={}, waits=waits_of(self._stage.snapshot))
 
     def _result(self, **more: Any) -> Done[Any]:  # noqa: ANN401 - fields of Done
@@ -352,78 +275,12 @@ class _Alone:
         if failure is None:
             message = f"step {step.seq} records no failure"
             raise ValueError(message)
-        raised = self._raised.get(failure.path)
+        raised = self.raised.get(failure.path)
         error = raised if raised is not None else error_of(failure)
         return with_notes(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
 
-    # The interface that the node's context uses: `graphengine.runner.scope.Host`.
-
-    is_halting = False
-    wrote_at = 0.0
-
-    async def halted(self) -> None:
-        """Wait forever: nothing stops the run."""
-        await asyncio.Event().wait()
-
-    def check(self) -> None:
-        """Do nothing: there is no store to check."""
-
-    async def check_owned(self) -> None:
-        """Do nothing: there is no store that another process could open."""
-
-    async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
-        """Return True."""
-        return True
-
-    def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
-        """Return 0: no process was cut off."""
-        return 0.0
-
-    def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
-        """Return False."""
-        return False
-
-    runs_again = False
-
-    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:  # noqa: ARG002 - each runs again
-        """Return False: a node runs again after each wait."""
-        return False
-
-    def spending(self) -> Sequence[AttemptFacts]:
-        """Return none: nothing limits a call."""
-        return ()
-
-    def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
-        """Return the test's cancellation: the node has none of its own."""
-        return True
-
-    def emitted(self, path: str, data: object) -> None:  # noqa: ARG002 - it is this node, or one in it
-        """Keep what a node emits."""
-        self.shown.append(data)
-
-    transactions = None
-
-    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
-        """Keep a piece of finished work; no store is here with which it could be committed."""
-        del transaction
-        for event in events:
-            await self.note(event)
-
-    async def note(self, event: Event) -> None:
-        """Keep a piece of finished work."""
-        self._decide(event)
-        if isinstance(event, Noted) and isinstance(event.facts, Recorded):
-            done = event.facts
-            if done.name.startswith(PUBLISH):
-                self.published.append((done.name.removeprefix(PUBLISH), bare(done.value)))
-                return
-            agent, model = (done.by["agent"], done.by["model"]) if done.by is not None else ("", "")
-            self.work.append(RecordedCall(done.name, done.value, agent, model))
-
 
 _NO_ANSWERS: Final = object()
-_ENDS: Final = ("node", "item", "failed", "attempt")
-"""Kinds of the steps that end an attempt."""
 
 
 class _Answers:
@@ -456,10 +313,6 @@ class _Answers:
             return self._in_order.pop(0)
         repair = f"answers={{{name!r}: …}} answers it" + (", or one more in the list" if self._named is None else "")
         raise InputError(f"there is no answer to {question!r}", where=f"wait {name}", repair=repair)
-
-
-async def _no_runs(*_: object) -> Sequence[PastRun]:
-    return ()
 
 
 __all__ = ["NO_ANSWER", "run_node"]

@@ -132,10 +132,10 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
     return Bounds(
         graph=plan.graph,
         nodes=found.nodes,
-        visits=_whole([node.visits for node in found.nodes], limits.get("visits")),
-        calls=_whole([node.calls for node in found.nodes]),
-        output_tokens=_whole([node.output_tokens for node in found.nodes], limits.get("tokens")),
-        cost_usd=_whole([node.cost_usd for node in found.nodes], limits.get("cost_usd")),
+        visits=_sum_up_to([node.visits for node in found.nodes], limits.get("visits")),
+        calls=_sum_up_to([node.calls for node in found.nodes]),
+        output_tokens=_sum_up_to([node.output_tokens for node in found.nodes], limits.get("tokens")),
+        cost_usd=_sum_up_to([node.cost_usd for node in found.nodes], limits.get("cost_usd")),
         never=found.never,
     )
 
@@ -219,7 +219,7 @@ class _Bounding:
         return free
 
 
-def _whole(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
+def _sum_up_to(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
     """Return a sum, but at most a limit; None if neither is known."""
     return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 

@@ -23,8 +23,8 @@ from typing_extensions import override
 
 from graphengine.api.graph import Graph
 from graphengine.errors import InputError
-from graphengine.kernel.extension import Condition, Switch
-from graphengine.kernel.inside import Composed, Edge, Negated, Session
+from graphengine.kernel.extension import Condition, Fork, Switch
+from graphengine.kernel.inside import Composed, Negated, Session
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.kernel.extension import AnyEdge, Plan, View
-    from graphengine.kernel.inside import Found, Tracker
     from graphengine.kernel.reader import ConditionSpec
     from graphengine.testing.coverage_units import Place
 
@@ -120,12 +119,12 @@ class EdgeCoverage:
     @property
     def graphs(self) -> Mapping[str, float]:
         """Return the covered share of each graph, in percent, by the graph's name and file."""
-        return {f"{shape.graph} ({shape.file})": _percent(*self._counted(shape)) for shape in self._shapes()}
+        return {f"{shape.graph} ({shape.file})": _percent_of(*self._count_seen(shape)) for shape in self._shapes()}
 
     @property
     def percent(self) -> float:
         """The covered share of all edges and conditions, in percent; 100 if there are none."""
-        return _percent(*self._total())
+        return _percent_of(*self._total())
 
     @property
     def edges(self) -> Mapping[str, bool]:
@@ -141,14 +140,14 @@ class EdgeCoverage:
         """Return the lines of the report: what was never taken, graph by graph."""
         lines: list[str] = []
         for shape in self._shapes():
-            seen, count = self._counted(shape)
+            seen, count = self._count_seen(shape)
             lines.append(f"{shape.file}: {shape.graph}: {seen} of {count} seen")
-            lines += [f"  {line}" for line in self._missing(shape)]
+            lines += [f"  {line}" for line in self._list_unseen(shape)]
         lines += [f"{name}: never run" for name in self._unrun()]
         if not lines:
             return "no graph was run"
         seen, count = self._total()
-        return "\n".join([*lines, f"edges and conditions seen: {seen} of {count}, {_percent(seen, count):.1f} %"])
+        return "\n".join([*lines, f"edges and conditions seen: {seen} of {count}, {_percent_of(seen, count):.1f} %"])
 
     def _shapes(self) -> Sequence[Shape]:
         return sorted(self._seen, key=lambda shape: (shape.file, shape.graph, len(shape.units)))
@@ -156,16 +155,16 @@ class EdgeCoverage:
     def _unrun(self) -> Sequence[str]:
         return sorted(self._wanted - {shape.graph for shape in self._seen})
 
-    def _counted(self, shape: Shape) -> tuple[int, int]:
+    def _count_seen(self, shape: Shape) -> tuple[int, int]:
         seen = self._seen[shape]
         return sum((unit.place, unit.held) in seen for unit in shape.units), len(shape.units)
 
     def _total(self) -> tuple[int, int]:
-        counted = [self._counted(shape) for shape in self._seen]
+        counted = [self._count_seen(shape) for shape in self._seen]
         unrun = len(self._unrun())  # each is at least one unit that was not seen
         return sum(seen for seen, _ in counted), sum(count for _, count in counted) + unrun
 
-    def _missing(self, shape: Shape) -> Iterator[str]:
+    def _list_unseen(self, shape: Shape) -> Iterator[str]:
         """Yield what was not seen of a graph, in words."""
         seen = self._seen[shape]
         for unit in shape.units:
@@ -185,7 +184,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _percent(seen: int, count: int) -> float:
+def _percent_of(seen: int, count: int) -> float:
     return 100.0 * seen / count if count else 100.0
 
 
@@ -200,13 +199,13 @@ class _Noted(Condition):
     note: Callable[[bool], None]
 
     @override
-    def evaluate(self, view: View) -> tuple[bool, Found]:
+    def evaluate(self, view: View) -> tuple[bool, Any]:
         held, found = self.of.evaluate(view)
         self.note(held)
         return held, found
 
     @override
-    def trackers(self, source: str) -> Iterable[Tracker]:
+    def trackers(self, source: str) -> Iterable[Any]:
         return self.of.trackers(source)
 
     @property
@@ -287,11 +286,11 @@ class _Fan:
         if condition is not None:
             number = iter(range(len(list(condition.leaves()))))
             parts = self._tree(shape, place, condition, number)
-            condition = _Noted(parts, self._noting(shape, (*place[:3], WHOLE)))
-        if isinstance(edge, Edge):
+            condition = _Noted(parts, self._note_results_of(shape, (*place[:3], WHOLE)))
+        if not isinstance(edge, Fork):
             return replace(edge, condition=condition)
         arms = tuple(
-            (target, None if at is None else _Noted(at, self._noting(shape, (*place[:3], f"arm {number}"))))
+            (target, None if at is None else _Noted(at, self._note_results_of(shape, (*place[:3], f"arm {number}"))))
             for number, (target, at) in enumerate(edge.arms)
         )
         return replace(edge, condition=condition, arms=arms)
@@ -303,9 +302,9 @@ class _Fan:
             return Composed(condition.word, left, self._tree(shape, place, condition.right, number))
         if isinstance(condition, Negated):
             return Negated(self._tree(shape, place, condition.of, number))
-        return _Noted(condition, self._noting(shape, (*place[:3], f"part {next(number)}")))
+        return _Noted(condition, self._note_results_of(shape, (*place[:3], f"part {next(number)}")))
 
-    def _noting(self, shape: Shape, place: Place) -> Callable[[bool], None]:
+    def _note_results_of(self, shape: Shape, place: Place) -> Callable[[bool], None]:
         def note(held: bool) -> None:  # noqa: FBT001 - a condition's result
             self._saw(shape, place, held=held)
 

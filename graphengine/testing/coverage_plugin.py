@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--graphengine-coverage-under",
-        type=_percent,
+        type=_parse_percent,
         metavar="PERCENT",
         help="the same, and fail if less than this percentage was seen",
     )
@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _percent(text: str) -> float:
+def _parse_percent(text: str) -> float:
     """Parse a number from 0 to 100."""
     try:
         number = float(text)
@@ -59,7 +59,7 @@ def _percent(text: str) -> float:
     return number
 
 
-def _asked_for(config: pytest.Config) -> bool:
+def _is_coverage_asked(config: pytest.Config) -> bool:
     return bool(config.getoption("--graphengine-coverage") or _under(config) is not None)
 
 
@@ -71,7 +71,7 @@ def _under(config: pytest.Config) -> float | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start recording before tests are collected: their modules can run graphs too."""
-    if _asked_for(session.config):
+    if _is_coverage_asked(session.config):
         from graphengine.testing.coverage import EdgeCoverage  # noqa: PLC0415 - see above
 
         coverage = EdgeCoverage(*(session.config.getoption("--graphengine-coverage-graph") or ()))

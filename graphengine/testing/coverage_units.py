@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel.extension import START, Condition, Fork, Switch
-from graphengine.kernel.inside import Edge, Failed
+from graphengine.kernel.inside import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ class Shape:
 
 def shape_of(plan: Plan[Any]) -> Shape:
     """Return the units of a graph."""
-    return Shape(plan.graph, _file_of(plan), tuple(_units(plan)))
+    return Shape(plan.graph, _file_of_graph(plan), tuple(_units(plan)))
 
 
 WHOLE: Final = "whole"
@@ -84,18 +84,19 @@ def _of_edges(node: str, edges: Sequence[AnyEdge], *, after: bool) -> Iterator[U
                 yield Unit((node, after, at, "case "), edge.otherwise, text, conditional=False)
             continue
         label = f" {edge.label!r}" if edge.label else ""
-        to = edge.target if isinstance(edge, Edge) else f"[{' | '.join(target for target, _ in edge.arms)}] {edge.join}"
+        arms = edge.arms if isinstance(edge, Fork) else ()
+        to = f"[{' | '.join(target for target, _ in arms)}] {edge.join}" if isinstance(edge, Fork) else edge.target
         text = f"{node} -> {to}{label} ({'otherwise' if edge.condition is None else edge.condition})"
         yield Unit(place, to, text, conditional=edge.condition is not None)
-        yield from _parts(edge.condition, place, to, text)
-        for number, (target, condition) in enumerate(edge.arms if isinstance(edge, Fork) else ()):
+        yield from _units_of_parts(edge.condition, place, to, text)
+        for number, (target, condition) in enumerate(arms):
             if condition is not None:
                 yield Unit(
                     (node, after, at, f"arm {number}"), target, f"{node} -> {to}{label}, arm {target} ({condition})"
                 )
 
 
-def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
+def _units_of_parts(condition: Condition | None, place: Place, to: str, text: str) -> Iterator[Unit]:
     """Yield the units of a composed condition's parts."""
     found = list(condition.leaves()) if condition is not None else []
     for number, leaf in enumerate(found if len(found) > 1 else ()):
@@ -105,7 +106,7 @@ def _parts(condition: Condition | None, place: Place, to: str, text: str) -> Ite
             yield Unit(part, to, text, str(leaf), held=False)
 
 
-def _file_of(plan: Plan[Any]) -> str:
+def _file_of_graph(plan: Plan[Any]) -> str:
     """Return the file of a graph: the file of its state's model."""
     module = sys.modules.get(plan.state.model.__module__)
     file = Path(getattr(module, "__file__", None) or plan.state.model.__module__)

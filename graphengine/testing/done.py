@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from graphengine.errors import NodeError
-from graphengine.kernel.inside import Items, Put, Puts, Unread, opened, type_name, why_of
+from graphengine.kernel.inside import Unread, opened, type_name, why_of
 from graphengine.kernel.reader import Attempt, outcome_of, show
-from graphengine.models.scripted import OffScript, shortened, shown
+from graphengine.models.scripted import OffScript, shorten_middle, summarise_request
 from graphengine.records.step_queries import falls_back
-from graphengine.reducers import Replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.history.usage import Usage
-    from graphengine.kernel.extension import FieldType, JsonValue, Op, View
+    from graphengine.kernel.extension import JsonValue, Op, View
     from graphengine.kernel.reader import Decided, EdgeSpec, FailureRecord, Outcome, Step, Wait
     from graphengine.models.base import Request, Response
     from graphengine.testing.stage import Stage
@@ -177,21 +176,7 @@ def written_by_item(writes: Sequence[Op], typed: Callable[[Op], Any] | None) -> 
 def typed_values(stage: Stage, view: View) -> Callable[[Op], Any] | None:
     """Return a function that returns the typed value of an item's operation; None in a graph with secrets."""
     fields = stage.inner.state.fields
-    return None if stage.plan.secret else lambda op: _typed(op, fields[op[1]], view)
-
-
-def _typed(op: Op, field: FieldType, view: View) -> Any:  # noqa: ANN401 - a field's value
-    """Return the typed value that an item writes: the one that is listed or appended, the keys, the value."""
-    (update,) = field.parts([op], view)
-    if isinstance(update, Puts):
-        return update.keys
-    if isinstance(update, Put):
-        return {update.key: update.value}
-    if isinstance(update, Replace):
-        return update.value
-    if isinstance(update, Items):
-        return update.values[0]
-    return cast("list[object]", update)[0] if field.reducer is None else update  # without a reducer they become a list
+    return None if stage.plan.secret else lambda op: fields[op[1]].written_by_item(op, view)
 
 
 # The report of a failure.
@@ -233,18 +218,18 @@ def facts(
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
     field = failure.where.removeprefix("field ") if failure is not None else ""
     if raised is None and not stage.plan.secret:
-        lines.append(f"  update: {shortened(repr(returned), _SHOWN)}")
+        lines.append(f"  update: {shorten_middle(repr(returned), _SHOWN)}")
     if field in state.fields:
         lines.append(f"  field: {field}: {type_name(state.fields[field].info.annotation)}")
-    lines.append(f"  state: {shortened(_fields(stage), _SHOWN)}")
+    lines.append(f"  state: {shorten_middle(_describe_fields(stage), _SHOWN)}")
     if asked and not isinstance(raised, OffScript):  # this error contains the request
-        text = shown(asked[-1].request).replace("\n", "\n    ")
-        lines.append(f"  request to the model, call {len(asked)}:\n    {shortened(text, _SHOWN)}")
-    lines.append(f"  then, in a run: {_next(stage, step)}")
+        text = summarise_request(asked[-1].request).replace("\n", "\n    ")
+        lines.append(f"  request to the model, call {len(asked)}:\n    {shorten_middle(text, _SHOWN)}")
+    lines.append(f"  then, in a run: {_describe_next(stage, step)}")
     return lines
 
 
-def _fields(stage: Stage) -> str:
+def _describe_fields(stage: Stage) -> str:
     """Return a node's state field by field, without secrets."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = _FIELD_SHOWN
@@ -254,7 +239,7 @@ def _fields(stage: Stage) -> str:
     )
 
 
-def _next(stage: Stage, step: Step) -> str:
+def _describe_next(stage: Stage, step: Step) -> str:
     """Return what a run would do after the failure."""
     outcome = outcome_of(step)
     if isinstance(outcome, Attempt):

@@ -72,7 +72,7 @@ class ExecutorConformance(ABC):
 
         async def test(runner: Runner, folder: str) -> None:
             nodes = (calls.double, calls.double_later)
-            runs = [runner.start(_graph(f, "result"), _work(folder, number=n)) for n in range(4) for f in nodes]
+            runs = [runner.start(_as_graph(f, "result"), _work_in(folder, number=n)) for n in range(4) for f in nodes]
             assert [(await run.result()).state.result for run in runs] == [0, 0, 2, 2, 4, 4, 6, 6]
 
         self._run(test)
@@ -83,8 +83,8 @@ class ExecutorConformance(ABC):
         async def test(runner: Runner, folder: str) -> None:
             facts: list[list[str]] = []
             for on in (_ON, None):
-                graph = _graph(calls.facts_of_call, "facts", on=on)
-                facts.append((await runner.start(graph, _work(folder), run_id=f"on-{on}").result()).state.facts)
+                graph = _as_graph(calls.facts_of_call, "facts", on=on)
+                facts.append((await runner.start(graph, _work_in(folder), run_id=f"on-{on}").result()).state.facts)
             there, here = facts
             assert there[:5] == ["on-executor", "node", "1", "1", "on-executor/node:1"]
             assert [len(each) for each in facts] == [7, 7]
@@ -96,12 +96,14 @@ class ExecutorConformance(ABC):
         """The failure has the kind, the text and the lines of the node's code; the executor can be used again."""
 
         async def test(runner: Runner, folder: str) -> None:
-            error = (await _failed(runner.start(_graph(calls.fails, "result"), _work(folder, number=7)))).error
+            error = (
+                await _failure_of(runner.start(_as_graph(calls.fails, "result"), _work_in(folder, number=7)))
+            ).error
             assert error is not None
             assert (error.kind, error.message) == ("LookupError", "no such number: 7")
             assert "raise LookupError(message)" in error.traceback
             assert (
-                await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()
+                await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
             ).state.result == 8
 
         self._run(test)
@@ -111,11 +113,11 @@ class ExecutorConformance(ABC):
         self._elsewhere()
 
         async def test(runner: Runner, folder: str) -> None:
-            error = (await _failed(runner.start(_graph(calls.returns_a_lock, "result"), _work(folder)))).error
+            error = (await _failure_of(runner.start(_as_graph(calls.returns_a_lock, "result"), _work_in(folder)))).error
             assert error is not None
             assert error.kind == "not_picklable"
             assert (
-                await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()
+                await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
             ).state.result == 8
 
         self._run(test)
@@ -127,10 +129,10 @@ class ExecutorConformance(ABC):
 
         async def test(runner: Runner, folder: str) -> None:
             retry = Retry(attempts=2, initial_seconds=0)
-            graph = _graph(calls.works_long_at_first, "result", retry=retry, timeout_seconds=self.limit_seconds)
-            run = runner.start(graph, _work(folder, seconds=self._length))
+            graph = _as_graph(calls.works_long_at_first, "result", retry=retry, timeout_seconds=self.limit_seconds)
+            run = runner.start(graph, _work_in(folder, seconds=self._length))
             assert (await run.result()).state.result == 1
-            kinds = await _kinds(runner, run)
+            kinds = await _kinds_of_failures(runner, run)
             assert kinds == ["timeout"]
             again = float(Path(folder, "again").read_text(encoding="utf-8"))
             assert _last(folder) < again
@@ -142,8 +144,8 @@ class ExecutorConformance(ABC):
         """When a run has stopped, nothing of its node runs any more."""
 
         async def test(runner: Runner, folder: str) -> None:
-            run = runner.start(_graph(calls.works, "result"), _work(folder, seconds=self._length))
-            await _begun(folder)
+            run = runner.start(_as_graph(calls.works, "result"), _work_in(folder, seconds=self._length))
+            await _await_begin(folder)
             await run.stop(now=True)
             result = await run.result()
             assert result.status == ("stopped" if self.ends_work else result.status)
@@ -157,8 +159,8 @@ class ExecutorConformance(ABC):
 
             async def test() -> None:
                 async with Runner(executors={_ON: self.make_executor}) as runner:
-                    runner.start(_graph(calls.works, "result"), _work(folder, seconds=self._length))
-                    await _begun(folder)
+                    runner.start(_as_graph(calls.works, "result"), _work_in(folder, seconds=self._length))
+                    await _await_begin(folder)
                 await _is_quiet(folder)
 
             asyncio.run(test())
@@ -167,8 +169,8 @@ class ExecutorConformance(ABC):
         """An executor that counts time counts that of the work: calls that wait for others do not run out of it."""
 
         async def test(runner: Runner, folder: str) -> None:
-            graph = _graph(calls.works, "result", timeout_seconds=self.limit_seconds + 1.5)
-            runs = [runner.start(graph, _work(folder, seconds=1)) for _ in range(6)]
+            graph = _as_graph(calls.works, "result", timeout_seconds=self.limit_seconds + 1.5)
+            runs = [runner.start(graph, _work_in(folder, seconds=1)) for _ in range(6)]
             assert [(await run.result()).status for run in runs] == ["finished"] * 6
 
         executor = self.make_executor()
@@ -186,9 +188,9 @@ class ExecutorConformance(ABC):
 
         async def test(runner: Runner, folder: str) -> None:
             retry = Retry(attempts=2, initial_seconds=0)
-            run = runner.start(_graph(calls.dies_at_first, "result", retry=retry), _work(folder))
+            run = runner.start(_as_graph(calls.dies_at_first, "result", retry=retry), _work_in(folder))
             assert (await run.result()).state.result == 1
-            kinds = await _kinds(runner, run)
+            kinds = await _kinds_of_failures(runner, run)
             assert kinds == ["worker_died"]
 
         if self._repeats():
@@ -201,9 +203,9 @@ class ExecutorConformance(ABC):
         repeats = self._repeats()
 
         async def test(runner: Runner, folder: str) -> None:
-            graph = _graph(calls.dies_at_first, "result", effect="once", retry=Retry(attempts=3, initial_seconds=0))
+            graph = _as_graph(calls.dies_at_first, "result", effect="once", retry=Retry(attempts=3, initial_seconds=0))
             try:
-                result = await runner.start(graph, _work(folder)).result()
+                result = await runner.start(graph, _work_in(folder)).result()
             except DefinitionError:
                 assert repeats, "it is refused, though the executor says that it repeats nothing"
                 return
@@ -243,11 +245,11 @@ class ExecutorConformance(ABC):
             asyncio.run(run(folder))
 
 
-def _work(folder: str, *, number: int = 0, seconds: float = 0) -> calls.Work:
+def _work_in(folder: str, *, number: int = 0, seconds: float = 0) -> calls.Work:
     return calls.Work(folder=folder, number=number, seconds=seconds)
 
 
-def _graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON, **options: Any) -> Graph[calls.Work]:
+def _as_graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON, **options: Any) -> Graph[calls.Work]:
     graph = Graph("heavy", calls.Work)
     options |= {} if on is None else {"on": on}
     graph.add_node("node", function, writes=writes, **options)
@@ -257,16 +259,18 @@ def _graph(function: Callable[..., Any], writes: str, *, on: str | None = _ON, *
 
 async def _check_that_it_works(runner: Runner, folder: str) -> None:
     """Check that the executor can be used."""
-    assert (await runner.start(_graph(calls.double, "result"), _work(folder, number=4)).result()).state.result == 8
+    assert (
+        await runner.start(_as_graph(calls.double, "result"), _work_in(folder, number=4)).result()
+    ).state.result == 8
 
 
-async def _kinds(runner: Runner, run: Run[calls.Work]) -> list[str]:
+async def _kinds_of_failures(runner: Runner, run: Run[calls.Work]) -> list[str]:
     """Return how the attempts failed that were repeated."""
     steps = [step.data for step in await runner.history(run.id)]
     return [data.error.kind for data in steps if isinstance(data, Attempt) and data.error is not None]
 
 
-async def _failed(run: Run[calls.Work]) -> Result[calls.Work]:
+async def _failure_of(run: Run[calls.Work]) -> Result[calls.Work]:
     """Return the result of a run that fails."""
     try:
         await run.result()
@@ -276,7 +280,7 @@ async def _failed(run: Run[calls.Work]) -> Result[calls.Work]:
     raise AssertionError(message)
 
 
-async def _begun(folder: str) -> None:
+async def _await_begin(folder: str) -> None:
     """Wait until a node has begun to work."""
     while not Path(folder, "ticks").exists():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(calls.TICK_SECONDS)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel.inside import HIDDEN, NodeFailed, Redactor, opened, plan_of
 from graphengine.kernel.reader import show
-from graphengine.models.hiding import hidden
-from graphengine.models.scripted import shortened, shown
+from graphengine.models.hiding import hide_secrets
+from graphengine.models.scripted import shorten_middle, summarise_request
 from graphengine.runner.attempt import Attempt
 from graphengine.testing.stage import RUN_ID
 
@@ -69,7 +69,7 @@ def _wrap_run() -> None:
         _ASKED.set(asked)  # never reset: each task sets its own, and an abandoned one can end in any context
         event = await run(attempt)
         if isinstance(event, NodeFailed) and attempt.services.run_id != RUN_ID:  # run_node reports its own
-            _failed.append(_report(attempt, event, asked))
+            _failed.append(_report_failure(attempt, event, asked))
         return event
 
     Attempt.run = cast("Any", noting)  # type: ignore[method-assign]
@@ -88,21 +88,21 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
     conversation._request = noting  # type: ignore[method-assign]  # noqa: SLF001
 
 
-def _report(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
+def _report_failure(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
     """Return the title and the text of one failure."""
     plan, snapshot = attempt.services.run.plan, attempt.services.run.snapshot
     path = attempt.path
     where = f"visit {event.id.visit}, attempt {event.id.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
-    return f"graphengine: node {path} failed ({where})", "\n".join(_lines(plan, snapshot, event, asked))
+    return f"graphengine: node {path} failed ({where})", "\n".join(_report_lines(plan, snapshot, event, asked))
 
 
-def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[Request]) -> Iterator[str]:
+def _report_lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[Request]) -> Iterator[str]:
     error = event.error
 
     def hide(text: str) -> str:
-        return hidden(Redactor(plan, snapshot).hide(text) if plan.secret else text)
+        return hide_secrets(Redactor(plan, snapshot).hide(text) if plan.secret else text)
 
-    yield shortened(hide(f"{error.kind}: {error.message}"), _MESSAGE)
+    yield shorten_middle(hide(f"{error.kind}: {error.message}"), _MESSAGE)
     if error.repair:
         yield hide(f"repair: {error.repair}")
     frame = snapshot.frames.get(event.id.frame)
@@ -110,21 +110,22 @@ def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[R
         inner = plan_of(plan, frame)
         yield "what it saw:"
         for name in inner.state.fields:
-            yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name), hide)}"
+            is_secret = name in inner.state.secrets
+            yield f"  {name}: {HIDDEN if is_secret else _shorten_value(_record_of_field(frame, name), hide)}"
     if asked and f"agent: {asked[-1].agent}\n" not in show(error.message):  # the message contains it already
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
-        yield from (f"  {line}" for line in hide(shown(asked[-1])).splitlines())
+        yield from (f"  {line}" for line in hide(summarise_request(asked[-1])).splitlines())
 
 
-def _record(frame: Frame, name: str) -> JsonValue:
+def _record_of_field(frame: Frame, name: str) -> JsonValue:
     """Return the value of a field, as a frame sees it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
     return opened(frame.values.get(name))
 
 
-def _short(value: object, hide: Callable[[str], str]) -> str:
-    return shortened(hide(json.dumps(value, ensure_ascii=False, default=repr)), _FIELD)
+def _shorten_value(value: object, hide: Callable[[str], str]) -> str:
+    return shorten_middle(hide(json.dumps(value, ensure_ascii=False, default=repr)), _FIELD)
 
 
 __all__ = ["KEPT", "sections", "watch"]

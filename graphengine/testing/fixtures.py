@@ -71,8 +71,8 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
     from graphengine.testing.open_runner import OpenRunner  # noqa: PLC0415
 
-    store = _asked_for(request, "store", "claim")
-    clock = _asked_for(request, "clock", "sleep_until")
+    store = _find_fixture(request, "store", "claim")
+    clock = _find_fixture(request, "clock", "sleep_until")
     made = OpenRunner(store or InMemoryStore(), clock or FakeClock())
     request.node.stash[_RUNNER] = made
     yield made
@@ -109,7 +109,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     runner = item.stash.get(_RUNNER, None)
     test = getattr(item, "obj", None)
     if runner is not None and inspect.iscoroutinefunction(test):
-        item.obj = _closing(runner, test)  # type: ignore[attr-defined]
+        item.obj = _close_at_end(runner, test)  # type: ignore[attr-defined]
     if "graphengine.api.graph" in sys.modules:  # else no test of this process has run a node
         from graphengine.testing import failed_nodes  # noqa: PLC0415
 
@@ -150,13 +150,13 @@ def pytest_runtest_makereport(
     return report
 
 
-def _asked_for(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
+def _find_fixture(request: pytest.FixtureRequest, name: str, method: str) -> Any:  # noqa: ANN401 - a fixture can be anything
     """Return the fixture with that name if it has this method: a project's own `store` can be something else."""
     found = request.getfixturevalue(name) if name in request.fixturenames else None
     return found if callable(getattr(found, method, None)) else None
 
 
-def _closing(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
+def _close_at_end(runner: OpenRunner, test: Callable[..., Coroutine[Any, Any, object]]) -> Callable[..., object]:
     """Return the test function, at whose end the runner is closed in the test's own event loop."""
 
     @wraps(test)

@@ -6,7 +6,7 @@ async def test_no_waiting_run_is_lost() -> None:
 
 It asks what a resume asks, `compatibility.field_changes`, and writes nothing. A run of today's fingerprint fits without
 being read. Of the others, runs of one fingerprint at one place are decided once: the position of each is read, and of
-its state only what can decide, see `_needed`.
+its state only what can decide, see `_fields_that_decide`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from graphengine.kernel.reader import (
 )
 from graphengine.migration.compatibility import field_changes
 from graphengine.migration.draft import draft_of, renamed_fields
-from graphengine.records.selection import unfinished
+from graphengine.records.selection import list_unfinished
 from graphengine.records.words import counted
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ async def preflight(
     async with reading(store) as opened:
         look = _Look(opened, plans)
         changed: list[RunInfo] = []
-        async with aclosing(unfinished(opened, newer_seconds)) as met:
+        async with aclosing(list_unfinished(opened, newer_seconds)) as met:
             async for info in met:
                 plan = plans.get(info.graph)
                 if names is not None and info.graph not in names:
@@ -259,30 +259,30 @@ class _Look:
         except UnknownRun:
             return None
         except GraphEngineError as error:
-            return RunGroup(info.graph, info.fingerprint, "unreadable", reasons=(_reason(error),))
+            return RunGroup(info.graph, info.fingerprint, "unreadable", reasons=(_reason_of_error(error),))
         if snapshot.status not in ("running", "waiting"):
             return None
         if fingerprint == plan.fingerprint:  # it was resumed meanwhile
             return RunGroup(info.graph, info.fingerprint, "unchanged")
         if fingerprint not in self._names:
-            self._names[fingerprint] = _needed(plan, self._specs[fingerprint])
-        key = _key(snapshot, self._names[fingerprint])
+            self._names[fingerprint] = _fields_that_decide(plan, self._specs[fingerprint])
+        key = _key_of_fit(snapshot, self._names[fingerprint])
         if key not in self._decided:
             self._decided[key] = self._decide(plan, snapshot, self._specs[fingerprint])
         return self._decided[key]
 
     def _decide(self, plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> RunGroup:
-        places = tuple(dict.fromkeys(_place(frame) for frame in snapshot.frames.values() if _is_leaf(frame)))
+        places = tuple(dict.fromkeys(_bare_place(frame) for frame in snapshot.frames.values() if _is_leaf(frame)))
         group = partial(RunGroup, snapshot.graph, snapshot.fingerprint, places=places)
         try:
             found = field_changes(plan, snapshot, spec)
         except GraphChanged as error:
-            return group("refused", reasons=(_reason(error),))
+            return group("refused", reasons=(_reason_of_error(error),))
         except GraphEngineError as error:
-            return group("unreadable", reasons=(_reason(error),))
+            return group("unreadable", reasons=(_reason_of_error(error),))
         for mismatch in (*found.mismatches, *found.left):
             self._note(mismatch, found.graphs)
-        reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
+        reasons = tuple(dict.fromkeys(_reason_of_mismatch(mismatch) for mismatch in found.mismatches))
         if reasons:
             return group("refused", reasons=reasons, changes=found.shift.changes)
         older = tuple(dict.fromkeys(_older_words(plan, snapshot, spec)))
@@ -294,7 +294,7 @@ class _Look:
             migrations=migrations,
             changes=found.shift.changes,
             asks_again=bool(found.shift.asks),
-            reasons=(*dict.fromkeys(_why(each, "field_renamed") for each in found.left), *older),
+            reasons=(*dict.fromkeys(_reason_of_mismatch(each, "field_renamed") for each in found.left), *older),
         )
 
     def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
@@ -306,7 +306,7 @@ class _Look:
                 return
 
 
-def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
+def _fields_that_decide(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
     """Return the fields whose values can decide whether a run fits; None for all.
 
     A value does not matter if its field still has the recorded type, and values of that type need no validation, unless
@@ -327,7 +327,7 @@ def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
     return frozenset(left.union(name for name, kind in state.fields.items() if name not in same or kind.secret))
 
 
-def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
+def _key_of_fit(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
     """Return what decides whether a run fits: its fingerprint, its position, and the values that matter."""
     frames: list[object] = []
     for frame in snapshot.frames.values():
@@ -357,7 +357,7 @@ def _older_words(plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) ->
             text = (
                 f"a conversation that began goes on with its recorded words; today's {what} count from the next one on"
             )
-            yield Reason("older_words", _place(frame), text, "nothing, or let these runs end first")
+            yield Reason("older_words", _bare_place(frame), text, "nothing, or let these runs end first")
 
 
 def _words_at(spec: GraphSpec | None, frame: Frame) -> dict[str, list[str]] | None:
@@ -388,15 +388,15 @@ def _is_leaf(frame: Frame) -> bool:
     return not isinstance(frame.phase, Inside | Forked | Collecting | Ended)
 
 
-def _place(frame: Frame) -> str:
+def _bare_place(frame: Frame) -> str:
     return _ITEM.sub("[]", path_of(frame.id, frame.at))
 
 
-def _reason(error: GraphEngineError) -> Reason:
+def _reason_of_error(error: GraphEngineError) -> Reason:
     return Reason(error.code, "", error.message, error.repair or "")
 
 
-def _why(mismatch: Mismatch, code: str = "does_not_fit") -> Reason:
+def _reason_of_mismatch(mismatch: Mismatch, code: str = "does_not_fit") -> Reason:
     ways = [f"put back {mismatch.back}"] if mismatch.back else []
     ways += [f"give {mismatch.default!r} a default"] if mismatch.default else []
     condition = "if it was renamed, " if code == "field_renamed" else ""

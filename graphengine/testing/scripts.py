@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine.errors import InputError, NodeError
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import Injected, Put, ends_of
+from graphengine.kernel.inside import Injected, Put
 from graphengine.kernel.inside import Items as Appended
 from graphengine.models.scripted import is_raised
 
@@ -152,7 +152,7 @@ class Script:
         given = given.update if isinstance(given, Ended) else given
         if is_raised(given):
             raise given  # type: ignore[misc]
-        return label, [update for name, value in _fields(given).items() for update in self._parts(name, value)]
+        return label, [update for name, value in _fields_given(given).items() for update in self._parts(name, value)]
 
     def keep(self, key: str, updates: Updates) -> None:
         """Keep the updates of a visit until its graph has ended."""
@@ -203,7 +203,7 @@ class Script:
                 raise InputError(message, where=where, repair=repair)
             given = given.update
         if given is None or isinstance(given, (BaseException, Mapping, BaseModel)):
-            for name in _fields(given):
+            for name in _fields_given(given):
                 if name not in self.node.writer.fields:
                     near = did_you_mean(str(name), sorted(self.node.writer.fields))
                     raise InputError(f"{self.path} does not write {name!r}", where=where, repair=near)
@@ -221,7 +221,7 @@ class Script:
             raise InputError("Items cannot contain Items", where=where, repair="give each item's update")
 
 
-def _fields(given: object) -> Mapping[str, object]:
+def _fields_given(given: object) -> Mapping[str, object]:
     if isinstance(given, BaseModel):
         return {name: getattr(given, name) for name in sorted(given.model_fields_set)}
     return given if isinstance(given, Mapping) else {}
@@ -238,7 +238,7 @@ def _each_of(given: object) -> list[object]:
 
 def _labels(node: NodePlan) -> Sequence[str]:
     """Return the labels with which the graph at a node can end."""
-    return sorted({label for call in node.calls if call.graph is not None for label in ends_of(call.graph)})
+    return sorted({label for call in node.calls if call.graph is not None for label in call.graph.ends})
 
 
 __all__ = ["Ended", "Items", "Script", "Stub", "Update", "Visits"]

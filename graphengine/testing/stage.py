@@ -18,9 +18,7 @@ from graphengine.kernel.inside import (
     RecordsAlone,
     enum_value,
     is_state,
-    item_id,
     opened,
-    sub_id,
     unknown_fields,
     without_items,
 )
@@ -92,7 +90,7 @@ class Given:
     now: float
 
 
-def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
+def stage_node(plan: Plan[Any], path: str, given: Given) -> Stage:
     """Create a run that is just before a node.
 
     Args:
@@ -107,18 +105,18 @@ def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
     where = f"node {'/'.join(parts)}"
     snapshot, inner, entrance = Snapshot(), plan, _AT_ROOT
     for depth, name in enumerate(parts[:-1]):
-        node = _node(plan, inner, parts, depth)
-        frame = _begin(snapshot, inner, entrance, name, partial(inner.state, {}, where), given)
+        node = _find_node(plan, inner, parts, depth)
+        frame = _enter_frame(snapshot, inner, entrance, name, partial(inner.state, {}, where), given)
         entrance, inner = _entrance(snapshot, plan, node, frame, parts[depth + 1], given.now)
-    node = _node(plan, inner, parts, len(parts) - 1)
-    frame = _begin(snapshot, inner, entrance, node.name, _initial(inner, node, given, where), given)
+    node = _find_node(plan, inner, parts, len(parts) - 1)
+    frame = _enter_frame(snapshot, inner, entrance, node.name, _initial(inner, node, given, where), given)
     if given.item is not NO_ITEM:
-        frame = _item(snapshot, inner, node, frame, given)
+        frame = _frame_of_item(snapshot, inner, node, frame, given)
     values = opened({**(frame.base.values if frame.base is not None else {}), **frame.values})
     return Stage(plan, "/".join(parts), inner, node, snapshot, frame, values)
 
 
-def _node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
+def _find_node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -> NodePlan:
     """Return the node with a name, in the graph to which the earlier names lead."""
     found = inner.nodes.get(parts[depth])
     if found is None:
@@ -130,7 +128,7 @@ def _node(plan: Plan[Any], inner: Plan[Any], parts: Sequence[str], depth: int) -
     return found
 
 
-def _begin(  # noqa: PLR0913 - the parts of a step
+def _enter_frame(  # noqa: PLR0913 - the parts of a step
     snapshot: Snapshot, plan: Plan[Any], entrance: _Entrance, node: str, initial: Initial, given: Given
 ) -> Frame:
     """Start a frame with a state, move it to a node, and return it."""
@@ -149,7 +147,7 @@ def _begin(  # noqa: PLR0913 - the parts of a step
     entered = Entered(graph=plan.graph, choice=entrance.choice, to=(node,), marks=marks)
     visit = (outer.id, outer.at, outer.visit, outer.attempt)
     evolve(snapshot, Decided(seq, given.now, entered, *visit, update=update, typed=typed))
-    return snapshot.frames[sub_id(outer)]
+    return snapshot.frames[outer.sub_id]
 
 
 def _entrance(  # noqa: PLR0913 - the current place and the target
@@ -163,7 +161,7 @@ def _entrance(  # noqa: PLR0913 - the current place and the target
         raise InputError(message, where=f"graph {plan.graph}", repair=f"run {node.name!r} itself")
     if node.each is not None:
         _map(snapshot, frame, {name: [None] for name, _, _ in node.each.sources}, now)
-        frame = snapshot.frames[item_id(frame, 0)]
+        frame = snapshot.frames[frame.item_id(0)]
     choice, inner = next((found for found in graphs if wanted in found[1].nodes), graphs[0])
     return _Entrance(frame, choice), inner
 
@@ -174,7 +172,7 @@ def _map(snapshot: Snapshot, frame: Frame, records: Mapping[str, Sequence[JsonVa
     evolve(snapshot, Step(snapshot.seq + 1, now, facts, frame.id, frame.at, 1, 1))
 
 
-def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
+def _frame_of_item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, given: Given) -> Frame:
     """Return the frame of the one item for which a node runs."""
     each = node.each
     if each is None:
@@ -185,16 +183,16 @@ def _item(snapshot: Snapshot, inner: Plan[Any], node: NodePlan, frame: Frame, gi
     if len(names) > 1:
         items = given.item if isinstance(given.item, Mapping) else {}
         if {*items} != {*names}:
-            message = f"an item of {node.name} consists of {_listed(names)}"
+            message = f"an item of {node.name} consists of {_join_names(names)}"
             repair = "give all of them: item={" + ", ".join(f"{name!r}: …" for name in names) + "}"
             raise InputError(message, where=f"node {node.name}", repair=repair)
     view = View(inner.state, frame)
     records: dict[str, Sequence[JsonValue]] = {}
     for name in names:
         kind = each.state.fields[name]
-        records[name] = [_recorded(kind, items[name], view, f"item {name} of node {node.name}")[0]]
+        records[name] = [_record_value(kind, items[name], view, f"item {name} of node {node.name}")[0]]
     _map(snapshot, frame, records, given.now)
-    return snapshot.frames[item_id(frame, 0)]
+    return snapshot.frames[frame.item_id(0)]
 
 
 # The fields that the node reads, and its initial state.
@@ -210,24 +208,26 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
     have = _as_mapping(given.state, state)
     if have is None:
         return state.initial(given.state, where)
-    _check_names(state, have, where)
+    _check_field_names(state, have, where)
     required = [
         name for name, kind in state.fields.items() if kind.info.is_required() and not {name, kind.info.alias} & {*have}
     ]
     if not required:
         return state.initial(have, where)
-    read = set(state.fields) if state.whole else _read(node, plan, given)
+    read = set(state.fields) if state.whole else _readable_fields(node, plan, given)
     missing = [name for name in required if name in read]
     if missing:
-        message = f"{node.name} reads {_listed(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
+        message = f"{node.name} reads {_join_names(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
         if state.whole:
-            message = f"{state.model.__name__} is validated as a whole, and {_listed(missing)} {_is(missing)} missing"
+            message = (
+                f"{state.model.__name__} is validated as a whole, and {_join_names(missing)} {_is(missing)} missing"
+            )
         example = "{" + ", ".join(f"{name!r}: …" for name in missing) + "}"
         raise InputError(message, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
     return partial(state, have, where)
 
 
-def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
+def _readable_fields(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
     """Return the fields that a node may read or, with a reducer, add to."""
     found = {name for call in node.calls for name in call.roots} | node.writer.roots
     if node.selector is not None:
@@ -235,7 +235,7 @@ def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
     if node.each is not None:
         found -= {name for name, _, _ in node.each.sources}
         if given.item is NO_ITEM:
-            found |= _sources(node.each)
+            found |= _roots_of(node.each)
     if "state" in found:
         found |= set(plan.state.model.model_fields)
     if node.writer.keys is None:  # with keys, it may write any field
@@ -243,7 +243,7 @@ def _read(node: NodePlan, plan: Plan[Any], given: Given) -> set[str]:
     return found
 
 
-def _sources(each: Each) -> set[str]:
+def _roots_of(each: Each) -> set[str]:
     return {root for _, reading, _ in each.sources for root in reading.roots}
 
 
@@ -260,7 +260,7 @@ def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | 
     return given
 
 
-def _check_names(state: StateType[Any], have: Mapping[str, object], where: str) -> None:
+def _check_field_names(state: StateType[Any], have: Mapping[str, object], where: str) -> None:
     known = {*state.fields, *(kind.info.alias for kind in state.fields.values() if kind.info.alias)}
     unknown = [name for name in have if name not in known]
     if unknown:
@@ -282,14 +282,14 @@ def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> I
         source = name if name in given else kind.info.alias if kind.info.alias in given else None
         if source is not None:
             named.append(name)
-            values[name], typed[name] = _recorded(kind, given[source], view, where)
+            values[name], typed[name] = _record_value(kind, given[source], view, where)
         elif not kind.info.is_required():
             value = kind.info.get_default(call_default_factory=True, validated_data=dict(typed))
-            values[name], typed[name] = _recorded(kind, value, view, where, is_default=True)
+            values[name], typed[name] = _record_value(kind, value, view, where, is_default=True)
     return Initial(values, typed, named)
 
 
-def _recorded(
+def _record_value(
     kind: FieldType, value: object, view: View, where: str, *, is_default: bool = False
 ) -> tuple[JsonValue, object]:
     try:
@@ -298,7 +298,7 @@ def _recorded(
         raise InputError(f"{kind.name}: {error.message}", where=where, repair=error.repair) from error
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
@@ -306,4 +306,4 @@ def _is(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-__all__ = ["NO_ITEM", "Given", "Stage", "staged"]
+__all__ = ["NO_ITEM", "Given", "Stage", "stage_node"]

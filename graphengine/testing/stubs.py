@@ -53,22 +53,22 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
         path = prefix + name
         if path in given:
             scripts.append(Script(path, given[path], node, plan.state))
-            nodes[name] = _stood_in(plan, scripts[-1])
+            nodes[name] = _stand_in(plan, scripts[-1])
         elif any(call.graph is not None for call in node.calls):
-            nodes[name] = _walked_into(plan, node, given, path, scripts)
+            nodes[name] = _walk_into(plan, node, given, path, scripts)
         else:
-            nodes[name] = _stood_in(plan, Script(path, None, node, plan.state))
+            nodes[name] = _stand_in(plan, Script(path, None, node, plan.state))
     fallbacks = [node.fallback.call for node in nodes.values() if node.fallback is not None]
     used = {name for call in fallbacks if call is not None for name in call.extras}
     resources = {name: make for name, make in plan.resources.items() if name in used}
     return replace(plan, nodes=nodes, resources=resources)
 
 
-def _walked_into(
+def _walk_into(
     plan: Plan[Any], node: NodePlan, given: Mapping[str, Visits], path: str, scripts: list[Script]
 ) -> NodePlan:
     """Return a node whose graphs are walked."""
-    nothing = _call(plan, Script(path, None, node, plan.state))
+    nothing = _script_call(plan, Script(path, None, node, plan.state))
 
     def inside(call: Call) -> Call:
         if call.graph is None:
@@ -79,39 +79,39 @@ def _walked_into(
     return replace(node, call=None if node.call is None else inside(node.call), choices=choices)
 
 
-def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
+def _stand_in(plan: Plan[Any], script: Script) -> NodePlan:
     """Return a node whose body is a script."""
     node = script.node
     each = node.each if script.each else None
     common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
     if script.is_graph:
-        call = replace(_NOTHING, graph=_ending(script))
+        call = replace(_NOTHING, graph=_plan_ending(script))
         return replace(node, call=call, plain=False, writer=_Kept(script=script), **common)
-    return replace(node, call=_call(plan, script), plain=each is None, **common)
+    return replace(node, call=_script_call(plan, script), plain=each is None, **common)
 
 
-def _call(plan: Plan[Any], script: Script) -> Call:
+def _script_call(plan: Plan[Any], script: Script) -> Call:
     """Return the call that replaces a node: its function returns the updates of the visit."""
     state = script.node.each.state if script.each and script.node.each is not None else plan.state
-    bound = {id(function): _bound(plan, state, function, script.path) for function in script.functions}
+    bound = {id(function): _bind_parameters(plan, state, function, script.path) for function in script.functions}
 
     def stub(ctx: Context, **values: object) -> object:
         given = script.now(ctx.idempotency_key)
         if not callable(given) or isinstance(given, type):
             return Written(script.updates(given)[1])
         made = given(**{name: value for name, value in {**values, "ctx": ctx}.items() if name in bound[id(given)]})
-        return _awaited(script, made) if inspect.isawaitable(made) else Written(script.updates(made)[1])
+        return _await_updates(script, made) if inspect.isawaitable(made) else Written(script.updates(made)[1])
 
     arguments = {name: argument for read in bound.values() for name, argument in read.items() if argument is not None}
     extras = {name for read in bound.values() for name, argument in read.items() if argument is None}
     return replace(_NOTHING, function=stub, arguments=tuple(arguments.values()), extras=tuple(sorted({*extras, "ctx"})))
 
 
-async def _awaited(script: Script, made: Awaitable[object]) -> Written:
+async def _await_updates(script: Script, made: Awaitable[object]) -> Written:
     return Written(script.updates(await made)[1])
 
 
-def _bound(
+def _bind_parameters(
     plan: Plan[Any], state: StateType[Any], function: Callable[..., object], path: str
 ) -> dict[str, Argument | None]:
     """Return the sources of a function's parameters: a field or an item, or None for the runner's arguments.
@@ -131,11 +131,11 @@ def _bound(
     return read | dict.fromkeys(call.extras)
 
 
-def _not_called() -> None:
+def _never_called() -> None:
     """Do nothing."""
 
 
-_NOTHING: Final = Call(FunctionBody.of(_not_called, thread=False), _not_called, False, (), (), (), ())  # noqa: FBT003
+_NOTHING: Final = Call(FunctionBody.of(_never_called, thread=False), _never_called, False, (), (), (), ())  # noqa: FBT003
 
 
 # Stubs for graphs.
@@ -163,7 +163,7 @@ class _Kept(Writer):
         return self.script.kept(result) if self.script is not None else []
 
 
-def _ending(script: Script) -> Plan[Any]:
+def _plan_ending(script: Script) -> Plan[Any]:
     """Return the plan of a graph of one node that ends as a script defines."""
 
     def end(ctx: Context) -> dict[str, object]:

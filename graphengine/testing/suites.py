@@ -128,10 +128,10 @@ class Suite(Document):
         texts[f"test_recorded_{_UNFIT.sub('_', self.graph).replace('-', '_')}.py"] = _TEST.format(
             graph=self.graph, module=module, name=name
         )
-        return _replaced(folder, self.graph, texts)
+        return _replace_files(folder, self.graph, texts)
 
 
-def _replaced(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequence[Path]:
+def _replace_files(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequence[Path]:
     """Write the files of a suite, and remove other runs of its graph."""
     for file in sorted(folder.glob("*.json")):
         other = read_file(file).info.graph
@@ -181,12 +181,12 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
                 continue
             whole.add(coverage.as_json())
             edges = [edge for edge, was_taken in coverage.edges.items() if was_taken]
-            taken.append((len(run.steps), run.info.id, frozenset((*edges, *_marks(run.steps)))))
+            taken.append((len(run.steps), run.info.id, frozenset((*edges, *_describe_marks(run.steps)))))
     missing = [edge for edge, was_taken in whole.edges.items() if not was_taken]
     return Suite(graph.name, len(names), list(_fewest(taken)), missing, differing, unread)
 
 
-def _marks(steps: Sequence[Step]) -> Iterator[str]:
+def _describe_marks(steps: Sequence[Step]) -> Iterator[str]:
     """Yield the endings, failures and fallbacks of a run, in words."""
     for step in steps:
         facts, place = step.data, without_items(step.path)
@@ -205,11 +205,11 @@ def _fewest(taken: Sequence[tuple[int, str, frozenset[str]]]) -> Iterator[SuiteR
     rest = sorted(taken, key=lambda run: run[:2])
     while left:
         _, run_id, marks = max(rest, key=lambda run: len(run[2] & left))
-        yield SuiteRun(run_id, _file_of(run_id), sorted(marks & left))
+        yield SuiteRun(run_id, _name_file(run_id), sorted(marks & left))
         left -= marks
 
 
-def _file_of(run_id: str) -> str:
+def _name_file(run_id: str) -> str:
     name = _UNFIT.sub("-", run_id)
     if name == run_id and len(name) <= _LONGEST:
         return f"{name}.json"

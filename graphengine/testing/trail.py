@@ -62,25 +62,25 @@ def trail(run: Visits, status: RunStatus, hidden: Collection[str] = ()) -> list[
         status: How it ended.
         hidden: Names of nodes that are left out.
     """
-    return [*_graph(run.tracks[0], hidden), Word(_ENDS[status])] if run.tracks else []
+    return [*_words_of_graph(run.tracks[0], hidden), Word(_ENDS[status])] if run.tracks else []
 
 
-def _graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
+def _words_of_graph(track: Track, hidden: Collection[str]) -> Iterator[Word]:
     """Return the words of a visit of a graph."""
     yield from _fork(track.edge, hidden)
-    yield from _row(track, hidden)
+    yield from _words_of_track(track, hidden)
 
 
-def _row(track: Track, hidden: Collection[str]) -> Iterator[Word]:
+def _words_of_track(track: Track, hidden: Collection[str]) -> Iterator[Word]:
     """Yield the words of a track's visits that ended, or that entered a map or a graph."""
     for visit in track.visits:
         if visit.node not in hidden and (visit.status in ("done", "failed") or visit.insides):
             yield Word(visit.node, visit)
-            yield from _inside(visit, hidden)
+            yield from _words_inside(visit, hidden)
             yield from _fork(visit.edge, hidden)
 
 
-def _inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
+def _words_inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
     """Return the last visit in a graph, or in the graphs of a map's items."""
     if not visit.insides:
         return
@@ -89,18 +89,18 @@ def _inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
     if nested.kind == "map":
         items = [nested.tracks[index].visit if index in nested.tracks else None for index in range(nested.count)]
         graphs = [item.insides[-1] if item is not None and item.insides else nested for item in items]
-    parts = [[*_graph(graph.tracks[0], hidden)] if graph.kind == "graph" else [] for graph in graphs]
+    parts = [[*_words_of_graph(graph.tracks[0], hidden)] if graph.kind == "graph" else [] for graph in graphs]
     if any(parts):
-        yield from _joined("(", parts, ")")
+        yield from _join_words("(", parts, ")")
 
 
 def _fork(edge: TakenEdge | None, hidden: Collection[str]) -> Iterator[Word]:
     """Return the arms of a fork, if an edge is one."""
     if edge is not None and edge.arms:
-        yield from _joined("[", [[*_row(arm, hidden)] for arm in edge.arms], "]")
+        yield from _join_words("[", [[*_words_of_track(arm, hidden)] for arm in edge.arms], "]")
 
 
-def _joined(opening: str, parts: Sequence[Sequence[Word]], closing: str) -> Iterator[Word]:
+def _join_words(opening: str, parts: Sequence[Sequence[Word]], closing: str) -> Iterator[Word]:
     yield Word(opening)
     for number, part in enumerate(parts):
         if number:

@@ -14,10 +14,10 @@ from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.errors import CompileError, InputError
 from graphengine.kernel.extension import RunFailed, compiled
-from graphengine.kernel.inside import Compiled, given_in, without_items
+from graphengine.kernel.inside import given_in, without_items
 from graphengine.kernel.reader import Failed, Node, RunStatus
 from graphengine.models.errors import ModelUnavailable
-from graphengine.models.scripted import shortened
+from graphengine.models.scripted import shorten_middle
 from graphengine.records.visits import Visits as Run
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -125,12 +125,12 @@ class Walked(Generic[S]):
         ]
         last = next((word.visit for word in reversed(self._words[:at]) if word.visit is not None), None)
         if last is not None:
-            lines.append(f"  {_visit(last)}")
+            lines.append(f"  {_visit_in_walk(last)}")
         if self.error is not None:
             lines.append(f"  it failed at {self.error.path or 'FAIL'}: {self.error.kind}: {self.error.message}")
         elif self.status == "stopped" and self.ending is not None:
             lines.append(f"  it stopped: {self.ending.why}")
-        return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
+        return "\n".join([*lines, f"  state: {shorten_middle(repr(self.state), 600)}"])
 
 
 async def walk(
@@ -202,7 +202,7 @@ async def walk(
             result = error.result
         steps = await runner.history(run.id)
     _check_stubs(steps, scripts)
-    return _walked(result, Run.of(steps, specs={plan.fingerprint: plan.graph_spec}))
+    return _walk_of(result, Run.of(steps, specs={plan.fingerprint: plan.graph_spec}))
 
 
 class _NoModel:
@@ -238,7 +238,7 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy._compiled = Compiled(plan, copy.limits, ())  # noqa: SLF001 - as the compiler does
+    copy._keep(plan)  # noqa: SLF001 - as the compiler does
     return copy
 
 
@@ -261,7 +261,7 @@ def _check_stubs(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
                 raise InputError(message, where=failure.where or f"walk, node {path}", repair=failure.repair)
 
 
-def _walked(result: Result[S], run: Run) -> Walked[S]:
+def _walk_of(result: Result[S], run: Run) -> Walked[S]:
     status = cast("RunStatus", result.status)  # no queue has it
     words = trail(run, status, {ENDING})
     return Walked(
@@ -279,10 +279,10 @@ def _walked(result: Result[S], run: Run) -> Walked[S]:
 def _visits(run: Run) -> list[Visit]:
     """Return the visits that ended, in that order."""
     ended = dict.fromkeys(entry.visit for entry in run.entries if isinstance(entry.step.data, (Node, Failed)))
-    return [_visit(visit) for visit in ended if visit is not None and visit.node != ENDING]
+    return [_visit_in_walk(visit) for visit in ended if visit is not None and visit.node != ENDING]
 
 
-def _visit(visit: Visited) -> Visit:
+def _visit_in_walk(visit: Visited) -> Visit:
     edge, failure = visit.edge, visit.failure
     taken = EdgeTaken(tuple(edge.to), edge.label, edge.why) if edge is not None else None
     return Visit(visit.path, visit.number, taken, f"{failure.kind}: {failure.message}" if failure is not None else "")

@@ -34,12 +34,12 @@ class WatchedModels(Models):
             if isinstance(found, RulesModel):
                 self._watched[id(found)] = _WatchedRules(found, self.asked)
             else:
-                kind = _WatchedPriced if isinstance(found, KnowsPrices) else _Watched
+                kind = _WatchedPriced if isinstance(found, KnowsPrices) else _WatchedModel
                 self._watched[id(found)] = kind(found, self.asked)
         return self._watched[id(found)]
 
 
-class _Watched:
+class _WatchedModel:
     """A model that notes its requests."""
 
     def __init__(self, model: Model, asked: list[Asked]) -> None:
@@ -58,7 +58,7 @@ class _Watched:
         return response
 
 
-class _WatchedPriced(_Watched):
+class _WatchedPriced(_WatchedModel):
     async def knows_price(self) -> bool:
         model: Any = self._model
         return bool(await model.knows_price())

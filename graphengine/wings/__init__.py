@@ -53,7 +53,7 @@ def others() -> Mapping[str, Wing]:
     for point in _entry_points():
         try:
             wing = point.load()
-            _check(point.name, wing, (*BUILT_IN, *found.values()))
+            _check_wing(point.name, wing, (*BUILT_IN, *found.values()))
             found[point.name] = wing
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the other package does
             leave_out(point.name, error)
@@ -93,7 +93,7 @@ def leave_out(name: str, error: BaseException) -> None:
     _LEFT_OUT[name] = reason
 
 
-def _check(name: str, wing: object, known: Sequence[Wing]) -> None:
+def _check_wing(name: str, wing: object, known: Sequence[Wing]) -> None:
     """Check the wing of an entry point.
 
     Raises:
@@ -130,10 +130,10 @@ def _entry_points() -> Sequence[EntryPoint]:
 
 def installed() -> set[str]:
     """Return the names of the wings of other packages, of which none is imported; one may not be usable."""
-    return {name for folder in sys.path for name in _named_in(folder)}
+    return {name for folder in sys.path for name in _wings_in(folder)}
 
 
-def _named_in(folder: str) -> Iterator[str]:
+def _wings_in(folder: str) -> Iterator[str]:
     """Yield the names of wings that the packages in a folder have."""
     try:
         names = os.listdir(folder or ".")  # noqa: PTH208 - many, quickly

@@ -20,7 +20,7 @@ from graphengine.worker.schedules import (
     as_kept,
     as_schedule,
     changes,
-    checked,
+    check_schedule,
     find,
     has_same_times,
     next_tick,
@@ -92,7 +92,7 @@ class Admin:
             repair = f"Schedule({schedule.name!r}, {schedule.cron!r}, {plan.graph!r}, …)"
             raise InputError(text, where=f"schedule {schedule.name!r}", repair=repair)
         now = self._lives.shared.clock.now()
-        found = checked(replace(schedule, graph=plan.graph), plan, state, now)
+        found = check_schedule(replace(schedule, graph=plan.graph), plan, state, now)
         await self._store.open()
         kept = next((each for each in await self._store.schedules() if each.name == found.name), None)
         if kept is None:
@@ -210,7 +210,7 @@ class Admin:
         await self._store.open()
         now = self._lives.shared.clock.now()
         done = [await pruning.prune(self._store, rule, now, dry_run=dry_run) for rule in rules]
-        return pruning.merged(done, dry_run=dry_run)
+        return pruning.merge_pruned(done, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.

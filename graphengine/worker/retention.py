@@ -100,8 +100,8 @@ class Remover:
             first = min((role["name"] for role in roles if graph in role.get("removes", ())), default="")
             if first != self._name:
                 continue
-            runs = [await _rested(bites(self._store, rule, now)) for rule in rules_of(graph, keep)]
-            steps = await _rested(trims(self._store, graph, keep.keep_steps))
+            runs = [await _rest_between_bites(bites(self._store, rule, now)) for rule in rules_of(graph, keep)]
+            steps = await _rest_between_bites(trims(self._store, graph, keep.keep_steps))
             is_any = is_any or any(runs)
             if any(runs) or steps:
                 yield Removed(graph, sum(runs), steps)
@@ -109,7 +109,7 @@ class Remover:
             await self._store.sweep()
 
 
-async def _rested(removing: AsyncGenerator[int]) -> int:
+async def _rest_between_bites(removing: AsyncGenerator[int]) -> int:
     """Return how much was removed, with a rest after each bite."""
     removed, began = 0, time.perf_counter()
     async with aclosing(removing):

@@ -68,7 +68,7 @@ class Schedule:
     next_at: float | None = None
 
 
-def checked(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
+def check_schedule(schedule: Schedule, plan: Plan[Any], given: object, now: float) -> Schedule:
     """Return a schedule with its input and its next tick.
 
     Raises:
@@ -344,7 +344,7 @@ __all__ = [
     "as_kept",
     "as_schedule",
     "changes",
-    "checked",
+    "check_schedule",
     "find",
     "has_same_times",
     "next_tick",

@@ -273,7 +273,7 @@ class Worker:
         if now >= self._paused_at + self._poll_seconds:
             limits = await self._runner.store.queue_limits()
             self._paused, self._paused_at = [name for name, each in limits.items() if each.paused], now
-        self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
+        self._aside, self._elsewhere = _keep_later(self._aside, now), _keep_later(self._elsewhere, now)
         aside = {*self._aside, *self._elsewhere, *self._driven}
         kept = self._lives.shared.kept.ids
         graphs = [name for name in self._graphs if f"graph:{name}" not in self._paused]
@@ -331,10 +331,10 @@ class Worker:
         """Resume a run, and drive it until it ends, waits, or is released."""
         info, now = taken.info, self._clock.now()
         try:
-            run, taking = await self._resumed(taken)
+            run, taking = await self._resume_or_release(taken)
             life, is_taken = life_of(run), await taking
             if is_taken:
-                self._on_event(Took(info, _why(info, now)))
+                self._on_event(Took(info, _why_taken(info, now)))
             try:
                 result = await life.outcome()  # a caller's `result` waits on while the run only sleeps
             finally:
@@ -355,7 +355,7 @@ class Worker:
             self._aside[info.id] = self._clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
 
-    async def _resumed(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
+    async def _resume_or_release(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
         """Resume a run that was taken, or claim that of a dead process; if that is refused at once, release it.
 
         Returns:
@@ -375,11 +375,11 @@ class Worker:
         return handle_on(life, lives), life.is_taken()
 
 
-def _later(until: Mapping[str, float], now: float) -> dict[str, float]:
+def _keep_later(until: Mapping[str, float], now: float) -> dict[str, float]:
     return {run_id: at for run_id, at in until.items() if at > now}
 
 
-def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:
+def _why_taken(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"]:
     if info.status == "running":
         return "queued" if info.queued else "orphan"
     return "due" if info.due_at is not None and info.due_at <= now else "sent"

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 from graphengine.agents.mcp_connection import Address, _Errors
 from graphengine.agents.records import failed, outcome_of, traceback_text
 from graphengine.models.base import Message, Request
-from graphengine.models.hiding import MARK, forms_of, hidden, start_of, whole_lines, without
-from graphengine.models.refusals import shown as shown_error
-from graphengine.models.scripted import shortened
-from graphengine.models.scripted import shown as shown_request
+from graphengine.models.hiding import MARK, forms_of, hide_secrets, start_of, whole_lines, without
+from graphengine.models.refusals import shorten_outside_text as shown_error
+from graphengine.models.scripted import shorten_middle
+from graphengine.models.scripted import summarise_request as shown_request
 from graphengine.state.json_values import clipped
 from graphengine.state.secret import begun_at_end, clear_texts, ended_at_start, holds, scrubbed, worth_scrubbing
 from tests.models.test_hiding import KEYS
@@ -23,7 +23,7 @@ KEY = "Kq7-Zw\"4…J'9 \\2Vü\n6H8T5"  # of digits and letters that nothing arou
 ALIEN = "ab cd. "
 CUTS: dict[str, Callable[[str, int], str]] = {
     "clipped": clipped,
-    "shortened": shortened,
+    "shortened": shorten_middle,
     "the start": start_of,
     "the end": lambda text, most: f"…{text[-most:]}",
     "dots": lambda text, most: f"{text[:most]}...",
@@ -60,7 +60,7 @@ def test_what_was_cut_is_searched_for_parts(cut: Callable[[str, int], str]) -> N
 def test_a_cut_key_of_a_provider_is_left_out(key: str) -> None:
     """A part of one has no form of its own: the word at the cut is left out."""
     for most in range(1, 2 * len(key)):
-        assert_none(hidden(start_of(f"the key {key} is wrong " + "-" * 80, most)), key, 6)
+        assert_none(hide_secrets(start_of(f"the key {key} is wrong " + "-" * 80, most)), key, 6)
 
 
 @pytest.mark.parametrize("key", [KEY, "sk-" + "Ab1" * 2_000, "Ab1" * 2_000])
@@ -124,7 +124,7 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
         for key in (known, of_provider):
             _, left = whole_lines("a" * 60 + " " * before + key + " " * (40 - before), str, [], 80)
             assert len(left) <= 41
-            assert_none(hidden(left, known=[known]), key, 6)
+            assert_none(hide_secrets(left, known=[known]), key, 6)
 
 
 def test_a_tools_long_texts_are_marked_where_they_are_cut() -> None:

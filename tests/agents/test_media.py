@@ -15,7 +15,7 @@ from graphengine import Agent, CompileError, Graph, Media, Runner, ScriptedModel
 from graphengine.agents.prompts import as_text, block
 from graphengine.agents.tools import ToolOutcome
 from graphengine.errors import DefinitionError
-from graphengine.graph.question import filled
+from graphengine.graph.question import fill_question
 from graphengine.models import Message, NotRecorded, RecordedModel, Request
 from graphengine.models.scripted import calls
 from graphengine.reducers import extend
@@ -122,7 +122,7 @@ class TestPrompts:
 
     def test_people_see_a_description(self) -> None:
         """People see a medium's description in a question, and where a value is shown as text."""
-        assert filled("Is {picture} right?", {"picture": PHOTO}) == "Is [photo.png, 8 bytes] right?"
+        assert fill_question("Is {picture} right?", {"picture": PHOTO}) == "Is [photo.png, 8 bytes] right?"
         assert as_text([PHOTO, REPORT]) == "[photo.png, 8 bytes] [application/pdf, 8 bytes]"
 
 

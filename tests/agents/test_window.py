@@ -8,11 +8,11 @@ from graphengine import Agent, Runner, ScriptedModel
 from graphengine.agents.chats import TurnFailed
 from graphengine.agents.window import (
     Window,
-    counted,
+    count_tokens,
     cut,
     effective,
     fixed_tokens,
-    sent,
+    messages_to_send,
     size,
     to_summarise,
     with_summary,
@@ -197,10 +197,10 @@ def test_a_summary_is_paid_for_what_was_said_since_the_last(  # noqa: PLR0913
             paid += 1
             messages.append(summary("in short", covers))
         text = "y" * answered
-        shown = sent(messages, window)
+        shown = messages_to_send(messages, window)
         tokens = int(per_letter * sum(len(each.text) + 10 for each in shown) + per_fixed * fixed) + hidden
         response = Response(text, input_tokens=tokens, output_tokens=int(per_letter * answered))
-        messages.append(answer(text, counted(response, shown, fixed_tokens(request))))
+        messages.append(answer(text, count_tokens(response, shown, fixed_tokens(request))))
         said += int(max(per_letter, 0.25) * (asked + answered + 20))
     assert paid <= 1 + (24 if hidden else 4) * said // window.max_tokens
 
@@ -210,16 +210,16 @@ def test_results_of_tools_take_at_most_half_of_a_window() -> None:
     large = [result("1", "a" * 5000 + "b" * 200_000 + "c" * 5000), result("2", "é" * 100_000), result("3", "small")]
     messages = [user(), answer(calls="123"), *large]
     window = Window(10_000)
-    shown = sent(messages, window)
+    shown = messages_to_send(messages, window)
     assert size(messages, window)[0] <= 5100
     assert cut(messages, window) is None
     assert shown[2].text.startswith("aaa")
     assert shown[2].text.endswith("ccc")
     assert "characters are left out here: the conversation may have 10,000 tokens" in shown[3].text
     assert shown[4] == large[2]
-    assert sent([*messages, answer(), user()], window)[:5] == shown
-    assert sent(messages, None) == messages
-    assert texts(sent([*messages, answer(calls="4"), result("4", "x" * 8000)], window))[-1] == "x" * 8000
+    assert messages_to_send([*messages, answer(), user()], window)[:5] == shown
+    assert messages_to_send(messages, None) == messages
+    assert texts(messages_to_send([*messages, answer(calls="4"), result("4", "x" * 8000)], window))[-1] == "x" * 8000
 
 
 async def test_a_handoff_takes_the_chosen_history() -> None:

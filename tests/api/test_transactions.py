@@ -424,8 +424,8 @@ async def test_a_timeout_between_two_statements_ends_the_function(shop: str, mon
         end(connection, line)
         ended.set()
 
-    ended, end = threading.Event(), transactions._cancelled  # noqa: SLF001 - when the connection has ended
-    monkeypatch.setattr(transactions, "_cancelled", ends)
+    ended, end = threading.Event(), transactions._cancel_statement  # noqa: SLF001 - when the connection has ended
+    monkeypatch.setattr(transactions, "_cancel_statement", ends)
     error = await failure_of(shop, as_node(long, timeout_seconds=0.3))
     assert (error.kind, done, refunded(shop)) == ("timeout", [], [])
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, value
 from graphengine.cli.progress import Progress
-from graphengine.cli.show import _because, _row
+from graphengine.cli.show import _because, _build_step_row
 from graphengine.cli.terminal import Channel
 from graphengine.kernel.inside import load_specs
 from graphengine.kernel.reader import Recorded
@@ -31,7 +31,7 @@ from graphengine.render.story.prose import as_words, in_brief, place
 from graphengine.render.text import clean
 from graphengine.serve.reads.run_cache import RunCache
 from graphengine.telemetry import names
-from graphengine.telemetry.work import described
+from graphengine.telemetry.work import describe_work
 from tests.kit.record import FOLDER, RECORDED
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ async def agree(store: Store, info: RunInfo) -> Sequence[Account]:
         same = ("seq", "kind", "at", "path", "visit", "attempt", "took", "tone", "targets", "edge", "usage", "losses")
         for name in (*same, "agent", "model", "by", "ended_by", "child", "name", "choice", "withdrawn", "count"):
             assert getattr(short, name) == getattr(account, name), name
-        line = " ".join((*_row(account), _because(entry, account, is_last=False)))
+        line = " ".join((*_build_step_row(account), _because(entry, account, is_last=False)))
         said = [account.path, account.event, account.edge, account.error, account.why, account.agent, account.model]
         for text in (*said, *account.targets, *account.lines):
             assert text in line
@@ -147,7 +147,7 @@ async def agree(store: Store, info: RunInfo) -> Sequence[Account]:
 
 def spans(account: Account, facts: Recorded) -> None:
     """Compare the span of recorded work with its account."""
-    piece = described(account, facts, {}, content=False)
+    piece = describe_work(account, facts, {}, content=False)
     if account.agent:
         assert piece.attributes[names.AGENT] == account.agent
         assert account.model.endswith(str(piece.attributes[names.REQUEST_MODEL]))

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import override
 
 from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel
 from graphengine.cli.terminal import Channel
 from graphengine.engine.stored import copy_of
 from graphengine.errors import Transient
 from graphengine.history.load import load_snapshot
-from graphengine.models import calls
-from graphengine.state.amounts import loss_words
+from graphengine.models import Request, Response, calls
+from graphengine.models.limiter import limiter_for
+from graphengine.records.words import loss_words
 from graphengine.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 class Papers(BaseModel):
     items: list[int] = [1, 2, 3, 4]
     done: list[int] = []
+    heard: list[str] = []
     said: str = ""
     spare: str = ""
 
@@ -108,3 +111,37 @@ async def test_a_run_without_losses_says_none() -> None:
     async with Runner() as runner:
         assert (await runner.start(graph).result()).losses == {}
     assert loss_words({}) == ""
+
+
+class Held(ScriptedModel):
+    """A model that has one call in flight at a time, as its own limiter allows."""
+
+    limiter = limiter_for(("tests", "held"), 1)
+
+    @override
+    async def answer(self, request: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response("read", input_tokens=1)
+
+
+def test_calls_that_their_models_own_limiter_holds_back_are_counted(
+    tmp_path: Path, invoke: Callable[..., Result]
+) -> None:
+    """The result, the record and `show` have how many, with what lets more go at once; a run with one call has none."""
+    path, reader = tmp_path / "r.db", Agent("reader", prompt="Read {item}", model=Held([]))
+    graph = Graph("held", Papers)
+    graph.add_node("each", reader, each={"item": "items"}, writes="heard")
+    graph.add_path(START, "each", END)
+
+    async def record() -> None:
+        async with Runner(path) as runner:
+            many = await runner.start(graph, run_id="many").result()
+            alone = await runner.start(graph, {"items": [1]}, run_id="alone").result()
+            assert (many.usage.calls, many.usage.held_calls, many.losses) == (4, 3, {})
+            assert alone.usage.held_calls == 0
+            assert "held_calls" not in (await load_snapshot(runner.store, "alone", None)).usage
+
+    asyncio.run(record())
+    said = "3 calls waited for others, as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)"
+    assert said in invoke("show", "many", "--store", str(path)).output
+    assert "waited for others" not in invoke("show", "alone", "--store", str(path)).output

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.context import CommandContext
 from graphengine.cli.terminal import Channel
-from graphengine.cli.watch import _Documents, _Lines, follow
+from graphengine.cli.watch import _Documents, _RunLines, follow
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import UnknownRun
 from graphengine.history.changes import Polled
@@ -74,7 +74,7 @@ class Follower:
         self.screen = Telling()
         channel = Channel(self.screen, must_arrive=True)
         context = CommandContext(channel, channel, json=json, debug=False, database=database)
-        self._view = _Documents(context) if json else _Lines(context)
+        self._view = _Documents(context) if json else _RunLines(context)
         self._store = Held(database)
 
     def of(self, run_id: str) -> "asyncio.Task[int]":
@@ -271,7 +271,7 @@ async def test_a_map_that_is_joined_midway_is_shown_as_started_first(tmp_path: P
         steps = await runner.history("r")
         mid = next(step.seq for step in steps if step.kind == "item")
         visits = Visits(await load_snapshot(runner.store, "r", mid), keeps=False)
-        lines = _Lines(context)
+        lines = _RunLines(context)
         lines.begins(await runner.info("r"), visits)
         for step in steps[mid:]:
             lines.step(visits.feed(step), "")

@@ -24,7 +24,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.fold import fold
 from graphengine.engine.frame_tree import place_of
-from graphengine.engine.published import publication_in, published_in
+from graphengine.engine.published import find_published, publication_in
 from graphengine.engine.snapshot import CRASHES, Snapshot
 from graphengine.engine.steps import Step
 from graphengine.errors import StoreMissing
@@ -115,7 +115,7 @@ def logs(folder: Path) -> Mapping[str, Log]:
 def _log(info: RunInfo, steps: Sequence[Step]) -> Log:
     snapshot = fold(steps, Snapshot())
     last = {each.name: each for each in map(publication_in, steps) if each is not None}
-    assert {each.name: each for each in published_in(snapshot)} == last, "what is read is what was published last"
+    assert {each.name: each for each in find_published(snapshot)} == last, "what is read is what was published last"
     begun = frozenset(f"{info.id}/{place_of(frame)} {frame.attempt}" for frame in snapshot.frames.values())
     crashes = max(frame.crashes for frame in snapshot.frames.values())
     return Log(info, steps, snapshot.root.values, begun, crashes, recorded(steps, info.id))

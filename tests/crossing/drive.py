@@ -23,7 +23,7 @@ from graphengine.agents.runs import RunWaits
 from graphengine.budgets import Budget, Budgets
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import limit_reached
-from graphengine.engine.snapshot import Frame, Snapshot, item_id
+from graphengine.engine.snapshot import Frame, Snapshot
 from graphengine.errors import (
     CompileError,
     DefinitionError,
@@ -37,7 +37,7 @@ from graphengine.errors import (
 )
 from graphengine.history.load import load_snapshot
 from graphengine.records.retention import ENDED
-from graphengine.runner.ids import derived_id
+from graphengine.runner.ids import derive_id
 from graphengine.runner.runner import lives_of
 from graphengine.state.recorded_text import show
 from graphengine.stores.base import RunInfo, Store
@@ -243,7 +243,7 @@ class Play:
     @property
     def first(self) -> str:
         """The id of the first run, or of the chat."""
-        return "first" if isinstance(self.program.main, p.Graph) else derived_id("chat", "c")
+        return "first" if isinstance(self.program.main, p.Graph) else derive_id("chat", "c")
 
     @property
     def peer(self) -> int:
@@ -502,7 +502,7 @@ def is_in_turn(frame: Frame) -> bool:
     if above is None:
         return False
     woken = above.phase.woken if isinstance(above.phase, Collecting) else ()
-    return any(frame.id == item_id(above, at) for at in woken) or is_in_turn(above)
+    return any(frame.id == above.item_id(at) for at in woken) or is_in_turn(above)
 
 
 def check_slots(snapshot: Snapshot) -> None:
@@ -515,7 +515,7 @@ def check_slots(snapshot: Snapshot) -> None:
             continue
         can_begin = phase.next < phase.count or phase.again
         if phase.woken or (can_begin and len(phase.live) + len(phase.idle) < phase.max_open):
-            items = [item_id(frame, at) for at in phase.live]
+            items = [frame.item_id(at) for at in phase.live]
             below = [each for each in snapshot.frames.values() if each.id.startswith(tuple(items))]
             if not any(wait.keeps_slot or wait.kind == "unknown" for each in below for wait in each.waits.values()):
                 raise Wrong(f"an item waits for a slot, and those that have one wait: {snapshot.run_id}: {items}")

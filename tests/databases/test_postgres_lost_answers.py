@@ -178,7 +178,7 @@ async def test_a_stale_batch_stays_stale(store: PostgresStore, cuts: Cuts, postg
     fence = await new_run(store)
     other = PostgresStore(postgres)
     await other.open()
-    await store._release("r", fence, store._writing())  # noqa: SLF001 - as another process sees it, without telling this store
+    await store._release("r", fence, store._writable_lease())  # noqa: SLF001 - as another process sees it, without telling this store
     await other.claim("r")
     cuts.left = 1
     with refused(LeaseLost):

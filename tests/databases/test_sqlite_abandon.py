@@ -101,13 +101,13 @@ async def test_a_call_that_fails_stops_no_other(tmp_path: Path, caplog: pytest.L
 
 async def test_a_closed_connection_has_no_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed connection has no thread, even if that needs a moment after it reported its last work."""
-    serve = workers._serve  # noqa: SLF001 - the thread
+    serve = workers._serve_calls  # noqa: SLF001 - the thread
 
     def serve_and_linger(calls: Any) -> None:
         serve(calls)
         threading.Event().wait(0.05)
 
-    monkeypatch.setattr(workers, "_serve", serve_and_linger)
+    monkeypatch.setattr(workers, "_serve_calls", serve_and_linger)
     before = threads()
     worker = await Worker.connect(f"file:{tmp_path / 'runs.db'}", busy_timeout_seconds=1)
     await worker.close()

@@ -85,13 +85,13 @@ async def test_it_is_noticed_in_a_folder_that_was_still(
     fence = await new_run(store)
     tick(store.path.parent)
     compared: list[str] = []
-    stat, now = files._identity, time.time_ns() + 10**10  # noqa: SLF001 - what costs time
+    stat, now = files._identity_of_file, time.time_ns() + 10**10  # noqa: SLF001 - what costs time
 
     def noted(path: str) -> tuple[int, int]:
         compared.append(path)
         return stat(path)
 
-    monkeypatch.setattr(files, "_identity", noted)
+    monkeypatch.setattr(files, "_identity_of_file", noted)
     monkeypatch.setattr(time, "time_ns", lambda: now)
     for seq in (1, 2, 3):
         await append(store, batch("r", fence, [step(seq)]))

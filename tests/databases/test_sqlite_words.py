@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.databases.sql import folded
+from graphengine.databases.sql import fold_words
 from graphengine.databases.sqlite import SQLiteStore, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.engine.graph_spec import GraphSpec
@@ -32,7 +32,7 @@ def derived(path: Path) -> dict[str, str]:
     """Return the words by which runs should be found, of those that are not to be indexed yet left out."""
     with closing(sqlite3.connect(path)) as connection:
         known = [key for (key,) in connection.execute(UP_TO_DATE)]
-        return {str(texts[0]): folded(texts) for _, texts in words.texts_of(connection, known)}
+        return {str(texts[0]): fold_words(texts) for _, texts in words.texts_of(connection, known)}
 
 
 async def add(store: SQLiteStore, run_id: str, text: str, why: str = "") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine.engine.work_keys import WorkKey, call_key, read_key, turn_key
+from graphengine.engine.work_keys import WorkKey
 
 TEXTS = st.text(st.sampled_from("/|%.~[]: 12F7Caä\n")) | st.text()
 NAMES = TEXTS | st.sampled_from(
@@ -22,12 +22,12 @@ def test_a_key_is_read_as_it_was_made(parts: list[WorkKey]) -> None:
     key = ""
     for each in parts:
         made = each._replace(around=key)
-        assert read_key(str(made)) == made
+        assert WorkKey.read(str(made)) == made
         assert str(made) == f"{made.stem}|{made.number}"
         key = str(made)
     found = list[WorkKey]()
     while key:
-        found.append(read_key(key))
+        found.append(WorkKey.read(key))
         key = found[-1].around
     assert [each._replace(around="") for each in reversed(found)] == parts
 
@@ -35,7 +35,7 @@ def test_a_key_is_read_as_it_was_made(parts: list[WorkKey]) -> None:
 @given(TEXTS | st.text(st.sampled_from("/|.0123456789²"), max_size=30))
 def test_any_text_can_be_read(text: str) -> None:
     """A file from elsewhere can have any: what is no key has the number 0, and nothing raises."""
-    found = read_key(text)
+    found = WorkKey.read(text)
     assert found.number >= 0
     assert found.kind in ("agent", "turn", "tool", "summary", "child", "other")
     assert all(number >= 0 for number in found.place)
@@ -45,13 +45,14 @@ def test_any_text_can_be_read(text: str) -> None:
 def test_only_what_is_in_a_conversation_is_a_turn_or_a_call(name: str, text: str, turn: int, index: int) -> None:
     """A tool that calls a function named `turn` with the key "1" records no turn."""
     conversation = str(WorkKey("", f"agent {name}", text, 1))
-    assert read_key(conversation).kind == "agent"
-    assert read_key(conversation).of == name
-    asked, called = read_key(turn_key(conversation, turn)), read_key(call_key(conversation, name, turn, index))
+    assert WorkKey.read(conversation).kind == "agent"
+    assert WorkKey.read(conversation).of == name
+    asked = WorkKey.read(WorkKey.of_turn(conversation, turn))
+    called = WorkKey.read(WorkKey.of_call(conversation, name, turn, index))
     assert (asked.kind, asked.place, asked.around) == ("turn", (turn, 0), conversation)
     assert (called.kind, called.of, called.place, called.around) == ("tool", name, (turn, index), conversation)
-    assert read_key(turn_key(str(called), 1)).kind == "other"
-    assert read_key(turn_key("", 1)[1:]).kind == "other"
+    assert WorkKey.read(WorkKey.of_turn(str(called), 1)).kind == "other"
+    assert WorkKey.read(WorkKey.of_turn("", 1)[1:]).kind == "other"
 
 
 def test_keys_are_read_in_one_place() -> None:

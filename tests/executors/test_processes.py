@@ -18,7 +18,7 @@ import pytest
 
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import ProcessExecutor
-from graphengine.executors.processes import _preloaded
+from graphengine.executors.processes import _list_preloads
 from graphengine.runner import StepRecorded
 from graphengine.state.recorded_text import show
 from graphengine.testing import FakeClock
@@ -273,7 +273,7 @@ async def test_a_child_that_cannot_be_started_has_died(
 )
 def test_a_forkserver_without_arguments_imports_no_script(release: tuple[int, int, int], *, is_imported: bool) -> None:
     """A script that reads `sys.argv` at its top works on releases too whose forkserver has none."""
-    assert ("__main__" in _preloaded(release)) == is_imported
+    assert ("__main__" in _list_preloads(release)) == is_imported
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from graphengine.engine.fold import evolve
 from graphengine.engine.phases import Collecting, Forked, Inside
-from graphengine.engine.snapshot import Frame, Snapshot, children
+from graphengine.engine.snapshot import Frame, Snapshot
 from graphengine.engine.steps import Step
 from graphengine.runner.scope import CURRENT
 
@@ -34,7 +34,7 @@ def place_of(frame: Frame) -> Place:
     if frame.kind == "item":
         number = int(frame.id.rpartition("[")[2].rstrip("]"))
     elif frame.up is not None:
-        number = list(children(frame.up)).index(frame.id)
+        number = list(frame.up.children).index(frame.id)
     above = place_of(frame.up) if frame.up is not None else ()
     return (*above, (number, sum(frame.counts.values()), frame.attempt))
 

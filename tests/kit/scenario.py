@@ -29,7 +29,7 @@ from graphengine.engine.graph_spec import EdgeSpec
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting
 from graphengine.engine.reasons import reasons_of, ways_of, why_of
-from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot, item_id
+from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot
 from graphengine.engine.steps import Joined, Outcome, Recorded, Step, outcome_of, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
@@ -435,7 +435,7 @@ def _ready(session: Session) -> list[str]:
     ]
     lines = [f"ready: {'; '.join(tasks)}"] if tasks else []
     maps = [(frame, frame.phase) for frame in session.snapshot.frames.values()]
-    turns = [item_id(frame, index) for frame, map_ in maps if isinstance(map_, Collecting) for index in map_.woken]
+    turns = [frame.item_id(index) for frame, map_ in maps if isinstance(map_, Collecting) for index in map_.woken]
     lines += [f"need a slot: {', '.join(turns)}"] if turns else []
     waits = [f"{name}, {wait.kind}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
     return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines

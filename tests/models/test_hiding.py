@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 
 KEYS = [
     "sk-ant-api03-abcDEF_123",
@@ -22,8 +22,8 @@ KEYS = [
 @pytest.mark.parametrize("key", KEYS)
 def test_keys_of_providers_are_secrets(key: str) -> None:
     """Keys of providers are hidden at any place in a text."""
-    assert hidden(f'a "{key}", b') == 'a "[secret]", b'
-    assert hidden(f"x={key}") == "x=[secret]"
+    assert hide_secrets(f'a "{key}", b') == 'a "[secret]", b'
+    assert hide_secrets(f"x={key}") == "x=[secret]"
 
 
 class Inner(BaseModel):
@@ -37,11 +37,11 @@ def test_whatever_holds_texts_is_gone_through(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("A_TINY_KEY", "on")
     given = Inner(texts=("open sesame", "on"), extra={"open sesame": [1, None, True, "open sesame!"]})
     mark = "[secret A_PASSWORD]"
-    assert hidden(given) == Inner(texts=(mark, "on"), extra={mark: [1, None, True, f"{mark}!"]})
+    assert hide_secrets(given) == Inner(texts=(mark, "on"), extra={mark: [1, None, True, f"{mark}!"]})
 
 
 def test_the_longest_secret_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that contains another one is hidden completely."""
     monkeypatch.setenv("A_KEY", "abcdef")
     monkeypatch.setenv("B_KEY", "abcdef-ghijkl")
-    assert hidden("abcdef-ghijkl abcdef") == "[secret B_KEY] [secret A_KEY]"
+    assert hide_secrets("abcdef-ghijkl abcdef") == "[secret B_KEY] [secret A_KEY]"

@@ -106,7 +106,10 @@ def test_tokens_are_counted_rightly_when_the_clock_is_set_back() -> None:
 
 @pytest.mark.parametrize("of_named", [True, False])
 async def test_the_log_says_once_that_calls_wait_for_others(of_named: bool, caplog: pytest.LogCaptureFixture) -> None:  # noqa: FBT001 - a parameter
-    """The limit that a model has by itself is worth a warning, one that was set is not, and each is named once."""
+    """The limit that a model has by itself is worth a warning, one that was set is not, and each is named once.
+
+    A call that the first one held back counts that, for its run.
+    """
     limits = limiter_for(("a", "place"), 1) if of_named else RateLimiter(calls_at_once=1)
 
     class Full:
@@ -120,12 +123,14 @@ async def test_the_log_says_once_that_calls_wait_for_others(of_named: bool, capl
             return Response("ok")
 
     model = Full()
+    spent: list[object] = []
     with caplog.at_level("INFO", logger="graphengine.models"):
-        await asyncio.gather(*(limited(model, Request("a", "", [])) for _ in range(5)))
+        await asyncio.gather(*(limited(model, Request("a", "", [], on_spent=spent.append)) for _ in range(5)))
     said = [(each.levelname, each.getMessage()) for each in caplog.records]
     assert [level for level, _ in said] == ["WARNING" if of_named else "INFO"]
     assert said[0][1].startswith("full: 1 calls are in flight")
     assert "RateLimiter(calls_at_once=…)" in said[0][1]
+    assert spent == [{"held_calls": 1}] * (4 if of_named else 0)
 
 
 def test_only_the_addresses_of_providers_have_a_limit_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from graphengine import Media
 from graphengine.models import Message, Request, ToolCall
-from graphengine.models.base import estimated_tokens
+from graphengine.models.base import estimate_tokens
 from tests.conformance.model_scenes import Says
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
@@ -62,4 +62,4 @@ def test_media_count_as_tokens() -> None:
     plain = Request("a", "", [Message(role="user", text="x" * 40)])
     large = Media(data=b"%PDF-" + bytes(300_000))
     shown = Request("a", "", [Message(role="user", text="x" * 40, media=(PHOTO, large))])
-    assert estimated_tokens(shown) - estimated_tokens(plain) == 1600 + 10_000
+    assert estimate_tokens(shown) - estimate_tokens(plain) == 1600 + 10_000

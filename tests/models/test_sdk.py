@@ -14,7 +14,7 @@ import pytest
 
 from graphengine.models import sdk
 from graphengine.models.errors import ModelUnavailable, ModelUnreachable
-from graphengine.models.refusals import SHOWN_CHARACTERS, retry_after, shown
+from graphengine.models.refusals import SHOWN_CHARACTERS, retry_after, shorten_outside_text
 from graphengine.models.sdk import (
     Clients,
     Key,
@@ -181,7 +181,7 @@ class TestTexts:
     @pytest.mark.parametrize("filler", [" ", "x"])
     def test_no_key_is_cut_in_two(self, before: int, filler: str) -> None:
         """A part of a key is not shown either."""
-        assert MY_KEY[:4] not in shown(filler * before + MY_KEY + "y" * 9000, MY_KEY)
+        assert MY_KEY[:4] not in shorten_outside_text(filler * before + MY_KEY + "y" * 9000, MY_KEY)
 
 
 def in_seconds(seconds: float) -> str:

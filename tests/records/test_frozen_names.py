@@ -28,7 +28,7 @@ from graphengine.models.dialects import _short as short_call_id
 from graphengine.models.openai_parts import cache_key, call_id
 from graphengine.models.recorded import _digest as digest_of_media
 from graphengine.runner.call_records import digest_of_call
-from graphengine.runner.ids import derived_id, tenants_id
+from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.serve.notifications import News, Notifications, Webhook
 from graphengine.serve.service.a2a_door import _push_id
 from graphengine.serve.service.turns import digest as digest_of_turn
@@ -152,11 +152,11 @@ NAMES: dict[str, tuple[Callable[[], object], object]] = {
     "a request": (lambda: digest_of_request(b'{"system":"s"}'), "ec47d5ab451d1f9430"),
     "a value of a tracker": (lambda: digest_of({"b": [1, 2.0, "x"], "a": {3, 1, 2}}), "59d08f1c1abd170c6a239419"),
     "a derived id": (
-        lambda: derived_id("chat", "ada lovelace", "a/b", tenant="acme"),
+        lambda: derive_id("chat", "ada lovelace", "a/b", tenant="acme"),
         "acme/ge:chat:ada%20lovelace:a%2Fb",
     ),
     "a long derived id": (
-        lambda: derived_id("chat", "x" * 200),
+        lambda: derive_id("chat", "x" * 200),
         "ge:chat:0b891c5f3197e8ff6a295bbe8b6eb37390b2e264961f1004b90417483b496841",
     ),
     "an id of a tenant": (lambda: tenants_id("a b", "order-7"), "a%20b/order-7"),

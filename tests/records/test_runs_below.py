@@ -8,7 +8,7 @@ import pytest
 from graphengine import Runner
 from graphengine.kernel.store import RunInfo, RunStore
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_above, runs_below
-from graphengine.records.spending import spent_below
+from graphengine.records.spending import load_spent_below
 from tests.serve.inspector.graphs import Place, survey
 
 
@@ -45,7 +45,7 @@ async def test_a_failure_is_counted_at_each_run_above_it(runner: Runner) -> None
     assert counts["top.1.2.1"] == counts["alone"] == CountsBelow()
     assert [info.title for info in below.failed("top")] == ["top.0.2.1", "top.1.2.1"]
     assert failed_words(counts["top"]) == "2 of 20 runs below failed"
-    assert (await spent_below(runner.store, "top")).failed == 2
+    assert (await load_spent_below(runner.store, "top")).failed == 2
 
 
 async def test_each_level_is_asked_for_once(runner: Runner) -> None:

@@ -21,7 +21,7 @@ from graphengine.engine.steps import Continued, Started, Step, outcome_of
 from graphengine.graph.conditions import Condition
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec, to_dot, to_mermaid, to_text
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.edges import edges_of
 from graphengine.render.svg import svg_of
 from tests.kit.facts import altered, made_step
@@ -250,7 +250,7 @@ async def draw_docs(folder: Path) -> None:
 
 def wide(graph_spec: GraphSpec) -> str:
     """Return the picture of a README, which is wide and low: from left to right, in brief, without a caption."""
-    svg = svg_of(replace(drawing_of(graph_spec, detail="brief"), caption=(), legend=()), "auto", is_wide=True)
+    svg = svg_of(replace(draw_graph(graph_spec, detail="brief"), caption=(), legend=()), "auto", is_wide=True)
     return re.sub(r'(width|height)="([\d.]+)pt"', lambda each: f'{each[1]}="{float(each[2]) * SCALE:.1f}pt"', svg)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from graphengine.render import render_graph_spec
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from tests.kit.expression_page import check_page
 from tests.render.nested import graph_spec_of, tree
 from tests.render.samples import LOOP, chain, read_xml, review_loop
@@ -21,20 +21,20 @@ def test_a_picture_says_what_its_page_says(path: Path) -> None:
 
 def test_in_brief_text_is_large_and_says_the_same_aloud() -> None:
     """A picture in brief is shown smaller; screen readers get all of it."""
-    run = drawing_of(review_loop(), LOOP, detail="brief")
+    run = draw_graph(review_loop(), LOOP, detail="brief")
     lines = [line for box in run.boxes for line in box.lines] + [*run.caption, *run.legend]
     assert {line.weight for line in lines} == {"strong", "normal"}
-    assert run.spoken == drawing_of(review_loop(), LOOP).spoken
+    assert run.spoken == draw_graph(review_loop(), LOOP).spoken
 
 
 def test_a_graph_of_any_depth_is_drawn() -> None:
     """A chain longer than Python's stack is drawn."""
-    assert len(drawing_of(chain(1500)).boxes) > 1500
+    assert len(draw_graph(chain(1500)).boxes) > 1500
 
 
 def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
     """Each node is drawn once, each cluster is in its parent, and all are painted."""
-    drawing = drawing_of(graph_spec_of(tree(3, 20)))
+    drawing = draw_graph(graph_spec_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60
     assert [c.depth for c in drawing.clusters] == [0, 1]

@@ -21,7 +21,7 @@ from graphengine.render import to_text
 from graphengine.render.network import to_networkx
 from graphengine.render.scopes import scopes_of
 from graphengine.render.text import one_line
-from graphengine.render.trace import tried_edges
+from graphengine.render.trace import list_tried_edges
 from tests.kit.session import Session
 
 SEPARATORS = ["; ", ": yes", ": no", " and ", " or ", "not (", "otherwise", "|1", "/", ".", "#", ", ", " is ", "'", '"']
@@ -94,7 +94,7 @@ def test_readers_say_the_edges_that_were_recorded(versions: list[list[Declared]]
     moved = [entry for entry in run.entries if entry.edge is not None and entry.step.kind == "node"]
     for entry, each in zip(moved, taken, strict=True):
         assert entry.edge is not None
-        tried = tried_edges(scopes_of(drawn)[()], entry.edge)
+        tried = list_tried_edges(scopes_of(drawn)[()], entry.edge)
         [way] = [one for one in tried if one.is_taken]
         words = "" if each is None else condition_text(loop([each]).compile().graph_spec["ways"][2]["when"])
         is_earlier = each is not None and each not in last

@@ -9,7 +9,7 @@ import pytest
 
 from graphengine import CompileError, Graph, GraphEngineError
 from graphengine.render import ENDINGS, RenderError, render_graph_spec, to_dot, to_mermaid
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.svg import svg_of
 from tests.render.samples import Article, own_id, read_xml, review_loop
 
@@ -139,7 +139,7 @@ def test_svg_is_accessible(tmp_path: Path) -> None:
     assert root.get("role") == "img"
     assert root[0].text == "review_loop"
     assert root.get("aria-labelledby") == f"{root[0].get('id')} {root[1].get('id')}"
-    drawing = drawing_of(review_loop())
+    drawing = draw_graph(review_loop())
     titles = {own_id(group): group.findtext("s:title", "", SVG) for group in root.iterfind(".//s:g", SVG)}
     spoken = {part.id: part.spoken for part in drawing.boxes} | {part.id: part.spoken for part in drawing.arrows}
     assert titles == spoken
@@ -149,7 +149,7 @@ def test_svg_is_accessible(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_dot")
 def test_words_are_centred_on_their_box() -> None:
     """Whatever font a browser has, the lines of a box share its middle."""
-    root = read_xml(svg_of(drawing_of(review_loop()), "auto").encode())
+    root = read_xml(svg_of(draw_graph(review_loop()), "auto").encode())
     for group in root.iterfind(".//s:g[@class='node']", SVG):
         texts = group.findall("s:text", SVG)
         assert texts
@@ -159,7 +159,7 @@ def test_words_are_centred_on_their_box() -> None:
 def test_png_has_two_pixels_per_point(tmp_path: Path) -> None:
     """A PNG has two dots for each point of the SVG."""
     render_graph_spec(review_loop(), tmp_path / "a.png")
-    root = read_xml(svg_of(drawing_of(review_loop()), "auto").encode())
+    root = read_xml(svg_of(draw_graph(review_loop()), "auto").encode())
     width_points = float((root.get("width") or "").removesuffix("pt"))
     assert int.from_bytes((tmp_path / "a.png").read_bytes()[16:20]) == pytest.approx(2 * width_points, rel=0.02)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.render import to_dot, to_mermaid, to_text
 from graphengine.render.dot import dot_text
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.parts import Box, Line
 from graphengine.render.svg import svg_of
 from graphengine.render.text import one_line
@@ -84,7 +84,7 @@ def nested(title: str) -> GraphSpec:
 @given(TITLES)
 def test_texts_of_clusters_stay_texts_in_every_format(title: str) -> None:
     """A nested graph has the same texts in DOT, Mermaid and plain text, whatever they contain."""
-    drawing = drawing_of(nested(title))
+    drawing = draw_graph(nested(title))
     parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     words = sorted((" " if part in drawing.clusters else "\n").join(line.text for line in part.lines) for part in parts)
     words = [word or " " for word in words]
@@ -98,7 +98,7 @@ def test_texts_of_clusters_stay_texts_in_every_format(title: str) -> None:
 
 def texts(title: str) -> tuple[list[str], list[str]]:
     """Return the expected texts of boxes and next to arrows."""
-    drawing = drawing_of(titled(title))
+    drawing = draw_graph(titled(title))
     boxes = ["\n".join(line.text for line in box.lines) for box in drawing.boxes]
     return boxes, ["\n".join(line.text for line in arrow.lines) for arrow in drawing.arrows]
 
@@ -116,7 +116,7 @@ def test_pictures_are_unchanged_byte_for_byte(name: str, ending: str) -> None:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_dot_source_has_every_part(name: str) -> None:
     """Every box, cluster and arrow is there, with its id and its own label; arrows that close a loop are reversed."""
-    drawing = drawing_of(GRAPHS[name]())
+    drawing = draw_graph(GRAPHS[name]())
     read = ReadDot(to_dot(GRAPHS[name]()))
     parts: list[Box] = [*drawing.boxes, *drawing.clusters]
     assert read.texts == {part.id: "".join(line.text for line in part.lines) for part in parts}
@@ -153,7 +153,7 @@ class ReadDot:
 @pytest.mark.parametrize("name", GRAPHS)
 def test_boxes_are_in_their_clusters(name: str) -> None:
     """In DOT and in Mermaid, each box is in the cluster that the drawing defines, and in no other."""
-    drawing = drawing_of(GRAPHS[name]())
+    drawing = draw_graph(GRAPHS[name]())
     around = {cluster.id: cluster.cluster for cluster in drawing.clusters}
     assert ReadDot(to_dot(GRAPHS[name]())).around == around | {box.id: box.cluster for box in drawing.boxes}
     stack: list[str] = []
@@ -186,11 +186,11 @@ def test_texts_stay_texts_in_mermaid(title: str) -> None:
 
 def test_hostile_texts_are_rendered_unchanged() -> None:
     """In an SVG, each line of each box is there and nothing else."""
-    svg = read_xml(svg_of(drawing_of(hostile()), "auto").encode())
+    svg = read_xml(svg_of(draw_graph(hostile()), "auto").encode())
     spaces = {"s": "http://www.w3.org/2000/svg"}
     groups = svg.findall(".//s:g[@class='node']", spaces)
     painted = {own_id(group): [text.text for text in group.findall("s:text", spaces)] for group in groups}
-    assert painted == {box.id: [line.text for line in box.lines] for box in drawing_of(hostile()).boxes}
+    assert painted == {box.id: [line.text for line in box.lines] for box in draw_graph(hostile()).boxes}
     assert not svg.findall(".//s:script", spaces)
 
 
@@ -218,7 +218,7 @@ def entities_read(text: str) -> str:
 
 def test_lines_of_a_label_differ_in_weight() -> None:
     """A title is bold in both formats, and the text below it is not."""
-    drawing = drawing_of(titled("Title"))
+    drawing = draw_graph(titled("Title"))
     assert drawing.boxes[1].lines == (Line("Title", "strong"), Line("a · function", "small"))
     assert "<B>Title</B>" in to_dot(titled("Title"))
     assert "<b>Title</b><br/>a · function" in to_mermaid(titled("Title"))
@@ -226,7 +226,7 @@ def test_lines_of_a_label_differ_in_weight() -> None:
 
 def test_a_picture_without_a_caption_has_an_empty_label() -> None:
     """Graphviz refuses a label without content."""
-    drawing = replace(drawing_of(titled("a")), caption=(), legend=())
+    drawing = replace(draw_graph(titled("a")), caption=(), legend=())
     assert 'labeljust="l" label=""]' in dot_text(drawing)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.kernel.reader import Step
 from graphengine.render.charts import timeline
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 
 
 class State(BaseModel):
@@ -35,6 +35,6 @@ async def test_a_picture_says_what_the_store_knows(tmp_path: Path) -> None:
     """The status of the run's row stands where the steps only say that it goes on."""
     graph, steps = await _begun(tmp_path)
     spec = graph.compile().graph_spec
-    assert "running after 1 visit" in drawing_of(spec, steps).title
-    assert "interrupted after 1 visit" in drawing_of(spec, steps, status="interrupted").title
+    assert "running after 1 visit" in draw_graph(spec, steps).title
+    assert "interrupted after 1 visit" in draw_graph(spec, steps, status="interrupted").title
     assert "interrupted after 1 visit" in timeline(steps, "interrupted").title

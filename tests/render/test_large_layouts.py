@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, value
 from graphengine.reducers import append
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.layout import layout
 
 BOXES, ARROWS = 400, 800
@@ -45,7 +45,7 @@ def fan(arms: int, *, is_conditional: bool = False) -> Graph[State]:
 @pytest.mark.parametrize("is_conditional", [False, True])
 def test_a_fan_keeps_its_order(arms: int, is_conditional: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """The arms stand in one row, or alike ones in rows if they are many, from the first one to the last."""
-    drawing = drawing_of(fan(arms, is_conditional=is_conditional).compile().graph_spec, detail="full")
+    drawing = draw_graph(fan(arms, is_conditional=is_conditional).compile().graph_spec, detail="full")
     rects = layout(drawing).rects
     boxes = [rects[box.id] for box in drawing.boxes if box.name.startswith("worker_")]
     rows = Counter(round(box.y + box.high / 2) for box in boxes)
@@ -80,7 +80,7 @@ def tangled() -> Graph[State]:
 
 def test_a_graph_of_many_arrows_is_laid_out_in_seconds() -> None:
     """400 boxes with 800 arrows that lead anywhere below, of which each passes 130 boxes."""
-    drawing = drawing_of(tangled().compile().graph_spec, detail="brief")
+    drawing = draw_graph(tangled().compile().graph_spec, detail="brief")
     began = time.thread_time()
     found = layout(drawing)
     assert time.thread_time() - began < MOST_SECONDS

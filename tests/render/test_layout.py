@@ -12,7 +12,7 @@ import pytest
 from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
 from graphengine.records.export import read_file
 from graphengine.render import RenderError
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.layout import Layout, Point, Rect, layout
 from graphengine.render.parts import Drawing
 from graphengine.render.svg import svg_of
@@ -44,19 +44,19 @@ def loops() -> GraphSpec:
 
 
 DRAWINGS = {
-    **{name: drawing_of(make()) for name, make in GRAPHS.items()},
-    **{f"{name} in brief": drawing_of(make(), detail="brief") for name, make in GRAPHS.items()},
-    "chain": drawing_of(chain(30)),
-    "long chain": drawing_of(chain(90)),
-    "fork of graphs": drawing_of(fork_of_graphs(5)),
-    "loops": drawing_of(loops()),
-    "tree": drawing_of(graph_spec_of(tree(3, 4))),
+    **{name: draw_graph(make()) for name, make in GRAPHS.items()},
+    **{f"{name} in brief": draw_graph(make(), detail="brief") for name, make in GRAPHS.items()},
+    "chain": draw_graph(chain(30)),
+    "long chain": draw_graph(chain(90)),
+    "fork of graphs": draw_graph(fork_of_graphs(5)),
+    "loops": draw_graph(loops()),
+    "tree": draw_graph(graph_spec_of(tree(3, 4))),
 }
 for _name in NAMES:
     _run = read_file(GALLERY / f"{_name}.json")
     for _detail in ("brief", "full"):
         _spec = _run.graph_specs[_run.info.fingerprint]
-        DRAWINGS[f"{_name}, {_detail}"] = drawing_of(_spec, _run.steps, detail=_detail)
+        DRAWINGS[f"{_name}, {_detail}"] = draw_graph(_spec, _run.steps, detail=_detail)
 
 
 @pytest.fixture(params=DRAWINGS)
@@ -210,7 +210,7 @@ def fan(arms: int, *, is_nested: bool = False, name: str = "region") -> GraphSpe
 @pytest.mark.parametrize("arms", [12, 30, 47])
 def test_alike_arms_stand_in_rows(arms: int, is_nested: bool, is_wide: bool) -> None:  # noqa: FBT001 - parameters
     """In their order, row by row; lines to them and from them cross no box and each other nowhere, only join."""
-    drawing = drawing_of(fan(arms, is_nested=is_nested))
+    drawing = draw_graph(fan(arms, is_nested=is_nested))
     found = layout(drawing, is_wide=is_wide)
     boxes = [box for box in drawing.boxes if "region" in box.name]
     rects = [found.rects[box.id] for box in boxes]
@@ -250,7 +250,7 @@ def test_thirty_arms_are_readable_at_once() -> None:
     for name in ("region", "look_into_region"):
         spec = fan(30, name=name)
         spec["ways"] = [way for way in spec.get("ways", ()) if way.get("to") != "plan"]
-        bounds = layout(drawing_of(spec, detail="brief")).bounds
+        bounds = layout(draw_graph(spec, detail="brief")).bounds
         assert bounds.wide * 9 / 11 < 480
         assert bounds.high * 9 / 11 < 690
 
@@ -260,7 +260,7 @@ def test_a_long_row_is_broken_into_columns(count: int, columns: int) -> None:
     """From 40 boxes on, one below another; an arrow leads from the foot of a column to the head of the next."""
     nodes = [node(f"s{index}") for index in range(count)]
     names = ["START", *(f"s{index}" for index in range(count)), "END"]
-    found = layout(drawing_of(graph_spec(nodes, [edge(*each) for each in pairwise(names)]), detail="brief"))
+    found = layout(draw_graph(graph_spec(nodes, [edge(*each) for each in pairwise(names)]), detail="brief"))
     middles = {round(rect.middle[0]) for rect in found.rects.values()}
     assert len(middles) == columns
     assert found.bounds.wide < 980
@@ -283,12 +283,12 @@ def test_arrows_reach_nested_graphs_from_above() -> None:
 def test_a_graph_of_any_size_is_laid_out() -> None:
     """Nothing is laid out as nothing; START alone has a place."""
     assert layout(Drawing("", (), "")).rects == {}
-    assert layout(drawing_of(graph_spec([], [edge("START", "END")]))).rects.keys() == {"n0", "n1"}
+    assert layout(draw_graph(graph_spec([], [edge("START", "END")]))).rects.keys() == {"n0", "n1"}
 
 
 def test_a_picture_can_be_wide() -> None:
     """It is read from left to right."""
-    found = layout(drawing_of(review_loop()), is_wide=True)
+    found = layout(draw_graph(review_loop()), is_wide=True)
     assert found.bounds.wide > 2 * found.bounds.high
 
 
@@ -296,7 +296,7 @@ def test_a_missing_layouter_is_an_error_with_the_repair(monkeypatch: pytest.Monk
     """Where graphlay cannot be loaded, the error names it and the formats that need nothing."""
     monkeypatch.setitem(sys.modules, "graphlay", None)
     with pytest.raises(RenderError, match=r"graphlay.*(?s:.)*\.dot, \.mmd or \.txt"):
-        layout(drawing_of(review_loop()))
+        layout(draw_graph(review_loop()))
 
 
 def any_graph(chance: random.Random, depth: int = 0) -> GraphSpec:
@@ -319,7 +319,7 @@ def any_graph(chance: random.Random, depth: int = 0) -> GraphSpec:
 @pytest.mark.parametrize("seed", range(40))
 def test_any_graph_is_painted(seed: int) -> None:
     """Each arrow of a random graph has a line from end to end, and the picture is well-formed."""
-    drawing = drawing_of(any_graph(random.Random(seed)))  # noqa: S311 - chance of a test
+    drawing = draw_graph(any_graph(random.Random(seed)))  # noqa: S311 - chance of a test
     found = layout(drawing)
     test_a_label_is_on_its_arrow((drawing, found))
     test_an_arrow_connects_its_ends((drawing, found))

@@ -10,7 +10,7 @@ from pypdf import PdfReader
 
 from graphengine import END, START, Graph, value
 from graphengine.render.dot import dot_text
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import pdf_of
 from graphengine.render.layout import layout
 from graphengine.render.metrics import line_width
@@ -54,7 +54,7 @@ def said(lines: Sequence[Line], weight: str) -> str:
 @pytest.mark.parametrize("title", TITLES)
 def test_long_texts_are_whole_in_a_pdf(title: str) -> None:
     """As they can be copied out of it: the title of both boxes, of the graph and of the edge, and its condition."""
-    pdf = pdf_of(dot_text(drawing_of(titled(title).compile().graph_spec)))
+    pdf = pdf_of(dot_text(draw_graph(titled(title).compile().graph_spec)))
     words = " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages).split())
     assert words.count(title) == 4
     assert "number >= 100 and " + " and ".join(f"number != {each}" for each in NUMBERS[:5]) in words
@@ -65,7 +65,7 @@ def test_long_texts_are_whole_in_a_pdf(title: str) -> None:
 def test_long_texts_are_whole(title: str) -> None:
     """Every word is drawn, and in its box: in an SVG, of which a PNG is made, and in DOT, of which a PDF is made."""
     assert len(title) == 85
-    drawing = drawing_of(titled(title).compile().graph_spec)
+    drawing = draw_graph(titled(title).compile().graph_spec)
     boxes = [part for part in (*drawing.boxes, *drawing.clusters) if part.lines and part.lines[0].weight == "strong"]
     long = [part for part in boxes if said(part.lines, "strong") == title]
     arrow = next(each for each in drawing.arrows if each.lines and each.lines[0].weight == "strong")

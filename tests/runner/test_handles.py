@@ -4,7 +4,7 @@ import asyncio
 import pickle
 from collections.abc import AsyncIterator
 from copy import copy, deepcopy
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, model_validator
 from graphengine import Context, Runner
 from graphengine.errors import DefinitionError, InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.runner import Emitted, RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.result import Result
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.runs import alone
@@ -74,6 +75,16 @@ async def test_a_copy_of_a_result_has_its_state_but_nothing_of_its_graph(runner:
     for made in (copy(result), deepcopy(result), pickle.loads(pickle.dumps(result))):  # noqa: S301 - made here
         assert (made.state, made.output, made) == (State(n=1), 1, result)
         assert replace(made, run_id="other").state == State(n=1)
+
+
+async def test_a_result_is_what_its_class_makes(runner: Runner) -> None:
+    """However it was filled: all its fields are set, cannot be set again, and equal those of one made by a call."""
+    result = await runner.start(one("adds", lambda n: n + 1), run_id="r").result()
+    assert type(result) is Result
+    given = {each.name: getattr(result, each.name) for each in fields(Result) if each.init}
+    assert (Result(**given), repr(Result(**given))) == (result, repr(result))
+    with pytest.raises(FrozenInstanceError):
+        result.status = "stopped"  # type: ignore[misc]
 
 
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphengine.errors import InputError
-from graphengine.runner.ids import RESERVED, OwnId, checked_id, chosen_id, derived_id, tenants_id
+from graphengine.runner.ids import RESERVED, OwnId, check_id, chosen_id, derive_id, tenants_id
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=30)
 
@@ -13,10 +13,10 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_siz
 @given(st.lists(NAMES, min_size=1, max_size=3), st.lists(NAMES, min_size=1, max_size=3))
 def test_other_parts_have_another_id(first: list[str], second: list[str]) -> None:
     """Derived ids are equal only if all that they are derived from is; each is an id, and none can be chosen."""
-    ids = [derived_id("chat", *parts) for parts in (first, second)]
+    ids = [derive_id("chat", *parts) for parts in (first, second)]
     assert (ids[0] == ids[1]) == (first == second)
     for each in ids:
-        assert checked_id(each) == chosen_id(OwnId(each)) == each
+        assert check_id(each) == chosen_id(OwnId(each)) == each
         with pytest.raises(InputError, match="begins with"):
             chosen_id(each)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, Secret, ask, value
 from graphengine.engine.fold import fold
-from graphengine.engine.published import published_in, rename_published
+from graphengine.engine.published import find_published, rename_published
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Node, Recorded, Started, Step
 from graphengine.engine.stored import copy_of
@@ -334,7 +334,7 @@ async def test_the_cost_of_reading_does_not_depend_on_the_length(runner: Runner)
     snapshot = await load_snapshot(runner.store, run.id, None)
     assert len(str(snapshot.mailbox)) < 1500
     assert "xxx" not in str(snapshot.root.recorded_results)
-    assert [each.value[-2:] for each in published_in(copy_of(snapshot))] == ["19"]  # type: ignore[index]
+    assert [each.value[-2:] for each in find_published(copy_of(snapshot))] == ["19"]  # type: ignore[index]
 
 
 async def test_progress_is_read_without_publishing(runner: Runner) -> None:
@@ -385,9 +385,9 @@ def test_what_is_read_is_what_was_published_last(values: list[tuple[str, str, in
     items = {"": "", "sub/": "", "~x": "", "work[0]": "work[0]", "work[1]": "work[1]", "~x/work[0]/~y": "work[0]"}
     for name, item in {(name, items[frame]) for name, frame, _ in values}:
         expected = [value for each, frame, value in values if (each, items[frame]) == (name, item)][-1]
-        (found,) = published_in(snapshot, name, item)
+        (found,) = find_published(snapshot, name, item)
         assert found.value == expected
-        assert published_in(snapshot, name)[-1].value == [value for each, _, value in values if each == name][-1]
+        assert find_published(snapshot, name)[-1].value == [value for each, _, value in values if each == name][-1]
 
 
 def test_a_renamed_node_takes_its_items_along() -> None:
@@ -396,7 +396,10 @@ def test_a_renamed_node_takes_its_items_along() -> None:
     snapshot.frames["work[0]"] = type(snapshot.root)(id="work[0]", kind="item", up=snapshot.root, base=snapshot.root)
     fold(published(("a", "work[0]", 1), ("a", "", 2))[1:], snapshot)
     rename_published(snapshot, {"": {"work": "study"}})
-    assert [(each.item, each.path) for each in published_in(snapshot, "a")] == [("study[0]", "study[0]"), ("", "study")]
+    assert [(each.item, each.path) for each in find_published(snapshot, "a")] == [
+        ("study[0]", "study[0]"),
+        ("", "study"),
+    ]
 
 
 def test_nodes_that_take_each_others_name_take_their_items_along() -> None:
@@ -406,9 +409,9 @@ def test_nodes_that_take_each_others_name_take_their_items_along() -> None:
         snapshot.frames[each] = type(snapshot.root)(id=each, kind="item", up=snapshot.root, base=snapshot.root)
     fold(published(("v", "a[0]", 1), ("v", "b[0]", 2))[1:], snapshot)
     rename_published(snapshot, {"": {"a": "b", "b": "a"}})
-    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("b[0]", 1), ("a[0]", 2)]
+    assert [(each.item, each.value) for each in find_published(snapshot, "v")] == [("b[0]", 1), ("a[0]", 2)]
     rename_published(snapshot, {"": {"a": "b", "b": "c"}})
-    assert [(each.item, each.value) for each in published_in(snapshot, "v")] == [("c[0]", 1), ("b[0]", 2)]
+    assert [(each.item, each.value) for each in find_published(snapshot, "v")] == [("c[0]", 1), ("b[0]", 2)]
 
 
 def test_inner_nodes_are_renamed_before_those_around_them() -> None:
@@ -417,4 +420,4 @@ def test_inner_nodes_are_renamed_before_those_around_them() -> None:
     snapshot.frames["a[0]/in[1]"] = type(snapshot.root)(id="a[0]/in[1]", kind="item", up=snapshot.root)
     fold(published(("v", "a[0]/in[1]", 1))[1:], snapshot)
     rename_published(snapshot, {"": {"a": "b"}, "a[0]/": {"in": "within"}})
-    assert [each.item for each in published_in(snapshot, "v")] == ["b[0]/within[1]"]
+    assert [each.item for each in find_published(snapshot, "v")] == ["b[0]/within[1]"]

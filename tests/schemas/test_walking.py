@@ -14,7 +14,7 @@ from graphengine.schemas.walking import (
     kinds,
     part_at,
     references,
-    resolved,
+    resolve_reference,
     variants,
     walk,
     with_definitions,
@@ -90,13 +90,13 @@ def test_a_part_keeps_the_definitions_that_it_needs(pair: Pair) -> None:
 def test_a_reference_is_followed_inside_its_schema(schema: dict[str, Any], found: str) -> None:
     """It may be written with escapes, and what stands beside it holds too; one that leads nowhere allows anything."""
     assert in_words(schema) == found
-    assert "$ref" not in resolved(schema, schema) or found == "null"
+    assert "$ref" not in resolve_reference(schema, schema) or found == "null"
 
 
 def test_what_is_no_schema_allows_anything() -> None:
     """A part out of a database or from another server can be anything."""
     for odd in (True, None, "text", ["a"]):
-        assert resolved(odd, {}) == {}
+        assert resolve_reference(odd, {}) == {}
         assert variants(odd, {}) == [{}]
     assert [*walk({"properties": {"a": True, "b": {}}, "items": 3, "anyOf": {"x": {}}})][1:] == [{}]
     assert sorted(kinds({"enum": [1, 1.5, True, None, "a", [], {}]})) == sorted(

@@ -37,13 +37,13 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    parts = ("engine", "records/replay", "records/spending.py", "graph", "state")
+    parts = ("engine", "history", "records/replay", "records/spending.py", "graph", "state")
     folders = [f"graphengine/{part}" for part in parts]
     ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, *folders)
     unhandled = re.findall(r'(\S+)\.py:\d+: error: .*incompatible type "(\w+)"; expected "Never"', ended.stdout)
     assert {*unhandled} == {
         ("graphengine/engine/fold", "Paused"),
-        ("graphengine/records/replay/event_of_step", "Paused"),
+        ("graphengine/history/event_of_step", "Paused"),
         ("graphengine/engine/stored", "Asleep"),
         ("graphengine/engine/machine", "Nudged"),
     }, ended.stdout

@@ -13,7 +13,7 @@ from graphengine.databases.postgres import doctor as postgres_doctor
 from graphengine.databases.sqlite import doctor as sqlite_doctor
 from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import removed
+from graphengine.engine.steps import strip_removed
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import DefinitionError, UnknownStep
 from graphengine.history.reasons import StepReasons, load_specs
@@ -213,13 +213,13 @@ def test_what_removed_steps_spent_stays_in_the_total() -> None:
     data = {"by": {"agent": "a", "model": "m"}, "usage": {"calls": 1, "cost_usd": 0.25}}
     calls = [made_step(seq, "recorded", 1.0, "", "ask", 1, 1, data=data) for seq in (1, 2, 4)]
     until = Snapshot(usage={"calls": 5, "cost_usd": 1.25}, inherited={"calls": 1, "cost_usd": 0.25})
-    log = [*calls[:2], removed(3, 2.0, encode_snapshot(until)), calls[2]]
+    log = [*calls[:2], strip_removed(3, 2.0, encode_snapshot(until)), calls[2]]
     assert spending(log, shared_seq=1) == [
         Spent("a", "m", "ask", inherited=True, usage={"calls": 1, "cost_usd": 0.25}),
         Spent("", "", "removed steps", inherited=False, usage={"calls": 4, "cost_usd": 1.0}),
         Spent("a", "m", "ask", inherited=False, usage={"calls": 1, "cost_usd": 0.25}),
     ]
-    assert spending([removed(2, 2.0, encode_snapshot(Snapshot()))]) == []
+    assert spending([strip_removed(2, 2.0, encode_snapshot(Snapshot()))]) == []
 
 
 def test_show_says_what_was_removed_in_a_line(tmp_path: Path) -> None:

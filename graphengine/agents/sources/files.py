@@ -94,10 +94,10 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
     with DocumentProcess() as process:
         if "\0" in name or not Path(name).is_dir():
             return Sources((_read_text_file(name, process),))
-        return gathered(files_in(name), lambda file: _read_text_file(file, process), f"the folder {name!r}")
+        return gather_sources(files_in(name), lambda file: _read_text_file(file, process), f"the folder {name!r}")
 
 
-def gathered(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:
+def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:
     """Return what can be read of several files, within the limits. Raises: SourceUnreadable: None of them can."""
     files: list[TextFile] = []
     left_out: list[str] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.document_process import DocumentProcess
-from graphengine.agents.sources.files import Sources, gathered
+from graphengine.agents.sources.files import Sources, gather_sources
 from graphengine.agents.sources.kinds import check_length, read_bytes
 from graphengine.media import TextFile
 
@@ -46,7 +46,9 @@ async def read_resources(server: McpServer, *uris: str) -> Sources:
 
 def _gather_resources(found: Mapping[str, ReadResourceResult | str], server: str) -> Sources:
     with DocumentProcess() as process:
-        return gathered(found, lambda uri: _read_resource_text(uri, found[uri], process), f"the MCP server {server}")
+        return gather_sources(
+            found, lambda uri: _read_resource_text(uri, found[uri], process), f"the MCP server {server}"
+        )
 
 
 def _read_resource_text(uri: str, found: ReadResourceResult | str, process: DocumentProcess) -> TextFile:

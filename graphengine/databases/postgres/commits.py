@@ -84,20 +84,20 @@ class GroupCommit:
 
         Cancelling the future does not cancel the write.
         """
-        return self._queued(write)
+        return self._queue_write(write)
 
     def add(self, addition: Addition, posts: Sequence[Command[bool]] = ()) -> asyncio.Future[None]:
         """Queue an append, like `submit`, and messages that are posted in the same transaction."""
         if not posts:
-            return self._queued(addition)
+            return self._queue_write(addition)
         future: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(PendingWrite(future, write=addition, leads=True))
         for post in posts[:-1]:
             self._queue.append(PendingWrite(_unheard(self._loop.create_future()), write=post, leads=True))
-        _unheard(self._queued(posts[-1]))
+        _unheard(self._queue_write(posts[-1]))
         return future
 
-    def _queued(self, write: Command[T] | Addition) -> asyncio.Future[T]:
+    def _queue_write(self, write: Command[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.append(PendingWrite(future, write=write))
         if self._task is None or self._task.done():
@@ -128,7 +128,7 @@ class GroupCommit:
                 with suppress(asyncio.CancelledError):
                     await self._woken
             elif self._sent:
-                self._settle(await self._written(self._sent))
+                self._settle(await self._write_on_thread(self._sent))
 
     def _send_next(self) -> None:
         """Take the next writes; if they are one statement, the event loop sends it."""
@@ -140,11 +140,11 @@ class GroupCommit:
         try:
             groups = list(grouped(self._sent))
             if len(groups) == 1:
-                self._direct.send(*self._statement_of(groups[0]), self._answered)
+                self._direct.send(*self._statement_of(groups[0]), self._accept_rows)
         except (ValueError, TypeError, OverflowError, psycopg.DataError):
             return  # values that cannot be sent: the writing thread reports whose they are
 
-    def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
+    def _accept_rows(self, rows: Sequence[Sequence[Any]] | None) -> None:
         """Accept the rows of the statement that was sent, and send the next one."""
         try:
             is_written = rows is not None and self._finish(self._sent, rows)
@@ -166,7 +166,7 @@ class GroupCommit:
                 job.error = explain(error, self._address) if isinstance(error, StoreError) else error
             job.settle()
 
-    async def _written(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
+    async def _write_on_thread(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
         """Write jobs on the writing thread; return why those that are not done failed."""
         self._direct.leave()
         try:
@@ -317,15 +317,15 @@ def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any
             after.update(write.run_ids)
             continue
         if write.run_id in after:
-            yield from _gathered(appends, creations, calls)
+            yield from _gather_alike(appends, creations, calls)
             appends, creations, after = [], [], set()
             calls.clear()
         appends.append(job)
         after.add(write.run_id)
-    yield from _gathered(appends, creations, calls)
+    yield from _gather_alike(appends, creations, calls)
 
 
-def _gathered(
+def _gather_alike(
     appends: list[PendingWrite[Any]], creations: list[PendingWrite[Any]], calls: Iterable[PendingWrite[Any]]
 ) -> Iterator[list[PendingWrite[Any]]]:
     if appends:

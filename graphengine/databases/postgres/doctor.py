@@ -53,7 +53,7 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
     try:
         with Connector(place, 0.0, read_only=True).first_connect() as connection:
             opening.check_readable(connection, place)
-            return report_of(place.shown, _all(connection, counted, progress), counted)
+            return report_of(place.shown, _check_all_runs(connection, counted, progress), counted)
     except (psycopg.Error, OSError) as error:
         raise explain(error, place) from None
 
@@ -109,11 +109,11 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
         raise explain(error, place) from None
 
 
-def _all(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
+def _check_all_runs(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _clock(connection)
-    yield from _numbers(connection)
-    yield from _graph_specs(connection)
+    yield from _check_sequences(connection)
+    yield from _check_stored_specs(connection)
     (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
     last = ""
     while True:
@@ -124,7 +124,7 @@ def _all(connection: Connection, counted: Counted, progress: Progress | None) ->
             counted.runs += 1
             if progress is not None:
                 progress("runs", counted.runs, total)
-            yield from _run(connection, run_id, counted)
+            yield from _check_run_and_log(connection, run_id, counted)
         last = found[-1]
 
 
@@ -149,7 +149,7 @@ def _clock(connection: Connection) -> Iterator[Finding]:
         )
 
 
-def _numbers(connection: Connection) -> Iterator[Finding]:
+def _check_sequences(connection: Connection) -> Iterator[Finding]:
     """Yield the sequences whose next number a row has already: no run or message can be added then."""
     for each in _sequences(connection):
         if each.next_number == math.inf:
@@ -163,7 +163,7 @@ def _numbers(connection: Connection) -> Iterator[Finding]:
             yield Finding("sequence_behind", what, repair=_MOVE, repairable=True)
 
 
-def _graph_specs(connection: Connection) -> Iterator[Finding]:
+def _check_stored_specs(connection: Connection) -> Iterator[Finding]:
     for (fingerprint,) in connection.execute("SELECT fingerprint FROM graph_specs ORDER BY fingerprint").fetchall():
         try:
             reads.shared.graph_spec(connection, fingerprint)
@@ -171,7 +171,7 @@ def _graph_specs(connection: Connection) -> Iterator[Finding]:
             yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
 
 
-def _run(connection: Connection, run_id: str, counted: Counted) -> Iterator[Finding]:
+def _check_run_and_log(connection: Connection, run_id: str, counted: Counted) -> Iterator[Finding]:
     try:
         reads.shared.inbox(connection, [run_id])
     except StoreCorrupt as error:

@@ -188,7 +188,7 @@ def explain(error: Exception, address: Address) -> StoreError:
     """Return the `StoreError` for an error, which becomes its cause."""
     if isinstance(error, StoreError):
         return copy(error)  # it is raised to several callers
-    meaning = _meaning_of(error)
+    meaning = _explain_sqlstate(error)
     found = meaning.explained(words_of(error, address), address.shown)
     # Not as its cause: a traceback would print libpq's own words.
     found.__suppress_context__ = True
@@ -213,7 +213,7 @@ def words_of(error: Exception, address: Address) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__
 
 
-def _meaning_of(error: Exception) -> Meaning:
+def _explain_sqlstate(error: Exception) -> Meaning:
     code = getattr(error, "sqlstate", None) or ""
     if code:
         return _MEANINGS.get(code) or _MEANINGS.get(code[:2]) or _OTHER

@@ -16,7 +16,7 @@ from graphengine.databases.checksums import CHANGED, sum_of
 from graphengine.databases.long_texts import join
 from graphengine.databases.owner_locks import is_known_dead
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, run_selected, signed
-from graphengine.databases.refusals import damaged
+from graphengine.databases.refusals import damaged_error
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.errors import StoreCorrupt, StoreError
@@ -164,11 +164,11 @@ def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> byte
     found = _log(connection, run_id, seq, seq - 1, seq, own)
     what = f"the snapshot after step {seq} of run {run_id}"
     if found.shot is None or found.shot.at[1] != seq:
-        raise damaged(what, "it is missing")
+        raise damaged_error(what, "it is missing")
     try:
         return found.whole(found.shot, in_snapshot=True)
     except ValueError as error:
-        raise damaged(what, str(error)) from error
+        raise damaged_error(what, str(error)) from error
 
 
 def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
@@ -186,14 +186,14 @@ def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None 
 
 def _log(  # noqa: PLR0913 - the parameters of the statement
     connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
-) -> _Log:
+) -> _LogRows:
     """Read a log.
 
     Raises:
         UnknownRun: No such run.
     """
     values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
-    return _Log(run_id, _raw(connection).execute(SQL["log"], values), own)
+    return _LogRows(run_id, _raw(connection).execute(SQL["log"], values), own)
 
 
 def _raw(connection: Connection) -> Cursor:
@@ -222,14 +222,14 @@ def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, 
         grouped.setdefault(run_id.decode(), []).append(row)
     for run_id, group in grouped.items():
         with suppress(StoreError, ValueError):
-            log = _Log(run_id, group, own)
+            log = _LogRows(run_id, group, own)
             shot = None if log.shot is None else log.whole(log.shot, in_snapshot=True)
             start = 0 if log.shot is None else log.shot.at[1]
             found[run_id] = Loaded(log.info, shot, log.steps(start, log.info.seq))
     return found
 
 
-class _Log:
+class _LogRows:
     """The rows of a log that one statement returned.
 
     Attributes:
@@ -344,9 +344,11 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     query = query_of(page.get("text"))
     if (page.get("sort") or "begun") != "begun" or page.get("ascending"):
-        return [from_facts(row, own) for row in facts_of(connection, _sorted(connection, page, values, query))]
+        return [from_facts(row, own) for row in facts_of(connection, _sort_page(connection, page, values, query))]
     if query is not None:
-        return [from_facts(row, own) for row in facts_of(connection, _found(connection, _EVERY_RUN | values, query))]
+        return [
+            from_facts(row, own) for row in facts_of(connection, _search_words(connection, _EVERY_RUN | values, query))
+        ]
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
     source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
     where = [_FILTERS[name] for name in given]
@@ -359,7 +361,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
 
 
-def _sorted(connection: Connection, page: Page, values: Mapping[str, Any], query: str | None) -> list[int]:
+def _sort_page(connection: Connection, page: Page, values: Mapping[str, Any], query: str | None) -> list[int]:
     """Return the keys of a page of runs in another order than that of their begin."""
     value, way, order = _SORTED_BY[page.get("sort") or "begun"], "<", "DESC"
     if page.get("ascending"):
@@ -375,7 +377,7 @@ def _sorted(connection: Connection, page: Page, values: Mapping[str, Any], query
     return [key for (key,) in connection.execute(statement.encode(), {**values, "query": query}).fetchall()]
 
 
-def _found(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:
+def _search_words(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:
     """Return the keys of the newest runs with some words."""
     values = {**values, "query": query}
     keys = connection.execute(SQL["newest_found"], values).fetchall()
@@ -464,8 +466,8 @@ def _ids(run_ids: Sequence[str]) -> list[str]:
     return [run_id for run_id in run_ids if is_name(run_id)]
 
 
-def _info_of(_: Connection, row: Sequence[Any], own: Own) -> RunInfo:
+def _info_of_facts(_: Connection, row: Sequence[Any], own: Own) -> RunInfo:
     return from_facts(row, own)
 
 
-shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, _info_of, LARGEST)
+shared: Final[SharedReads[Connection, Own]] = SharedReads(SQL, _ids, _info_of_facts, LARGEST)

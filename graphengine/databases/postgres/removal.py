@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.databases.postgres.queries import SQL, clamped, known
 from graphengine.databases.postgres.reads import Own, snapshot_at
 from graphengine.databases.postgres.writes import replace_steps
-from graphengine.kernel.store import removed, unknown_run
+from graphengine.kernel.store import strip_removed, unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +38,9 @@ def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:
             return 0
         first, shot, at, is_begun = found
         going = connection.execute(SQL["trimmable"], (locked[0], first, shot, clamped(limit))).fetchall()
-        steps = [removed(seq, at) for seq, at in going]
+        steps = [strip_removed(seq, at) for seq, at in going]
         if going and not is_begun:
-            steps.append(removed(shot, at, snapshot_at(connection, run_id, shot, Own(None, ()))))
+            steps.append(strip_removed(shot, at, snapshot_at(connection, run_id, shot, Own(None, ()))))
         replace_steps(connection, run_id, locked[0], steps, shot)
         return len(going)
 
@@ -62,12 +62,12 @@ def has_trash(connection: Connection) -> bool:
 
 def vacuum(connection: Connection, address: Address) -> tuple[int, int]:
     """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
-    before = _bytes(connection, address.schema)
+    before = _bytes_of_schema(connection, address.schema)
     for (table,) in connection.execute(SQL["own_tables"], (address.schema,)).fetchall():
         connection.execute(f"VACUUM (ANALYZE) {address.quoted}.{table}".encode())
-    return before, _bytes(connection, address.schema)
+    return before, _bytes_of_schema(connection, address.schema)
 
 
-def _bytes(connection: Connection, schema: str) -> int:
+def _bytes_of_schema(connection: Connection, schema: str) -> int:
     row = connection.execute(SQL["bytes"], (schema,)).fetchone()
     return 0 if row is None else int(row[0])

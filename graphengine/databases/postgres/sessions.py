@@ -33,7 +33,7 @@ from graphengine.databases.postgres.faults import (
     pooled,
     words_of,
 )
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Connector:
                 if not is_starting(error) or time.monotonic() > deadline or self.stopped.wait(_STARTING_PAUSE_SECONDS):
                     raise
                 continue
-            with _closed_on_error(connection):
+            with _close_on_error(connection):
                 if is_pooled:  # does a second client get the same session, or is this one exchanged then?
                     self.connect().close()
                     self.check(connection)
@@ -164,11 +164,11 @@ class Connector:
         given = conninfo_to_dict(self.address.url)
         chosen = {name: value for name, value in KEEPALIVES.items() if name not in given}
         connection = psycopg.connect(**{**given, **chosen}, autocommit=True)
-        settings = {_CLIENT: _mark(connection), "search_path": self.address.quoted, **_SETTINGS}
+        settings = {_CLIENT: _mark_of_session(connection), "search_path": self.address.quoted, **_SETTINGS}
         if self.read_only:
             settings["default_transaction_read_only"] = "on"
         asked = _WHOSE + b", pg_backend_pid()" + b", set_config(%s, %s, false)" * len(settings)
-        with _closed_on_error(connection):
+        with _close_on_error(connection):
             row = connection.execute(asked, [word for each in settings.items() for word in each]).fetchone()
             if row is None or row[0]:
                 raise pooled(self.address)
@@ -184,12 +184,12 @@ class Connector:
             psycopg.Error: The server cannot be reached.
             StoreNotSupported: A pooler gave it another one.
         """
-        if connection.execute(_WHOSE).fetchone() != (_mark(connection),):
+        if connection.execute(_WHOSE).fetchone() != (_mark_of_session(connection),):
             raise pooled(self.address)
 
 
 @contextmanager
-def _closed_on_error(connection: Connection) -> Iterator[None]:
+def _close_on_error(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -197,7 +197,7 @@ def _closed_on_error(connection: Connection) -> Iterator[None]:
         raise
 
 
-def _mark(connection: Connection) -> str:
+def _mark_of_session(connection: Connection) -> str:
     """Return what marks the session of a connection: the number of its process, which each pooler makes up."""
     return str(connection.info.backend_pid)
 
@@ -223,7 +223,7 @@ class ServerConnection:
         pause, again = _FIRST_PAUSE_SECONDS, False
         while True:
             try:
-                return work(self._opened(), again=again)
+                return work(self._ensure_open(), again=again)
             except (psycopg.Error, OSError) as error:
                 if not self._can_repeat(error):
                     if self._connection is not None and getattr(error, "sqlstate", None) in _ELSEWHERE:
@@ -244,7 +244,7 @@ class ServerConnection:
             server.stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _opened(self) -> Connection:
+    def _ensure_open(self) -> Connection:
         if self._opened_at != self._server.switched:
             self.close()
         if self._connection is None:
@@ -326,13 +326,13 @@ class Sessions:
         """Call a function on a thread, without a session."""
         threads = self._threads
         if threads is None:
-            raise closed()
-        pending = threads.submit(self._called, function)
+            raise closed_error()
+        pending = threads.submit(self._call_and_close, function)
         self._pending.add(pending)
         pending.add_done_callback(self._pending.discard)
         return asyncio.wrap_future(pending)
 
-    def _called(self, function: Callable[[], T]) -> T:
+    def _call_and_close(self, function: Callable[[], T]) -> T:
         try:
             return function()
         finally:

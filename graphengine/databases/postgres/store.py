@@ -25,7 +25,7 @@ from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.postgres.transactions import Transactions
-from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
+from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.kernel.store import lease_lost
 
@@ -137,7 +137,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         if lease is not None:
             self._writer = Sessions(server, 1, "graphengine-write")
             self._commits = GroupCommit(self._writer, self.address)
-            self._transactions = Transactions(server, self._lease_seconds, readers, self._added)
+            self._transactions = Transactions(server, self._lease_seconds, readers, self._addition_of)
         return has_trash
 
     def _prepare(
@@ -229,19 +229,19 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
+        addition, _ = encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
         return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
 
-    def _added(self, batch: Append) -> writes.Addition:
+    def _addition_of(self, batch: Append) -> writes.Addition:
         """Return the stored form of a batch for a run that is driven here. Raises: LeaseLost."""
-        lease, driven = self._writing(), self._driven.get(batch.run_id)
+        lease, driven = self._writable_lease(), self._driven.get(batch.run_id)
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
-        return encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
+        return encode_batch(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)[0]
 
     def transaction(self) -> AbstractAsyncContextManager[FunctionTransaction]:
         """Return a block with a transaction in which a function works; see `graphengine.stores.base.Transactional`."""
-        self._writing()
+        self._writable_lease()
         return self._transactions.transaction()
 
     def _post(  # noqa: PLR0913 - what a message is
@@ -260,7 +260,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         return pending
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
-        self._writing()
+        self._writable_lease()
         return await self._run(partial(reads.execute, statement, values))
 
     async def mark_stop(self, run_id: str, mark: StopMark) -> None:
@@ -279,7 +279,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0, *, run_id: str | None = None) -> T:
         """Call a function that writes; see `SQLStore.write`."""
         del written_bytes, run_id
-        self._writing()
+        self._writable_lease()
         return await self._run(partial(_in_transaction, work=work))
 
     async def notifications(self, after: int) -> int:
@@ -291,17 +291,17 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
-        owner, token = self._writing().id, writes.new_token()
+        owner, token = self._writable_lease().id, writes.new_token()
         return await self._run(partial(removal.remove, runs=tuple(runs), owner=owner, token=token))
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
         """Remove what old steps of a run recorded; see `Store.trim`."""
-        self._writing()
+        self._writable_lease()
         return await self._run(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
 
     async def sweep(self) -> None:
         """Free the space of removed runs in short transactions; see `Store.sweep`."""
-        self._writing()
+        self._writable_lease()
         await self._run(removal.sweep)
 
     async def vacuum(self) -> tuple[int, int]:
@@ -309,7 +309,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
         PostgreSQL returns what is free at the end of a table, and reuses the rest for new rows.
         """
-        self._writing()
+        self._writable_lease()
         return await self._run(partial(removal.vacuum, address=self.address))
 
     def _own(self) -> Own:

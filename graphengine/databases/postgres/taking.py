@@ -45,7 +45,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
             [row[0] for row in connection.execute(SQL["take_again"], {"owner": owner, "token": token})] if again else []
         )
         if not keys:
-            orphans, keys = _taken(connection, pick, owner, dead, token)
+            orphans, keys = _take_due(connection, pick, owner, dead, token)
     rows = connection.execute(SQL["tails"], (list(keys),)).fetchall() if keys else []
     claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
     infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys])]
@@ -66,21 +66,21 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
     return TakenRuns([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
 
 
-def _taken(
+def _take_due(
     connection: Connection, pick: ClaimQuery, owner: str, known: Collection[str], token: int
 ) -> tuple[list[int], list[int]]:
     """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
-    named = None if pick.queues is None else _names(pick.queues)
+    named = None if pick.queues is None else _keep_names(pick.queues)
     dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known]
     values: dict[str, Any] = {
         "now": pick.now,
         "limit": max(clamped(pick.limit), 0),
-        "graphs": None if pick.graphs is None else _names(pick.graphs),
+        "graphs": None if pick.graphs is None else _keep_names(pick.graphs),
         "queues": named,
-        "aside": _names(pick.aside),
-        "refused": _names(pick.refused),
+        "aside": _keep_names(pick.aside),
+        "refused": _keep_names(pick.refused),
         "dead": dead,
-        "paused": _names(pick.paused_tenants),
+        "paused": _keep_names(pick.paused_tenants),
         "blocked": [],
         "by_tenant": False,
     }
@@ -90,9 +90,9 @@ def _taken(
         return orphans, []
     work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
     limited = sorted(name for name, limits in work if limits is not None)
-    load = _load(connection, limited, values) if limited else NO_LOAD
+    load = _lock_load(connection, limited, values) if limited else NO_LOAD
     free = [name for name, _ in work if name not in load.limits and not pick.paused_tenants]
-    found = _candidates(connection, {**values, "names": free}) if free else []
+    found = _list_candidates(connection, {**values, "names": free}) if free else []
     for queue in sorted({name for name, _ in work}.difference(free)):
         if is_full(load, queue):
             continue
@@ -105,7 +105,7 @@ def _taken(
             "blocked": full,
             "by_tenant": each is not None,
         }
-        found += _candidates(connection, asked)
+        found += _list_candidates(connection, asked)
         if each is not None:
             asked |= {"each": each, "blocked": [*full, *spent_tenants(load, queue, pick.now)]}
             found += [
@@ -123,11 +123,11 @@ def _taken(
     return orphans, [key for key in keys if key in got]
 
 
-def _candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candidate]:
+def _list_candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candidate]:
     return [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates"], values)]
 
 
-def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
+def _lock_load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
     """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
     names = list(queues)
     limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
@@ -140,5 +140,5 @@ def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, An
     )
 
 
-def _names(texts: Iterable[str]) -> list[str]:
+def _keep_names(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if is_name(text)]

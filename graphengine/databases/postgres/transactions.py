@@ -31,7 +31,7 @@ from graphengine.databases.postgres.faults import explain, is_lost, is_undone, w
 from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.sessions import DUMPERS, KEEPALIVES
 from graphengine.databases.postgres.writes import texts_of, were_written
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.errors import NodeTimeout, TransactionRefused, TransactionUndone
 from graphengine.kernel.store import lease_lost
 
@@ -81,14 +81,14 @@ class HandedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def __enter__(self) -> NoReturn:  # its end would commit
         """Refuse a block that would commit at its end."""
-        raise _ended("use `with` on the connection of")
+        raise _refusal_to_end("use `with` on the connection of")
 
     def _refuse_to(self, what: str) -> None:
         if self.is_held:
-            raise _ended(what)
+            raise _refusal_to_end(what)
 
 
-def _ended(what: str) -> TransactionRefused:
+def _refusal_to_end(what: str) -> TransactionRefused:
     return TransactionRefused(f'the function was about to {what} its transaction, effect="transaction"', repair=_OWN)
 
 
@@ -117,7 +117,7 @@ class Transactions:
         """Return a block with a transaction, which is undone at its end if it was not committed."""
         async with self._places:
             if self.is_closed:
-                raise closed()
+                raise closed_error()
             self.threads = self.threads or ThreadPoolExecutor(AT_ONCE, thread_name_prefix="graphengine-transaction")
             made = FunctionTransaction(self, self.threads)
             try:
@@ -210,7 +210,7 @@ class FunctionTransaction:
             repair = "let it raise; or put what may fail into a savepoint: with db.transaction(): …"
             raise TransactionRefused(text, repair=repair)
         if status == TransactionStatus.IDLE:
-            raise _ended_it()
+            raise _refusal_after_end()
         if status == TransactionStatus.ACTIVE or connection.pgconn.pipeline_status != PipelineStatus.OFF:
             # A stream or a COPY holds the connection's lock, for ever; in a pipeline COMMIT returns before its answer.
             text = "the function left a stream, a COPY or a pipeline of its connection open"
@@ -230,21 +230,21 @@ class FunctionTransaction:
             NodeTimeout: It took too long.
             TransactionUndone: For the sake of another one, or with its connection.
         """
-        codes = {getattr(each, "sqlstate", None) for each in _line_of(error)}
+        codes = {getattr(each, "sqlstate", None) for each in _list_causes(error)}
         if not codes.isdisjoint(_LATE) and time.monotonic() - self._began >= 0.9 * self._around.limit_seconds:
             raise self._late() from error
-        if any(isinstance(each, Exception) and is_undone(each) for each in _line_of(error)):
+        if any(isinstance(each, Exception) and is_undone(each) for each in _list_causes(error)):
             raise self._again(error) from error
-        if connection.closed and any(isinstance(each, psycopg.Error) for each in _line_of(error)):
+        if connection.closed and any(isinstance(each, psycopg.Error) for each in _list_causes(error)):
             raise self._again(error) from error
 
     def _again(self, error: BaseException) -> TransactionUndone:
-        found = next((each for each in _line_of(error) if isinstance(each, psycopg.Error)), error)
+        found = next((each for each in _list_causes(error) if isinstance(each, psycopg.Error)), error)
         words = words_of(found, self._around.server.address) if isinstance(found, Exception) else str(found)
         repair = "nothing was done: retry= tries it again; touch rows in one order, and as few as possible"
         return TransactionUndone(f"the database undid the transaction: {words}", repair=repair)
 
-    def _kept_from(self, error: psycopg.Error) -> TransactionRefused:
+    def _refusal_of_record(self, error: psycopg.Error) -> TransactionRefused:
         words = words_of(error, self._around.server.address)
         return TransactionRefused(
             f"the result cannot be recorded in the transaction as the function left it: {words}",
@@ -262,7 +262,7 @@ class FunctionTransaction:
         with suppress(psycopg.Error, OSError):
             if connection is not None:
                 line = socket.socket(fileno=os.dup(connection.fileno()))  # the number can soon be another one's
-                threading.Thread(target=_cancelled, args=(connection, line), daemon=True).start()
+                threading.Thread(target=_cancel_statement, args=(connection, line), daemon=True).start()
 
     # --- the record ---------------------------------------------------------------------------------------------
 
@@ -274,14 +274,14 @@ class FunctionTransaction:
     def _commit(self, addition: Addition) -> None:
         connection, address = self._connection, self._around.server.address
         if connection is None:
-            raise _ended_it()
+            raise _refusal_after_end()
         try:
             self._record(connection, addition)
         except psycopg.Error as error:  # COMMIT was not sent
             if is_lost(error) or is_undone(error) or connection.closed or error.sqlstate in _WAITED:
                 raise self._again(error) from error
             if error.sqlstate in _KEPT_FROM:
-                raise self._kept_from(error) from error
+                raise self._refusal_of_record(error) from error
             raise explain(error, address) from None
         try:
             ended = connection.execute("COMMIT").statusmessage
@@ -289,7 +289,7 @@ class FunctionTransaction:
             self._ask_whether(connection, addition, error)
         else:
             if ended != "COMMIT":  # it was undone: a statement of another thread has failed since
-                raise _ended_it()
+                raise _refusal_after_end()
 
     def _ask_whether(self, connection: HandedConnection, addition: Addition, error: psycopg.Error) -> None:
         """Return if it was committed, though COMMIT was not answered, or refused.
@@ -325,7 +325,7 @@ class FunctionTransaction:
         whose = addition.key, addition.fence, addition.owner, self._token, rows[0].seq
         if not execute("append_within", (*columns, *whose)):
             marked = connection.execute("SELECT current_setting('graphengine.transaction', true)").fetchone()
-            raise _ended_it() if marked != (self._token,) else lease_lost(addition.run_id, addition.fence)
+            raise _refusal_after_end() if marked != (self._token,) else lease_lost(addition.run_id, addition.fence)
         bodies, uses = texts_of(addition)
         if bodies[0]:
             execute("texts_within", bodies)
@@ -342,7 +342,7 @@ class FunctionTransaction:
             connection.close()
 
 
-def _ended_it() -> TransactionRefused:
+def _refusal_after_end() -> TransactionRefused:
     return TransactionRefused(
         'the function ended the transaction in which it was called, effect="transaction", so its result is not '
         "recorded with what it did",
@@ -356,7 +356,7 @@ def _is_written(connection: Connection, *, addition: Addition) -> bool:
     return connection.execute(*were_written(addition)).fetchone() == (len(addition.rows),)
 
 
-def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
+def _cancel_statement(connection: HandedConnection, line: socket.socket) -> None:
     """Ask the server to cancel a statement, and end the connection on this side: the function may be between two."""
     with line:
         with suppress(psycopg.Error, OSError):
@@ -366,7 +366,7 @@ def _cancelled(connection: HandedConnection, line: socket.socket) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def _line_of(error: BaseException) -> Sequence[BaseException]:
+def _list_causes(error: BaseException) -> Sequence[BaseException]:
     """Return an exception, those that SQLAlchemy wraps, and those that led to it."""
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
@@ -405,14 +405,14 @@ class _Handles:
         with self._making:  # it asks the first connection what the server is
             if self._engine is None:
                 address = "postgresql+psycopg://"
-                self._engine = sqlalchemy.create_engine(address, creator=self._taken, poolclass=NullPool)
+                self._engine = sqlalchemy.create_engine(address, creator=self._connection_here, poolclass=NullPool)
                 self._engine.connect().detach()
         bound = self._engine.connect()
         if issubclass(kind, Session):
             return kind(bind=bound, join_transaction_mode="control_fully")
         return bound
 
-    def _taken(self) -> HandedConnection:
+    def _connection_here(self) -> HandedConnection:
         connection: HandedConnection = self._here.connection
         return connection
 

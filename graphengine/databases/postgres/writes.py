@@ -16,7 +16,7 @@ from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.row_json import read_summary
 from graphengine.databases.snapshots import Tail
-from graphengine.databases.sql import Claimed, folded
+from graphengine.databases.sql import Claimed, fold_words
 from graphengine.databases.statements import keys_with
 from graphengine.errors import RunIsDriven
 from graphengine.kernel.reader import encode_step
@@ -138,7 +138,7 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
     """Return the statement for additions to different runs, which answers with those that were refused."""
     rows = [(each.key, row) for each in additions for row in each.rows]
     shots = [(each.key, each.shot) for each in additions if each.shot is not None]
-    texts = _Texts()
+    texts = _LongTexts()
     for key, row in rows:
         texts.add(key, row)
     for key, row in shots:
@@ -211,7 +211,7 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
 
 def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Command[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
-    texts = _Texts()
+    texts = _LongTexts()
     rows, row_bytes = sql.rows_of(
         partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
     )
@@ -220,7 +220,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
     begun = input_text(steps[0] if steps else None)
-    words = folded([info.id, info.graph]), begun, _end_words(summary) or ""
+    words = fold_words([info.id, info.graph]), begun, _end_words(summary) or ""
     facts: dict[str, JsonValue] = {
         "title": info.title,
         "user": info.user or "",
@@ -245,7 +245,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         None if info.parent is None else known(info.parent),
         0 if info.parent is None else clamped(info.parent_seq),
         list(info.tags),
-        [folded([each]) for each in info.tags],
+        [fold_words([each]) for each in info.tags],
         *words,
         [row.seq for row in rows],
         [row.at for row in rows],
@@ -351,7 +351,7 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tu
 
     added = list(added)
     return Command(
-        [run_id], SQL["tag"], (known(run_id), added, [folded([each]) for each in added], list(removed)), read
+        [run_id], SQL["tag"], (known(run_id), added, [fold_words([each]) for each in added], list(removed)), read
     )
 
 
@@ -360,7 +360,7 @@ def new_token() -> int:
     return secrets.randbits(_TOKEN_BITS)
 
 
-class _Texts:
+class _LongTexts:
     """The long texts of some rows, as parameters."""
 
     def __init__(self) -> None:
@@ -390,7 +390,7 @@ class _Texts:
 
 def texts_of(addition: Addition) -> tuple[tuple[list[bytes], list[str]], Sequence[Sequence[Any]]]:
     """Return the long texts of an addition's steps, as parameters: their bodies, and where they are used."""
-    texts = _Texts()
+    texts = _LongTexts()
     for row in addition.rows:
         texts.add(addition.key, row)
     return texts.bodies, (texts.runs, texts.seqs, texts.places, texts.in_snapshots, texts.digests)
@@ -401,7 +401,7 @@ def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence
     rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]
     columns = [row.seq for row in rows], [row.sum for row in rows], [row.body for row in rows]
     connection.execute(SQL["replace_steps"], (key, *columns, before))
-    texts = _Texts()
+    texts = _LongTexts()
     for row in rows:
         texts.add(key, row)
     if texts.digests:
@@ -412,7 +412,7 @@ def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence
 def _end_words(summary: str | None) -> str | None:
     """Return the words of what a run waits for, or why it ended; None if its summary did not change."""
     kept = read_summary(summary)
-    return None if kept is None else folded([kept.reason])
+    return None if kept is None else fold_words([kept.reason])
 
 
 def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:

@@ -64,7 +64,7 @@ def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> in
         raise InputError(f"there is no folder {target.parent}", where=str(target), repair=repair)
     part = target.with_name(target.name + ".part")
     try:
-        while not _copied(path, part, progress):
+        while not _copy_file(path, part, progress):
             pass
         size = part.stat().st_size
         part.replace(target)
@@ -77,7 +77,7 @@ def back_up(path: Path, target: Path, *, progress: Progress | None = None) -> in
     return size
 
 
-def _copied(path: Path, part: Path, progress: Progress | None) -> bool:
+def _copy_file(path: Path, part: Path, progress: Progress | None) -> bool:
     """Copy it; return whether it is one moment of the file, which a file without a log has to stay for."""
     state = file_state(path)
     refuse_damaged_log(path)

@@ -173,14 +173,14 @@ def _together(
                 released.add(work.key)
             continue
         if row:
-            yield row[0], _all_of(row)
+            yield row[0], _work_of_all(row)
             row, released = [], set()
         yield job, work
     if row:
-        yield row[0], _all_of(row)
+        yield row[0], _work_of_all(row)
 
 
-def _all_of(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Connection], None]:
+def _work_of_all(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Connection], None]:
     return partial(append_all, additions=[cast("Addition", job.work) for job in row])
 
 

@@ -52,8 +52,8 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> 
     altered = [f"{kind} {name}" for (kind, name), made in expected.items() if found.get((kind, name)) != made]
     if not foreign and not altered:
         return
-    problems = [f"it has {_listed(foreign)}, which graphengine did not make"] if foreign else []
-    problems += [f"it lacks or changes {_listed(altered)}"] if altered else []
+    problems = [f"it has {_name_first(foreign)}, which graphengine did not make"] if foreign else []
+    problems += [f"it lacks or changes {_name_first(altered)}"] if altered else []
     raise StoreAltered(
         f"{path} was altered by another program: {'; '.join(problems)}",
         where=str(path),
@@ -69,7 +69,7 @@ def _is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -
     return kind == "table" and name not in tables
 
 
-def _listed(things: list[str]) -> str:
+def _name_first(things: list[str]) -> str:
     more = len(things) - _LISTED
     return ", ".join(things[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 

@@ -90,7 +90,7 @@ class Direct:
         except Exception as error:
             raise NotDone from error
         finally:
-            _leave(connection)
+            _leave_transaction(connection)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
         """Call `work(connection)` in a transaction, commit it, and return the result.
@@ -119,7 +119,7 @@ class Direct:
         except Exception as error:  # the thread fails in the same way, and reports it
             raise NotDone from error
         finally:
-            _leave(connection)
+            _leave_transaction(connection)
         checkpoints.count(connection.total_changes - changes, written_bytes)
         if self._run_id is None:
             self._run_id = run_id
@@ -136,7 +136,7 @@ class Direct:
             connection.close()
 
 
-def _leave(connection: sqlite3.Connection) -> None:
+def _leave_transaction(connection: sqlite3.Connection) -> None:
     """Leave no transaction open: it would hold the write-ahead log, and refuse the next one."""
     if connection.in_transaction:
         with suppress(sqlite3.Error):  # the transaction is over either way

@@ -95,7 +95,7 @@ def is_of_the_medium(error: Exception) -> bool:
 
 def shows_damage(error: Exception) -> bool:
     """Return whether an error can be caused by damage in the file, and not by a lock, a full disk or permissions."""
-    return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
+    return _explain_code(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
 
 
 def end_statements(error: BaseException) -> None:
@@ -115,12 +115,12 @@ def explain(error: BaseException, path: Path) -> StoreError:
     """Return the `StoreError` for an error of SQLite or of the files, which becomes its cause."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
-    found = _meaning_of(error).explained(error, str(path))
+    found = _explain_code(error).explained(error, str(path))
     found.__cause__ = error
     return found
 
 
-def _meaning_of(error: BaseException) -> Meaning:
+def _explain_code(error: BaseException) -> Meaning:
     if isinstance(error, OSError):
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return _READ_ONLY

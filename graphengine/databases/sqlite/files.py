@@ -66,7 +66,7 @@ def prepare_file(path: Path) -> None:
         raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
     _refuse_others(path)
     try:
-        _make_folder(path.parent)
+        _make_synced_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:
         if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
@@ -124,7 +124,7 @@ class OpenFiles:
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
-        self._files: Final = [(each, _identity(each)) for each in (str(path), str(log_of(path)))]
+        self._files: Final = [(each, _identity_of_file(each)) for each in (str(path), str(log_of(path)))]
         self._folder: Final = str(path.parent)
         self._checked: tuple[int, int, int] | None = None  # the state of the folder when they were last compared
 
@@ -141,7 +141,7 @@ class OpenFiles:
         if folder is not None and folder == self._checked:
             return
         for path, identity in self._files:
-            if _identity(path) != identity:
+            if _identity_of_file(path) != identity:
                 message = f"{path} was moved, deleted or replaced while it was open: nothing more is recorded"
                 repair = (
                     "close this Runner, put the file back if it was moved, and resume; never open the file of a live "
@@ -158,13 +158,13 @@ def _state_of_folder(folder: str) -> tuple[int, int, int] | None:
     if os.name != "posix":
         return None
     try:
-        found = os.stat(folder)  # noqa: PTH116 - as in `_identity`
+        found = os.stat(folder)  # noqa: PTH116 - as in `_identity_of_file`
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _identity_of_file(path: str) -> tuple[int, int]:
     try:
         found = os.stat(path)  # noqa: PTH116 - before each commit: half the time of Path.stat
     except OSError:
@@ -263,11 +263,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_synced_folder(folder: Path) -> None:
     """Create a folder and its parents and sync their names: SQLite syncs only what is in the folder."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    _make_synced_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)
 
@@ -299,13 +299,13 @@ def _refuse_others(path: Path) -> None:
     if stat.S_ISDIR(found.st_mode):
         message, repair = f"{path} is a folder, not a database", f"name a file in it, such as {path / 'runs.db'}"
     elif not stat.S_ISREG(found.st_mode):
-        message, repair = f"{path} is {_kind(found.st_mode)}, not a file", "name a file for the runs"
+        message, repair = f"{path} is {_name_file_kind(found.st_mode)}, not a file", "name a file for the runs"
     elif not 0 < found.st_size < _SMALLEST_BYTES:
         return
     raise StoreNotADatabase(message, where=str(path), repair=repair)
 
 
-def _kind(mode: int) -> str:
+def _name_file_kind(mode: int) -> str:
     kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "something else")
 
@@ -321,7 +321,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     """
     _check_log(path)
     sync_log(path)
-    version = _checked(connection, path)
+    version = _check_definitions(connection, path)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
@@ -331,7 +331,7 @@ def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous)
     sync_as(connection, synchronous)
     if version < latest_format():
         migrate(connection, path)
-    _check_writable(connection)
+    _check_file_writable(connection)
 
 
 def _check_log(path: Path) -> None:
@@ -356,7 +356,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", 
     connection.execute("PRAGMA query_only = ON")
     if is_alone:
         _check_log(path)
-    version = _checked(connection, path)
+    version = _check_definitions(connection, path)
     if version == 0:
         message = f"{path} is empty: it is not a database yet"
         raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
@@ -365,7 +365,7 @@ def set_up_reader(connection: sqlite3.Connection, path: Path, *, uri: str = "", 
         raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
 
 
-def _checked(connection: sqlite3.Connection, path: Path) -> int:
+def _check_definitions(connection: sqlite3.Connection, path: Path) -> int:
     """Check a database's mark and definitions and return its version, consistently while it is migrated.
 
     Raises:
@@ -444,7 +444,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _check_writable(connection: sqlite3.Connection) -> None:
+def _check_file_writable(connection: sqlite3.Connection) -> None:
     """Raise now, and not at the first step, if the file cannot be written."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")

@@ -16,7 +16,7 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.databases.sqlite.reads import in_snapshot
@@ -65,26 +65,26 @@ class Reader:
             state = file_state(self._path) if self._at_rest else None
             try:
                 async with self._connecting:
-                    worker = await self._connected(state)
+                    worker = await self._ensure_connected(state)
                 result = await worker.run(partial(in_snapshot, read=read))
             except (sqlite3.Error, StoreCorrupt, *_NONSENSE) as error:
-                if self._changed_since(state):
+                if self._has_changed_since(state):
                     continue
                 if isinstance(error, StoreError):
                     raise
                 raise explain(error, self._path) from error
-            if not self._changed_since(state):
+            if not self._has_changed_since(state):
                 return result
 
-    def _changed_since(self, state: FileState | None) -> bool:
+    def _has_changed_since(self, state: FileState | None) -> bool:
         return state is not None and has_changed(self._path, state)
 
-    async def _connected(self, state: FileState | None) -> Worker:
+    async def _ensure_connected(self, state: FileState | None) -> Worker:
         is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == state
         if self._worker is not None and is_right:
             return self._worker
         if self._is_closed:
-            raise closed()
+            raise closed_error()
         await self._disconnect()
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
         worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds, only_reads=True)

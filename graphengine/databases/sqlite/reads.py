@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from graphengine.databases import checksums
-from graphengine.databases.refusals import damaged
+from graphengine.databases.refusals import damaged_error
 from graphengine.databases.run_rows import RunRow, run_of
 from graphengine.databases.shared_reads import SharedReads
 from graphengine.databases.sqlite import words
@@ -91,12 +91,12 @@ def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None 
     if row is None and is_name(run_id):
         row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
         if row is not None:
-            raise damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+            raise damaged_error(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
     if row is None:
         raise unknown_run(run_id)
     (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
     if stored != run_id:  # the index leads to another run's row
-        raise damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+        raise damaged_error(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
     return from_row(connection, row, onlooker)
 
 
@@ -230,7 +230,7 @@ def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[
     in_row, in_log = identities(connection, key, known)
     differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing:
-        raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+        raise damaged_error(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
 def identities(
@@ -351,10 +351,10 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     search = words.Search.of(connection, page.get("text") or "")
     sort, ascending = page.get("sort") or "begun", page.get("ascending", False)
     if search is not None or sort != "begun" or ascending:
-        statement = _sorted(sort, None if search is None else search.found, ascending=ascending)
+        statement = _statement_in_order(sort, None if search is None else search.found, ascending=ascending)
         values |= {} if search is None else search.values
     else:
-        statement = SQL[_listing(given)]
+        statement = SQL[_statement_of_page(given)]
         end = page.get("begun_before")
         place = (math.inf, "") if last is None else (last.created_at, last.id)
         values["created_at"], values["id"] = place if end is None else min(place, (end, ""))
@@ -362,14 +362,14 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
-def _sorted(sort: Sort, found: str | None, *, ascending: bool) -> str:
+def _statement_in_order(sort: Sort, found: str | None, *, ascending: bool) -> str:
     """Return the statement that lists runs in an order, of those that a statement finds."""
     source = "runs AS r" if found is None else f"({found}) AS x CROSS JOIN runs AS r ON r.key = x.rowid"
     text = words.SQL["runs"].replace("…value…", _SORTED_BY[sort]).replace("…source…", source)
     return text.replace(" DESC", " ASC").replace("…", ">") if ascending else text.replace("…", "<")
 
 
-def _listing(given: Mapping[str, object]) -> str:
+def _statement_of_page(given: Mapping[str, object]) -> str:
     """Return the statement that lists the runs of a page."""
     for name in ("starter", "user"):
         if name in given:
@@ -406,12 +406,12 @@ def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connecti
             connection.execute("ROLLBACK")
 
 
-def _listed(run_ids: Sequence[str]) -> str:
+def _ids_as_json(run_ids: Sequence[str]) -> str:
     return to_json([run_id for run_id in run_ids if is_name(run_id)]).decode()
 
 
-def _info_of(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
+def _info_of_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker) -> RunInfo:
     return from_row(connection, row, onlooker).info
 
 
-shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _listed, _info_of, _LARGEST_LIMIT)
+shared: Final[SharedReads[sqlite3.Connection, Onlooker]] = SharedReads(SQL, _ids_as_json, _info_of_row, _LARGEST_LIMIT)

@@ -23,7 +23,7 @@ from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.kernel.reader import encode_step
-from graphengine.kernel.store import PAGE_LIMIT, EndedRun, reason_to_stay, removed
+from graphengine.kernel.store import PAGE_LIMIT, EndedRun, reason_to_stay, strip_removed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -126,11 +126,11 @@ def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> 
     going = connection.execute(SQL["trimmable"], {"low": first, "high": shot, "limit": limit}).fetchall()
     if going and not is_begun:
         snapshot = Texts(connection).whole(shot, body, recorded, listed)
-        _replace(connection, shot, removed(shot & _KEYS, at, snapshot), replaced)
+        _replace(connection, shot, strip_removed(shot & _KEYS, at, snapshot), replaced)
         gone = connection.execute(SQL["drop_snapshots"], {"low": first, "high": shot}).fetchall()
         texts.release(connection, [(-row_id, listed) for row_id, listed in gone if listed is not None])
     for row_id, at, listed in going:
-        _replace(connection, row_id, removed(row_id & _KEYS, at), listed)
+        _replace(connection, row_id, strip_removed(row_id & _KEYS, at), listed)
     return len(going)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic_core import to_json
 
 from graphengine.databases.addresses import path_of
-from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
+from graphengine.databases.sql import SQLStore, encode_batch, read, read_as_owner, read_page, rows_of
 from graphengine.databases.sqlite import erasure, files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
@@ -166,7 +166,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             place, has_trash = await worker.run(prepare)
             direct = Direct(place, checkpoints)
         except BaseException as error:
-            await worker.close(lambda _: _give_up(lease))
+            await worker.close(lambda _: _stop_and_unlock(lease))
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise explain(error, path) from error
             raise
@@ -190,7 +190,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         if failure is not None:
             text = "the lease on %s was not deleted; its released lock shows that it is free: %s"
             log.warning(text, self.path, failure)
-        await self._writer.close(partial(_end, lease=lease, checkpoints=self._checkpoints))
+        await self._writer.close(partial(_end_lease, lease=lease, checkpoints=self._checkpoints))
 
     def _drop(self, lease: Lease | None) -> None:
         if lease is None:
@@ -214,7 +214,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
-        addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
+        addition, written_bytes = encode_batch(writes.Addition, writes.Row, batch, driven, lease.id)
         if batch.posts:
             messages = [
                 writes.Post(post.run_id, post.kind, to_json(post.payload).decode(), post.key, lease.now())
@@ -241,7 +241,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return await self.read(partial(taking.read, taken=found.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
-        self._writing()
+        self._writable_lease()
         return await self._commits.submit(partial(taking.change, statement=statement, values=values))
 
     @property
@@ -255,7 +255,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
     ) -> T:
         """Call a function that writes; see `SQLStore.write`."""
-        self._writing()
+        self._writable_lease()
         return await self._commits.submit(work, written_bytes, run_id=run_id)
 
     def _announce(self) -> None:
@@ -268,22 +268,22 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     async def notifications(self, after: int) -> int:
         """Return once another process announced something; see `Store.notifications`."""
-        self._writing()
+        self._writable_lease()
         return await self._announcements.heard(after)
 
     async def remove(self, runs: Sequence[RunInfo | EndedRun]) -> Mapping[str, str]:
         """Remove runs from the store; see `Store.remove`."""
-        lease = self._writing()
+        lease = self._writable_lease()
         return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
 
     async def trim(self, run_id: str, keep: int, limit: int) -> int:
         """Remove what old steps of a run recorded; see `Store.trim`."""
-        self._writing()
+        self._writable_lease()
         return await self._commits.submit(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
 
     async def sweep(self) -> None:
         """Free the space of removed runs in strides; see `Store.sweep`."""
-        self._writing()
+        self._writable_lease()
         await removal.in_strides(
             lambda: self.read(lambda connection, _: reads.has_trash(connection)),
             lambda: self._commits.submit(removal.stride),
@@ -297,7 +297,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
         A database that was restored from a dump is rewritten once, and other processes wait until that is done.
         """
-        self._writing()
+        self._writable_lease()
         writer = self._writer
         before = removal.bytes_of(self._options.path)
         try:
@@ -320,7 +320,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
         Raises: StoreLocked, StoreFull; nothing has changed then but the indexes of words.
         """
-        self._writing()
+        self._writable_lease()
         await self._commits.submit(erasure.merge_words)
         try:
             await self._writer.run(removal.rewrite)
@@ -342,7 +342,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         return await self._reader.run(read)
 
 
-def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
+def _end_lease(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
     """Stop the lease's thread, move the write-ahead log into the file, free the connections, then the lock.
 
     The last connection that is closed removes the log. If other processes have the database open, the next writer
@@ -359,7 +359,7 @@ def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints)
         lease.release_lock()
 
 
-def _give_up(lease: Lease) -> None:
+def _stop_and_unlock(lease: Lease) -> None:
     lease.stop()
     lease.release_lock()
 

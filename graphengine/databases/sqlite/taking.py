@@ -62,9 +62,9 @@ def due(
     if limit <= 0:
         return []
     found: dict[str, RunInfo] = {}
-    timers = ((_OTHERS, row.due_at or 0.0, row) for row in _rows(connection, "due_timers", now))
-    wanted = ((_OTHERS, row.wanted_at or 0.0, row) for row in _rows(connection, "wanted_runs"))
-    for *_, row in merge(timers, wanted, *_interrupted(connection, onlooker), key=_rank):
+    timers = ((_OTHERS, row.due_at or 0.0, row) for row in _select_runs(connection, "due_timers", now))
+    wanted = ((_OTHERS, row.wanted_at or 0.0, row) for row in _select_runs(connection, "wanted_runs"))
+    for *_, row in merge(timers, wanted, *_find_interrupted(connection, onlooker), key=_rank_of):
         if graphs is not None and row.graph not in graphs:
             continue
         info = reads.from_row(connection, row, onlooker).info
@@ -75,20 +75,20 @@ def due(
     return list(found.values())
 
 
-def _rank(candidate: _Due) -> tuple[int, float, object]:
+def _rank_of(candidate: _Due) -> tuple[int, float, object]:
     rank, since, row = candidate
     return rank, since, row.key
 
 
-def _rows(connection: sqlite3.Connection, statement: str, *values: object) -> Iterator[RunRow]:
+def _select_runs(connection: sqlite3.Connection, statement: str, *values: object) -> Iterator[RunRow]:
     return map(RunRow._make, connection.execute(SQL[statement], values))
 
 
-def _interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
+def _find_interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
     """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
     sources: list[Iterator[_Due]] = []
     for driver, expires_at in _dead(connection, onlooker).items():
-        rows = _rows(connection, "running_of", driver)
+        rows = _select_runs(connection, "running_of", driver)
         since = _UNKNOWN if expires_at is None else expires_at
         sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
     return sources
@@ -106,17 +106,17 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
     """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
     claimed: dict[str, Claimed] = {}
     dead = list(_dead(connection, onlooker))
-    taken, driven = _offered(_orphans(connection, pick, dead, onlooker), pick)
+    taken, driven = _offer_orphans(_orphans(connection, pick, dead, onlooker), pick)
     room = pick.limit - len(taken)
     if room <= 0:
         return TakenRuns(taken, claimed)
     work = connection.execute(SQL["queues_with_work"]).fetchall()
     work = [(name, limits) for name, limits in work if pick.queues is None or name in pick.queues]
-    load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
+    load = _count_load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
     found: list[Candidate] = []
     for name, _ in work:
         if not is_full(load, name):
-            found += _candidates(connection, pick, name, load, room)
+            found += _yield_candidates(connection, pick, name, load, room)
     chosen = choose(found, room, load, pick.now)
     for queue in load.limits if chosen.rates else ():
         connection.execute(SQL["drop_rates"], (queue, pick.now))
@@ -156,7 +156,7 @@ def _orphans(
     """Yield the due runs of dead owners, also those that are aside."""
     limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
     paused = {name for name, text in limits if read_limits(text).paused}
-    rows = (row for driver in dead for row in _rows(connection, "facts_of_driver", driver))
+    rows = (row for driver in dead for row in _select_runs(connection, "facts_of_driver", driver))
     infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
     return (
         info
@@ -169,7 +169,7 @@ def _orphans(
     )
 
 
-def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
+def _offer_orphans(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
     """Return the orphans to offer, and the places of all of them, by queue and tenant, if more runs can be taken."""
     taken: list[ClaimedRun] = []
     places: Counter[tuple[str, str]] = Counter()
@@ -182,7 +182,7 @@ def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[Claimed
     return taken, places
 
 
-def _candidates(
+def _yield_candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
     """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
@@ -211,7 +211,7 @@ def _candidates(
             yield from fitting(connection.execute(SQL["queued_of_tenant"], (queue, tenant)), each if tenant else room)
 
 
-def _load(
+def _count_load(
     connection: sqlite3.Connection,
     limits: Mapping[str, QueueLimits],
     dead: Sequence[str],

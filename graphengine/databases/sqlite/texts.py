@@ -46,12 +46,12 @@ def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: boo
     short, texts = cut(body, repeats=repeats)
     if not texts:
         return body, None
-    places = [[offset, _key_of(connection, text)] for offset, text in texts]
+    places = [[offset, _store_text(connection, text)] for offset, text in texts]
     connection.executemany(SQL["use_text"], [(key, row) for _, key in places])
     return short, msgspec.json.encode(places).decode()
 
 
-def _key_of(connection: sqlite3.Connection, text: bytes) -> int:
+def _store_text(connection: sqlite3.Connection, text: bytes) -> int:
     """Return the key of a text, which is stored now unless it was.
 
     The bodies are compared, so that a text that was damaged on the disk is not used for new rows.

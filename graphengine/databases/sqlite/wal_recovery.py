@@ -53,7 +53,7 @@ class _Header(NamedTuple):
     is_whole: bool
 
 
-class _Frame(NamedTuple):
+class _WalFrame(NamedTuple):
     """A frame of the log.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Frame(NamedTuple):
     is_linked: bool
 
 
-class _Log(NamedTuple):
+class _FinishedLog(NamedTuple):
     """The finished transactions of a write-ahead log.
 
     Attributes:
@@ -82,7 +82,7 @@ class _Log(NamedTuple):
     """
 
     page_bytes: int
-    frames: list[_Frame]
+    frames: list[_WalFrame]
     unread: int
     damaged_at: int
 
@@ -156,15 +156,15 @@ def sync_log(path: Path) -> None:
             os.close(descriptor)
 
 
-def _read_log(file: BinaryIO) -> _Log:
+def _read_log(file: BinaryIO) -> _FinishedLog:
     """Read a log up to its end or the first truncated frame."""
     header = _header_of(file)
-    finished: list[_Frame] = []
-    unproved: list[_Frame] = []
+    finished: list[_WalFrame] = []
+    unproved: list[_WalFrame] = []
     unread = unproved_commits = 0
     is_read = is_whole = after_commit = header.is_whole  # the beginning of a log counts as a commit
     damaged_at = 0
-    for frame in _frames(file, header):
+    for frame in _read_frames(file, header):
         if is_read and not frame.is_linked:
             is_read, damaged_at = False, frame.at
         # If the header is damaged, the first frame cannot be checked: frames linked to it confirm it.
@@ -179,7 +179,7 @@ def _read_log(file: BinaryIO) -> _Log:
                 finished += unproved
                 unread += unproved_commits
                 unproved, unproved_commits = [], 0
-    return _Log(header.page_bytes, finished, unread, damaged_at)
+    return _FinishedLog(header.page_bytes, finished, unread, damaged_at)
 
 
 def _header_of(file: BinaryIO) -> _Header:
@@ -189,13 +189,13 @@ def _header_of(file: BinaryIO) -> _Header:
     magic, _, page_bytes = struct.unpack_from(">3I", raw.ljust(_HEADER_BYTES, b"\0"))
     order = _MAGIC.get(magic, "")
     if order and page_bytes in _PAGE_SIZES:
-        sums = _summed(raw[:24], (0, 0), order)
+        sums = _sum_data(raw[:24], (0, 0), order)
         if sums == struct.unpack_from(">2I", raw, 24):
             return _Header(page_bytes, raw[16:24], sums, order, is_whole=True)
     return _Header(_PAGE_BYTES, file.read(_FRAME_BYTES)[8:16], (0, 0), "<", is_whole=False)
 
 
-def _frames(file: BinaryIO, header: _Header) -> Iterator[_Frame]:
+def _read_frames(file: BinaryIO, header: _Header) -> Iterator[_WalFrame]:
     before: tuple[int, ...] | None = header.sums if header.is_whole else None
     file.seek(_HEADER_BYTES)
     while True:
@@ -209,13 +209,13 @@ def _frames(file: BinaryIO, header: _Header) -> Iterator[_Frame]:
         is_linked = (
             is_own
             and before is not None
-            and _summed(page, _summed(head[:8], before, header.order), header.order) == recorded
+            and _sum_data(page, _sum_data(head[:8], before, header.order), header.order) == recorded
         )
         before = recorded if is_own else None
-        yield _Frame(at, number, pages, is_own, is_linked)
+        yield _WalFrame(at, number, pages, is_own, is_linked)
 
 
-def _summed(data: bytes, sums: tuple[int, ...], order: str) -> tuple[int, ...]:
+def _sum_data(data: bytes, sums: tuple[int, ...], order: str) -> tuple[int, ...]:
     one, other = sums
     words = struct.unpack(f"{order}{len(data) // 4}I", data)
     for even, odd in zip(words[::2], words[1::2], strict=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.databases.sql import folded
+from graphengine.databases.sql import fold_words
 from graphengine.databases.sqlite.queries import run_selected
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
@@ -92,7 +92,7 @@ def index(connection: sqlite3.Connection) -> bool:
         connection.execute(SQL["create"])
     stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
-    made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
+    made = [(key, fold_words(texts)) for key, texts in texts_of(connection, stale + new)]
     connection.executemany(SQL["add"], made)
     connection.execute(SQL["not_due"], (msgspec.json.encode(stale).decode(),))
     if new:
@@ -140,20 +140,20 @@ def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tu
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
     for key, parent, run_id, graph, tags, summary, *first in rows:
-        begun = [_input(texts, first)]
+        begun = [_text_of_input(texts, first)]
         if parent is not None:
-            begun += [_input(texts, row) for row in connection.execute(SQL["before_branch"], (parent,))]
-        yield key, (run_id, graph, tags, None if summary is None else _reason(summary), *begun)
+            begun += [_text_of_input(texts, row) for row in connection.execute(SQL["before_branch"], (parent,))]
+        yield key, (run_id, graph, tags, None if summary is None else _decode_reason(summary), *begun)
 
 
-def _reason(summary: str) -> str | None:
+def _decode_reason(summary: str) -> str | None:
     try:
         return _REASON.decode(summary).reason
     except ValueError:  # it is derived from the log
         return None
 
 
-def _input(texts: Texts, row: Sequence[Any]) -> str | None:
+def _text_of_input(texts: Texts, row: Sequence[Any]) -> str | None:
     """Return the text of what a first step begins with; None if the step cannot be read."""
     row_id, body, checksum, long_texts = row
     if body is None:

@@ -17,7 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from graphengine.databases.refusals import closed
+from graphengine.databases.refusals import closed_error
 from graphengine.databases.sql import Promise
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ log = logging.getLogger("graphengine.stores")
 _ENDS_SECONDS: Final = 5.0
 
 
-def _text(value: bytes) -> str:
+def _decode_text(value: bytes) -> str:
     """Return a text: a name with damaged UTF-8 must not prevent the other rows of a list from being read."""
     return value.decode("utf-8", "replace")
 
@@ -43,7 +43,7 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=busy_timeout_seconds
     )
-    connection.text_factory = _text
+    connection.text_factory = _decode_text
     return connection
 
 
@@ -61,7 +61,7 @@ class Job(NamedTuple):
     is_last: bool = False
 
 
-def _serve(calls: SimpleQueue[Job]) -> None:
+def _serve_calls(calls: SimpleQueue[Job]) -> None:
     """Make the calls of a queue up to the last. Whatever one raises, those after it must not wait for ever."""
     ends = False
     while not ends:
@@ -93,7 +93,7 @@ class Worker:
         self._opened: list[sqlite3.Connection] = []  # by its first call: the connection
         self._calls: SimpleQueue[Job] = SimpleQueue()
         self._thread = threading.Thread(
-            target=_serve, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
+            target=_serve_calls, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
         )
         self._thread.start()
         self._is_open = True
@@ -140,13 +140,13 @@ class Worker:
             RunnerClosed: The connection was closed.
         """
         if not self._is_open:
-            raise closed()
+            raise closed_error()
         self._calls.put_nowait(Job(partial(work, *self._opened), then))
 
     def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
         """Queue a call. Its future gets what it returns or raises."""
         if not self._is_open:
-            raise closed()
+            raise closed_error()
         loop = asyncio.get_running_loop()
         promise: Promise[T] = Promise(loop.create_future())
 

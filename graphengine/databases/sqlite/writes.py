@@ -136,10 +136,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     if is_counted:
         words.count(connection, (key,), -1)
     if addition.status == "waiting":
-        connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_ending(addition)})
+        connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_values_of_end(addition)})
     elif changes:
         driver = addition.owner if addition.status == "running" else None
-        connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_ending(addition)})
+        connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_values_of_end(addition)})
     if is_counted:
         words.count(connection, (key,), 1)
         if addition.summary is not None:
@@ -156,7 +156,7 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
             _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
 
 
-def _ending(addition: Addition) -> dict[str, object]:
+def _values_of_end(addition: Addition) -> dict[str, object]:
     return {"summary": addition.summary, "cost_usd": addition.cost_usd, "key": addition.key}
 
 

@@ -9,7 +9,7 @@ from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Ended, Forked
 from graphengine.engine.ready import arms_settled
 from graphengine.engine.routing import arrive, keep_rules
-from graphengine.engine.size_limits import added
+from graphengine.engine.size_limits import sum_bounds
 from graphengine.engine.steps import Decided, Joined, path_of
 from graphengine.engine.trackers import sample_arm
 from graphengine.errors import InvalidUpdate, RuleBroken
@@ -68,7 +68,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         facts.samples = tuple(view.new_samples)
     facts.cancelled = [arm.id for arm in arms if not isinstance(arm.phase, Ended)] or ()
     step.update, step.typed = change.ops, change.typed
-    step.state_bytes = added(run, view.update_bytes) if view.update_bytes else 0
+    step.state_bytes = sum_bounds(run, view.update_bytes) if view.update_bytes else 0
     return step
 
 

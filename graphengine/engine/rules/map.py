@@ -15,7 +15,7 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
 from graphengine.engine.provenance import readings_of_map, written_by_nodes
-from graphengine.engine.rules.visit import failed_at_once, give_up, leave, step_of
+from graphengine.engine.rules.visit import fail_at_once, give_up, leave, step_of
 from graphengine.engine.size_limits import size_of
 from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import Mapped, Node, path_of
@@ -49,7 +49,7 @@ def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
-        return give_up(run, frame, failed_at_once(event, failure))
+        return give_up(run, frame, fail_at_once(event, failure))
     return step_of(run.snapshot, event, facts)
 
 
@@ -121,7 +121,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     return leave(run, plan, frame, done, view, change, Node(sent=sent or ()))
 
 
-def settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
+def find_settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
     """Return the places of the maps whose failed items are settled: they keep what succeeds, and did not fail by them.
 
     A map fails by its items if none succeeded, or if its graph has been changed to keep them only since.

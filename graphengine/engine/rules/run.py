@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.engine.graph_migration import shifted
+from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of
-from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import BEGUN, Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
-from graphengine.engine.rules.map import settled_maps
-from graphengine.engine.size_limits import added, bytes_of, size_of
+from graphengine.engine.rules.map import find_settled_maps
+from graphengine.engine.size_limits import bytes_of, size_of, sum_bounds
 from graphengine.engine.snapshot import CRASHES, Frame, child_id
 from graphengine.engine.steps import Decided, Shift, Stopped, own_name, path_of
 from graphengine.engine.trackers import default_marks, first_marks, sample
@@ -28,15 +27,18 @@ if TYPE_CHECKING:
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Continued, Outcome
+    from graphengine.engine.steps import Continued, Outcome, Resumed
     from graphengine.state.ending import EndReason
 
 
-def begun(run: RunState, event: RunStarted) -> Decided:
+_UNCHANGED: Final = Shift()
+
+
+def begin_run(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
-    frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))
-    facts = copy(event.facts)
+    frame = Frame(at=START, values=event.values, typed=event.typed)  # which a view only reads
+    facts = event.facts.__copy__()  # type: ignore[attr-defined] # as `copy`, which looks for it by code of Python
     if plan.samples:
         facts.given = [name for name in event.given if name in plan.samples] or ()
     first_edge(run, facts, plan, frame, event.given)
@@ -62,14 +64,14 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
     return view
 
 
-def resumed(run: RunState, event: RunResumed) -> Decided:
+def resume_stopped_run(run: RunState, event: RunResumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
-    facts = copy(event.facts)
+    facts: Resumed = event.facts.__copy__()  # type: ignore[attr-defined] # as `begun`
     facts.crashed = facts.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
     facts.shared_process = facts.shared_process and wants_alone(snapshot, crashed=event.facts.crashed)
     there = _under_changes(plan, snapshot, event, facts)
-    settled = () if event.retry_failed else settled_maps(plan, there)
+    settled = () if event.retry_failed else find_settled_maps(plan, there)
     retries = event.asked or event.retry_failed
     facts.retries = retries and snapshot.status != "failed" and has_failed_parts(there, settled)
     if facts.retries or snapshot.status == "failed":
@@ -81,7 +83,7 @@ def resumed(run: RunState, event: RunResumed) -> Decided:
         for frame in there.frames.values()
         if frame.kind == "sub" and (limits := plan_of(plan, frame).own_limits.copy()) != frame.limits
     }
-    state_bytes = added(run, bytes_of(facts.field_changes)) if facts.field_changes else 0
+    state_bytes = sum_bounds(run, bytes_of(facts.field_changes)) if facts.field_changes else 0
     return Decided(snapshot.seq + 1, event.now, facts, state_bytes=state_bytes)
 
 
@@ -91,7 +93,7 @@ def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
         frame.failing is not None
         or (isinstance(frame.phase, Collecting) and frame.phase.failed and child_id(frame.id, frame.at) not in settled)
         for frame in snapshot.frames.values()
-        if not is_settled(frame, settled)
+        if not frame.is_settled(settled)
     )
 
 
@@ -111,9 +113,11 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 def _under_changes(plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: Continued) -> Snapshot:
     """Record what a changed graph requires, and return the snapshot under that graph."""
+    if event.change == _UNCHANGED:
+        return snapshot
     for name in Shift.__struct_fields__:
         setattr(facts, name, getattr(event.change, name))
-    there = shifted(snapshot, facts)
+    there = shift_snapshot(snapshot, facts)
     if facts.changes:
         inside = {f.id: first_marks(plan_of(plan, f), f) for f in there.frames.values() if f.kind == "sub"}
         facts.marks_of = {frame: marks for frame, marks in inside.items() if marks}
@@ -142,13 +146,13 @@ def _list_unended_effects(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def branched_off(run: RunState, event: BranchedOff) -> Decided:
+def begin_branch(run: RunState, event: BranchedOff) -> Decided:
     """Return the step that begins a child run after a step of its parent, with updates to the state of one frame."""
     plan, snapshot = run.plan, run.snapshot
     facts = copy(event.facts)
     there = _under_changes(plan, snapshot, event, facts)
     if snapshot.status == "failed":
-        facts.settled = settled_maps(plan, there)
+        facts.settled = find_settled_maps(plan, there)
     frame = there.frames[event.frame]
     inner = plan_of(plan, frame)
     view = View(inner.state, frame)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of, view_of
-from graphengine.engine.provenance import of_graph, readings_of, written_by_nodes
+from graphengine.engine.provenance import of_graph, read_of_nodes
 from graphengine.engine.ready import held_by, settled, sub_limit
 from graphengine.engine.rules.run import first_edge
-from graphengine.engine.rules.visit import failed_at_once, node_failed, node_finished, step_of
+from graphengine.engine.rules.visit import fail_at_once, node_failed, node_finished, step_of
 from graphengine.engine.size_limits import size_of
-from graphengine.engine.snapshot import Frame, sub_id
+from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Decided, Entered, Failed, FailureRecord, Node, path_of
 from graphengine.errors import InputError, InvalidInputs, SubgraphLimit
 from graphengine.graph.conditions import exception_name
@@ -47,10 +47,10 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
-        return node_failed(run, frame, failed_at_once(event, failure))
-    begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
+        return node_failed(run, frame, fail_at_once(event, failure))
+    begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
-    facts.written = written_by_nodes(readings_of(call), frame)
+    facts.written = read_of_nodes(call, frame)
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
     step = step_of(run.snapshot, event, facts)
@@ -74,7 +74,7 @@ def _begins_with(call: Call, view: View, where: str) -> tuple[Plan[Any], Initial
 
 def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     """Return the step of a subgraph that ended: its result, or its failure, is that of its node."""
-    sub = run.snapshot.frames[sub_id(frame)]
+    sub = run.snapshot.frames[frame.sub_id]
     if not settled(sub):
         raise StaleEvent(event)
     of = frame.attempt_id

@@ -18,7 +18,7 @@ from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving, Ready
 from graphengine.engine.provenance import given_in
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, is_full, size_of, weigh_item
+from graphengine.engine.size_limits import MEASURED_STEPS, is_full, size_of, sum_bounds, weigh_item
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     ANSWERABLE,
@@ -270,14 +270,14 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
-def noted(run: RunState, event: Noted) -> Decided:
+def record_note(run: RunState, event: Noted) -> Decided:
     """Return the step of what an attempt records while it goes on, or because it waits."""
     facts = event.facts
     if isinstance(facts, Waiting) and (frame := run.snapshot.frames[event.id.frame]).asks:
         _ask_again(frame, facts)
     step = step_of(run.snapshot, event, facts)
     if event.size_bytes is not None:
-        step.state_bytes = added(run, event.size_bytes)
+        step.state_bytes = sum_bounds(run, event.size_bytes)
     return step
 
 
@@ -324,7 +324,7 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)
 
 
-def failed_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
+def fail_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
     """Return the failure of a node that is a map or a graph and could not begin."""
     return NodeFailed(event.id, event.now, event.now, error, chance=event.chance)
 

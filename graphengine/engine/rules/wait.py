@@ -19,7 +19,7 @@ from graphengine.engine.failures import failure_record, why_refused
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Fallback, Ready
 from graphengine.engine.rules.visit import node_failed, node_finished
-from graphengine.engine.size_limits import added, bytes_of
+from graphengine.engine.size_limits import bytes_of, sum_bounds
 from graphengine.engine.steps import (
     AnswerRecord,
     Decided,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 
-def answered(run: RunState, event: AnswerArrived) -> Decided:
+def take_answer(run: RunState, event: AnswerArrived) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
     frame, answer = snapshot.open_waits.holder(event.wait, event.id), replace(event.answer, id=event.id)
@@ -117,7 +117,7 @@ def _find_messages_beside(snapshot: Snapshot, frame: Frame, topic: str) -> dict[
 
 def message_came(run: RunState, event: MessageCame) -> Decided:
     """Return the step that keeps a message until it is received."""
-    state_bytes = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
+    state_bytes = sum_bounds(run, bytes_of(event.payload)) if run.sizes is not None else 0
     message = Message(topic=event.topic, payload=event.payload, told=event.told)
     return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
 

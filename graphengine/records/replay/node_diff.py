@@ -13,8 +13,6 @@ from msgspec import UNSET
 
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.kernel.inside import (
-    BEGUN,
-    CRASHES,
     NO_ANSWER,
     AskBody,
     Begun,
@@ -58,9 +56,9 @@ def node_differences(
             message = f"the fallback function of {step.path} ran; today it has none"
             yield StepDifference("retry", "fallback", None, message, "restore the node's fallback")
         else:
-            yield from _inputs(call, view, step, None)
+            yield from _compare_inputs(call, view, step, None)
         return
-    if not isinstance(frame.phase, Ready) or frame.crashes >= CRASHES:
+    if not isinstance(frame.phase, Ready) or frame.crash_loops:
         return
     if node.each is not None and frame.kind != "item":
         yield from _nature(step, "a map")
@@ -69,25 +67,25 @@ def node_differences(
         call, choice = node.pick(view)
     except BaseException as error:  # noqa: BLE001 - selectors are the user's
         reraise_interrupt(error)
-        if not _failed(step):
-            yield StepDifference("choice", outcome_of(step).choice or None, None, _raised(step, error), _RESTORE)
+        if not _is_failed_step(step):
+            yield StepDifference("choice", outcome_of(step).choice or None, None, _say_not_run(step, error), _RESTORE)
         return
-    yield from _choice(step, choice)
+    yield from _compare_choice(step, choice)
     kind = {"graph": "a graph", "ask": "a question"}.get(call.body.kind, "code")
     different = list(_nature(step, kind))
     yield from different
     if different:
         return
-    is_begun = (isinstance(step.data, Begun) and not step.data.key) or BEGUN in frame.recorded_results
+    is_begun = (isinstance(step.data, Begun) and not step.data.key) or frame.has_begun
     if (node.once is not None) is not is_begun and isinstance(step.data, (Begun, Node, Item)):
         message = f"whether {step.path} is an effect that must not be repeated (effect='once') differs"
         yield StepDifference("work", is_begun, node.once is not None, message, _RESTORE)
     if isinstance(step.data, Waiting) and isinstance(call.body, AskBody):
         yield from _question(call, call.body, view, step, *step.data.waits.values())
-    yield from _inputs(call, view, step, _reads(graph_spec, _sources(call)))
+    yield from _compare_inputs(call, view, step, _reads(graph_spec, _sources_of_parameters(call)))
 
 
-def _failed(step: Step) -> bool:
+def _is_failed_step(step: Step) -> bool:
     return isinstance(step.data, (Attempt, Failed)) or falls_back(step)
 
 
@@ -95,17 +93,17 @@ def _nature(step: Step, today: str) -> Iterator[StepDifference]:
     """Compare what the node was, a map, a graph, a question or code; a failure does not tell."""
     asks = isinstance(step.data, Waiting) and any(not wait.key for wait in step.data.waits.values())
     was = {"mapped": "a map", "entered": "a graph"}.get(step.kind, "a question" if asks else "code")
-    if was != today and not _failed(step):
+    if was != today and not _is_failed_step(step):
         message = f"the kind of {step.path}: recorded as {was}, but today the node is {today}"
         yield StepDifference("ready", was, today, message, _RESTORE)
 
 
-def _raised(step: Step, error: BaseException) -> str:
+def _say_not_run(step: Step, error: BaseException) -> str:
     reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {why(error)}"
     return f"{step.path} could not be run today: {reason}"
 
 
-def _choice(step: Step, choice: str) -> Iterator[StepDifference]:
+def _compare_choice(step: Step, choice: str) -> Iterator[StepDifference]:
     """Compare the recorded choice with today's."""
     waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
     was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
@@ -152,21 +150,21 @@ def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, 
     return {name: place if (name, place) in pairs else dict(pairs).get(name, place) for name, place in now.items()}
 
 
-def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
+def _compare_inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
     """Compare the input that the node would get today with its recorded input."""
     failure = step.data.error
     try:
         call.values(view)
     except BaseException as error:  # noqa: BLE001 - the user's functions read inputs
         reraise_interrupt(error)
-        if not _failed(step):
-            yield StepDifference("inputs", recorded, None, _raised(step, error), _RESTORE)
+        if not _is_failed_step(step):
+            yield StepDifference("inputs", recorded, None, _say_not_run(step, error), _RESTORE)
         return
     if failure is not None and failure.kind == MissingInput.code and step.kind in ("attempt", "failed"):
         message = f"{step.path} failed because an input was None; today it would be run"
         yield StepDifference("inputs", failure.message, None, message, _RESTORE)
     elif recorded is not None:
-        yield from _bindings(recorded, _sources(call), view, step)
+        yield from _bindings(recorded, _sources_of_parameters(call), view, step)
 
 
 def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
@@ -206,6 +204,6 @@ def _place_value(place: str | None, view: View) -> JsonValue:
         return f"{place}, which is not a path of today's state"
 
 
-def _sources(call: Call) -> dict[str, str]:
+def _sources_of_parameters(call: Call) -> dict[str, str]:
     """Return what each parameter reads, by its name."""
     return dict(call.fields) | {argument.name: argument.reading.text for argument in call.arguments}

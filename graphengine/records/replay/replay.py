@@ -1,6 +1,6 @@
 """Replay: decide a recorded run again with today's graph, without calling a node.
 
-Each recorded step gives back the event that it came from (`graphengine.records.replay.event_of_step`). `decide` decides
+Each recorded step gives back the event that it came from (`graphengine.history.event_of_step`). `decide` decides
 that event again with today's plan, and the two steps are compared (`graphengine.records.replay.step_diff`), as are the
 recorded node and its input with today's (`graphengine.records.replay.node_diff`). Then the recorded step is folded, so
 that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
@@ -17,17 +17,19 @@ from msgspec.structs import replace
 
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.kernel.extension import compiled
-from graphengine.kernel.inside import Session, StaleEvent, hidden, sub_id, ways_of, written_state
+from graphengine.kernel.inside import (
+    Mismatch,
+    Redactor,
+    Session,
+    StaleEvent,
+    node_at,
+    source_event,
+    ways_of,
+    written_state,
+)
 from graphengine.kernel.reader import Continued, Outcome, Snapshot, Started, outcome_of
 from graphengine.kernel.store import evolve
 from graphengine.records.export import Exported
-from graphengine.records.replay.event_of_step import (
-    RAW,
-    Mismatch,
-    node_of,
-    source_event,
-    walked,
-)
 from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
 from graphengine.records.replay.otherwise import Otherwise
 from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
@@ -116,7 +118,7 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
     marked = frozenset(key for step in steps for key in marks_in(step))
     replayer = _Replayer(plan, graph_specs, marked, marked & frozenset(_keys(plan)))
     for recorded in steps:
-        step = _encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
+        step = _encrypt_step_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
         if isinstance(step.data, Started) and step.data.graph != plan.graph:
             message = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
             raise GraphChanged(message, where="step 1", repair=f"pass the graph named {step.data.graph!r}")
@@ -172,7 +174,7 @@ class _Replayer:
             self.skipped += 1
             return
         try:
-            differences = list(self._node(step)) or list(self._decided(step))
+            differences = list(self._node(step)) or list(self._compare_decision(step))
         except Mismatch as mismatch:
             differences = [StepDifference(mismatch.what, step.kind, None, mismatch.message, mismatch.repair)]
         except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file can contain anything
@@ -181,7 +183,8 @@ class _Replayer:
             repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
             differences = [StepDifference("state", step.kind, None, message, repair)]
         for one in differences:
-            parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
+            redactor = Redactor(self.plan, self.snapshot)
+            parts = StepDifference._make(redactor.hide_in_step(step, [*one])) if self.plan.secret else one
             self.found.append(Otherwise(step.seq, step.path, *parts))
 
     def _version_at(self, step: Step) -> int:
@@ -213,8 +216,7 @@ class _Replayer:
         """Yield how today's node differs."""
         if step.kind not in OF_ATTEMPTS or not step.node:
             return
-        frame, plan = walked(self.plan, self.snapshot, step)
-        node_of(plan, step)
+        frame, plan, _ = node_at(self.plan, self.snapshot, step)
         yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
 
     def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
@@ -234,7 +236,7 @@ class _Replayer:
         graphs: Mapping[str, GraphSpec] = around.get("graphs", {}) if around is not None else {}
         return graphs.get(sub.up.choice)
 
-    def _decided(self, step: Step) -> Iterator[StepDifference]:
+    def _compare_decision(self, step: Step) -> Iterator[StepDifference]:
         """Yield how today's decision of the step's event differs."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
@@ -256,8 +258,8 @@ class _Replayer:
         ways = ways_of(self.graph_specs.get(known), step), ways_of(self.plan.graph_spec, today)
         if exact:
             ways = ways[1], ways[1]
-        found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, ways, exact=exact)
-        yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
+        found = step_differences(_keep_shared(step, shared), _keep_shared(today, shared), self.keys, ways, exact=exact)
+        yield from (one for one in found if one.what != "update" or made.knows_update)
 
     def _with_marks(self, step: Step) -> Step:
         """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
@@ -283,7 +285,7 @@ class _Replayer:
             return
         frame = self.snapshot.frames[step.frame]
         if step.kind == "entered":
-            frame = self.snapshot.frames[sub_id(frame)]
+            frame = self.snapshot.frames[frame.sub_id]
         for op in today.update:
             frame.values.setdefault(op[1], op[2])
 
@@ -296,7 +298,7 @@ def _keys(plan: Plan[Any]) -> Iterator[str]:
         yield from _keys(inner)
 
 
-def _shared(step: Step, fields: set[str] | None) -> Step:
+def _keep_shared(step: Step, fields: set[str] | None) -> Step:
     """Return the first step of a run, or of a graph inside it, with only the fields that exist both then and today."""
     if fields is None:
         return step
@@ -306,7 +308,7 @@ def _shared(step: Step, fields: set[str] | None) -> Step:
     return replace(step, data=facts, update=[op for op in step.update if op[1] in fields])
 
 
-def _encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
+def _encrypt_step_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
     """Return a recorded step with its secrets encrypted by today's graph, so that equal secrets have equal records.
 
     Raises:
@@ -315,10 +317,10 @@ def _encrypted_today(plan: Plan[Any], snapshot: Snapshot, step: Step) -> Step:
     state = written_state(plan, snapshot, step)
     if state is None or not any(op[1] in state.secrets for op in step.update):
         return step
-    return replace(step, update=[_encrypted(state, op) for op in step.update])
+    return replace(step, update=[_encrypt_op(state, op) for op in step.update])
 
 
-def _encrypted(state: StateType[Any], op: Op) -> Op:
+def _encrypt_op(state: StateType[Any], op: Op) -> Op:
     """Return an operation, encrypted again if it sets a secret field. Secret fields have no other operations."""
     cipher = state.fields[op[1]].cipher if op[1] in state.secrets else None
     if cipher is None or op[0] != "set":

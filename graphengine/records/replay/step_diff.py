@@ -29,7 +29,7 @@ REASON: Final = "reason"
 """What differs if the decision is the same and only its explanation differs."""
 
 
-class _Part(NamedTuple):
+class _DecisionPart(NamedTuple):
     """A part of a decision: the facts that record it, and it in words, and what to restore if it differs."""
 
     facts: Sequence[str]
@@ -37,20 +37,20 @@ class _Part(NamedTuple):
     restored: str
 
 
-COMPARED: Final[Mapping[str, _Part]] = {
-    "choice": _Part(["choice"], "what it chooses", "the node's choice"),
-    "update": _Part(["writes"], "what it writes", "the reducers and types"),
-    "state": _Part(["items", "fields"], "what it begins with", "the fields' types and defaults"),
-    "map": _Part(["count", "concurrency", "max_open", "settled"], "its items", "each="),
-    "subgraph": _Part(["graph", "inside"], "the graph inside", "the node's graph"),
-    "limit": _Part(["limits", "sub_limits"], "its limits", "the graph's limits"),
-    "wait": _Part(["waits", "wait", "by", "answer"], "what it waits for", "the question"),
-    "retry": _Part(["due_at", "then", "fallback"], "what follows a failure", "the node's retry and fallback"),
-    "edge": _Part(["to", "edge", "fork", "cancelled"], "the outgoing edge", "the outgoing edges"),
-    "ending": _Part([], "how it ends", "the outgoing edges"),
-    "outcome": _Part([], "how it fails", "what decides whether it fails"),
-    "marks": _Part([], "what its conditions remember", "what conditions on the past read"),
-    REASON: _Part([], "same decision, other explanation", ""),
+COMPARED: Final[Mapping[str, _DecisionPart]] = {
+    "choice": _DecisionPart(["choice"], "what it chooses", "the node's choice"),
+    "update": _DecisionPart(["writes"], "what it writes", "the reducers and types"),
+    "state": _DecisionPart(["items", "fields"], "what it begins with", "the fields' types and defaults"),
+    "map": _DecisionPart(["count", "concurrency", "max_open", "settled"], "its items", "each="),
+    "subgraph": _DecisionPart(["graph", "inside"], "the graph inside", "the node's graph"),
+    "limit": _DecisionPart(["limits", "sub_limits"], "its limits", "the graph's limits"),
+    "wait": _DecisionPart(["waits", "wait", "by", "answer"], "what it waits for", "the question"),
+    "retry": _DecisionPart(["due_at", "then", "fallback"], "what follows a failure", "the node's retry and fallback"),
+    "edge": _DecisionPart(["to", "edge", "fork", "cancelled"], "the outgoing edge", "the outgoing edges"),
+    "ending": _DecisionPart([], "how it ends", "the outgoing edges"),
+    "outcome": _DecisionPart([], "how it fails", "what decides whether it fails"),
+    "marks": _DecisionPart([], "what its conditions remember", "what conditions on the past read"),
+    REASON: _DecisionPart([], "same decision, other explanation", ""),
 }
 """What can differ; those without facts are compared otherwise."""
 SHOWN_OF_EDGES: Final = ("to", "edge", "fork", "cancelled")
@@ -85,20 +85,20 @@ def step_differences(
         return
     if plain(step.update) != plain(made.update):
         yield _one("update", plain(step.update), plain(made.update))
-    data, new = _decided(step), _decided(made)
+    data, new = _decision_as_json(step), _decision_as_json(made)
     moved = outcome_of(step).way != outcome_of(made).way and _target(step) == _target(made)
     if exact and moved:  # the places of edges mean the same in both
-        yield _edge(step, made, ways)
+        yield _edge_difference(step, made, ways)
     for what, part in COMPARED.items():
-        was, now = _chosen(data, part.facts), _chosen(new, part.facts)
+        was, now = _pick_keys(data, part.facts), _pick_keys(new, part.facts)
         if was != now:
-            yield _edge(step, made, ways) if what == "edge" else _one(what, was, now)
-    was, now = _ending(step), _ending(made)
+            yield _edge_difference(step, made, ways) if what == "edge" else _one(what, was, now)
+    was, now = _facts_of_end(step), _facts_of_end(made)
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
         yield _one("outcome" if step.data.error or made.data.error else "ending", was, now)
-    yield from _marks(step, made, keys, exact=exact)
-    was, now = _reasons(step, ways[0]), _reasons(made, ways[1])
+    yield from _compare_marks(step, made, keys, exact=exact)
+    was, now = _texts_of_reasons(step, ways[0]), _texts_of_reasons(made, ways[1])
     if was != now and same_edge:
         yield _one(REASON, was, now)
 
@@ -126,16 +126,16 @@ def short(value: JsonValue) -> str:
     return clipped(text, _SHOWN)
 
 
-def _edge(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
+def _edge_difference(step: Step, made: Step, ways: tuple[Ways, Ways]) -> StepDifference:
     """Return the difference of two outgoing edges, with their reasons."""
-    sides = [_chosen(_decided(each), SHOWN_OF_EDGES) for each in (step, made)]
+    sides = [_pick_keys(_decision_as_json(each), SHOWN_OF_EDGES) for each in (step, made)]
     whys = [why_of(outcome_of(each), known) for each, known in zip((step, made), ways, strict=True)]
     was, now = (side | {"why": why} if why else side for side, why in zip(sides, whys, strict=True))
-    message = f"the outgoing edge: recorded {_taken(step, whys[0])}, today {_taken(made, whys[1])}"
+    message = f"the outgoing edge: recorded {_describe_taken(step, whys[0])}, today {_describe_taken(made, whys[1])}"
     return _one("edge", was, now, message)
 
 
-def _taken(step: Step, why: str) -> str:
+def _describe_taken(step: Step, why: str) -> str:
     outcome, error = outcome_of(step), step.data.error
     if not outcome.to:
         return f"none ({'it failed' if error is None else error.message})"
@@ -151,8 +151,8 @@ def _target(step: Step) -> tuple[Sequence[str], str]:
 def _other_kind(step: Step, made: Step) -> StepDifference:
     """Return the difference of two steps of different kinds."""
     error, recorded = made.data.error, step.data.error
-    was = {"kind": step.kind, **_ending(step)}
-    now = {"kind": made.kind, **_ending(made)}
+    was = {"kind": step.kind, **_facts_of_end(step)}
+    now = {"kind": made.kind, **_facts_of_end(made)}
     is_mismatch = error is not None and error.kind in _MISMATCHES
     if step.kind in ("node", "item", "joined") and error is not None and is_mismatch and recorded is None:
         message = f"today's types reject what it wrote: {error.message}"
@@ -163,7 +163,7 @@ def _other_kind(step: Step, made: Step) -> StepDifference:
     return _one(what, was, now, message)
 
 
-def _ending(step: Step) -> dict[str, JsonValue]:
+def _facts_of_end(step: Step) -> dict[str, JsonValue]:
     """Return the decided parts of a step's failure and of the end of its frame."""
     found: dict[str, JsonValue] = {}
     if isinstance(step.data, (Outcome, Stopped)):
@@ -176,14 +176,14 @@ def _ending(step: Step) -> dict[str, JsonValue]:
     return found
 
 
-def _reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
+def _texts_of_reasons(step: Step, ways: Ways) -> dict[str, JsonValue]:
     """Return the texts that explain a decision."""
     why, stop = why_of(outcome_of(step), ways), step.data.ending if isinstance(step.data, (Outcome, Stopped)) else None
     found: dict[str, JsonValue] = {"why": why} if why else {}
     return found if stop is None else found | {"condition": stop.condition}
 
 
-def _decided(step: Step) -> dict[str, Any]:
+def _decision_as_json(step: Step) -> dict[str, Any]:
     """Return the facts of a step as JSON, without the texts about forks and inner runs that only explain."""
     facts = step.data
     if isinstance(facts, Outcome) and facts.fork is not None:
@@ -194,11 +194,11 @@ def _decided(step: Step) -> dict[str, Any]:
     return record
 
 
-def _chosen(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _pick_keys(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: record[name] for name in names if name in record}
 
 
-def _marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
+def _compare_marks(step: Step, made: Step, keys: Collection[str], *, exact: bool) -> Iterator[StepDifference]:
     """Compare the marks of plateaus, counts and changes; for a changed graph, only those that both steps have."""
     was, now = plain(marks_in(step)), plain(marks_in(made))
     wanted = keys if exact else set(keys) & set(was) & set(now)

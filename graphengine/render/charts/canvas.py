@@ -120,7 +120,7 @@ class Chart:
 <svg xmlns="http://www.w3.org/2000/svg" {size} {spoken} {font}>
 <title id="{name}-title">{safe(self.title)}</title>
 <desc id="{name}-desc">{desc}</desc>{style}
-<rect width="100%" height="100%"{_painted(Paint("paper"))}/>
+<rect width="100%" height="100%"{_format_paint(Paint("paper"))}/>
 {self.body}
 </svg>"""
 
@@ -184,7 +184,7 @@ class Canvas:
         """Add an SVG element with these attributes."""
         texts = ((name, fact if isinstance(fact, str) else number(fact)) for name, fact in facts.items())
         pairs = "".join(f' {name}="{text}"' for name, text in texts)
-        self.parts.append(f"<{kind}{pairs}{_painted(paint)}/>")
+        self.parts.append(f"<{kind}{pairs}{_format_paint(paint)}/>")
 
     def rect(  # noqa: PLR0913 - where, how large, how painted
         self, x: float, y: float, across: float, down: float, paint: Paint, *, radius: float = 0.0
@@ -226,7 +226,7 @@ class Canvas:
         facts += f' text-anchor="{anchor}"' if anchor != "start" else ""
         facts += ' font-weight="bold"' if strong else ""
         self.parts.append(
-            f'<text x="{number(x)}" y="{number(y)}"{facts}{_painted(Paint(ink))}>{safe(one_line(text))}</text>'
+            f'<text x="{number(x)}" y="{number(y)}"{facts}{_format_paint(Paint(ink))}>{safe(one_line(text))}</text>'
         )
 
     def soft(self, x: float, y: float, text: str, anchor: Anchor = "start") -> None:
@@ -290,7 +290,7 @@ def fit(text: str, pixels: float, size: float = SIZE, *, strong: bool = False) -
     return text[:taken].rstrip() + "…" if taken else ""
 
 
-def _painted(paint: Paint) -> str:
+def _format_paint(paint: Paint) -> str:
     if paint.fill == paint.line == "none":
         return ""
     classes = [f"{kind}-{ink}" for kind, ink in (("f", paint.fill), ("s", paint.line)) if ink != "none"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import did_you_mean
-from graphengine.kernel.inside import ROOT, held, leaves_of, parse
+from graphengine.kernel.inside import ROOT, leaves_of, parse
 from graphengine.records.step_queries import marks_in
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
@@ -144,9 +144,9 @@ class _Point(NamedTuple):
         first, last = self.samples[0], self.samples[-1]
         least, middle, most = map(plain_number, self.range)
         if len(self.samples) == 1:
-            return f"{_named(first)}{f' at step {first.seq}' if with_step else ''}: {middle}"
+            return f"{_iteration_of(first)}{f' at step {first.seq}' if with_step else ''}: {middle}"
         steps = f", steps {first.seq} to {last.seq}" if with_step else ""
-        return f"{_named(first)} to {_named(last)}{steps}: {least} to {most}, median {middle}"
+        return f"{_iteration_of(first)} to {_iteration_of(last)}{steps}: {least} to {most}, median {middle}"
 
 
 def scores(
@@ -275,7 +275,7 @@ class _Panel:
         for index, sample in enumerate(samples):
             if index and (index + 1) % each:
                 continue
-            text = fit(str(sample.visit or sample.node) if is_one else _named(sample), 90, SMALL)
+            text = fit(str(sample.visit or sample.node) if is_one else _iteration_of(sample), 90, SMALL)
             half, x = measure(text, SMALL) / 2, self._x(index)
             if x - half >= free:
                 self.canvas.soft(x, y, text, "middle")
@@ -287,7 +287,7 @@ class _Panel:
         return y + 22
 
 
-def _named(sample: Sample) -> str:
+def _iteration_of(sample: Sample) -> str:
     """Return the iteration of a sample."""
     return f"{sample.node} {sample.visit}" if sample.visit else sample.node
 
@@ -317,7 +317,7 @@ def watched_of(graph_spec: GraphSpec, path: str = "") -> list[Watched]:
     scopes = scopes_of(graph_spec)
     found = _conditions(scopes)
     if path:
-        place, text = _placed(scopes, path)
+        place, text = _locate_path(scopes, path)
         known = next((one for one in found if (one.place, one.text) == (place, text)), None)
         return [known or Watched(place, text)]
     if not found:
@@ -349,13 +349,13 @@ def series_of(steps: Sequence[Step], watched: Sequence[Watched]) -> tuple[Snapsh
         if entry.track is None or step.kind in ("started", "entered", "joined"):
             return
         for index, (one, path) in enumerate(zip(watched, paths, strict=True)):
-            value = _marked(step, one.text) if one.by_function else _written(run.snapshot, step, path)
+            value = _read_mark(step, one.text) if one.by_function else _read_written_number(run.snapshot, step, path)
             if value is not None:
                 sample = Sample(step.seq, step.path or "branch", step.visit, value)
                 found.setdefault((index, entry.track.graph), []).append(sample)
 
     run = visits_of(steps, look)
-    names = _names(run)
+    names = _name_tracks(run)
     series = [
         Series(watched[index], names[graph], samples)
         for (index, graph), samples in found.items()
@@ -371,7 +371,7 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
     found: dict[tuple[Place, str], Watched] = {}
     for place, scope in sorted(scopes.items(), key=lambda pair: len(pair[0])):
         for edge in scope.edges:
-            for text, threshold, plateau in _numbers(edge.when, edge.label):
+            for text, threshold, plateau in _find_compared_paths(edge.when, edge.label):
                 by_function = parse(text).root not in scope.fields
                 if by_function and not plateau:
                     continue  # a count or a cost: no field
@@ -382,7 +382,7 @@ def _conditions(scopes: Mapping[Place, Scope]) -> list[Watched]:
     return list(found.values())
 
 
-def _numbers(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
+def _find_compared_paths(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str, Threshold | None, str]]:
     """Yield the paths that a condition compares with numbers, and those that it watches for a plateau."""
     for part in leaves_of(condition) if condition is not None else ():
         of, than = part.get("of"), part.get("than")
@@ -402,7 +402,7 @@ def _numbers(condition: ConditionSpec | None, label: str) -> Iterator[tuple[str,
             yield name, None, f"{note}: {label}" if label else note
 
 
-def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
+def _locate_path(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
     """Return the graph to whose state a path belongs, and the path in it."""
     around, _, text = path.rpartition("/")
     try:
@@ -428,7 +428,7 @@ def _placed(scopes: Mapping[Place, Scope], path: str) -> tuple[Place, str]:
     return having[0], text
 
 
-def _names(run: Visits) -> dict[Track, str]:
+def _name_tracks(run: Visits) -> dict[Track, str]:
     """Return the readable name of each track's graph visit; "" for the outermost graph."""
     names: dict[Track, str] = {}
     begun: Counter[str] = Counter()
@@ -439,26 +439,26 @@ def _names(run: Visits) -> dict[Track, str]:
     return names
 
 
-def _written(snapshot: Snapshot, step: Step, path: Path) -> float | None:
+def _read_written_number(snapshot: Snapshot, step: Step, path: Path) -> float | None:
     """Return the number at a path, if the step wrote there."""
     frame = snapshot.frames.get(step.frame)
     if frame is None or not any(op[1] == path.root for op in step.update):
         return None
-    return _number(path.walk(held(frame, path.root)))
+    return _as_finite(path.walk(frame.held(path.root)))
 
 
-def _number(value: object) -> float | None:
+def _as_finite(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if abs(value) <= float_info.max else None  # neither NaN nor an int beyond every float
 
 
-def _marked(step: Step, text: str) -> float | None:
+def _read_mark(step: Step, text: str) -> float | None:
     """Return the sample that a step took of a function's value, according to its marks."""
     for key, mark in marks_in(step).items():
         if key.startswith(f"plateau:{text}:") and isinstance(mark, list) and len(mark) == 3:  # noqa: PLR2004 - no trouble
             sample: object = mark[1]
-            return _number(float(sample)) if isinstance(sample, str) else _number(sample)
+            return _as_finite(float(sample)) if isinstance(sample, str) else _as_finite(sample)
     return None
 
 
@@ -480,7 +480,7 @@ def _without_numbers(snapshot: Snapshot, watched: Sequence[Watched]) -> RenderEr
 
 def _numeric(path: str, value: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON value
     """Yield the paths of numbers below a value; for a list, of its last element."""
-    if _number(value) is not None:
+    if _as_finite(value) is not None:
         yield path
     elif isinstance(value, dict):
         for key, below in value.items():

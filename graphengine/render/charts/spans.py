@@ -106,17 +106,17 @@ class Timeline:
 
 def laid_out(run: Visits) -> Timeline:
     """Lay out visits in time; they have at least one step."""
-    rows = _rows(run)
+    rows = _rows_of_visits(run)
     began = min([run.entries[0].step.at, *(span.start for row in rows for span in row.spans)])
     back = [turn for turn in run.turns if turn.kind in ("branched", "resumed")]
-    gaps = [Gap(turn.since, turn.at, _why(turn)) for turn in back if turn.at > turn.since]
+    gaps = [Gap(turn.since, turn.at, _why_not_driven(turn)) for turn in back if turn.at > turn.since]
     branched = [
         (turn.at, f"run {turn.run_id} branched off at step {turn.seq - 1}") for turn in back if turn.kind == "branched"
     ]
     return Timeline(run.snapshot, began, max(began, run.snapshot.now), rows, gaps, branched, len(run.entries))
 
 
-def _rows(run: Visits) -> list[PathSpans]:
+def _rows_of_visits(run: Visits) -> list[PathSpans]:
     """Return the rows of a run, in the order of its tree."""
     rows: dict[str, PathSpans] = {}
     first: dict[str, int] = {}
@@ -142,13 +142,13 @@ def _rows(run: Visits) -> list[PathSpans]:
             row_of(visit, stay.seq).spans.append(Span(what, stay.since, end, stay.end, said))
     for row in rows.values():
         row.spans.sort(key=lambda span: span.seq or math.inf)
-    for visit in _at_work(run):
+    for visit in _visits_in_progress(run):
         words = f"visit {visit.number} has not ended yet"
         row_of(visit, run.snapshot.seq + 1).spans.append(Span("begun", min(now, visit.ready), now, 0, words))
     return sorted(rows.values(), key=_in_the_tree(sorted(first, key=lambda path: first[path])))
 
 
-def _at_work(run: Visits) -> Iterator[Visit]:
+def _visits_in_progress(run: Visits) -> Iterator[Visit]:
     """Yield the visits that are in progress."""
     for frame in run.snapshot.frames.values() if run.snapshot.status == "running" else ():
         visit = run.live[frame.id].visit
@@ -158,7 +158,7 @@ def _at_work(run: Visits) -> Iterator[Visit]:
 
 def _spans(entry: Entry) -> Iterator[Span]:
     """Yield the span that a step ended, unless its visit waited or had something inside: that has its own span."""
-    step, facts, words = entry.step, entry.step.data, _said(entry)
+    step, facts, words = entry.step, entry.step.data, _describe_entry(entry)
     failed = isinstance(facts, (Attempt, Failed))
     start = step.at if entry.was_held else min(step.began or step.at, step.at)
     if isinstance(facts, Waiting) and not entry.was_held:
@@ -180,7 +180,7 @@ def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
         yield "inside", f"a map over {nested.count} items" if is_map else f"a graph, visit {visit.number}", nested
 
 
-def _why(turn: Milestone) -> str:
+def _why_not_driven(turn: Milestone) -> str:
     """Return why a run was not driven before a turn."""
     if turn.kind == "branched" or turn.crashed:
         return "branched off" if turn.kind == "branched" else "interrupted"
@@ -191,7 +191,7 @@ def _for(kind: str) -> str:
     return {"ask": "for an answer", "receive": "for a message", "sleep": "for a time"}.get(kind, "for a decision")
 
 
-def _said(entry: Entry) -> str:
+def _describe_entry(entry: Entry) -> str:
     """Return what a step did, in words."""
     step, failure = entry.step, entry.step.data.error
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
@@ -212,12 +212,12 @@ def _in_the_tree(paths: Sequence[str]) -> Callable[[PathSpans], tuple[int, ...]]
     """
     first: dict[str, int] = {}
     for path in paths:
-        for around in _around(path):
+        for around in _list_enclosing_paths(path):
             item = re.search(r"\[(\d+)\]$", around)
             first.setdefault(around, int(item[1]) if item else len(first))
-    return lambda row: tuple(first[around] for around in _around(row.path))
+    return lambda row: tuple(first[around] for around in _list_enclosing_paths(row.path))
 
 
-def _around(path: str) -> list[str]:
+def _list_enclosing_paths(path: str) -> list[str]:
     """Return the paths around a path, and itself: `pieces`, `pieces[1]`, `pieces[1]/write`."""
     return [path[: end.start()] for end in re.finditer(r"/|\[|$", path)]

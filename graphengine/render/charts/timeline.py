@@ -179,10 +179,10 @@ def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
     line = laid_out(visits_of(steps))
-    rows = _packed(line.rows)
-    facts = [_facts(row) for row in rows]
+    rows = _pack_rows(line.rows)
+    facts = [_describe_row(row) for row in rows]
     spans = [span for row in rows for span in row.spans]
-    names = min(_NAMES_MOST, max((measure(_name(row)) + _indent(row) for row in rows), default=0.0))
+    names = min(_NAMES_MOST, max((measure(_name_of_row(row)) + _indent(row) for row in rows), default=0.0))
     left = MARGIN + names + 12
     beside = max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
     right = left + axis
@@ -190,14 +190,14 @@ def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is
     scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
     sheet = _Sheet(Canvas(), scale, names, 48.0 if is_part else 112.0)
     canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
-    title, said, totals = _heading(line, status)
+    title, said, totals = _compose_heading(line, status)
     if not is_part:
         canvas.heading(across, title, said, totals)
     canvas.stripes(sheet.top, across, _ROW, len(rows))
     canvas.axis([*scale.marks()], sheet.top - 6, down)
-    _breaks(sheet, line, down)
+    _draw_breaks(sheet, line, down)
     for index, (row, text) in enumerate(zip(rows, facts, strict=True)):
-        _row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
+        _draw_row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
         canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
     for at, words in line.branched:
         with canvas.title_group(words):
@@ -208,7 +208,7 @@ def timeline(steps: Sequence[Step], status: str = "", *, axis: float = _AXIS, is
     return canvas.done(f"Timeline of {title}, {said}", across, down)
 
 
-def _heading(line: Timeline, status: str) -> tuple[str, str, str]:
+def _compose_heading(line: Timeline, status: str) -> tuple[str, str, str]:
     """Return the title of a run's timeline, its status, and its totals."""
     usage: Usage = {}
     for row in line.rows:
@@ -223,7 +223,7 @@ def _heading(line: Timeline, status: str) -> tuple[str, str, str]:
     return title, f"run {line.snapshot.run_id}: {standing(line.snapshot, status)}", ", ".join(parts)
 
 
-def _packed(rows: Sequence[PathSpans]) -> list[PathSpans]:
+def _pack_rows(rows: Sequence[PathSpans]) -> list[PathSpans]:
     """Return the rows to draw: where a map has many items, those that did not overlap share a row."""
     groups: dict[str, list[PathSpans]] = {}
     for row in rows:
@@ -236,11 +236,11 @@ def _packed(rows: Sequence[PathSpans]) -> list[PathSpans]:
             found.append(row)
         elif key not in packed:
             packed.add(key)
-            found += _sharing([each for each in groups[key] if each.path != key])
+            found += _share_rows([each for each in groups[key] if each.path != key])
     return found
 
 
-def _sharing(rows: Sequence[PathSpans]) -> list[PathSpans]:
+def _share_rows(rows: Sequence[PathSpans]) -> list[PathSpans]:
     """Pack the rows of many items into as few as possible."""
     shared: list[tuple[float, PathSpans]] = []
     for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
@@ -258,17 +258,17 @@ def _sharing(rows: Sequence[PathSpans]) -> list[PathSpans]:
     return [row for _, row in shared]
 
 
-def _name(row: PathSpans) -> str:
+def _name_of_row(row: PathSpans) -> str:
     return row.path.rpartition("/")[2]
 
 
 def _indent(row: PathSpans) -> float:
-    return _INDENT * (row.path.count("/") + ("[" in _name(row)))
+    return _INDENT * (row.path.count("/") + ("[" in _name_of_row(row)))
 
 
-def _facts(row: PathSpans) -> str:
+def _describe_row(row: PathSpans) -> str:
     """Return the time and cost of a row, in words."""
-    is_item = "[" in _name(row)
+    is_item = "[" in _name_of_row(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
     parts += [counted(row.visits, "visit")] if row.visits and not is_item else []
     worked, inside, waited = (
@@ -280,7 +280,7 @@ def _facts(row: PathSpans) -> str:
     return ", ".join([*parts, *filter(None, [priced(row.usage)])])
 
 
-def _breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
+def _draw_breaks(sheet: _Sheet, line: Timeline, bottom: float) -> None:
     """Draw squeezed times as blanks between dashed lines, with their lengths above."""
     free, top = 0.0, sheet.top - 4
     for part in sheet.scale.breaks():
@@ -300,14 +300,14 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
     return f"{seconds(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
-def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
+def _draw_row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
     said = f"{row.path}: {facts}" + (f" ({problems})" if problems and row.items == 1 else "")
     canvas.spoken.append(said)
     with canvas.title_group(said):
-        canvas.text(MARGIN + indent, middle + 4, fit(_name(row), sheet.names - indent))
+        canvas.text(MARGIN + indent, middle + 4, fit(_name_of_row(row), sheet.names - indent))
     narrow = _narrow(sheet, row)
     _density(sheet, middle, narrow)
     dense = {*narrow}

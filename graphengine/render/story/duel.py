@@ -36,17 +36,17 @@ async def duel_of(store: Store, one: Told, other: Told) -> list[str]:
     Raises:
         UnknownRun, StoreError.
     """
-    return [*_sections(await diff(store, one.info.id, other.info.id), (one, other))]
+    return [*_duel_sections(await diff(store, one.info.id, other.info.id), (one, other))]
 
 
-def _sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+def _duel_sections(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     sides = (found.first, found.second)
     graph = f"<b>{as_html(heading(runs[0].info.graph))}</b>"
     yield f'<p class="kicker">Two runs of {graph} · {moment(runs[1].info.created_at)}</p>'
     yield f"<h1>{as_html(runs[0].title)}</h1>"
     yield _summary(found, runs)
-    yield from _numbers(found, runs)
-    yield from _changed(found)
+    yield from _tell_costs(found, runs)
+    yield from _tell_branch_changes(found)
     yield "<h2>Where they part</h2>"
     yield f"<p>{_apart(found, runs[0])}</p>"
     shared = found.shared.seq if found.shared is not None else 0
@@ -80,11 +80,11 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
     ]
     steps = other.steps - one.steps
     parts += [(f"made {counted(abs(steps), 'visit')} {'fewer' if steps < 0 else 'more'}", steps < 0)] if steps else []
-    apart, parted = ", ".join(words for words, _ in parts), _parted(found, runs)
+    apart, parted = ", ".join(words for words, _ in parts), _tell_parting(found, runs)
     since = "since they part" if found.shared is not None else "in all"
-    scored = _scored(runs)
+    scored = _tell_scores(runs)
     told = {
-        "Changed": " ".join(_began(found, runs)),
+        "Changed": " ".join(_tell_beginning(found, runs)),
         "Parted": parted,
         "Ended": "".join(f"<div>{letters} {words}.</div>" for letters, words in _endings(parted, found, runs)),
         "Saved" if parts and runs[1].end and all(is_less for _, is_less in parts) else "Took": (
@@ -94,7 +94,7 @@ def _summary(found: RunDiff, runs: tuple[Told, Told]) -> str:
     return f'<dl class="short">{"".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in told.items() if text)}</dl>'
 
 
-def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+def _tell_beginning(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     """Yield how one came of the other."""
     if found.shared is None:
         yield "They share nothing."
@@ -112,7 +112,7 @@ def _began(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         yield f"They are set up differently: {as_html(clipped(found.setup[0], 100))}{more}."
 
 
-def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
+def _tell_parting(found: RunDiff, runs: tuple[Told, Told]) -> str:
     """Return at which visit they took different ways, and why each did."""
     said_of: list[str] = []
     for at, (side, told) in enumerate(zip((found.first, found.second), runs, strict=True)):
@@ -128,7 +128,9 @@ def _parted(found: RunDiff, runs: tuple[Told, Told]) -> str:
 def _endings(parted: str, found: RunDiff, runs: tuple[Told, Told]) -> Iterator[tuple[str, str]]:
     """Yield how each ended, unless that is told where they part; once if both ended alike."""
     sides = zip(runs, (found.first, found.second), strict=True)
-    words = {at: _ended(run) for at, (run, side) in enumerate(sides) if not parted or not _ends_at(run, side.parts_at)}
+    words = {
+        at: _tell_end(run) for at, (run, side) in enumerate(sides) if not parted or not _ends_at(run, side.parts_at)
+    }
     if len(words) > 1 and len({*words.values()}) == 1:
         yield f"{_letter(0)} {_letter(1)} both", words[0]
         return
@@ -156,7 +158,7 @@ def _went_on(told: Told, row: Row, seq: int | None) -> str:
     return words + (f'<span class="beside">{as_html(why)}</span>' if why else "")
 
 
-def _ended(told: Told) -> str:
+def _tell_end(told: Told) -> str:
     """Return where a run ended, and why."""
     end, ending, failure = told.end, told.snapshot.ending, told.snapshot.failure
     if failure is not None:
@@ -168,7 +170,7 @@ def _ended(told: Told) -> str:
     return f"ended after {as_html(place(end.path, end.visit))}{label}{why}"
 
 
-def _scored(runs: tuple[Told, Told]) -> str:
+def _tell_scores(runs: tuple[Told, Told]) -> str:
     """Return which numbers that decided were others in the end, so that nothing is called saved that cost quality."""
     one, other = (_last_numbers(told) for told in runs)
     apart = [path for path in one if path in other and one[path] != other[path]]
@@ -196,20 +198,21 @@ def _less(name: str, one: float | None, other: float | None, unit: str) -> Itera
     yield words, other < one
 
 
-def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
+def _tell_costs(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     """Yield what each took."""
     one, other = found.first, found.second
     since = " since they part" if found.shared is not None else ""
 
     def row(name: str, words: Sequence[str], *numbers: float | None) -> str:
         cells = "".join(f'<td class="r">{as_html(each or "nothing")}</td>' for each in words)
-        by = _by(*numbers) if numbers and runs[1].snapshot.failure is None else ""  # what failed saved nothing
+        saves = numbers and runs[1].snapshot.failure is None  # what failed saved nothing
+        by = _format_percent_change(*numbers) if saves else ""
         return f'<tr><td>{name}</td>{cells}<td class="r">{by}</td></tr>'
 
     yield f'<h2>What each took</h2><table><tr><th></th><th class="r">{_letter(0)}</th><th class="r">{_letter(1)}</th>'
     yield '<th class="r">B beside A</th></tr>'
     prices = [side.spent.get("cost_usd") for side in (one, other)]
-    is_priced = any(cost(_whole(told)) not in _UNPRICED for told in runs)
+    is_priced = any(cost(_usage_of_told(told)) not in _UNPRICED for told in runs)
     yield row(f"Price{since}", [cost(side.spent) for side in (one, other)], *prices) if is_priced else ""
     yield row(f"Time{since}", [seconds(side.seconds) for side in (one, other)], one.seconds, other.seconds)
     yield row(f"Visits{since}", [f"{side.steps:,}" for side in (one, other)], one.steps, other.steps)
@@ -219,19 +222,19 @@ def _numbers(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
     if found.shared is not None and is_priced:
         yield row(
             "Price of the whole run",
-            [cost(_whole(told)) for told in runs],
-            *(_whole(told).get("cost_usd") for told in runs),
+            [cost(_usage_of_told(told)) for told in runs],
+            *(_usage_of_told(told).get("cost_usd") for told in runs),
         )
     lost = [told.losses or "nothing" for told in runs]
     yield row("Lost on the way", lost) if any(told.losses for told in runs) else ""
     yield "</table>"
 
 
-def _whole(told: Told) -> Usage:
+def _usage_of_told(told: Told) -> Usage:
     return add_usage(told.snapshot.inherited, told.own)
 
 
-def _by(one: float | None, other: float | None) -> str:
+def _format_percent_change(one: float | None, other: float | None) -> str:
     if not one or other is None or one == other:
         return ""
     sign, kind = ("\N{MINUS SIGN}", "better") if other < one else ("+", "worse")
@@ -241,17 +244,17 @@ def _by(one: float | None, other: float | None) -> str:
 # --- What was changed, and what came of it ---------------------------------------------------------------------------
 
 
-def _changed(found: RunDiff) -> Iterator[str]:
+def _tell_branch_changes(found: RunDiff) -> Iterator[str]:
     """Yield what a branch began with, beside what it was."""
     for at, side in enumerate((found.first, found.second)):
         if side.changed:
             yield f"<h2>What was changed in {_LETTERS[at]}</h2>"
             yield f'<p class="key"><del>as it was in {_LETTERS[1 - at]}</del> <ins>as {_LETTERS[at]} began</ins></p>'
             pairs = [(path_words(each.path), each.before, each.after) for each in side.changed[:_DIFFERENCES]]
-            yield from _changes(pairs)
+            yield from _tell_differing_fields(pairs)
 
 
-def _changes(pairs: Sequence[tuple[str, JsonValue, JsonValue]]) -> Iterator[str]:
+def _tell_differing_fields(pairs: Sequence[tuple[str, JsonValue, JsonValue]]) -> Iterator[str]:
     """Yield what differs, field by field; what differs as another field does is told once."""
     told: dict[str, list[str]] = {}
     shown: dict[str, str] = {}
@@ -289,7 +292,7 @@ def _apart_at_last(found: RunDiff, runs: tuple[Told, Told]) -> Iterator[str]:
         return
     yield '<p class="key"><del>only in A</del> <ins>only in B</ins></p>'
     first = sorted(apart, key=lambda name: not isinstance(one.get(name), str))[:_DIFFERENCES]
-    yield from _changes([(as_words(name), one.get(name), other.get(name)) for name in first])
+    yield from _tell_differing_fields([(as_words(name), one.get(name), other.get(name)) for name in first])
     if len(apart) > _DIFFERENCES:
         yield f'<p class="soft">and {len(apart) - _DIFFERENCES} more</p>'
 

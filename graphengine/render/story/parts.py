@@ -8,18 +8,18 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.kernel.extension import END, FAIL, add_usage, clipped
-from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, loss_words, reasons_of, why_of
+from graphengine.kernel.inside import OTHERWISE, InForce, load_specs, reasons_of, why_of
 from graphengine.kernel.reader import Answered, Message, Recorded, losses_of, outcome_of, status_of, waits_of
 from graphengine.records.account import account_of_step
 from graphengine.records.now import load_now
 from graphengine.records.offline import are_offline
 from graphengine.records.runs_below import CountsBelow, failed_words, runs_below
-from graphengine.records.spending import own_usage, spending, spent_below, summed
-from graphengine.records.words import cost, counted, seconds, when
+from graphengine.records.spending import load_spent_below, own_usage, spending, sum_by
+from graphengine.records.words import cost, counted, loss_words, seconds, when
 from graphengine.records.work_records import CallRecord, TurnRecord, work_record
 from graphengine.render.amounts import priced
 from graphengine.render.charts.timeline import timeline
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import RenderError
 from graphengine.render.parts import Line
 from graphengine.render.story.prose import as_html, as_words, heading, in_brief, path_words, place
@@ -115,8 +115,8 @@ async def told_run(store: Store, run_id: str) -> Told:
     info = await store.info(run_id)
     steps, snapshot = await store.steps(run_id), await load_now(store, run_id)
     specs = await load_specs(store, steps, snapshot.fingerprint)
-    whys, held = _reasons(steps, {name: _in_words(spec) for name, spec in specs.items()})
-    below = await spent_below(store, run_id)
+    whys, held = _reasons_by_seq(steps, {name: _word_conditions(spec) for name, spec in specs.items()})
+    below = await load_spent_below(store, run_id)
     words = ""
     if below.runs:
         words = f"{counted(below.runs, 'child run')} cost {cost({'calls': 1, 'cost_usd': below.cost_usd})} besides"
@@ -125,7 +125,7 @@ async def told_run(store: Store, run_id: str) -> Told:
     return Told(info, snapshot, steps, specs, whys, held, await own_usage(store, info, snapshot), words, failed)
 
 
-def _reasons(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dict[int, str], dict[int, str]]:
+def _reasons_by_seq(steps: Sequence[Step], specs: Mapping[str, GraphSpec]) -> tuple[dict[int, str], dict[int, str]]:
     """Return why steps took their edges, and the reason of the edge that was taken alone, by their seqs."""
     whys, held, force = dict[int, str](), dict[int, str](), InForce(specs)
     for step in steps:
@@ -144,17 +144,17 @@ def _fails(ways: Sequence[EdgeSpec], way: int) -> bool:
     return 0 <= way < len(ways) and ways[way].get("to") == FAIL
 
 
-def _in_words(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
+def _word_conditions(part: Any) -> Any:  # noqa: ANN401 - a spec, or a part of it
     """Return a copy of a spec with readable names in its conditions: to word reasons, not to draw or run."""
     if isinstance(part, list):
-        return [_in_words(each) for each in part]
+        return [_word_conditions(each) for each in part]
     if not isinstance(part, dict):
         return part
-    return {name: _condition(each) if name == "when" else _in_words(each) for name, each in part.items()}
+    return {name: _word_condition(each) if name == "when" else _word_conditions(each) for name, each in part.items()}
 
 
-def _condition(spec: Mapping[str, Any]) -> dict[str, Any]:
-    made = {**spec, "parts": [_condition(each) for each in spec.get("parts", ())]}
+def _word_condition(spec: Mapping[str, Any]) -> dict[str, Any]:
+    made = {**spec, "parts": [_word_condition(each) for each in spec.get("parts", ())]}
     if "of" in spec:
         made["of"] = _quantity(spec["of"])
     return made
@@ -214,12 +214,12 @@ def picture(told: Told, room: tuple[float, float] = (_COLUMN, _TALL)) -> str:
         return ""
     fold = 0 if len(spec.get("nodes", ())) > _BOXES else 1
     try:
-        drawn = drawing_of(spec, told.steps, told.specs, detail="brief", fold=fold, status=status_of(told.info))
+        drawn = draw_graph(spec, told.steps, told.specs, detail="brief", fold=fold, status=status_of(told.info))
         boxes, arrows = map(_without_question, drawn.boxes), map(_without_number, drawn.arrows)
         drawing = replace(drawn, caption=(), legend=(), boxes=tuple(boxes), arrows=tuple(arrows))
         shown = svg_of(drawing, "auto", is_part=True, is_wide=True)
-        if _fit(shown, room) < _READABLE:
-            shown = max(shown, svg_of(drawing, "auto", is_part=True), key=lambda svg: _fit(svg, room))
+        if _scale_to_fit(shown, room) < _READABLE:
+            shown = max(shown, svg_of(drawing, "auto", is_part=True), key=lambda svg: _scale_to_fit(svg, room))
     except RenderError:
         return ""
     return f"<figure>{_least(shown)}</figure>"
@@ -238,19 +238,19 @@ def _without_number(arrow: Arrow) -> Arrow:
     return replace(arrow, lines=tuple(line for line in lines if line.text)) if arrow.number else arrow
 
 
-def _fit(svg: str, room: tuple[float, float]) -> float:
-    across, down = _size(svg)
+def _scale_to_fit(svg: str, room: tuple[float, float]) -> float:
+    across, down = _read_svg_size(svg)
     return min(1.0, room[0] / across, room[1] / down)
 
 
-def _size(svg: str) -> tuple[float, float]:
+def _read_svg_size(svg: str) -> tuple[float, float]:
     _, _, across, down = svg.partition('viewBox="')[2].partition('"')[0].split()
     return float(across), float(down)
 
 
 def _least(svg: str) -> str:
     """Return a picture that says how narrow it may be: text stays readable."""
-    return svg.replace("<svg ", f'<svg style="--least: {_size(svg)[0] * 0.86:.0f}px" ', 1)
+    return svg.replace("<svg ", f'<svg style="--least: {_read_svg_size(svg)[0] * 0.86:.0f}px" ', 1)
 
 
 def times(told: Told) -> str:
@@ -300,7 +300,7 @@ def rows(told: Told, after: int = 0, limit: int = _LINE) -> list[Row]:
             sent_back.model, sent_back.usage = "", {}
             found.append(Row(sent_back, as_html(f"Rejected and sent back: {account.sent_back}")))
             account.tone = "call"
-        what = as_html(clipped(_told(step, account), limit * (1 + account.is_trouble)))
+        what = as_html(clipped(_tell_step(step, account), limit * (1 + account.is_trouble)))
         last = found[-1] if found else None
         if moves and not what and last and (last.account.path, last.account.visit) == (account.path, account.visit):
             last.moves, last.seqs = moves, (step.seq,)
@@ -309,7 +309,7 @@ def rows(told: Told, after: int = 0, limit: int = _LINE) -> list[Row]:
     return found
 
 
-def _told(step: Step, account: Account) -> str:
+def _tell_step(step: Step, account: Account) -> str:
     """Return what a step comes to; "" if it only goes on."""
     facts = step.data
     if isinstance(facts, Recorded):
@@ -317,7 +317,7 @@ def _told(step: Step, account: Account) -> str:
         return (
             account.words
             if account.child
-            else f"{failed}{as_words(account.agent or name)}: {_returned(facts, account)}"
+            else f"{failed}{as_words(account.agent or name)}: {_tell_returned(facts, account)}"
         )
     if account.withdrawn:
         return "; ".join(account.lines)
@@ -332,7 +332,7 @@ def _told(step: Step, account: Account) -> str:
     return ""
 
 
-def _returned(facts: Recorded, account: Account) -> str:
+def _tell_returned(facts: Recorded, account: Account) -> str:
     record = work_record(facts)
     if isinstance(record, TurnRecord):
         calls = [f"{as_words(call.name)} ({in_brief(call.arguments, 80)})" for call in record.calls]
@@ -391,7 +391,7 @@ def steps_table(found: Sequence[Row], *, is_brief: bool = False, parted: int | N
         what = f"{each.what} {each.moves}".strip() if each.what and each.moves else each.what or each.moves
         cells = f"<td><b>{name}</b>{model}</td><td>{what}</td>"
         if not is_brief:
-            cells += f'<td class="r o soft">{_tokens(account.usage)}</td><td class="r">{as_html(account.cost)}</td>'
+            cells += f'<td class="r o soft">{_say_tokens(account.usage)}</td><td class="r">{as_html(account.cost)}</td>'
         mark = "parted" if parted in (account.seq, *each.seqs) else "wrong" if account.is_trouble else ""
         yield f"<tr{f' class={mark}' if mark else ''}>{cells}</tr>"
     yield "</table>"
@@ -399,7 +399,7 @@ def steps_table(found: Sequence[Row], *, is_brief: bool = False, parted: int | N
         yield f'<p class="soft">{counted(len(between) - len(wrong), "line")} between are left out</p>'
 
 
-def _tokens(usage: Usage) -> str:
+def _say_tokens(usage: Usage) -> str:
     used = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
     return f"{used[0]:,} → {used[1]:,}" if any(used) else ""
 
@@ -410,7 +410,7 @@ def _tokens(usage: Usage) -> str:
 def by_agent(steps: Iterable[Step], shared: int) -> dict[tuple[str, str], Usage]:
     """Return what each agent used of each model in the steps after those that are shared."""
     own = [each for each in spending(steps, shared) if not each.inherited]
-    return dict(summed(own, lambda each: (as_words(each.agent) if each.agent else place(each.node), each.model)))
+    return dict(sum_by(own, lambda each: (as_words(each.agent) if each.agent else place(each.node), each.model)))
 
 
 def spent(steps: Sequence[Step], info: RunInfo) -> Iterator[str]:

@@ -15,7 +15,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.words import counted
 from graphengine.render.text import clean, one_line
 
@@ -65,7 +65,7 @@ _SIGNS: Final = re.compile(r"^#{1,6} |^> |\*\*|`", re.MULTILINE)
 
 def as_html(text: str) -> str:
     """Return a text as HTML, without what looks like a secret and without control codes."""
-    return escape(clean(hidden(text)))
+    return escape(clean(hide_secrets(text)))
 
 
 def is_full(value: JsonValue) -> bool:
@@ -98,11 +98,11 @@ def place(path: str, visit: int = 0) -> str:
     >>> place("article/write_up", 2), place("pieces[1]/write")
     ('article: write up 2', 'pieces, item 2: write')
     """
-    parts = (_INDEX.sub(_item, as_words(part)) for part in path.split("/"))
+    parts = (_INDEX.sub(_word_item, as_words(part)) for part in path.split("/"))
     return ": ".join(parts) + (f" {visit}" if visit > 1 else "")
 
 
-def _item(found: re.Match[str]) -> str:
+def _word_item(found: re.Match[str]) -> str:
     return f", item {int(found[1]) + 1}" if found[1].isdecimal() else f" ({found[1]})"
 
 
@@ -155,7 +155,7 @@ def _brief(value: JsonValue, deep: int) -> str:
         return ", ".join(_brief(each, deep + 1) for each in inner) if _is_short(inner) else counted(len(inner), "item")
     if isinstance(inner, str):
         return _SIGNS.sub("", inner[:_WHOLE])
-    return str(inner) if _is_number(inner) else "yes" if inner else "none" if inner is None else "no"
+    return str(inner) if _is_number_not_bool(inner) else "yes" if inner else "none" if inner is None else "no"
 
 
 def _is_short(values: Sequence[JsonValue]) -> bool:
@@ -163,7 +163,7 @@ def _is_short(values: Sequence[JsonValue]) -> bool:
     return 0 < len(values) <= _ITEMS and not any(isinstance(each, (Mapping, list)) for each in values)
 
 
-def _is_number(value: JsonValue) -> bool:
+def _is_number_not_bool(value: JsonValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -194,23 +194,23 @@ def value_html(value: JsonValue, deep: int = 0) -> str:
         members = [(name, each) for name, each in inner.items() if name != _SET_FIELDS and is_full(each)]
         return fields(members, deep + 1) if members else '<span class="soft">empty</span>'
     if isinstance(inner, list) and inner and deep < _DEEP:
-        return _items(inner, deep + 1)
+        return _format_items(inner, deep + 1)
     return f'<span class="plain">{as_html(in_brief(inner))}</span>'
 
 
 def fields(members: Sequence[tuple[str, JsonValue]], deep: int = 0) -> str:
     """Return fields with their values as HTML."""
-    return _listed([(name, value_html(each, deep)) for name, each in members])
+    return _format_fields([(name, value_html(each, deep)) for name, each in members])
 
 
-def _listed(members: Sequence[tuple[str, str]]) -> str:
+def _format_fields(members: Sequence[tuple[str, str]]) -> str:
     """Return fields with what is said of each, which is HTML; names that are sentences have most of the room."""
     made = (f"<dt>{as_html(heading(name))}</dt><dd>{html}</dd>" for name, html in members)
     is_wide = any(len(name) > _NAME for name, _ in members)
     return f"<dl{' class=wide' if is_wide else ''}>{''.join(made)}</dl>"
 
 
-def _items(values: Sequence[JsonValue], deep: int) -> str:
+def _format_items(values: Sequence[JsonValue], deep: int) -> str:
     if all(not isinstance(each, (Mapping, list)) and len(str(each)) <= _SHORT for each in values):
         line = ", ".join(_brief(each, 1) for each in values[: 8 * _ITEMS])
         return as_html(line) + (f" and {len(values) - 8 * _ITEMS} more" if len(values) > 8 * _ITEMS else "")
@@ -247,9 +247,9 @@ def folded(words: str, html: str) -> str:
 
 def text_html(text: str) -> str:
     """Return a text as HTML: as Markdown if it has any, and the end of a long one folded."""
-    safe = clean(hidden(text[:_WHOLE])).strip()
+    safe = clean(hide_secrets(text[:_WHOLE])).strip()
     if len(safe) < _LINE and not _MARKED.search(safe):
-        return _cited(safe)
+        return _set_off_citations(safe)
     parser = _parser()
     tokens = parser.parse(safe)
     lines = safe.split("\n")
@@ -261,14 +261,14 @@ def text_html(text: str) -> str:
                 cut = index - _OF_HEADING if is_after_heading and index > _OF_HEADING else index
                 break
             size += sum(len(line) + 1 for line in lines[token.map[0] : token.map[1]])
-    made = f'<div class="text">{_rendered(parser, tokens[:cut])}'
+    made = f'<div class="text">{_render_tokens(parser, tokens[:cut])}'
     if cut < len(tokens):
-        rest = _rendered(parser, tokens[cut:])
+        rest = _render_tokens(parser, tokens[cut:])
         made += folded(f"the rest, {len(safe[_SHOWN:].split()):,} words", rest)
     return f"{made}</div>"
 
 
-def _rendered(parser: MarkdownIt, tokens: Sequence[Token]) -> str:
+def _render_tokens(parser: MarkdownIt, tokens: Sequence[Token]) -> str:
     return str(parser.renderer.render(tokens, parser.options, {}))
 
 
@@ -278,15 +278,15 @@ def _parser() -> MarkdownIt:
 
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     parser.validateLink = lambda url: url.lower().startswith(_WEB)  # type: ignore[method-assign]
-    parser.core.ruler.push("story", _lowered)
-    parser.add_render_rule("text", _text)
+    parser.core.ruler.push("story", _lower_headings)
+    parser.add_render_rule("text", _render_text_token)
     parser.add_render_rule("image", _image)
     return parser
 
 
-def _text(_: object, tokens: Sequence[Token], index: int, *more: object) -> str:
+def _render_text_token(_: object, tokens: Sequence[Token], index: int, *more: object) -> str:
     del more
-    return _cited(tokens[index].content)
+    return _set_off_citations(tokens[index].content)
 
 
 def _image(_: object, tokens: Sequence[Token], index: int, *more: object) -> str:
@@ -294,7 +294,7 @@ def _image(_: object, tokens: Sequence[Token], index: int, *more: object) -> str
     return escape(f"{tokens[index].content} ({tokens[index].attrs['src']})")
 
 
-def _lowered(state: Any) -> None:  # noqa: ANN401 - the parser's own
+def _lower_headings(state: Any) -> None:  # noqa: ANN401 - the parser's own
     """Put the headings of a text below those of the page, and let its links tell nothing."""
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -304,7 +304,7 @@ def _lowered(state: Any) -> None:  # noqa: ANN401 - the parser's own
                 child.attrSet("rel", "noopener noreferrer nofollow")
 
 
-def _cited(text: str) -> str:
+def _set_off_citations(text: str) -> str:
     """Return a safe text as HTML, with its places in sources, as `[notes.md:12]`, set off."""
     return _CITED.sub(r'<span class="cite">\1</span>', escape(text))
 
@@ -315,7 +315,7 @@ def _cited(text: str) -> str:
 def duel(before: JsonValue, after: JsonValue, deep: int = 0) -> str:
     """Return how a value differs from another as HTML: texts word by word, lists by item, objects by field."""
     if isinstance(before, str) and isinstance(after, str) and before.strip() and after.strip():
-        return _texts_apart(clean(hidden(before[:_WHOLE])), clean(hidden(after[:_WHOLE])))
+        return _texts_apart(clean(hide_secrets(before[:_WHOLE])), clean(hide_secrets(after[:_WHOLE])))
     if isinstance(before, list) and isinstance(after, list) and deep < _DEEP:
         return _items_apart(before, after, deep + 1)
     if isinstance(before, Mapping) and isinstance(after, Mapping) and deep < _DEEP:
@@ -324,11 +324,11 @@ def duel(before: JsonValue, after: JsonValue, deep: int = 0) -> str:
         return f'<div class="new">{item(after, deep)}</div>' if is_full(after) or after is False else "none"
     if not is_full(after) and after is not False:
         return f'<div class="gone">{item(before, deep)}</div>'
-    return f"<del>{as_html(in_brief(before))}</del> → <ins>{as_html(in_brief(after))}</ins>{_by(before, after)}"
+    return f"<del>{as_html(in_brief(before))}</del> → <ins>{as_html(in_brief(after))}</ins>{_say_change(before, after)}"
 
 
-def _by(before: JsonValue, after: JsonValue) -> str:
-    if not _is_number(before) or not _is_number(after):
+def _say_change(before: JsonValue, after: JsonValue) -> str:
+    if not _is_number_not_bool(before) or not _is_number_not_bool(after):
         return ""
     return f' <span class="soft">({after - before:+g})</span>'  # type: ignore[operator]
 
@@ -336,7 +336,7 @@ def _by(before: JsonValue, after: JsonValue) -> str:
 def _fields_apart(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue], deep: int) -> str:
     names = [*before, *(name for name in after if name not in before)]
     apart = [name for name in names if name != _SET_FIELDS and before.get(name) != after.get(name)]
-    return _listed([(name, duel(before.get(name), after.get(name), deep)) for name in apart])
+    return _format_fields([(name, duel(before.get(name), after.get(name), deep)) for name in apart])
 
 
 def _items_apart(before: Sequence[JsonValue], after: Sequence[JsonValue], deep: int) -> str:
@@ -365,12 +365,12 @@ def _items_apart(before: Sequence[JsonValue], after: Sequence[JsonValue], deep: 
             for at in range(min(both, _PAIRS))
         ]
         made += [f'<p class="soft">and {both - _PAIRS} more differ</p>'] if both > _PAIRS else []
-        made += [*_alone("gone", "only in A", before[first + both : until], deep)]
-        made += [*_alone("new", "only in B", after[start + both : end], deep)]
+        made += [*_format_lone_items("gone", "only in A", before[first + both : until], deep)]
+        made += [*_format_lone_items("new", "only in B", after[start + both : end], deep)]
     return "".join(made)
 
 
-def _alone(kind: str, words: str, values: Sequence[JsonValue], deep: int) -> Iterator[str]:
+def _format_lone_items(kind: str, words: str, values: Sequence[JsonValue], deep: int) -> Iterator[str]:
     if values:
         yield f'<p class="soft">{counted(len(values), "item")} {words}</p>'
     shown = [f'<div class="item {kind}">{item(each, deep)}</div>' for each in values]
@@ -393,7 +393,7 @@ def _texts_apart(before: str, after: str) -> str:
         if kind == "equal":
             made.append(_alike(one[first:until]))
         else:
-            made += _paired([part for part in one[first:until] if part not in moved], other[start:end], moved)
+            made += _pair_paragraphs([part for part in one[first:until] if part not in moved], other[start:end], moved)
     return f'<div class="text apart">{"".join(made)}</div>'
 
 
@@ -403,14 +403,14 @@ def _alike(parts: Sequence[str]) -> str:
     return text_html(whole) if words < _ALIKE else f'<p class="gap">{words:,} words alike</p>'
 
 
-def _added(part: str, moved: Collection[str]) -> str:
+def _format_added(part: str, moved: Collection[str]) -> str:
     """Return a paragraph that only the second text has here; one that the first has elsewhere stands there no more."""
     if part in moved:
         return f'<div class="moved"><span class="beside">moved here</span>{text_html(part)}</div>'
     return f'<div class="new">{text_html(part)}</div>'
 
 
-def _paired(one: Sequence[str], other: Sequence[str], moved: Collection[str]) -> Iterator[str]:
+def _pair_paragraphs(one: Sequence[str], other: Sequence[str], moved: Collection[str]) -> Iterator[str]:
     """Yield paragraphs that differ: each beside the one that it became, if there is one."""
     at, gone = 0, list[str]()
     for part in one:
@@ -419,16 +419,16 @@ def _paired(one: Sequence[str], other: Sequence[str], moved: Collection[str]) ->
         if found is None:
             gone.append(f'<div class="gone">{text_html(part)}</div>')
             continue
-        yield from _folded_gone(gone)
+        yield from _fold_gone(gone)
         gone.clear()
-        yield from (_added(each, moved) for each in other[at:found])
+        yield from (_format_added(each, moved) for each in other[at:found])
         yield _words_apart(part, other[found])
         at = found + 1
-    yield from _folded_gone(gone)
-    yield from (_added(each, moved) for each in other[at:])
+    yield from _fold_gone(gone)
+    yield from (_format_added(each, moved) for each in other[at:])
 
 
-def _folded_gone(gone: Sequence[str]) -> Iterator[str]:
+def _fold_gone(gone: Sequence[str]) -> Iterator[str]:
     """Yield paragraphs in a row that only the first text has: of many the first, and the others folded."""
     shown = gone if len(gone) <= _ITEMS else gone[: _ITEMS - 2]
     yield from shown
@@ -450,19 +450,19 @@ def _words_apart(before: str, after: str) -> str:
         return f'<div class="gone">{text_html(before)}</div><div class="new">{text_html(after)}</div>'
     made: list[str] = []
     bare = [[word.strip() for word in words] for words in (one, other)]
-    codes = _joined(SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_opcodes(), one)
+    codes = _join_differences(SequenceMatcher(None, bare[0], bare[1], autojunk=False).get_opcodes(), one)
     for number, (kind, first, until, start, end) in enumerate(codes):
         if kind == "equal":
             words = [*other[start:end]]  # with the blank before it that either text has
             words[0] = one[first] if one[first][:1].isspace() else words[0]
-            made.append(_kept(words, is_first=not number, is_last=number == len(codes) - 1))
+            made.append(_fold_alike(words, is_first=not number, is_last=number == len(codes) - 1))
             continue
-        made.append(_marked("".join(one[first:until]), "".join(other[start:end])))
+        made.append(_mark_words("".join(one[first:until]), "".join(other[start:end])))
     tag = f"h{min(6, len(depth[1]) + 2)}" if depth is not None else "p"
     return f'<{tag} class="apart">{"".join(made)}</{tag}>'
 
 
-def _marked(gone: str, new: str) -> str:
+def _mark_words(gone: str, new: str) -> str:
     """Return what is only in the first text, and only in the second; the blank before it is in both."""
     blank = next((each[: len(each) - len(each.lstrip())] for each in (new, gone) if each), "")
     parts = (("del", gone.lstrip()), ("ins", new.lstrip()))
@@ -472,7 +472,7 @@ def _marked(gone: str, new: str) -> str:
 _Code = tuple[str, int, int, int, int]
 
 
-def _joined(codes: Sequence[_Code], words: Sequence[str]) -> list[_Code]:
+def _join_differences(codes: Sequence[_Code], words: Sequence[str]) -> list[_Code]:
     """Return the parts with those that differ joined over blanks and lone signs, so that phrases stay whole."""
     found: list[_Code] = []
     for number, (kind, first, until, start, end) in enumerate(codes):
@@ -484,12 +484,16 @@ def _joined(codes: Sequence[_Code], words: Sequence[str]) -> list[_Code]:
     return found
 
 
-def _kept(words: Sequence[str], *, is_first: bool, is_last: bool) -> str:
+def _fold_alike(words: Sequence[str], *, is_first: bool, is_last: bool) -> str:
     """Return what is alike, of which a long part is folded."""
     head, tail = (0 if is_first else _BESIDE), (0 if is_last else _BESIDE)
     between = words[head : len(words) - tail]
     number = sum(word.strip().isalnum() for word in between)
     if number < _ALIKE:
-        return _cited("".join(words))
+        return _set_off_citations("".join(words))
     gap = f'<span class="gap">{number:,} words alike</span>'
-    return _cited("".join(words[:head])) + f" {gap} " + _cited("".join(words[len(words) - tail :] if tail else ()))
+    return (
+        _set_off_citations("".join(words[:head]))
+        + f" {gap} "
+        + _set_off_citations("".join(words[len(words) - tail :] if tail else ()))
+    )

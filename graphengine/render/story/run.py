@@ -73,15 +73,15 @@ async def story_of(store: Store, run_id: str, other: str | None, now: float) -> 
         UnknownRun, StoreError.
     """
     told = await told_run(store, run_id)
-    body = [*_sections(told)] if other is None else await duel_of(store, told, await told_run(store, other))
+    body = [*_run_sections(told)] if other is None else await duel_of(store, told, await told_run(store, other))
     words = " ".join(filter(None, (run_id, other)))
     return sheet(told.title, body, f"graphengine render {words} -o story.html", now)
 
 
-def _sections(told: Told) -> Iterator[str]:
+def _run_sections(told: Told) -> Iterator[str]:
     """Yield the parts of the story of one run."""
     info, snapshot, values = told.info, told.snapshot, told.snapshot.root.values
-    messages = _messages(values)
+    messages = _as_messages(values)
     what = "A run of" if messages is None else "A conversation with"
     graph = info.graph if messages is None else info.graph.removesuffix("-chat")
     yield f'<p class="kicker">{what} <b>{as_html(heading(graph))}</b> · {moment(info.created_at)}</p>'
@@ -89,16 +89,18 @@ def _sections(told: Told) -> Iterator[str]:
     given: dict[str, JsonValue] = {op[1]: op[-1] for op in ops_of(told.steps[0])} if told.steps else {}
     waits = [wait for wait in waits_of(snapshot) if wait.answered is None] if status_of(info) == "waiting" else []
     if messages is None:
-        yield from _asked(told, waits)
-        yield from _part("The question", _input(given), said_above=told.title)
+        yield from _tell_questions(told, waits)
+        yield from _tell_fields("The question", _drop_empty_inputs(given), said_above=told.title)
     else:
         yield from _conversation(told, messages, is_over=all(wait.kind == "receive" for wait in waits))
-        yield from _asked(told, [wait for wait in waits if wait.kind != "receive"])
+        yield from _tell_questions(told, [wait for wait in waits if wait.kind != "receive"])
     yield from _what_failed(told)
     final = {name: value for name, value in values.items() if is_full(value) and given.get(name) != value}
     if messages is not None:
         final = {name: value for name, value in final.items() if name not in _OF_CHATS}
-    yield from _part("The answer" if info.status == "finished" else "What it has so far", final, _written_last(told))
+    yield from _tell_fields(
+        "The answer" if info.status == "finished" else "What it has so far", final, _last_fields(told)
+    )
     if pictures := picture(told) + times(told):
         yield f"<h2>The way it took</h2>{pictures}"
     yield "<h2>How it came to this</h2>"
@@ -129,17 +131,17 @@ def _what_failed(told: Told) -> Iterator[str]:
 # --- What went in, and what came out ---------------------------------------------------------------------------------
 
 
-def _input(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _drop_empty_inputs(given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {name: value for name, value in given.items() if is_full(value)}
 
 
-def _written_last(told: Told) -> frozenset[str]:
+def _last_fields(told: Told) -> frozenset[str]:
     """Return the fields that the last visit of the run's own graph wrote."""
     last = next((step for step in reversed(told.steps) if step.kind == "node" and not step.frame), None)
     return frozenset(op[1] for op in ops_of(last)) if last is not None else frozenset()
 
 
-def _part(
+def _tell_fields(
     title: str, values: Mapping[str, JsonValue], first: frozenset[str] = frozenset(), *, said_above: str = ""
 ) -> Iterator[str]:
     """Yield fields: the longest text by itself, among those that come first; then the others, long ones folded.
@@ -171,17 +173,17 @@ def _part(
 
 
 def _is_long(value: JsonValue) -> bool:
-    return isinstance(value, (list, Mapping, str)) and _size(value) > _SHORT
+    return isinstance(value, (list, Mapping, str)) and _length_of_value(value) > _SHORT
 
 
-def _size(value: JsonValue) -> int:
+def _length_of_value(value: JsonValue) -> int:
     return 0 if isinstance(value, Mapping) and _SECRET in value else len(to_json(value))
 
 
 # --- What it waits for -----------------------------------------------------------------------------------------------
 
 
-def _asked(told: Told, waits: Sequence[Wait]) -> Iterator[str]:
+def _tell_questions(told: Told, waits: Sequence[Wait]) -> Iterator[str]:
     """Yield what a run waits for: each question with what one must know to answer it."""
     if not waits:
         return
@@ -191,23 +193,23 @@ def _asked(told: Told, waits: Sequence[Wait]) -> Iterator[str]:
         due = f" · until {moment(wait.due_at)}" if wait.due_at is not None else ""
         what = f"{as_html(place(wait.name))} {kinds.get(wait.kind, 'asks')}{due}"
         yield f'<div class="card waiting"><p class="soft">{what}</p>'
-        agent, call = _call(told, wait)
+        agent, call = _find_asked_call(told, wait)
         is_short = len(wait.question) <= _ASKED and "\n" not in wait.question
         if call is not None:
             yield f"<h3>May {as_html(as_words(agent))} call {as_html(as_words(call.name))}?</h3>"
-            yield _proposed(_arguments(wait, call), UNSET)
+            yield _tell_proposed(_merge_arguments(wait, call), UNSET)
         else:
             yield f"<h3>{as_html(wait.question)}</h3>" if is_short else text_html(wait.question)
         if wait.facts:
             yield fields([(name.rpartition(".")[2], value) for name, value in wait.facts.items()])
         if wait.proposed is not UNSET:
-            yield _proposed(wait.proposed, wait.old)
+            yield _tell_proposed(wait.proposed, wait.old)
         if options := _options(wait.schema or {}, wait.schema or {}):
             yield f'<div class="options">{options}</div>'
         yield "</div>"
 
 
-def _call(told: Told, wait: Wait) -> tuple[str, CalledTool | None]:
+def _find_asked_call(told: Told, wait: Wait) -> tuple[str, CalledTool | None]:
     """Return the call that a question is about, and the agent that makes it; None if it is about none."""
     for step in reversed(told.steps):
         record = turn_record(step.data) if isinstance(step.data, Recorded) else None
@@ -223,7 +225,7 @@ def _call(told: Told, wait: Wait) -> tuple[str, CalledTool | None]:
     return "", None
 
 
-def _arguments(wait: Wait, call: CalledTool) -> Mapping[str, JsonValue]:
+def _merge_arguments(wait: Wait, call: CalledTool) -> Mapping[str, JsonValue]:
     """Return the arguments of a call: those that are written, and the defaults that stand beside them."""
     forms = [each.get("properties", {}).get("arguments", {}) for each in (wait.schema or {}).get("anyOf", ())]
     beside = {
@@ -236,7 +238,7 @@ def _arguments(wait: Wait, call: CalledTool) -> Mapping[str, JsonValue]:
     return {**(written if isinstance(written, Mapping) else {"": written}), **beside}
 
 
-def _proposed(proposed: JsonValue | UnsetType, was: JsonValue | UnsetType) -> str:
+def _tell_proposed(proposed: JsonValue | UnsetType, was: JsonValue | UnsetType) -> str:
     """Return what is proposed, beside what it would replace."""
     now, old = ({} if each is UNSET else each if isinstance(each, Mapping) else {"": each} for each in (proposed, was))
     if was is UNSET:
@@ -276,15 +278,15 @@ def _options(schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
 # --- Conversations ---------------------------------------------------------------------------------------------------
 
 
-def _messages(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
+def _as_messages(values: Mapping[str, JsonValue]) -> Sequence[Mapping[str, Any]] | None:
     """Return the messages of a conversation; None if a run is none."""
     for value in values.values():
-        if isinstance(value, list) and any(_is_said(each) for each in value):
+        if isinstance(value, list) and any(_is_spoken_message(each) for each in value):
             return [each for each in value if isinstance(each, Mapping)]
     return None
 
 
-def _is_said(value: JsonValue) -> bool:
+def _is_spoken_message(value: JsonValue) -> bool:
     return isinstance(value, Mapping) and value.get("role") in ("user", "assistant") and "text" in value
 
 
@@ -306,11 +308,11 @@ def _conversation(told: Told, messages: Sequence[Mapping[str, Any]], *, is_over:
                 str(result.get("text", "")),
                 bool(result.get("is_error")),
             )
-    yield from () if is_over else _turn(told)
+    yield from () if is_over else _tell_last_turn(told)
     yield "</div>"
 
 
-def _turn(told: Told) -> Iterator[str]:
+def _tell_last_turn(told: Told) -> Iterator[str]:
     """Yield what was said since the last message."""
     begins = next((step for step in reversed(told.steps) if isinstance(step.data, Message)), None)
     if begins is None or not isinstance(begins.data, Message):

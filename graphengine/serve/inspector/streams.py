@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import GraphEngineError, StoreError
@@ -15,7 +15,6 @@ from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, stream_even
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from graphengine.kernel.inside import ChangeFollower
     from graphengine.kernel.store import RunInfo, Store
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.reads.run_cache import RunCache
@@ -51,22 +50,6 @@ class _Now:
         return found
 
 
-async def _is_changed(follower: ChangeFollower) -> bool:
-    """Wait for a change until a heartbeat is due; return whether there was one."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(HEARTBEAT_SECONDS):
-            await follower.woken()
-            return True
-    return False
-
-
-async def _look_again(follower: ChangeFollower) -> None:
-    """Let a follower whose database could not be read be woken in a while."""
-    await asyncio.sleep(_TROUBLE_SECONDS)
-    follower.is_lost = True
-    follower.wake()
-
-
 async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
     """Yield an event when a run changes; to a caller with a tenant, when one of theirs does."""
     yield stream_event({}, name="hello")
@@ -74,7 +57,7 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
     version = 0
     with follow(store) as follower:
         while True:
-            if not await _is_changed(follower):
+            if not await follower.woken_within(HEARTBEAT_SECONDS):
                 yield HEARTBEAT
                 continue
             if follower.is_lost or not caller().sees_all:
@@ -84,7 +67,7 @@ async def list_events(views: Views, store: Store) -> AsyncIterator[bytes]:
                     ]
                 except StoreError as error:
                     yield stream_event(error.message, name="trouble")
-                    await _look_again(follower)
+                    await follower.lost_for(_TROUBLE_SECONDS)
                     continue
                 was, shown = shown, found
                 if found == was and not follower.is_lost:
@@ -123,7 +106,7 @@ class RunStream:
         yield b"retry: 500\n\n"
         with follow(self._store, self._run_id) as follower:
             while True:
-                if not await _is_changed(follower):
+                if not await follower.woken_within(HEARTBEAT_SECONDS):
                     yield HEARTBEAT
                     continue
                 try:
@@ -133,7 +116,7 @@ class RunStream:
                 except StoreError as error:
                     self._shown = None
                     yield stream_event(error.message, name="trouble")
-                    await _look_again(follower)
+                    await follower.lost_for(_TROUBLE_SECONDS)
                     continue
                 try:
                     async with aclosing(self._news(follower.info)) as news:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.errors import StoreError
-from graphengine.kernel.inside import posted_in
+from graphengine.kernel.inside import find_posted
 from graphengine.kernel.reader import Answered, AttemptEnded, Waiting, show, waits_of
 from graphengine.records.json_document import ListedRun, runs_document
 from graphengine.records.now import load_now
@@ -60,7 +60,7 @@ async def open_count(store: Store, wanted: Wanted) -> int:
     inbox = await store.inbox([info.id for info in infos]) if infos else ()
     number = 0
     for info in infos:
-        if info.summary is not None and info.summary.waits == 1 and not posted_in(inbox, info.id):
+        if info.summary is not None and info.summary.waits == 1 and not find_posted(inbox, info.id):
             number += 1
         else:
             with suppress(StoreError):  # it was removed meanwhile, or cannot be read

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from graphengine.kernel.extension import END, FAIL, START
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from graphengine.render.files import RenderError
 from graphengine.render.parts import plain_text
 from graphengine.render.scopes import path_at, scopes_of
@@ -90,7 +90,7 @@ def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme, folded: frozens
     """
     from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 
-    whole = drawing_of(atlas.graph_spec, fold=folded, detail=detail)
+    whole = draw_graph(atlas.graph_spec, fold=folded, detail=detail)
     drawing = copied(whole, legend=(), caption=())  # the page says which graph it is
     spots, edges = atlas.spots, atlas.edges
     nodes = {number: path_at(*spot) for spot, number in spots.items()}

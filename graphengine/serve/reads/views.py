@@ -22,7 +22,7 @@ from msgspec.structs import asdict
 from graphengine.agents.asked import asked_in
 from graphengine.errors import GraphEngineError, GraphNotFound, StoreError, UnknownRun, UnknownStep
 from graphengine.kernel.extension import clipped
-from graphengine.kernel.inside import UNREADABLE, posted_in
+from graphengine.kernel.inside import UNREADABLE, find_posted
 from graphengine.kernel.reader import Recorded, Snapshot, load_snapshot, status_of
 from graphengine.kernel.store import Summary, summary_of
 from graphengine.records.account import account_of
@@ -32,13 +32,13 @@ from graphengine.records.run_diff import diff, differences
 from graphengine.records.run_waits import as_answered
 from graphengine.records.runs_below import runs_above, runs_below
 from graphengine.records.selection import ONLY_SEEN, Wanted, is_lossy, version_of
-from graphengine.records.spending import spent_below
+from graphengine.records.spending import load_spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
 from graphengine.records.trends import JOINT, summaries, trends
 from graphengine.render.scopes import path_at
 from graphengine.render.text import one_line
-from graphengine.render.trace import tried_edges
+from graphengine.render.trace import list_tried_edges
 from graphengine.serve.callers import RIGHTS, caller
 from graphengine.serve.read_documents import (
     Above,
@@ -190,7 +190,7 @@ class Views:
         for run_id in waits:
             with suppress(UnknownRun, *UNREADABLE):  # removed, or not to be read here
                 snapshot = await load_snapshot(self.store, run_id, None)
-                snapshot.posted = posted_in(inbox, run_id)
+                snapshot.posted = find_posted(inbox, run_id)
                 waiting[run_id] = snapshot
         return Page(runs=runs_document(found, waiting).runs, next=following)
 
@@ -341,7 +341,7 @@ class Views:
     def head(self, info: RunInfo, book: Book, inbox: Sequence[InboxMessage] = ()) -> Head:
         """Return where a run is after the last step of a book, with the answers that are in its inbox."""
         snapshot = book.visits.snapshot
-        snapshot.posted = posted_in(inbox, info.id) if snapshot.seq == info.seq else {}
+        snapshot.posted = find_posted(inbox, info.id) if snapshot.seq == info.seq else {}
         facts: dict[str, Any] = head_facts(info, snapshot)
         shown, facts["status"] = facts["status"], snapshot.status
         return Head(
@@ -388,7 +388,7 @@ class Views:
     async def usage(self, asked: OfRun) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
         info = await self.store.info(asked.run_id)
-        book, below = await self.books.book(info), await spent_below(self.store, info.id)
+        book, below = await self.books.book(info), await load_spent_below(self.store, info.id)
         return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries], below)
 
     async def state(self, asked: AtStep) -> State:
@@ -581,7 +581,7 @@ def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
         return []
     return [
         Tried(each.edge.target, each.edge.label, each.edge.condition or each.edge.fork, each.why, each.is_taken)
-        for each in tried_edges(scope, edge)
+        for each in list_tried_edges(scope, edge)
     ]
 
 

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import GraphEngineError
 from graphengine.kernel.extension import START
-from graphengine.kernel.inside import InForce, declarations, load_specs
+from graphengine.kernel.inside import InForce, load_specs
 from graphengine.kernel.reader import outcome_of
+from graphengine.records.declared_edges import declarations
 from graphengine.render.scopes import path_at
-from graphengine.render.trace import tried_edges
+from graphengine.render.trace import list_tried_edges
 from graphengine.serve.read_documents import AsIf, Decision, WhyNot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel.inside import Declaration
     from graphengine.kernel.reader import ConditionSpec, EdgeSpec, GraphSpec, Step
     from graphengine.kernel.store import Store
+    from graphengine.records.declared_edges import Declaration
     from graphengine.records.visit_tree import Entry, Place
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.scopes import Scope
@@ -156,7 +157,7 @@ def _decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
     """Return what became of an edge at a step; None if the version in force then did not have it."""
     if entry.edge is None:
         return None
-    tried = tried_edges(scope, entry.edge)
+    tried = list_tried_edges(scope, entry.edge)
     known = declarations(entry.edge.ways)
     own = next(
         (

@@ -40,7 +40,7 @@ from graphengine.addresses import AddressRefused, is_http, number_of
 from graphengine.agents.a2a import ROUNDED, exact
 from graphengine.api.graph import Graph
 from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
-from graphengine.kernel.extension import END, START, OwnId, compiled, derived_id, is_tag
+from graphengine.kernel.extension import END, START, OwnId, compiled, derive_id, is_tag
 from graphengine.kernel.reader import OVER, Snapshot
 from graphengine.media import label
 from graphengine.records.step_document import plain
@@ -703,7 +703,7 @@ class _Pushes(Notifications):
 
 def _push_id(task_id: str, name: str) -> str:
     """Return the id of the run of a place; all of a task begin with that of the name ""."""
-    return derived_id("push", digest(task_id), name)
+    return derive_id("push", digest(task_id), name)
 
 
 def _context_of(info: RunInfo) -> str:

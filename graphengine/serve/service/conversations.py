@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import UnknownRun
-from graphengine.kernel.extension import OwnId, derived_id
+from graphengine.kernel.extension import OwnId, derive_id
 from graphengine.serve.callers import caller, require
 from graphengine.serve.service.following import rest_of
 from graphengine.serve.service.turns import digest, turns
@@ -70,7 +70,7 @@ class Conversation:
 
     def run_id(self, *after: str) -> str:
         """Return the id of its first run, or of the run after one with this id."""
-        return derived_id("thread", self.graph, self.name, *map(digest, after), tenant=self.tenant)
+        return derive_id("thread", self.graph, self.name, *map(digest, after), tenant=self.tenant)
 
     @classmethod
     def of(cls, info: RunInfo) -> Conversation:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.agents.chats import TurnFailed, is_chat, turn_in
 from graphengine.errors import GraphEngineError, RunCancelled
 from graphengine.kernel.extension import RunEnded, RunFailed, StepRecorded, compiled, result_of
-from graphengine.kernel.inside import StepReasons, posted_in, wait_of
+from graphengine.kernel.inside import StepReasons, find_posted, wait_of
 from graphengine.kernel.reader import OVER, load_snapshot
 from graphengine.records.now import answer_all
 from graphengine.serve.requests import RunStopped
@@ -152,12 +152,12 @@ async def look_at(
 
 def _gets(now: Snapshot, inbox: Sequence[InboxMessage], topics: Collection[str | None] | None) -> bool:
     """Return whether an inbox has something for a run that waits."""
-    posted = posted_in(inbox, now.run_id)
+    posted = find_posted(inbox, now.run_id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
     return any(key in posted or (wait.topic in unread and wait.topic) for key, wait in waits(now, topics).items())
 
 
-async def followed(
+async def follow_run(
     service: Service,
     run: RunInfo,
     after: int,
@@ -226,7 +226,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
     """Return once a run waits again after a seq, or rests."""
-    async with aclosing(followed(service, run, after, ())) as events:
+    async with aclosing(follow_run(service, run, after, ())) as events:
         async for event in events:
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
                 return
@@ -261,4 +261,16 @@ def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
 
 
-__all__ = ["Open", "Rest", "Rests", "answer", "failure_of", "followed", "look_at", "open_in", "rest_of", "say", "waits"]
+__all__ = [
+    "Open",
+    "Rest",
+    "Rests",
+    "answer",
+    "failure_of",
+    "follow_run",
+    "look_at",
+    "open_in",
+    "rest_of",
+    "say",
+    "waits",
+]

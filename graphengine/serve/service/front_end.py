@@ -21,13 +21,13 @@ from graphengine.kernel.extension import RunEnded, StepRecorded, compiled, did_y
 from graphengine.kernel.inside import opened
 from graphengine.kernel.reader import OVER, Answered, Message, Snapshot, load_snapshot
 from graphengine.models.base import Message as Remembered
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.now import load_now
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
 from graphengine.serve.callers import caller
 from graphengine.serve.service.conversations import find
-from graphengine.serve.service.following import Rest, answer, followed, rest_of, say, waits
+from graphengine.serve.service.following import Rest, answer, follow_run, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Asked, Ended, Fold, State, Visited, said_in
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Thread:
         """Return the state as front ends are shown it, without what agents remember: these are the texts."""
         fields = self._plan.state.fields
         conversation = {name for name, each in fields.items() if _is_conversation(each.info.annotation)}
-        values: Mapping[str, Any] = hidden(
+        values: Mapping[str, Any] = hide_secrets(
             plain({name: value for name, value in snapshot.root.values.items() if name not in conversation})
         )
         return values
@@ -237,7 +237,7 @@ class Thread:
         fold = self._fold(info, have, before)
         fold.stated = info.seq
         has_begun = not self._turn
-        async with aclosing(followed(service, info, after, self._topics, fold.snapshot)) as events:
+        async with aclosing(follow_run(service, info, after, self._topics, fold.snapshot)) as events:
             async for event in events:
                 taken = _find_given_message(event) if self._turn else ""
                 if taken and taken != self._turn and has_begun:  # another message's turn begins

@@ -46,7 +46,7 @@ from graphengine.kernel.inside import bare, unknown_fields
 from graphengine.kernel.reader import Snapshot
 from graphengine.records.now import load_now
 from graphengine.records.step_document import error_document, plain
-from graphengine.schemas.walking import resolved, with_definitions
+from graphengine.schemas.walking import resolve_reference, with_definitions
 from graphengine.schemas.words import in_words
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
@@ -55,7 +55,7 @@ from graphengine.serve.requests import ServiceFailed
 from graphengine.serve.router import FAILED
 from graphengine.serve.service.app import cancelled
 from graphengine.serve.service.following import answer as answered
-from graphengine.serve.service.following import failure_of, followed, waits
+from graphengine.serve.service.following import failure_of, follow_run, waits
 from graphengine.serve.service.openapi import AnyJson
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class McpDoor:
     async def _follow_call(self, call: _Call) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
         info = await self._service.info_of(call.run_id)
-        async with aclosing(followed(self._service, info, call.seen, topics=())) as events:
+        async with aclosing(follow_run(self._service, info, call.seen, topics=())) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event
@@ -380,7 +380,7 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     """
     plan: Plan[Any] = compiled(graph)
     whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
-    shape = resolved(whole, whole)  # it is a reference if it contains itself
+    shape = resolve_reference(whole, whole)  # it is a reference if it contains itself
     properties = shape.get("properties", {})
     for secret in plan.state.secrets & properties.keys():
         properties[secret]["writeOnly"] = True
@@ -511,7 +511,7 @@ def _have_titles(options: object) -> bool:
 
 def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
-    schema = resolved(schema, root)
+    schema = resolve_reference(schema, root)
     kind, items = schema.get("type"), schema.get("items", {})
     if _have_titles(schema.get("oneOf")):  # choices that have a title each
         return {"type": "string"} | {word: schema[word] for word in (*_ABOUT, "oneOf") if word in schema}

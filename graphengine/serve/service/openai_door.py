@@ -31,7 +31,7 @@ from graphengine.history.usage import Usage
 from graphengine.kernel.extension import OwnId, RunFailed, compiled, did_you_mean, is_tag, spent_since
 from graphengine.kernel.reader import Snapshot, load_snapshot, usage_from
 from graphengine.models.base import Message
-from graphengine.models.hiding import hidden
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
@@ -568,12 +568,12 @@ class OpenAiDoor:
         found = waits(end, ())
         for key, wait in found.items():
             if wait.kind == "tool":
-                written = json.dumps(hidden(plain(wait.facts["arguments"])))
+                written = json.dumps(hide_secrets(plain(wait.facts["arguments"])))
                 reply.asked[key] = {"name": str(wait.facts["tool"]), "arguments": written}
         questions = [asked(wait) for wait in found.values() if wait.kind != "tool"]
         reply.is_question = bool(questions)
         said = reply.said if reply.asked else as_text(output(model.graph, end, reply.said)[0])
-        text = hidden("\n".join(questions) or said)
+        text = hide_secrets("\n".join(questions) or said)
         reply.text = f"{_LATE}\n\n{text}" if turn.is_late else text
         if not reply.shown.endswith(reply.text):
             shown = reply.shown

@@ -24,9 +24,9 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel.extension import Emitted, LiveEvent, NodeBegan, StepRecorded
-from graphengine.kernel.inside import READY, digest_of_call, opened, read_key
-from graphengine.kernel.reader import Failed, Message, Recorded, Snapshot, path_of
-from graphengine.models.hiding import hidden
+from graphengine.kernel.inside import WorkKey, digest_of_call, opened
+from graphengine.kernel.reader import Failed, Message, Ready, Recorded, Snapshot, path_of
+from graphengine.models.hiding import hide_secrets
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
 from graphengine.records.visits import Visits
@@ -185,7 +185,7 @@ class Unanswered(NamedTuple):
     def trouble(self) -> tuple[str, str]:
         """Why it failed, with the repair, and the code."""
         turn = self.turn
-        return hidden(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
+        return hide_secrets(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
 
     @property
     def content(self) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class Ended:
     @property
     def output(self) -> Any:  # noqa: ANN401 - any JSON
         """The output, as JSON values."""
-        return hidden(to_jsonable_python(self.result.output, by_alias=False, fallback=str))
+        return hide_secrets(to_jsonable_python(self.result.output, by_alias=False, fallback=str))
 
     @property
     def trouble(self) -> tuple[str, str] | None:
@@ -228,7 +228,7 @@ class Ended:
             return None
         error, repair = self.result.error, self.result.repair
         message, code = (error.message, error.kind) if error is not None else ("the run failed", "failed")
-        return hidden(f"{message}; {repair}" if repair else message), code
+        return hide_secrets(f"{message}; {repair}" if repair else message), code
 
 
 FrontEvent: TypeAlias = (
@@ -281,7 +281,7 @@ class _Growing:
         pending = self._held + piece
         safe = pending if is_end or len(pending) > _MOST_HELD else pending.rstrip(_PRINTED)
         self._held = pending[len(safe) :]
-        new = hidden(safe)
+        new = hide_secrets(safe)
         self._pieces.append(new)
         if not self._had:
             return False, new
@@ -358,7 +358,7 @@ class Fold:
             case StepRecorded():
                 yield from self._step(event.step)
             case LiveEvent() | Emitted():
-                yield Shown(event.event, hidden(plain(event_document(event, self._info))))
+                yield Shown(event.event, hide_secrets(plain(event_document(event, self._info))))
             case _:
                 pass
 
@@ -371,11 +371,13 @@ class Fold:
     def _question(self, asked: Open) -> Question:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
         frame, record, wait = asked
-        work = read_key(record.key)
+        work = WorkKey.read(record.key)
         around = work.around
         if wait.kind == "tool":
-            return Question(record.id, replace(wait, question=hidden(wait.question)), self._external(frame, around))
-        agent = read_key(around).of
+            return Question(
+                record.id, replace(wait, question=hide_secrets(wait.question)), self._external(frame, around)
+            )
+        agent = WorkKey.read(around).of
         call, about = f"{_visit_of(frame)}:{around}", ""
         for text, calls in self._calls_of.items():
             for each in calls if text.rpartition(":")[0] == call else ():
@@ -383,11 +385,11 @@ class Fold:
                 is_open = f"{call}/{each.id}" not in self._returned
                 if is_open and not about and work.input == _digest(identity):
                     about = f"{call}/{each.id}"
-        return Question(record.id, replace(wait, question=hidden(wait.question)), about)
+        return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
     def _external(self, frame: Frame, around: str) -> str:
         """Return the call of a tool that another program executes, by the key of the call's own record."""
-        work = read_key(around)
+        work = WorkKey.read(around)
         turn, index = work.place
         calls = self._calls_of.get(f"{_visit_of(frame)}:{work.around}:{turn}", ())
         return f"{_visit_of(frame)}:{work.around}/{calls[index].id}" if index < len(calls) else ""
@@ -444,7 +446,7 @@ class Fold:
         yield from self._show_answer(here, step)
         is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
         for key in getattr(facts, "refused", ()) if not is_over else ():
-            turn = read_key(key)
+            turn = WorkKey.read(key)
             if turn.kind == "turn":
                 yield from self._drop(f"{here}:{turn.around}:{turn.place[0]}")
         if step.node:
@@ -464,28 +466,28 @@ class Fold:
         answers = [op[2] for op in step.update if op[0] == "set" and op[1] == ANSWER] if not step.frame else []
         if self._is_chat and not self._is_answered and answers and answers[-1] is not None:
             self._is_answered = True
-            text = hidden(as_text(opened(answers[-1])))
+            text = hide_secrets(as_text(opened(answers[-1])))
             yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _show_begun_visits(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
         for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
-            if frame.at and frame.phase == READY:
+            if frame.at and isinstance(frame.phase, Ready):
                 yield from self._began(_visit_of(frame))
 
     def _find_first_question(self, step: Step) -> Said | None:
         """Return the question that a run began with that is no chat, for a front end that has no messages."""
         text = self.snapshot.root.values.get(QUESTION) if step.kind == "started" and not self._have.texts else None
-        return Said(f"{self._info.id}:question", hidden(text)) if isinstance(text, str) and text else None
+        return Said(f"{self._info.id}:question", hide_secrets(text)) if isinstance(text, str) and text else None
 
     def _show_recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
         """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
-        work = read_key(place)
+        work = WorkKey.read(place)
         call, (turn, index) = f"{here}:{work.around}", work.place
         answer = read_record(record, TurnRecord) if work.kind == "turn" else None
         result = read_record(record, CallRecord) if work.kind == "tool" else None
         if answer is not None:
-            key, text = f"{call}:{turn}", hidden(answer.text)
+            key, text = f"{call}:{turn}", hide_secrets(answer.text)
             if answer.feedback is not None:  # the answer of the turn before was sent back
                 yield from self._drop(f"{call}:{turn - 1}")
             yield from self._before(call, turn)
@@ -508,12 +510,12 @@ class Fold:
             key = f"{call}/{each.id}"
             if key not in self._called:
                 self._called.add(key)
-                yield Called(key, each.name, hidden(each.arguments), f"{call}:{turn}")
+                yield Called(key, each.name, hide_secrets(each.arguments), f"{call}:{turn}")
 
     def _result(self, call: str, key: str, text: str, *, is_error: bool) -> Iterator[FrontEvent]:
         if f"{call}/{key}" not in self._returned:
             self._returned.add(f"{call}/{key}")
-            yield Returned(f"{call}/{key}", hidden(text), is_error)
+            yield Returned(f"{call}/{key}", hide_secrets(text), is_error)
 
     def _began(self, here: str) -> Iterator[FrontEvent]:
         if here not in self.visits:
@@ -544,7 +546,7 @@ def said_in(step: Step) -> Said | None:
     if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
         given = facts.payload.get("given")
         text = given.get(QUESTION) if isinstance(given, dict) else None
-        return Said(str(facts.payload.get("id", "")), hidden(text) if isinstance(text, str) else "")
+        return Said(str(facts.payload.get("id", "")), hide_secrets(text) if isinstance(text, str) else "")
     return None
 
 

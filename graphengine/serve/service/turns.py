@@ -37,14 +37,14 @@ from graphengine.agents.prompts import has_media, marked
 from graphengine.agents.runs import ANSWER
 from graphengine.errors import InputError, RunExists, UnknownRun
 from graphengine.kernel.extension import OwnId, StepRecorded, compiled, result_of
-from graphengine.kernel.inside import fitting
+from graphengine.kernel.inside import fit_answer
 from graphengine.kernel.reader import OVER, Snapshot, Wait, load_snapshot
 from graphengine.kernel.store import check_not_cancelled
 from graphengine.media import Media
 from graphengine.models.base import Message
 from graphengine.schemas.words import in_words, whats_wrong
 from graphengine.serve.callers import RequestId
-from graphengine.serve.service.following import Rest, answer, followed, look_at, open_in, rest_of, say, waits
+from graphengine.serve.service.following import Rest, answer, follow_run, look_at, open_in, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 
 if TYPE_CHECKING:
@@ -378,7 +378,7 @@ class Turns:
             return
         rest, answers = None, 0
         try:
-            async with aclosing(followed(self._service, info, after, now=fold.snapshot)) as events:
+            async with aclosing(follow_run(self._service, info, after, now=fold.snapshot)) as events:
                 async for event in events:
                     earlier = await self._load_turn_end(turn, event)
                     if earlier is not None:
@@ -415,7 +415,7 @@ class Turns:
 
     async def _wait_until_rest(self, turn: Turn) -> Snapshot:
         info = await self._service.info_of(turn.run_id)
-        async with aclosing(followed(self._service, info, max(turn.after, info.seq))) as events:
+        async with aclosing(follow_run(self._service, info, max(turn.after, info.seq))) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     end = await self._end(turn)  # as in `shown`
@@ -496,7 +496,7 @@ def _takes_text(wait: Wait) -> bool:
 def _is_refused_by(wait: Wait, message: object) -> bool:
     """Return whether a message that does not answer this question refuses it, and is received next."""
     schema = wait.schema or {}
-    return BY_MESSAGE in schema and bool(whats_wrong(schema, fitting(message, schema)))
+    return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
 
 
 def _tag(turn: Turn, key: str) -> str:

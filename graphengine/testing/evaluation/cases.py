@@ -83,8 +83,8 @@ def read_cases(path: str | PathLike[str]) -> list[Case]:
 def _case(line: str, number: int, file: Path) -> Case:
     where = f"{file}:{number}"
     try:
-        case = Case.model_validate_json(_named(line, number))
-        return case.model_copy(update={"input": {key: _read(value, file) for key, value in case.input.items()}})
+        case = Case.model_validate_json(_name_line(line, number))
+        return case.model_copy(update={"input": {key: _read_field(value, file) for key, value in case.input.items()}})
     except ValidationError as error:
         raise InputError(
             f"the case does not fit: {explain(error)}", where=where, repair='{"name": "…", "input": {…}, "expected": …}'
@@ -93,13 +93,13 @@ def _case(line: str, number: int, file: Path) -> Case:
         raise InputError(error.message, where=where, repair=error.repair) from error
 
 
-def _named(line: str, number: int) -> str:
+def _name_line(line: str, number: int) -> str:
     """Return the line with a name; a line that is not an object is unchanged, for the validation to refuse."""
     text = line.strip()
     return text if '"name"' in text or not text.startswith("{") else f'{{"name":"line {number}",{text[1:]}'
 
 
-def _read(value: JsonValue, file: Path) -> JsonValue:
+def _read_field(value: JsonValue, file: Path) -> JsonValue:
     """Return a field of the input, with the files that items of its list name."""
     if not isinstance(value, list):
         return value

@@ -14,7 +14,7 @@ from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
 from graphengine.errors import EffectRefused, GraphEngineError
 from graphengine.kernel.extension import CURRENT, AttemptFacts
-from graphengine.kernel.inside import KnowsResults, read_key, without_items
+from graphengine.kernel.inside import KnowsResults, WorkKey, without_items
 from graphengine.kernel.reader import AttemptEnded, Recorded, Waiting, show
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
@@ -65,7 +65,7 @@ class Answered:
 
     def _add(self, step: Step, facts: Recorded, arguments: _Arguments, *, is_earlier: bool) -> None:
         """Add a result; those of an agent's tools have their arguments in the turn that called them."""
-        work = read_key(facts.key)
+        work = WorkKey.read(facts.key)
         around = f"{step.frame}{step.visit}{work.around}"
         if facts.by is not None:
             answered = turn_record(facts)
@@ -82,21 +82,21 @@ class Answered:
 
     def result(self, call: str) -> JsonValue | UnsetType:
         """Return the next recorded result of a call; the last one again if there is no next."""
-        found = _next(self._results, call)
+        found = _take_next_kept(self._results, call)
         return self._earlier.get(call, UNSET) if found is UNSET else found
 
     def skip(self, used: Answered) -> None:
         """Leave out what was given before, as the log of the run that got it shows."""
         for call, results in used._results.items():
             for _ in results:
-                _next(self._results, call)
+                _take_next_kept(self._results, call)
 
     def answer(self, wait: str, question: str) -> JsonValue | UnsetType:
         """Return the next recorded answer to a question, by the name of its wait."""
-        return _next(self._answers, (wait, question))
+        return _take_next_kept(self._answers, (wait, question))
 
 
-def _next(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonValue | UnsetType:
+def _take_next_kept(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonValue | UnsetType:
     kept = found.get(key)
     if not kept:
         return UNSET
@@ -158,7 +158,7 @@ def first_matter(
     """
     plan = graph.compile()
     agents = dict(_agents(plan))
-    changed = set() if spec is None else set(_changed(spec, plan.graph_spec))
+    changed = set() if spec is None else set(_find_changed_nodes(spec, plan.graph_spec))
     difference = replay(graph, steps).first
     asked: set[tuple[str, int]] = set()
     for step in steps:
@@ -176,13 +176,13 @@ def first_matter(
         elif not isinstance(facts, AttemptEnded) or (step.path, step.visit) in asked:
             continue
         own = here.model if here is not None and here.name == agent else None
-        model = _name_of(replacing(models, plan.graph, place, agent) or own) if agent else ""
+        model = _name_of_model(replacing(models, plan.graph, place, agent) or own) if agent else ""
         if model and (answered not in model if answered else model not in _OFFLINE):
             return step.seq
     return None
 
 
-def _name_of(model: Model | str | None) -> str:
+def _name_of_model(model: Model | str | None) -> str:
     """Return the name of a model; "" for none, and for one that does not exist."""
     with suppress(GraphEngineError):
         return "" if model is None else as_model(model).name
@@ -205,7 +205,7 @@ def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, 
                 yield f"{below}{name}", agent
 
 
-def _changed(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
+def _find_changed_nodes(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
     """Yield the paths of recorded nodes that are not as they were."""
     today = {node["name"]: node for node in new.get("nodes", ())}
     for node in old.get("nodes", ()):
@@ -216,7 +216,7 @@ def _changed(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
         theirs = other.get("graphs", {}) if other is not None else {}
         for choice, graph in inner.items():
             if choice in theirs:
-                yield from _changed(graph, theirs[choice], f"{below}{node['name']}/")
+                yield from _find_changed_nodes(graph, theirs[choice], f"{below}{node['name']}/")
 
 
 def _alone(node: Mapping[str, Any]) -> bytes:

@@ -73,7 +73,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         >>> asyncio.run(evaluate(graph, [case], [exact])).subject.means["exact"]
         1.0
     """
-    other = None if against is None else _version(graph, against)
+    other = None if against is None else _make_version(graph, against)
     whole = evaluation(graph, scorers, against=other, concurrency=concurrency)
     for version in (graph, other):
         if version is not None:
@@ -83,7 +83,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     if other is not None:
         routed |= routes(AGAINST, own if other is against else {**own, **_models(against)})
     async with Runner(store, models=routed, executors=executors, effects=effects or {}) as runner:
-        names = [graph.name] if against is None else [graph.name, _name(against)]
+        names = [graph.name] if against is None else [graph.name, _name_version(against)]
         run = await begin(runner, whole, EvaluationState(cases=list(cases), versions=names), run_id)
         result = await run.result()
         return report_of(result, await runner.history(run.id))
@@ -120,11 +120,11 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     return runner.resume(run_id, graph, limits=limits)
 
 
-def _version(graph: Graph[Any], against: Graph[Any] | Mapping[str, Model | str]) -> Graph[Any]:
+def _make_version(graph: Graph[Any], against: Graph[Any] | Mapping[str, Model | str]) -> Graph[Any]:
     return graph.but() if _models(against) else against  # type: ignore[return-value]
 
 
-def _name(against: Graph[Any] | Mapping[str, Model | str]) -> str:
+def _name_version(against: Graph[Any] | Mapping[str, Model | str]) -> str:
     """Return the name of the other version: its models, or the graph's own."""
     named = [str(model) if who == ALL else f"{who}={model}" for who, model in _models(against).items()]
     return ", ".join(named) or str(getattr(against, "name", AGAINST))

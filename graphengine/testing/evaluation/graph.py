@@ -172,13 +172,13 @@ def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
     )
     whole = graph.but(result=None, limits=graph.limits)
     written: dict[str, Any] = {"final": ".", "label": _label} | ({"output": graph.result} if graph.result else {})
-    trial.add_node(RUN, whole, inputs=_inputs(graph), writes=written)
+    trial.add_node(RUN, whole, inputs=_take_inputs(graph), writes=written)
     trial.add_edge(START, RUN)
     trial.add_edge(RUN, "fail", when=SURVIVED)
     for name, scorer in scorers.items():
-        trial.add_node(name, surviving(_reading(scorer, graph)), writes={"scores": _writer(name)})
+        trial.add_node(name, surviving(_give_inputs(scorer, graph)), writes={"scores": _writer(name)})
     trial.add_node("trial", _finished, inputs={"output": _output(graph)}, writes="trial", thread=False)
-    trial.add_node("fail", _failed(list(scorers)), writes="trial", thread=False)
+    trial.add_node("fail", _score_failure(list(scorers)), writes="trial", thread=False)
     trial.add_path(RUN, *scorers, "trial", END)
     trial.add_edge("fail", END, label="failed")
     return trial
@@ -197,7 +197,7 @@ def _finished(output: object, label: str, scores: dict[str, Score]) -> Trial:
     return Trial(output=to_jsonable_python(output, by_alias=False, fallback=str), label=label, scores=scores)
 
 
-def _failed(scorers: Sequence[str]) -> Callable[..., Trial]:
+def _score_failure(scorers: Sequence[str]) -> Callable[..., Trial]:
     """Return a function that gives 0 for a failed graph: scorers would judge an empty result."""
 
     def failed(errors: list[Failure]) -> Trial:
@@ -206,7 +206,7 @@ def _failed(scorers: Sequence[str]) -> Callable[..., Trial]:
     return failed
 
 
-def _inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
+def _take_inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
     """Return, for each field, a function that takes it from the case, or its default."""
 
     def source(name: str) -> Callable[..., object]:
@@ -221,7 +221,7 @@ def _inputs(graph: Graph[Any]) -> dict[str, Callable[..., object]]:
     return {name: source(name) for name, info in fields.items() if not is_secret(info.annotation, info.metadata)}
 
 
-def _reading(scorer: Runnable, graph: Graph[Any]) -> Node:
+def _give_inputs(scorer: Runnable, graph: Graph[Any]) -> Node:
     """Return a scorer with the inputs that its parameters name: fields of the final state, or what a case has."""
     node = Node(scorer)
     inner = node.runnable
@@ -236,13 +236,13 @@ def _reading(scorer: Runnable, graph: Graph[Any]) -> Node:
         if root == "output":
             given[root] = _output(graph)
         elif root == "expected":
-            given[root] = _expected(parameter.annotation if root == parameter.name else Any)
+            given[root] = _read_expected(parameter.annotation if root == parameter.name else Any)
         elif root not in _OWN and root in graph.state.model_fields:
             given[root] = f"final.{root}"
     return Node(node, inputs={**given, **(node.sources or {})})
 
 
-def _expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation
+def _read_expected(kind: Any) -> Callable[..., object]:  # noqa: ANN401 - any annotation
     """Return a function that reads what a case expects, as the type that a scorer declares for it."""
     adapter: TypeAdapter[Any] = TypeAdapter(Any if isinstance(kind, str) else kind)
 
@@ -284,7 +284,9 @@ def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[
     from collections.abc import Mapping as AnyMapping  # noqa: PLC0415 - at run time
 
     named: dict[str, Any] = {}
-    for name, scorer in scorers.items() if isinstance(scorers, AnyMapping) else ((_name(one), one) for one in scorers):
+    for name, scorer in (
+        scorers.items() if isinstance(scorers, AnyMapping) else ((_name_scorer(one), one) for one in scorers)
+    ):
         if not name.isidentifier() or name in (RUN, "trial", "fail", "START", "END", "FAIL") or name in named:
             repair = 'give a dict: {"name": scorer}, with names other than run, trial and fail'
             raise DefinitionError(f"a scorer is named {name!r}, which is taken or no name", repair=repair)
@@ -294,7 +296,7 @@ def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[
     return named
 
 
-def _name(scorer: object) -> str:
+def _name_scorer(scorer: object) -> str:
     inner = scorer.runnable if isinstance(scorer, Node) else scorer
     return str(getattr(inner, "__name__", None) or getattr(inner, "name", ""))
 

@@ -193,11 +193,11 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
         steps: All steps of the run, as from `runner.history(run_id)`.
     """
     state = result.state
-    spent = _spent(steps)
+    spent = _measure_spending(steps)
     names = [*state.versions, *("graph", AGAINST)[len(state.versions) :]]
     scorers = list(dict.fromkeys(name for trial in (*state.trials, *state.against) for name in trial.scores))
     versions = [
-        _version(name, scorers, list(_trials(state, trials, node, spent)))
+        _report_version(name, scorers, list(_trials(state, trials, node, spent)))
         for name, node, trials in zip(names, (SUBJECT, AGAINST), (state.trials, state.against), strict=False)
         if trials
     ]
@@ -215,7 +215,7 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
     )
 
 
-def _version(name: str, scorers: Sequence[str], trials: Sequence[TrialReport]) -> VersionReport:
+def _report_version(name: str, scorers: Sequence[str], trials: Sequence[TrialReport]) -> VersionReport:
     means: dict[str, float | None] = {}
     for scorer in scorers:
         values = [value for trial in trials if (value := trial.value(scorer)) is not None]
@@ -257,7 +257,7 @@ def student_t(freedom: int) -> float:
 _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
 
 
-def _spent(steps: Sequence[Step]) -> _Spent:
+def _measure_spending(steps: Sequence[Step]) -> _Spent:
     """Return usage, beginning and end for each version, case, and whether it is of the graph itself."""
     found: _Spent = {}
     for step in steps:

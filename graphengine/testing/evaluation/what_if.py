@@ -183,11 +183,13 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     chosen = {who: as_model(model) for who, model in by_agent(models).items()}
     where = "the models and instructions of the comparison"
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, where)
-    scoring = _scoring(graph, scorers) if scorers else None
+    scoring = _build_scoring(graph, scorers) if scorers else None
     effects = FromLogs(tools)
     given = models._replace(given=chosen) if isinstance(models, AsBegun) else chosen
     async with Runner(store, models=given, effects=effects, executors=executors) as runner:
-        job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
+        job = _Comparison(
+            runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd
+        )
         gate = asyncio.Semaphore(concurrency)
 
         async def one(run_id: str) -> BranchedRun | str | None:
@@ -199,7 +201,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     compared = [each for each in found.values() if isinstance(each, BranchedRun)]
     if scoring is not None and compared:
         async with Runner(store, models=judges, effects={}) as runner:
-            await _score(runner, scoring, name, compared)
+            await _score_pairs(runner, scoring, name, compared)
     scored = list(dict.fromkeys(scorer for each in compared for end in each.ends for scorer in end.scores))
     worth = scored[0] if scored else "cost_usd"
     endings = Counter(" → ".join(end.ending for end in each.ends) for each in compared)
@@ -207,7 +209,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         name=name,
         graph=graph.name,
         change=[
-            *_updated(graph, job.update),
+            *_describe_update(graph, job.update),
             *(f"{how} ({n} of {len(compared)} runs)" for how, n in job.setup.items()),
         ],
         runs=sorted(compared, key=lambda each: _rise(each, worth), reverse=bool(scored)),
@@ -222,7 +224,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     )
 
 
-def _updated(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
+def _describe_update(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
     """Yield the changed fields with their values; secrets are hidden."""
     for name, value in update.items():
         field = graph.state.model_fields.get(name)
@@ -237,7 +239,7 @@ def _rise(pair: BranchedRun, figure: str) -> float:
 
 
 @dataclass(slots=True)
-class _Job:
+class _Comparison:
     """One comparison: what is changed, and what its branches have cost so far."""
 
     runner: Runner
@@ -255,11 +257,11 @@ class _Job:
     async def compared(self, run_id: str) -> BranchedRun | str | None:
         """Return what became of a run and its branch; why it was left; or None if the change cannot matter."""
         try:
-            return await self._compared(run_id)
+            return await self._branch_and_compare(run_id)
         except GraphEngineError as error:
             return f"{error.code}: {error.message}"
 
-    async def _compared(self, run_id: str) -> BranchedRun | str | None:
+    async def _branch_and_compare(self, run_id: str) -> BranchedRun | str | None:
         store = self.runner.store
         info = await store.info(run_id)
         if info.graph != self.graph.name:
@@ -318,7 +320,7 @@ class _Job:
                 tags=(f"{COMPARED}{self.name}", change),
                 instructions=self.instructions,
             )
-        await self._ended(run, log)
+        await self._await_branch(run, log)
         del self.effects.runs[branch]
         return branch
 
@@ -341,9 +343,9 @@ class _Job:
             own.get("visits"), own.get("tokens"), most, own.get("seconds"), unknown_cost=allows_unknown_cost(own)
         )
 
-    async def _ended(self, run: Run[Any], log: Answered) -> None:
+    async def _await_branch(self, run: Run[Any], log: Answered) -> None:
         """Return when the branch has ended, or waits for what the log does not have."""
-        while (result := await _result(run)).status == "waiting":
+        while (result := await _await_result(run)).status == "waiting":
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
             known = [(wait, answer) for wait, answer in found if answer is not UNSET]
             for wait, answer in known:
@@ -375,7 +377,7 @@ class _Job:
         )
 
 
-async def _result(run: Run[Any]) -> Result[Any]:
+async def _await_result(run: Run[Any]) -> Result[Any]:
     """Return the result of a run, also of one that failed."""
     try:
         return await run.result()
@@ -391,7 +393,7 @@ def branch_id(name: str, run_id: str) -> str:
     return f"{whole[: _LONGEST - 17]}-{hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()}"
 
 
-def _scoring(
+def _build_scoring(
     graph: GraphDefinition[Any], scorers: Mapping[str, Runnable] | Sequence[Runnable]
 ) -> Graph[EvaluationState]:
     """Return the evaluation of states as they are; compiled, so that no branch is paid for before an error."""
@@ -403,7 +405,9 @@ def _scoring(
     return whole
 
 
-async def _score(runner: Runner, scoring: Graph[EvaluationState], name: str, compared: Sequence[BranchedRun]) -> None:
+async def _score_pairs(
+    runner: Runner, scoring: Graph[EvaluationState], name: str, compared: Sequence[BranchedRun]
+) -> None:
     """Score both final states of each pair, in one evaluation.
 
     Its id depends on the states and the scorers: the same name can go on with more runs, or with other scorers.

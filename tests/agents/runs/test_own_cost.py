@@ -8,7 +8,7 @@ from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Scrip
 from graphengine.engine.snapshot import Snapshot
 from graphengine.models import Response
 from graphengine.records.json_document import spending_of_run
-from graphengine.records.spending import SpentBelow, spent_below
+from graphengine.records.spending import SpentBelow, load_spent_below
 from graphengine.stores.memory import InMemoryStore
 
 
@@ -81,9 +81,9 @@ async def test_the_cost_of_children_stands_beside_that_of_their_parent(database:
     outer.add_path(START, "call", END)
     async with Runner(database, models=answers(8.0, 16.0, 0.5, 0.25, 0.125)) as runner:
         result = await runner.start(outer, run_id="outer").result()
-        assert (result.usage.cost_usd, await spent_below(runner.store, "outer")) == (0.0, SpentBelow(2, 0.875))
-        assert await spent_below(runner.store, "inner") == SpentBelow(1, 0.75)
-        spent = await spent_below(runner.store, "outer")
+        assert (result.usage.cost_usd, await load_spent_below(runner.store, "outer")) == (0.0, SpentBelow(2, 0.875))
+        assert await load_spent_below(runner.store, "inner") == SpentBelow(1, 0.75)
+        spent = await load_spent_below(runner.store, "outer")
         document = spending_of_run(await runner.info("outer"), Snapshot(), [], spent)
         assert document.children == SpentBelow(2, 0.875)
 
@@ -99,4 +99,4 @@ async def test_an_unknown_cost_of_a_child_is_unknown_at_its_parent() -> None:
     outer.add_path(START, "call", END)
     async with Runner(InMemoryStore(), models=answers(0.5, None)) as runner:
         await runner.start(outer, run_id="outer").result()
-        assert await spent_below(runner.store, "outer") == SpentBelow(1, None)
+        assert await load_spent_below(runner.store, "outer") == SpentBelow(1, None)

@@ -4,7 +4,7 @@ from graphengine import END, START, Agent, Graph
 from graphengine.engine.frame_tree import add_usage, spent_since
 from graphengine.models.base import Response
 from graphengine.records.run_diff import diff
-from graphengine.records.spending import Spent, spending, summed
+from graphengine.records.spending import Spent, spending, sum_by
 from graphengine.stores.memory import InMemoryStore
 from tests.kit.facts import made_step
 

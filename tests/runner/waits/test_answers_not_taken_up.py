@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Runner, ask
 from graphengine.errors import AnsweredAlready
-from graphengine.history.load import Wait, load_snapshot, posted_in, waits_of
+from graphengine.history.load import Wait, find_posted, load_snapshot, waits_of
 from graphengine.runner import Posted
 from tests.kit.runs import SOON
 from tests.kit.waiting import path, waiting
@@ -20,7 +20,7 @@ async def open_waits(runner: Runner, run_id: str) -> Sequence[Wait]:
     """Return what a run waits for, with the answers that it has not taken up."""
     inbox = await runner.store.inbox([run_id])
     snapshot = await load_snapshot(runner.store, run_id, None)
-    snapshot.posted = posted_in(inbox, run_id)
+    snapshot.posted = find_posted(inbox, run_id)
     return waits_of(snapshot)
 
 

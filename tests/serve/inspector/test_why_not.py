@@ -7,7 +7,7 @@ import pytest
 from graphengine import Runner
 from graphengine.records.visit_tree import TakenEdge
 from graphengine.render.scopes import Scope
-from graphengine.render.trace import Tried, tried_edges
+from graphengine.render.trace import Tried, list_tried_edges
 from graphengine.serve.read_documents import WhyNot
 from graphengine.serve.reads.views import Views
 from graphengine.serve.requests import EdgeParameters, OfRun
@@ -91,7 +91,7 @@ async def test_only_the_decisions_that_are_shown_are_looked_into(monkeypatch: py
 
     def counted(scope: Scope, edge: TakenEdge) -> list[Tried]:
         looked.append(edge)
-        return tried_edges(scope, edge)
+        return list_tried_edges(scope, edge)
 
     monkeypatch.setattr("graphengine.serve.reads.why_not.tried_edges", counted)
     async with Runner() as runner:

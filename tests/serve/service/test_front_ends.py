@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphengine import Agent, Graph, ScriptedModel, SyncRunner
-from graphengine.runner.ids import OwnId, derived_id
+from graphengine.runner.ids import OwnId, derive_id
 from tests.serve.service import front_end_flows
 from tests.serve.service.client import Service
 from tests.serve.service.conftest import Services
@@ -356,7 +356,7 @@ def test_a_thread_never_reaches_a_run_of_another_graph(serve: Serve, tmp_path: P
     """A chat is one whoever speaks: neither a message nor an answer gets there, and nothing is shown of it."""
     other = Graph.chat(Agent("other", model=ScriptedModel([])))
     with SyncRunner(tmp_path / "runs.db") as runner:
-        runner.start(other, {}, run_id=OwnId(derived_id("chat", "ada"))).result()
+        runner.start(other, {}, run_id=OwnId(derive_id("chat", "ada"))).result()
         seq = runner.info("ge:chat:ada").seq
     service = serve(tmp_path / "runs.db")
     answers = [{"interruptId": "x", "status": "resolved", "payload": 1}]

@@ -113,22 +113,22 @@ def _examine_once(path: Path, state: FileState, *, progress: Progress | None) ->
         found.append(Finding("mode", message, repair=repair, repairable=True))
     counted = Counted()
     try:
-        with closing(_open(uri_to_read(path, state))) as connection:
+        with closing(_open_damaged(uri_to_read(path, state))) as connection:
             _check_format(connection, path)
             inside = all_findings(connection, path, counted, progress=progress)
             return report_of(path, chain(found, inside), counted)
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise _explained(error, path) from error
+        raise _explain_damage(error, path) from error
 
 
-def _explained(error: Exception, path: Path) -> StoreError:
+def _explain_damage(error: Exception, path: Path) -> StoreError:
     found = explain(error, path)
     if shows_damage(error):
         found.repair = _HOPELESS
     return found
 
 
-def _open(uri: str) -> sqlite3.Connection:
+def _open_damaged(uri: str) -> sqlite3.Connection:
     """Open a database that can be damaged: rows of the schema that cannot be read are left out."""
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
@@ -178,7 +178,7 @@ def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
             return Repaired(before)
         if any(finding.code == "page" for finding in before.findings):
             unnamed = "pages of the file were damaged: steps on them may be lost"
-    copy = _copied(path, time.time())
+    copy = _copy_with_log(path, time.time())
     done: list[str] = []
     lost: list[Lost] = []
     try:
@@ -192,7 +192,7 @@ def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
     except OSError as error:
         raise explain(error, path) from error
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise _explained(error, path) from error
+        raise _explain_damage(error, path) from error
     return Repaired(examine(path, progress=progress), done, lost, copy, unnamed)
 
 
@@ -200,7 +200,7 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
     """Repair the rows in place or in a new file, which then replaces the damaged one. Return the lost steps."""
     lost: list[Lost] = []
     try:
-        with closing(_open(f"{path.as_uri()}?mode=rw")) as connection:
+        with closing(_open_damaged(f"{path.as_uri()}?mode=rw")) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
             connection.execute("BEGIN IMMEDIATE")  # no other process reads or writes until this connection is closed
             connection.execute("COMMIT")
@@ -210,7 +210,7 @@ def _repair_content(path: Path, new: Path, done: list[str], progress: Progress |
                     progress("rows to save", 0, 0)
                 lost = rebuild(connection, new)
                 done.append("saved every row that could be read into a new file")
-                with closing(_open(f"{new.as_uri()}?mode=rw")) as made:
+                with closing(_open_damaged(f"{new.as_uri()}?mode=rw")) as made:
                     _repair_rows(made, new, done, progress)
                 _sync(new)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -264,7 +264,7 @@ def _refuse_live_owners(path: Path) -> None:
     """
     folder = path.with_name(path.name + "-owners")
     alive = {owner.id: owner for owner in map(owner_of, lock_files(folder)) if not lock_shows_death(owner, folder)}
-    with suppress(*NONSENSE), closing(_open(uri_to_read(path, file_state(path)))) as connection:
+    with suppress(*NONSENSE), closing(_open_damaged(uri_to_read(path, file_state(path)))) as connection:
         for row in connection.execute(DOCTOR_SQL["owners"]):
             owner = Owner(*row)
             is_alive = owner.expires_at > time.time() and not lock_shows_death(owner, folder)
@@ -275,7 +275,7 @@ def _refuse_live_owners(path: Path) -> None:
         raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
 
 
-def _copied(path: Path, now: float) -> Path:
+def _copy_with_log(path: Path, now: float) -> Path:
     """Copy the file and its log, durably.
 
     Raises:

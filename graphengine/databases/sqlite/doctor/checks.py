@@ -80,25 +80,25 @@ def all_findings(
     """
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
-    yield from _guarded(_pages, connection, "the check of pages")
-    yield from _guarded(_mark, connection, "the mark")
-    altered = list(_guarded(partial(_schema, path=path), connection, "the schema"))
+    yield from _run_check(_pages, connection, "the check of pages")
+    yield from _run_check(_check_mark, connection, "the mark")
+    altered = list(_run_check(partial(_schema, path=path), connection, "the schema"))
     yield from altered
     if altered:
         return
-    yield from _guarded(partial(_runs, counted=counted, report=report), connection, "the runs")
+    yield from _run_check(partial(_runs, counted=counted, report=report), connection, "the runs")
     report("the rest", 0, 0)
     for what, check in (
-        ("messages", _messages),
-        ("graph specs", _graph_specs),
-        ("long texts", _texts),
+        ("messages", _check_messages),
+        ("graph specs", _check_graph_specs),
+        ("long texts", _check_texts),
         ("rest", _strays),
-        ("counts of runs", _counts),
+        ("counts of runs", _check_counts),
     ):
-        yield from _guarded(check, connection, f"the {what}")
+        yield from _run_check(check, connection, f"the {what}")
 
 
-def _guarded(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
+def _run_check(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
     """Yield the findings of a check, and one more if damage prevents it from continuing.
 
     Raises:
@@ -109,10 +109,10 @@ def _guarded(check: Check, connection: sqlite3.Connection, what: str) -> Iterato
     except NONSENSE as error:
         if not shows_damage(error):
             raise
-        yield _page(f"{what}: {type(error).__name__}: {error}")
+        yield _page_finding(f"{what}: {type(error).__name__}: {error}")
 
 
-def _page(what: str) -> Finding:
+def _page_finding(what: str) -> Finding:
     return Finding("page", what, repair=_NEW_FILE, repairable=True)
 
 
@@ -131,7 +131,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
             repair = f"{_DOCTOR} rebuilds the indexes"
             yield Finding("index", what, repair=repair).repaired_by("REINDEX")
         else:
-            yield _page(what)
+            yield _page_finding(what)
 
 
 def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
@@ -142,7 +142,7 @@ def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         yield Finding("schema", error.message, repair=_NEW_FILE, repairable=True)
 
 
-def _mark(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_mark(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield a wrong mark or version of the file; what is in it can be whole, as after a `.dump` that was loaded."""
     marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if marks != (APPLICATION_ID, latest_format()):
@@ -163,13 +163,13 @@ def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress) ->
         for key in keys:
             counted.runs += 1
             report("runs", counted.runs, total)
-            check: Check = partial(_run, key=key, counted=counted)
-            yield from in_snapshot(connection, partial(_listed, check=check, what=f"the run of key {key}"))
+            check: Check = partial(_check_run, key=key, counted=counted)
+            yield from in_snapshot(connection, partial(_list_findings, check=check, what=f"the run of key {key}"))
         last = keys[-1]
 
 
-def _listed(connection: sqlite3.Connection, check: Check, what: str) -> list[Finding]:
-    return list(_guarded(check, connection, what))
+def _list_findings(connection: sqlite3.Connection, check: Check, what: str) -> list[Finding]:
+    return list(_run_check(check, connection, what))
 
 
 def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -188,7 +188,7 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding("steps_of_no_run", what, repair=repair)
             continue
         run_id, seq = str(facts["run_id"]), int(str(facts["parent_seq"])) + 1
-        parent = _key_of(connection, facts["parent"])
+        parent = _find_key(connection, facts["parent"])
         row = key << KEY_BITS | seq
         values = key, run_id, row, parent, row, run_id
         repair = f"{_DOCTOR} restores the run's row from its log"
@@ -196,13 +196,13 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding("run_lost", what, run_id, seq, repair).repaired_by(DOCTOR_SQL["restore_run"], values)
 
 
-def _key_of(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
+def _find_key(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
     """Return the key of a run; without the index of ids, which can be damaged."""
     row = connection.execute(DOCTOR_SQL["key_by_scan"], (run_id,)).fetchone()
     return None if row is None else int(row[0])
 
 
-def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator[Finding]:
+def _check_run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator[Finding]:
     row = connection.execute(SQL["facts_of"], (key,)).fetchone()
     if row is None:  # removed meanwhile
         return
@@ -211,7 +211,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator
     wrong = [name for name, fact in in_log.items() if in_row[name] != fact and name != "graph"]
     differing = [f"{name} {in_row[name]!r} instead of {in_log[name]!r}" for name in wrong]
     if differing:  # the rest is compared once this is right
-        parent = _key_of(connection, in_log["parent"]) if "parent" in in_log else None
+        parent = _find_key(connection, in_log["parent"]) if "parent" in in_log else None
         what = f"its row has {'; '.join(differing)}"
         if in_log.get("parent") is not None and parent is None:
             yield Finding("parent_damaged", f"{what}, and there is no such run", info.id, repair=BACKUP)
@@ -240,10 +240,10 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator
         repair = f"{_DOCTOR} drops it: the run is read from what precedes it"
         yield replace(finding, repair=repair).repaired_by(DOCTOR_SQL["drop_snapshot"], (shot,))
     if snapshot is not None:
-        yield from _row(connection, key, info, RunRow._make(row).wanted_at, snapshot)
+        yield from _check_row_of_run(connection, key, info, RunRow._make(row).wanted_at, snapshot)
 
 
-def _row(
+def _check_row_of_run(
     connection: sqlite3.Connection, key: int, info: RunInfo, wanted_at: float | None, snapshot: Snapshot
 ) -> Iterator[Finding]:
     """Yield a finding if a run's row disagrees with its log, or on whether the run needs a driver."""
@@ -277,7 +277,7 @@ def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object
     return Finding("run_differs", what, info.id, repair=repair).repaired_by(statement, values)
 
 
-def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_messages(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield messages that cannot be read."""
     for row, key, message_key, kind, payload, recorded, run_id in connection.execute(DOCTOR_SQL["messages"]):
         if kind in _KINDS and sum_of(message_place(key, kind, message_key), payload) == recorded:
@@ -287,7 +287,7 @@ def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding("message_damaged", message, run_id, repair=repair).repaired_by(DOCTOR_SQL["drop_message"], (row,))
 
 
-def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield graph specs that cannot be read."""
     for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["graph_specs"]):
         if sum_of(fingerprint, body) != recorded:
@@ -297,7 +297,7 @@ def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield found.repaired_by(DOCTOR_SQL["drop_graph_spec"], (row,))
 
 
-def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_texts(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield long texts that were changed, and rows whose texts a prune of other runs could delete."""
     for key, digest, body in connection.execute(DOCTOR_SQL["texts"]):
         if digest_of(body) != digest:
@@ -320,7 +320,7 @@ def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding("stray", what, repair=repair).repaired_by(statement)
 
 
-def _counts(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _check_counts(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield whether runs are counted wrong."""
     (wrong,) = connection.execute(DOCTOR_SQL["wrong_counts"]).fetchone()
     if wrong:

@@ -90,7 +90,7 @@ class _Copying:
         for table, key in _KEYED.items():
             self._add(table, self._rows(table, key, _LOWEST, _HIGHEST))
         for table in _OTHERS:
-            self._add(table, self._unnumbered(table))
+            self._add(table, self._read_unnumbered(table))
         for table in _OF_RUNS:
             self.met_damage = False
             self._add(table, self._rows(table, "id", _LOWEST, _HIGHEST))
@@ -158,7 +158,7 @@ class _Copying:
                 with suppress(*NONSENSE):
                     yield from self._source.execute(statement, (at,)).fetchall()
 
-    def _unnumbered(self, table: str) -> Iterator[Sequence[Any]]:
+    def _read_unnumbered(self, table: str) -> Iterator[Sequence[Any]]:
         query = self._select(table)
         try:
             yield from self._source.execute(query)

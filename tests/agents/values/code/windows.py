@@ -2,8 +2,8 @@ from graphengine import Message, Window
 from graphengine.agents.window import (
     cut,
     effective,
+    messages_to_send,
     newest,
-    sent,
     size,
     summary_request_text,
     to_summarise,

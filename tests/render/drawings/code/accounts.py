@@ -2,7 +2,7 @@ import asyncio
 
 from graphengine import END, FAIL, START, Graph, Migration, Runner, ask, value
 from graphengine.history.reasons import load_specs
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from tests.kit.facts import altered, made_step, resaid, said
 from tests.render.nested import Job, graph_spec_of, waiting_run
 from tests.render.samples import done, edge, graph_spec, node, recorded_on, started
@@ -13,7 +13,7 @@ from tests.render.timed import paper_run
 def drawn(*steps):
     edges = [edge("START", "a"), edge("a", "a", "again"), edge("a", "END")]
     spec = graph_spec([node("a")], edges)
-    return shown(drawing_of(spec, recorded_on(spec, [started("a"), *steps])), "a")
+    return shown(draw_graph(spec, recorded_on(spec, [started("a"), *steps])), "a")
 
 
 def worked(seq, seconds, to, **usage):
@@ -29,7 +29,7 @@ def priced(**options):
     graph, steps = asyncio.run(waiting_run())
     paid = [resaid(step, usage={"calls": 1, "cost_usd": 0.125}) if "usage" in said(step) else step for step in steps]
     names = ("articles", "articles/search", "articles/write")
-    return shown(drawing_of(graph_spec_of(graph), paid, **options), *names)
+    return shown(draw_graph(graph_spec_of(graph), paid, **options), *names)
 
 
 def job(name, wait, migrate=None):
@@ -60,7 +60,7 @@ def in_arms(name, migrate=None):
 def on(graph, run, *names):
     """Return a drawing of a run of earlier versions of a graph, read with the specs of these."""
     steps, specs = asyncio.run(run)
-    return shown(drawing_of(graph_spec_of(graph), steps, specs), *names)
+    return shown(draw_graph(graph_spec_of(graph), steps, specs), *names)
 
 
 async def resumed():

@@ -1,7 +1,7 @@
 import asyncio
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
-from graphengine.render.drawing import drawing_of, signs_of
+from graphengine.render.drawing import draw_graph, signs_of
 from graphengine.render.parts import Box, Drawing
 from tests.kit.facts import altered, made_step
 from tests.render.nested import Job, Paper, asking_run, company, graph_spec_of, newsroom, tree, waiting_run
@@ -10,12 +10,12 @@ from tests.render.shown import shown
 
 
 def drawn(graph, *names, **options):
-    return shown(drawing_of(graph_spec_of(graph), **options), *names)
+    return shown(draw_graph(graph_spec_of(graph), **options), *names)
 
 
 def around(inner, *edges):
     whole = [edge("START", "n"), *(edges or [edge("n", "END")])]
-    return shown(drawing_of(graph_spec([node("n", "graph", graphs={"": inner})], whole)))
+    return shown(draw_graph(graph_spec([node("n", "graph", graphs={"": inner})], whole)))
 
 
 def ending(*edges):
@@ -30,7 +30,7 @@ def legend(*shapes):
 def run_of(made, *names, **options):
     graph, steps = asyncio.run(made)
     untimed = [altered(step, at=float(step.seq), began=float(step.seq) if step.began else 0.0) for step in steps]
-    return shown(drawing_of(graph_spec_of(graph), untimed, **options), *names)
+    return shown(draw_graph(graph_spec_of(graph), untimed, **options), *names)
 
 
 async def ran(graph, state):
@@ -77,4 +77,4 @@ def waits(**wait):
     asked = {"waits": {"a": {"id": "1", **wait}}}
     steps = [made_step(1, "started", 1.0, data=data), made_step(2, "waiting", 2.0, "", "a", 1, 1, data=asked)]
     spec = graph_spec([node("a")], [edge("START", "a"), edge("a", "END")])
-    return shown(drawing_of(spec, recorded_on(spec, steps)), "a")
+    return shown(draw_graph(spec, recorded_on(spec, steps)), "a")

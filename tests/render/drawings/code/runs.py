@@ -2,7 +2,7 @@ import asyncio
 
 from graphengine import END, START, Graph, Runner
 from graphengine.records.export import read_file
-from graphengine.render.drawing import drawing_of
+from graphengine.render.drawing import draw_graph
 from tests.kit.facts import altered, made_step
 from tests.kit.gallery import GALLERY
 from tests.render.samples import (
@@ -21,7 +21,7 @@ from tests.render.shown import shown
 
 
 def drawn(spec, steps, *names):
-    return shown(drawing_of(spec, recorded_on(spec, steps)), *names)
+    return shown(draw_graph(spec, recorded_on(spec, steps)), *names)
 
 
 def recorded(name, *names):

@@ -63,6 +63,12 @@ export function cost(usage: Amounts | null | undefined): string {
   return usage.cost_usd === null ? `unknown${known}` : dollars(usage.cost_usd ?? 0);
 }
 
+/** How many calls waited for others, and what lets more go at once; "" if none did. */
+export function held(usage: Amounts | null | undefined): string {
+  const hint = "as the model has a limiter of its own: limiter=RateLimiter(calls_at_once=…)";
+  return usage?.held_calls ? `${count(usage.held_calls, "call")} waited for others, ${hint}` : "";
+}
+
 const LOSSES: Record<string, [string, string]> = {
   failed_items: ["item failed", "items failed"],
   failed_children: ["child run failed", "child runs failed"],

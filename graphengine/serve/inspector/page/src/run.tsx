@@ -18,7 +18,7 @@ import { type Doing, StepView } from "./step";
 import { type Line, type Row, linesOf, whole as wholeRow } from "./trace";
 import { type Shown, Trace } from "./trace_view";
 import type { AsIf, CountsBelow, Head, Row as Sent, Run as Found, Session } from "./types";
-import { ago, brief, cost, dollars, failedBelow, isLossy, lost, seconds, titleOf, tokens } from "./words";
+import { ago, brief, cost, dollars, failedBelow, held, isLossy, lost, seconds, titleOf, tokens } from "./words";
 import { WhyNotView } from "./why_not";
 
 const LONGEST_PAUSE = 1000; // milliseconds
@@ -376,6 +376,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
                   Cost: {cost(head.usage) || "no model asked"}
                   {tokens(head.usage) && `, ${tokens(head.usage)} tokens`}
                 </h2>
+                {held(head.usage) && <p class="soft">{held(head.usage)}</p>}
                 <Spending id={id} seq={head.seq} />
               </>
             )}
@@ -511,6 +512,12 @@ function Strip({
         {head.usage.calls > 0 && (
           <span>
             <b>{head.usage.calls}</b> {head.usage.calls === 1 ? "call" : "calls"}
+            {head.usage.held_calls > 0 && (
+              <small class="soft" title={held(head.usage)}>
+                {" "}
+                ({head.usage.held_calls.toLocaleString()} waited for others)
+              </small>
+            )}
           </span>
         )}
         <span>

@@ -925,6 +925,7 @@ export interface Spending {
   priced_usd: number;
   /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
+  held_calls: number;
   /** The agent; "" if rules answered for it. */
   agent: string;
   /** The model; "" if it is not recorded. */
@@ -980,6 +981,7 @@ export interface SpentSince {
   priced_usd: number;
   /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
+  held_calls: number;
   /** The number of its completed visits since. */
   steps: number;
   /** How long it was driven since. */
@@ -1153,6 +1155,7 @@ export interface Usage {
   priced_usd: number;
   /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
   unknown_calls: number;
+  held_calls: number;
 }
 
 export interface Wait {

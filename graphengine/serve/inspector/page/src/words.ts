@@ -3,7 +3,7 @@
 import { age, count, places } from "./formats";
 import { writeJson } from "./json";
 
-export { cost, count, dollars, lost, seconds } from "./formats";
+export { cost, count, dollars, held, lost, seconds } from "./formats";
 
 export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "cancelled", "finished"];
 

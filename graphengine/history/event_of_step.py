@@ -3,6 +3,8 @@
 A step records which event it came from (`AttemptEnded.cause`), with the event's times, costs, answers and failures, and
 the updates that a result led to instead of the result. `SourceEvent.unsure` lists what no log contains. No node is
 called; nothing is imported.
+
+This is the inverse of the engine's rules: who adds an event, or a field to one, reads it here.
 """
 
 from __future__ import annotations
@@ -12,11 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 from pydantic import ValidationError
 
 from graphengine.engine import steps
-from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
-from graphengine.kernel.extension import START, View
-from graphengine.kernel.inside import (
+from graphengine.engine.events import (
     AnswerArrived,
-    AttemptId,
     BranchedOff,
     LimitMet,
     MessageCame,
@@ -25,39 +24,43 @@ from graphengine.kernel.inside import (
     NodeFinished,
     NodeLeft,
     Noted,
-    RecordsAlone,
     RunResumed,
     RunStarted,
     Settled,
-    Shift,
     StopAsked,
     WaitOver,
     Written,
-    plan_of,
-    shifted,
-    view_of,
-    why,
 )
-from graphengine.kernel.reader import AnswerRecord, AttemptEnded, Node, Started
-from graphengine.records.step_queries import falls_back, ops_of
+from graphengine.engine.graph_migration import shift_snapshot
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.snapshot import AttemptId
+from graphengine.engine.steps import AnswerRecord, AttemptEnded, Node, Shift, Started
+from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
+from graphengine.graph.options import START
 from graphengine.reducers import maximum
+from graphengine.state.field import why
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.kernel.extension import FieldType, JsonValue, NodePlan, Op, Plan, StateType
-    from graphengine.kernel.reader import Frame, Snapshot, Step
+    from graphengine.engine.plan import NodePlan, Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.state.field import FieldType
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.schema import StateType
 
-RESULT: Final = "a result that did not fit, which no log contains"
-FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
-REPLACED: Final = "a value that was set where today a reducer combines: whether it was to replace is not recorded"
-REMOVED: Final = "steps that the retention of the graph removed"
-RAW: Final = "an update for a custom reducer whose parameter has no type"
+_RESULT: Final = "a result that did not fit, which no log contains"
+_FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
+_REPLACED: Final = "a value that was set where today a reducer combines: whether it was to replace is not recorded"
+_REMOVED: Final = "steps that the retention of the graph removed"
+_RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
 class SourceEvent(NamedTuple):
-    """Return the event that a step came from.
+    """The event that a step came from.
 
     Attributes:
         event: The event; None if too little of it is recorded.
@@ -67,12 +70,17 @@ class SourceEvent(NamedTuple):
     event: Event | None
     unsure: Sequence[str] = ()
 
+    @property
+    def knows_update(self) -> bool:
+        """Whether the update that it leads to can be compared with the recorded one."""
+        return _RAW not in self.unsure
+
 
 class Mismatch(Exception):
     """Today's graph is not where the step says the run was, or its types refuse what the step says was written.
 
     Args:
-        what: What differs, as in `graphengine.records.replay.otherwise.Otherwise`.
+        what: What differs: `ready`, `state` or `update`.
         message: The difference in a sentence.
         repair: What to do about it.
     """
@@ -117,12 +125,12 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             )
             return RunStarted(at, begins, *_first_state(plan.state, step), facts.given)
         case AttemptEnded():
-            return _ended(plan, snapshot, step, facts)
+            return _end_event(plan, snapshot, step, facts)
         case steps.Left():
             _node_at(plan, snapshot, step)
             return NodeLeft(step.frame, at)
         case steps.Joined():
-            walked(plan, snapshot, step)
+            _walked(plan, snapshot, step)
             return Settled(step.frame, at)
         case steps.Mapped() | steps.Entered():
             _node_at(plan, snapshot, step)
@@ -160,9 +168,9 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             is_final = facts.status == "cancelled"
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error, facts.usage or None, is_final)
         case steps.Branched():
-            frame, inner = walked(plan, shifted(snapshot, facts), step)
+            frame, inner = _walked(plan, shift_snapshot(snapshot, facts), step)
             view = View(inner.state, frame)
-            updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
+            updates = [(op[1], _update_of(inner.state, op, view)) for op in step.update]
             branched = steps.Branched(
                 run_id=facts.run_id,
                 parent=facts.parent,
@@ -174,12 +182,22 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             )
             return BranchedOff(at, branched, updates, step.frame, _shift(facts))
         case steps.Removed():
-            return SourceEvent(None, (REMOVED,))
+            return SourceEvent(None, (_REMOVED,))
         case _:
             assert_never(facts)
 
 
-def walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
+def node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any], NodePlan]:
+    """Return a step's frame, the plan that it walks today, and the step's node in it.
+
+    Raises:
+        Mismatch: The frame, its graph or the node does not exist.
+    """
+    frame, inner = _walked(plan, snapshot, step)
+    return frame, inner, _node_of(inner, step)
+
+
+def _walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
     """Return a step's frame, and the plan that it walks today.
 
     Raises:
@@ -195,7 +213,7 @@ def walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan
         raise Mismatch("ready", message, "restore it, under its old name") from error
 
 
-def node_of(plan: Plan[Any], step: Step) -> NodePlan:
+def _node_of(plan: Plan[Any], step: Step) -> NodePlan:
     """Return a step's node; `plan` is the one that its frame walks.
 
     Raises:
@@ -209,10 +227,10 @@ def node_of(plan: Plan[Any], step: Step) -> NodePlan:
 
 
 def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
-    """Return what `walked` returns, and check that the plan has the step's node."""
-    frame, inner = walked(plan, snapshot, step)
+    """Return what `_walked` returns, and check that the plan has the step's node."""
+    frame, inner = _walked(plan, snapshot, step)
     if step.node != START:
-        node_of(inner, step)
+        _node_of(inner, step)
     return frame, inner
 
 
@@ -235,12 +253,11 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
     return begins.values, begins.typed
 
 
-def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
+def _end_event(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
     """Return the event that ended an attempt, its wait, or everything inside a node."""
     if facts.cause == "limit":
         return LimitMet(step.frame, step.at)
-    frame, inner = walked(plan, snapshot, step)
-    node = node_of(inner, step)
+    frame, inner, node = node_at(plan, snapshot, step)
     of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     chance = 0.5 if facts.chance is None else facts.chance
     first, usage = facts.error.first if facts.error is not None else None, facts.usage or None
@@ -254,34 +271,36 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
         if facts.cause == "over":
             return WaitOver(step.frame, name, step.at)
         if facts.answer is None:
-            return SourceEvent(None, [RESULT])
+            return SourceEvent(None, [_RESULT])
         return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
         failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused, facts.lost)
-        return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())
-    updates, unsure = _written(inner, frame, step, node)
+        return SourceEvent(failed, [_RESULT] if facts.cause == "finished" else ())
+    updates, unsure = _updates_of_result(inner, frame, step, node)
     more = facts if isinstance(facts, Node) else None
     return SourceEvent(NodeFinished(of, step.began, step.at, updates, usage, facts.choice, more=more), unsure)
 
 
-def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
+def _updates_of_result(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
     """Return the updates that a result led to, in place of the result."""
     view, fields = view_of(plan, frame), plan.state.fields
-    ops = list(ops_of(step))
-    if falls_back(step) and plan.collect_errors is not None:  # the engine adds the failure again, last
+    facts = step.data
+    ops = list(facts.writes if isinstance(facts, steps.Item) else step.update)
+    is_fallback = isinstance(facts, Node) and facts.fallback
+    if is_fallback and plan.collect_errors is not None:  # the engine adds the failure again, last
         last = max((index for index, op in enumerate(ops) if op[1] == plan.collect_errors), default=len(ops))
         del ops[last : last + 1]
     unsure = []
     is_whole = all(source is None for _, source in node.writer.parts)
     if not is_whole:
-        unsure.append(FUNCTION)
-    if any(op[0] in ("reduce", "raw") and _is_bare(fields.get(op[1])) for op in ops):
-        unsure.append(RAW)
+        unsure.append(_FUNCTION)
+    if any(op[0] in ("reduce", "raw") and _is_bare_reducer(fields.get(op[1])) for op in ops):
+        unsure.append(_RAW)
     if any(op[0] == "set" and op[1] in fields and fields[op[1]].reducer is not None for op in ops):
-        unsure.append(REPLACED)
+        unsure.append(_REPLACED)
     if is_whole and not plan.state.whole:  # a validator of the whole state can change what is written
         _check_targets(plan, node, ops, step)
-    return Written([(op[1], update_of(plan.state, op, view)) for op in ops]), unsure
+    return Written([(op[1], _update_of(plan.state, op, view)) for op in ops]), unsure
 
 
 def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
@@ -301,14 +320,14 @@ def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Ste
         raise Mismatch("update", message, "give writes= its old value, or accept that runs diverge here")
 
 
-def _is_bare(field: FieldType | None) -> bool:
+def _is_bare_reducer(field: FieldType | None) -> bool:
     """Return whether a field's reducer is the user's and does not say which type of update it takes."""
     if field is None or field.reducer is None or field.given is not None or field.operation is not None:
         return False
     return field.reducer.__module__ != maximum.__module__  # a built-in reducer takes the field's type
 
 
-def update_of(state: StateType[Any], op: Op, view: View) -> object:
+def _update_of(state: StateType[Any], op: Op, view: View) -> object:
     """Return the update that an operation, or an item's write, came from.
 
     Raises:

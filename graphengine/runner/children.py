@@ -23,7 +23,11 @@ import msgspec
 from msgspec import Struct
 from pydantic_core import from_json
 
-from graphengine.engine.claim import Stop
+from graphengine.compile.compiler import compiled
+from graphengine.engine.claim import Claim, Stop
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot
+from graphengine.engine.steps import FINAL, OVER, Started, StarterRecord, WaitRecord
+from graphengine.engine.work_keys import CHILD, WorkKey
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
@@ -34,53 +38,42 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.kernel.extension import (
-    Answers,
-    Ending,
-    Extension,
-    JsonValue,
-    StepResult,
-    compiled,
-    derived_id,
-    journal_of,
-    result_of,
-    tenants_id,
-)
-from graphengine.kernel.inside import (
-    CHILD,
-    DEPTH,
-    FINAL,
-    OF_A_RESULT,
-    ROOT,
-    STARTS,
-    Claim,
-    Number,
-    StarterRecord,
-    checked_tags,
-    digest_of_call,
-    encode,
-    lives_of,
-    missing,
-    opened,
-    read_key,
-    to_show,
-)
-from graphengine.kernel.reader import OVER, Frame, Snapshot, Started, Usage, WaitRecord, load_snapshot, status_of
-from graphengine.records.begun import begun_otherwise
+from graphengine.graph.elsewhere import OF_A_RESULT, missing
+from graphengine.graph.options import DEPTH
+from graphengine.graph.question import Answers
+from graphengine.history.begun import begun_otherwise
+from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, place_in
+from graphengine.runner.arguments import as_limits, check_tags, place_in
+from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.extensions import Extension
+from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.runner.life import Lives
-from graphengine.runner.starters import told_end, topic_of
+from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.result import result_of
+from graphengine.runner.runner import lives_of
+from graphengine.runner.scope import StepResult
+from graphengine.runner.starters import STARTS, told_end, topic_of
+from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
+from graphengine.state.encoded import encode, opened
+from graphengine.state.ending import Ending  # noqa: TC001 - msgspec reads it
+from graphengine.state.json_values import JsonValue  # noqa: TC001 - msgspec reads it
+from graphengine.state.recorded_text import to_show
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import CoroutineType
 
-    from graphengine.kernel.extension import AttemptFacts, GraphDefinition, Result, Runner
-    from graphengine.kernel.inside import Initial, LimitsRecord
-    from graphengine.kernel.store import RunInfo
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.life import Life
+    from graphengine.runner.result import Result
+    from graphengine.runner.runner import Runner
+    from graphengine.runner.scope import AttemptFacts
     from graphengine.runner.shared import Shared
+    from graphengine.state.amounts import LimitsRecord
+    from graphengine.state.schema import Initial
+    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 
@@ -118,7 +111,7 @@ class _End(Struct, omit_defaults=True, kw_only=True):
         return self.ending is not None and self.ending.reason == "above"
 
 
-class _Known:
+class _KnownChild:
     """A child that an attempt started or found, and its end, which is received once, however often it is asked for."""
 
     def __init__(self) -> None:
@@ -126,7 +119,7 @@ class _Known:
         self.end: _End | None = None  # no error, whose traceback would keep the attempt
 
 
-_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _Known]]] = WeakKeyDictionary()
+_KNOWN: Final[WeakKeyDictionary[AttemptFacts, dict[str, _KnownChild]]] = WeakKeyDictionary()
 
 
 class ChildRuns(Extension):
@@ -163,7 +156,7 @@ class ChildRuns(Extension):
         # run their end.
         while True:
             made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
-            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _Known())
+            _KNOWN.setdefault(attempt, {}).setdefault(made.run_id, _KnownChild())
             if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
                 return StartedRun(start, made)
 
@@ -207,19 +200,19 @@ class _Start(Generic[S]):
             replacement = self.attempt.acting("idempotent", name)
             final: Any = self._given if replacement is None else replacement(self._given)
             final = await final if inspect.isawaitable(final) else final
-            made.state = _opened(self.plan.state.initial(final, f"what replaces {name}").values)
+            made.state = _open_values(self.plan.state.initial(final, f"what replaces {name}").values)
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
-            derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+            derived = derive_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
             chosen, parent = self._options["run_id"], await self._parent()
             made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.may_be_lost:
                 await services.host.check_owned()
             known = _KNOWN.setdefault(self.attempt, {})
             is_known = made.run_id in known
-            known.setdefault(made.run_id, _Known())
+            known.setdefault(made.run_id, _KnownChild())
             await self._create(made.run_id, parent, is_known=is_known)
-        return _recorded(made)
+        return _as_step_result(made)
 
     async def _parent(self) -> RunInfo:
         """Return the row of this run, which many calls at once read together."""
@@ -259,7 +252,7 @@ class _Start(Generic[S]):
                 limits=limits,
                 starter=self.starter,
             ),
-            tags=checked_tags(options["tags"], "tags="),
+            tags=check_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
             above=above,
         )
@@ -384,18 +377,18 @@ class StartedRun(Generic[S]):
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
-        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _Known())
+        known = _KNOWN.setdefault(attempt, {}).setdefault(self.id, _KnownChild())
         async with known.lock:
             if known.end is None:
                 try:
-                    known.end = await self._ended()
+                    known.end = await self._await_end()
                 except UnknownRun as error:
                     raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
         if known.end.status != "finished":
             raise ChildFailed(self.id, known.end.status, known.end.why, attempt.where)
         return self._as_result(known.end)
 
-    async def _ended(self) -> _End:
+    async def _await_end(self) -> _End:
         """Return how it ended, once it has. Raises: UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
@@ -437,21 +430,21 @@ class StartedRun(Generic[S]):
         if here is not None:
             end.status, end.ending, end.values = "finished", here.ending, from_json(here.body)
             end.usage, end.losses, end.visits, end.seconds = here.usage, here.losses, here.visits, here.seconds
-            return _recorded(end)
+            return _as_step_result(end)
         try:
             there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
         except UnknownStep:
-            return _recorded(end)
+            return _as_step_result(end)
         end.status, end.ending = there.status, there.ending
         if there.status == "finished":
-            end.values, end.usage, end.losses = _opened(there.root.values), there.usage, there.losses
+            end.values, end.usage, end.losses = _open_values(there.root.values), there.usage, there.losses
             end.visits, end.seconds = there.steps, there.elapsed_seconds
         elif there.failure is not None:
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
         is_loss = end.status in OVER and end.status != "finished" and not end.is_from_above
-        return replace(_recorded(end), usage={"failed_children": 1} if is_loss else None)
+        return replace(_as_step_result(end), usage={"failed_children": 1} if is_loss else None)
 
     def _as_result(self, end: _End) -> Result[S, Any]:
         """Return the result of a finished child."""
@@ -462,7 +455,7 @@ class StartedRun(Generic[S]):
         return result_of(self._start.plan, snapshot)
 
 
-def _recorded(made: _Made | _End) -> StepResult:
+def _as_step_result(made: _Made | _End) -> StepResult:
     record = msgspec.to_builtins(made)
     return StepResult(record, len(encode(record)))
 
@@ -470,11 +463,11 @@ def _recorded(made: _Made | _End) -> StepResult:
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
     """Return whether the result of a child is recorded with the node."""
     found = attempt.frame.recorded_results.items()
-    ends = [memo.value for key, memo in found if read_key(key).name == f"{CHILD}{run_id}"]
+    ends = [memo.value for key, memo in found if WorkKey.read(key).name == f"{CHILD}{run_id}"]
     return any(msgspec.convert(end, _End).status == "finished" for end in ends)
 
 
-def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+def _open_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: opened(value) for name, value in values.items()}
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.errors import RunExists, UnknownStep
-from graphengine.kernel.extension import clipped
-from graphengine.kernel.inside import opened
-from graphengine.kernel.reader import load_snapshot
+from graphengine.errors import UnknownStep
+from graphengine.history.load import load_snapshot
+from graphengine.state.encoded import opened
+from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel.extension import Plan
-    from graphengine.kernel.inside import Initial
-    from graphengine.kernel.store import RunStore
+    from graphengine.engine.plan import Plan
+    from graphengine.state.schema import Initial
+    from graphengine.stores.base import RunStore
 
 _SHOWN: Final = 80
 """How many characters of a value are shown."""
@@ -34,6 +34,11 @@ class Difference(NamedTuple):
     name: str
     began: str
     given: str
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its values are not shown."""
+        return self.began == _SECRET
 
 
 async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial: Initial) -> Sequence[Difference]:
@@ -54,24 +59,11 @@ async def begun_otherwise(store: RunStore, run_id: str, plan: Plan[Any], initial
     names = [name for name in known if name in fields and fields[name].info.default_factory is None]
     secrets = plan.state.secrets
     return [
-        Difference(name, *((_SECRET, _SECRET) if name in secrets else (_words(was.get(name)), _words(new))))
+        Difference(name, *((_SECRET, _SECRET) if name in secrets else (_clip_json(was.get(name)), _clip_json(new))))
         for name in names
         if opened(new := initial.values.get(name)) != opened(was.get(name))
     ]
 
 
-def _words(record: Any) -> str:  # noqa: ANN401 - JSON
+def _clip_json(record: Any) -> str:  # noqa: ANN401 - JSON
     return clipped(json.dumps(opened(record), ensure_ascii=False), _SHOWN)
-
-
-def begun_with_another(run_id: str, others: Sequence[Difference], where: str) -> RunExists:
-    """Return the error for a start that would begin an existing run otherwise."""
-    first, *more = others
-    rest = f", and other values of {', '.join(each.name for each in more)}" if more else ""
-    values = f"{first.name} {first.began}, not {first.given}"
-    text = f"run {run_id} began with {f'another {first.name}' if first.began == _SECRET else values}{rest}"
-    repair = "give what it began with, or nothing, to continue it; give another run_id for another run"
-    return RunExists(text, where=where, repair=repair)
-
-
-__all__ = ["Difference", "begun_otherwise", "begun_with_another"]

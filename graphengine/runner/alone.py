@@ -1,0 +1,254 @@
+"""One node that is driven alone: as in a run, but with no store, no other process and no next node.
+
+Its task runs as in a run (`graphengine.runner.attempt`), and its result is decided as in a run
+(`graphengine.engine.machine`). What it is answered, which times pass and what becomes of its work, a subclass says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, Noted
+from graphengine.engine.redaction import Redactor
+from graphengine.engine.session import Session
+from graphengine.engine.steps import AnswerRecord, Recorded
+from graphengine.engine.work_keys import WorkKey
+from graphengine.graph.options import Sizes
+from graphengine.runner.answers import Asked, check_against
+from graphengine.runner.attempt import Attempt
+from graphengine.runner.children import ChildRuns
+from graphengine.runner.followers import Audience, Following
+from graphengine.runner.resources import Resources
+from graphengine.runner.scope import CURRENT, AttemptFacts, NodeServices
+from graphengine.state.given import as_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.engine.events import Event
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.steps import Decided, WaitRecord
+    from graphengine.graph.effect import Effects
+    from graphengine.runner.clock import Clock
+    from graphengine.runner.followers import Follower
+    from graphengine.runner.result import PastRun
+    from graphengine.state.json_values import JsonValue
+
+_ENDS: Final = ("node", "item", "failed", "attempt")
+"""Kinds of the steps that end an attempt."""
+
+
+class Alone:
+    """Drives a node that runs alone, and is the host of its context (`graphengine.runner.scope.Host`).
+
+    Args:
+        plan: The plan of the whole graph.
+        frame: The frame that is at the node, and is about to run it.
+        snapshot: The run that has the frame. It was never recorded.
+        clock: The clock.
+        resources: Resources by name, in place of the graph's own.
+        check: Whether a node fails if it mutates its input.
+        effects: Whether effects happen.
+
+    Attributes:
+        returned: What the node returned last, or was answered.
+        raised: The exceptions that were raised, by the paths of their nodes.
+    """
+
+    is_halting = False
+    runs_again = False
+    wrote_at = 0.0
+    transactions = None
+
+    def __init__(  # noqa: PLR0913 - what a run has
+        self,
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        frame: Frame,
+        clock: Clock,
+        resources: Mapping[str, object],
+        *,
+        check: bool,
+        effects: Effects,
+    ) -> None:
+        self.plan, self.snapshot, self.frame = plan, snapshot, frame
+        self.clock = clock
+        self.effects: Effects = effects
+        self.audience = Audience()
+        self.returned: object = None
+        self.raised: dict[str, BaseException] = {}
+        # No observer, also while edge coverage is recorded: no run takes the edge.
+        self._session = Session(plan, snapshot, sizes=Sizes(), checks=check, observer=None)
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
+        self._resources = Resources(resources)
+
+    async def drive(self, followers: Sequence[Follower]) -> Decided | None:
+        """Return the step that ends the node's attempt; None if it waits."""
+        plan = self.plan
+        services = NodeServices(
+            run=self._session,
+            run_id=self.snapshot.run_id,
+            host=self,
+            guard=Redactor(plan, self.snapshot) if plan.secret else None,
+            resources=await self._resources.of_nest(plan),
+            following=Following([*followers]),
+            threads=self._threads,
+            now=self.clock.now,
+            wall=self.clock.now,
+            past=_no_runs,
+            children=ChildRuns(),
+            effects=self.effects,
+        )
+        outer = CURRENT.set(CURRENT.get())
+        try:
+            return await self._to_the_end(services)
+        finally:
+            CURRENT.reset(outer)
+
+    async def close(self) -> None:
+        """Release its resources."""
+        self._threads.shutdown(wait=False)
+        await self._resources.close()
+
+    # What a subclass gives the node.
+
+    def check_resources(self) -> None:
+        """Refuse names of resources that no graph here has.
+
+        Raises:
+            InputError: There is one.
+        """
+        for plan in self.plan.nest:
+            self._resources.check(plan.resources)
+
+    def send(self, topic: str, payload: object) -> None:
+        """Let a message arrive."""
+        record = as_record(payload, f"the message for {topic}", marks=True)
+        self.decide(MessageCame(self.clock.now(), topic, record))
+
+    def know(self, key: str, value: JsonValue) -> None:
+        """Let a piece of work be recorded already."""
+        now, name = self.clock.now(), WorkKey.read(key).name
+        self.decide(Noted(self.frame.attempt_id, now, now, Recorded(key=key, name=name, value=value), 0))
+
+    def answer(self, name: str, wait: WaitRecord, given: object) -> Decided:
+        """Answer a question, and return the step that says so, or that the answer is refused."""
+        record = as_record(given, f"the answer to {wait.question!r}", marks=True)
+        check_against(Asked(name, wait), record, None)  # the next step reads it
+        self.returned = given
+        return self.decide(AnswerArrived(name, wait.id, self.clock.now(), AnswerRecord(record)))
+
+    def decide(self, event: Event) -> Decided:
+        """Decide an event, and fold it, without counting the edge: no run takes it."""
+        return self._session.commit([event], lambda _: None).steps[0]
+
+    # What a subclass says.
+
+    def answered(self) -> Decided | None:
+        """Answer an open question, and return the step; None if no question has an answer, or its time is to pass."""
+        return None
+
+    def passes(self, wait: WaitRecord) -> bool:
+        """Return whether the time of a wait passes."""
+        return wait.kind == "sleep"
+
+    async def sleep(self, until: float) -> None:
+        """Let time pass: there is nothing else to wait for."""
+        await self.clock.sleep_until(until)
+
+    def noted(self, done: Recorded) -> None:
+        """Take a piece of work that the node finished."""
+
+    # How the node is driven.
+
+    async def _to_the_end(self, services: NodeServices) -> Decided | None:
+        frame, node = self.frame.id, self.frame.at
+        step: Decided | None = None
+        while step is None or (step.frame, step.node) != (frame, node) or step.kind not in _ENDS:
+            wanted = self._session.tasks()
+            task = next((task for task in wanted if task.mode != "wake"), None) or self._wakes(wanted)
+            if task is None:
+                step = self.answered()
+                if step is None and not self._wakes(wanted):
+                    return None
+                continue
+            if task.due > self.clock.now():
+                await self.sleep(task.due)
+            attempt = Attempt(task, services)
+            attempt.within, attempt.state = self._task, "running"
+            event = attempt.moved() or await attempt.run()
+            if event is None:
+                continue
+            if isinstance(event, NodeFailed) and event.error.raised is not None:
+                self.raised[attempt.path] = event.error.raised
+            if isinstance(event, NodeFinished) and (event.id.frame, event.id.node) == (frame, node):
+                self.returned = event.result
+            step = self.decide(event)
+        return step
+
+    def _wakes(self, wanted: Sequence[Task]) -> Task | None:
+        """Return the first wait whose time passes."""
+        passing = [task for task in wanted if self.passes(self.snapshot.frames[task.frame].waits[task.wait])]
+        return min(passing, key=lambda task: task.due, default=None)
+
+    # The interface that the node's context uses.
+
+    async def halted(self) -> None:
+        """Wait forever: nothing stops the run."""
+        await asyncio.Event().wait()
+
+    def check(self) -> None:
+        """Do nothing: there is no store to check."""
+
+    async def check_owned(self) -> None:
+        """Do nothing: there is no store that another process could open."""
+
+    async def may_begin(self, *, reads: bool) -> bool:  # noqa: ARG002 - no other process has it
+        """Return True."""
+        return True
+
+    def cut_until(self, seq: int) -> float:  # noqa: ARG002 - as above
+        """Return 0: no process was cut off."""
+        return 0.0
+
+    def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
+        """Return False."""
+        return False
+
+    def suspends(self, attempt: AttemptFacts, waits: Mapping[str, WaitRecord]) -> bool:  # noqa: ARG002 - each runs again
+        """Return False: a node runs again after each wait."""
+        return False
+
+    def spending(self) -> Sequence[AttemptFacts]:
+        """Return none: nothing limits a call."""
+        return ()
+
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
+        """Return the caller's cancellation: the node has none of its own."""
+        return True
+
+    def emitted(self, path: str, data: object) -> None:
+        """Do nothing with what a node emits."""
+
+    async def note_within(self, events: Sequence[Event], transaction: object) -> None:
+        """Keep a piece of finished work; no store is here with which it could be committed."""
+        del transaction
+        for event in events:
+            await self.note(event)
+
+    async def note(self, event: Event) -> None:
+        """Keep a piece of finished work."""
+        self.decide(event)
+        if isinstance(event, Noted) and isinstance(event.facts, Recorded):
+            self.noted(event.facts)
+
+
+async def _no_runs(*_: object) -> Sequence[PastRun]:
+    return ()
+
+
+__all__ = ["Alone"]
