@@ -24,9 +24,9 @@ from graphengine.databases.sqlite.texts import digest_of as digest_of_text
 from graphengine.engine.phases import BEGUN, UNKNOWN
 from graphengine.models import calls
 from graphengine.models.base import ToolSpec
-from graphengine.models.dialects import _short as short_call_id
+from graphengine.models.dialects import _shorten_call_id as short_call_id
 from graphengine.models.openai_parts import cache_key, call_id
-from graphengine.models.recorded import _digest as digest_of_media
+from graphengine.models.recorded import _digest_media as digest_of_media
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.serve.notifications import News, Notifications, Webhook
