@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from graphengine import Runner
-from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.snapshot import Snapshot
 from graphengine.kernel.extension import Extension, Follower
 from graphengine.runner.followers import Following
@@ -81,7 +80,6 @@ def test_a_class_says_which_moments_it_overrides() -> None:
 
     found = [(each._overridden, each._acts) for each in (Silent, Acts)]  # noqa: SLF001 - no program needs these
     assert found == [(frozenset(), False), (frozenset(("checked",)), True)]
-    assert not AgentsOfRun._acts  # noqa: SLF001 - as above
     follower = Acts()
     following = Following([Silent(), follower])
     assert (list(following.entered), list(following.recorded)) == ([follower.entered], [])

@@ -4,6 +4,7 @@ import asyncio
 
 from graphengine import Agent, Graph, Runner, ScriptedModel
 from graphengine.agents import TextDelta
+from graphengine.agents.budget import AgentsOfRun
 from graphengine.runner import StepRecorded
 from tests.runner.test_watchers import State, one
 
@@ -31,3 +32,8 @@ async def test_a_subscriber_under_a_time_limit_gets_the_first_answer() -> None:
         assert isinstance(first, StepRecorded)
         shown = [event.text async for event in events if isinstance(event, TextDelta)]
     assert "".join(shown) == "one two"
+
+
+def test_a_step_pays_nothing_for_what_follows_agents() -> None:
+    """It overrides no moment: a run whose nodes are no agents is as quick as in a Runner without models."""
+    assert not AgentsOfRun._acts  # noqa: SLF001 - no program needs it
