@@ -230,7 +230,7 @@ class Form:
             elif item["type"] == "unexpected_keyword_argument":
                 lines.append(f"- {place}: there is no such argument; {self.tool} takes {takes}")
             else:
-                lines.append(f"- {place}: {item['msg']} (got {_clip_repr(item['input'])})")
+                lines.append(f"- {place}: {item['msg']} (got {_clip_given_repr(item['input'])})")
         return _do_not_fit(self.tool, lines, len(found))
 
 
@@ -305,7 +305,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
         BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
     written = _unwrap_arguments(text)
-    problem = f"they begin with {_clip_repr(clipped(written, _BEGINNING))}"
+    problem = f"they begin with {_clip_given_repr(clipped(written, _BEGINNING))}"
     for candidate in (written, _repair_object(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
@@ -433,7 +433,7 @@ def _repair_object(text: str) -> str | None:
     return utf8_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
 
 
-def _clip_repr(value: object) -> str:
+def _clip_given_repr(value: object) -> str:
     text = "nothing" if value is PydanticUndefined else utf8_text(repr(value))
     return clipped(text, _SHOWN)
 

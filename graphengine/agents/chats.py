@@ -290,7 +290,7 @@ def _add_speakers(
     graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], talk: str, inputs: Sequence[str]
 ) -> None:
     """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
-    nodes = {name: "reply" if number == 0 else _node_of(name) for number, name in enumerate(speakers)}
+    nodes = {name: "reply" if number == 0 else _name_speakers_node(name) for number, name in enumerate(speakers)}
     hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
         tools = [hand_overs[other] for other in targets_of(each)]
@@ -326,7 +326,7 @@ def _add_speakers(
     graph.add_edge("unanswered", "listen")
 
 
-def _node_of(name: str) -> str:
+def _name_speakers_node(name: str) -> str:
     """Return the node of an agent that gets a conversation from another one."""
     found = re.sub(r"\W+", "_", name)
     return f"{found}_agent" if not found.isidentifier() or found in ("listen", "reply", "unanswered") else found
