@@ -2,7 +2,7 @@
 
 from scripts.names import is_participle, measured
 
-PARTICIPLES = 545
+PARTICIPLES = 549
 """How many functions begin with a participle."""
 REPEATED = 656
 """How many definitions of module level have a name that another module defines too."""

@@ -268,7 +268,7 @@ def _has_ended(turn: ChatTurn | None) -> bool:
     return turn is None
 
 
-def _mark_answered(turn: ChatTurn) -> ChatTurn:
+def _answered(turn: ChatTurn) -> ChatTurn:
     return turn.model_copy(update={"outcome": "answered"})
 
 
@@ -276,9 +276,9 @@ def _answer_of(result: object) -> object:
     return None if isinstance(result, HandedOver) else result
 
 
-def _settle_turn(turn: ChatTurn, result: object) -> ChatTurn:
+def _answered_or_handed_over(turn: ChatTurn, result: object) -> ChatTurn:
     if not isinstance(result, HandedOver):
-        return _mark_answered(turn)
+        return _answered(turn)
     return turn.model_copy(update={"agent": result.to, "hops": turn.hops + 1})
 
 
@@ -297,9 +297,10 @@ def _add_speakers(
         speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
-        writes: Any = {ANSWER: ".", TURN: _mark_answered}
+        # The spec of the graph, and so its fingerprint, has the names of these functions.
+        writes: Any = {ANSWER: ".", TURN: _answered}
         if tools:
-            writes = {ANSWER: _answer_of, TURN: _settle_turn}
+            writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
         given = None if each.prompt else {name: name for name in inputs}
         graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
     if len(speakers) > 1:

@@ -5,6 +5,8 @@ place of a trace. So none is changed; what must be computed in another way gets 
 """
 
 import asyncio
+import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -144,7 +146,21 @@ async def id_of_a_message() -> str:
     return str(found["id"])
 
 
+def functions_in_specs() -> list[str]:
+    """Return the names of our own functions in the spec of a conversation, of which its fingerprint is made."""
+    first = Agent("first", model=ScriptedModel([]), system="Answer.")
+    second = Agent("second", model=ScriptedModel([]), system="Answer.", hand_to=[first])
+    texts = [json.dumps(Graph.chat(each).compile().graph_spec) for each in (first, second)]
+    return sorted(
+        {name for text in texts for pair in re.findall(r'func=(\w+)|"(_[a-z]\w+)"', text) for name in pair if name}
+    )
+
+
 NAMES: dict[str, tuple[Callable[[], object], object]] = {
+    "functions in the specs of conversations": (
+        functions_in_specs,
+        ["_answer_of", "_answered", "_answered_or_handed_over", "_has_ended", "_recorded", "_taken"],
+    ),
     "a call": (
         lambda: digest_of_call("mod.act", ["first", 2, 1.5], {"b": None, "a": {"z": [True]}}),
         "e2f836bca7050fb25b",
