@@ -27,7 +27,7 @@ _ELSEWHERE = {
     ("models/connections.py", "self._of"),
     ("models/openai_calls.py", "client.batches.list(limit=100)"),
     ("models/received.py", "chunks"),
-    ("serve/service/app.py", "events"),  # `_gathered` cancels the task that reads it, and its caller closes it
+    ("serve/service/app.py", "events"),  # `_gather_events` cancels the task that reads it, and its caller closes it
 }
 
 

@@ -2,9 +2,9 @@
 
 from scripts.names import is_participle, measured
 
-PARTICIPLES = 554
+PARTICIPLES = 547
 """How many functions begin with a participle."""
-REPEATED = 852
+REPEATED = 650
 """How many definitions of module level have a name that another module defines too."""
 
 

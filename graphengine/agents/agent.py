@@ -256,7 +256,7 @@ class Agent(Generic[T_co, Inputs]):
     )
 
     def __post_init__(self) -> None:
-        for invalid, repair in _invalid(self):
+        for invalid, repair in _list_invalid_settings(self):
             raise DefinitionError(f"Agent({self.name!r}, {invalid})", where=f"agent {self.name}", repair=repair)
         for name in ("name", "system", "prompt"):  # recorded with the graph, so they must be encodable
             text = getattr(self, name)
@@ -501,7 +501,7 @@ class Agent(Generic[T_co, Inputs]):
 
     def _question_inputs(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that are the question without a prompt: no resources, messages, nor what a tool reads."""
-        read = {self.messages, *(parameter.name for parameter in _of_tools(self))}
+        read = {self.messages, *(parameter.name for parameter in _list_tool_reads(self))}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
         return {name: value for name, value in inputs.items() if name not in read}
 
@@ -583,7 +583,7 @@ class AgentBody(Generic[T]):
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
-        for parameter in _of_tools(self.agent):
+        for parameter in _list_tool_reads(self.agent):
             found.setdefault(parameter.name, parameter)
         if self.agent.messages:
             found[self.agent.messages] = Parameter(self.agent.messages)
@@ -623,7 +623,7 @@ class AgentBody(Generic[T]):
         own = _parts_of(self.agent).inputs
         if own is None:
             return
-        read = [*self._paths(), *(each.name for each in _of_tools(self.agent))]
+        read = [*self._paths(), *(each.name for each in _list_tool_reads(self.agent))]
         for path in map(parse, read):
             if path.root == self.agent.messages:
                 continue
@@ -710,7 +710,7 @@ class AgentBody(Generic[T]):
         return found
 
 
-def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
+def _list_invalid_settings(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List the invalid settings, each with its repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
@@ -738,7 +738,7 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List what is no list, and what stands in the wrong one, each with its repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks", "hand_to")}
     found = [
-        (f"{name}={_as_written(given)}", f"give a list: {name}=[{_as_written(given)}]")
+        (f"{name}={_format_setting(given)}", f"give a list: {name}=[{_format_setting(given)}]")
         for name, given in lists.items()
         if not isinstance(given, (list, tuple))
     ]
@@ -747,7 +747,7 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     return found or list(misplaced(agent.guards, agent.hooks))
 
 
-def _as_written(given: object) -> str:
+def _format_setting(given: object) -> str:
     """Return a value as one would write it: a function by its name."""
     return str(getattr(given, "__name__", repr(given)))
 
@@ -788,7 +788,7 @@ def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphD
     return agent._graphs  # noqa: SLF001 - of this module
 
 
-def _of_tools(agent: Agent[Any, Any]) -> Sequence[Parameter]:
+def _list_tool_reads(agent: Agent[Any, Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read, and what says when they are offered."""
     kit = _parts_of(agent).kit
     found = [parameter for each in kit if isinstance(each, Tool) for parameter in each.reads()]

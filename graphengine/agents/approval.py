@@ -215,7 +215,7 @@ class Asking:
         if answer is None or answer is True:
             return self.call
         if isinstance(answer, Edit):
-            return self.call.model_copy(update={"arguments": self._refuse_edit(answer)})
+            return self.call.model_copy(update={"arguments": self._apply_edit(answer)})
         if isinstance(answer, Refuse) and answer.refuse.strip():
             return utf8_text(f"{_REFUSED} The reason: {answer.refuse}")
         return _REFUSED
@@ -271,7 +271,7 @@ class Asking:
         """Return whether arguments fit the tool."""
         return self.tool.mismatch(arguments, self.given) is None
 
-    def _refuse_edit(self, edit: Edit) -> str:
+    def _apply_edit(self, edit: Edit) -> str:
         return json.dumps({**self._written, **edit.arguments}, ensure_ascii=False)
 
     @property
@@ -300,7 +300,7 @@ class Asking:
         shown = None if approval.show is None else as_text(await self._call_policy(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:
-            default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
+            default = {"refuse": f"no person answered within {_format_waiting_time(approval.timeout_seconds or 0)}"}
         text = f"Asked again: {why}.\n\n{self._text(shown)}" if why else self._text(shown)
         return Question(
             text, self._schema(), self._read, approval.timeout_seconds, default, seen=self._find_unwritten()
@@ -328,7 +328,7 @@ class Asking:
         written = self._written
         if len(self.call.arguments) <= _LINE and not any("\n" in str(value) for value in written.values()):
             return f"{head[:-1]}({self.call.arguments})?"
-        return utf8_text(f"{head}\n\n{_table(written)}")
+        return utf8_text(f"{head}\n\n{_format_arguments_table(written)}")
 
     def _schema(self) -> dict[str, JsonValue]:
         """Return the JSON Schema of the answer; the form of the arguments has the call's own as defaults."""
@@ -345,8 +345,8 @@ class Asking:
         schema: dict[str, Any] = {
             "anyOf": [
                 {"type": "boolean", "title": "approve"},
-                _object("refuse with a reason", "refuse", refuse),
-                _object("change the arguments", "arguments", form),
+                _build_member_schema("refuse with a reason", "refuse", refuse),
+                _build_member_schema("change the arguments", "arguments", form),
             ]
         }
         if self.tool.approval is not None and self.tool.approval.refused_by_message:
@@ -367,21 +367,23 @@ class Asking:
 
     def _problem(self, edit: Edit) -> str:
         """Return why changed arguments do not fit, "" if they do."""
-        found = self.tool.mismatch(self._refuse_edit(edit), self.given)
+        found = self.tool.mismatch(self._apply_edit(edit), self.given)
         return "" if found is None else found.text
 
 
-def _fits(answer: bool | Refuse | Edit, info: ValidationInfo) -> bool | Refuse | Edit:  # noqa: FBT001 - an answer
+def _check_edit_fits(answer: bool | Refuse | Edit, info: ValidationInfo) -> bool | Refuse | Edit:  # noqa: FBT001 - an answer
     problem = info.context(answer) if isinstance(answer, Edit) and info.context else ""
     if problem:
         raise ValueError(problem)
     return answer
 
 
-_ANSWER: Final[TypeAdapter[bool | Refuse | Edit]] = TypeAdapter(Annotated[bool | Refuse | Edit, AfterValidator(_fits)])
+_ANSWER: Final[TypeAdapter[bool | Refuse | Edit]] = TypeAdapter(
+    Annotated[bool | Refuse | Edit, AfterValidator(_check_edit_fits)]
+)
 
 
-def _object(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _build_member_schema(title: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with one member."""
     members = {"properties": {name: schema}, "required": [name], "additionalProperties": False}
     return {"type": "object", "title": title, **members}
@@ -392,10 +394,10 @@ def _table_of(arguments: str) -> str:
         found = json.loads(arguments)
     except ValueError:
         return arguments
-    return _table(found) if isinstance(found, dict) else arguments
+    return _format_arguments_table(found) if isinstance(found, dict) else arguments
 
 
-def _table(values: Mapping[str, JsonValue]) -> str:
+def _format_arguments_table(values: Mapping[str, JsonValue]) -> str:
     """Return values as lines, each after its name; further lines of a value are aligned with its first."""
     width = max(map(len, values), default=0) + 2
     lines: list[str] = []
@@ -409,7 +411,7 @@ def _in_json(values: Mapping[str, JsonValue], name: str) -> str:
     return json.dumps(values[name], ensure_ascii=False) if name in values else "what is written"
 
 
-def _in_words(seconds: float) -> str:
+def _format_waiting_time(seconds: float) -> str:
     for size, name in ((_HOURS, "hours"), (_MINUTES, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:g} {name}"

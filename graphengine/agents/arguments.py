@@ -94,14 +94,14 @@ class Signature:
         try:
             found = signature_of(function)
         except (TypeError, ValueError) as error:
-            raise _refuse_parameter(
+            raise _build_tool_error(
                 tool, f"the signature of {function!r} cannot be read", "wrap it in a def"
             ) from error
-        names = _Names(function)
+        names = _AnnotationEvaluator(function)
         taken = tuple(_take_parameter(parameter, names, tool) for parameter in found.parameters.values())
         if taken and taken[0].name in ("self", "cls") and inspect.isfunction(function):
             repair = f"make the tool of a bound method: tool(an_object.{function.__name__})"
-            raise _refuse_parameter(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
+            raise _build_tool_error(tool, f"it takes {taken[0].name!r}, so it is an unbound method", repair)
         summary, described = _descriptions(function)
         return cls(tool, taken, described, summary)
 
@@ -115,11 +115,11 @@ class Signature:
         asked = [each for each in self.parameters if each.name not in injected and each.name != ALWAYS_GIVEN]
         if any(each.name == ALWAYS_GIVEN not in injected and each.default is _NONE for each in self.parameters):
             repair = "give the parameter a default (ctx=None), or use the agent as a node of a graph"
-            raise _refuse_parameter(self.tool, "it takes ctx, which exists only in a run", repair)
+            raise _build_tool_error(self.tool, "it takes ctx, which exists only in a run", repair)
         for each in asked:
             problem = each.problem or _name_problem(each.name)
             if problem:
-                raise _refuse_parameter(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
+                raise _build_tool_error(self.tool, f"its parameter {each.name!r} {problem}", _CHANGE)
         adapter = self._adapter(asked)
         sent = self._schema_to_send(asked, adapter)
         return Form(self.tool, injected, adapter, sent.schema, sent.names)
@@ -141,27 +141,27 @@ class Signature:
         try:
             return _adapter_of(asked)
         except (PydanticUserError, TypeError) as error:
-            raise self._blame_parameter(asked, error) from error
+            raise self._build_parameter_error(asked, error) from error
 
     def _schema_to_send(self, asked: Sequence[Taken], adapter: TypeAdapter[dict[str, object]]) -> SentSchema:
         try:
             schema = cast("dict[str, JsonValue]", adapter.json_schema(schema_generator=_Plain))
         except PydanticUserError as error:
-            raise self._blame_parameter(asked, error) from error
+            raise self._build_parameter_error(asked, error) from error
         properties = cast("dict[str, dict[str, JsonValue]]", schema["properties"])
         for name, text in self.described.items():
             if name in properties:
                 properties[name].setdefault("description", text)
         return sent_schema(schema)
 
-    def _blame_parameter(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
+    def _build_parameter_error(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
         """Return the error that names the parameter whose type has no JSON Schema."""
         for each in asked:
             if reason := _no_schema(each):
-                return _refuse_parameter(
+                return _build_tool_error(
                     self.tool, f"its parameter {each.name!r} has no JSON Schema: {reason}", _CHANGE
                 )
-        return _refuse_parameter(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
+        return _build_tool_error(self.tool, f"its arguments have no JSON Schema: {error}", _CHANGE)
 
 
 def _no_schema(parameter: Taken) -> str:
@@ -230,7 +230,7 @@ class Form:
             elif item["type"] == "unexpected_keyword_argument":
                 lines.append(f"- {place}: there is no such argument; {self.tool} takes {takes}")
             else:
-                lines.append(f"- {place}: {item['msg']} (got {_short(item['input'])})")
+                lines.append(f"- {place}: {item['msg']} (got {_clip_given_repr(item['input'])})")
         return _do_not_fit(self.tool, lines, len(found))
 
 
@@ -305,7 +305,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
         BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
     written = _unwrap_arguments(text)
-    problem = f"they begin with {_short(clipped(written, _BEGINNING))}"
+    problem = f"they begin with {_clip_given_repr(clipped(written, _BEGINNING))}"
     for candidate in (written, _repair_object(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
@@ -328,11 +328,11 @@ class _Plain(GenerateJsonSchema):
         return False
 
 
-class _Names:
+class _AnnotationEvaluator:
     """Evaluates a function's annotations, each by itself, so that an unknown one does not affect the others."""
 
     def __init__(self, function: Callable[..., object]) -> None:
-        self._globals: dict[str, Any] = getattr(inspect.unwrap(_plain(function)), "__globals__", {})
+        self._globals: dict[str, Any] = getattr(inspect.unwrap(_unwrap_callable(function)), "__globals__", {})
 
     def evaluated(self, annotation: object) -> tuple[object, str]:
         """Return the type that an annotation denotes, and the problem if it cannot be evaluated."""
@@ -345,11 +345,11 @@ class _Names:
             return Any, f"has the annotation {text!r}, which cannot be evaluated: {error}"
 
 
-def _take_parameter(parameter: inspect.Parameter, names: _Names, tool: str) -> Taken:
+def _take_parameter(parameter: inspect.Parameter, names: _AnnotationEvaluator, tool: str) -> Taken:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         kind = "is positional-only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of them"
         repair = "name each argument; one list takes the place of *args, one dict that of **kwargs"
-        raise _refuse_parameter(
+        raise _build_tool_error(
             tool, f"its parameter {str(parameter)!r} {kind}, and models give arguments by name", repair
         )
     annotation, problem = names.evaluated(parameter.annotation)
@@ -362,13 +362,13 @@ def _name_problem(name: str) -> str:
 
 def _refuse_kind(function: Callable[..., object], tool: str) -> None:
     if isinstance(function, type):
-        raise _refuse_parameter(tool, f"{function.__name__} is a class", "give a function that makes one")
-    called = _plain(function)
+        raise _build_tool_error(tool, f"{function.__name__} is a class", "give a function that makes one")
+    called = _unwrap_callable(function)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise _refuse_parameter(tool, "it yields its results, and a model gets one", "return them all, as a list")
+        raise _build_tool_error(tool, "it yields its results, and a model gets one", "return them all, as a list")
 
 
-def _plain(function: Callable[..., object]) -> Callable[..., object]:
+def _unwrap_callable(function: Callable[..., object]) -> Callable[..., object]:
     """Return the function inside a partial or a callable object."""
     while isinstance(function, functools.partial):
         function = function.func
@@ -392,7 +392,7 @@ def _adapter_of(asked: Sequence[Taken]) -> TypeAdapter[dict[str, object]]:
 
 def _descriptions(function: Callable[..., object]) -> tuple[str, dict[str, str]]:
     """Return the docstring's text about the function, and about each argument."""
-    text = inspect.getdoc(_plain(function)) or ""
+    text = inspect.getdoc(_unwrap_callable(function)) or ""
     if not text:
         return "", {}
     from docstring_parser import ParseError, parse  # noqa: PLC0415 - keeps `import graphengine` fast
@@ -433,12 +433,12 @@ def _repair_object(text: str) -> str | None:
     return utf8_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
 
 
-def _short(value: object) -> str:
+def _clip_given_repr(value: object) -> str:
     text = "nothing" if value is PydanticUndefined else utf8_text(repr(value))
     return clipped(text, _SHOWN)
 
 
-def _refuse_parameter(tool: str, problem: str, repair: str) -> DefinitionError:
+def _build_tool_error(tool: str, problem: str, repair: str) -> DefinitionError:
     return DefinitionError(f"tool {tool}: {problem}", where=f"tool {tool}", repair=repair)
 
 

@@ -131,15 +131,15 @@ def _read_request(
     records = {**records, key: found}
     with suppress(*_UNREADABLE):
         who = found if by is None else by
-        system, begun = _words(msgspec.convert(records[WorkKey.of_turn(around, 1)], TurnRecord))
+        system, begun = _read_opening_words(msgspec.convert(records[WorkKey.of_turn(around, 1)], TurnRecord))
         messages, note = [begun], ""
         new = 0
         for turn in range(1, asked.place[0] + 1):
             record: Any = records[WorkKey.of_turn(around, turn)]
             told = msgspec.convert(record, TurnRecord)
             note = note if told.note is None else told.note
-            messages += _before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
-            answer = None if record is found and by is None else _answer(record)
+            messages += _iter_messages_before(told, records.get(str(WorkKey(around, "summary", str(turn), 1))))
+            answer = None if record is found and by is None else _read_answer_message(record)
             if answer is None or record is found:
                 shown, last = (
                     [hide_secrets(each) for each in messages],
@@ -158,12 +158,12 @@ def _read_request(
     return None
 
 
-def _answer(record: JsonObject) -> Message:
+def _read_answer_message(record: JsonObject) -> Message:
     response = response_of(record)
     return Message(role="assistant", text=str(response.content), calls=response.calls)
 
 
-def _before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
+def _iter_messages_before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
     """Yield what was added before a turn: on the answer before it, messages to the agent, and a summary."""
     yield from (Message(role="user", text=text) for text in (record.feedback, record.goes_on) if text is not None)
     yield from (Message(role="user", text=text) for text in record.steered)
@@ -172,7 +172,7 @@ def _before(record: TurnRecord, summary: Any) -> Iterator[Message]:  # noqa: ANN
         yield Message(role="summary", text=found.text or found.why, covers=found.covers)
 
 
-def _words(first: TurnRecord) -> tuple[str, Message]:
+def _read_opening_words(first: TurnRecord) -> tuple[str, Message]:
     """Return the instructions with which a conversation began, and its question."""
     media = tuple(Media.model_validate(one) for one in first.media)
     return text_in(first.system), Message(role="user", text=text_in(first.question), media=media)

@@ -54,7 +54,7 @@ _IS_INSIDE: Final[ContextVar[bool]] = ContextVar("graphengine_reserved", default
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _DearestCall:
     """The dearest call of one agent and model so far."""
 
     amounts: Mapping[_Name, float]
@@ -80,7 +80,7 @@ class Estimates:
     """What calls may use, by the dearest that were made so far."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str], _DearestCall] = {}
 
     async def of(self, model: Model, request: Request) -> Estimate:
         """Return what is known of a call."""
@@ -102,10 +102,10 @@ class Estimates:
         """Remember what a call used."""
         amounts = {name: of_limit(name, usage) for name in _NAMES}
         for kind in call.kinds:
-            known = self._known.get(kind, _Known({}, 0))
+            known = self._known.get(kind, _DearestCall({}, 0))
             if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
                 most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
-                self._known[kind] = _Known(most, max(call.characters, known.characters))
+                self._known[kind] = _DearestCall(most, max(call.characters, known.characters))
 
 
 _ALL_THAT_IS_LEFT: Final = Estimate((), 0, dict.fromkeys(_NAMES, math.inf))

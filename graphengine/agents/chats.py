@@ -268,7 +268,7 @@ def _has_ended(turn: ChatTurn | None) -> bool:
     return turn is None
 
 
-def _build_turn(turn: ChatTurn) -> ChatTurn:
+def _answered(turn: ChatTurn) -> ChatTurn:
     return turn.model_copy(update={"outcome": "answered"})
 
 
@@ -276,13 +276,13 @@ def _answer_of(result: object) -> object:
     return None if isinstance(result, HandedOver) else result
 
 
-def _build_turn_or_hand_over(turn: ChatTurn, result: object) -> ChatTurn:
+def _answered_or_handed_over(turn: ChatTurn, result: object) -> ChatTurn:
     if not isinstance(result, HandedOver):
-        return _build_turn(turn)
+        return _answered(turn)
     return turn.model_copy(update={"agent": result.to, "hops": turn.hops + 1})
 
 
-def _build_failed_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
+def _fail_turn(turn: ChatTurn, error: Failure) -> dict[str, object]:
     return {TURN: turn.failed_with(error), ANSWER: None}
 
 
@@ -290,27 +290,28 @@ def _add_speakers(
     graph: GraphDefinition[Any], speakers: Mapping[str, Agent[Any, Any]], talk: str, inputs: Sequence[str]
 ) -> None:
     """Add a node for each agent of a conversation, the first as `reply`, and the edges between them."""
-    nodes = {name: "reply" if number == 0 else _node_of(name) for number, name in enumerate(speakers)}
+    nodes = {name: "reply" if number == 0 else _name_speakers_node(name) for number, name in enumerate(speakers)}
     hand_overs = {name: hand_over_to(name, each.system, f"{TURN}.hops") for name, each in speakers.items()}
     for name, each in speakers.items():
         tools = [hand_overs[other] for other in targets_of(each)]
         speaker = each if each.messages == talk else each.but(messages=talk)
         if tools:
             speaker = speaker.but(tools=[*each.tools, *tools], hand_to=())
-        writes: Any = {ANSWER: ".", TURN: _build_turn}
+        # The spec of the graph, and so its fingerprint, has the names of these functions.
+        writes: Any = {ANSWER: ".", TURN: _answered}
         if tools:
-            writes = {ANSWER: _answer_of, TURN: _build_turn_or_hand_over}
+            writes = {ANSWER: _answer_of, TURN: _answered_or_handed_over}
         given = None if each.prompt else {name: name for name in inputs}
         graph.add_node(nodes[name], speaker, inputs=given, writes=writes)
     if len(speakers) > 1:
 
         def forgotten(turn: ChatTurn, messages: Sequence[Message], error: Failure) -> dict[str, object]:
             kept = messages[: turn.remembered]  # without what the agents said that handed the message on
-            return _build_failed_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
+            return _fail_turn(turn, error) | ({} if len(kept) == len(messages) else {talk: Replace(kept)})
 
         graph.add_node("unanswered", forgotten, inputs={"messages": talk}, writes=[TURN, ANSWER, talk])
     else:
-        graph.add_node("unanswered", _build_failed_turn, writes=[TURN, ANSWER])
+        graph.add_node("unanswered", _fail_turn, writes=[TURN, ANSWER])
     is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
     graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")
@@ -326,7 +327,7 @@ def _add_speakers(
     graph.add_edge("unanswered", "listen")
 
 
-def _node_of(name: str) -> str:
+def _name_speakers_node(name: str) -> str:
     """Return the node of an agent that gets a conversation from another one."""
     found = re.sub(r"\W+", "_", name)
     return f"{found}_agent" if not found.isidentifier() or found in ("listen", "reply", "unanswered") else found

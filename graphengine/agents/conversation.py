@@ -206,7 +206,7 @@ class Conversation(Generic[T]):
         """
         system, question, media = await words(self._load_begun_words())
         self._system, self._question = _utf8(system), _utf8(question)
-        self.messages.append(self._make_message(self._question.text, self._question.tags, media))
+        self.messages.append(self._build_user_message(self._question.text, self._question.tags, media))
         if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
@@ -214,7 +214,7 @@ class Conversation(Generic[T]):
             with self._runtime.group(self._key), self._show_events():
                 return await self._to_the_answer()
 
-    def _make_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
+    def _build_user_message(self, text: str, tags: Sequence[str] = (), media: Sequence[Media] = ()) -> Message:
         """Return a message to the agent."""
         return Message(role="user", text=text, media=tuple(media), agent=self._agent.name, tags=tuple(tags))
 
@@ -295,7 +295,7 @@ class Conversation(Generic[T]):
                 self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
-                self.messages.append(self._make_message(self._feedback))
+                self.messages.append(self._build_user_message(self._feedback))
 
     def _explain(self, error: BadAnswer, response: Response) -> None:
         """Say of an answer that cannot be read that it may be cut off, although its server calls it complete."""
@@ -310,7 +310,7 @@ class Conversation(Generic[T]):
         Raises:
             TooManyTurns: It was told so before.
         """
-        agent, told = self._agent, self._reasons_not_made()
+        agent, told = self._agent, self._read_skipped_calls()
         is_over, has_happened = number > agent.turns, told is not None or self._has_begun(response.calls)
         if is_over and self._was_told and not has_happened:
             raise TooManyTurns(
@@ -327,7 +327,7 @@ class Conversation(Generic[T]):
         places = [(f"tool {call.name}", f"{self._turn}.{index}") for index, call in enumerate(calls)]
         return any(self._runtime.has_begun(place) for place in places)
 
-    def _reasons_not_made(self) -> Mapping[str, str] | None:
+    def _read_skipped_calls(self) -> Mapping[str, str] | None:
         """Return why calls of this turn were not made, by their index, if the next turn is recorded."""
         record: Any = self._runtime.record_of("turn", str(self._turn + 1))
         return None if record is None else record.get("not_made", NOTHING)
@@ -375,7 +375,7 @@ class Conversation(Generic[T]):
         self._cut.append(self.messages[-1])
         self._cut_last = response
         self._go_on = utf8_text(go_on(str(response.content)))
-        self.messages.append(self._make_message(self._go_on))
+        self.messages.append(self._build_user_message(self._go_on))
         return True
 
     async def _keep_best_effort(self, response: Response, lost: ModelError) -> T:
@@ -405,7 +405,7 @@ class Conversation(Generic[T]):
         texts = [utf8_text(as_text(each) if given else block("message", each)) for each, given in steered]
         tags = [() if given else (tag_of(text),) for text, (_, given) in zip(texts, steered, strict=True)]
         self._steered = texts
-        self.messages += [self._make_message(*each) for each in zip(texts, tags, strict=True)]
+        self.messages += [self._build_user_message(*each) for each in zip(texts, tags, strict=True)]
         await self._shorten()
         self._offered = None
         is_known = self._runtime.is_recorded("turn", str(self._turn))  # with what it offered
@@ -558,7 +558,7 @@ class Conversation(Generic[T]):
         if self._is_node:
             found["inputs"] = self._by_name
         if (branched := self._runtime.instructions_for(self._agent.name)) is not None:
-            found["instructed"] = _digest(branched.encode())
+            found["instructed"] = _hash_bytes(branched.encode())
         if question.media and found.get("question") != MARK:
             found["media"] = [one.model_dump() for one in question.media]
         return found
@@ -584,12 +584,12 @@ class Conversation(Generic[T]):
             yield
         except BaseException as error:
             for lost in answered:
-                self._count_failed_call(_usage_unrecorded(lost))
+                self._count_failed_call(_read_response_usage(lost))
             if self._live is not None:
                 self._live.reset(str(error) or type(error).__name__)
             raise
         for lost in answered[:-1]:
-            self._count_failed_call(_usage_unrecorded(lost))
+            self._count_failed_call(_read_response_usage(lost))
 
     async def _call_model(self, model: Model, answered: list[Response], request: Request) -> Response:
         """Call a model. Alone, call it again after a failure that passes, as a node does in a run."""
@@ -784,7 +784,9 @@ class Conversation(Generic[T]):
         self._names = {**self._names, **made}  # also of tools that are gone: no name passes to another one
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
-        self._specs = [tool.spec(self._gifts_of_tool(tool).keys()) async for tool in unhurried(self._tools.values())]
+        self._specs = [
+            tool.spec(self._collect_given_values(tool).keys()) async for tool in unhurried(self._tools.values())
+        ]
 
     async def _renew_tools(self) -> None:
         """Take what the sources list now that have said so, or are connected anew, since this call began."""
@@ -806,7 +808,7 @@ class Conversation(Generic[T]):
             log.warning("agent %s keeps the tools that it knows: %s", self._agent.name, error.message)
             return listed
 
-    def _gifts_of_tool(self, tool: Tool) -> Mapping[str, object]:
+    def _collect_given_values(self, tool: Tool) -> Mapping[str, object]:
         """Return what a tool gets besides the model's arguments."""
         return tool.given(self._given, self._inputs)
 
@@ -824,7 +826,7 @@ class Conversation(Generic[T]):
             calls: The calls.
             refused: Why none of them is made, if they have not begun; "" if they are.
         """
-        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._reasons_not_made()
+        number, room, told = self._turn, asyncio.Semaphore(CALLS_AT_ONCE), self._read_skipped_calls()
         tasks: list[asyncio.Task[CallOutcome[Message]]] = []
         failed: list[object] = []
         self._not_made = {}
@@ -871,7 +873,7 @@ class Conversation(Generic[T]):
         self._equal[what] += 1
         number = self._equal[what]
         question = question_about(self._agent.name, call)
-        key = f"{call.name}:{_digest(to_json([self._key, what, number]))}"
+        key = f"{call.name}:{_hash_bytes(to_json([self._key, what, number]))}"
         return key, question if number == 1 else f"{question} number {number}"
 
     def _over(self, call: ToolCall) -> str:
@@ -903,14 +905,14 @@ class Conversation(Generic[T]):
         if tool is None or (call.name not in offered and not lost):
             none = f"There is no tool {call.name!r}. There are: {', '.join(offered) or 'none'}."
             return self._refuse(call, place, none)
-        given = {**self._gifts_of_tool(tool), **self._runtime.context(self._collect_writes())}
+        given = {**self._collect_given_values(tool), **self._runtime.context(self._collect_writes())}
         by_person = self._runtime.answered_to(question) is not None
         asking = Asking(self._agent.name, tool, call, given, question)
         made = await asking.verdict(self._runtime, (record, number))
         if isinstance(made, str):
             return self._refuse(call, place, made)
         if made is not call:  # a service refuses one key with other arguments
-            key = f"{key}:{_digest(made.arguments.encode())}"
+            key = f"{key}:{_hash_bytes(made.arguments.encode())}"
         raised: list[BaseException] = []
 
         async def make() -> StepResult:
@@ -942,7 +944,9 @@ class Conversation(Generic[T]):
         make: Callable[[], Awaitable[StepResult]] | None = None,
     ) -> Message:
         """Return the result of a call from its record, after making it if there is none; note what it writes."""
-        record = await self._runtime.step_result(f"tool {call.name}", f"{place[0]}.{place[1]}", make or _record_nothing)
+        record = await self._runtime.step_result(
+            f"tool {call.name}", f"{place[0]}.{place[1]}", make or _refuse_to_call_again
+        )
         writes: JsonObject = record.get("writes", {})
         found = typed(tool.parts if tool is not None else (), writes)
         apart = writes.keys() - {name for name, _ in found}  # a tool that wrote them then, and does not now
@@ -993,7 +997,7 @@ class Conversation(Generic[T]):
             self._runtime.below,
             cast("str", given[KEY_NAME]),
             tool.name,
-            _values(tool, call, given),
+            _read_tool_arguments(tool, call, given),
             make,
             read,
             outcome_in,
@@ -1100,7 +1104,7 @@ class Conversation(Generic[T]):
         if record is not None:
             if is_full:
                 return False
-            record = await self._runtime.step_result("summary", turn, _record_nothing)
+            record = await self._runtime.step_result("summary", turn, _refuse_to_call_again)
             response, covers = self._read_record(record, response_of(record)), record["covers"]
         else:
             is_done = not is_full and (self._compact_from is not None or self._runtime.is_recorded("turn", turn))
@@ -1131,7 +1135,7 @@ class Conversation(Generic[T]):
 
         def ask() -> Request:
             text = window.summary_request_text(window.newest(replaced, next(shares)))
-            asked = self._make_message(text, ["conversation"])
+            asked = self._build_user_message(text, ["conversation"])
             note = note_of(asked.tags)
             return Request(self._agent.name, note, [asked], settings=settings, note=note)
 
@@ -1182,7 +1186,7 @@ class Conversation(Generic[T]):
         return begun
 
 
-async def _record_nothing() -> StepResult:
+async def _refuse_to_call_again() -> StepResult:
     message = "a call that is recorded is not made"
     raise AssertionError(message)
 
@@ -1197,7 +1201,7 @@ def _stand_in_for_tool(name: str, outcome: ToolOutcome) -> Tool:
     return Tool(answer, name=name, description="It cannot be called.", schema={"type": "object"})
 
 
-def _values(tool: Tool, call: ToolCall, given: Mapping[str, object]) -> Mapping[str, object]:
+def _read_tool_arguments(tool: Tool, call: ToolCall, given: Mapping[str, object]) -> Mapping[str, object]:
     """Return a call's arguments as its tool gets them; {} if they do not fit it any more."""
     return tool.values(call.arguments, given.keys()) if tool.mismatch(call.arguments, given) is None else {}
 
@@ -1218,10 +1222,10 @@ def _identify_cached_part(model: Model, request: Request) -> str:
         return ""
     tools = [*((tool.name, tool.schema) for tool in request.tools), *(tool.recorded() for tool in request.hosted)]
     beginning = to_json([model.name, request.system, tools])
-    return _digest(beginning) if len(beginning) >= _CACHED_CHARACTERS else ""
+    return _hash_bytes(beginning) if len(beginning) >= _CACHED_CHARACTERS else ""
 
 
-def _usage_unrecorded(response: object) -> Usage:
+def _read_response_usage(response: object) -> Usage:
     """Return the usage of an answer that is not recorded."""
     return usage_of(response) if isinstance(response, Response) else {}
 
@@ -1232,5 +1236,5 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _digest(body: bytes) -> str:
+def _hash_bytes(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=9).hexdigest()

@@ -92,7 +92,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
         text, repair = "external_tool(…) has nothing that describes the tool", "give a function, or name= and schema="
         raise DefinitionError(text, where="external_tool", repair=repair)
     return Tool(
-        _Call(name, schema, result or {}, none_for_ever(timeout_seconds)),
+        _ExternalCall(name, schema, result or {}, none_for_ever(timeout_seconds)),
         name=name,
         description=description,
         schema=schema,
@@ -104,7 +104,7 @@ def external_tool(  # noqa: PLR0913 - the options of a tool that is called elsew
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _ExternalCall:
     """What is called in place of the other program."""
 
     name: str

@@ -43,44 +43,45 @@ _CLASSES: Final[Mapping[str, Callable[[Any], object]]] = {
 }
 
 
-def _take_as_recorded(value: object) -> object:
+def _taken(value: object) -> object:
     """Return a value, given or recorded, in the form that is recorded."""
     if isinstance(value, enum.Enum):
-        inner = _take_as_recorded(value.value)
+        inner = _taken(value.value)
         return Plain(inner) if isinstance(inner, str) else inner
     if isinstance(value, float) and not math.isfinite(value):
         return Plain(to_json(value, inf_nan_mode="constants").decode())
     if isinstance(value, Mapping):
         if value.keys() == {_CLASS, "value"}:
             return _CLASSES[value[_CLASS]](value["value"])
-        return {str(_take_as_recorded(name)): _take_as_recorded(item) for name, item in value.items()}
-    return _parts(value)
+        return {str(_taken(name)): _taken(item) for name, item in value.items()}
+    return _unfold_structure(value)
 
 
-def _parts(value: object) -> object:
+def _unfold_structure(value: object) -> object:
     """Return a structure as dicts and lists, sets in an order that is the same in every process; else the value."""
     if isinstance(value, BaseModel) and not isinstance(value, Media):
-        return _take_as_recorded(value.model_dump())
+        return _taken(value.model_dump())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _take_as_recorded(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _taken(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):
-        return [_take_as_recorded(item) for item in value]
+        return [_taken(item) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((_take_as_recorded(item) for item in value), key=lambda item: to_json(item, fallback=str))
+        return sorted((_taken(item) for item in value), key=lambda item: to_json(item, fallback=str))
     return value
 
 
-def _to_recorded_json(value: object) -> object:
+def _recorded(value: object) -> object:
     """Return the JSON form of a taken value."""
     if isinstance(value, dict):
-        return {name: _to_recorded_json(item) for name, item in value.items()}
+        return {name: _recorded(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_to_recorded_json(item) for item in value]
+        return [_recorded(item) for item in value]
     name = type(value).__name__
     return {_CLASS: name, "value": to_jsonable_python(value)} if name in _CLASSES else value
 
 
-Given: TypeAlias = Annotated[Any, BeforeValidator(_take_as_recorded), PlainSerializer(_to_recorded_json)]
+# Specs of graphs, and so their fingerprints, have the names of both functions: a new name is another version of graphs.
+Given: TypeAlias = Annotated[Any, BeforeValidator(_taken), PlainSerializer(_recorded)]
 """The type of a field that takes any value that a prompt can show."""
 
 __all__ = ["Given", "Plain"]

@@ -272,10 +272,12 @@ def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: AN
         return check(value)
     if isinstance(value, BaseModel):
         fields = {**vars(value), **(value.model_extra or {})}
-        new = _changes(fields, check)
+        new = _find_changed_fields(fields, check)
         return value.model_copy(update=new) if new else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        new = _changes({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, check)
+        new = _find_changed_fields(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, check
+        )
         return _copy_with(value, new) if new else value
     if isinstance(value, Mapping):
         pairs = {_check_texts_in(key, check): _check_texts_in(item, check) for key, item in value.items()}
@@ -289,7 +291,7 @@ def _check_texts_in(value: Any, check: Callable[[str], str]) -> Any:  # noqa: AN
     return value
 
 
-def _changes(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
+def _find_changed_fields(fields: Mapping[str, object], check: Callable[[str], str]) -> dict[str, object]:
     """Return the fields that are other objects after the check."""
     checked = {name: _check_texts_in(item, check) for name, item in fields.items()}
     return {name: item for name, item in checked.items() if item is not fields[name]}
@@ -310,11 +312,11 @@ def around(
     for hook in reversed(hooks):
         inherited = getattr(Hooks, what)
         if getattr(type(hook), what, inherited) is not inherited:
-            call = functools.partial(_outside, getattr(hook, what), call)
+            call = functools.partial(_call_through_hook, getattr(hook, what), call)
     return call
 
 
-def _outside(
+def _call_through_hook(
     hook: Callable[[A, Callable[[A], Awaitable[R]]], Awaitable[R]], call: Callable[[A], Awaitable[R]], given: A
 ) -> Awaitable[R]:
     return hook(given, call)

@@ -56,7 +56,11 @@ def typed(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is g
         return value
     if isinstance(value, (BaseModel, Mapping)):
         items: Mapping[Any, object] = value if isinstance(value, Mapping) else dict(value)
-        return {"map": sorted(([to_json(typed(key)).decode(), typed(each)] for key, each in items.items()), key=_key)}
+        return {
+            "map": sorted(
+                ([to_json(typed(key)).decode(), typed(each)] for key, each in items.items()), key=_order_by_first
+            )
+        }
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return typed({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
     if isinstance(value, AbstractSet):
@@ -70,7 +74,7 @@ def typed(value: Any) -> object:  # noqa: ANN401, PLR0911 - whatever a call is g
         return {"object": kind.__qualname__}
 
 
-def _key(item: list[object]) -> str:
+def _order_by_first(item: list[object]) -> str:
     return str(item[0])
 
 

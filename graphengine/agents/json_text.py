@@ -56,7 +56,7 @@ def strict(text: str) -> object:
         Unreadable: An object in it has a duplicate key.
     """
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        return json.loads(text, object_pairs_hook=_build_unique_object, parse_constant=_no_number)
     except Unreadable:
         raise
     except (ValueError, RecursionError):
@@ -114,7 +114,7 @@ def _is_uncountable(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and _NO_NUMBER.fullmatch(value) is not None)
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _build_unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Make an object from its pairs.
 
     Raises:
@@ -204,19 +204,19 @@ def _is_all_of(repaired: str, piece: str) -> bool:
     """Return whether repaired JSON has all of a text and nothing else, and no text of it contains JSON."""
     bare = _ESCAPE.sub("", piece)
     return (
-        _tokens(repaired) == _tokens(piece)
+        _split_tokens(repaired) == _split_tokens(piece)
         and len(_OPENS.findall(bare)) == len(_CLOSES.findall(bare))
         and _HOLE.search(bare) is None
         and _SWALLOWED.search(repaired) is None
     )
 
 
-def _tokens(text: str) -> list[str]:
+def _split_tokens(text: str) -> list[str]:
     text = _ESCAPE.sub(lambda m: chr(int(m.group(1), 16)) if m.group(1) else _ESCAPED.get(m.group(2), m.group(2)), text)
-    return [_token(token) for token in _TOKEN.findall(text)]
+    return [_normalise_token(token) for token in _TOKEN.findall(text)]
 
 
-def _token(token: str) -> str:
+def _normalise_token(token: str) -> str:
     """Return a word or number in the form for comparison: 1.5 for 1.50, true for True."""
     if token[-1].isdecimal() and not token.lstrip("-").isdecimal():
         return repr(float(token))

@@ -251,7 +251,7 @@ class Live:
     def called(self, call: ToolCall) -> None:
         """Show that a tool is called."""
         self._tools[call.id] = call
-        self._show(self._show_call(call))
+        self._show(self._build_called_event(call))
 
     def returned(self, call: ToolCall, text: str, *, is_error: bool) -> None:
         """Show a tool's result."""
@@ -273,7 +273,7 @@ class Live:
                 found.append(kind(self._path, self._agent, end, skipped, **self._place))
         if self.structured and self._text.length and (value := self._read()) is not _NONE:
             found.append(PartialAnswer(self._path, self._agent, value, **self._place))
-        return [*found, *map(self._show_call, self._tools.values())]
+        return [*found, *map(self._build_called_event, self._tools.values())]
 
     @property
     def _place(self) -> dict[str, Any]:
@@ -284,7 +284,7 @@ class Live:
         self._thinking = Kept()
         self._next_partial = 1
 
-    def _show_call(self, call: ToolCall) -> ToolCalled:
+    def _build_called_event(self, call: ToolCall) -> ToolCalled:
         return ToolCalled(self._path, self._agent, call.name, call.id, self._hide(call.arguments), **self._place)
 
     def _partial(self) -> None:

@@ -37,7 +37,7 @@ class CannotAsk(GraphEngineError):
     code = "mcp_input"
 
 
-class _Answered(Exception):
+class _ResultCame(Exception):
     def __init__(self, result: types.CallToolResult) -> None:
         self.result = result
 
@@ -77,7 +77,7 @@ async def result_of(
         send = functools.partial(sending.send, pending, responses)
         try:
             record = await runtime.step_result("mcp input required", f"{tool} {number}", send)
-        except _Answered as answered:
+        except _ResultCame as answered:
             return answered.result
         heard()
         pending = Pending.model_validate(record)
@@ -85,7 +85,7 @@ async def result_of(
         if asked or pending.task_id is None:
             _check_may_wait(runtime, tool)
         known |= asked.keys() if pending.task_id is not None else set()  # the keys of a task are its own
-        asking = [_response(runtime, f"{tool} {number} {key}", each) for key, each in asked.items()]
+        asking = [_ask_person(runtime, f"{tool} {number} {key}", each) for key, each in asked.items()]
         responses = dict(zip(asked, await asyncio.gather(*asking), strict=True)) or None
         if not asked:
             least = (pending.poll_interval_ms or 0) / 1000
@@ -117,23 +117,23 @@ class _Sending:
     progressed: ProgressFnT
 
     async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
-        """Begin or continue the call, and return what is to be recorded. Raises: _Answered: It has its result."""
+        """Begin or continue the call, and return what is to be recorded. Raises: _ResultCame: It has its result."""
         from mcp import MCPError  # noqa: PLC0415 - loaded by now
         from mcp.types import HEADER_MISMATCH, CallToolResult  # noqa: PLC0415
 
         try:
-            found = await self._find_response(pending, responses)
+            found = await self._fetch_result(pending, responses)
         except MCPError as error:
             if error.code != HEADER_MISMATCH:
                 raise
             await self.relist()
-            found = await self._find_response(pending, responses)
+            found = await self._fetch_result(pending, responses)
         if isinstance(found, CallToolResult):
-            raise _Answered(found)
+            raise _ResultCame(found)
         text = found.model_dump_json(by_alias=True, exclude_none=True)
         return StepResult(found.model_dump(mode="json", by_alias=True, exclude_none=True), len(text))
 
-    async def _find_response(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
+    async def _fetch_result(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
         from graphengine.agents.mcp_tasks import task_result  # noqa: PLC0415 - it needs the package
 
         session = self.client.session
@@ -150,7 +150,7 @@ class _Sending:
         )
 
 
-async def _response(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:
+async def _ask_person(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:
     """Ask a person what a server wants to know, and return the answer."""
     from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult  # noqa: PLC0415 - loaded by now
 

@@ -85,7 +85,7 @@ class Repairs:
         """Return a message that the package can read, if it can be made one."""
         if isinstance(item, ValidationError):
             with suppress(ValueError, StopIteration):
-                line = readable(_line_of(item))
+                line = readable(_extract_unread_line(item))
                 item = SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
         if isinstance(item, SessionMessage) and isinstance(item.message, types.JSONRPCResponse):
             method, result = self._methods.pop(item.message.id, ""), item.message.result
@@ -119,7 +119,7 @@ class Repairs:
         try:
             validate_server_result("tools/list", _REVISION, {"tools": kept})
         except ValidationError:
-            result["tools"] = [*map(_tool, kept)]
+            result["tools"] = [*map(_repair_tool, kept)]
 
 
 def readable(text: str) -> str:
@@ -130,11 +130,11 @@ def readable(text: str) -> str:
         with suppress(ValueError, RecursionError, TypeError):
             message = _shallow(sound_json(json.loads(text)), _DEEPEST)
             if isinstance(message, dict) and _is_response(message):
-                return json.dumps(_response(message))
+                return json.dumps(_repair_response(message))
     return text
 
 
-def _line_of(error: ValidationError) -> str:
+def _extract_unread_line(error: ValidationError) -> str:
     """Return the line that the package could not read, from its error. Raises: StopIteration: It is not there."""
     found = error.errors(include_url=False)
     whole = (each["input"] for each in found if each["type"] in ("json_invalid", "missing"))
@@ -165,9 +165,9 @@ async def read_soundly(response: httpx2.Response) -> None:
             if streams and (b"\n" in piece or b"\r" in piece):
                 lines = b"".join(pieces).splitlines(keepends=True)
                 pieces = [lines.pop()] if not lines[-1].endswith((b"\n", b"\r")) else []
-                yield b"".join(map(_line, lines))
+                yield b"".join(map(_repair_line, lines))
         rest = b"".join(pieces)
-        yield b"".join(map(_line, rest.splitlines(keepends=True))) if streams else _body(rest)
+        yield b"".join(map(_repair_line, rest.splitlines(keepends=True))) if streams else _repair_body(rest)
 
     setattr(response, "aiter_bytes", repaired)  # noqa: B010 - the client reads all content by it, decoded
     request = response.request
@@ -207,16 +207,16 @@ def _answers(message: JsonObject, identity: JsonValue) -> bool:
     return str(message["id"]) == str(identity) and not is_of_session
 
 
-def _line(line: bytes) -> bytes:
+def _repair_line(line: bytes) -> bytes:
     """Return a line of a stream of events."""
     field, colon, value = line.partition(b":")
     if field != b"data" or not value.strip():
         return line
     end = line[len(line.rstrip(b"\r\n")) :]
-    return field + colon + b" " + _body(value.strip()) + end
+    return field + colon + b" " + _repair_body(value.strip()) + end
 
 
-def _body(body: bytes) -> bytes:
+def _repair_body(body: bytes) -> bytes:
     return readable(body.decode("utf-8", "replace")).encode()
 
 
@@ -226,7 +226,7 @@ def _is_response(message: JsonObject) -> bool:
     return is_ours and "id" in message and ("result" in message or "error" in message)
 
 
-def _response(message: JsonObject) -> JsonObject:
+def _repair_response(message: JsonObject) -> JsonObject:
     """Return a response with the parts that each has."""
     made: JsonObject = {"jsonrpc": "2.0", "id": message["id"]}
     error, result = message.get("error"), message.get("result")
@@ -235,7 +235,7 @@ def _response(message: JsonObject) -> JsonObject:
         return made
     given: JsonObject = error if isinstance(error, dict) else {"message": error}
     code = given.get("code")
-    text = _as_text(given.get("message", given))
+    text = _ensure_text(given.get("message", given))
     made["error"] = {"code": code if type(code) is int else types.INTERNAL_ERROR, "message": text}
     return made
 
@@ -257,7 +257,7 @@ def _of_object(schema: JsonObject) -> JsonObject | None:
     return made
 
 
-def _tool(given: JsonObject) -> JsonObject:
+def _repair_tool(given: JsonObject) -> JsonObject:
     """Return a tool without the parts that cannot be read."""
     try:
         validate_server_result("tools/list", _REVISION, {"tools": [given]})
@@ -277,7 +277,7 @@ def _repair_result(result: JsonObject) -> JsonObject:
     if not isinstance(structured, dict):
         made.pop("structuredContent", None)
         if structured is not None and not items:
-            made["content"] = [{"type": "text", "text": _as_text(structured)}]
+            made["content"] = [{"type": "text", "text": _ensure_text(structured)}]
     failed = made.get("isError", False)
     made["isError"] = failed.strip().lower() == "true" if isinstance(failed, str) else bool(failed)
     if not isinstance(made.get("_meta", {}), dict):
@@ -290,9 +290,9 @@ def _block(block: JsonValue) -> JsonValue:
         validate_server_result("tools/call", _REVISION, {"content": [block]})
     except ValidationError:
         if isinstance(block, dict) and not isinstance(block.get("text"), str) and "type" in block:
-            text = f"[{_as_text(block['type'])}: this content cannot be read, and is not passed on]"
+            text = f"[{_ensure_text(block['type'])}: this content cannot be read, and is not passed on]"
         else:
-            text = _as_text(block.get("text") if isinstance(block, dict) and "text" in block else block)
+            text = _ensure_text(block.get("text") if isinstance(block, dict) and "text" in block else block)
         return {"type": "text", "text": text}
     return block
 
@@ -301,11 +301,11 @@ def _list_or_empty(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
-def _as_text(value: JsonValue) -> str:
+def _ensure_text(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-class _Closed(Protocol):
+class _SdkStream(Protocol):
     """What both streams of the SDK have."""
 
     async def aclose(self) -> None: ...
@@ -315,7 +315,7 @@ class _Closed(Protocol):
     ) -> bool | None: ...
 
 
-T_stream = TypeVar("T_stream", bound=_Closed)
+T_stream = TypeVar("T_stream", bound=_SdkStream)
 _Received: TypeAlias = "ReadStream[SessionMessage | Exception]"
 _Sent: TypeAlias = "WriteStream[SessionMessage]"
 

@@ -116,22 +116,22 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         >>> mcp("npx -y @modelcontextprotocol/server-filesystem /data", only=["read_file"], prefix="fs_").name
         'npx -y @modelcontextprotocol/server-filesystem /data'
     """
-    words = _words(command)
+    words = _split_command(command)
     if bool(words) == bool(url):
-        raise _refuse_definition(
+        raise _build_mcp_error(
             "it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')"
         )
     if (words and (headers or auth)) or (url and env):
-        raise _refuse_definition("env= is for a command, headers= and auth= for a url", "use the other one")
+        raise _build_mcp_error("env= is for a command, headers= and auth= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
-        raise _refuse_definition("only=, approve= and serial= take several names", "give a list: only=['read_file']")
+        raise _build_mcp_error("only=, approve= and serial= take several names", "give a list: only=['read_file']")
     if _UNFIT.search(prefix) or len(prefix) > LONGEST_NAME // 2:
-        raise _refuse_definition(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
+        raise _build_mcp_error(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
     if on_error not in ("report", "raise"):
-        raise _refuse_definition(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
+        raise _build_mcp_error(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
     for name, seconds in (("timeout_seconds", timeout_seconds), ("max_seconds", max_seconds)):
         if not is_seconds(seconds):
-            raise _refuse_definition(f"{name}={seconds!r}", "give seconds above 0")
+            raise _build_mcp_error(f"{name}={seconds!r}", "give seconds above 0")
     address = Address(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
@@ -293,7 +293,7 @@ class McpServer:
         )
 
 
-def _now() -> float:
+def _read_loop_clock() -> float:
     return asyncio.get_running_loop().time()
 
 
@@ -363,7 +363,7 @@ class _Shared:
         """Return its tools as they are now; the same list if they are the same. Raises: as `McpServer.open`."""
         async with self._listing:
             last = self._last
-            if last is not None and not self.is_outdated and _now() < last.until:
+            if last is not None and not self.is_outdated and _read_loop_clock() < last.until:
                 return last.tools
             try:
                 new = await self.listed()
@@ -395,7 +395,7 @@ class _Shared:
         return await self._list_tools(await self._connect_server())
 
     async def _list_tools(self, connection: Connection) -> _Listed:
-        changes, began, seconds = connection.changes, _now(), list[float]()
+        changes, began, seconds = connection.changes, _read_loop_clock(), list[float]()
 
         def kept(page: types.ListToolsResult) -> Sequence[types.Tool]:
             seconds.append(page.ttl_ms / 1000)
@@ -468,7 +468,11 @@ class _Shared:
         try:
             with self._count_in_flight(connection):
                 result = await result_of(
-                    connection.client, tool, arguments, lambda: _all_tools(connection.client), self._extend_call_time()
+                    connection.client,
+                    tool,
+                    arguments,
+                    lambda: _all_tools(connection.client),
+                    self._build_timeout_reset(),
                 )
         except CannotAsk as error:
             return ToolOutcome(str(error), is_error=True)
@@ -489,7 +493,7 @@ class _Shared:
         text = self._server.address.struck(text)
         return ToolOutcome(text, result.is_error, shown or ())
 
-    def _extend_call_time(self) -> Callable[[], None]:
+    def _build_timeout_reset(self) -> Callable[[], None]:
         """Return what lets the tool's call take its time once more, since the server is at work on it."""
         limit, most = TimeLimit.here(), max(self._server.max_seconds, self._server.timeout_seconds)
         return (lambda: None) if limit is None else functools.partial(limit.begin_again, most)
@@ -633,22 +637,22 @@ def _binary(what: str, mime_type: str | None, base64: str, media: list[Media] | 
     return f"[{what}{kind}, about {int(len(base64) * _BASE64_TO_BYTES):,} bytes: not passed on]"
 
 
-def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
+def _split_command(command: str | Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(command, str):
         try:
             return tuple(shlex.split(command, posix=os.name != "nt"))
         except ValueError as error:
             shown = without_options(command)
-            raise _refuse_definition(
+            raise _build_mcp_error(
                 f"the command {shown!r} cannot be split: {error}", "give its words in a list"
             ) from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
-        raise _refuse_definition(f"the command {words!r} has words that are not text", "give text")
+        raise _build_mcp_error(f"the command {words!r} has words that are not text", "give text")
     return words
 
 
-def _refuse_definition(problem: str, repair: str) -> DefinitionError:
+def _build_mcp_error(problem: str, repair: str) -> DefinitionError:
     return DefinitionError(f"mcp(…): {problem}", where="mcp", repair=repair)
 
 

@@ -91,7 +91,7 @@ async def task_result(
     return types.CallToolResult.model_validate(found.result) if found.status == "completed" else found
 
 
-async def _outside(task: CreatedTask, ctx: ClaimContext) -> types.CallToolResult:
+async def _poll_outside_run(task: CreatedTask, ctx: ClaimContext) -> types.CallToolResult:
     """Return the result of a task that no run can wait for."""
     while True:
         found = await task_result(ctx.session, task.task_id, None)
@@ -109,7 +109,7 @@ class Tasks(ClientExtension):
 
     def claims(self) -> Sequence[ResultClaim[Any]]:
         """Return the shape of an answer that is a task."""
-        return (ResultClaim(result_type="task", model=CreatedTask, resolve=_outside),)
+        return (ResultClaim(result_type="task", model=CreatedTask, resolve=_poll_outside_run),)
 
 
 __all__ = ["CreatedTask", "Pending", "TaskFailed", "Tasks", "task_result"]

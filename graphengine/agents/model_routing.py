@@ -94,7 +94,7 @@ class Models(Extension):
     @property
     def models(self) -> Mapping[str, str]:
         """The names of the models that were given."""
-        return {who: _recorded_name_of(model) for who, model in self._given.items()}
+        return {who: _name_in_log(model) for who, model in self._given.items()}
 
     def of(
         self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
@@ -282,7 +282,7 @@ def is_object(model: Model | str | None) -> TypeGuard[str]:
     return isinstance(model, str) and model.startswith(_OBJECT)
 
 
-def _recorded_name_of(model: Model | str) -> str:
+def _name_in_log(model: Model | str) -> str:
     """Return the name by which a log has a model."""
     return model if isinstance(model, str) else _OBJECT + model.name
 

@@ -34,11 +34,11 @@ def texts_read(value: JsonValue, schema: Schema, root: Schema | None = None) -> 
         >>> texts_read({"n": '["1"]', "s": "[2]"}, {"properties": {"n": {"type": "array"}, "s": {"type": "string"}}})
         {'n': ['1'], 's': '[2]'}
     """
-    found = _read(value, dict(schema), schema if root is None else root, _MOST_LEVELS)
+    found = _read_nested(value, dict(schema), schema if root is None else root, _MOST_LEVELS)
     return None if found == value else found
 
 
-def _read(value: JsonValue, schema: JsonValue, root: Schema, levels: int) -> JsonValue:
+def _read_nested(value: JsonValue, schema: JsonValue, root: Schema, levels: int) -> JsonValue:
     if levels == 0 or not isinstance(value, (str, list, dict)):
         return value
     found = variants(schema, root)
@@ -46,11 +46,11 @@ def _read(value: JsonValue, schema: JsonValue, root: Schema, levels: int) -> Jso
         value = _inner(value, found)
     if isinstance(value, list):
         [items] = _only(found, "array", "items") or [None]
-        return [_read(each, items, root, levels - 1) for each in value]
+        return [_read_nested(each, items, root, levels - 1) for each in value]
     if isinstance(value, dict):
         [known], [more] = _only(found, "object", "properties") or [None], _only(found, "object", _MORE) or [None]
         fields: Schema = known if isinstance(known, dict) else {}
-        return {name: _read(each, fields.get(name, more), root, levels - 1) for name, each in value.items()}
+        return {name: _read_nested(each, fields.get(name, more), root, levels - 1) for name, each in value.items()}
     return value
 
 

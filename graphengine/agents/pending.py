@@ -79,7 +79,7 @@ def pending(frame: Frame, wait: WaitRecord) -> Pending | None:
         "" if turn.answer is None else clipped(turn.answer.text, _TEXT),
         _find_results(turn)[-_FOUND:],
         "" if call is None else call.name,
-        {} if call is None else _arguments(call),
+        {} if call is None else _parse_shown_arguments(call),
         text if call is None else call_words(text, turn.agent, call),
     )
 
@@ -93,14 +93,16 @@ def _is_about(wait: WaitRecord, agent: str, call: ToolCall) -> bool:
 def _find_results(turn: Asked) -> Sequence[Finding]:
     results: dict[str | None, Message] = {each.call_id: each for each in turn.messages if each.role == "tool"}
     return [
-        Finding(call.name, _arguments(call), clipped(results[call.id].text, _TEXT), results[call.id].is_error)
+        Finding(
+            call.name, _parse_shown_arguments(call), clipped(results[call.id].text, _TEXT), results[call.id].is_error
+        )
         for message in turn.messages
         for call in message.calls
         if call.id in results
     ]
 
 
-def _arguments(call: ToolCall) -> Mapping[str, Any]:
+def _parse_shown_arguments(call: ToolCall) -> Mapping[str, Any]:
     with suppress(ValueError):
         found = json.loads(call.arguments)
         if isinstance(found, dict):

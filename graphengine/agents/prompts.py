@@ -115,7 +115,7 @@ def fill_prompt(
         return Filled(text)
     for fault, repair in bad_braces(text):
         raise DefinitionError(f"the text {fault}", repair=repair)
-    shown = {hole: _as_text(_at(hole, values), media=media) for hole in holes(text)}
+    shown = {hole: _format_prompt_value(_resolve_hole(hole, values), media=media) for hole in holes(text)}
     bare = {
         hole for hole, value in shown.items() if value.bare or (hole if hole in values else parse(hole).root) in given
     }
@@ -124,7 +124,7 @@ def fill_prompt(
     position = 0
     after_lines = False
     for match in HOLE.finditer(text):
-        out += _next(text[position : match.start()], after_lines=after_lines)
+        out += _begin_next_part(text[position : match.start()], after_lines=after_lines)
         position = match.end()
         if match.group(1) is None:
             out, after_lines = out + match.group()[0], False
@@ -133,12 +133,12 @@ def fill_prompt(
         value = shown[hole]
         piece, after_lines = value.text, False
         if hole not in bare:
-            piece, after_lines = tags.block(hole, _tag(hole), value), value.lines
+            piece, after_lines = tags.block(hole, _format_tag(hole), value), value.lines
         if after_lines:
             out = out.rstrip(" \t")
             out += "\n" if out and not out.endswith("\n") else ""
         out += piece
-    return Filled(out + _next(text[position:], after_lines=after_lines), tags.names, _long(shown.values()))
+    return Filled(out + _begin_next_part(text[position:], after_lines=after_lines), tags.names, _long(shown.values()))
 
 
 def fill(text: str, values: Mapping[str, object], media: list[Media] | None = None) -> str:
@@ -172,13 +172,13 @@ def asked(values: Mapping[str, object], media: list[Media] | None = None, given:
         >>> asked({"task": "Rhyme.", "language": "French"}, given=["task", "language"]).text
         'task: Rhyme.\n\nlanguage: French'
     """
-    shown = {name: _as_text(value, media=media) for name, value in values.items()}
+    shown = {name: _format_prompt_value(value, media=media) for name, value in values.items()}
     tags = _Tags([value.text for value in shown.values()])
     bare = {name for name in shown if name in given and not _media_of(values[name]) and shown[name].text}
     parts: list[str] = []
     for name, value in shown.items():
         if name not in given:
-            parts.append(tags.block(name, _tag(name), value))
+            parts.append(tags.block(name, _format_tag(name), value))
         elif value.text:
             label = "" if name not in bare or len(bare) == 1 else f"{name}:\n" if value.lines else f"{name}: "
             parts.append(f"{label}{value.text}")
@@ -212,14 +212,14 @@ def tag_of(made: str) -> str:
 def conversation(messages: Sequence[Message]) -> str:
     """Return messages as text: one block each, tagged with its author. Tool calls and results are tagged by name."""
     called = {call.id: call.name for message in messages for call in message.calls}
-    parts = [part for message in messages for part in _parts(message, called)]
+    parts = [part for message in messages for part in _split_message_blocks(message, called)]
     tags = _Tags([text for _, _, text in parts])
     return "\n".join(tags.wrap(role, attributes, text) for role, attributes, text in parts)
 
 
 def as_text(value: object) -> str:
     """Return a value as text: text unchanged, "" for None, messages as a conversation, the rest as indented JSON."""
-    return _as_text(value, lenient=True).text
+    return _format_prompt_value(value, lenient=True).text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -280,20 +280,20 @@ def _fold_for_tags(text: str) -> str:
 
 
 @functools.lru_cache(256)
-def _tag(path: str) -> str:
+def _format_tag(path: str) -> str:
     """Return a readable tag for a path: `history[-1].score` becomes history_last_score."""
     words = path.replace("[-1]", "[last]")
     return re.sub(r"\W+", "_", words).strip("_") or "data"
 
 
-def _at(hole: str, values: Mapping[str, object]) -> object:
+def _resolve_hole(hole: str, values: Mapping[str, object]) -> object:
     if hole in values:
         return values[hole]
     path = parse(hole)
     return path.walk(values.get(path.root))
 
 
-def _next(text: str, *, after_lines: bool) -> str:
+def _begin_next_part(text: str, *, after_lines: bool) -> str:
     """Return the next part of a prompt, on a new line if the value before it is on separate lines."""
     if not after_lines or not text:
         return text
@@ -301,14 +301,14 @@ def _next(text: str, *, after_lines: bool) -> str:
     return rest if not rest or rest.startswith("\n") else "\n" + rest
 
 
-def _as_text(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
+def _format_prompt_value(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
     """Return a value as text. `lenient`: no model reads it, so bytes are allowed too."""
     if value is None:
         return _Text("", bare=True)
     if not isinstance(value, str) and (shown := _media_of(value)):
         return _media_text(shown, media, lenient=lenient)
     if isinstance(value, enum.Enum):  # the program, not the data, defines its text
-        inner = _as_text(value.value, lenient=lenient)
+        inner = _format_prompt_value(value.value, lenient=lenient)
         return _Text(inner.text, bare=not inner.lines, lines=inner.lines)
     if isinstance(value, _WORDLESS):
         return _Text(to_json(value).decode().strip('"'), bare=True)
@@ -323,8 +323,10 @@ def _as_text(value: object, *, lenient: bool = False, media: list[Media] | None 
         return _Text(text, bare=isinstance(value, Plain) and not lines, lines=lines)
     if media is not None and has_media(value):
         value = marked(value, media)
-    messages = _messages(value)
-    return _Text(conversation(messages) if messages else _json(value, "base64" if lenient else "utf8"), lines=True)
+    messages = _extract_messages(value)
+    return _Text(
+        conversation(messages) if messages else _dump_prompt_json(value, "base64" if lenient else "utf8"), lines=True
+    )
 
 
 def _media_of(value: object) -> Sequence[Media]:
@@ -343,30 +345,30 @@ def _media_text(several: Sequence[Media], media: list[Media] | None, *, lenient:
     raise DefinitionError("a text cannot show media", repair=repair)
 
 
-def _messages(value: object) -> Sequence[Message]:
+def _extract_messages(value: object) -> Sequence[Message]:
     """Return the messages of a value that is a message or a list of them; nothing for other values."""
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     messages = [item for item in items if isinstance(item, Message)]
     return messages if len(messages) == len(items) else []
 
 
-def _parts(message: Message, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _split_message_blocks(message: Message, called: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return a message as blocks: tag, attributes of the tag, and text."""
     if message.role == "tool":
         name = called.get(message.call_id, "")
-        attributes = f' of="{_tag(name)}"' if name else ""
+        attributes = f' of="{_format_tag(name)}"' if name else ""
         return [("error" if message.is_error else "result", attributes, utf8_text(message.text))]
-    attributes = f' agent="{_tag(message.agent)}"' if message.agent and message.role == "assistant" else ""
+    attributes = f' agent="{_format_tag(message.agent)}"' if message.agent and message.role == "assistant" else ""
     parts = [(message.role, attributes, utf8_text(message.text))] if message.text or not message.calls else []
-    return parts + [("call", f' of="{_tag(call.name)}"', utf8_text(call.arguments)) for call in message.calls]
+    return parts + [("call", f' of="{_format_tag(call.name)}"', utf8_text(call.arguments)) for call in message.calls]
 
 
-def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
+def _dump_prompt_json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
     try:
         if bytes_mode == "utf8" and has_media(value):
             repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
             raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
-        value = _sort_sets(value) if _has(value, _SETS) else value
+        value = _sort_sets(value) if _contains_kind(value, _SETS) else value
         if isinstance(value, BaseModel) and not type(value).__pydantic_complete__:
             type(value).model_rebuild()  # its forward references: pydantic before 2.14 does not look for them here
         try:
@@ -384,7 +386,7 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
 _SETS: Final = (set, frozenset)
 
 
-def _inside(value: object) -> Sequence[object]:
+def _list_inner_values(value: object) -> Sequence[object]:
     """Return the parts of a value."""
     if isinstance(value, BaseModel):
         return [*vars(value).values(), *(value.model_extra or {}).values()]
@@ -397,14 +399,14 @@ def _inside(value: object) -> Sequence[object]:
 
 def has_media(value: object) -> bool:
     """Return whether a value is a medium, or has one inside."""
-    return _has(value, (Media,))
+    return _contains_kind(value, (Media,))
 
 
-def _has(value: object, kinds: tuple[type, ...]) -> bool:
+def _contains_kind(value: object, kinds: tuple[type, ...]) -> bool:
     """Return whether a value is of one of these kinds, or has such a value inside."""
     if value is None or isinstance(value, (str, int, float)):
         return False  # the most frequent types first, which skips the other checks
-    return isinstance(value, kinds) or any(_has(item, kinds) for item in _inside(value))
+    return isinstance(value, kinds) or any(_contains_kind(item, kinds) for item in _list_inner_values(value))
 
 
 def marked(value: object, media: list[Media]) -> object:
@@ -427,7 +429,7 @@ def _sort_sets(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted((_sort_sets(item) for item in value), key=lambda item: to_json(item, fallback=str))
     if isinstance(value, BaseModel):
-        return _sort_sets(value.model_dump()) if _has(value, _SETS) else value
+        return _sort_sets(value.model_dump()) if _contains_kind(value, _SETS) else value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _sort_sets(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -72,7 +72,7 @@ def pydantic_ai_node(
         for function, names in zip(functions, wanted, strict=True):
             value = function(**{name: fields[name] for name in names})
             made.append(await value if inspect.isawaitable(value) else value)
-        return await _run(agent, made[0], made[1] if deps is not None else None)
+        return await _run_recorded_agent(agent, made[0], made[1] if deps is not None else None)
 
     parameters = {
         name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -85,7 +85,7 @@ def pydantic_ai_node(
     return node
 
 
-async def _run(agent: Agent[Any, O], prompt: object, deps: object) -> O:
+async def _run_recorded_agent(agent: Agent[Any, O], prompt: object, deps: object) -> O:
     asked = _prompt(prompt)
     runtime = runtime_here()
     if runtime is None:
@@ -146,7 +146,7 @@ def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
 
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
             self.turn += 1
-            return await _turn(runtime, agent, live, self.turn, request_context, handler)
+            return await _answer_recorded_turn(runtime, agent, live, self.turn, request_context, handler)
 
         async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
             return await _tool_result(runtime, live, call, lambda: handler(args))
@@ -154,7 +154,7 @@ def _recorder_of(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
     return Recording()
 
 
-async def _turn(  # noqa: PLR0913 - the parts of a call
+async def _answer_recorded_turn(  # noqa: PLR0913 - the parts of a call
     runtime: AgentRuntime,
     agent: str,
     live: Live | None,

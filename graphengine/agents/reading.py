@@ -79,7 +79,7 @@ class Output(Generic[T]):
         self._type = type_name(_strip_constraints(output)) if form is None else form.tool
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
-            schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
+            schema = self._adapter.json_schema(by_alias=False) if not _is_text_type(output) else None
         except (PydanticUserError, PydanticUndefinedAnnotation, AttributeError, IndexError) as error:  # as of a value
             raise DefinitionError(
                 f"{self._type} cannot be the type of an answer: {getattr(error, 'message', error)}",
@@ -88,7 +88,7 @@ class Output(Generic[T]):
             ) from error
         self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._type).strip("_")[:_LONGEST_NAME] or KEY
         schema = schema if form is None else dict(form.schema)
-        self._choices = {} if schema is not None and "contentSchema" in schema else _choices(output)
+        self._choices = {} if schema is not None and "contentSchema" in schema else _list_choice_texts(output)
         self._bare = schema is not None and schema.get("format") in _BARE
         inner = resolve_reference(schema, schema)
         plain = inner.get("type") == "object" and "properties" in inner
@@ -226,8 +226,8 @@ class Output(Generic[T]):
         """Return the JSON of the choice that a text matches, up to case and surrounding quotes and full stops."""
         if text in self._choices:
             return self._choices[text]
-        plain = _plain(text)
-        found = {body for choice, body in self._choices.items() if plain and _plain(choice) == plain}
+        plain = _fold_choice(text)
+        found = {body for choice, body in self._choices.items() if plain and _fold_choice(choice) == plain}
         return found.pop() if len(found) == 1 else None
 
     def _read_unquoted(self, text: str) -> T | None:
@@ -241,7 +241,9 @@ class Output(Generic[T]):
         """Refuse an object that has no field of the type: if all fields have defaults, it would count as empty."""
         if isinstance(value, dict) and value and self._fields and self._fields.isdisjoint(value):
             given, wanted = ", ".join(map(str, value)), ", ".join(sorted(self._fields))
-            raise self._bad(f"the answer does not fit {self._type}: it has {_short(given)}, but none of {wanted}")
+            raise self._bad(
+                f"the answer does not fit {self._type}: it has {_clip_answer_value(given)}, but none of {wanted}"
+            )
 
     def _validate_dumped(self, value: object, place: tuple[str, ...]) -> T:
         try:
@@ -282,18 +284,20 @@ class Output(Generic[T]):
         """Return a line for each validation error: the place, the problem, the given value."""
         lines = []
         for item in found[:_MOST_ERRORS]:
-            given = "" if item["type"].startswith("missing") else f" (given: {_short(item['input'])})"
-            lines.append(f"- {_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}")
+            given = "" if item["type"].startswith("missing") else f" (given: {_clip_answer_value(item['input'])})"
+            lines.append(
+                f"- {_format_answer_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}"
+            )
         if len(found) > _MOST_ERRORS:
             lines.append(f"- and {len(found) - _MOST_ERRORS} more")
         return f"the answer does not fit {self._type}:\n" + "\n".join(lines)
 
     def _none_of(self, value: object) -> BadAnswer:
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
-        return self._bad(f"the answer is not one of {choices} (given: {_short(value)})")
+        return self._bad(f"the answer is not one of {choices} (given: {_clip_answer_value(value)})")
 
     def _unreadable(self, error: Unreadable, text: str) -> BadAnswer:
-        return self._bad(f"the answer does not fit {self._type}: {error} (given: {_short(text)})")
+        return self._bad(f"the answer does not fit {self._type}: {error} (given: {_clip_answer_value(text)})")
 
     def _bad(self, message: str) -> BadAnswer:
         repair = "ask for the form in the prompt, or widen the output type"
@@ -352,7 +356,7 @@ class _NotJson:
     text: str
 
 
-def _is_text(output: object) -> bool:
+def _is_text_type(output: object) -> bool:
     """Return whether answers of a type are asked for as text: text with or without constraints, or `Cited`."""
     return _strip_constraints(output) in (str, Cited)
 
@@ -368,7 +372,7 @@ def _strip_constraints(output: object) -> object:
             return output
 
 
-def _choices(output: object) -> dict[str, bytes]:
+def _list_choice_texts(output: object) -> dict[str, bytes]:
     """Return the values of a Literal, an enum or a bool by their texts, each with its JSON; {} for other types."""
     found: dict[str, bytes] = {}
     for member in members(output):
@@ -391,7 +395,7 @@ def _choices(output: object) -> dict[str, bytes]:
     return found
 
 
-def _plain(text: str) -> str:
+def _fold_choice(text: str) -> str:
     """Return a word in the form for comparing choices: casefolded, without surrounding quotes and full stops."""
     return text.strip(_AROUND).casefold()
 
@@ -403,13 +407,13 @@ def _wrap(schema: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return with_definitions({"type": "object", **members}, schema)
 
 
-def _place(parts: Sequence[str | int]) -> str:
+def _format_answer_place(parts: Sequence[str | int]) -> str:
     """Return a place in an answer as text: `issues[0].text`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".") or "the answer"
 
 
-def _short(value: object) -> str:
+def _clip_answer_value(value: object) -> str:
     """Return a value in a line of bounded length."""
     if isinstance(value, str):
         text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)

@@ -53,21 +53,21 @@ def check_record(response: object, model: Model, agent: str, known: set[str]) ->
     """
     problem = _problem(response)
     if problem or not isinstance(response, Response):
-        raise _invalid(model, agent, problem)
+        raise _build_invalid_answer_error(model, agent, problem)
     return replace(
         response,
         content=utf8_text(response.content if isinstance(response.content, str) else as_text(response.content)),
-        calls=tuple(_calls(response, known)),
+        calls=tuple(_iter_unique_calls(response, known)),
         why=utf8_text(response.why or ""),
         model=utf8_text(response.model or ""),
         id=utf8_text(response.id or ""),
         server=utf8_text(response.server or ""),
         unsealed=utf8_text(response.unsealed or ""),
-        native=_native(response, model, agent),
+        native=_prepare_native_form(response, model, agent),
     )
 
 
-def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
+def _prepare_native_form(response: Response, model: Model, agent: str) -> dict[str, Any] | None:
     """Return the native form of an answer, in a form that can be written as JSON."""
     native = response.native
     if native is None:
@@ -79,11 +79,13 @@ def _native(response: Response, model: Model, agent: str) -> dict[str, Any] | No
         repaired = sound_json(native)
         check_depth(to_json(repaired))
     except _UNWRITABLE as error:
-        raise _invalid(model, agent, f"an answer whose native form cannot be written as JSON: {error}") from error
+        raise _build_invalid_answer_error(
+            model, agent, f"an answer whose native form cannot be written as JSON: {error}"
+        ) from error
     return repaired
 
 
-def _invalid(model: Model, agent: str, what: str) -> ModelError:
+def _build_invalid_answer_error(model: Model, agent: str, what: str) -> ModelError:
     repair = "fix the model: see graphengine.models.Response"
     return ModelError(f"{model.name} returned {what}", where=f"agent {agent}", repair=repair)
 
@@ -167,7 +169,7 @@ def result_message(call: ToolCall, record: JsonObject) -> Message:
     return Message(role="tool", text=text, media=media, call_id=call.id, is_error=found.error)
 
 
-def _calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
+def _iter_unique_calls(response: Response, known: set[str]) -> Iterator[ToolCall]:
     """Yield the calls of an answer, each with a unique id if the provider does not get the original ids back."""
     taken = set(known)
     for call in response.calls:
@@ -242,14 +244,14 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
         return replace(_passable(tool, text), media=tuple(media))
     shown: list[Media] = []
     try:
-        written = _text(value)
+        written = _dump_result(value)
         if isinstance(written, bytes) and _MEDIA in written and has_media(value):
-            written = _text(marked(value, shown))
+            written = _dump_result(marked(value, shown))
         return replace(_passable(tool, written), media=tuple(shown))
     except (ValueError, RecursionError) as error:
         kind = type(value).__name__
         text = f"{tool} did its work, but its result of type {kind} cannot be written as JSON: {text_of(error)}"
-        return ToolOutcome(_cut(text), is_error=True)
+        return ToolOutcome(_cut_error_text(text), is_error=True)
 
 
 def failed(error: Exception) -> ToolOutcome:
@@ -257,7 +259,7 @@ def failed(error: Exception) -> ToolOutcome:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     name, message = type(error).__name__, text_of(error)
-    return ToolOutcome(_cut(f"{name}: {message}" if message else name), is_error=True, error=error)
+    return ToolOutcome(_cut_error_text(f"{name}: {message}" if message else name), is_error=True, error=error)
 
 
 def leaves(error: Exception) -> Iterator[Exception]:
@@ -280,7 +282,7 @@ def traceback_text(error: BaseException) -> str:
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 
-def _text(value: object) -> str | bytes:
+def _dump_result(value: object) -> str | bytes:
     """Return a result as text, or as the bytes of JSON, which are decoded only if they are not too many.
 
     Raises:
@@ -318,7 +320,7 @@ def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOu
     return ToolOutcome(message, is_error=True)
 
 
-def _cut(text: str) -> str:
+def _cut_error_text(text: str) -> str:
     left = len(text) - MAX_ERROR_CHARACTERS
     return text if left <= 0 else f"{text[:MAX_ERROR_CHARACTERS]} … ({left:,} more characters)"
 

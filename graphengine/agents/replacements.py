@@ -48,7 +48,7 @@ class Replacements(Extension):
             InputError: There is one.
         """
         known, resources = set[str](), [*self._resources, *(name for each in plan.nest for name in each.resources)]
-        for path, call, acts in _calls(plan) if self._given else ():
+        for path, call, acts in _iter_graph_calls(plan) if self._given else ():
             if acts:
                 data = [*dict(call.fields), *(each.name for each in call.arguments)]
                 self._fits(plan.graph, path, call.body.name, data, call.extras)
@@ -58,7 +58,7 @@ class Replacements(Extension):
                     self._fits(plan.graph, path, name, takes, more)
                     known.add(name)
                 if isinstance(thing, FunctionType):
-                    self._words |= {*_words(thing.__code__)}
+                    self._words |= {*_iter_code_names(thing.__code__)}
                 self._is_open |= is_agent(thing) and any(hasattr(each, "open") for each in thing.tools)
         self._words |= known
         is_open = self._is_open or "start" in self._words  # as in ctx.start
@@ -109,24 +109,24 @@ def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, 
                 yield called.__name__, takes, None
 
 
-def _calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
+def _iter_graph_calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
     """Yield what runs in a graph, and in the graphs inside it: the node's path, the call, and whether it acts."""
     for name, node in plan.nodes.items():
         for call in node.calls:
             if call.graph is not None:
-                yield from _calls(call.graph, f"{below}{name}/")
+                yield from _iter_graph_calls(call.graph, f"{below}{name}/")
             else:
                 yield f"{below}{name}", call, node.effect in _ACTS
         if node.fallback is not None and node.fallback.call is not None:
             yield f"{below}{name}", node.fallback.call, False
 
 
-def _words(code: CodeType) -> Iterator[str]:
+def _iter_code_names(code: CodeType) -> Iterator[str]:
     """Yield the names in the code of a function, and in that of functions inside it."""
     yield from (code.co_name, *code.co_names)
     for each in code.co_consts:
         if isinstance(each, CodeType):
-            yield from _words(each)
+            yield from _iter_code_names(each)
 
 
 __all__ = ["Replacements"]

@@ -43,7 +43,7 @@ class WrittenPart:
         for part in () if self.path is None else self.path.parts:
             found = Path("", "", (part,)).walk(value)
             if found is None:
-                return _holds(value, part[1])
+                return _may_hold_key(value, part[1])
             value = found
         return True
 
@@ -75,7 +75,9 @@ def parts_of(writes: object, function: Callable[..., object], tool: str) -> tupl
     if not isinstance(pairs, Mapping) or not all(_is_pair(*pair) for pair in pairs.items()):
         repair = "name a field, fields that the result's keys name, or a mapping of field to 'path.in.result'"
         raise DefinitionError(f"writes={writes!r}", where=where, repair=repair)
-    return tuple(_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items())
+    return tuple(
+        _build_written_part(field, source, Injected.of(function).returns, where) for field, source in pairs.items()
+    )
 
 
 def _is_pair(field: object, source: object) -> bool:
@@ -87,7 +89,7 @@ def _is_pair(field: object, source: object) -> bool:
     )
 
 
-def _part(field: str, source: str, returns: object, where: str) -> WrittenPart:
+def _build_written_part(field: str, source: str, returns: object, where: str) -> WrittenPart:
     if source == ".":
         return WrittenPart(field, None, returns, Output(cast("Any", returns), where=where))
     path = parse(source)
@@ -102,7 +104,7 @@ def _part(field: str, source: str, returns: object, where: str) -> WrittenPart:
     return WrittenPart(field, Path(path.text, path.root, below.parts), kind, Output(kind, where=where))
 
 
-def _holds(value: object, key: str | int) -> bool:
+def _may_hold_key(value: object, key: str | int) -> bool:
     if isinstance(value, Mapping):
         return key in value or str(key) in value
     return not isinstance(value, (list, tuple)) or (isinstance(key, int) and -len(value) <= key < len(value))

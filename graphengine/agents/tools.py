@@ -174,7 +174,7 @@ class Tool(Generic[P, R_co]):
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
         if self.is_external and getattr(self.function, "name", self.name) != self.name:  # its answer is found by that
             object.__setattr__(self, "function", replace(cast("Any", self.function), name=self.name))
-        _check(self)
+        _check_tool(self)
         check_tool_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
         object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
@@ -374,7 +374,7 @@ class Tool(Generic[P, R_co]):
         else:
             task = await _in_time(answer, self.timeout_seconds)
             if not task.done():
-                _leave(task, self.name)
+                _abandon_function(task, self.name)
                 thread.leave()
                 return self._late("It cannot be stopped: what it does may still happen, its result is dropped.")
             found = task.result()
@@ -640,7 +640,7 @@ async def _end_task(task: asyncio.Future[object]) -> None:
             continue
 
 
-def _leave(task: asyncio.Future[object], name: str) -> None:
+def _abandon_function(task: asyncio.Future[object], name: str) -> None:
     """Abandon a function that took too long and drop its result; agents in it make no further calls."""
 
     def ended(task: asyncio.Future[object]) -> None:
@@ -687,7 +687,7 @@ def _as_tool(item: object) -> Tool | ToolSource:
     return Tool(item)
 
 
-def _check(made: Tool) -> None:
+def _check_tool(made: Tool) -> None:
     """Refuse a name that some provider does not accept, and an invalid timeout."""
     where = f"tool {made.name}"
     if not NAME.fullmatch(made.name):

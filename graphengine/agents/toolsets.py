@@ -44,7 +44,7 @@ def toolset(
         raise DefinitionError(text, where="toolset", repair="give it to the agent itself")
     own = [each for each in kit if isinstance(each, Tool)]
     chosen = _Chosen(None if only is None else frozenset(only), prefix, offered, frozenset(each.name for each in own))
-    parts = [_Part(each, chosen) for each in kit if not isinstance(each, Tool)]
+    parts = [_SourcePart(each, chosen) for each in kit if not isinstance(each, Tool)]
     if not parts:
         chosen.check(())
     chosen.parts.extend(parts)
@@ -65,8 +65,8 @@ class _Chosen:
     prefix: str
     offered: Callable[..., bool] | None
     own: frozenset[str]
-    parts: list[_Part] = field(default_factory=list)
-    listed: dict[_Part, Sequence[str]] = field(default_factory=dict)
+    parts: list[_SourcePart] = field(default_factory=list)
+    listed: dict[_SourcePart, Sequence[str]] = field(default_factory=dict)
 
     def of(self, tools: Sequence[Tool]) -> list[Tool]:
         """Return those of the tools that are in the set, as they are there."""
@@ -97,7 +97,7 @@ class _Chosen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
+class _SourcePart:
     """The tools of a source that are in a set, as a source.
 
     Attributes:

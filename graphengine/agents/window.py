@@ -93,7 +93,7 @@ def effective(messages: Sequence[Message]) -> list[Message]:
 
     Token counts from before the summary are removed, since they include messages that are no longer sent.
     """
-    newest = _newest(messages)
+    newest = _find_newest_summary(messages)
     if newest is None:
         return list(messages)
     after = messages[newest + 1 :]
@@ -132,7 +132,7 @@ def fixed_tokens(request: Request) -> int:
     """Return the approximate number of tokens of what is sent besides the conversation: instructions and tools."""
     tools = [(tool.name, tool.description, tool.schema) for tool in request.tools]
     more = to_json([request.schema or {}, *tools, *(tool.recorded() for tool in request.hosted)], fallback=str)
-    written = _bytes(request.system) + len(more) - len(_NO_MORE)
+    written = _count_utf8_bytes(request.system) + len(more) - len(_NO_MORE)
     return -(-written // _BYTES_A_TOKEN)
 
 
@@ -175,7 +175,7 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
         later = (_find_cut(callers, index) for index in indexes if index > place)
         last = _find_cut(callers, indexes[-1])
         place = next((index for index in later if _estimate_messages(messages[index:], window) <= room), last)
-    newest = _newest(messages)
+    newest = _find_newest_summary(messages)
     before = 0 if newest is None else _count_covered(messages, newest)
     return place if _estimate_messages(messages[before:place], window) > window.max_tokens // _LEAST_REPLACED else None
 
@@ -191,7 +191,7 @@ def _room(messages: Sequence[Message], window: Window, tokens: int) -> int:
 
 def to_summarise(messages: Sequence[Message], covers: int) -> list[Message]:
     """Return the messages to summarise: those up to `covers`, with an earlier summary instead of those it replaces."""
-    newest = _newest(messages)
+    newest = _find_newest_summary(messages)
     if newest is None:
         return list(messages[:covers])
     since = messages[_count_covered(messages, newest) : covers]
@@ -271,7 +271,7 @@ def with_summary(response: Response, replaced: Sequence[Message], covers: int, w
     )
 
 
-def _newest(messages: Sequence[Message]) -> int | None:
+def _find_newest_summary(messages: Sequence[Message]) -> int | None:
     """Return the index of the newest summary."""
     return next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "summary"), None)
 
@@ -354,7 +354,7 @@ def _strip_count(message: Message) -> Message:
     return message if message.tokens is None else message.model_copy(update={"tokens": None})
 
 
-def _bytes(text: str) -> int:
+def _count_utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -369,7 +369,7 @@ def _count_provider_bytes(message: Message) -> int:
 def _estimate(message: Message) -> int:
     """Return the approximate number of tokens of a message."""
     texts = [message.text, *(part for call in message.calls for part in (call.name, call.arguments))]
-    size_bytes = sum(map(_bytes, texts)) + _count_provider_bytes(message)
+    size_bytes = sum(map(_count_utf8_bytes, texts)) + _count_provider_bytes(message)
     return _AROUND_A_MESSAGE + -(-size_bytes // _BYTES_A_TOKEN) + sum(map(media_tokens, message.media))
 
 

@@ -265,7 +265,9 @@ class AnthropicModel(PricedModel):
             gathered = Gathered()
             try:
                 more = await (
-                    self._streamed(sent, named, request, gathered) if streams else self._server.whole(PATH, sent, named)
+                    self._read_answer_stream(sent, named, request, gathered)
+                    if streams
+                    else self._server.whole(PATH, sent, named)
                 )
             except ModelError as error:
                 parts.usages.append(gathered.usage)
@@ -284,7 +286,7 @@ class AnthropicModel(PricedModel):
         endless.repair = "limit the tools that the provider runs, as web_search(max_uses=…), or ask for less"
         raise endless
 
-    async def _streamed(
+    async def _read_answer_stream(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
         def take(event: JsonObject) -> bool:

@@ -113,13 +113,13 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     if request.schema is not None and schema is None:
         system = "\n\n".join(part for part in (system, utf8_text(schema_in_words(request))) if part)
     if system.strip():
-        made["system"] = [_text(system) | _cache_control(request)]
-    made |= _of_tools(request, cites=schema is None)
+        made["system"] = [_build_text_block(system) | _cache_control(request)]
+    made |= _build_tool_settings(request, cites=schema is None)
     config = {"effort": settings.effort, "format": schema and {"type": "json_schema", "schema": schema}}
     if any(config.values()):
         made["output_config"] = {name: value for name, value in config.items() if value}
     if settings.thinking is not None and (isinstance(settings.thinking, bool) or _may_think(messages)):
-        made["thinking"] = _thinking_setting(settings)
+        made["thinking"] = _build_thinking(settings)
     if settings.stop:
         made["stop_sequences"] = list(settings.stop)
     given = settings.given()
@@ -142,11 +142,11 @@ def headers(request: Request) -> dict[str, str]:
     return found
 
 
-def _of_tools(request: Request, *, cites: bool) -> dict[str, Any]:
+def _build_tool_settings(request: Request, *, cites: bool) -> dict[str, Any]:
     """Return the arguments about tools."""
     if not (request.tools or request.hosted):
         return {}
-    made: dict[str, Any] = {"tools": _tools(request, cites=cites)}
+    made: dict[str, Any] = {"tools": _build_tool_specs(request, cites=cites)}
     settings = request.settings
     alone = settings.parallel_tool_calls is False and settings.tool_choice != "none"
     if settings.tool_choice is not None or alone:
@@ -165,7 +165,7 @@ def _most_tokens(settings: Settings) -> int:
     )
 
 
-def _thinking_setting(settings: Settings) -> JsonObject:
+def _build_thinking(settings: Settings) -> JsonObject:
     if isinstance(settings.thinking, bool):
         return {"type": "adaptive" if settings.thinking else "disabled"}
     return {"type": "enabled", "budget_tokens": settings.thinking}
@@ -208,16 +208,18 @@ def conversation(messages: Sequence[Message]) -> list[JsonObject]:
     hosted = _find_hosted_results(messages)
     for message in messages:
         role = "assistant" if message.role == "assistant" else "user"
-        content = _content(message, hosted)
+        content = _build_content(message, hosted)
         if made and made[-1][0] == role:
             before = made[-1][1]
             if role == "user" and _are_text(before[-1:]) and _are_text(content):
-                content = [_text(f"{_text_of(before.pop())}\n\n{_text_of(content[0])}")]  # no gap between blocks
+                content = [
+                    _build_text_block(f"{_text_of(before.pop())}\n\n{_text_of(content[0])}")
+                ]  # no gap between blocks
             before.extend(content)
         elif content:
             made.append((role, content))
     if made and made[0][0] == "assistant":  # `history=` left the question out
-        made.insert(0, ("user", [_text(_BEFORE)]))
+        made.insert(0, ("user", [_build_text_block(_BEFORE)]))
     return [{"role": role, "content": content} for role, content in made]
 
 
@@ -275,29 +277,34 @@ def _read_back(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
     return found
 
 
-def _content(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
+def _build_content(message: Message, hosted: frozenset[str]) -> list[JsonValue]:
     if message.role == "tool":
-        result: JsonObject = {"type": "tool_result", "tool_use_id": _id(message.call_id)}
+        result: JsonObject = {"type": "tool_result", "tool_use_id": _sanitise_call_id(message.call_id)}
         if message.media:
-            texts = [_text(utf8_text(message.text))] if message.text.strip() else []
-            result["content"] = [*texts, *_media(message)]
+            texts = [_build_text_block(utf8_text(message.text))] if message.text.strip() else []
+            result["content"] = [*texts, *_iter_media_blocks(message)]
         elif message.text.strip():
             result["content"] = utf8_text(message.text)
         return [result | ({"is_error": True} if message.is_error else {})]
     if own := _read_back(message, hosted):
         return own
-    text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
-    return [*text, *_media(message)] + [
-        {"type": "tool_use", "id": _id(call.id), "name": called_name(call.name), "input": _input(call.arguments)}
+    text: list[JsonValue] = [_build_text_block(utf8_text(message.text))] if message.text.strip() else []
+    return [*text, *_iter_media_blocks(message)] + [
+        {
+            "type": "tool_use",
+            "id": _sanitise_call_id(call.id),
+            "name": called_name(call.name),
+            "input": _parse_tool_input(call.arguments),
+        }
         for call in message.calls
     ]
 
 
-def _text(text: str) -> JsonObject:
+def _build_text_block(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
 
-def _media(message: Message) -> Iterator[JsonValue]:
+def _iter_media_blocks(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
@@ -310,7 +317,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
         elif one.file_id:
             source = {"type": "file", "file_id": one.file_id}
         if one.kind == "image":
-            yield _text(text)
+            yield _build_text_block(text)
             yield {"type": "image", "source": source}
         elif one.type == PDF:
             yield {"type": "document", "source": source, "title": text}
@@ -331,18 +338,18 @@ def _is_empty(block: JsonValue) -> bool:
     return _are_text([block]) and not _text_of(block).strip()
 
 
-def _id(given: str) -> str:
+def _sanitise_call_id(given: str) -> str:
     """Return a call's id, which may be another provider's, in the characters that this API allows."""
     return _NOT_IN_IDS.sub("_", given) or "call"
 
 
-def _input(arguments: str) -> JsonValue:
+def _parse_tool_input(arguments: str) -> JsonValue:
     """Return a tool's arguments as an object, which the API requires."""
     found = _as_json(plain_arguments(arguments))
     return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
 
-def _no_constant(name: str) -> None:
+def _refuse_json_constant(name: str) -> None:
     raise Unreadable(f"{name} is not JSON")
 
 
@@ -350,7 +357,7 @@ def _cache_control(request: Request) -> JsonObject:
     return {"cache_control": _CACHED} if request.settings.cache else {}
 
 
-def _tools(request: Request, *, cites: bool) -> list[JsonObject]:
+def _build_tool_specs(request: Request, *, cites: bool) -> list[JsonObject]:
     made: list[JsonObject] = [
         {
             "name": tool.name,
@@ -369,7 +376,7 @@ def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
 
     It supports no objects with arbitrary keys, which would stay empty, no tuples, and no recursive types.
     """
-    return not any(map(_is_open, walk(schema))) and not is_recursive(schema)
+    return not any(map(_has_open_keys, walk(schema))) and not is_recursive(schema)
 
 
 def has_room(schema: JsonObject) -> bool:
@@ -383,7 +390,7 @@ def has_room(schema: JsonObject) -> bool:
     return optional <= MOST_OPTIONAL and unions <= MOST_UNIONS
 
 
-def _is_open(schema: Mapping[str, JsonValue]) -> bool:
+def _has_open_keys(schema: Mapping[str, JsonValue]) -> bool:
     keys_of_any_name = schema.get("additionalProperties", False) is not False or (
         schema.get("type") == "object" and "properties" not in schema
     )
@@ -406,7 +413,7 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
     reason = message.get("stop_reason")
     if not isinstance(reason, str):
         raise Unreadable(_NO_END)
-    wanted = tuple(_call(block) for block in blocks if block.get("type") == "tool_use")
+    wanted = tuple(_read_tool_use(block) for block in blocks if block.get("type") == "tool_use")
     stop = _STOPS.get(reason, "tools" if wanted else "end")
     spent = _read_spent(message.get("usage"))
     model = message.get("model")
@@ -414,9 +421,9 @@ def read(message: Mapping[str, JsonValue]) -> tuple[Response, Spent | None]:
         content="".join(utf8_text(str(block.get("text") or "")) for block in blocks if block.get("type") == "text"),
         calls=wanted if stop == "tools" else (),
         stop=stop,
-        why=_why(message.get("stop_details")) if stop == "refused" else "",
+        why=_read_refusal_reason(message.get("stop_details")) if stop == "refused" else "",
         model=f"{PROVIDER}:{utf8_text(model)}" if isinstance(model, str) and model else "",
-        native=_native(blocks, message.get("container")),
+        native=_keep_native_blocks(blocks, message.get("container")),
         id=utf8_text(found) if isinstance(found := message.get("id"), str) else "",
     )
     return (spent or Spent()).on(response), spent
@@ -482,7 +489,7 @@ def _blocks(message: Mapping[str, JsonValue]) -> list[JsonObject]:
     return cast("list[JsonObject]", content)
 
 
-def _call(block: JsonObject) -> ToolCall:
+def _read_tool_use(block: JsonObject) -> ToolCall:
     given = block.get("input")
     written = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     return ToolCall(
@@ -492,12 +499,12 @@ def _call(block: JsonObject) -> ToolCall:
     )
 
 
-def _why(details: JsonValue) -> str:
+def _read_refusal_reason(details: JsonValue) -> str:
     found = details if isinstance(details, dict) else {}
     return utf8_text(str(found.get("explanation") or found.get("category") or ""))
 
 
-def _native(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
+def _keep_native_blocks(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValue] | None:
     """Return the blocks as they arrived, with the used container, or None if text and calls contain all of it."""
     kinds = [str(block.get("type")) for block in blocks]
     texts = kinds.count("text")
@@ -505,7 +512,8 @@ def _native(blocks: Sequence[JsonObject], used: JsonValue) -> dict[str, JsonValu
     if ordinary and not any(block[key] for block in blocks for key in block.keys() - _IN_MESSAGES):
         return None
     taken = [
-        block | {"input": _input(text)} if isinstance(text := block.get("input"), str) else block for block in blocks
+        block | {"input": _parse_tool_input(text)} if isinstance(text := block.get("input"), str) else block
+        for block in blocks
     ]
     native: dict[str, JsonValue] = {"provider": PROVIDER, "content": sound_json(cast("list[JsonValue]", taken))}
     return native | ({"container": used} if isinstance(used, dict) else {})
@@ -557,7 +565,7 @@ _PIECES: Final = {
 """For each type of delta: its field with the piece of text, and the field of the block that the piece belongs to."""
 
 
-def _place(event: JsonObject) -> int:
+def _read_block_index(event: JsonObject) -> int:
     """Return the index of the block that an event is about."""
     index = event["index"]
     if not isinstance(index, int):
@@ -595,11 +603,11 @@ class Gathered:
             delta = event["delta"]
             if not isinstance(delta, dict):
                 raise Unreadable(f"an event's delta is {delta!r}")
-            return self._delta(_place(event), delta)
+            return self._delta(_read_block_index(event), delta)
         if kind == "message_start":
             self._message = inside(event, "message")
         elif kind == "content_block_start":
-            self._blocks[_place(event)] = inside(event, "content_block")
+            self._blocks[_read_block_index(event)] = inside(event, "content_block")
         elif kind == "message_delta":
             self._message |= inside(event, "delta")
             usage = {name: value for name, value in inside(event, "usage").items() if value is not None}
@@ -659,7 +667,7 @@ class Gathered:
 def _as_json(text: str) -> JsonValue:
     """Return the text's JSON object, or else the text itself, which the tool's validation then reports."""
     try:
-        found: JsonValue = json.loads(text, parse_constant=_no_constant)
+        found: JsonValue = json.loads(text, parse_constant=_refuse_json_constant)
     except (ValueError, RecursionError):
         return text
     return found if isinstance(found, dict) else text

@@ -132,7 +132,7 @@ class BedrockModel(_CloudModel):
         self._set_up(http_address(address), key, timeout_seconds, price, limiter)
         self._prices = Prices("aws", model, given=price, address=self._server.address)
 
-    async def _streamed(
+    async def _read_answer_stream(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
     ) -> JsonObject:
         """Read a stream through the SDK: it has the form of AWS, not that of server-sent events."""

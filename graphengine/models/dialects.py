@@ -39,11 +39,11 @@ class Dialect:
     said: Callable[[JsonObject], JsonObject]
 
 
-def _refusal(pattern: str) -> re.Pattern[str]:
+def _compile_refusal(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
-def _rename_field(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
+def _build_key_renaming(old: str, new: str) -> Callable[[JsonObject], JsonObject]:
     return lambda body: {new if key == old else key: value for key, value in body.items()}
 
 
@@ -62,7 +62,9 @@ def _plain_tool(tool: JsonObject) -> JsonObject:
     return {**tool, "function": function} if function else tool
 
 
-def _of_messages(change: Callable[[list[JsonObject]], Sequence[JsonObject]]) -> Callable[[JsonObject], JsonObject]:
+def _build_message_change(
+    change: Callable[[list[JsonObject]], Sequence[JsonObject]],
+) -> Callable[[JsonObject], JsonObject]:
     return lambda body: {**body, "messages": [*change(list_at(body, "messages"))]}
 
 
@@ -99,14 +101,16 @@ def _short_ids(messages: list[JsonObject]) -> list[JsonObject]:
     for message in messages:
         named: JsonObject = {**message}
         if "tool_call_id" in message:
-            named["tool_call_id"] = _short(str(message["tool_call_id"]))
+            named["tool_call_id"] = _shorten_call_id(str(message["tool_call_id"]))
         if "tool_calls" in message:
-            named["tool_calls"] = [{**call, "id": _short(str(call["id"]))} for call in list_at(message, "tool_calls")]
+            named["tool_calls"] = [
+                {**call, "id": _shorten_call_id(str(call["id"]))} for call in list_at(message, "tool_calls")
+            ]
         made.append(named)
     return made
 
 
-def _short(given: str) -> str:
+def _shorten_call_id(given: str) -> str:
     """Return an id of exactly nine letters and digits."""
     if len(given) == _LONGEST_ID and given.isascii() and given.isalnum():
         return given
@@ -122,20 +126,28 @@ def _sign_messages(messages: list[JsonObject]) -> list[JsonObject]:
     return made
 
 
-THOUGHTS_BACK: Final = Dialect(_refusal("reasoning_content"), lambda body: body)
+THOUGHTS_BACK: Final = Dialect(_compile_refusal("reasoning_content"), lambda body: body)
 """All thinking goes back, which the model's own messages have: DeepSeek, Moonshot."""
 
 DIALECTS: Final = (
     THOUGHTS_BACK,
-    Dialect(_refusal(_UNKNOWN_LIMIT), _rename_field("max_tokens", "max_completion_tokens")),
-    Dialect(_refusal(_UNKNOWN_LIMIT), _rename_field("max_completion_tokens", "max_tokens")),
-    Dialect(_refusal(r"stream_options|include_usage"), _without_usage),
-    Dialect(_refusal(r"\bstrict\b"), _not_strict),  # Cerebras refuses tools of which only some are strict
-    Dialect(_refusal(r"length of 9"), _of_messages(_short_ids)),  # Mistral, also on other servers
-    Dialect(_refusal(r"thought_signature"), _of_messages(_sign_messages)),  # Gemini
-    Dialect(_refusal(r"system role|(role|support)\W{1,5}system|developer instruction"), _of_messages(_in_question)),
-    Dialect(_refusal(r"roles? must alternate"), _of_messages(_join_questions)),  # templates of open models
-    Dialect(_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"), _of_messages(_with_content)),
+    Dialect(_compile_refusal(_UNKNOWN_LIMIT), _build_key_renaming("max_tokens", "max_completion_tokens")),
+    Dialect(_compile_refusal(_UNKNOWN_LIMIT), _build_key_renaming("max_completion_tokens", "max_tokens")),
+    Dialect(_compile_refusal(r"stream_options|include_usage"), _without_usage),
+    Dialect(_compile_refusal(r"\bstrict\b"), _not_strict),  # Cerebras refuses tools of which only some are strict
+    Dialect(_compile_refusal(r"length of 9"), _build_message_change(_short_ids)),  # Mistral, also on other servers
+    Dialect(_compile_refusal(r"thought_signature"), _build_message_change(_sign_messages)),  # Gemini
+    Dialect(
+        _compile_refusal(r"system role|(role|support)\W{1,5}system|developer instruction"),
+        _build_message_change(_in_question),
+    ),
+    Dialect(
+        _compile_refusal(r"roles? must alternate"), _build_message_change(_join_questions)
+    ),  # templates of open models
+    Dialect(
+        _compile_refusal(r"content.{0,60}(null|none\b|string|required|missing)|nonetype"),
+        _build_message_change(_with_content),
+    ),
 )
 """Those that are known, in the order in which they are looked for."""
 

@@ -93,7 +93,7 @@ def hide_secrets(value: T, *, known: Iterable[str] = ()) -> T:
         known: Secrets that the caller knows.
 
     Example:
-        >>> hidden({"header": "Bearer abcdef123456", "key": "my key"}, known=["my key"])
+        >>> hide_secrets({"header": "Bearer abcdef123456", "key": "my key"}, known=["my key"])
         {'header': 'Bearer [secret]', 'key': '[secret]'}
     """
     return cast("T", _hide_in_value(value, _hider(known)))

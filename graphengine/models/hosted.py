@@ -79,7 +79,7 @@ def web_search(
     if location is not None and not (location and set(location) <= set(_PLACES)):
         raise DefinitionError(f"web_search(location={location!r})", repair=f"give some of {', '.join(_PLACES)}")
     options = {"max_uses": max_uses, "location": None if location is None else dict(location)}
-    return _tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
+    return _build_hosted_tool("web_search", options | _domains("web_search", allowed_domains, blocked_domains), extra)
 
 
 def web_fetch(
@@ -103,7 +103,7 @@ def web_fetch(
         DefinitionError: An argument is invalid.
     """
     options: dict[str, Any] = {"max_uses": max_uses, "max_content_tokens": max_content_tokens}
-    return _tool("web_fetch", options | _domains("web_fetch", allowed_domains, blocked_domains), extra)
+    return _build_hosted_tool("web_fetch", options | _domains("web_fetch", allowed_domains, blocked_domains), extra)
 
 
 def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedTool:
@@ -112,10 +112,10 @@ def code_execution(*, extra: Mapping[str, JsonValue] | None = None) -> HostedToo
     Args:
         extra: Further fields of the tool in the provider's own form, such as `{"container": …}` of OpenAI.
     """
-    return _tool("code_execution", {}, extra)
+    return _build_hosted_tool("code_execution", {}, extra)
 
 
-def _tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue] | None) -> HostedTool:
+def _build_hosted_tool(name: Kind, options: Mapping[str, Any], extra: Mapping[str, JsonValue] | None) -> HostedTool:
     given = {option: value for option, value in options.items() if value not in (None, [])}
     return HostedTool(name, given, dict(extra or {}))
 

@@ -156,10 +156,10 @@ class _Waiter:
     def wake(self) -> None:
         """Wake it, from any thread."""
         with suppress(RuntimeError):  # its event loop is closed, and the call has ended with it
-            self.loop.call_soon_threadsafe(_set, self.awake)
+            self.loop.call_soon_threadsafe(_set_if_waiting, self.awake)
 
 
-def _set(future: asyncio.Future[None]) -> None:
+def _set_if_waiting(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
@@ -421,9 +421,9 @@ class PacedCall:
         pause = self.pause or 0.0
         self._waited.append(pause)
         if sum(self._waited) > self._patience_seconds:
-            raise self._busy(f"has asked it to wait for {_seconds(sum(self._waited))} in all") from error
+            raise self._busy(f"has asked it to wait for {_format_wait(sum(self._waited))} in all") from error
         if pause >= _LONG_WAIT_SECONDS:
-            log.warning("%s: a call waits %s: %s", self._model.name, _seconds(pause), error.message)
+            log.warning("%s: a call waits %s: %s", self._model.name, _format_wait(pause), error.message)
         if self._limits_others or not isinstance(error, RateLimited):  # else all calls wait, in the queue
             await until(self.waits.clock.now() + pause, asyncio.get_running_loop().create_future(), self.waits)
 
@@ -443,15 +443,15 @@ class PacedCall:
         if closed_until - max(self._entered, last_answer) > self._patience_seconds:
             now = self.waits.clock.now()
             since = now - max(self._entered, last_answer)
-            what = [f"has answered no call for {_seconds(since)}"] if since >= 1 else []
-            what += [f"is not called for {_seconds(closed_until - now)} more"] if closed_until > now else []
+            what = [f"has answered no call for {_format_wait(since)}"] if since >= 1 else []
+            what += [f"is not called for {_format_wait(closed_until - now)} more"] if closed_until > now else []
             raise self._busy(", and ".join(what) or "answers no call")
 
     def _busy(self, what: str) -> ModelBusy:
         last = self.queue.last_failure
         words = "" if last is None else f". The last failure: {getattr(last, 'message', '') or last}"
         waits = (
-            f" ({len(self._waited)} refusals, the last with a wait of {_seconds(self._waited[-1])})"
+            f" ({len(self._waited)} refusals, the last with a wait of {_format_wait(self._waited[-1])})"
             if self._waited
             else ""
         )
@@ -593,7 +593,7 @@ def _tokens_of(response: Response) -> int | None:
     return sum(each for each in tokens if type(each) is int) or None
 
 
-def _seconds(seconds: float) -> str:
+def _format_wait(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:.0f} s"  # noqa: PLR2004 - three digits
 
 

@@ -61,7 +61,7 @@ def model_of(name: str) -> Model:
 
         return PlaceholderModel()
     if provider not in _PROVIDERS:
-        raise _unavailable(name, "has no known provider", _repair_of_name(struck(name.strip())))
+        raise _unavailable(name, "has no known provider", _suggest_provider(struck(name.strip())))
     if not rest.strip():
         what = "file" if provider == "recorded" else "model"
         form = next(form for form in FORMS if form.startswith(f"{provider}:"))
@@ -155,7 +155,7 @@ def _split_address(name: str, rest: str) -> tuple[str, str | None]:
     return model, address.rstrip("/")
 
 
-def _repair_of_name(name: str) -> str:
+def _suggest_provider(name: str) -> str:
     """Return the repair for a name without a known provider."""
     provider, _, rest = name.partition(":")
     for family, of in _FAMILIES:

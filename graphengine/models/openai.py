@@ -153,7 +153,7 @@ class OpenAIModel(ServedModel):
         if request.compact_from is not None:
             body["context_management"] = [{"type": "compaction", "compact_threshold": request.compact_from}]
         if request.tools or request.hosted:
-            body["tools"] = [*map(_tool, request.tools), *map(_hosted_to_json, request.hosted)]
+            body["tools"] = [*map(_build_function_spec, request.tools), *map(_build_hosted_spec, request.hosted)]
         form = form_of_answer(request) if is_native else None
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
@@ -177,7 +177,7 @@ class OpenAIModel(ServedModel):
             found["include"] = [*include]
         choice = settings.tool_choice
         if (request.tools or request.hosted) and choice is not None:
-            found["tool_choice"] = choice if choice in CHOICES else _choice(choice, request)
+            found["tool_choice"] = choice if choice in CHOICES else _build_tool_choice(choice, request)
         if settings.cache and self._server.is_own:
             found["prompt_cache_key"] = cache_key(request.system, request.tools)
         return found
@@ -200,12 +200,15 @@ class OpenAIModel(ServedModel):
         if message.role == "tool":
             output: JsonValue = tool_result(message.text, is_error=message.is_error)
             if message.media:
-                output = [{"type": "input_text", "text": output}, *_media(message)]
+                output = [{"type": "input_text", "text": output}, *_iter_media_items(message)]
             yield {"type": "function_call_output", "call_id": call_id(message.call_id), "output": output}
         elif message.role == "assistant":
             yield from self._find_sealed_items(message) or _assemble_items(message)
         elif message.media:
-            yield {"role": "user", "content": [{"type": "input_text", "text": message.text}, *_media(message)]}
+            yield {
+                "role": "user",
+                "content": [{"type": "input_text", "text": message.text}, *_iter_media_items(message)],
+            }
         else:
             yield {"role": "user", "content": message.text}
 
@@ -217,14 +220,14 @@ class OpenAIModel(ServedModel):
         """
         native = message.native or {}
         items = list_at(native, "content")
-        if native.get("provider") != self._provider or _text(items) != message.text:
+        if native.get("provider") != self._provider or _read_final_text(items) != message.text:
             return []
         called = {call.id for call in message.calls}
-        while items and _is_open(items[-1], called):
+        while items and _is_unfinished_item(items[-1], called):
             items.pop()
-        if [call.id for call in _calls(items)] != [call.id for call in message.calls]:
+        if [call.id for call in _read_function_calls(items)] != [call.id for call in message.calls]:
             return []
-        has_gap = any(item.get("type") != "reasoning" and _is_open(item, called) for item in items)
+        has_gap = any(item.get("type") != "reasoning" and _is_unfinished_item(item, called) for item in items)
         thoughts = [item for item in items if item.get("type") == "reasoning"]
         is_whole = not has_gap and all(text(item, "encrypted_content") for item in thoughts)
         return [{key: value for key, value in item.items() if value is not None} for item in items] if is_whole else []
@@ -233,8 +236,8 @@ class OpenAIModel(ServedModel):
         items = self._check_output_items(whole)
         stop, why = _stop(whole, items)
         return Response(
-            utf8_text(_text(items)),
-            calls=_calls(items) if stop == "tools" else (),
+            utf8_text(_read_final_text(items)),
+            calls=_read_function_calls(items) if stop == "tools" else (),
             stop=stop,
             why=utf8_text(why),
             native=self._native(items),
@@ -310,7 +313,7 @@ def _after_compaction(items: list[JsonValue]) -> list[JsonValue]:
     return items[places[-1] :] if places else items
 
 
-def _media(message: Message) -> Iterator[JsonValue]:
+def _iter_media_items(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
@@ -345,13 +348,13 @@ def _assemble_items(message: Message) -> Iterator[JsonValue]:
         }
 
 
-def _tool(tool: ToolSpec) -> JsonObject:
+def _build_function_spec(tool: ToolSpec) -> JsonObject:
     form = form_of_tool(tool)
     spec: JsonObject = {"type": "function", "name": form.name, "description": tool.description}
     return {**spec, "parameters": form.schema, "strict": form.strict}
 
 
-def _hosted_to_json(tool: HostedTool) -> JsonObject:
+def _build_hosted_spec(tool: HostedTool) -> JsonObject:
     made: JsonObject = {"type": _TYPES[tool.name]}
     if tool.name == "code_execution":
         made["container"] = {"type": "auto"}
@@ -362,13 +365,13 @@ def _hosted_to_json(tool: HostedTool) -> JsonObject:
     return merged(made, tool.extra)
 
 
-def _choice(name: str, request: Request) -> JsonObject:
+def _build_tool_choice(name: str, request: Request) -> JsonObject:
     """Return the choice of one tool."""
     hosted = next((_TYPES[tool.name] for tool in request.hosted if tool.name == name), None)
     return {"type": "function", "name": name} if hosted is None else {"type": hosted}
 
 
-def _text(items: list[JsonObject]) -> str:
+def _read_final_text(items: list[JsonObject]) -> str:
     """Return the text. If an item is marked as the final answer, the others are only comments on the work."""
     messages = [item for item in items if item.get("type") == "message"]
     final = [item for item in messages if item.get("phase") == "final_answer"]
@@ -377,7 +380,7 @@ def _text(items: list[JsonObject]) -> str:
     return "".join([*whole, *(text(part, "text") for part in parts if part.get("type") in {"output_text", "text"})])
 
 
-def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
+def _read_function_calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
     return tuple(
         ToolCall(
             id=utf8_text(text(item, "call_id") or text(item, "id")),
@@ -389,13 +392,13 @@ def _calls(items: list[JsonObject]) -> tuple[ToolCall, ...]:
     )
 
 
-def _is_open(item: JsonObject, called: Collection[str]) -> bool:
+def _is_unfinished_item(item: JsonObject, called: Collection[str]) -> bool:
     """Return whether an item cannot be the last of an answer that is sent back, as it was cut off in or after it."""
     kind, status = text(item, "type"), text(item, "status")
     if kind == "function_call":
         return status == _CUT or (text(item, "call_id") or text(item, "id")) not in called
     if kind == "message":
-        return status not in {"", "completed"} and not _text([item])
+        return status not in {"", "completed"} and not _read_final_text([item])
     return kind == "reasoning" or (kind.endswith("_call") and status in _UNENDED)
 
 
@@ -410,7 +413,7 @@ def _stop(whole: JsonObject, items: list[JsonObject]) -> tuple[Stop, str]:
     refusals = [text(part, "refusal") for part in parts if part.get("type") == "refusal"]
     if refusals:
         return "refused", "".join(refusals)
-    if _calls(items):
+    if _read_function_calls(items):
         return "tools", ""
     return ("cut" if any(item.get("type") == "function_call" for item in items) else "end"), ""
 

@@ -216,9 +216,9 @@ class ServedModel(PricedModel, ABC):
         whole: JsonObject | None = None
         try:
             if not request.streams:
-                whole = await self._server.whole(self._path, self._spoken(body), headers)
+                whole = await self._server.whole(self._path, self._adapt_body(body), headers)
             else:
-                sent = self._spoken({**body, **self._streaming})
+                sent = self._adapt_body({**body, **self._streaming})
                 unstreamed = await self._server.stream(self._path, sent, headers, reader.take, request.watch)
                 whole = reader.whole() if unstreamed is None else unstreamed
             reader.head = whole
@@ -234,7 +234,7 @@ class ServedModel(PricedModel, ABC):
                 error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
             raise
 
-    def _spoken(self, body: JsonObject) -> JsonObject:
+    def _adapt_body(self, body: JsonObject) -> JsonObject:
         """Return a body as this server takes it."""
         return body
 

@@ -223,7 +223,7 @@ class OpenAIChatModel(ServedModel):
         """Return the body of a request in no dialect."""
         return {**self._body(request, is_native=is_native), **(self._streaming if request.streams else {})}
 
-    def _spoken(self, body: JsonObject) -> JsonObject:
+    def _adapt_body(self, body: JsonObject) -> JsonObject:
         for each in self._dialects:
             body = each.said(body)
         return body
@@ -257,7 +257,7 @@ class OpenAIChatModel(ServedModel):
         first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
         body: JsonObject = {"model": self.model, "messages": [*first, *self._messages(request.messages)]}
         if request.tools:
-            body["tools"] = [_tool(tool) for tool in request.tools]
+            body["tools"] = [_build_chat_tool(tool) for tool in request.tools]
         form = form_of_answer(request) if is_native else None
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
@@ -275,7 +275,10 @@ class OpenAIChatModel(ServedModel):
                 shown = []
             yield self._message(message, thinks=thinks)
             if message.role == "tool" and message.media:
-                shown += [_text(f"Shown by the result of call {_id(message.call_id)}:"), *_media(message)]
+                shown += [
+                    _build_text_part(f"Shown by the result of call {_fit_call_id(message.call_id)}:"),
+                    *_iter_media_parts(message),
+                ]
         if shown:
             yield {"role": "user", "content": shown}
 
@@ -286,7 +289,7 @@ class OpenAIChatModel(ServedModel):
 
     def _message(self, message: Message, *, thinks: bool) -> JsonObject:
         """Return a message. A turn with calls carries its thinking, if any turn has some: a server wants it of each."""
-        made, fields = _message(message), self._fields(message)
+        made, fields = _build_chat_message(message), self._fields(message)
         native = message.native or {}
         if message.calls and native.get("provider") == self._provider:
             content = native.get("content")
@@ -342,10 +345,10 @@ class OpenAIChatModel(ServedModel):
     def _response(self, whole: JsonObject) -> Response:
         choice = self._choice(whole)
         message = inside(choice, "message")
-        calls = _calls(list_at(message, "tool_calls"))
+        calls = _read_chat_calls(list_at(message, "tool_calls"))
         stop, why = self._stop(choice, calls)
         wanted = calls if stop == "tools" else ()
-        content = utf8_text(_content(message.get("content")))
+        content = utf8_text(_read_content_text(message.get("content")))
         thought, content = split(content) if self._has_tags else ("", content)
         return Response(
             content,
@@ -398,9 +401,9 @@ class _Chunks(StreamReader):
         self._split = Splitter() if has_tags else None
         self._text: list[str] = []
         self._refusal: list[str] = []
-        self._calls: list[_Begun] = []
+        self._calls: list[_PartialCall] = []
         self._more: dict[str, list[JsonValue]] = {}
-        self._places: dict[str, _Begun] = {}
+        self._places: dict[str, _PartialCall] = {}
         self._reason = ""
 
     def take(self, event: JsonObject) -> bool:
@@ -439,7 +442,7 @@ class _Chunks(StreamReader):
         return {**self.head, "choices": [{"message": message, "finish_reason": self._reason}]}
 
     def _add(self, delta: JsonObject) -> None:
-        content = _content(delta.get("content"))
+        content = _read_content_text(delta.get("content"))
         if content and delta.keys() <= _TEXT_ALONE:  # nearly always
             self._text.append(content)
             self._emit(*(("", content) if self._split is None else self._split.add(content)))
@@ -474,7 +477,7 @@ class _Chunks(StreamReader):
         place, named, function = text(piece, "index"), text(piece, "id"), inside(piece, "function")
         call = self._places.get(place) if place else (self._calls[-1] if self._calls else None)
         if call is None or (named and call.id and named != call.id):
-            call = _Begun()
+            call = _PartialCall()
             self._calls.append(call)
             self._places[place] = call
         call.id = call.id or named
@@ -485,7 +488,7 @@ class _Chunks(StreamReader):
 
 
 @dataclass(slots=True)
-class _Begun:
+class _PartialCall:
     """A tool call as far as it was received."""
 
     id: str = ""
@@ -524,35 +527,37 @@ def _join_over_empty(messages: Sequence[Message]) -> Sequence[Message]:
     return made
 
 
-def _message(message: Message) -> JsonObject:
+def _build_chat_message(message: Message) -> JsonObject:
     if message.role == "tool":
         result = tool_result(message.text, is_error=message.is_error)
-        return {"role": "tool", "tool_call_id": _id(message.call_id), "content": result}
+        return {"role": "tool", "tool_call_id": _fit_call_id(message.call_id), "content": result}
     if message.role != "assistant":
-        content: JsonValue = [_text(message.text), *_media(message)] if message.media else message.text
+        content: JsonValue = (
+            [_build_text_part(message.text), *_iter_media_parts(message)] if message.media else message.text
+        )
         return {"role": "user", "content": content}
     if not message.calls:
         return {"role": "assistant", "content": message.text}
-    calls: list[JsonValue] = [_call(call) for call in message.calls]
+    calls: list[JsonValue] = [_build_chat_call(call) for call in message.calls]
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
 
 
-def _id(given: str) -> str:
+def _fit_call_id(given: str) -> str:
     return call_id(given, _LONGEST_ID)
 
 
-def _text(text: str) -> JsonObject:
+def _build_text_part(text: str) -> JsonObject:
     return {"type": "text", "text": text}
 
 
-def _media(message: Message) -> Iterator[JsonValue]:
+def _iter_media_parts(message: Message) -> Iterator[JsonValue]:
     """Yield the media of a message, each after the text that stands for it.
 
     Raises:
         BadRequest: The API has no form for one.
     """
     for mark, one in message.labelled_media():
-        yield _text(mark)
+        yield _build_text_part(mark)
         if one.kind == "image" and not one.file_id:
             yield {"type": "image_url", "image_url": {"url": one.url or data_url(one)}}
         elif one.file_id and one.kind != "image":
@@ -567,26 +572,26 @@ def _media(message: Message) -> Iterator[JsonValue]:
             raise cannot_show(one)
 
 
-def _call(call: ToolCall) -> JsonObject:
+def _build_chat_call(call: ToolCall) -> JsonObject:
     function: JsonObject = {"name": called_name(call.name), "arguments": sendable(call.arguments)}
-    return {"id": _id(call.id), "type": "function", "function": function}
+    return {"id": _fit_call_id(call.id), "type": "function", "function": function}
 
 
-def _tool(tool: ToolSpec) -> JsonObject:
+def _build_chat_tool(tool: ToolSpec) -> JsonObject:
     """Return the tool. `strict` is sent only if it is true, since not every server knows the field."""
     form = form_of_tool(tool)
     spec: JsonObject = {"name": form.name, "description": tool.description, "parameters": form.schema}
     return {"type": "function", "function": {**spec, "strict": True} if form.strict else spec}
 
 
-def _content(content: JsonValue) -> str:
+def _read_content_text(content: JsonValue) -> str:
     """Return the text. Some servers send it in parts, some of which are thinking."""
     if isinstance(content, list):
         return "".join(text(part, "text") for part in content if text(part, "type") == "text")
     return content if isinstance(content, str) else ""
 
 
-def _calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
+def _read_chat_calls(found: list[JsonObject]) -> tuple[ToolCall, ...]:
     """Return the calls, each with a unique id: some servers send no ids, or the same for all."""
     calls: list[ToolCall] = []
     for item in found:

@@ -151,10 +151,10 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     read = _FORMS.get(str(native.get("provider", "")).partition(" ")[0])
     if message.role == "assistant" and read is not None:
         return tuple(read(message, native))
-    return (*_text(message.text), *message.media, *message.calls)
+    return (*_iter_text_part(message.text), *message.media, *message.calls)
 
 
-def _text(text: str) -> Iterator[Part]:
+def _iter_text_part(text: str) -> Iterator[Part]:
     if text:
         yield Text(text)
 
@@ -184,21 +184,21 @@ def _annotations(values: list[JsonObject], offset: int | None) -> Iterator[Citat
             yield _citation(value, offset + start, offset + end)
 
 
-def _calls(message: Message) -> Callable[[str], ToolCall | None]:
+def _build_call_finder(message: Message) -> Callable[[str], ToolCall | None]:
     """Return a function that finds a call of the message by its id."""
     by_id = {call.id: call for call in message.calls}
     return by_id.get
 
 
-def _of_messages(message: Message, native: JsonObject) -> Iterator[Part]:
+def _iter_anthropic_parts(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the blocks of Anthropic's Messages."""
-    call_of, at = _calls(message), 0
+    call_of, at = _build_call_finder(message), 0
     for block in list_at(native, "content"):
         kind = _str(block, "type")
         call = call_of(_str(block, "id")) if kind == "tool_use" else None
         if kind == "text":
             text = _str(block, "text")
-            yield from _text(text)
+            yield from _iter_text_part(text)
             for value in list_at(block, "citations"):
                 yield _citation(value, at, at + len(text))
             at += len(text)
@@ -230,7 +230,7 @@ def _read_hosted_result(block: JsonObject) -> HostedResult:
 
 def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
     """Read the items of OpenAI's Responses."""
-    call_of, at, items = _calls(message), 0, list_at(native, "content")
+    call_of, at, items = _build_call_finder(message), 0, list_at(native, "content")
     has_final = any(item.get("phase") == "final_answer" for item in items if item.get("type") == "message")
     for item in items:
         kind = _str(item, "type")
@@ -238,7 +238,7 @@ def _of_responses(message: Message, native: JsonObject) -> Iterator[Part]:
         if kind == "message":
             is_answer = not has_final or item.get("phase") == "final_answer"  # others comment on the work
             for part in list_at(item, "content"):
-                yield from _text(_str(part, "text", "refusal"))
+                yield from _iter_text_part(_str(part, "text", "refusal"))
                 yield from _annotations(list_at(part, "annotations"), at if is_answer else None)
                 at += len(_str(part, "text")) if is_answer else 0
         elif kind == "reasoning":
@@ -270,7 +270,7 @@ def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
     thinking = [found.pop(key) for key in _THINKING if isinstance(found.get(key), str)]
     thinking += [text] if (text := _str(content, "thinking")) else []
     yield from (Thinking(str(text)) for text in thinking[:1])
-    yield from _text(message.text)
+    yield from _iter_text_part(message.text)
     yield from _annotations(list_at(content, "annotations"), 0)
     yield from message.calls
     yield from (Native(name, value) for name, value in found.items())
@@ -296,7 +296,7 @@ _HOSTED: Final = {"web_search_call": "web_search", "code_interpreter_call": "cod
 _THINKING: Final = ("reasoning_content", "reasoning")
 """Names under which servers send what a model thought; some send it under both."""
 
-_FORMS: Final = {"anthropic": _of_messages, "openai": _of_responses, "openai-chat": _of_chat}
+_FORMS: Final = {"anthropic": _iter_anthropic_parts, "openai": _of_responses, "openai-chat": _of_chat}
 """How the form of each provider is read, by the first word of its name in `Message.native`."""
 
 

@@ -57,12 +57,16 @@ class PlaceholderModel(RulesModel):
         try:
             if self.calls_tools and request.tools and request.messages[-1].role == "user":
                 calls = [
-                    ToolCall(id=f"call_{number}", name=tool.name, arguments=_json(tool.schema, text, is_top=False))
+                    ToolCall(
+                        id=f"call_{number}",
+                        name=tool.name,
+                        arguments=_write_smallest_json(tool.schema, text, is_top=False),
+                    )
                     for number, tool in enumerate(request.tools, 1)
                 ]
                 return Response("", tuple(calls), "tools", model=PLACEHOLDER, cost_usd=0.0, offline=True)
             self._calls[request.agent] += 1
-            text = text if request.schema is None else _json(request.schema, text)
+            text = text if request.schema is None else _write_smallest_json(request.schema, text)
         except ValueError as error:
             raise no_placeholder(request.agent, str(error)) from error
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
@@ -72,7 +76,7 @@ class PlaceholderModel(RulesModel):
         return ""
 
 
-def _json(schema: JsonObject, text: str, *, is_top: bool = True) -> str:
+def _write_smallest_json(schema: JsonObject, text: str, *, is_top: bool = True) -> str:
     return to_json(Values(schema, text).smallest(is_top=is_top)).decode()
 
 

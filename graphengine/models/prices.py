@@ -218,7 +218,7 @@ class Prices:
             if rates is not None and rates.snapshot is snapshot and spent.adds_up and plain:
                 return rates.of(spent)
             try:
-                found = tables.calc_price(_usage(tables, spent), name, **where)
+                found = tables.calc_price(_build_price_usage(tables, spent), name, **where)
             except LookupError:
                 self._unknown.add(name)
                 continue
@@ -229,7 +229,7 @@ class Prices:
                 return None  # the tables have no price for it
             if spent.is_batch:
                 return self._batch(tables, spent, found, searches)
-            if _is_plain(tables, found.model.prices):
+            if _is_flat_price(tables, found.model.prices):
                 self._rates[name] = _rates(tables, snapshot, found)
             return float(found.total_price)
         return None
@@ -246,7 +246,7 @@ def _tokens_price(
     tables: ModuleType, spent: Spent, found: PriceCalculation, price_context: Mapping[str, str] | None = None
 ) -> Decimal:
     """Return the price of the tokens alone."""
-    usage = _usage(tables, replace(spent, web_searches=0))
+    usage = _build_price_usage(tables, replace(spent, web_searches=0))
     return found.model.calc_price(usage, found.provider, price_context=price_context).total_price
 
 
@@ -299,7 +299,7 @@ def prices_sound(spent: Spent, prices: ModelPrice) -> bool:
     return heard and (not spent.output_audio_tokens or prices.output_audio_mtok is not None)
 
 
-def _is_plain(tables: ModuleType, prices: object) -> bool:
+def _is_flat_price(tables: ModuleType, prices: object) -> bool:
     """Return whether a token's price depends neither on the number of tokens nor on the time."""
     if not isinstance(prices, tables.types.ModelPrice):
         return False
@@ -310,7 +310,7 @@ def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Ra
     """Return the rates of the model that was found, computed by the package itself."""
 
     def cost(spent: Spent) -> Decimal:
-        return found.model.calc_price(_usage(tables, spent), found.provider).total_price
+        return found.model.calc_price(_build_price_usage(tables, spent), found.provider).total_price
 
     many = MILLION
     call = cost(Spent())
@@ -324,7 +324,7 @@ def _rates(tables: ModuleType, snapshot: object, found: PriceCalculation) -> _Ra
     return _Rates(snapshot, call, *(cost(spent) - call for spent in each))
 
 
-def _usage(tables: ModuleType, spent: Spent) -> Counted:
+def _build_price_usage(tables: ModuleType, spent: Spent) -> Counted:
     rare = ("web_searches", "input_audio_tokens", "output_audio_tokens")
     usage: Counted = tables.Usage(
         input_tokens=spent.input_tokens,

@@ -222,7 +222,7 @@ class PydanticAIModel:
             cache_write_tokens=used.cache_write_tokens,
             output_tokens=used.output_tokens,
             reasoning_tokens=min(used.output_reasoning_tokens or 0, used.output_tokens),
-            cost_usd=_cost(found),
+            cost_usd=_find_response_cost(found),
             native=self._native(found),
             id=utf8_text(found.provider_response_id or ""),
         )
@@ -286,19 +286,21 @@ def _parameters(model: PydanticModel, request: Request) -> ModelRequestParameter
 
     tools = [
         ToolDefinition(
-            name=tool.name, description=utf8_text(tool.description), parameters_json_schema=_object(tool.schema)
+            name=tool.name,
+            description=utf8_text(tool.description),
+            parameters_json_schema=_sanitise_schema(tool.schema),
         )
         for tool in request.tools
     ]
     if request.schema is None or not _takes_schema(model):
         return ModelRequestParameters(function_tools=tools, allow_text_output=True)
-    wanted = OutputObjectDefinition(json_schema=_object(request.schema), name=request.output)
+    wanted = OutputObjectDefinition(json_schema=_sanitise_schema(request.schema), name=request.output)
     return ModelRequestParameters(
         function_tools=tools, output_mode="native", output_object=wanted, allow_text_output=True
     )
 
 
-def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _sanitise_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return sound_json(dict(schema))
 
 
@@ -323,7 +325,7 @@ def _settings(request: Request) -> ModelSettings:
 def _question_parts(message: Message, names: Mapping[str, str]) -> Sequence[parts.ModelRequestPart]:
     from pydantic_ai.messages import ToolReturnPart, UserPromptPart  # noqa: PLC0415 - loaded by `answer`
 
-    shown_parts = _media(message)
+    shown_parts = _label_media(message)
     if message.role != "tool":
         return [UserPromptPart([utf8_text(message.text), *shown_parts] if shown_parts else utf8_text(message.text))]
     returned = ToolReturnPart(
@@ -335,7 +337,7 @@ def _question_parts(message: Message, names: Mapping[str, str]) -> Sequence[part
     return [returned, *([UserPromptPart(shown_parts)] if shown_parts else [])]
 
 
-def _media(message: Message) -> list[Any]:
+def _label_media(message: Message) -> list[Any]:
     found: list[Any] = []
     for mark, one in message.labelled_media():
         found += [mark, binary(one)]
@@ -393,7 +395,7 @@ def show(event: object, request: Request) -> None:
             request.emit_thinking(utf8_text(piece))
 
 
-def _cost(found: parts.ModelResponse) -> float | None:
+def _find_response_cost(found: parts.ModelResponse) -> float | None:
     """Return the price by pydantic-ai's tables; None if they do not cover the call, or it went to another address."""
     usage, address = found.usage, found.provider_url
     tier = str((found.provider_details or {}).get("service_tier") or "").lower()

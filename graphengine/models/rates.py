@@ -79,9 +79,9 @@ class RateController:
         self._failures = 0  # in a row
         self._era = 0
         self._recent: deque[Permit] = deque(maxlen=_KEPT)
-        self._requests = _Span(limits.requests_per_minute, MINUTE_SECONDS)
-        self._tokens = _Span(limits.tokens_per_minute, MINUTE_SECONDS, counts_tokens=True)
-        self._learned = _Span(None, 0.0)
+        self._requests = _SpanLimit(limits.requests_per_minute, MINUTE_SECONDS)
+        self._tokens = _SpanLimit(limits.tokens_per_minute, MINUTE_SECONDS, counts_tokens=True)
+        self._learned = _SpanLimit(None, 0.0)
         self.last_answer = -math.inf
         self.last_failure: Exception | None = None
 
@@ -102,7 +102,7 @@ class RateController:
         if self._trial is not None or self.is_full:
             return math.inf
         if self._recent and now - self._recent[-1].began > _FORGOTTEN_SPANS * self._learned.seconds:
-            self._learned = _Span(None, 0.0)
+            self._learned = _SpanLimit(None, 0.0)
         spans = self._requests.free_at(now, 1), self._tokens.free_at(now, tokens), self._learned.free_at(now, 1)
         return max(self.closed_until(now), *spans)
 
@@ -195,12 +195,12 @@ class RateController:
         since = min(permit.began, now) - seconds
         recent = takewhile(lambda each: each.began > since, reversed(self._recent))
         allowed = [each for each in recent if not each.refused]
-        self._learned = _Span(max(1, len(allowed)), seconds * _SLACK + _SLACK_SECONDS)
+        self._learned = _SpanLimit(max(1, len(allowed)), seconds * _SLACK + _SLACK_SECONDS)
         for each in reversed(allowed):
             self._learned.add(each)
 
 
-class _Span:
+class _SpanLimit:
     """At most so many calls, or tokens, in any span of so many seconds.
 
     Attributes:

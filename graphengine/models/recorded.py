@@ -96,7 +96,7 @@ class RecordedModel(OverModels):
         clear = _describe_request(request)
         asked = hide_secrets(clear)
         # Look for the clear text too: what is a secret of this environment may be a plain word of the recording's.
-        left = self._left.get(_key(asked)) or self._left.get(_key(clear))
+        left = self._left.get(_build_request_key(asked)) or self._left.get(_build_request_key(clear))
         if not left:
             return await self._record(request, asked)
         response = replace(left.popleft(), cost_usd=0.0, offline=True)
@@ -137,7 +137,7 @@ class RecordedModel(OverModels):
                 problem = explain(error) if isinstance(error, ValidationError) else str(error)
                 repair = "take the file from version control, or delete it and record again"
                 raise self._bad(f"line {number} of {self._file} is no recorded answer: {problem}", repair) from error
-            found[_key(line.request)].append(line.response)
+            found[_build_request_key(line.request)].append(line.response)
         return found
 
     async def _record(self, request: Request, asked: dict[str, JsonValue]) -> Response:
@@ -194,7 +194,7 @@ def _describe_request(request: Request) -> dict[str, JsonValue]:
     found: dict[str, object] = {
         "agent": request.agent,
         "system": request.system.removesuffix(request.note).rstrip("\n") if request.note else request.system,
-        "messages": [_message(one) for one in request.messages],
+        "messages": [_build_message_key_parts(one) for one in request.messages],
         "output": "" if request.schema is None else request.output,
         "schema": request.schema,
         "tools": [
@@ -206,17 +206,17 @@ def _describe_request(request: Request) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", to_jsonable_python({name: value for name, value in found.items() if value}))
 
 
-def _message(message: Message) -> dict[str, object]:
+def _build_message_key_parts(message: Message) -> dict[str, object]:
     """Return what is sent of a message; media by the digest of their data."""
     found = message.model_dump(mode="json", include=_SENT)
     media = [
-        {"type": one.type, "name": one.name, "digest": _digest(one.url or one.file_id or one.data)}
+        {"type": one.type, "name": one.name, "digest": _digest_media(one.url or one.file_id or one.data)}
         for one in message.media
     ]
     return {**found, "media": media} if media else found
 
 
-def _digest(text: str) -> str:
+def _digest_media(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=18).hexdigest()
 
 
@@ -227,7 +227,7 @@ _OURS: Final = re.compile(r"</?[^\W\d]\w*(-\d+)?( (of|agent)=\"\w*\")?>|^[^\W\d]
 """Tags around inputs, and their names before them."""
 
 
-def _key(asked: dict[str, JsonValue]) -> str:
+def _build_request_key(asked: dict[str, JsonValue]) -> str:
     """Return what identifies a request, so that another wording of ours finds the same answers.
 
     In which form inputs stand in a question, and what note says so, is ours: tags, names of inputs before a colon, the
@@ -238,11 +238,11 @@ def _key(asked: dict[str, JsonValue]) -> str:
     if isinstance(system, str):
         found["system"] = "".join(_NOTE.sub("", system).split())
     if isinstance(messages, list):
-        found["messages"] = [_bare(one) for one in messages]
+        found["messages"] = [_strip_own_tags(one) for one in messages]
     return json.dumps({name: value for name, value in found.items() if value}, sort_keys=True)
 
 
-def _bare(message: JsonValue) -> JsonValue:
+def _strip_own_tags(message: JsonValue) -> JsonValue:
     """Return a recorded message without our tags, if it is a question or a summary."""
     if not isinstance(message, dict) or message.get("role") not in ("user", "summary"):
         return message

@@ -259,7 +259,9 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
     """
     if not isinstance(body, dict):
         words = str(body or "")
-        return Complaint(status, message=words, wait_seconds=_read_asked_seconds(words), call=_unread(words))
+        return Complaint(
+            status, message=words, wait_seconds=_read_asked_seconds(words), call=_extract_unread_call(words)
+        )
     details = [inside(body, "details"), *list_at(body, "details")]
     named = [text(each, key) for each in details for key in ("error_code", "reason")]
     metadata = inside(body, "metadata")  # OpenRouter's; its moderation has no code, only the input that was flagged
@@ -275,7 +277,7 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         text(body, "param"),
         words or (json.dumps(body, ensure_ascii=False) if body else ""),
         _read_asked_seconds(f"retry in {text(details[-1], 'retryDelay')}") or _read_asked_seconds(words),
-        text(body, "failed_generation") if "tool_use_failed" in codes else _unread(words),
+        text(body, "failed_generation") if "tool_use_failed" in codes else _extract_unread_call(words),
     )
 
 
@@ -295,7 +297,7 @@ def _read_asked_seconds(words: str) -> float | None:
     return min(seconds, LONGEST_WAIT_SECONDS) if times else None
 
 
-def _unread(words: str) -> str:
+def _extract_unread_call(words: str) -> str:
     """Return the call of a tool that a server could not read, as its message quotes it, "" for none."""
     found = _CALL.search(words)
     return "" if found is None else next(filter(None, found.groups()), "")
@@ -348,12 +350,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     Args:
         headers: A response's headers. The mapping decides whether names are case-sensitive.
     """
-    seconds = _number(headers.get("retry-after-ms"))
+    seconds = _parse_finite_number(headers.get("retry-after-ms"))
     if seconds is not None:
         seconds /= 1000
     else:
         text = headers.get("retry-after")
-        seconds = _number(text)
+        seconds = _parse_finite_number(text)
         if seconds is None:
             seconds = _seconds_until(text)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
@@ -395,7 +397,7 @@ def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float |
     return found
 
 
-def _number(text: str | None) -> float | None:
+def _parse_finite_number(text: str | None) -> float | None:
     try:
         number = float(text or "")
     except ValueError:

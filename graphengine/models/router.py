@@ -139,7 +139,7 @@ class Router(OverModels):
         Raises:
             ModelError: An error that `on` does not name, unchanged; or no model answered.
         """
-        watched = _Watched(request)
+        watched = _TextRelay(request)
         failed: dict[int, Exception] = {}
         for waits in (False, True):  # first those that can be called now, then those with a queue
             for number, model in enumerate(self._models):
@@ -169,7 +169,7 @@ class Router(OverModels):
             closed = 0.0 if queue is None else queue.closed_seconds()
             back = 0.0 if closed == math.inf else closed  # another call is trying it
             error = failed.get(number) or (None if queue is None else queue.last_failure)
-            lines.append(f"  {model.name}: {_outcome(error, back, called=number in failed)}")
+            lines.append(f"  {model.name}: {_format_outcome(error, back, called=number in failed)}")
             kinds.append((not isinstance(error, ModelTransient), back, -number, error))
         _, back, _, chosen = min(kinds, key=lambda kind: kind[:3])
         message = "no model of the router answered:\n" + "\n".join(lines)
@@ -183,7 +183,7 @@ class Router(OverModels):
         return error
 
 
-class _Watched:
+class _TextRelay:
     """Passes on the text of one model: the first that streams any; of each one if `on_reset` is called between them."""
 
     def __init__(self, request: Request) -> None:
@@ -214,7 +214,7 @@ def _may_call(call: PacedCall, *, waits: bool) -> bool:
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 
 
-def _outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -> str:
+def _format_outcome(error: Exception | None, back_in_seconds: float, *, called: bool) -> str:
     """Return the outcome of one model, in a line."""
     text = "no answer yet" if error is None else (getattr(error, "message", "") or str(error) or type(error).__name__)
     later = f"; called again in {math.ceil(back_in_seconds)} s at the earliest" if back_in_seconds > 0 else ""

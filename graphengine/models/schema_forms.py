@@ -57,7 +57,7 @@ class SchemaForms:
         """
         if request.schema is None or not (by_server if self._native is None else self._native):
             return False
-        return not self._refused or _identity(request) not in self._refused
+        return not self._refused or _identify_schema(request) not in self._refused
 
     def form(self, request: Request, *, is_native: bool) -> Form:
         """Return what is used for a request."""
@@ -86,11 +86,11 @@ class SchemaForms:
                     raise
         response = await ask(False)  # noqa: FBT003
         if is_native:  # the form was at fault, as the same request in words was accepted
-            self._refused.add(_identity(request))
+            self._refused.add(_identify_schema(request))
         return replace(response, form="words")
 
 
-def _identity(request: Request) -> str:
+def _identify_schema(request: Request) -> str:
     """Return what distinguishes the schema of a request."""
     return hashlib.sha256(json.dumps(request.schema, sort_keys=True).encode("utf-8", "replace")).hexdigest()
 

@@ -103,7 +103,7 @@ class ScriptedModel:
             given = given(request)
             if inspect.isawaitable(given):
                 given = await given
-        response = _response(given, request)
+        response = _build_scripted_response(given, request)
         if isinstance(response.content, str):
             stream(response.content, request)
         return response
@@ -283,7 +283,7 @@ class _Script:
             return
         asked = max((at for at, each in enumerate(request.messages) if each.role == "user"), default=-1)
         had = [each for each in request.messages[asked + 1 :] if each.role == "assistant"]
-        if len(had) <= len(self._answers) and all(map(_is_said, self._answers, had)):
+        if len(had) <= len(self._answers) and all(map(_matches_message, self._answers, had)):
             self._position = len(had)
 
     def next(self) -> object:
@@ -301,18 +301,18 @@ class _Script:
     def _check_item(self, number: int, item: object) -> object:
         if not is_raised(item) and not callable(item):
             try:
-                _content(item)
+                _read_scripted_answer(item)
             except DefinitionError as error:
                 error.where = f"answer {number}{self._whose} of a scripted model"
                 raise
         return item
 
 
-def _response(given: object, request: Request) -> Response:
+def _build_scripted_response(given: object, request: Request) -> Response:
     """Return the answer as a response. Calls without an id get one that is unique in the conversation."""
     if is_raised(given):
         raise cast("BaseException", given)
-    content = _content(given)
+    content = _read_scripted_answer(given)
     response = content if isinstance(content, Response) else Response(content, cost_usd=0.0, offline=True)
     if all(call.id for call in response.calls):
         return response
@@ -324,11 +324,11 @@ def _response(given: object, request: Request) -> Response:
     return replace(response, calls=tuple(named))
 
 
-def _is_said(item: object, message: Message) -> bool:
+def _matches_message(item: object, message: Message) -> bool:
     """Return whether a message of a conversation is this answer."""
     if is_raised(item) or callable(item):
         return False
-    said = _content(item)
+    said = _read_scripted_answer(item)
     text, calls = (said, ()) if isinstance(said, str) else (str(said.content), said.calls)
     made = [(each.name, each.arguments) for each in message.calls]
     return text == message.text and [(each.name, each.arguments) for each in calls] == made
@@ -339,7 +339,7 @@ def is_raised(item: object) -> bool:
     return isinstance(item, BaseException) or (isinstance(item, type) and issubclass(item, BaseException))
 
 
-def _content(item: object) -> str | Response:
+def _read_scripted_answer(item: object) -> str | Response:
     """Return an answer as text or as a response."""
     if isinstance(item, (str, Response)):
         return item
@@ -363,7 +363,7 @@ def _describe_item(item: object) -> str:
         return f"a function, {getattr(item, '__name__', type(item).__name__)}"
     if is_raised(item):
         return shorten_middle(repr(item), 100)
-    content = _content(item)
+    content = _read_scripted_answer(item)
     if isinstance(content, str):
         return shorten_middle(repr(content), 100)
     wanted = [f"{call.name}({shorten_middle(call.arguments, 60)})" for call in content.calls]

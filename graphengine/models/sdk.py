@@ -111,10 +111,10 @@ async def load(module: str, extra: str) -> ModuleType:
         ModelUnavailable: It is not installed, or cannot be loaded.
     """
     found = _loaded.get(module)
-    return found if found is not None else await asyncio.to_thread(_load, module, extra)
+    return found if found is not None else await asyncio.to_thread(_import_package, module, extra)
 
 
-def _load(module: str, extra: str) -> ModuleType:
+def _import_package(module: str, extra: str) -> ModuleType:
     install = install_command(extra)
     with _loading:
         try:

@@ -26,13 +26,13 @@ class RefusedSeals:
         """Remember that the sealed answers of a request were refused."""
         if len(self._refused) >= _MOST:
             del self._refused[next(iter(self._refused))]
-        self._refused[_newest(request)] = None
+        self._refused[_digest_newest_seal(request)] = None
 
     def __contains__(self, request: Request) -> bool:
-        return _newest(request) in self._refused
+        return _digest_newest_seal(request) in self._refused
 
 
-def _newest(request: Request) -> bytes:
+def _digest_newest_seal(request: Request) -> bytes:
     """Return what the newest sealed answer of a request is known by; b"" for none."""
     native = next((message.native for message in reversed(request.messages) if message.native), None)
     return b"" if native is None else hashlib.blake2b(to_json(native), digest_size=16).digest()

@@ -53,11 +53,11 @@ ANSWER_TOO_LONG: Final = re.compile(
 """That an answer may not have as many tokens, however short the request is."""
 
 
-def _any_of(table: dict[str, str]) -> re.Pattern[str]:
+def _compile_any_of(table: dict[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(table.values()), re.IGNORECASE)
 
 
-SAYS_TOO_LONG: Final = _any_of(TOO_LONG)
-SAYS_NO_MODEL: Final = _any_of(NO_MODEL)
+SAYS_TOO_LONG: Final = _compile_any_of(TOO_LONG)
+SAYS_NO_MODEL: Final = _compile_any_of(NO_MODEL)
 
 __all__ = ["ANSWER_TOO_LONG", "NO_MODEL", "SAYS_NO_MODEL", "SAYS_TOO_LONG", "TOO_LONG"]

@@ -105,7 +105,7 @@ class Settings:
     extra: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name, repair in (*_invalid(self), *_invalid_parts(self)):
+        for name, repair in (*_iter_invalid_settings(self), *_invalid_parts(self)):
             shown = "…" if name == "headers" else f"{getattr(self, name)!r}"
             raise DefinitionError(f"Settings({name}={shown})", where="settings", repair=repair)
         object.__setattr__(self, "stop", tuple(self.stop))
@@ -193,11 +193,11 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str,
     return made
 
 
-def _number(least: float, most: float) -> Callable[[object], bool]:
+def _build_number_check(least: float, most: float) -> Callable[[object], bool]:
     return lambda value: type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
 
 
-def _whole(least: float) -> Callable[[object], bool]:
+def _build_whole_number_check(least: float) -> Callable[[object], bool]:
     return lambda value: type(value) is int and value >= least
 
 
@@ -205,7 +205,7 @@ def _one_of(*values: object) -> Callable[[object], bool]:
     return lambda value: value in values
 
 
-def _is_text(value: object) -> bool:
+def _is_filled_text(value: object) -> bool:
     return isinstance(value, str) and value.strip() != ""
 
 
@@ -216,23 +216,23 @@ def _is_budget(value: object) -> bool:
 _VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "effort": (_one_of(*_EFFORTS), f"give one of {', '.join(_EFFORTS)}"),
     "thinking": (_is_budget, f"give True, False, or a number of tokens from {_LEAST_BUDGET} on"),
-    "temperature": (_number(0, _HOTTEST), "give a number from 0 to 2"),
-    "top_p": (lambda value: value != 0 and _number(0, 1)(value), "give a number above 0, at most 1"),
-    "top_k": (_whole(1), "give a whole number from 1 on"),
-    "max_tokens": (_whole(1), "give a whole number from 1 on"),
-    "seed": (_whole(float("-inf")), "give a whole number"),
-    "presence_penalty": (_number(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
-    "frequency_penalty": (_number(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
+    "temperature": (_build_number_check(0, _HOTTEST), "give a number from 0 to 2"),
+    "top_p": (lambda value: value != 0 and _build_number_check(0, 1)(value), "give a number above 0, at most 1"),
+    "top_k": (_build_whole_number_check(1), "give a whole number from 1 on"),
+    "max_tokens": (_build_whole_number_check(1), "give a whole number from 1 on"),
+    "seed": (_build_whole_number_check(float("-inf")), "give a whole number"),
+    "presence_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
+    "frequency_penalty": (_build_number_check(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
     "verbosity": (_one_of(*get_args(Verbosity)), f"give one of {', '.join(get_args(Verbosity))}"),
     "parallel_tool_calls": (lambda value: isinstance(value, bool), "give True or False"),
     "cache": (lambda value: isinstance(value, bool) or value == "conversation", 'give True, False or "conversation"'),
-    "tool_choice": (_is_text, "give a text"),
-    "service_tier": (_is_text, "give a text"),
+    "tool_choice": (_is_filled_text, "give a text"),
+    "service_tier": (_is_filled_text, "give a text"),
 }
 """What each setting with one value may be, and the repair for others."""
 
 
-def _invalid(settings: Settings) -> Iterator[tuple[str, str]]:
+def _iter_invalid_settings(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield the invalid settings with one value, each with its repair."""
     for name, (is_valid, repair) in _VALID.items():
         value = getattr(settings, name)

@@ -85,7 +85,7 @@ def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
         {'type': 'object', 'properties': {'user_id': {'type': 'string'}}}
     """
     try:
-        return _Form(sound_json(dict(schema), levels=_DEEPEST)).sent()
+        return _SchemaForm(sound_json(dict(schema), levels=_DEEPEST)).sent()
     except RecursionError as error:
         text = f"the schema of its arguments is nested more than {_DEEPEST} levels deep"
         raise ValueError(text) from error
@@ -123,7 +123,7 @@ def unlike(name: str, by: str, taken: Collection[str]) -> str:
     return unlike(name, f"{by}\n", taken) if found in taken else found
 
 
-class _Form:
+class _SchemaForm:
     """The form of one schema."""
 
     def __init__(self, declared: JsonObject) -> None:
@@ -133,11 +133,11 @@ class _Form:
 
     def sent(self) -> SentSchema:
         top = self._flat(self._declared, frozenset())
-        kinds = _kinds(top.get("type"))
+        kinds = _list_type_names(top.get("type"))
         if kinds and "object" not in kinds:
             text = f"its arguments are of type {' or '.join(kinds)}, not an object"
             raise ValueError(text)
-        properties, required = _object_or_empty(top.pop("properties")), _texts(top.pop("required"))
+        properties, required = _object_or_empty(top.pop("properties")), _list_unique_texts(top.pop("required"))
         properties = {name: each for name, each in properties.items() if not _is_never(each)}
         properties = {**properties, **{name: {} for name in required if name not in properties}}
         names = fitting_names(properties)
@@ -166,13 +166,17 @@ class _Form:
             target = None if reference in seen else self._at(reference)
             flat = self._flat(target if isinstance(target, dict) else {}, seen | {reference})
             schema = {**flat, **{key: value for key, value in schema.items() if key != "$ref"}}
-        parts = _Parts(dict(_object_or_empty(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
+        parts = _AlternativeParts(
+            dict(_object_or_empty(schema.get("properties"))), dict.fromkeys(_list_unique_texts(schema.get("required")))
+        )
         for key in BRANCHES:
             possible = [
                 each for each in _list_of_values(schema.get(key)) if isinstance(each, dict) and not _is_never(each)
             ]
             branches = [self._flat(each, seen) for each in possible]
-            parts.add(key, [each for each in branches if "object" in (_kinds(each.get("type")) or ["object"])])
+            parts.add(
+                key, [each for each in branches if "object" in (_list_type_names(each.get("type")) or ["object"])]
+            )
         for inside in (schema.get("then"), schema.get("else")):
             if isinstance(inside, dict):
                 parts.add("anyOf", [{**self._flat(inside, seen), "required": []}])
@@ -212,10 +216,10 @@ class _Form:
         made: JsonObject = {}
         for key, value in _of_2020(schema).items():
             made |= self._keyword(key, value)
-        if "array" in _kinds(made.get("type")):
+        if "array" in _list_type_names(made.get("type")):
             made.setdefault("items", {})
         if "properties" in made:
-            undeclared: JsonObject = {name: {} for name in _texts(made.get("required"))}
+            undeclared: JsonObject = {name: {} for name in _list_unique_texts(made.get("required"))}
             made["properties"] = {
                 **_object_or_empty(made["properties"]),
                 **(undeclared | _object_or_empty(made["properties"])),
@@ -237,12 +241,12 @@ class _Form:
         if key in SERIES:
             return {key: [self._clean(each) for each in _list_of_values(value)]} if _list_of_values(value) else {}
         if key == "type":
-            kinds = _kinds(value)
+            kinds = _list_type_names(value)
             return {key: kinds[0] if len(kinds) == 1 and value != kinds else [*kinds]} if kinds else {}
         return {key: value} if key not in _DROPPED and _FITS.get(key, _accept_anything)(value) else {}
 
 
-class _Parts:
+class _AlternativeParts:
     """The properties of an object with alternatives."""
 
     def __init__(self, properties: JsonObject, required: dict[str, None]) -> None:
@@ -261,10 +265,12 @@ class _Parts:
                         _list_of_values(before.get(joint)) if isinstance(before, dict) and len(before) == 1 else []
                     )
                     self.properties[name] = {joint: [*(earlier or [before]), each]}
-        sets = [set(_texts(branch["required"])) for branch in branches]
+        sets = [set(_list_unique_texts(branch["required"])) for branch in branches]
         if sets:
             every = set.union(*sets) if key == "allOf" else set.intersection(*sets)
-            self.required |= {name: None for branch in branches for name in _texts(branch["required"]) if name in every}
+            self.required |= {
+                name: None for branch in branches for name in _list_unique_texts(branch["required"]) if name in every
+            }
 
 
 def _of_2020(schema: JsonObject) -> JsonObject:
@@ -293,7 +299,7 @@ def _is_never(schema: JsonValue) -> bool:
     return schema is False or (isinstance(schema, dict) and schema.get("not") in ({}, True))
 
 
-def _kinds(value: JsonValue) -> list[str]:
+def _list_type_names(value: JsonValue) -> list[str]:
     """Return the types that a schema names."""
     names = [
         each.lower() for each in _list_of_values(value if isinstance(value, list) else [value]) if isinstance(each, str)
@@ -309,7 +315,7 @@ def _list_of_values(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
-def _texts(value: JsonValue) -> list[str]:
+def _list_unique_texts(value: JsonValue) -> list[str]:
     return [*dict.fromkeys(each for each in _list_of_values(value) if isinstance(each, str))]
 
 
@@ -317,12 +323,12 @@ def _accept_anything(_: JsonValue) -> bool:
     return True
 
 
-def _is_number(value: JsonValue) -> bool:
+def _is_plain_number(value: JsonValue) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_size(value: JsonValue) -> bool:
-    return _is_number(value) and cast("float", value) >= 0 and cast("float", value) % 1 == 0
+    return _is_plain_number(value) and cast("float", value) >= 0 and cast("float", value) % 1 == 0
 
 
 def _is_pattern(value: JsonValue) -> bool:
@@ -332,23 +338,27 @@ def _is_pattern(value: JsonValue) -> bool:
         return False
 
 
-def _is_text(value: JsonValue) -> bool:
+def _is_text_value(value: JsonValue) -> bool:
     return isinstance(value, str)
 
 
 _FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
-    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"), _is_number),
+    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"), _is_plain_number),
     **dict.fromkeys(("maxContains", "maxItems", "maxLength", "maxProperties", "minContains"), _is_size),
     **dict.fromkeys(("minItems", "minLength", "minProperties"), _is_size),
-    **dict.fromkeys(("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"), _is_text),
+    **dict.fromkeys(
+        ("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"), _is_text_value
+    ),
     **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), lambda value: isinstance(value, bool)),
     "$ref": lambda _: False,  # none that is text
-    "dependentRequired": lambda value: isinstance(value, dict) and all(_texts(v) == v for v in value.values()),
+    "dependentRequired": lambda value: (
+        isinstance(value, dict) and all(_list_unique_texts(v) == v for v in value.values())
+    ),
     "enum": lambda value: bool(_list_of_values(value)),
     "examples": lambda value: isinstance(value, list),
-    "multipleOf": lambda value: _is_number(value) and cast("float", value) > 0,
+    "multipleOf": lambda value: _is_plain_number(value) and cast("float", value) > 0,
     "pattern": _is_pattern,
-    "required": lambda value: isinstance(value, list) and _texts(value) == value,
+    "required": lambda value: isinstance(value, list) and _list_unique_texts(value) == value,
 }
 """For each keyword that is no schema, whether a value is one that the draft allows."""
 

@@ -1,6 +1,6 @@
 """Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    graph spec (and steps) → drawing_of → Drawing → layout → svg_of → page_of, png_of
+    graph spec (and steps) → draw_graph → Drawing → layout → svg_of → page_of, png_of
                                   → dot_text → pdf_of
                                   → mermaid_text
                                   → plain_text

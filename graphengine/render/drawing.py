@@ -1,6 +1,6 @@
 """The drawing: the content of a picture of a graph, independent of its format.
 
-`drawing_of` makes it from a graph's spec and, if a run is to be drawn on it, the run's steps. The writers (dot,
+`draw_graph` makes it from a graph's spec and, if a run is to be drawn on it, the run's steps. The writers (dot,
 mermaid, plain) print it and decide nothing: words, their order, line breaks and tones are decided here. Ids are made
 here too; the user's text never serves as one.
 

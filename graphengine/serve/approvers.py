@@ -35,10 +35,10 @@ class Approvers(Extension):
 
     async def opened(self, run: OpenRun) -> ChecksAnswers:
         """Follow each run."""
-        return _OfRun(self._users, run.store, run.snapshot)
+        return _RunApprovers(self._users, run.store, run.snapshot)
 
 
-class _OfRun(ChecksAnswers):
+class _RunApprovers(ChecksAnswers):
     def __init__(self, users: Users, store: Store, snapshot: Snapshot) -> None:
         self._users = users
         self._store = store

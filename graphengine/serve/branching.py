@@ -33,7 +33,7 @@ async def preview(store: Store, graph: Graph[Any], asked: PreviewRequest) -> Pre
         GraphEngineError: It could not begin so.
     """
     step = await _first_step(store, graph, asked)
-    before, after = await _around(store, asked.run_id, asked.at, step)
+    before, after = await _load_states_around(store, asked.run_id, asked.at, step)
     return Previewed(changes=differences(before, after))
 
 
@@ -45,7 +45,7 @@ async def begins_alike(store: Store, graph: Graph[Any], asked: BranchRequest, br
     if not isinstance(recorded.data, Branched) or dict(recorded.data.instructions) != asked.instructions:
         return False
     step = await _first_step(store, graph, asked)
-    found, wanted = [await _around(store, asked.run_id, asked.at, each) for each in (recorded, step)]
+    found, wanted = [await _load_states_around(store, asked.run_id, asked.at, each) for each in (recorded, step)]
     return (recorded.frame or "") == (step.frame or "") and found == wanted
 
 
@@ -59,7 +59,7 @@ async def _first_step(store: Store, graph: Graph[Any], asked: PreviewRequest) ->
     return unkept.step
 
 
-async def _around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
+async def _load_states_around(store: Store, run_id: str, at: int, step: Step) -> tuple[JsonValue, JsonValue]:
     """Return the state that a first step writes to, before and after it."""
     before, after = [await load_snapshot(store, run_id, at) for _ in range(2)]
     evolve(after, step)

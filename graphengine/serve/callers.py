@@ -103,7 +103,7 @@ def require(right: Right) -> Caller:
     """Return who calls. Raises: NotAllowed: They have not this right."""
     found = _CALLER.get()
     if not found.may(right):
-        who, what = found.name or "this caller", f"no right to {right} here: they have {_join_rights(found.rights)}"
+        who, what = found.name or "this caller", f"no right to {right} here: they have {_format_rights(found.rights)}"
         repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
         raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
     return found
@@ -155,7 +155,7 @@ def acting(who: Caller) -> Iterator[None]:
         _CALLER.reset(before)
 
 
-def _join_rights(rights: frozenset[Right]) -> str:
+def _format_rights(rights: frozenset[Right]) -> str:
     return ", ".join(each for each in RIGHTS if each in rights) or "none"
 
 
@@ -252,7 +252,7 @@ class CallersStore:
 
     async def counts(self, **page: Any) -> Sequence[Count]:  # noqa: ANN401 - the words of Store.counts
         """Return how many runs there are."""
-        own = _own(cast("Page", page))
+        own = _restrict_to_tenant(cast("Page", page))
         found: Sequence[Count] = await self._store.counts(**own) if own is not None else []  # type: ignore[misc]
         return [each for each in found if self._graphs is None or each.graph in self._graphs]
 
@@ -264,7 +264,7 @@ class CallersStore:
 
     def _pages(self, page: Page) -> Sequence[Page]:
         """Return what is asked of all runs as it is asked of those that exist for the caller."""
-        own, graphs = _own(page), self._graphs
+        own, graphs = _restrict_to_tenant(page), self._graphs
         if own is None or graphs is None:
             return [] if own is None else [own]
         wanted = own.get("graph")
@@ -279,7 +279,7 @@ class CallersStore:
         return await self._store.graph_spec(fingerprint)
 
 
-def _own(page: Page) -> Page | None:
+def _restrict_to_tenant(page: Page) -> Page | None:
     """Return what is asked of all runs as it is asked of the caller's; None if there are none."""
     tenant = caller().tenant
     if tenant is None:

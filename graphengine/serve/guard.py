@@ -175,13 +175,13 @@ class AccessMiddleware:
             return
         body = with_whole_characters(body)
         users = self._access.users if who.name and SIGNED not in scope else None
-        ending = send if users is None else _Ending(send, users, who)
+        ending = send if users is None else _EndingStream(send, users, who)
         with holding, acting(who), watched(body, receive) as receiving:
             scope[CALLER] = who
             try:
                 await self._app(scope, receiving, ending)
             except Exception:
-                if not (isinstance(ending, _Ending) and ending.has_ended):
+                if not (isinstance(ending, _EndingStream) and ending.has_ended):
                     raise
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
@@ -204,7 +204,7 @@ class AccessMiddleware:
         return body
 
 
-class _Ending:
+class _EndingStream:
     """Sends an answer, and ends one that is a stream when its user is removed or has other rights, or the token ends.
 
     A stream lasts for days, and sends something every few seconds, if only a heartbeat.
@@ -388,9 +388,9 @@ class PageAccess(Access):
             given = json.loads(body)
         except (ValueError, RecursionError):
             given = None
-        return await self._signed_in(given if isinstance(given, dict) else {}, headers)
+        return await self._answer_sign_in(given if isinstance(given, dict) else {}, headers)
 
-    async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
+    async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
         """Answer who signs in; what has a state comes from a provider, and is no token."""
         token, stays = None if "state" in given else given.get("token"), given.get("stay") is True
         cookie = await self._cookie_for(token) if isinstance(token, str) else None
@@ -465,11 +465,11 @@ class SharedPageAccess(PageAccess):
     async def _caller_of(self, cookie: str) -> Caller | None:
         return await known(cookie, "", self._users) if cookie else None
 
-    async def _signed_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
+    async def _answer_sign_in(self, given: Mapping[str, Any], headers: Headers) -> Response:
         provider, back = self._users.signs_in, f"{headers.get('origin', '')}{SIGNED_IN}"
         is_begun = "state" in given
         if provider is None or (not is_begun and "token" in given):
-            return await super()._signed_in(given, headers)
+            return await super()._answer_sign_in(given, headers)
         if not is_begun:
             address, kept = await provider.way_in(back)
             answer = json_answer({"address": address})

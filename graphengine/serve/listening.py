@@ -31,7 +31,7 @@ _QUEUE: Final = 1024
 """How many connections the system holds until they are accepted."""
 
 
-class _State(ServerState):
+class _LimitedState(ServerState):
     def __init__(self) -> None:
         super().__init__()
         self.limited = Connections(most_connections())
@@ -40,7 +40,7 @@ class _State(ServerState):
 class _Protocol(H11Protocol):
     """A connection that tells whether its client keeps it waiting."""
 
-    server_state: _State
+    server_state: _LimitedState
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,7 +81,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         config.http, config.backlog = _Protocol, _BURST
         super().__init__(config)
-        self.server_state = _State()
+        self.server_state = _LimitedState()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve."""

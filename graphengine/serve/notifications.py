@@ -189,7 +189,7 @@ class _Told(msgspec.Struct):
     by: str = ""
 
 
-class _Message(msgspec.Struct):
+class _WebhookMessage(msgspec.Struct):
     payload: _Told
 
 
@@ -313,7 +313,7 @@ class Notifications(Extension):
         inbox = await store.inbox([OUTBOX])
         for message in inbox:
             try:
-                await self._start(runner, msgspec.convert(message.payload, _Message).payload)
+                await self._start(runner, msgspec.convert(message.payload, _WebhookMessage).payload)
             except (UnknownRun, UnknownStep, *UNREADABLE) as error:  # removed since, or not to be read here
                 _LOG.warning("news is not sent: %s", error)
             except msgspec.ValidationError as error:  # another message to this run, such as a stop

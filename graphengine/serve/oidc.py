@@ -104,8 +104,8 @@ class Provider:
             ProviderUnreachable: The keys cannot be read.
         """
         settings, claims = self.settings, await self._claims(token, self.settings.audience)
-        name = _text(claims, settings.name_claim)
-        tenant = _text(claims, settings.tenant_claim) if settings.tenant_claim else settings.tenant
+        name = _read_claim(claims, settings.name_claim)
+        tenant = _read_claim(claims, settings.tenant_claim) if settings.tenant_claim else settings.tenant
         rights = _rights(claims, settings.rights_claim) if settings.rights_claim else settings.rights
         return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
@@ -194,8 +194,8 @@ class Provider:
         else:
             form |= {"client_id": own.client_id} | ({"client_secret": secret} if secret else {})
         try:
-            return _document(self._endpoint("token_endpoint"), urlencode(form).encode(), headers)
-        except _Answered as error:
+            return _fetch_json_object(self._endpoint("token_endpoint"), urlencode(form).encode(), headers)
+        except _UnexpectedStatus as error:
             text = f"{own.issuer} gives no token for this sign-in: it answered {error.status}"
             raise NotAuthorized(text, repair="begin it again; a code holds once, and not for long") from error
         except (OSError, ValueError) as error:
@@ -273,11 +273,11 @@ def _check_address(address: str) -> None:
 
 def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK]]:
     """Return what a provider says of itself, and the keys that it publishes for signatures."""
-    about = _document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    about = _fetch_json_object(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     if about.get("issuer") != issuer:
         message = f"its configuration is of the issuer {about.get('issuer')!r}"
         raise ValueError(message)
-    found = _document(str(about.get("jwks_uri"))).get("keys")
+    found = _fetch_json_object(str(about.get("jwks_uri"))).get("keys")
     keys = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
     usable = [each for each in keys if each.get("kty") in _KINDS and each.get("use", "sig") == "sig"]
     known: dict[str, PyJWK] = {}
@@ -290,7 +290,7 @@ def _fetch_published(issuer: str) -> tuple[Mapping[str, Any], Mapping[str, PyJWK
     return about, known
 
 
-class _Answered(OSError):
+class _UnexpectedStatus(OSError):
     """An answer with another status than 200."""
 
     def __init__(self, address: str, status: int) -> None:
@@ -298,14 +298,14 @@ class _Answered(OSError):
         self.status = status
 
 
-def _document(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+def _fetch_json_object(address: str, form: bytes = b"", headers: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """Return the JSON object at an address. A redirect is refused: it could lead to one that is not encrypted."""
     _check_address(address)
     method = "POST" if form else "GET"
     try:
         with closing(request(method, address, headers or {}, form, seconds=_READ_SECONDS, is_own=True)) as answer:
             if answer.status != HTTPStatus.OK:
-                raise _Answered(address, answer.status)
+                raise _UnexpectedStatus(address, answer.status)
             found = json.loads(answer.read(_MOST_BYTES))
     except HTTPException as error:
         message = f"{address} does not answer as HTTP does: {error}"
@@ -316,7 +316,7 @@ def _document(address: str, form: bytes = b"", headers: Mapping[str, str] | None
     return found
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
+def _read_claim(claims: Mapping[str, Any], name: str) -> str:
     """Return a claim that is a name. Raises: NotAuthorized."""
     found = claims.get(name)
     if not isinstance(found, str) or not is_tag(found):

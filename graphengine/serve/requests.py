@@ -578,7 +578,7 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
     try:
         made = convert(given, kind, strict=word == "field")
     except ValidationError as error:
-        raise _invalid(str(error), given, kind, place) from error
+        raise _build_misfit_error(str(error), given, kind, place) from error
     for name, text in given.items() if word != "field" else ():
         if isinstance(text, str) and getattr(made, name) is None:  # the text "null" of what is no text
             raise InputError(f"{name} is {text!r}", where=f"{place}{name}", repair="leave it out")
@@ -589,7 +589,7 @@ def parse_struct(given: Mapping[str, Any], kind: type[S], word: Literal["paramet
     return made
 
 
-def _invalid(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
+def _build_misfit_error(text: str, given: Mapping[str, Any], kind: type[Struct], place: str) -> InputError:
     """Return the error for values that do not fit."""
     missing, found = _MISSING.fullmatch(text), _PLACE.fullmatch(text)
     repair = "GET /openapi.json describes it"
@@ -597,14 +597,14 @@ def _invalid(text: str, given: Mapping[str, Any], kind: type[Struct], place: str
         return InputError(f"{missing[1]} is missing", where=f"{place}{missing[1]}", repair=f"give {missing[1]}")
     if found is None or found[2] not in given:
         return InputError(text, where=place.rstrip(", "), repair=repair)
-    name, choices = found[2], _choices(kind, found[2])
+    name, choices = found[2], _list_field_choices(kind, found[2])
     why = f"{name} is {clipped(repr(given[name]), _SHOWN)}"
     if choices:
         return InputError(why, where=f"{place}{name}", repair=did_you_mean(str(given[name]), choices))
     return InputError(f"{why}: {found[1]}", where=f"{place}{name}", repair=repair)
 
 
-def _choices(kind: type[Struct], name: str) -> Sequence[str]:
+def _list_field_choices(kind: type[Struct], name: str) -> Sequence[str]:
     """Return the words that a field can be; none if it is no such field."""
     hint = hints_of(kind, include_extras=False)[name]
     return [word for each in (hint, *get_args(hint)) for word in get_args(each) if isinstance(word, str)]

@@ -117,7 +117,7 @@ class Router:
             query = parameters_of(request, StartParameters)
             key, run_id = delivery_of(request), query.run_id
             _check_id(request, query)
-            state = await _state_of(request, query.field)
+            state = await _read_request_input(request, query.field)
             if run_id is not None:
                 key = _key_in(run_id, who, name)  # an id that was answered is given back
                 run_id = who.own_id(run_id) if key is None else None
@@ -148,7 +148,7 @@ def _check_id(request: Request, query: StartParameters) -> None:
         raise InputError("a signed request cannot choose the run's id", where="parameter run_id", repair=repair)
 
 
-async def _state_of(request: Request, field: str | None) -> dict[str, Any]:
+async def _read_request_input(request: Request, field: str | None) -> dict[str, Any]:
     """Return the input in the body of a request; it is the whole body if a field is named for that."""
     body = await json_body(request, {})
     if field is None and not isinstance(body, dict):
@@ -158,7 +158,7 @@ async def _state_of(request: Request, field: str | None) -> dict[str, Any]:
     return found
 
 
-class _OfRun(PathConvertor):
+class _RunIdConvertor(PathConvertor):
     """The id of a run, maybe with a tenant in front, before anything that can have slashes too."""
 
     regex = "[^/]+(?:/[^/]+)??"
@@ -170,7 +170,7 @@ class _OfValue(PathConvertor):
     regex = "(?s:.*)"
 
 
-register_url_convertor("of_run", _OfRun())
+register_url_convertor("of_run", _RunIdConvertor())
 register_url_convertor("of_value", _OfValue())
 
 

@@ -99,7 +99,7 @@ PREFIX: Final = "/api"
 """Below which the page has its routes, and those of the service."""
 
 
-def _collect_paths() -> Mapping[str, str]:
+def _describe_found() -> Mapping[str, str]:
     return {"200": "what was found"}
 
 
@@ -127,7 +127,7 @@ class Endpoint:
     summary: str
     right: Right | None = "read"
     credentials: frozenset[Credential] = _TOKEN
-    answers: Mapping[str, str] = field(default_factory=_collect_paths)
+    answers: Mapping[str, str] = field(default_factory=_describe_found)
     document: Any = RunNow
     media: str = "application/json"
     query: type[Struct] = NoParameters
@@ -299,7 +299,7 @@ FILES: Final = (
 """The files of the page, which have no data."""
 
 
-def _page(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
+def _build_page_route(name: str, query: type[Struct] = NoParameters, document: Any = None, **more: Any) -> Endpoint:  # noqa: ANN401
     """Return a route that only the page has; its name is what `Views`, or what drives runs, calls it."""
     return Endpoint(f"{PREFIX}/{name}", name, "", query=query, credentials=_PAGE, document=document, **more)
 
@@ -313,36 +313,36 @@ def _of_service(*names: str, **more: Any) -> Sequence[Endpoint]:  # noqa: ANN401
 READS: Final = (
     *_of_service("list_runs", query=SortedParameters),
     *_of_service("today", "questions", "state", "step_details"),
-    _page("session", document=Session),
-    _page("overview", Filters, Overview),
-    _page("tally", TallyParameters, Tally),
-    _page("in_results", Filters, InResults),
-    _page("lines", OfRuns, Mapping[str, Line]),
-    _page("branches", OfRun, Runs),
-    _page("run", AtStep, Run),
-    _page("rows", OfRun, Sequence[Row]),
-    _page("moments", MomentsParameters, Moments),
-    _page("why_not", EdgeParameters, Sequence[WhyNot]),
-    _page("usage", OfRun, SpendingOfRun),
-    _page("find", FindParameters, Sequence[int]),
-    _page("scores", ScoresParameters, Chart),
-    _page("picture", PictureParameters, Picture),
-    _page("compare", OfTwo, Comparison),
-    _page("below", OfRun, Runs),
-    _page("graph", OfGraph, Graph),
-    _page("all_graphs", document=Mapping[str, Mapping[str, int]]),
-    _page("tables", document=Tables),
+    _build_page_route("session", document=Session),
+    _build_page_route("overview", Filters, Overview),
+    _build_page_route("tally", TallyParameters, Tally),
+    _build_page_route("in_results", Filters, InResults),
+    _build_page_route("lines", OfRuns, Mapping[str, Line]),
+    _build_page_route("branches", OfRun, Runs),
+    _build_page_route("run", AtStep, Run),
+    _build_page_route("rows", OfRun, Sequence[Row]),
+    _build_page_route("moments", MomentsParameters, Moments),
+    _build_page_route("why_not", EdgeParameters, Sequence[WhyNot]),
+    _build_page_route("usage", OfRun, SpendingOfRun),
+    _build_page_route("find", FindParameters, Sequence[int]),
+    _build_page_route("scores", ScoresParameters, Chart),
+    _build_page_route("picture", PictureParameters, Picture),
+    _build_page_route("compare", OfTwo, Comparison),
+    _build_page_route("below", OfRun, Runs),
+    _build_page_route("graph", OfGraph, Graph),
+    _build_page_route("all_graphs", document=Mapping[str, Mapping[str, int]]),
+    _build_page_route("tables", document=Tables),
 )
 """What the page reads."""
-DOWNLOADS: Final = (_page("export", OfRun), *_of_service("story"))
-STREAM: Final = _page("events", StreamParameters, media="text/event-stream")
+DOWNLOADS: Final = (_build_page_route("export", OfRun), *_of_service("story"))
+STREAM: Final = _build_page_route("events", StreamParameters, media="text/event-stream")
 WRITES: Final = _of_service("answer", "send", "stop_run", "tag", "bulk")
 """What the page changes, unless it is read-only."""
 DRIVES: Final = (
     *_of_service("start", "resume", "branch", "preview"),
-    _page("form", OfGraph),
-    _page("fields", AtStep),
-    _page("problems", OfGraph),
+    _build_page_route("form", OfGraph),
+    _build_page_route("fields", AtStep),
+    _build_page_route("problems", OfGraph),
 )
 """What the page does besides with `--drive`."""
 OF_PAGE: Final = (*FILES, *READS, *DOWNLOADS, STREAM, *WRITES, *DRIVES)

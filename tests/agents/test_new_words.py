@@ -231,7 +231,7 @@ async def test_another_wording_of_our_own_changes_nothing(tmp_path: Path, monkey
         with pytest.raises(RunFailed):
             await runner.start(one(call, "said"), run_id="r").result()
     monkeypatch.setattr("graphengine.agents.conversation.note_of", lambda tags: "Thank you." if [*tags] else "")
-    monkeypatch.setattr(prompts, "_tag", lambda path: f"the_{path}")
+    monkeypatch.setattr(prompts, "_format_tag", lambda path: f"the_{path}")
     async with Runner(tmp_path / "r.db", models=second) as runner:
         await runner.resume("r", one(call, "said")).result()
     assert (sorted(DONE), told_in(second)) == ([1, 2, 3], ["acted 1", "acted 2", "acted 3"])

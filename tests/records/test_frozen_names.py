@@ -5,6 +5,8 @@ place of a trace. So none is changed; what must be computed in another way gets 
 """
 
 import asyncio
+import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,15 +20,15 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, tool
 from graphengine.agents import Edit
 from graphengine.agents.a2a import _Remote
-from graphengine.agents.conversation import _digest as digest_of_request
+from graphengine.agents.conversation import _hash_bytes as digest_of_request
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.sqlite.texts import digest_of as digest_of_text
 from graphengine.engine.phases import BEGUN, UNKNOWN
 from graphengine.models import calls
 from graphengine.models.base import ToolSpec
-from graphengine.models.dialects import _short as short_call_id
+from graphengine.models.dialects import _shorten_call_id as short_call_id
 from graphengine.models.openai_parts import cache_key, call_id
-from graphengine.models.recorded import _digest as digest_of_media
+from graphengine.models.recorded import _digest_media as digest_of_media
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.ids import derive_id, tenants_id
 from graphengine.serve.notifications import News, Notifications, Webhook
@@ -144,7 +146,21 @@ async def id_of_a_message() -> str:
     return str(found["id"])
 
 
+def functions_in_specs() -> list[str]:
+    """Return the names of our own functions in the spec of a conversation, of which its fingerprint is made."""
+    first = Agent("first", model=ScriptedModel([]), system="Answer.")
+    second = Agent("second", model=ScriptedModel([]), system="Answer.", hand_to=[first])
+    texts = [json.dumps(Graph.chat(each).compile().graph_spec) for each in (first, second)]
+    return sorted(
+        {name for text in texts for pair in re.findall(r'func=(\w+)|"(_[a-z]\w+)"', text) for name in pair if name}
+    )
+
+
 NAMES: dict[str, tuple[Callable[[], object], object]] = {
+    "functions in the specs of conversations": (
+        functions_in_specs,
+        ["_answer_of", "_answered", "_answered_or_handed_over", "_has_ended", "_recorded", "_taken"],
+    ),
     "a call": (
         lambda: digest_of_call("mod.act", ["first", 2, 1.5], {"b": None, "a": {"z": [True]}}),
         "e2f836bca7050fb25b",

@@ -232,7 +232,7 @@ def test_a_notebook_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
         message = "a mistake of ours"
         raise ZeroDivisionError(message)
 
-    monkeypatch.setattr(graphengine.render, "drawing_of", broken)
+    monkeypatch.setattr(graphengine.render, "draw_graph", broken)
     shown = newsroom()._repr_mimebundle_()
     assert list(shown) == ["text/plain"]
     assert "It cannot be drawn: ZeroDivisionError: a mistake of ours" in shown["text/plain"]

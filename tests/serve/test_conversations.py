@@ -696,7 +696,9 @@ def test_one_function_finds_conversations() -> None:
     serve = Path(conversations.__file__).parents[1]
     texts = {path.relative_to(serve).as_posix(): path.read_text("utf-8") for path in (serve / "service").rglob("*.py")}
     assert {name for name, text in texts.items() if calls_of(text, "runs", "infos")} == {*SEARCHES}
-    assert {name for name, text in texts.items() if calls_of(text, "derived_id", "own_id", "tenants_id")} == {*NAMES}
+    assert {
+        name for name, text in texts.items() if calls_of(text, "derive_id", "derived_id", "own_id", "tenants_id")
+    } == {*NAMES}
     imports = "from graphengine.serve.service.conversations import "
     finding = {name for name, text in texts.items() if imports in text and re.search(r"\bawait find\(", text)}
     assert finding == DOORS

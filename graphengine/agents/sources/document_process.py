@@ -77,7 +77,7 @@ class DocumentProcess:
         if not answer or is_late.is_set():
             self._end()
         if not answer:
-            raise _unread(kind, name, child.returncode, is_late=is_late.is_set())
+            raise _build_unread_error(kind, name, child.returncode, is_late=is_late.is_set())
         found = json.loads(answer)
         if "text" in found:
             return str(found["text"])
@@ -117,7 +117,7 @@ def _ask(child: subprocess.Popen[bytes], kind: Kind, name: str, content: bytes) 
     return b""
 
 
-def _unread(kind: Kind, name: str, code: int | None, *, is_late: bool) -> SourceUnreadable:
+def _build_unread_error(kind: Kind, name: str, code: int | None, *, is_late: bool) -> SourceUnreadable:
     if is_late:
         why = f"takes longer than {MAX_SECONDS:g} seconds to read"
     elif code == _NO_MEMORY:
@@ -137,7 +137,7 @@ def serve(max_memory_bytes: int) -> None:
         content = sys.stdin.buffer.read(head["bytes"])
         _end_after(2 * MAX_SECONDS)
         try:
-            found = {"text": _read(head["kind"], head["name"], content)}
+            found = {"text": _read_document(head["kind"], head["name"], content)}
         except SourceUnreadable as error:
             found = {"message": error.message, "where": error.where, "repair": error.repair}
         except MemoryError:
@@ -147,7 +147,7 @@ def serve(max_memory_bytes: int) -> None:
         answers.flush()
 
 
-def _read(kind: Kind, name: str, content: bytes) -> str:
+def _read_document(kind: Kind, name: str, content: bytes) -> str:
     read = {"PDF": documents.pdf_text, "DOCX": documents.docx_text, "HTML": html}[kind]
     text = read(name, content)
     check_length(name, text)

@@ -52,10 +52,10 @@ def read_source(path: str | os.PathLike[str]) -> TextFile:
         SourceUnreadable: It does not exist or cannot be read as text; the error names the reason and the repair.
     """
     with DocumentProcess() as process:
-        return _read(os.fspath(path), process)
+        return _read_text_file(os.fspath(path), process)
 
 
-def _read(name: str, process: DocumentProcess) -> TextFile:
+def _read_text_file(name: str, process: DocumentProcess) -> TextFile:
     try:
         if Path(name).is_dir():
             raise SourceUnreadable(
@@ -93,8 +93,8 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
     name = os.fspath(path)
     with DocumentProcess() as process:
         if "\0" in name or not Path(name).is_dir():
-            return Sources((_read(name, process),))
-        return gather_sources(files_in(name), lambda file: _read(file, process), f"the folder {name!r}")
+            return Sources((_read_text_file(name, process),))
+        return gather_sources(files_in(name), lambda file: _read_text_file(file, process), f"the folder {name!r}")
 
 
 def gather_sources(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:

@@ -122,7 +122,7 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
             where=name,
             repair=_PROGRAMS[ending],
         )
-    wanted, found = _KINDS.get(ending), _kind_of(content)
+    wanted, found = _KINDS.get(ending), _detect_kind(content)
     if wanted == "DOCX" and found == "OLE":
         raise SourceUnreadable(
             f"the file {name!r} is encrypted, or an old .doc with a new name",
@@ -153,7 +153,7 @@ def _check_ending(name: str, ending: str, found: str, readers: dict[str, _Reader
     )
 
 
-def _kind_of(content: bytes) -> str | None:
+def _detect_kind(content: bytes) -> str | None:
     return next((kind for mark, kind in _SIGNATURES if content.startswith(mark)), None)
 
 

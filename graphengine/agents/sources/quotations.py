@@ -27,21 +27,21 @@ def quoted_at(quotation: str, text: str, line: int = 1) -> int:
         >>> quoted_at("Tides rise twice a day.", "# Tides\n\n- **Tides** rise\n  twice a day.")
         3
     """
-    wanted = _plain(quotation)
+    wanted = _strip_markup(quotation)
     if not wanted:
         return 0
-    whole, ends = _lines(text)
+    whole, ends = _join_plain_lines(text)
     start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
     offset = max(whole.find(wanted, start), whole.find(wanted))
     return bisect_right(ends, offset) + 1 if offset >= 0 else 0
 
 
 @lru_cache(8)
-def _lines(text: str) -> tuple[str, Sequence[int]]:
+def _join_plain_lines(text: str) -> tuple[str, Sequence[int]]:
     """Return the lines of a text without markup, joined by blanks, and where each ends, the blank included."""
-    lines = [_plain(line) for line in text.splitlines()]
+    lines = [_strip_markup(line) for line in text.splitlines()]
     return " ".join(lines), [*accumulate(len(line) + 1 for line in lines)]
 
 
-def _plain(text: str) -> str:
+def _strip_markup(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\1", text).split())

@@ -41,15 +41,17 @@ async def read_resources(server: McpServer, *uris: str) -> Sources:
         ...     return (await read_resources(mcp("python notes_server.py"), "notes://tides")).files
     """
     found = await server.read(uris)
-    return await asyncio.to_thread(_read, found, server.name)
+    return await asyncio.to_thread(_gather_resources, found, server.name)
 
 
-def _read(found: Mapping[str, ReadResourceResult | str], server: str) -> Sources:
+def _gather_resources(found: Mapping[str, ReadResourceResult | str], server: str) -> Sources:
     with DocumentProcess() as process:
-        return gather_sources(found, lambda uri: _text(uri, found[uri], process), f"the MCP server {server}")
+        return gather_sources(
+            found, lambda uri: _read_resource_text(uri, found[uri], process), f"the MCP server {server}"
+        )
 
 
-def _text(uri: str, found: ReadResourceResult | str, process: DocumentProcess) -> TextFile:
+def _read_resource_text(uri: str, found: ReadResourceResult | str, process: DocumentProcess) -> TextFile:
     from mcp.types import TextResourceContents  # noqa: PLC0415 - loaded by now
 
     if isinstance(found, str):

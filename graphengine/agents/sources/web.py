@@ -51,7 +51,7 @@ def read_page(url: str) -> TextFile:
     Raises:
         PageRefused: It cannot be fetched or read, or must not be.
     """
-    content_type, content = _fetch_page(url, MAX_PAGE_BYTES)
+    content_type, content = _fetch_address(url, MAX_PAGE_BYTES)
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
         message = f"it is of the kind {kind or 'unknown'}, which cannot be read"
@@ -72,7 +72,7 @@ def read_media(url: str) -> Media:
     Raises:
         PageRefused: It cannot be fetched, must not be, or is something else.
     """
-    _, content = _fetch_page(url, MAX_MEDIA_BYTES)
+    _, content = _fetch_address(url, MAX_MEDIA_BYTES)
     try:
         return Media(data=content, name=unquote(urlsplit(url).path.rpartition("/")[2]))
     except ValidationError as error:
@@ -89,12 +89,12 @@ class _Answer(NamedTuple):
     content: bytes
 
 
-def _fetch_page(url: str, max_bytes: int) -> tuple[str, bytes]:
+def _fetch_address(url: str, max_bytes: int) -> tuple[str, bytes]:
     """Return the type and the content at an address."""
     at, deadline = url, time.monotonic() + MAX_SECONDS
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            answer = _answer(at, max_bytes, deadline)
+            answer = _fetch_once(at, max_bytes, deadline)
         except AddressRefused as error:
             raise PageRefused(error.message, where=at, repair="name a page of the public web") from error
         except (OSError, HTTPException, ValueError) as error:
@@ -112,7 +112,7 @@ def _fetch_page(url: str, max_bytes: int) -> tuple[str, bytes]:
     raise PageRefused(f"it redirects more than {MAX_REDIRECTS} times", where=url, repair="name another page")
 
 
-def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
+def _fetch_once(url: str, max_bytes: int, deadline: float) -> _Answer:
     """Return one answer, without following redirects."""
     headers = {"User-Agent": "graphengine (durable-graphengine)"}
     with closing(request("GET", url, headers, seconds=left(deadline))) as answer:

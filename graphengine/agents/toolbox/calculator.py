@@ -59,28 +59,28 @@ def calculate(expression: str) -> str:
     limits = Context(prec=DIGITS, Emax=MOST_EXPONENT, Emin=-MOST_EXPONENT)
     try:
         with localcontext(limits):
-            return _plain_number(_value(tree, expression))
+            return _format_plain_number(_evaluate_node(tree, expression))
     except (DecimalException, ZeroDivisionError, TypeError, OverflowError) as error:
         raise ValueError(f"{expression!r} has no result: {type(error).__name__}") from None
 
 
-def _value(node: ast.expr, text: str) -> Decimal:
+def _evaluate_node(node: ast.expr, text: str) -> Decimal:
     match node:
         case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
             return Decimal(ast.get_source_segment(text.strip(), node) or str(node.value))
         case ast.UnaryOp(op=ast.USub(), operand=inner):
-            return -_value(inner, text)
+            return -_evaluate_node(inner, text)
         case ast.UnaryOp(op=ast.UAdd(), operand=inner):
-            return _value(inner, text)
+            return _evaluate_node(inner, text)
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _BINARY:
-            return _BINARY[type(sign)](_value(left, text), _value(right, text))
+            return _BINARY[type(sign)](_evaluate_node(left, text), _evaluate_node(right, text))
         case ast.Call(func=ast.Name(id=name), args=given, keywords=[]) if name in _FUNCTIONS and given:
-            return _FUNCTIONS[name](*(_value(each, text) for each in given))
+            return _FUNCTIONS[name](*(_evaluate_node(each, text) for each in given))
     part = ast.get_source_segment(text.strip(), node) or type(node).__name__
     raise ValueError(f"{part!r} is not known: use numbers, + - * / // % ** and {', '.join(_FUNCTIONS)}")
 
 
-def _plain_number(value: Decimal) -> str:
+def _format_plain_number(value: Decimal) -> str:
     """Return a number without an exponent and without zeros at its end."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -118,25 +118,27 @@ def _find_skill(known: Mapping[str, _Skill], name: str) -> _Skill:
 def _skill(file: Path) -> _Skill:
     """Read a SKILL.md."""
     if file.is_symlink() or file.parent.is_symlink():
-        raise _invalid(file, 1, "is a link", "copy the folder, or pass the folder that it leads to")
+        raise _build_skill_error(file, 1, "is a link", "copy the folder, or pass the folder that it leads to")
     lines = read_source(file).text.splitlines()
     end = next((n for n, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
     if not end or lines[0].rstrip() != "---":
-        raise _invalid(file, 1, "does not begin with fields between two lines ---")
-    fields = _fields(file, lines[1:end])
+        raise _build_skill_error(file, 1, "does not begin with fields between two lines ---")
+    fields = _parse_front_matter(file, lines[1:end])
     for name, most in _MOST.items():
         line, text = fields.get(name, (1, ""))
         if not text or len(text) > most:
-            raise _invalid(file, line, f"has a {name} of {len(text)} characters; 1 to {most} are allowed")
+            raise _build_skill_error(file, line, f"has a {name} of {len(text)} characters; 1 to {most} are allowed")
     line, name = fields["name"]
     if not _NAME.fullmatch(name):
-        raise _invalid(file, line, f"has the name {name!r}; lowercase letters, digits and single hyphens are allowed")
+        raise _build_skill_error(
+            file, line, f"has the name {name!r}; lowercase letters, digits and single hyphens are allowed"
+        )
     if name != file.parent.name:
-        raise _invalid(file, line, f"has the name {name!r}, and its folder another one, {file.parent.name!r}")
+        raise _build_skill_error(file, line, f"has the name {name!r}, and its folder another one, {file.parent.name!r}")
     return _Skill(file.parent, name, fields["description"][1], "\n".join(lines[end + 1 :]).strip())
 
 
-def _fields(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
+def _parse_front_matter(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
     """Return the line and the text of each field: the part of YAML that these files use; lists and maps stay text."""
     found: dict[str, tuple[int, list[str]]] = {}
     parts: list[str] = []
@@ -144,13 +146,13 @@ def _fields(file: Path, lines: Sequence[str]) -> dict[str, tuple[int, str]]:
         field = _FIELD.match(line)
         if field is not None:
             if field[1] in found:
-                raise _invalid(file, number, f"has the field {field[1]!r} twice")
+                raise _build_skill_error(file, number, f"has the field {field[1]!r} twice")
             parts = [(field[2] or "").strip()]
             found[field[1]] = number, parts
         elif not line.strip() or (found and line[0] in " -"):
             parts.append(line.strip())
         elif line[0] != "#":
-            raise _invalid(file, number, f"has {line!r} where a field is expected, as in `name: my-skill`")
+            raise _build_skill_error(file, number, f"has {line!r} where a field is expected, as in `name: my-skill`")
     return {
         name: (number, _join_lines(file, number, parts)) for name, (number, parts) in found.items() if name in _MOST
     }
@@ -167,10 +169,10 @@ def _join_lines(file: Path, number: int, parts: Sequence[str]) -> str:
     try:
         return text[1:-1].replace("''", "'") if text[0] == text[-1] == "'" else str(json.loads(text))
     except ValueError as error:
-        raise _invalid(file, number, f"has a text whose quotes do not match: {text}") from error
+        raise _build_skill_error(file, number, f"has a text whose quotes do not match: {text}") from error
 
 
-def _invalid(file: Path, line: int, problem: str, repair: str = "correct this line") -> DefinitionError:
+def _build_skill_error(file: Path, line: int, problem: str, repair: str = "correct this line") -> DefinitionError:
     return DefinitionError(f"the skill {problem}", where=f"{file}:{line}", repair=repair)
 
 

@@ -61,7 +61,7 @@ def sql_reader(
         """
         if not file.is_file():
             raise FileNotFoundError(f"there is no database {file}")
-        return await _rows(file, sql, most_rows, seconds)
+        return await _query_rows(file, sql, most_rows, seconds)
 
     return query
 
@@ -83,7 +83,7 @@ class _OnlyReads(sqlite3.Connection):
         return super().execute(sql, parameters)
 
 
-async def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
+async def _query_rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
     """Return the columns and rows of a query, and whether rows were left out. A query that is cancelled is stopped.
 
     Raises:

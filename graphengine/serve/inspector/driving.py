@@ -212,7 +212,7 @@ class Driver:
         snapshot = await load_snapshot(self._reader, info.id, asked.at or None)
         plan = self.acts.graph_of(info.graph).compile()
         inner = [frame for frame in snapshot.frames.values() if frame.kind in ("sub", "arm")]
-        return {"states": [_state_of(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
+        return {"states": [_read_branch_state(plan, frame, snapshot) for frame in (snapshot.root, *inner)]}
 
     async def problems(self, asked: OfGraph) -> dict[str, Any]:
         """Return the problems that `check` finds in a graph."""
@@ -220,7 +220,7 @@ class Driver:
         return {"file": found.file, "problems": found.graph.check()}
 
 
-def _state_of(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, Any]:
+def _read_branch_state(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, Any]:
     """Return a state that a branch can write to."""
     state = plan_at(plan, frame).state
     values = frame.values if frame.values or frame is snapshot.root else {}

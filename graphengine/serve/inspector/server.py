@@ -150,8 +150,8 @@ def application(settings: Settings) -> Starlette:
             yield
 
     acting = partial(_acts, writer, seen) if driver is None else driver.acting
-    stream = _events(views, books, store, {} if driver is None else driver.live)
-    own = SimpleNamespace(page=_page, static=_static, provider=_provider(settings.users), events=stream)
+    stream = _build_events_endpoint(views, books, store, {} if driver is None else driver.live)
+    own = SimpleNamespace(page=_serve_index, static=_static, provider=_provider(settings.users), events=stream)
     reads: list[Callable[[], object]] = [lambda: views, *([lambda: driver] if driver is not None else [])]
     rows = [*FILES, *READS, *DOWNLOADS, STREAM, *(() if settings.is_read_only else WRITES)]
     routes = Router(own, reads, acting).routes([*rows, *(DRIVES if driver is not None else ())])
@@ -171,8 +171,8 @@ async def _acts(writer: Callable[[], Store], seen: Store, run_id: str | None) ->
         yield CallersRunner(runner, {}, through="page")
 
 
-async def _page(_: Request) -> Response:
-    return _file("index.html")
+async def _serve_index(_: Request) -> Response:
+    return _build_file_response("index.html")
 
 
 def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
@@ -186,11 +186,11 @@ def _provider(users: Users | None) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _static(request: Request) -> Response:
-    return _file(request.path_params["name"])
+    return _build_file_response(request.path_params["name"])
 
 
 @cache
-def _file(name: str) -> Response:
+def _build_file_response(name: str) -> Response:
     """Return one of the page's files: only these names exist, so no path leaves the folder."""
     if name not in _FILES:
         return Response("not found", 404)
@@ -198,7 +198,7 @@ def _file(name: str) -> Response:
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
-def _events(
+def _build_events_endpoint(
     views: Views, books: RunCache, store: Store, live: Mapping[str, LiveRun]
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of the streams: of one run with `run_id`, else of the list of runs."""

@@ -30,13 +30,13 @@ def kept_token(path: Path | None) -> str:
     if path is None:
         return made
     try:
-        return _read(path) or _write(path, made)
+        return _read_token_file(path) or _write_token_file(path, made)
     except (OSError, ValueError) as error:
         _LOG.warning("the token of %s is not used, so links end with this process: %s", path, error)
         return made
 
 
-def _read(path: Path) -> str:
+def _read_token_file(path: Path) -> str:
     """Return the token of a file; "" if there is none. Raises: OSError, ValueError: It is not safe, or has another."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
     return text
 
 
-def _write(path: Path, token: str) -> str:
+def _write_token_file(path: Path, token: str) -> str:
     """Write a token, and return what the file has then.
 
     Two that start at once, A and B, find no file and each write a draft. A's link makes the file, B's fails, and B
@@ -68,7 +68,7 @@ def _write(path: Path, token: str) -> str:
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    return _read(path)
+    return _read_token_file(path)
 
 
 __all__ = ["kept_token"]

@@ -64,16 +64,16 @@ async def open_count(store: Store, wanted: Wanted) -> int:
             number += 1
         else:
             with suppress(StoreError):  # it was removed meanwhile, or cannot be read
-                number += len(_open(await load_now(store, info.id)))
+                number += len(_list_open_asks(await load_now(store, info.id)))
     return number
 
 
-def _open(snapshot: Snapshot) -> list[Wait]:
+def _list_open_asks(snapshot: Snapshot) -> list[Wait]:
     return [wait for wait in waits_of(snapshot) if wait.kind in ASKS and wait.answered is None]
 
 
 @dataclass(slots=True)
-class _Log:
+class _AskLog:
     """What was read of a log.
 
     Attributes:
@@ -105,7 +105,7 @@ class QuestionLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._logs: OrderedDict[tuple[str, float], _Log] = OrderedDict()
+        self._logs: OrderedDict[tuple[str, float], _AskLog] = OrderedDict()
 
     async def questions(self, only: str | None, answerers: Sequence[str]) -> Questions:
         """Return the open questions and the answers of the last days, of all runs or of one."""
@@ -118,7 +118,7 @@ class QuestionLog:
         runs = [run for run in runs_document(found, snapshots).runs if run.run_id in snapshots]
         done = [each for run in runs for each in _read_posted(run)]
         for run in runs:
-            run.waits = _open(snapshots[run.run_id])
+            run.waits = _list_open_asks(snapshots[run.run_id])
         begun = time.time() - _DAYS
         for info in found if only else await self._list_runs_to_look_at(found):
             if info.updated_at > begun or info.id in snapshots:  # what asks is known when it is answered and ends
@@ -141,7 +141,7 @@ class QuestionLog:
     async def _load_decided(self, info: RunInfo) -> list[Decided]:
         """Return the answers that a run took up."""
         key = (info.id, info.created_at)
-        log = self._logs.setdefault(key, _Log(max(info.parent_seq, info.seq - _STEPS)))
+        log = self._logs.setdefault(key, _AskLog(max(info.parent_seq, info.seq - _STEPS)))
         self._logs.move_to_end(key)
         while len(self._logs) > _KEPT:
             self._logs.popitem(last=False)
@@ -154,7 +154,7 @@ class QuestionLog:
         found: list[Decided] = []
         for step, wait, question in log.answers:
             given = cast("Answered", step.data).answer
-            found.append(_decision(now, (wait, given.id, question), given, given.at or step.at, is_taken=True))
+            found.append(_build_decision(now, (wait, given.id, question), given, given.at or step.at, is_taken=True))
         return found
 
 
@@ -162,13 +162,13 @@ def _read_posted(run: ListedRun) -> list[Decided]:
     """Return the answers of a run that nothing has taken up."""
     found = [wait for wait in run.waits if wait.kind in ASKS]
     return [
-        _decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)
+        _build_decision(run, (each.name, each.id, each.question), each.answered, each.answered.at, is_taken=False)
         for each in found
         if each.answered is not None
     ]
 
 
-def _decision(
+def _build_decision(
     run: ListedRun,
     asked: tuple[str, str, str],
     given: Any,  # noqa: ANN401 - an answer as a log has it, or one that is posted

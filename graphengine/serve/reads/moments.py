@@ -35,22 +35,22 @@ async def moments(  # noqa: PLR0913 - which steps, and which field
     steps = await store.steps(info.id, first - 1, min(first - 1 + limit, info.seq))
     book.specs.update(await load_specs(store, steps, book.visits.snapshot.fingerprint))
     name = field or ""
-    fields, was = dict.fromkeys(_fields(book.visits.snapshot)), _value(book.visits.snapshot, name)
+    fields, was = dict.fromkeys(_list_field_names(book.visits.snapshot)), _find_field_value(book.visits.snapshot, name)
     before, text = deepcopy(was), to_json(was)
     found: list[Moment] = []
     for step in steps:
         book.feed([step])
         snapshot, moment = book.visits.snapshot, book.moment()
-        value = _value(snapshot, name)
+        value = _find_field_value(snapshot, name)
         if (now := to_json(value)) != text:
             moment.value, text = deepcopy(value), now  # the fold changes the original
-        fields.update(dict.fromkeys(_fields(snapshot)))
+        fields.update(dict.fromkeys(_list_field_names(snapshot)))
         found.append(moment)
     names = [*fields] if len(fields) <= _FIELDS else [each for each in fields if _ITEM not in each.rpartition("/")[0]]
     return Moments(fields=names, field=name, before=before, moments=found)
 
 
-def _fields(snapshot: Snapshot) -> list[str]:
+def _list_field_names(snapshot: Snapshot) -> list[str]:
     """Return the names of the fields of the state, and of the graphs and arms inside of it, each below its place."""
     return [
         _prefix(frame) + name
@@ -64,7 +64,7 @@ def _prefix(frame: Frame) -> str:
     return f"{frame.id.rstrip('/')}/" if frame.id else ""
 
 
-def _value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
+def _find_field_value(snapshot: Snapshot, name: str) -> Any:  # noqa: ANN401 - a value of a state
     """Return the value of a field; None where it is nowhere."""
     place, _, field = name.rpartition("/")
     for frame in snapshot.frames.values():

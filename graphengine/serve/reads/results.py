@@ -53,22 +53,22 @@ async def in_results(store: Store, wanted: Wanted) -> InResults:
             continue
         with suppress(StoreError, ValueError):  # it was removed meanwhile, or cannot be read
             snapshot = await load_snapshot(store, info.id, None)
-            texts = _texts(snapshot.root.values) if snapshot.frames else {}
+            texts = _read_field_words(snapshot.root.values) if snapshot.frames else {}
             if has_all(sought, texts.values()):
-                name, word = _place(texts, sought)
+                name, word = _find_best_field(texts, sought)
                 (run,) = runs_document([info]).runs
                 found.append(InResult(run, name, _excerpt(texts.get(name, ""), word)))
     return InResults(looked_at, found, is_cut=looked_at < len(infos) or len(page) == NEWEST)
 
 
-def _place(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
+def _find_best_field(texts: Mapping[str, str], sought: Sequence[str]) -> tuple[str, str]:
     """Return the field that has most words of a search, the last one of these, and the first of its words."""
     has = {name: [word for word in sought if has_all([word], [text])] for name, text in texts.items()}
     name = max(reversed(has), key=lambda each: len(has[each]))
     return name, has[name][0] if has[name] else sought[0]
 
 
-def _texts(values: Mapping[str, Any]) -> Mapping[str, str]:
+def _read_field_words(values: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the words of each field of a state, but of secrets."""
     return {name: "\n".join(_leaves(value))[:_TEXT] for name, value in values.items() if not is_sealed(value)}
 

@@ -65,7 +65,7 @@ class Book:
         """Take the next steps."""
         for step in steps:
             entry, counted = self._tally.feed(step)
-            self.rows.append(_row(entry, counted, self.atlas))
+            self.rows.append(_build_cache_row(entry, counted, self.atlas))
 
     def standings(self) -> dict[int, PlaceState]:
         """Return where the run is after its last step, by the number of the node."""
@@ -190,7 +190,7 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
         raise UnknownRun(f"run {info.id} was removed", where=f"run {info.id}", repair="look at the list of runs")
 
 
-def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
+def _build_cache_row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
     return Row(
         account_of(entry, limit=_TEXT, why_limit=_TEXT, with_changes=True),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],

@@ -206,41 +206,41 @@ def _today(found: Sequence[_Cell], midnight: float, now: float, by: By, *, is_cu
         whole.add(each)
     versions = _group_cells(cells, lambda each: (each.graph, each.version))
     agents = [each for each in found if each.agent]
-    groups = [*_groups(agents if by == "agent" else cells, versions, by)]
-    groups.sort(key=_rank)
+    groups = [*_iter_today_groups(agents if by == "agent" else cells, versions, by)]
+    groups.sort(key=_rank_group)
     rest = whole.cost[2] - whole.cost[0]
     share = whole.cost[1] / whole.cost[0] if whole.cost[0] else 1.0
-    newer = _before(versions)
+    newer = _find_versions_before(versions)
     marks = [(each.first, each.graph, each.version) for name, each in versions.items() if name in newer]
     marks = [each for each in marks if each[0] >= midnight]
     errors = [_new(each) for like, each in whole.errors.items() if like not in whole.had]
     return Today(
         midnight=midnight,
         now=now,
-        today=_numbers(whole, 1),
-        yesterday=_numbers(whole, 0),
+        today=_build_numbers(whole, 1),
+        yesterday=_build_numbers(whole, 0),
         forecast_usd=whole.cost[1] + rest * share if whole.cost[2] else None,
         hours=whole.hours,
         marks=sorted(marks),
         groups=Groups(by=by, groups=groups),
         errors=sorted(errors, key=lambda each: -each.runs)[:_NEW],
-        culprit=_culprit(cells, versions, groups if by == "graph" else None),
+        culprit=_find_culprit(cells, versions, groups if by == "graph" else None),
         dearest=_dearest(agents),
         is_cut=is_cut,
     )
 
 
-def _rank(group: Group) -> tuple[float, float, int]:
+def _rank_group(group: Group) -> tuple[float, float, int]:
     """Return the place of a group: what got worse, the worst first, then what cost most."""
     worse = group.errors_off if group.verdict == "worse" else 0.0
     return -worse, -group.today.cost_usd, -group.today.runs
 
 
-def _culprit(
+def _find_culprit(
     cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], graphs: Sequence[Group] | None
 ) -> Culprit | None:
     """Return the graph that got worse the most, by the version that it has now."""
-    groups = sorted(_groups(cells, versions, "graph"), key=_rank) if graphs is None else graphs
+    groups = sorted(_iter_today_groups(cells, versions, "graph"), key=_rank_group) if graphs is None else graphs
     if not groups or groups[0].verdict != "worse":
         return None
     worst = groups[0]
@@ -270,9 +270,9 @@ def _group_cells(cells: Iterable[_Cell], key: Callable[[_Cell], tuple[str, ...]]
     return found
 
 
-def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
+def _iter_today_groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: By) -> Iterator[Group]:
     """Yield a group for each name that has a run today."""
-    before = _before(versions)
+    before = _find_versions_before(versions)
     if by == "version":
         for (graph, version), cell in versions.items():
             if cell.runs[1]:
@@ -296,7 +296,7 @@ def _groups(cells: Sequence[_Cell], versions: dict[tuple[str, ...], _Cell], by: 
         yield _group(cell, name, rates, last if rates is not None else None)
 
 
-def _before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
+def _find_versions_before(versions: dict[tuple[str, ...], _Cell]) -> dict[tuple[str, ...], _Cell]:
     """Return the version before each that has one, in the order of their first runs."""
     found: dict[tuple[str, ...], _Cell] = {}
     last: dict[str, _Cell] = {}
@@ -339,8 +339,8 @@ def _group(cell: _Cell, name: str, rates: tuple[Rate, Rate] | None, since: _Cell
         graph=cell.graph,
         version=cell.version,
         since=None if since is None else since.first,
-        today=_numbers(cell, 1),
-        yesterday=_numbers(cell, 0),
+        today=_build_numbers(cell, 1),
+        yesterday=_build_numbers(cell, 0),
         now=now,
         was=was,
         errors_off=off,
@@ -361,7 +361,7 @@ def _errors_off(now: Rate, was: Rate) -> float:
     return (now.failed / now.runs - was.failed / was.runs) / error if error else 0.0
 
 
-def _numbers(cell: _Cell, day: int) -> Numbers:
+def _build_numbers(cell: _Cell, day: int) -> Numbers:
     return Numbers(cell.runs[day], cell.failed[day], cell.lost[day], cell.cost[day], cell.unknown[day])
 
 

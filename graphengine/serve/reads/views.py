@@ -253,7 +253,7 @@ class Views:
 
         async def counted() -> Sequence[tuple[float, str, int]]:
             groups = await self._summaries(wanted, width)
-            return await asyncio.to_thread(_counts, groups, wanted)
+            return await asyncio.to_thread(_count_fitting, groups, wanted)
 
         return await self._counted.of((key, width), counted)
 
@@ -433,7 +433,9 @@ class Views:
         found: list[Call] = []
         for each in visit.entries:
             if isinstance(each.step.data, Recorded):
-                texts = [said for turn in await asked_in(self.store, info, each.step) for said in _turn(turn)]
+                texts = [
+                    said for turn in await asked_in(self.store, info, each.step) for said in _list_new_messages(turn)
+                ]
                 found.append(Call(account_of(each), step_document(each.step), texts))
         return found
 
@@ -449,7 +451,7 @@ class Views:
                 took=each.ended - each.began if each.began else None,
                 error=failure_document(each.failure) if each.failure is not None else None,
                 fallback=each.is_fallback,
-                lost=[Lost(one.agent, one.model, _turn(one)) for one in asked],
+                lost=[Lost(one.agent, one.model, _list_new_messages(one)) for one in asked],
             )
             found.append(attempt)
         return found
@@ -542,7 +544,7 @@ def _tally(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Tal
     return Tally(len(found), sum(is_lossy(status, each.losses if each else ()) for status, each in found))
 
 
-def _counts(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Sequence[tuple[float, str, int]]:
+def _count_fitting(groups: Iterable[tuple[str, str, float, str]], wanted: Wanted) -> Sequence[tuple[float, str, int]]:
     return [(since, status, len(ended)) for since, status, ended in _find_fitting(groups, wanted) if ended]
 
 
@@ -585,7 +587,7 @@ def _list_tried_edges(entry: Entry, book: Book) -> list[Tried]:
     ]
 
 
-def _turn(turn: Asked) -> list[Said]:
+def _list_new_messages(turn: Asked) -> list[Said]:
     """Return what is new in a turn, but for the results of tools, which have steps of their own."""
     texts = [("system", turn.system)] if not turn.new else []
     texts += [(each.role, each.text) for each in turn.messages[turn.new :] if each.role != "tool"]

@@ -81,7 +81,7 @@ class _Specs:
         for fingerprint, spec in more.items():
             if fingerprint not in self.specs:
                 self.specs[fingerprint] = spec
-                self.places.update(_places(spec))
+                self.places.update(_list_graph_places(spec))
 
     def taken(self, steps: Sequence[Step]) -> set[tuple[Place, Declaration, str]]:
         """Return the edges that a run took, each found in the spec in force at its step."""
@@ -97,10 +97,14 @@ class _Specs:
     def declared(self, fingerprint: str) -> set[tuple[Place, Declaration]]:
         """Return the edges that a version has."""
         spec = self.specs.get(fingerprint)
-        return set() if spec is None else {(place, each) for place, found in _places(spec).values() for each in found}
+        return (
+            set()
+            if spec is None
+            else {(place, each) for place, found in _list_graph_places(spec).values() for each in found}
+        )
 
 
-def _places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
+def _list_graph_places(spec: GraphSpec) -> Mapping[int, tuple[Place, Sequence[Declaration]]]:
     """Return the place of each graph of a spec, and what is declared of its edges, by the id of these."""
     found: dict[int, tuple[Place, Sequence[Declaration]]] = {}
     left: list[tuple[Place, GraphSpec]] = [((), spec)]
@@ -136,7 +140,7 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
         if entry.edge is not None and entry.edge.source == edge.source
         if entry.edge.track.place == place and entry.edge.is_failure == edge.failure and has_it(entry.edge.ways)
     )
-    made = ((entry, _decision(entry, scope, edge)) for entry in chosen)
+    made = ((entry, _find_edge_decision(entry, scope, edge)) for entry in chosen)
     found = [*islice(((entry, each) for entry, each in made if each is not None), _SHOWN)]
     return WhyNot(
         edge=number,
@@ -153,7 +157,7 @@ def why_not(book: Book, number: int, at: int, taken: Taken) -> WhyNot | None:
     )
 
 
-def _decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
+def _find_edge_decision(entry: Entry, scope: Scope, edge: DrawnEdge) -> Decision | None:
     """Return what became of an edge at a step; None if the version in force then did not have it."""
     if entry.edge is None:
         return None

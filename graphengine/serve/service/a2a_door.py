@@ -320,7 +320,7 @@ class _Agent(RequestHandler):
         tasks = [await self.task(task_id) for _, task_id in left[:size]]
         for task in tasks if not params.include_artifacts else ():
             task.ClearField("artifacts")
-        following = _token(*left[size - 1]) if len(left) > size else ""
+        following = _format_page_token(*left[size - 1]) if len(left) > size else ""
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(found), next_page_token=following)
 
     async def _list_task_runs(self, params: a2a.ListTasksRequest) -> Sequence[RunInfo]:
@@ -498,7 +498,7 @@ class _Agent(RequestHandler):
         nothing: tuple[None, list[Media]] = (None, [])
         shown, media = nothing if failure is not None else output(self._graph, rest)
         if rest.status == "finished":
-            files = [_file(each) for each in media if not each.file_id]
+            files = [_build_file_part(each) for each in media if not each.file_id]
             part = new_text_part(shown) if isinstance(shown, str) else new_data_part(exact(shown))
             is_file = len(files) == 1 and shown == label(1, media[0])  # the mark says nothing more
             task.artifacts.add(artifact_id="result", name="result", parts=files if is_file else [part, *files])
@@ -516,7 +516,7 @@ class _Agent(RequestHandler):
         return task
 
 
-def _file(medium: Media) -> a2a.Part:
+def _build_file_part(medium: Media) -> a2a.Part:
     """Return a part with the bytes of a medium, or its address."""
     if medium.url:
         return a2a.Part(url=medium.url, filename=medium.name, media_type=medium.type)
@@ -534,7 +534,7 @@ def _last_change_ms(info: RunInfo) -> int:
     return int(info.updated_at * 1000)
 
 
-def _token(changed: int, task_id: str) -> str:
+def _format_page_token(changed: int, task_id: str) -> str:
     """Return the token of the page that begins after a task."""
     return urlsafe_b64encode(f"{changed} {task_id}".encode()).decode()
 

@@ -87,11 +87,11 @@ class AgUiDoor:
         thread = Thread(self._service, thread_of, given.thread_id)
         if given.resume:
             after = await self._answer(thread, given.resume)
-        elif await thread.results(_results(given.messages)):
+        elif await thread.results(_collect_tool_results(given.messages)):
             after = 0
         else:
-            after = await thread.begin(_newest(given.messages), given.state or {})
-        return self._service.stream(_events(given, thread, after), thread.run_id, _trouble)
+            after = await thread.begin(_find_newest_said(given.messages), given.state or {})
+        return self._service.stream(_stream_ag_ui_events(given, thread, after), thread.run_id, _encode_run_error)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
         """Record answers, or stop the run; return the seq after which everything is new."""
@@ -103,9 +103,9 @@ class AgUiDoor:
         return info.seq
 
 
-async def _events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
+async def _stream_ag_ui_events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
     """Yield the events of AG-UI until the run is over, or waits for a person."""
-    writer = _Writer(given)
+    writer = _AgUiWriter(given)
     yield _encode_event(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
     async with aclosing(thread.events(after, _find_what_is_had(given.messages))) as events:
         async for event in events:
@@ -117,31 +117,31 @@ def _encode_event(event: core.BaseEvent) -> bytes:
     return stream_event(event.model_dump(mode="json", by_alias=True))
 
 
-def _trouble(error: GraphEngineError) -> bytes:
+def _encode_run_error(error: GraphEngineError) -> bytes:
     return _encode_event(core.RunErrorEvent(message=f"{error}", code=error.code))
 
 
-def _content(message: Any) -> str:  # noqa: ANN401 - one of many types
+def _read_message_text(message: Any) -> str:  # noqa: ANN401 - one of many types
     """Return the text of a message, whose content can be parts."""
     content = getattr(message, "content", None) or ""
     return content if isinstance(content, str) else "".join(getattr(part, "text", None) or "" for part in content)
 
 
-def _newest(messages: Sequence[Any]) -> Said | None:
+def _find_newest_said(messages: Sequence[Any]) -> Said | None:
     """Return the newest message of a person. Raises: InputError: It is not only a text."""
     found = [each for each in messages if each.role == "user"]
     if found and not isinstance(found[-1].content, str):
         check_text("messages", [part.type for part in found[-1].content if getattr(part, "text", None) is None])
-    return Said(found[-1].id, _content(found[-1])) if found else None
+    return Said(found[-1].id, _read_message_text(found[-1])) if found else None
 
 
-def _results(messages: Sequence[Any]) -> Mapping[str, object]:
+def _collect_tool_results(messages: Sequence[Any]) -> Mapping[str, object]:
     """Return the results of tools after the newest message of another kind, by their calls."""
     found: dict[str, object] = {}
     for each in reversed(messages):
         if each.role != "tool":
             break
-        found[each.tool_call_id] = {"error": each.error} if each.error else _content(each)
+        found[each.tool_call_id] = {"error": each.error} if each.error else _read_message_text(each)
     return found
 
 
@@ -149,10 +149,10 @@ def _find_what_is_had(messages: Sequence[Any]) -> Have:
     """Return what a front end has, by its messages."""
     calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
     results = frozenset(each.tool_call_id for each in messages if each.role == "tool")
-    return Have({each.id: _content(each) for each in messages if hasattr(each, "content")}, calls, results)
+    return Have({each.id: _read_message_text(each) for each in messages if hasattr(each, "content")}, calls, results)
 
 
-class _Writer:
+class _AgUiWriter:
     """Writes what is shown of a run as events of AG-UI.
 
     Args:
@@ -188,19 +188,19 @@ class _Writer:
                 kind = core.StepFinishedEvent if is_over else core.StepStartedEvent
                 yield kind(step_name=name)
             case State(values):
-                yield from self._changes_of_state(values)
+                yield from self._iter_state_changes(values)
             case Shown(name, data):
                 yield core.CustomEvent(name=name, value=data)
             case Unanswered():
-                yield self._message_of_failure(event)
+                yield self._build_unanswered_event(event)
             case Asked(_, trouble) if trouble is not None:
                 yield core.RunErrorEvent(message=trouble[0], code=trouble[1])
             case Asked(questions):
                 yield self._end_with_questions(questions)
             case Ended():
-                yield self._end_request(event)
+                yield self._build_end_event(event)
 
-    def _message_of_failure(self, event: Unanswered) -> core.BaseEvent:
+    def _build_unanswered_event(self, event: Unanswered) -> core.BaseEvent:
         """Return how a turn failed: a message that models do not get."""
         kind, content = "unanswered", event.content
         message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
@@ -222,7 +222,7 @@ class _Writer:
         message.setdefault("tool_calls", []).append(call)
         return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
 
-    def _changes_of_state(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
+    def _iter_state_changes(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
         """Yield the state, or what has changed in it."""
         before, self._state = self._state, values
         if before is None:
@@ -248,7 +248,7 @@ class _Writer:
             return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedSuccessOutcome())
         return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedInterruptOutcome(interrupts=asked))
 
-    def _end_request(self, event: Ended) -> core.BaseEvent:
+    def _build_end_event(self, event: Ended) -> core.BaseEvent:
         trouble = event.trouble
         if trouble is not None:
             return core.RunErrorEvent(message=trouble[0], code=trouble[1])
@@ -268,19 +268,19 @@ def changes(before: Any, now: Any, path: str) -> Iterator[dict[str, Any]]:  # no
     [{'op': 'remove', 'path': '/b'}, {'op': 'add', 'path': '/a/-', 'value': 5}]
     """
     if isinstance(before, dict) and isinstance(now, dict):
-        yield from ({"op": "remove", "path": _below(path, name)} for name in before if name not in now)
+        yield from ({"op": "remove", "path": _join_json_pointer(path, name)} for name in before if name not in now)
         for name, value in now.items():
             if name not in before:
-                yield {"op": "add", "path": _below(path, name), "value": value}
+                yield {"op": "add", "path": _join_json_pointer(path, name), "value": value}
             else:
-                yield from changes(before[name], value, _below(path, name))
+                yield from changes(before[name], value, _join_json_pointer(path, name))
     elif isinstance(before, list) and isinstance(now, list) and now[: len(before)] == before:
         yield from ({"op": "add", "path": f"{path}/-", "value": value} for value in now[len(before) :])
     elif before != now or type(before) is not type(now):  # 1 == True
         yield {"op": "replace", "path": path, "value": now}
 
 
-def _below(path: str, name: str) -> str:
+def _join_json_pointer(path: str, name: str) -> str:
     return f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
 
 

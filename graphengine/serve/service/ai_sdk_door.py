@@ -75,7 +75,7 @@ async def routes(opening: Opening) -> Sequence[BaseRoute]:
     ]
 
 
-class _Message(BaseModel):
+class _SdkMessage(BaseModel):
     """A message of the AI SDK.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Sent(BaseModel):
     """
 
     id: str
-    messages: list[_Message]
+    messages: list[_SdkMessage]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     state: dict[str, Any] = {}
     answers: dict[str, Any] = {}
@@ -146,20 +146,22 @@ class AiSdkDoor:
             if thread.is_chat and not after:
                 after = (await thread.newest())[1]
             key = _answer_id(thread, last.id if last is not None else "")
-            return self._follow_thread(thread, _Writer(key, forgets=forgets), after)
+            return self._follow_thread(thread, _ChunkWriter(key, forgets=forgets), after)
         answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
         after = (await thread.existing()).seq
-        await thread.results(dict(_results(last.parts)))
+        await thread.results(dict(_iter_tool_results(last.parts)))
         await thread.answer(answers)
         denied = [call for call, value in approvals.values() if value is not True]
-        return self._follow_thread(thread, _Writer(last.id, answered=answers, denied=denied, forgets=forgets), after)
+        return self._follow_thread(
+            thread, _ChunkWriter(last.id, answered=answers, denied=denied, forgets=forgets), after
+        )
 
     async def messages(self, request: Request) -> Response:
         """Return the messages of a chat that are recorded; none if there is no such chat yet."""
         thread = self._thread(request)
         if await thread.info() is None:
             return json_answer([])
-        return json_answer(_messages(thread, await thread.recorded()))
+        return json_answer(_build_sdk_messages(thread, await thread.recorded()))
 
     async def resume(self, request: Request) -> Response:
         """Replay the newest message of the assistant, and follow it; 204 if there is no such chat yet."""
@@ -167,13 +169,13 @@ class AiSdkDoor:
         if await thread.info() is None:
             return Response(status_code=204)
         turn, after = await thread.newest()
-        return self._follow_thread(thread, _Writer(_answer_id(thread, turn), forgets=_forgets(request)), after)
+        return self._follow_thread(thread, _ChunkWriter(_answer_id(thread, turn), forgets=_forgets(request)), after)
 
     def _thread(self, request: Request) -> Thread:
         return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
 
-    def _follow_thread(self, thread: Thread, writer: _Writer, after: int) -> Response:
-        return self._service.stream(_chunks(thread, writer, after), thread.run_id, _trouble, _HEADERS)
+    def _follow_thread(self, thread: Thread, writer: _ChunkWriter, after: int) -> Response:
+        return self._service.stream(_chunks(thread, writer, after), thread.run_id, _encode_stream_error, _HEADERS)
 
 
 def _forgets(request: Request) -> bool:
@@ -200,7 +202,7 @@ def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[
             yield str(approval.get("id")), (str(part.get("toolCallId")), answer)
 
 
-def _results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
+def _iter_tool_results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]:
     """Yield the results that a page's message has of tools, which may be its own, by their calls."""
     for part in parts:
         if part.get("state") == "output-available":
@@ -209,7 +211,7 @@ def _results(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, object]]
             yield str(part.get("toolCallId")), {"error": str(part.get("errorText"))}
 
 
-async def _chunks(thread: Thread, writer: _Writer, after: int) -> AsyncGenerator[bytes, None]:
+async def _chunks(thread: Thread, writer: _ChunkWriter, after: int) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a message until the run is over, or waits for a person."""
     for each in writer.begin(thread.run_id):
         yield stream_event(each)
@@ -220,11 +222,11 @@ async def _chunks(thread: Thread, writer: _Writer, after: int) -> AsyncGenerator
     yield _DONE
 
 
-def _trouble(error: GraphEngineError) -> bytes:
+def _encode_stream_error(error: GraphEngineError) -> bytes:
     return stream_event({"type": "error", "errorText": f"{error}"})
 
 
-def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
+def _parse_json_or_text(text: str) -> Any:  # noqa: ANN401 - any JSON
     """Return the value of a JSON text, or the text."""
     try:
         return json.loads(text)
@@ -232,7 +234,7 @@ def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
         return text
 
 
-class _Writer:
+class _ChunkWriter:
     """Writes what is shown of a run as chunks of one message.
 
     Args:
@@ -290,9 +292,14 @@ class _Writer:
             case Called(key, tool, arguments, text):
                 yield from self._end_part(f"{text}:thinking")
                 yield from self._end_part(text)
-                yield {"type": "tool-input-available", "toolCallId": key, "toolName": tool, "input": _read(arguments)}
+                yield {
+                    "type": "tool-input-available",
+                    "toolCallId": key,
+                    "toolName": tool,
+                    "input": _parse_json_or_text(arguments),
+                }
             case Returned(key, text, is_error) if key not in self._denied:
-                more = {"errorText": text} if is_error else {"output": _read(text)}
+                more = {"errorText": text} if is_error else {"output": _parse_json_or_text(text)}
                 yield {"type": f"tool-output-{'error' if is_error else 'available'}", "toolCallId": key, **more}
             case Visited(name, is_over):
                 data = {"name": name, "isOver": is_over}
@@ -365,22 +372,22 @@ def _question_chunks(question: Question) -> Iterator[Chunk]:
 # --- Recorded messages -----------------------------------------------------------------------------------------------
 
 
-def _messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
+def _build_sdk_messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
     """Return the messages of recorded events."""
     found: list[dict[str, Any]] = []
-    writer, parts = _Writer(_answer_id(thread, "")), _Parts()
+    writer, parts = _ChunkWriter(_answer_id(thread, "")), _MessageParts()
     for event in events:
         if isinstance(event, Said):
             found.append({"id": event.id, "role": "user", "parts": [{"type": "text", "text": event.text}]})
         if isinstance(event, Said) or not found:
-            writer, parts = _Writer(_answer_id(thread, found[-1]["id"] if found else "")), _Parts()
+            writer, parts = _ChunkWriter(_answer_id(thread, found[-1]["id"] if found else "")), _MessageParts()
             found.append({"id": writer.key, "role": "assistant", "parts": parts.found})
         for chunk in writer.of(event):
             parts.add(chunk)
     return [each for each in found if each["parts"]]
 
 
-class _Parts:
+class _MessageParts:
     """The parts of a message, made of its chunks as a page makes them.
 
     Attributes:

@@ -124,11 +124,11 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        router = Router(self, [lambda: self._views], self._enter_acting)
+        router = Router(self, [lambda: self._views], self._provide_runner)
         return Starlette(routes=[*doors, *router.routes(API)], exception_handlers={HTTPException: _no_endpoint})
 
     @asynccontextmanager
-    async def _enter_acting(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
+    async def _provide_runner(self, run_id: str | None) -> AsyncIterator[CallersRunner]:
         del run_id
         yield self.runner
 
@@ -226,7 +226,7 @@ class Service:
         if last is not None and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        return self.stream(self._documents(info, int(number) if number else after), info.id, _trouble)
+        return self.stream(self._documents(info, int(number) if number else after), info.id, _encode_trouble)
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
@@ -276,7 +276,7 @@ class Service:
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info, after=after)) as events:
             async for event in events:
-                yield stream_event(for_clients(line_of(event, info)), number=_number(event))
+                yield stream_event(for_clients(line_of(event, info)), number=_read_event_id(event))
 
     def stream(
         self,
@@ -328,7 +328,7 @@ class Service:
         Raises:
             ServiceFailed: The service stops.
         """
-        stopped, following = asyncio.create_task(self.stopped()), asyncio.create_task(_next(events))
+        stopped, following = asyncio.create_task(self.stopped()), asyncio.create_task(_await_next_event(events))
         try:
             while True:
                 await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -339,7 +339,7 @@ class Service:
                     return
                 yield event
                 # Not before: until now the reader has what it got, such as a run that is shown.
-                following = asyncio.create_task(_next(events))
+                following = asyncio.create_task(_await_next_event(events))
         finally:
             await cancelled(following, stopped)
             await events.aclose()
@@ -387,7 +387,7 @@ class Service:
             await events.aclose()
 
 
-def _trouble(error: GraphEngineError) -> bytes:
+def _encode_trouble(error: GraphEngineError) -> bytes:
     """Return what a stream sends in place of further events."""
     return stream_event(Trouble(error=refusal_of(error)))
 
@@ -396,11 +396,11 @@ def _stops() -> ServiceFailed:
     return ServiceFailed("the service stops", where="the service", repair="send the same request again")
 
 
-async def _next(events: AsyncGenerator[T, None]) -> T | None:
+async def _await_next_event(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
 
 
-def _number(event: Event) -> int | str | None:
+def _read_event_id(event: Event) -> int | str | None:
     """Return the id of an event, with which a reader that lost its connection continues; None for a live event."""
     if isinstance(event, StepRecorded):
         return event.seq

@@ -120,16 +120,16 @@ async def find(service: Service, wanted: str | Conversation | Repeated) -> RunIn
                 return None
             return info if who.owns(info.tenant) else None
         case Conversation(graph, _, tenant):
-            found = await _newest(service, {"graph": graph, "tag": wanted.tag, "tenant": tenant}, 1)
+            found = await _load_newest_runs(service, {"graph": graph, "tag": wanted.tag, "tenant": tenant}, 1)
         case Repeated(graph, request):
             whose: Page = {"tenant": who.tenant, "user": who.name, "begun_after": time.time() - _LONGEST_SECONDS}
             tagged: Page = {**whose, "graph": graph, "tag": REQUEST + request}
-            runs = await _newest(service, tagged, _MOST_RUNS) if who.name else []
+            runs = await _load_newest_runs(service, tagged, _MOST_RUNS) if who.name else []
             found = [info for info in runs if await _may_lack_reply(service, info)]
     return found[0] if len(found) == 1 else None
 
 
-async def _newest(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
+async def _load_newest_runs(service: Service, page: Page, most: int) -> Sequence[RunInfo]:
     """Return the newest runs of a list and its tenant. Runs without a tenant are found here: no store selects them."""
     found: list[RunInfo] = []
     page = {**page, "limit": most}

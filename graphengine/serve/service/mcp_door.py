@@ -125,7 +125,7 @@ class McpDoor:
 
     def __init__(self, service: Service, version: str, secret: str) -> None:
         self._service = service
-        self._tools = _tools(service.graphs)
+        self._tools = _build_tools(service.graphs)
         self.server: Server[Any] = Server(
             _NAME,
             version=version,
@@ -172,17 +172,17 @@ class McpDoor:
 
     async def _start_call(
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
-    ) -> _Call:
+    ) -> _ToolRequest:
         """Start the run of a call, unless the call goes on with one."""
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
             chosen = None if given is None else caller().own_id(str(given))
-            run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), chosen)
-        return _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
+            run_id, is_new = await self._service.begin(tool.graph, _read_call_arguments(tool, params), chosen)
+        return _ToolRequest(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
 
     async def _outcome(
-        self, call: _Call, params: types.CallToolRequestParams
+        self, call: _ToolRequest, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
         """Return the result of a call, or what it still needs."""
         ctx, run_id = call.ctx, call.run_id
@@ -201,7 +201,7 @@ class McpDoor:
                 continue
             questions = waits(found, ())
             if not questions:
-                return _result(call.tool, found, meta)
+                return _build_call_result(call.tool, found, meta)
             if not _can_ask(ctx.session.client_capabilities):
                 raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
@@ -213,7 +213,7 @@ class McpDoor:
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
             wrong = await self._answer(run_id, answers)
 
-    async def _wait_for_call(self, call: _Call, seconds: float) -> Snapshot | None:
+    async def _wait_for_call(self, call: _ToolRequest, seconds: float) -> Snapshot | None:
         """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
         following = asyncio.create_task(self._follow_call(call))
         try:
@@ -222,7 +222,7 @@ class McpDoor:
         finally:
             await cancelled(following)
 
-    async def _follow_call(self, call: _Call) -> Snapshot | None:
+    async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
         info = await self._service.info_of(call.run_id)
         async with aclosing(follow_run(self._service, info, call.seen, topics=())) as events:
@@ -246,7 +246,7 @@ class McpDoor:
             answer = given.get(key)
             if isinstance(answer, types.ElicitResult) and answer.action == "accept":
                 content = answer.content or {}
-                accepted[key] = content if _fields(wait.schema or {}) else content.get(_ANSWER)
+                accepted[key] = content if _list_form_fields(wait.schema or {}) else content.get(_ANSWER)
             elif answer is not None:
                 how = "cancelled" if getattr(answer, "action", "") == "cancel" else "declined"
                 declined.append(_still_open(run_id, wait, f"the question was {how}"))
@@ -288,7 +288,7 @@ class _OverHttp(StreamableHTTPASGIApp):
             await send(message)
 
         try:
-            await self._serve_request(scope, receive, sending)
+            await self._serve_until_stop(scope, receive, sending)
         finally:
             if has_ended:
                 known.pop(session, None)
@@ -300,7 +300,7 @@ class _OverHttp(StreamableHTTPASGIApp):
             ending = {**scope, "method": "DELETE", "headers": [(MCP_SESSION_ID_HEADER.encode(), idle.encode())]}
             await super().__call__(ending, receive, _unsent)
 
-    async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_until_stop(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
             await super().__call__(scope, receive, send)
             return
@@ -317,7 +317,7 @@ async def _unsent(message: Message) -> None:
 
 
 @dataclass(slots=True)
-class _Call:
+class _ToolRequest:
     """A request that calls a tool.
 
     Attributes:
@@ -359,7 +359,7 @@ class _Tool:
     field: str | None
 
 
-def _tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
+def _build_tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
     """Return the tools by name. A chat is none: a call would wait for a message, which the protocol cannot send."""
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
@@ -368,11 +368,11 @@ def _tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
         base = _UNFIT.sub("_", title)[:120]
         names = (base, *(f"{base}_{number}" for number in range(2, len(graphs) + 1)))
         name = next(name for name in names if name not in tools)
-        tools[name] = _tool(name, title, graph)
+        tools[name] = _describe_graph_tool(name, title, graph)
     return tools
 
 
-def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
+def _describe_graph_tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     """Describe a graph.
 
     A caller sets what no node writes, and what has no default. The result is one field, or the whole state without its
@@ -408,7 +408,7 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     return _Tool(graph, plan, described, field)
 
 
-def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
+def _read_call_arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
     """Return the arguments of a call. Raises: InputError."""
     given, known = params.arguments or {}, tool.described.input_schema["properties"]
     unknown = [name for name in given if name not in known]
@@ -418,18 +418,18 @@ def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str,
     return given
 
 
-def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
+def _build_call_result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
     """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
     if (failure := failure_of(tool.graph, snapshot)) is not None:
         raise failure
     result = result_of(tool.plan, snapshot)
     if tool.plan.result is None:
         shown = {name: bare(value) for name, value in result.values.items() if name not in tool.plan.state.secrets}
-        return _content(to_json(shown).decode(), shown, meta)
-    value = bare(result.values.get(tool.field)) if tool.field is not None else _json(result.output)
+        return _build_tool_content(to_json(shown).decode(), shown, meta)
+    value = bare(result.values.get(tool.field)) if tool.field is not None else _dump_plain_json(result.output)
     media: list[Media] = []
-    shown = _json(marked(result.output, media)) if has_media(result.output) else value
-    found = _content(shown if isinstance(shown, str) else to_json(shown).decode(), {"result": value}, meta)
+    shown = _dump_plain_json(marked(result.output, media)) if has_media(result.output) else value
+    found = _build_tool_content(shown if isinstance(shown, str) else to_json(shown).decode(), {"result": value}, meta)
     found.content += map(_medium, media)
     return found
 
@@ -449,11 +449,11 @@ def _medium(medium: Media) -> types.ContentBlock:
     return types.ResourceLink(name=name, uri=medium.url or f"file-id:{quote(medium.file_id)}", mime_type=medium.type)
 
 
-def _json(value: object) -> Any:  # noqa: ANN401 - any JSON
+def _dump_plain_json(value: object) -> Any:  # noqa: ANN401 - any JSON
     return to_jsonable_python(value, by_alias=False, fallback=str)
 
 
-def _content(text: str, structured: object, meta: dict[str, Any]) -> types.CallToolResult:
+def _build_tool_content(text: str, structured: object, meta: dict[str, Any]) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=structured, _meta=meta)
 
 
@@ -481,7 +481,7 @@ def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:
 def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
     """Return the form of a question. One that no form can ask has one text field, for JSON."""
     schema = wait.schema or {}
-    required = schema.get("required", []) if (fields := _fields(schema)) else [_ANSWER]
+    required = schema.get("required", []) if (fields := _list_form_fields(schema)) else [_ANSWER]
     fields = fields or {
         _ANSWER: _field(schema, schema) or {"type": "string", "description": f"JSON: {in_words(schema)}"}
     }
@@ -490,7 +490,7 @@ def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
     return types.ElicitRequestFormParams(message=message or wait.name, requested_schema=form)
 
 
-def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _list_form_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a form whose content is the answer; none if the answer is no flat object."""
     fields: dict[str, Any] = {}
     for name, each in schema.get("properties", {}).items():

@@ -181,7 +181,7 @@ class _Said:
         return self.results or self.text
 
 
-class _Form(NamedTuple):
+class _StreamForm(NamedTuple):
     """How a completion is streamed: with the usage at its end, and with text that may not count in the end."""
 
     has_usage: bool
@@ -215,7 +215,7 @@ class _Reply:
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-class _Texts:
+class _ReplyTexts:
     """The texts of a reply, for a client that shows one text and forgets nothing of it.
 
     A text can be dropped until it counts: its answer may break off and be asked for again, or be refused by a check. It
@@ -299,8 +299,8 @@ class OpenAiDoor:
 
     async def complete(self, request: Request) -> Response:
         """Return a chat completion, or stream it."""
-        body = await _body(request, _ChatRequest)
-        model, messages = self._find_model(body.model), _messages(body.messages, "messages")
+        body = await _read_request_body(request, _ChatRequest)
+        model, messages = self._find_model(body.model), _read_given_messages(body.messages, "messages")
         _check_kept(
             ("n", body.n, body.n not in (None, 1), "a run replies once"),
             ("response_format", body.response_format, _is_form(body.response_format), _OWN_RESULT),
@@ -312,10 +312,10 @@ class OpenAiDoor:
         given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
         said = await self._read_said(request, model, messages, given, is_thread=True)
         turn = await self._turn(model, said)
-        head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
+        head = {"id": f"chatcmpl-{_name_turn_ids(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
-            form = _Form(has_usage, self._live_text or request.headers.get(_TEXT) == "live")
+            form = _StreamForm(has_usage, self._live_text or request.headers.get(_TEXT) == "live")
             return self._stream_reply(turn, self._chunks(model, turn, said, head, form))
         reply = await self._wait_for_reply(model, turn)
         if reply.failure is not None:
@@ -326,12 +326,12 @@ class OpenAiDoor:
         if reply.asked:
             message["tool_calls"], why = _tool_calls(said, reply), "tool_calls"
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": why}
-        usage = _usage(reply.usage, "prompt", "completion")
+        usage = _build_usage_document(reply.usage, "prompt", "completion")
         return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
     async def respond(self, request: Request) -> Response:
         """Return a response, or stream it."""
-        body = await _body(request, _ResponseRequest)
+        body = await _read_request_body(request, _ResponseRequest)
         model, messages = self._find_model(body.model), [{"content": body.input}]
         given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
         form = (body.text or {}).get("format")
@@ -344,7 +344,7 @@ class OpenAiDoor:
             repair = "send one of them: each says which run continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
-        texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
+        texts = _read_given_messages(body.input if isinstance(body.input, list) else messages, "input")
         thread = "" if given or previous is not None else _conversation_in(request)
         said = await self._read_said(
             request, model, texts, str(given or thread), previous=previous, is_thread=bool(thread)
@@ -366,7 +366,7 @@ class OpenAiDoor:
         model, turn = await self._response_named(request)
         text = await self._turns.said(turn, model.field)
         part = {"type": "input_text", "text": text}
-        item = {"id": f"msg_{_name_of(turn)}_input", "type": "message", "role": "user", "content": [part]}
+        item = {"id": f"msg_{_name_turn_ids(turn)}_input", "type": "message", "role": "user", "content": [part]}
         found = [] if text is None else [item | {"status": "completed"}]
         ends = dict.fromkeys(("first_id", "last_id"), found[0]["id"] if found else None)
         return json_answer({"object": "list", "data": found, **ends, "has_more": False})
@@ -448,7 +448,7 @@ class OpenAiDoor:
         elif is_thread:
             key = digest([conversation, previous, *texts])  # the same thread is the same turn, whoever sends it
         else:
-            key = request_digest(conversation, previous and _name_of(previous), *texts)
+            key = request_digest(conversation, previous and _name_turn_ids(previous), *texts)
         name = _BLANKS.sub("-", conversation)
         if name and (len(name) > _LONGEST_KEY or not is_tag(name) or name.startswith(_OWN_NAMES)):
             name = digest(name)
@@ -532,7 +532,7 @@ class OpenAiDoor:
         self, model: TextGraph, turn: Turn, *, is_live: bool = True
     ) -> AsyncGenerator[str | _Reply, None]:
         """Yield the pieces of a reply, live or as soon as they count, and at last the reply."""
-        reply, texts = _Reply(), _Texts(is_live)
+        reply, texts = _Reply(), _ReplyTexts(is_live)
         spent = turn.place[1].usage if turn.place is not None else None  # before its steps are fed to the snapshot
         async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
@@ -592,7 +592,7 @@ class OpenAiDoor:
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def _chunks(
-        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _Form
+        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], form: _StreamForm
     ) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a chat completion."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if form.has_usage else {})}
@@ -616,7 +616,7 @@ class OpenAiDoor:
                         yield chunk({"tool_calls": calls})
                     yield chunk({}, "tool_calls" if piece.asked else "stop")
                     if form.has_usage:
-                        usage = _usage(piece.usage, "prompt", "completion")
+                        usage = _build_usage_document(piece.usage, "prompt", "completion")
                         yield stream_event({**head, "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
@@ -626,17 +626,17 @@ class OpenAiDoor:
         The text at the end is the recorded one: of what came live, an answer may have been refused or begun again.
         """
         number = count()
-        place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
+        place = {"item_id": f"msg_{_name_turn_ids(turn)}", "output_index": 0, "content_index": 0}
 
         def event(kind: str, **more: object) -> bytes:
             name = f"response.{kind}"
             return stream_event({"type": name, "sequence_number": next(number), **more}, name=name)
 
-        begun = _document(model, turn, None, echoed)
+        begun = _build_response_document(model, turn, None, echoed)
         yield event("created", response=begun)
         yield event("in_progress", response=begun)
-        yield event("output_item.added", output_index=0, item=_item(turn, None))
-        yield event("content_part.added", **place, part=_part(""))
+        yield event("output_item.added", output_index=0, item=_build_output_item(turn, None))
+        yield event("content_part.added", **place, part=_build_output_part(""))
         async with aclosing(self._reply(model, turn)) as pieces:
             async for piece in pieces:
                 text = piece if isinstance(piece, str) else piece.rest
@@ -644,13 +644,13 @@ class OpenAiDoor:
                     yield event("output_text.delta", **place, delta=text, logprobs=[])
                 if isinstance(piece, str):
                     continue
-                done = _document(model, turn, piece, echoed)
+                done = _build_response_document(model, turn, piece, echoed)
                 if piece.failure is not None:
                     yield event("failed", response=done)
                     return
                 yield event("output_text.done", **place, text=piece.text, logprobs=[])
-                yield event("content_part.done", **place, part=_part(piece.text))
-                done = _document(model, turn, piece, echoed)
+                yield event("content_part.done", **place, part=_build_output_part(piece.text))
+                done = _build_response_document(model, turn, piece, echoed)
                 for index, item in enumerate(done["output"]):
                     if index:
                         yield event("output_item.added", output_index=index, item=item)
@@ -674,16 +674,18 @@ class OpenAiDoor:
         if is_stream:
             return self._stream_reply(turn, self._events(model, turn, echoed))
         is_over = is_awaited or await self._turns.rest(turn) is not None
-        return json_answer(_document(model, turn, await self._wait_for_reply(model, turn) if is_over else None, echoed))
+        return json_answer(
+            _build_response_document(model, turn, await self._wait_for_reply(model, turn) if is_over else None, echoed)
+        )
 
     def _stream_reply(self, turn: Turn, events: AsyncGenerator[bytes, None]) -> Response:
-        return self._service.stream(events, turn.run_id, _trouble, says_stop=True)
+        return self._service.stream(events, turn.run_id, _encode_error_event, says_stop=True)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-async def _body(request: Request, kind: type[S]) -> S:
+async def _read_request_body(request: Request, kind: type[S]) -> S:
     """Return the body of a request. Raises: InputError."""
     try:
         return convert(await json_body(request), kind)
@@ -721,7 +723,7 @@ def _conversation_in(request: Request) -> str:
     return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
-def _results(given: Sequence[Mapping[str, Any]]) -> Results:
+def _read_ending_results(given: Sequence[Mapping[str, Any]]) -> Results:
     """Return the results of tools that a request ends with, by the ids of their calls."""
     found = Results()
     for each in reversed(given):
@@ -758,18 +760,20 @@ def _text_in(content: object) -> str:
     return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 
-def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[Message], Results]:
+def _read_given_messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[Message], Results]:
     """Return the messages of a user and a model, and the results of tools that follow; else the last one is a user's.
 
     Raises:
         InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
     """
     found: list[Message] = []
-    results, called = _results(given), dict[str, str]()
+    results, called = _read_ending_results(given), dict[str, str]()
     for index, each in enumerate(given):
         content, role = each.get("content") or "", each.get("role", "" if "call_id" in each else "user")
         called |= _find_called_tools(each)
-        if index < len(given) - len(results) and (returned := _results([each])):  # of the client's own tools, earlier
+        if index < len(given) - len(results) and (
+            returned := _read_ending_results([each])
+        ):  # of the client's own tools, earlier
             found += [_tell_of_result(called.get(key, ""), str(text)) for key, text in returned.items()]
         parts = [{"text": content}] if isinstance(content, str) else content
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
@@ -789,7 +793,7 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> tuple[Sequence[
     return found, results
 
 
-def _name_of(turn: Turn) -> str:
+def _name_turn_ids(turn: Turn) -> str:
     """Return what the ids of a turn are made of."""
     text = f"{turn.after}:{int(turn.is_late)}:{turn.run_id}"
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -809,7 +813,7 @@ def _turn_named(name: str) -> Turn:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def _usage(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
+def _build_usage_document(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
     """Return what was used, under the names of one of the two APIs."""
     return {
         f"{asked_for}_tokens": used.input_tokens,
@@ -824,17 +828,23 @@ def _describe_model(name: str) -> Mapping[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "graphengine"}
 
 
-def _part(text: str) -> Mapping[str, Any]:
+def _build_output_part(text: str) -> Mapping[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
+def _build_output_item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
     """Return the text of a response; None: it begins."""
-    status, content = ("in_progress", []) if reply is None else ("completed", [_part(reply.text)])
-    return {"id": f"msg_{_name_of(turn)}", "type": "message", "role": "assistant", "status": status, "content": content}
+    status, content = ("in_progress", []) if reply is None else ("completed", [_build_output_part(reply.text)])
+    return {
+        "id": f"msg_{_name_turn_ids(turn)}",
+        "type": "message",
+        "role": "assistant",
+        "status": status,
+        "content": content,
+    }
 
 
-def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
+def _iter_call_items(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
     """Yield the calls of tools: as those that a server makes itself, which clients do not carry out."""
     for key, call in reply.tools.items():
         if "output" in call:
@@ -862,21 +872,25 @@ def _find_waiting_results(results: Results) -> tuple[str, Results]:
     return names.pop(), Results({key: text for key, _, _, text in split})
 
 
-def _document(model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]) -> dict[str, Any]:
+def _build_response_document(
+    model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return a response; without a reply, the run is at work."""
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:
         status = "cancelled" if isinstance(failure, RunStopped | RunCancelled) else "failed"
     return {
-        "id": f"resp_{_name_of(turn)}",
+        "id": f"resp_{_name_turn_ids(turn)}",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
         "model": model.name,
-        "output": [] if reply is None else [*([_item(turn, reply)] if failure is None else []), *_calls(model, reply)],
+        "output": []
+        if reply is None
+        else [*([_build_output_item(turn, reply)] if failure is None else []), *_iter_call_items(model, reply)],
         "error": {"code": "server_error", "message": str(failure)} if status == "failed" else None,
-        "usage": None if reply is None else _usage(reply.usage, "input", "output"),
+        "usage": None if reply is None else _build_usage_document(reply.usage, "input", "output"),
         "metadata": {"run_id": turn.run_id},
         "parallel_tool_calls": False,
         "tool_choice": "auto",
@@ -893,7 +907,7 @@ def _error(error: GraphEngineError) -> Mapping[str, Any]:
     return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}
 
 
-def _trouble(error: GraphEngineError) -> bytes:
+def _encode_error_event(error: GraphEngineError) -> bytes:
     return stream_event(_error(error), name="error")
 
 

@@ -40,7 +40,7 @@ class AnyJson(GenerateJsonSchema):
 
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
     """Return the description of a service of these graphs."""
-    inputs, schemas = _inputs(graphs)
+    inputs, schemas = _build_input_schemas(graphs)
     events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
     references, found = schemas_of([*events, *_documents(ENDPOINTS), Failed], _PLAIN)
     for part in (part for each in found.values() for part in walk(each)):
@@ -93,7 +93,7 @@ def _documents(rows: Sequence[Endpoint]) -> Sequence[Any]:
     return [*dict.fromkeys(each.document for each in rows if each.document is not None)]
 
 
-def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _build_input_schemas(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schema of each graph's input, and the schemas that they refer to."""
     states = {name: graph.compile().state for name, graph in graphs.items()}
     models = list(dict.fromkeys(state.model for state in states.values()))
@@ -157,15 +157,17 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     ]
     if "{run_id}" in endpoint.path and all(each["name"] != "run_id" for each in parameters):
         parameters.append({"name": "run_id", "in": "path", "required": True, "schema": text})
-    answers: dict[str, Any] = {status: _content(about, endpoint.document) for status, about in endpoint.answers.items()}
+    answers: dict[str, Any] = {
+        status: _describe_response(about, endpoint.document) for status, about in endpoint.answers.items()
+    }
     if endpoint.document is None:
         answers["200"]["content"] = {endpoint.media: {"schema": _EVENT if endpoint.media == _EVENTS else text}}
     if endpoint is not HEALTH:
-        answers["default"] = _content("why it was refused", Failed)
+        answers["default"] = _describe_response("why it was refused", Failed)
     found: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
     found |= {"parameters": parameters, "responses": answers}
     if endpoint.body is not None and endpoint.name != START.name:
-        found["requestBody"] = {"required": endpoint.is_body_required, **_body(endpoint.body)}
+        found["requestBody"] = {"required": endpoint.is_body_required, **_build_body_schema(endpoint.body)}
     return found
 
 
@@ -175,11 +177,11 @@ def _schema_without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return given[0] if len(given) == 1 else schema
 
 
-def _content(text: str, document: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
-    return {"description": text, **(_body(document) if document is not None else {})}
+def _describe_response(text: str, document: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
+    return {"description": text, **(_build_body_schema(document) if document is not None else {})}
 
 
-def _body(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
+def _build_body_schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - a type
     schema = {"$ref": _PLAIN.format(name=kind.__name__)} if isinstance(kind, type) else schemas_of([kind], _PLAIN)[0][0]
     return {"content": {"application/json": {"schema": schema}}}
 

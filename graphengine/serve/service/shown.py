@@ -383,7 +383,7 @@ class Fold:
             for each in calls if text.rpartition(":")[0] == call else ():
                 identity = f"May {agent} call {each.name}({each.arguments})?"
                 is_open = f"{call}/{each.id}" not in self._returned
-                if is_open and not about and work.input == _digest(identity):
+                if is_open and not about and work.input == _digest_question(identity):
                     about = f"{call}/{each.id}"
         return Question(record.id, replace(wait, question=hide_secrets(wait.question)), about)
 
@@ -535,7 +535,7 @@ def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> It
         yield Text(key, piece, is_thinking)
 
 
-def _digest(identity: str) -> str:
+def _digest_question(identity: str) -> str:
     """Return the digest under which a question about a call is recorded, as `RecordedWork.approved` makes it."""
     return digest_of_call("ask", ([identity, None],), {})
 

@@ -181,7 +181,7 @@ class Turns:
         Raises:
             RunExists: There is a run with this id that something else began.
         """
-        tags = [*place.pop("tags", ()), *([_tag(turn, key)] if message is None else [])]
+        tags = [*place.pop("tags", ()), *([_build_turn_tag(turn, key)] if message is None else [])]
         await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
         if message is None:
             return turn
@@ -250,7 +250,7 @@ class Turns:
                 if rest is None:  # this very message was delivered by another process
                     return turn
             except InputError:
-                await self._runner.note(turn.run_id, [], [_tag(turn, key)])
+                await self._runner.note(turn.run_id, [], [_build_turn_tag(turn, key)])
                 raise
             else:
                 return turn
@@ -262,7 +262,7 @@ class Turns:
         info = turn.place[0] if turn.place is not None else await self._service.info_of(turn.run_id)
         tags = {tag: int(found[2]) for tag in info.tags if (found := _TURN.fullmatch(tag)) is not None}
         old = sorted(tags, key=lambda tag: tags[tag])[: max(len(tags) + 1 - _KEPT, 0)]
-        await self._runner.note(info, [_tag(turn, key)], old)
+        await self._runner.note(info, [_build_turn_tag(turn, key)], old)
 
     async def deliver(  # noqa: C901 - what a message can be for a run
         self, turn: Turn, message: object, key: str, *, is_new: bool = False
@@ -499,7 +499,7 @@ def _is_refused_by(wait: Wait, message: object) -> bool:
     return BY_MESSAGE in schema and bool(whats_wrong(schema, fit_answer(message, schema)))
 
 
-def _tag(turn: Turn, key: str) -> str:
+def _build_turn_tag(turn: Turn, key: str) -> str:
     return OwnId(f"{_TAGS[turn.is_late]}{turn.after}:{key}")
 
 

@@ -177,7 +177,7 @@ def _trial(graph: Graph[Any], scorers: Mapping[str, Runnable]) -> Graph[Any]:
     trial.add_edge(RUN, "fail", when=SURVIVED)
     for name, scorer in scorers.items():
         trial.add_node(name, surviving(_give_inputs(scorer, graph)), writes={"scores": _writer(name)})
-    trial.add_node("trial", _finished, inputs={"output": _output(graph)}, writes="trial", thread=False)
+    trial.add_node("trial", _build_trial, inputs={"output": _output(graph)}, writes="trial", thread=False)
     trial.add_node("fail", _score_failure(list(scorers)), writes="trial", thread=False)
     trial.add_path(RUN, *scorers, "trial", END)
     trial.add_edge("fail", END, label="failed")
@@ -193,7 +193,7 @@ def _label(ending: Ending) -> str:
     return ending.label
 
 
-def _finished(output: object, label: str, scores: dict[str, Score]) -> Trial:
+def _build_trial(output: object, label: str, scores: dict[str, Score]) -> Trial:
     return Trial(output=to_jsonable_python(output, by_alias=False, fallback=str), label=label, scores=scores)
 
 

@@ -398,7 +398,7 @@ def _build_scoring(
 ) -> Graph[EvaluationState]:
     """Return the evaluation of states as they are; compiled, so that no branch is paid for before an error."""
     as_is = Graph(f"{graph.name}_ended", graph.state, result=graph.result, secret_key=graph.secret_key)
-    as_is.add_node("ended", _nothing, thread=False)
+    as_is.add_node("ended", _change_nothing, thread=False)
     as_is.add_path(START, "ended", END)
     whole = evaluation(as_is, scorers)
     whole.compile()
@@ -428,7 +428,7 @@ async def _score_pairs(
         outcome.scores |= {scorer: score.value for scorer, score in trial.scores.items()}
 
 
-def _nothing() -> None:
+def _change_nothing() -> None:
     """Change nothing."""
 
 

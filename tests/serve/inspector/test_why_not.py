@@ -93,7 +93,7 @@ async def test_only_the_decisions_that_are_shown_are_looked_into(monkeypatch: py
         looked.append(edge)
         return list_tried_edges(scope, edge)
 
-    monkeypatch.setattr("graphengine.serve.reads.why_not.tried_edges", counted)
+    monkeypatch.setattr("graphengine.serve.reads.why_not.list_tried_edges", counted)
     async with Runner() as runner:
         await runner.start(reviewed(), Paper(score=8), run_id="old").result()
         await runner.branch("old", reviewed(is_new=True), at=2, run_id="new").result()

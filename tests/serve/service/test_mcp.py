@@ -160,17 +160,17 @@ def test_choices_have_their_titles() -> None:
     titled = [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}]
     one = {"oneOf": titled, "title": "Colour", "default": "r"}
     schema: Any = {"type": "object", "properties": {"one": one, "some": {"type": "array", "items": {"anyOf": titled}}}}
-    found = mcp_door._fields(schema)
+    found = mcp_door._list_form_fields(schema)  # noqa: SLF001
     assert found["one"] == {"type": "string", **one}
     assert found["some"] == {"type": "array", "items": {"anyOf": titled}}
-    assert mcp_door._fields({"properties": {"one": {"oneOf": [{"type": "null"}, *titled]}}}) == {}
+    assert mcp_door._list_form_fields({"properties": {"one": {"oneOf": [{"type": "null"}, *titled]}}}) == {}  # noqa: SLF001
     types.ElicitRequestFormParams(message="?", requested_schema={"type": "object", "properties": found})
 
 
 def test_two_graphs_are_not_one_tool() -> None:
     """Names that become the same are numbered."""
     graphs = {name: flows.slow.but(name=name) for name in ("a b", "a_b", "a/b")}
-    assert [*mcp_door._tools(graphs)] == ["a_b", "a_b_2", "a_b_3"]  # noqa: SLF001
+    assert [*mcp_door._build_tools(graphs)] == ["a_b", "a_b_2", "a_b_3"]  # noqa: SLF001
 
 
 @BOTH
@@ -281,7 +281,7 @@ async def test_a_fault_is_logged_and_not_shown(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of a secret")
 
-    monkeypatch.setattr(mcp_door, "_arguments", broken)
+    monkeypatch.setattr(mcp_door, "_read_call_arguments", broken)
     async with serving(flows.broken) as tools, tools.client() as client:
         result = await client.call_tool("broken", {"file": "here"})
     assert code_of(result) == "service_failed"

@@ -57,7 +57,7 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
         await run.result()
         served = service_of(runner, flows.vault)
         info = await runner.info(run.id)
-        answer: Any = served.stream(served._documents(info, 0), run.id, app._trouble)  # noqa: SLF001 - without a server
+        answer: Any = served.stream(served._documents(info, 0), run.id, app._encode_trouble)  # noqa: SLF001 - without a server
         last = [event async for event in answer.body_iterator][-1]
     assert b'"service_failed"' in last
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
@@ -76,7 +76,7 @@ async def test_what_comes_together_is_sent_together() -> None:
         raise ZeroDivisionError
 
     async with Runner() as runner:
-        served: Any = service_of(runner, flows.posts).stream(events(), "r", app._trouble)  # noqa: SLF001
+        served: Any = service_of(runner, flows.posts).stream(events(), "r", app._encode_trouble)  # noqa: SLF001
         pieces = list[bytes]()
         async for piece in served.body_iterator:
             await asyncio.sleep(0)
