@@ -106,9 +106,9 @@ def fill_prompt(
         DefinitionError: A placeholder is not a path, a brace has no counterpart, or a value cannot be shown as text.
 
     Example:
-        >>> filled("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10}).text
+        >>> fill_prompt("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10}).text
         'Rate <draft>It rains.</draft> from 1 to 10.'
-        >>> filled("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10}, given=["draft"])
+        >>> fill_prompt("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10}, given=["draft"])
         Filled(text='Rate It rains. from 1 to 10.', tags=(), long=())
     """
     if not HOLE.search(text):

@@ -90,7 +90,7 @@ def shorten_outside_text(text: object, *keys: str) -> str:
     """Return a text from outside as an error may show it: one line, shortened, without keys, encodable as UTF-8.
 
     Example:
-        >>> shown("Incorrect API key provided: sk-ant-12345678")
+        >>> shorten_outside_text("Incorrect API key provided: sk-ant-12345678")
         'Incorrect API key provided: [secret]'
     """
     start = hide_secrets(utf8_text(start_of(str(text), _READ_CHARACTERS)), known=keys)  # the text may have megabytes

@@ -87,7 +87,7 @@ def sum_by(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRe
 
     Example:
         >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
-        >>> summed([one, one], lambda spent: spent.model)
+        >>> sum_by([one, one], lambda spent: spent.model)
         {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
     """
     found: dict[K, UsageRecord] = {}

@@ -93,7 +93,7 @@ def derive_id(kind: str, *parts: str, tenant: str | None = None) -> str:
     The parts are quoted, so that other parts never have the same id.
 
     Example:
-        >>> derived_id("chat", "ada"), derived_id("thread", "a-b", "c"), derived_id("thread", "a", "b-c")
+        >>> derive_id("chat", "ada"), derive_id("thread", "a-b", "c"), derive_id("thread", "a", "b-c")
         ('ge:chat:ada', 'ge:thread:a-b:c', 'ge:thread:a:b-c')
     """
     named = ":".join([kind, *(quote(part, safe="@+,") for part in parts)])
