@@ -350,9 +350,6 @@ class Draw:
         if self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
-        if has_mapped_fallback(graph):  # see pages/map_given_up.txt
-            crashes = [event for event in events if event.what == "crash"]
-            events = [event for event in events if event not in crashes[2:]]
         return Program(
             graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
@@ -379,8 +376,7 @@ class Scopes:
         size = draw.one(1, 2, 2) if self.inner else draw.one(1, 2, 3, 4)
         names = self.names(size)
         if draw.chance(0.2):
-            ends = (END,) if self.inner else (END, FAIL)  # see pages/fail_at_start.txt
-            self.edges.append(Edge(START, draw.one(*names, *ends), self.condition(names)))
+            self.edges.append(Edge(START, draw.one(*names, END, FAIL), self.condition(names)))
         self.edges.append(Edge(START, names[0]))
         self.scope(names, END, self.taste.forks, (*ALONE, *SHARED))
         visits = draw.one(0, 1, 2, 3) if self.inner and is_row(self.nodes, self.edges) else 0
@@ -498,12 +494,6 @@ class Scopes:
         )  # fmt: skip
         found: Cond = draw.one(*leaves)
         return found
-
-
-def has_mapped_fallback(graph: Graph) -> bool:
-    """Return whether a map in a graph, or in one inside, has a fallback."""
-    inside = [node.graph for node in graph.nodes if node.graph is not None]
-    return any(node.each and node.fallback for node in graph.nodes) or any(map(has_mapped_fallback, inside))
 
 
 def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from graphengine.engine.failures import attempt_of
 from graphengine.engine.graph_migration import shift_snapshot
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.phases import BEGUN, Collecting
@@ -50,7 +51,7 @@ def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, giv
     """Record the edge out of START, and the frame's first marks. `given` names the fields that the caller set."""
     view = at_start(plan, frame, given)
     view.checks = run.checks
-    take_edge(facts, plan, view, plan.start, frame, observer=run.observer)
+    take_edge(facts, plan, view, plan.start, frame, attempt_of(frame), run.observer)
 
 
 def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:

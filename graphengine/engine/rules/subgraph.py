@@ -49,6 +49,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
         return node_failed(run, frame, fail_at_once(event, failure))
     begins = Frame(id=frame.sub_id, kind="sub", up=frame, at=START, values=given.values, typed=dict(given.typed))
+    begins.sub = begins  # as in the fold: what fails at once fails in the attempt of the node around
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
     facts.written = read_of_nodes(call, frame)
     first_edge(run, facts, graph, begins, given.given)

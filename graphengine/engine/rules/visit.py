@@ -174,6 +174,8 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
         facts.keep_results, facts.refused = True, event.refused
         return step_of(run.snapshot, event, facts)
+    if node.each is not None and frame.kind != "item":
+        return give_up(run, frame, event)  # the map itself, after crashes: retry and fallback are of its items
     if frame.kind == "item" and event.error.kind == TooLarge.code and is_full(run, frame):
         return give_up(run, frame, event)  # no fallback stands in for what a resume with a higher limit does
     if not isinstance(frame.phase, Fallback):
