@@ -1,7 +1,6 @@
 """The simulator on every commit: programs in the pure engine and in a Runner, and the kept pages."""
 
 import ast
-import random
 import sys
 from pathlib import Path
 
@@ -33,14 +32,6 @@ def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
 def test_a_runner_does_what_the_model_allows() -> None:
     """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
     hunted(1, "runner", 80)
-
-
-def test_a_drawn_seed() -> None:
-    """One more seed each time, which is printed."""
-    seed = random.randrange(10**6)  # noqa: S311 - no secret
-    sys.stdout.write(f"seed {seed}\n")
-    hunted(seed, "engine", 150)
-    hunted(seed, "runner", 20)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
