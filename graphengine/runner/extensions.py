@@ -21,7 +21,7 @@ What a method raises fails the run, or the call of the Runner, in which it is ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import contextvars
@@ -153,15 +153,3 @@ class Extension:
 
     async def closed(self) -> None:
         """The Runner closes."""
-
-
-_PARTS: Final = ("models", "executors", "children", "checked", "opened", "told", "closed", "is_used")
-
-
-def overridden_by(extension: Extension) -> frozenset[str]:
-    """Return the moments and properties that an extension's class overrides by now; the others cost a Runner nothing.
-
-    The class is asked each time: a method can be set on it later, by a decorator or a test.
-    """
-    kind = type(extension)
-    return frozenset(name for name in _PARTS if getattr(kind, name, None) is not getattr(Extension, name))

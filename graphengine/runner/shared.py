@@ -18,13 +18,13 @@ from graphengine.errors import StoreError
 from graphengine.runner.answers import KnownTypes
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
-from graphengine.runner.extensions import overridden_by
+from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.result import past_runs
 from graphengine.runner.starters import EndsHere, child_of, is_end, told_end
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
     from graphengine.engine.plan import Plan
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphengine.runner.attempt import Attempt
     from graphengine.runner.clock import Clock
     from graphengine.runner.driving import Driving
-    from graphengine.runner.extensions import Extension, OpenRun
+    from graphengine.runner.extensions import OpenRun
     from graphengine.runner.followers import Follower
     from graphengine.runner.resources import Resources
     from graphengine.runner.scope import Children, Executors
@@ -203,8 +203,7 @@ class Shared(Generic[L]):
         self.closing: list[Extension] = []
         self._telling: list[Extension] = []
         for each in extensions:
-            if parts := overridden_by(each):
-                self._take_in(each, parts)
+            self._take_in(each)
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -229,21 +228,25 @@ class Shared(Generic[L]):
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
-    def _take_in(self, each: Extension, parts: Collection[str]) -> None:
-        """Note what an extension has, and at which moments it acts; of several, the first one has executors."""
-        if "executors" in parts and self.executors is None:
+    def _take_in(self, each: Extension) -> None:
+        """Note what an extension has, and at which moments it acts; of several, the first one has executors.
+
+        Its class is asked each time: a method can be set on it later, by a decorator or a test.
+        """
+        kind, plain = type(each), Extension
+        if kind.executors is not plain.executors and self.executors is None:
             self.executors = each.executors
-        if "children" in parts and self.children is None:
+        if kind.children is not plain.children and self.children is None:
             self.children = each.children
-        if "models" in parts:
+        if kind.models is not plain.models:
             self._models.update(each.models)
-        if "checked" in parts:
+        if kind.checked is not plain.checked:
             self.checking.append(each)
-        if "opened" in parts:
+        if kind.opened is not plain.opened:
             self.follows.append(each)
-        if "told" in parts:
+        if kind.told is not plain.told:
             self._telling.append(each)
-        if "closed" in parts or "is_used" in parts:
+        if kind.closed is not plain.closed or kind.is_used is not plain.is_used:
             self.closing.append(each)
 
     @property
