@@ -625,7 +625,7 @@ class Model:
         frame.at, frame.attempt, frame.tries, frame.crashes, frame.due, frame.cause = target, 1, 0, 0, 0.0, None
         frame.visit = 1 + sum(visit.node == target for visit in frame.past)
         frame.answers, frame.waits, frame.begun, frame.lost = {}, None, set(), set()
-        frame.promised, frame.has_acted = set(), False
+        frame.promised, frame.has_acted, frame.inner_label = set(), False, ""
 
     def holds(self, frame: Frame, cond: p.Cond) -> bool:
         """Return whether a condition holds now. Raises: Misfit, if its function raises."""
