@@ -297,7 +297,7 @@ class Life(Generic[S]):
         Returns as soon as that is clear. Call it right after the life was made: it watches the run from the call on,
         whenever the coroutine is awaited.
         """
-        return self._is_taken(self.audience.joined())
+        return self._is_taken(self.audience.joined(live=False))
 
     async def _is_taken(self, events: Watcher) -> bool:
         try:
