@@ -19,7 +19,7 @@ def test_a_row_names_lines_of_ours() -> None:
     """Each has a file and a name in it, or a page."""
     for row in ROWS:
         ours = row.split(" | ")[2]
-        file, name = re.findall(r"`([\w/]+\.\w+)`: .*?[`\"](\w[\w ]*)[`\"]", ours)[0]
+        file, name = re.findall(r"`([\w/]+\.\w+)`: .*?[`\"](\w[\w -]*)[`\"]", ours)[0]
         assert name in (ROOT / file).read_text(encoding="utf-8"), row
 
 
