@@ -680,7 +680,7 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
             own = item["type"] in ("value_error", "assertion_error")
             lines.append(f"{place}: {'a validator rejected it' if own else item['msg']}")
             continue
-        name = item.get("ctx", {}).get("class_name")  # of a model, a dataclass or another class that was expected
+        name = item.get("ctx", {}).get("class_name", "")  # of a model, a dataclass or another class that was expected
         again = f": {another_of_its_name(name)}" if type(item["input"]).__name__ == name else ""
         lines.append(f"{place}: {item['msg']} (got {short(item['input'])}{again})")
     return "; ".join(lines)
