@@ -33,8 +33,8 @@ from tests.sim.model import Model, Row, Wrong
 from tests.sim.world import Clock, Loop, Memory, Process, World
 
 RUN: Final = "run"
-MOST_ROUNDS: Final = 400
-"""How often the run may rest before it ends."""
+MOST_ROUNDS: Final = 2000
+"""How often the run may rest before it ends: some eight times for each of a hundred visits, and more."""
 
 
 class Running:

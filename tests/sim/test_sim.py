@@ -3,6 +3,7 @@
 import ast
 import sys
 from pathlib import Path
+from random import randrange
 
 import pytest
 
@@ -32,6 +33,14 @@ def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
 def test_a_runner_does_what_the_model_allows() -> None:
     """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
     hunted(1, "runner", 80)
+
+
+def test_a_drawn_seed() -> None:
+    """Each run plays other programs: a page that fails says its seed."""
+    seed = randrange(10**9)  # noqa: S311 - no secret
+    print(f"python -m tests.sim --seed {seed} --programs 150")  # noqa: T201 - shown if it fails
+    hunted(seed, "engine", 150)
+    hunted(seed, "runner", 20)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
