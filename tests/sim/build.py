@@ -6,7 +6,7 @@ goes through a `World`, which has the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel
@@ -81,12 +81,15 @@ def counted(n: int) -> list[int] | None:
     return p.items_of(p.Node("", each="n"), {"n": n})
 
 
-def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *, promises: bool = True) -> Graph[Any]:
-    """Return the graph, whose calls promise effects as the program says, or none."""
+def graph_of(
+    spec: p.Graph, outside: Outside | None = None, name: str = "sim", changes: Sequence[p.Change] = ()
+) -> Graph[Any]:
+    """Return the graph of a deployment."""
+    spec = p.deployed(spec, changes) if name == "sim" else spec
     limits = Limits(visits=spec.visits or 1000)
     graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
     for node in spec.nodes:
-        _add_node(graph, node, outside, promises=promises)
+        _add_node(graph, node, outside, changes)
     for edge in spec.edges:
         when = None if edge.when is None else condition(edge.when)
         if isinstance(edge, p.Edge):
@@ -97,7 +100,7 @@ def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *
     return graph
 
 
-def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promises: bool) -> None:
+def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> None:
     if not (node.writes or node.does or node.fails or node.each or node.graph or node.effect or node.fallback):
         graph.add_node(node.name)
         return
@@ -112,8 +115,8 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promi
         options["inputs"] = {name: name for name in INPUTS} | ({"n": "item"} if node.each else {})
     if node.fallback:
         options["fallback"] = p.stand_in(node) if node.fallback == "value" else _standing_in(node)
-    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", promises=promises)
-    runs = inner or _body(node, outside, promises=promises)
+    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", changes)
+    runs = inner or _body(node, outside, changes)
     parts = {field: field if node.graph is None else p.part_of(node, field) for field in node.writes}
     graph.add_node(
         node.name, runs, writes={p.target_of(node, field): part for field, part in parts.items()}, **options
@@ -127,13 +130,13 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
     return stands_in
 
 
-def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[..., Any]:
+def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
 
     async def does(ctx: Context, seen: Mapping[str, Any]) -> dict[str, Any]:
         said: list[Any] = []
         for number, op in enumerate(node.does):
-            said.append(await _do(ctx, number, op, outside, promises=promises))
+            said.append(await _do(ctx, number, op, outside, changes))
         item = seen.get("item")
         kind = p.outcome_of(node, item, ctx.attempt)
         if kind in ("boom", "slow"):
@@ -150,7 +153,7 @@ def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[
     return mapped if node.each else plain
 
 
-async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, promises: bool) -> Any:
+async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, changes: Sequence[p.Change]) -> Any:
     """Do one operation, and return what is answered."""
     match op:
         case p.Call(effect, asks):
@@ -162,10 +165,10 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, p
                     await ctx.ask("inside?")
                 return await outside.act(key)
 
-            return await ctx.call(act, key=str(number), effect=(promises and effect) or None)
+            return await ctx.call(act, key=str(number), effect=("effects" not in changes and effect) or None)
         case p.Ask(seconds):
             timed: dict[str, Any] = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
-            return await ctx.ask(f"{number}?", **timed)
+            return await ctx.ask(p.words(number, changes), **timed)
         case p.Receive(seconds):
             timed = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
             return await ctx.receive("t", str, **timed)

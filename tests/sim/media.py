@@ -23,6 +23,7 @@ from graphengine import Graph
 from graphengine.engine import session as engine
 from graphengine.engine import steps
 from graphengine.engine.events import (
+    NO_SHIFT,
     AnswerArrived,
     BranchedOff,
     Event,
@@ -43,10 +44,12 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.ready import limit_reached, ready
+from graphengine.engine.reasons import ways_of
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.errors import CrashLoop
+from graphengine.migration import Migrations
 from graphengine.state.encoded import opened
 from graphengine.state.recorded_text import to_show
 from tests.sim import program as p
@@ -59,9 +62,9 @@ OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 @lru_cache(maxsize=100)
-def compiled(graph: p.Graph) -> Graph[Any]:
-    """Return the graph of a program."""
-    return graph_of(graph)
+def compiled(graph: p.Graph, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
+    """Return the graph of a program in a deployment."""
+    return graph_of(graph, changes=changes)
 
 
 def row_of(step: steps.Step) -> Row:
@@ -220,17 +223,31 @@ class Engine:
                 self.send(BranchedOff(self.now, facts, ()))
             case "message":
                 self.send(self.message())
+            case "deploy":
+                self.deploy(event.changes)
+
+    def deploy(self, changes: tuple[p.Change, ...]) -> None:
+        """Stop the run, and resume it with the edges of another deployment: what nodes ask for is not known here."""
+        changes = tuple(each for each in changes if each == "edges")
+        plan = compiled(self.program.graph, changes).compile()
+        self.send(StopAsked(self.now, "asked", "sim"))
+        self.model.take(Row("deployed", more=changes, at=self.now))
+        shift = NO_SHIFT
+        if plan.fingerprint != self.plan.fingerprint:
+            shift, _ = Migrations().fitted(plan, self.snapshot, self.plan.graph_spec)
+        self.plan = plan
+        self.resume(shift=shift)
 
     def limits(self) -> Any:
         """Return the run's limits from now on."""
         more = self.program.visits if self.snapshot.steps >= self.model.most else 0
         return {"visits": self.model.most + (more if self.snapshot.status == "stopped" else 0)}
 
-    def resume(self, *, crashed: bool = False) -> None:
+    def resume(self, *, crashed: bool = False, shift: steps.Shift = NO_SHIFT) -> None:
         """Resume the run."""
         self.session = engine.Session(self.plan, self.snapshot)
         facts = steps.Resumed(crashed=crashed, limits=self.limits(), fingerprint=self.plan.fingerprint)
-        self.send(RunResumed(self.now, facts))
+        self.send(RunResumed(self.now, facts, shift))
 
     # --- the engine ---------------------------------------------------------------------------------------------------
 
@@ -241,6 +258,7 @@ class Engine:
             raise Wrong(f"it came too late: {event}")
         row = row_of(made[0])
         self.model.take(row)
+        same_edge(made[0], self.model.edge, ways_of(self.plan.graph_spec, made[0]))
         tasks = ready(self.snapshot)
         known, wanted = {self.todo(task) for task in tasks}, self.model.enabled()
         if known != wanted:
@@ -361,6 +379,15 @@ class Engine:
 def answer_of(record: Any) -> Any:
     """Return what was answered to an operation."""
     return "slept" if record.by == "time" and record.value is None else record.value
+
+
+def same_edge(step: steps.Step, edge: p.Edge | p.Fork | None, ways: Sequence[Mapping[str, Any]]) -> None:
+    """Compare the edge that a step names, among those of the graph in force, with the model's. Raises: Wrong."""
+    way = steps.outcome_of(step).way
+    named = ways[way] if 0 <= way < len(ways) else None
+    has = named and (named["from"], named.get("to") or tuple(arm["to"] for arm in named.get("arms", ())))
+    wanted = edge and (edge.source, edge.target if isinstance(edge, p.Edge) else tuple(to for to, _ in edge.arms))
+    same(f"the edge of {row_of(step)}", has, wanted)
 
 
 def same(what: str, engine_has: object, model_has: object) -> None:

@@ -151,7 +151,8 @@ class Frame:
         failed: Why it failed, until a resume.
         reason: The kind of failure that edges, retries and fallbacks of the node around a graph see.
         below: The frames that it waits for, by id: arms, items, or a graph inside.
-        answers: What was answered to the operations of this visit, by their number.
+        answers: What was answered to the operations of this visit, by their number, and by their words if they asked.
+        asked: The words of the question that it waits for.
         waits: What it waits for: the number of the operation, and when that is over.
         begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
             whose end nobody recorded. What was `promised` once holds for the visit.
@@ -186,7 +187,8 @@ class Frame:
     steps: int = 0
     label: str = ""
     inner_label: str = ""
-    answers: dict[int, Any] = field(default_factory=dict)
+    answers: dict[tuple[int, str], Any] = field(default_factory=dict)
+    asked: str = ""
     waits: tuple[int, float | None] | None = None
     begun: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
@@ -218,7 +220,8 @@ class Model:
         self.most = program.visits
         self.steps = self.ends = 0
         self.now = 0.0
-        self.promises = True
+        self.changes: tuple[p.Change, ...] = ()
+        self.edge: p.Edge | p.Fork | None = None
         self.mail: list[str] = []
         self.flying: set[Todo] = set()
 
@@ -336,7 +339,7 @@ class Model:
             "started": self.started, "resumed": self.resumed, "stopped": self.stopped, "branched": self.branched,
             "message": self.message, "answered": self.answered, "deployed": self.deployed,
         }  # fmt: skip
-        self.now = row.at
+        self.now, self.edge = row.at, None
         if row.kind in outside:
             outside[row.kind](row)
         else:
@@ -424,7 +427,7 @@ class Model:
         if node.effect and WHOLE not in frame.begun - frame.lost:
             return self.begins(frame, WHOLE)
         for number, op in enumerate(node.does):
-            if number not in frame.answers:
+            if self.key(number, op) not in frame.answers:
                 if node.effect:  # a wait would begin it again (K5)
                     frame.lost.add(WHOLE)
                     return self.wrong(frame, "definitionerror")
@@ -434,30 +437,34 @@ class Model:
         if kind in ("boom", "slow"):
             frame.lost |= {WHOLE} & frame.begun
             return self.wrong(frame, kind)
-        answers = [frame.answers[number] for number in range(len(node.does))]
+        answers = [frame.answers[self.key(number, op)] for number, op in enumerate(node.does)]
         result = p.result_of(node, frame.state, frame.visit, frame.attempt, answers)
         try:
             return self.ends_well(frame, self.writes(frame, node, p.spoilt(result) if kind == "bad" else result))
         except Misfit:
             return self.wrong(frame, "invalid_update")
 
+    def key(self, number: int, op: p.Op) -> tuple[int, str]:
+        """Return what a recorded operation is known by: other words are another question (W4)."""
+        return number, p.words(number, self.changes) if isinstance(op, p.Ask) else ""
+
     def does(self, frame: Frame, number: int, op: p.Op, row: Row) -> Row:
         """Do an operation that has no record yet: a call, or a wait."""
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
         frame.phase = "waiting"
-        frame.waits = number, (row.at + op.seconds if op.seconds else None)
+        frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
-        is_promised = number in frame.promised or (op.effect == "once" and self.promises)
+        is_promised = number in frame.promised or (op.effect == "once" and "effects" not in self.changes)
         if number in frame.lost or (is_promised and number not in frame.begun):
             return self.begins(frame, number)
         if op.asks:  # nobody knows then how an effect ended that began
             frame.lost |= {number} & frame.begun
             return self.wrong(frame, "definitionerror")
-        frame.answers[number] = "acted"
+        frame.answers[number, ""] = "acted"
         return self.row(frame, "recorded", more=number)
 
     def begins(self, frame: Frame, number: int) -> Row:
@@ -595,9 +602,11 @@ class Model:
                     continue
                 if edge.when is not None and not self.holds(frame, edge.when):
                     continue
+                some = edge.arms if isinstance(edge, p.Fork) else ()
+                arms = tuple(target for target, when in some if when is None or self.holds(frame, when))
+                self.edge = edge
                 if isinstance(edge, p.Edge):
                     return (edge.target,), edge.label, None
-                arms = tuple(target for target, when in edge.arms if when is None or self.holds(frame, when))
                 return (arms, "", edge) if arms else ((edge.join,), "", None)
         except Misfit:
             frame.error = RAISED
@@ -846,7 +855,7 @@ class Model:
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
                     self.frames[todo.frame].crashes += 1
             for frame in self.frames.values():
-                frame.lost = {number for number in frame.begun if number not in frame.answers}
+                frame.lost = {number for number in frame.begun if (number, "") not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
@@ -870,9 +879,15 @@ class Model:
                 frame.slots.again.append(each.index)
             self.revive(each)
 
-    def deployed(self, _: Row) -> None:
-        """Go on with code that promises no effects: what was said of one when it began decides (K5)."""
-        self.promises = False
+    def deployed(self, row: Row) -> None:
+        """Go on with other code: what was said of an effect when it began decides (K5), and edges are those of now."""
+        self.changes = row.more
+        for frame in sorted(self.frames.values(), key=lambda frame: len([*frame.around()])):
+            if frame.up is None:
+                frame.graph = p.deployed(self.program.graph, self.changes)
+            else:
+                inner = frame.up.graph.node(frame.up.at).graph if frame.kind == "sub" else None
+                frame.graph = inner or frame.up.graph
 
     def stopped(self, row: Row) -> None:
         """Stop the run (L1), maybe for good (L8)."""
@@ -910,7 +925,7 @@ class Model:
             self.woken(frame)
             return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value
-        frame.answers[number], frame.phase, frame.waits = said, "ready", None
+        frame.answers[number, frame.asked], frame.phase, frame.waits = said, "ready", None
         self.woken(frame)
 
     def woken(self, frame: Frame) -> None:

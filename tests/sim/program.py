@@ -43,6 +43,10 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
+Change: TypeAlias = Literal["effects", "edges", "questions"]
+"""What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
+conditions; the words of questions."""
+CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions")
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -177,12 +181,13 @@ class Event:
 
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
-    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has code that
-    promises no effects any more; in the pure engine nothing changes.
+    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
+    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
     """
 
     at: int
     what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy"]
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -275,6 +280,49 @@ def target_of(node: Node, field: str) -> str:
     return f"table[{'{item}' if node.each else node.name}]" if field == "table" else field
 
 
+# --- Other deployments ------------------------------------------------------------------------------------------------
+
+
+def words(number: int, changes: Sequence[Change]) -> str:
+    """Return the question of an operation."""
+    return f"{number}? Please." if "questions" in changes else f"{number}?"
+
+
+def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
+    """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
+    if "edges" not in changes:
+        return graph
+    edges: list[Edge | Fork] = []
+    for source in dict.fromkeys(edge.source for edge in graph.edges):
+        mine = [edge for edge in graph.edges if edge.source == source]
+        plain = [edge for edge in mine if isinstance(edge, Edge)]
+        never = [Edge(source, plain[-1].target, ("value", "n", "<", -1), "never")] if plain else []
+        with_conditions = [edge for edge in plain if edge.when is not None]
+        turned = iter(reversed(with_conditions))
+        edges += never
+        edges += [_edited(next(turned) if edge in with_conditions else edge) for edge in mine]
+    nodes = tuple(
+        node if node.graph is None else replace(node, graph=deployed(node.graph, changes)) for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def _edited(edge: Edge | Fork) -> Edge | Fork:
+    when = edge.when and _raised(edge.when)
+    if isinstance(edge, Edge):
+        return replace(edge, when=when)
+    arms = tuple((target, cond and _raised(cond)) for target, cond in edge.arms)
+    return replace(edge, when=when, arms=arms)
+
+
+def _raised(cond: Cond) -> Cond:
+    """Return a condition with other numbers to compare with."""
+    kind, *rest = cond
+    if kind in ("and", "or", "not"):
+        return (kind, *map(_raised, rest))
+    return (*cond[:-1], cond[-1] + 1) if kind in ("value", "length", "count") else cond
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
@@ -346,7 +394,7 @@ class Draw:
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
         begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
-        events = [Event(draw.randint(1, 25), self.what()) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
+        events = [self.event(draw.randint(1, 25)) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
         if self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
@@ -355,11 +403,21 @@ class Draw:
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
         )  # fmt: skip
 
-    def what(self) -> Any:
+    def event(self, at: int) -> Event:
         """Return what happens from outside."""
+        what = self.what()
+        return Event(at, what, self.changes() if what == "deploy" else ())
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what differs in a deployment: most often some of all, at times all or nothing."""
+        share = self.one(0.3, 0.5, 0.5, 1.0)
+        return tuple(each for each in CHANGES if self.chance(share))
+
+    def what(self) -> Any:
+        """Return what kind of thing happens from outside."""
         if self.taste is not None and self.taste.calls:
-            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy")
-        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel")
+            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy", "deploy")
+        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy")
 
 
 class Scopes:

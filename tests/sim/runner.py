@@ -22,13 +22,16 @@ from typing import Any, Final
 
 from graphengine import Limits, RunFailed, Runner
 from graphengine.engine import steps
+from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.history.load import load_snapshot
+from graphengine.history.reasons import load_specs
+from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
-from tests.sim.media import fault_of, row_of, same, state_of
+from tests.sim.media import fault_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
 from tests.sim.world import Clock, Loop, Memory, Process, World
 
@@ -46,8 +49,8 @@ class Running:
         crashes = [event.at for event in program.events if event.what == "crash"]
         self.world = World({at: self.random.random() < 0.5 for at in crashes}, self.wrote)
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
-        self.deploys = [event.at for event in program.events if event.what == "deploy"]
-        self.deployed_after = -1
+        self.deploys = [event for event in program.events if event.what == "deploy"]
+        self.deployed: dict[int, tuple[p.Change, ...]] = {}
         self.graph = graph_of(program.graph, self.world)
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
@@ -88,9 +91,9 @@ class Running:
 
     async def lives(self) -> None:
         """Let a process live until the run rests, or it dies; then let somebody outside act."""
-        if self.deploys and self.deploys[0] <= self.world.writes and self.deployed_after < 0:
-            self.deployed_after = len(self.rows)
-            self.graph = graph_of(self.program.graph, self.world, promises=False)
+        while self.deploys and self.deploys[0].at <= self.world.writes:
+            changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
+            self.graph = graph_of(self.program.graph, self.world, changes=changes)
         process = Process(self.world, self.memory)
         self.world.process = process
         runner = Runner(process, clock=Clock())
@@ -154,7 +157,7 @@ class Running:
             self.sent += 1
             await runner.send(RUN, "t", f"message {self.sent}")
         elif wait.kind == "ask":
-            await runner.answer(RUN, "said", wait=wait.id)
+            await runner.answer(RUN, f"said to {show(wait.question)}", wait=wait.id)
         else:
             if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
                 await runner.answer(RUN, "rerun", wait=wait.id)
@@ -192,10 +195,12 @@ class Running:
         """Hand the log to the model, and compare what is left."""
         model = Model(self.program)
         log = await self.memory.steps(RUN)
+        in_force = InForce(await load_specs(self.memory, log))
         for step in log:
-            if step.seq == self.deployed_after + 1:
-                model.take(Row("deployed"))
+            if step.seq in self.deployed:
+                model.take(Row("deployed", more=self.deployed[step.seq]))
             model.take(row_of(step))
+            same_edge(step, model.edge, in_force.ways(step))
         snapshot = await self.snapshot()
         same("the status", snapshot.status, model.status)
         for frame in snapshot.frames.values():
@@ -207,7 +212,7 @@ class Running:
             same("the failure", fault_of(snapshot.failure), model.root.failed)
         begun = self.logged("begun")
         for key, number in begun.items():
-            if self.world.acts[key] > number and self.deployed_after < 0:
+            if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
                 raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
         for key, number in self.logged("recorded").items():
             if self.world.acts[key] < number and key not in begun:
