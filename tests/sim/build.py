@@ -6,12 +6,13 @@ goes through a `World`, which has the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel
 
 from graphengine import (
+    Agent,
     Condition,
     Context,
     Failure,
@@ -23,10 +24,13 @@ from graphengine import (
     failed,
     iterations,
     plateau,
+    tool,
     value,
 )
 from graphengine.errors import FailReached, InvalidUpdate
 from graphengine.graph.conditions import Comparison, as_condition
+from graphengine.models import Response
+from graphengine.models.base import Request, ToolCall
 from graphengine.reducers import add, append, extend, maximum
 from tests.sim import program as p
 
@@ -175,6 +179,44 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
         case p.Sleep(seconds):
             await ctx.sleep(seconds)
             return "slept"
+        case p.Talk():
+            assert outside is not None
+            return await _agent(ctx, number, op, outside, changes).run()
+
+
+def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: Sequence[p.Change]) -> Agent[str]:
+    """Return an agent that calls each of its tools in a turn of its own; all it does is in the ledger."""
+
+    def tool_of(turn: int, spec: p.Tool) -> Any:
+        async def act() -> str:
+            return await outside.act(f"{ctx.path} {ctx.visit} {(number, 'tool', turn)}")
+
+        act.__doc__ = "Act."
+        effect = ("effects" not in changes and spec.effect) or None
+        return tool(act, name=f"t{turn}{spec.approve}", effect=effect, approve=p.is_approved(spec, changes))
+
+    tools = [tool_of(turn, spec) for turn, spec in enumerate(talk.tools, start=1)]
+    model = Scripted(
+        [each.name for each in tools], lambda turn: outside.act(f"{ctx.path} {ctx.visit} {(number, 'turn', turn)}")
+    )
+    system = "Be brief." if "words" in changes else ""
+    return Agent(f"talk{number}", model=model, prompt="Go.", tools=tools, system=system)
+
+
+class Scripted:
+    """A model that calls one tool after another, then answers."""
+
+    name = "scripted"
+
+    def __init__(self, tools: Sequence[str], acts: Callable[[int], Awaitable[str]]) -> None:
+        self._tools, self._acts = tools, acts
+
+    async def answer(self, request: Request) -> Response:
+        """Answer, once the ledger has the turn."""
+        done = sum(message.role == "assistant" for message in request.messages)
+        await self._acts(done + 1)
+        calls = tuple(ToolCall(id=f"c{done}", name=name) for name in self._tools[done : done + 1])
+        return Response("talked", calls, "tools" if calls else "end", input_tokens=1, output_tokens=1, cost_usd=0.25)
 
 
 def condition(cond: p.Cond) -> Condition:

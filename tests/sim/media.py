@@ -14,6 +14,7 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from random import Random
@@ -84,7 +85,7 @@ def row_of(step: steps.Step) -> Row:
         case steps.Answered():
             more = data.by, data.answer.value
         case steps.Recorded() | steps.Begun():
-            more = int(data.key.split("|")[-2] if "|" in data.key else data.key or -1)
+            more = place_of(data.key)
         case steps.Message():
             more = data.payload
         case steps.Resumed():
@@ -95,6 +96,14 @@ def row_of(step: steps.Step) -> Row:
         step.kind, step.frame, step.node, step.visit, step.attempt,
         tuple(outcome.to), outcome.edge, status, fault, more, step.at,
     )  # fmt: skip
+
+
+def place_of(key: str) -> p.Place:
+    """Return the place of a record in its node, by its key: of an agent a turn, or a tool's call."""
+    found = re.search(r"talk(\d+)\|.*/(turn|tool)[^|]*\|(\d+)", key)
+    if found is not None:
+        return int(found[1]), "turn" if found[2] == "turn" else "tool", int(found[3])
+    return int(key.split("|")[-2] if "|" in key else key or -1)
 
 
 def fault_of(error: steps.FailureRecord | None) -> Fault | None:
@@ -333,6 +342,7 @@ class Engine:
         key = str(number)
         if isinstance(op, p.Call):
             return Noted(task, self.now, self.now, steps.Recorded(key=key, name="call", value="acted"))
+        assert not isinstance(op, p.Talk)  # agents are in a Runner
         due = self.now + op.seconds if op.seconds else None
         name = f"{task.frame} {task.node} {key}"
         wait = steps.WaitRecord(kind="ask", key=key, question=to_show(f"{name}?"), due=due)

@@ -151,9 +151,9 @@ class Frame:
         failed: Why it failed, until a resume.
         reason: The kind of failure that edges, retries and fallbacks of the node around a graph see.
         below: The frames that it waits for, by id: arms, items, or a graph inside.
-        answers: What was answered to the operations of this visit, by their number, and by their words if they asked.
+        answers: What was recorded of this visit, by its place, and by its words if it asked.
         asked: The words of the question that it waits for.
-        waits: What it waits for: the number of the operation, and when that is over.
+        waits: What it waits for: its place, and when that is over.
         begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
             whose end nobody recorded. What was `promised` once holds for the visit.
         has_acted: Whether an effect began in this visit, also in a graph inside.
@@ -187,12 +187,12 @@ class Frame:
     steps: int = 0
     label: str = ""
     inner_label: str = ""
-    answers: dict[tuple[int, str], Any] = field(default_factory=dict)
+    answers: dict[tuple[p.Place, str], Any] = field(default_factory=dict)
     asked: str = ""
-    waits: tuple[int, float | None] | None = None
-    begun: set[int] = field(default_factory=set)
-    lost: set[int] = field(default_factory=set)
-    promised: set[int] = field(default_factory=set)
+    waits: tuple[p.Place, float | None] | None = None
+    begun: set[p.Place] = field(default_factory=set)
+    lost: set[p.Place] = field(default_factory=set)
+    promised: set[p.Place] = field(default_factory=set)
     has_acted: bool = False
     result: list[Write] = field(default_factory=list)
 
@@ -329,7 +329,10 @@ class Model:
         """Return what kind of operation a frame waits for."""
         if frame.phase != "waiting" or frame.waits is None:
             return ""
-        return type(op_of(frame, frame.waits[0])).__name__.lower()
+        place = frame.waits[0]
+        if not isinstance(place, int):
+            return "call" if place[1] == "tool" else "ask"
+        return type(op_of(frame, place)).__name__.lower()
 
     # --- taking a step ------------------------------------------------------------------------------------------------
 
@@ -452,14 +455,43 @@ class Model:
         """Do an operation that has no record yet: a call, or a wait."""
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
+        if isinstance(op, p.Talk):
+            return self.talks(frame, number, op)
         frame.phase = "waiting"
         frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
 
+    def talks(self, frame: Frame, number: int, op: p.Talk) -> Row:
+        """Record a turn of an agent, or a call of its tools: both once (K3, K6)."""
+        for turn, tool in enumerate((*op.tools, None), start=1):
+            place: p.Place = number, "turn", turn
+            asked: p.Place = number, "approval", turn
+            if (place, "") not in frame.answers:
+                frame.answers[place, ""] = True
+                if tool is None:
+                    frame.answers[number, ""] = "talked"
+                return self.row(frame, "recorded", more=place)
+            place = number, "tool", turn
+            if tool is None or (place, "") in frame.answers or frame.answers.get((asked, "")) is False:
+                continue
+            if place in frame.lost:
+                return self.begins(frame, place)
+            if (asked, "") not in frame.answers and p.is_approved(tool, self.changes) and place not in frame.begun:
+                frame.phase, frame.waits = "waiting", (asked, None)
+                return self.row(frame, "waiting", more=("ask", 0))
+            if self.is_promised(frame, place, tool.effect) and place not in frame.begun:
+                return self.begins(frame, place)
+            frame.answers[place, ""] = "acted"
+            return self.row(frame, "recorded", more=place)
+        raise Wrong(f"an agent has nothing more to do: {frame.id} {op}")
+
+    def is_promised(self, frame: Frame, place: p.Place, effect: str) -> bool:
+        """Return whether something is an effect: one that began stays one (K5)."""
+        return place in frame.promised or (effect == "once" and "effects" not in self.changes)
+
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
-        is_promised = number in frame.promised or (op.effect == "once" and "effects" not in self.changes)
-        if number in frame.lost or (is_promised and number not in frame.begun):
+        if number in frame.lost or (self.is_promised(frame, number, op.effect) and number not in frame.begun):
             return self.begins(frame, number)
         if op.asks:  # nobody knows then how an effect ended that began
             frame.lost |= {number} & frame.begun
@@ -467,7 +499,7 @@ class Model:
         frame.answers[number, ""] = "acted"
         return self.row(frame, "recorded", more=number)
 
-    def begins(self, frame: Frame, number: int) -> Row:
+    def begins(self, frame: Frame, number: p.Place) -> Row:
         """Begin an effect, or ask how it ended if it has begun and nobody recorded that (K5)."""
         if number in frame.lost:
             frame.phase, frame.waits = "waiting", (number, None)
@@ -915,9 +947,9 @@ class Model:
         if by == "message":
             if not isinstance(op, p.Receive) or not self.mail or self.mail.pop(0) != value:
                 raise Wrong(f"another message was to be received: {row}")
-        elif by == "answer" and not isinstance(op, p.Ask | p.Call):
+        elif by == "answer" and not isinstance(op, p.Ask | p.Call | p.Talk):
             raise Wrong(f"nobody was asked: {row}")
-        if isinstance(op, p.Call):
+        if self.op_waited(frame) == "call":
             frame.phase, frame.waits = "ready", None
             frame.lost.discard(number)
             if value == "rerun":
@@ -925,7 +957,8 @@ class Model:
             self.woken(frame)
             return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value
-        frame.answers[number, frame.asked], frame.phase, frame.waits = said, "ready", None
+        words = frame.asked if isinstance(op, p.Ask) else ""
+        frame.answers[number, words], frame.phase, frame.waits = said, "ready", None
         self.woken(frame)
 
     def woken(self, frame: Frame) -> None:
@@ -939,8 +972,9 @@ class Model:
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-def op_of(frame: Frame, number: int) -> p.Op:
-    """Return the operation of a number at a frame's node; a node that is an effect itself is like a call."""
+def op_of(frame: Frame, place: p.Place) -> p.Op:
+    """Return the operation at a place of a frame's node; a node that is an effect itself is like a call."""
+    number = place if isinstance(place, int) else place[0]
     return p.Call() if number == WHOLE else frame.graph.node(frame.at).does[number]
 
 

@@ -43,10 +43,11 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
-Change: TypeAlias = Literal["effects", "edges", "questions"]
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals"]
 """What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
-conditions; the words of questions."""
-CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions")
+conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
+one."""
+CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals")
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -92,7 +93,24 @@ class Sleep:
     seconds: int = 5
 
 
-Op: TypeAlias = Call | Ask | Receive | Sleep
+@dataclass(frozen=True)
+class Tool:
+    """A tool acts outside; a person approves it first, or refuses it, if `approve` says what the person says."""
+
+    effect: Literal["", "once"] = ""
+    approve: Literal["", "yes", "no"] = ""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """An agent calls its tools, one in a turn, and answers."""
+
+    tools: tuple[Tool, ...] = ()
+
+
+Op: TypeAlias = Call | Ask | Receive | Sleep | Talk
+Place: TypeAlias = int | tuple[int, Literal["turn", "tool", "approval"], int]
+"""What is recorded of a visit: an operation, by its number; of an agent a turn, a tool's call or its approval."""
 
 
 @dataclass(frozen=True)
@@ -288,6 +306,11 @@ def words(number: int, changes: Sequence[Change]) -> str:
     return f"{number}? Please." if "questions" in changes else f"{number}?"
 
 
+def is_approved(tool: Tool, changes: Sequence[Change]) -> bool:
+    """Return whether a person is asked before a tool is called."""
+    return bool(tool.approve) != ("approvals" in changes)
+
+
 def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
     """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
     if "edges" not in changes:
@@ -386,6 +409,8 @@ class Draw:
         deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2))
         plain = Taste(0, 0, maps=False, waits=self.chance(0.5))
         taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
+        if taste.calls and self.chance(0.5):
+            taste = replace(taste, forks=0, graphs=0, maps=self.chance(0.3))
         return Scopes(self, taste).graph()
 
     def program(self, graph: Graph) -> Program:
@@ -394,7 +419,7 @@ class Draw:
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
         begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
-        events = [self.event(draw.randint(1, 25)) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
+        events = [each for _ in range(self.one(0, 0, 1, 1, 2, 4)) for each in self.event(draw.randint(1, 25))]
         if self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
@@ -403,10 +428,14 @@ class Draw:
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
         )  # fmt: skip
 
-    def event(self, at: int) -> Event:
-        """Return what happens from outside."""
+    def event(self, at: int) -> tuple[Event, ...]:
+        """Return what happens from outside; a deployment most often with the end of the process that had other code."""
+        at = at // 2 + 1 if self.taste is not None and self.chance(0.5) else at
         what = self.what()
-        return Event(at, what, self.changes() if what == "deploy" else ())
+        if what != "deploy":
+            return (Event(at, what),)
+        crash = (Event(at, "crash"),) if self.taste is not None and self.chance(0.5) else ()
+        return (Event(at, what, self.changes()), *crash)
 
     def changes(self) -> tuple[Change, ...]:
         """Return what differs in a deployment: most often some of all, at times all or nothing."""
@@ -416,7 +445,7 @@ class Draw:
     def what(self) -> Any:
         """Return what kind of thing happens from outside."""
         if self.taste is not None and self.taste.calls:
-            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy", "deploy")
+            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy", "deploy", "deploy")
         return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy")
 
 
@@ -485,17 +514,24 @@ class Scopes:
             return replace(made, graph=inner.graph(), fails=0, bad=0)
         if taste.waits and draw.chance(0.5):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
-        calls = any(isinstance(op, Call) for op in made.does)
+        calls = any(isinstance(op, Call | Talk) for op in made.does)
         if taste.calls and not calls and draw.chance(0.2):
             return replace(made, effect="once", bad=0)
         return made
 
     def op(self) -> Op:
         """Return something that a node does."""
-        found: Op = self.draw.one(Call(), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
+        calls = [Call()] * (4 if self.taste.calls else 1)
+        found: Op = self.draw.one(*calls, Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
         if isinstance(found, Call) and self.taste.calls:
+            if self.draw.chance(0.5):
+                return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
             return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
         return found
+
+    def tool(self) -> Tool:
+        """Return a tool."""
+        return Tool(self.draw.one("", "once"), self.draw.one("", "", "yes", "no"))
 
     def out(self, node: Node, names: Sequence[str], *, in_arm: bool) -> list[Edge | Fork]:
         """Return edges with conditions out of a node."""

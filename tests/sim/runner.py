@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections import Counter
 from random import Random
 from typing import Any, Final
@@ -31,7 +32,7 @@ from graphengine.history.reasons import load_specs
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
-from tests.sim.media import fault_of, row_of, same, same_edge, state_of
+from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
 from tests.sim.world import Clock, Loop, Memory, Process, World
 
@@ -157,12 +158,15 @@ class Running:
             self.sent += 1
             await runner.send(RUN, "t", f"message {self.sent}")
         elif wait.kind == "ask":
-            await runner.answer(RUN, f"said to {show(wait.question)}", wait=wait.id)
+            asked = show(wait.question)
+            may = re.search(r"May .* call t\d+(no)?", asked)
+            await runner.answer(RUN, f"said to {asked}" if may is None else not may[1], wait=wait.id)
         else:
             if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
                 await runner.answer(RUN, "rerun", wait=wait.id)
                 return
-            key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-3]}"
+            place = place_of(wait.key.rpartition("|")[0])
+            key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
             acted = self.world.acts[key] >= self.logged("begun")[key]
             await runner.answer(RUN, {"result": "acted"} if acted else "rerun", wait=wait.id)
 
