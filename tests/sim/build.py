@@ -70,6 +70,10 @@ class Outside(Protocol):
         """Act, and return the result."""
         ...
 
+    def begins(self) -> None:
+        """Begin a turn of an agent."""
+        ...
+
 
 def odd(n: int) -> bool:
     """Return whether a number is odd. Raise for 3."""
@@ -196,9 +200,12 @@ def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: S
         return tool(act, name=f"t{turn}{spec.approve}", effect=effect, approve=p.is_approved(spec, changes))
 
     tools = [tool_of(turn, spec) for turn, spec in enumerate(talk.tools, start=1)]
-    model = Scripted(
-        [each.name for each in tools], lambda turn: outside.act(f"{ctx.path} {ctx.visit} {(number, 'turn', turn)}")
-    )
+
+    def turns(turn: int) -> Awaitable[str]:
+        outside.begins()
+        return outside.act(f"{ctx.path} {ctx.visit} {(number, 'turn', turn)}")
+
+    model = Scripted([each.name for each in tools], turns)
     system = "Be brief." if "words" in changes else ""
     return Agent(f"talk{number}", model=model, prompt="Go.", tools=tools, system=system)
 

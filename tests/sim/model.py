@@ -5,7 +5,9 @@ the letters and numbers in comments are the rules there. Where they say nothing,
 do: visits in cancelled arms count in `iterations` and not in `plateau` or `changed`; a fork that cannot have its `need`
 any more fails at once, and what is in flight in its arms is recorded afterwards; edges and retries around a graph that
 reached FAIL after a failure see `fail`, its record names the failure; a deploy that drops a promise of an effect does
-not drop it for a visit in which it had begun.
+not drop it for a visit in which it had begun; where all items of a map that keeps the others failed, and a condition of
+an edge for failures raised then, the items stay settled; a tool that began without an approval needs none in that
+visit.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;
@@ -331,7 +333,7 @@ class Model:
             return ""
         place = frame.waits[0]
         if not isinstance(place, int):
-            return "call" if place[1] == "tool" else "ask"
+            return "ask" if place[1] == "approval" else "call"
         return type(op_of(frame, place)).__name__.lower()
 
     # --- taking a step ------------------------------------------------------------------------------------------------
@@ -456,16 +458,19 @@ class Model:
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
         if isinstance(op, p.Talk):
-            return self.talks(frame, number, op)
+            return self.talks(frame, number, op, row)
         frame.phase = "waiting"
         frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
 
-    def talks(self, frame: Frame, number: int, op: p.Talk) -> Row:
+    def talks(self, frame: Frame, number: int, op: p.Talk, row: Row) -> Row:
         """Record a turn of an agent, or a call of its tools: both once (K3, K6)."""
         for turn, tool in enumerate((*op.tools, None), start=1):
             place: p.Place = number, "turn", turn
             asked: p.Place = number, "approval", turn
+            if (place, "") not in frame.answers and row.kind == "waiting" and self.program.budget:
+                frame.phase, frame.waits = "waiting", (place, row.more[1])
+                return self.row(frame, "waiting", more=row.more)
             if (place, "") not in frame.answers:
                 frame.answers[place, ""] = True
                 if tool is None:
@@ -476,7 +481,7 @@ class Model:
                 continue
             if place in frame.lost:
                 return self.begins(frame, place)
-            if (asked, "") not in frame.answers and p.is_approved(tool, self.changes) and place not in frame.begun:
+            if (asked, "") not in frame.answers and p.is_approved(tool, self.changes) and place not in frame.promised:
                 frame.phase, frame.waits = "waiting", (asked, None)
                 return self.row(frame, "waiting", more=("ask", 0))
             if self.is_promised(frame, place, tool.effect) and place not in frame.begun:
@@ -886,8 +891,8 @@ class Model:
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
                     self.frames[todo.frame].crashes += 1
-            for frame in self.frames.values():
-                frame.lost = {number for number in frame.begun if (number, "") not in frame.answers}
+        for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
+            frame.lost |= {number for number in frame.begun if (number, "") not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
@@ -899,10 +904,11 @@ class Model:
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
         had_failed = frame.failed is not None
+        raised = frame.failed is not None and frame.failed == self.fault(frame, "condition_failed")
         if had_failed:
             frame.failed, frame.tries, frame.crashes = None, 0, 0
         is_settled = frame.slots is not None and frame.graph.node(frame.at).keep
-        if had_failed and all(each.failed is not None for each in frame.below.values()):
+        if had_failed and not raised and all(each.failed is not None for each in frame.below.values()):
             is_settled = False  # it failed because of its items
         for each in frame.below.values():
             if each.failed is not None and is_settled:
@@ -951,7 +957,7 @@ class Model:
             raise Wrong(f"nobody was asked: {row}")
         if self.op_waited(frame) == "call":
             frame.phase, frame.waits = "ready", None
-            frame.lost.discard(number)
+            frame.lost.discard(number)  # of a turn it was room in the budget that it waited for
             if value == "rerun":
                 frame.begun.discard(number)
             self.woken(frame)

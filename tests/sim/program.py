@@ -219,6 +219,10 @@ class Program:
         resumes: How often it is resumed after a failure or the limit.
         events: What happens from outside.
         order: The seed of everything that may come in any order.
+        quarters: The limit of its costs, in turns of agents, of which each costs 0.25 USD; 0 for none. A resume after
+            it raises it by two.
+        budget: The budget of all runs in an hour, in turns; 0 for none.
+        over: What the run does when the budget is spent.
     """
 
     graph: Graph
@@ -227,6 +231,9 @@ class Program:
     resumes: int = 0
     events: tuple[Event, ...] = ()
     order: int = 0
+    quarters: int = 0
+    budget: int = 0
+    over: Literal["wait", "ask"] = "wait"
 
 
 # --- What a node writes -----------------------------------------------------------------------------------------------
@@ -380,13 +387,17 @@ def page(program: Program, why: str) -> str:
 
 @dataclass(frozen=True)
 class Taste:
-    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits."""
+    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits.
+
+    With `calls` its calls act, and it has agents: this share of all operations.
+    """
 
     forks: int = 1
     graphs: int = 1
     maps: bool = True
     waits: bool = True
     calls: bool = False
+    talks: float = 0.0
 
 
 class Draw:
@@ -411,6 +422,8 @@ class Draw:
         taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
         if taste.calls and self.chance(0.5):
             taste = replace(taste, forks=0, graphs=0, maps=self.chance(0.3))
+        if taste.calls:
+            taste = replace(taste, talks=self.one(0.1, 0.2, 0.7))
         return Scopes(self, taste).graph()
 
     def program(self, graph: Graph) -> Program:
@@ -425,8 +438,14 @@ class Draw:
             events = [Event(first + after, "crash") for after in range(3)]
         return Program(
             graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
-            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
+            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *self.spending(),
         )  # fmt: skip
+
+    def spending(self) -> tuple[Any, ...]:
+        """Return the limit of costs, the budget, and what is done when it is spent."""
+        if self.taste is None or not self.taste.calls or self.chance(0.5):
+            return ()
+        return self.one(0, 1, 2, 4), self.one(0, 2, 5), self.one("wait", "wait", "ask")
 
     def event(self, at: int) -> tuple[Event, ...]:
         """Return what happens from outside; a deployment most often with the end of the process that had other code."""
@@ -521,11 +540,12 @@ class Scopes:
 
     def op(self) -> Op:
         """Return something that a node does."""
-        calls = [Call()] * (4 if self.taste.calls else 1)
-        found: Op = self.draw.one(*calls, Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
+        if self.draw.chance(self.taste.talks):
+            return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
+        found: Op = self.draw.one(
+            *[Call()] * (2 if self.taste.calls else 1), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1)
+        )
         if isinstance(found, Call) and self.taste.calls:
-            if self.draw.chance(0.5):
-                return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
             return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
         return found
 

@@ -18,10 +18,12 @@ import contextlib
 import logging
 import re
 from collections import Counter
+from math import inf
 from random import Random
 from typing import Any, Final
 
 from graphengine import Limits, RunFailed, Runner
+from graphengine.budgets import Budget, Budgets
 from graphengine.engine import steps
 from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
@@ -34,7 +36,7 @@ from tests.sim import program as p
 from tests.sim.build import graph_of
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import Clock, Loop, Memory, Process, World
+from tests.sim.world import COST_USD, Clock, Loop, Memory, Process, World
 
 RUN: Final = "run"
 MOST_ROUNDS: Final = 2000
@@ -52,6 +54,7 @@ class Running:
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.deploys = [event for event in program.events if event.what == "deploy"]
         self.deployed: dict[int, tuple[p.Change, ...]] = {}
+        self.world.limit = program.quarters * COST_USD or inf
         self.graph = graph_of(program.graph, self.world)
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
@@ -97,7 +100,10 @@ class Running:
             self.graph = graph_of(self.program.graph, self.world, changes=changes)
         process = Process(self.world, self.memory)
         self.world.process = process
-        runner = Runner(process, clock=Clock())
+        budget, over = self.program.budget * COST_USD, self.program.over
+        budgets = [Budget(name="b", window="hour", cost_usd=budget, over=over)] if budget else []
+        self.world.flying = 0
+        runner = Runner(process, clock=Clock(), extensions=[Budgets(*budgets)])
         self.runner, before = runner, asyncio.all_tasks()
         try:
             await self.drives(runner)
@@ -116,20 +122,25 @@ class Running:
         """Start or resume the run, and stop it if the program says so; then answer once."""
         info = await self.info()
         if info is None:
-            limits = Limits(visits=self.most)
-            run = runner.start(self.graph, dict(self.program.begins), run_id=RUN, limits=limits)
+            run = runner.start(self.graph, dict(self.program.begins), run_id=RUN, limits=self.limits())
         elif info.status in ("failed", "stopped"):
             self.resumes -= 1
             snapshot = await self.snapshot()
             if info.status == "stopped" and snapshot.steps >= self.most:
                 self.most += self.program.visits
-            run = runner.resume(RUN, self.graph, limits=Limits(visits=self.most))
+            if info.status == "stopped" and self.world.spent >= self.world.limit:
+                self.world.limit += 2 * COST_USD
+            run = runner.resume(RUN, self.graph, limits=self.limits())
         else:
             if info.status == "waiting":
                 await self.answers(runner)
             run = runner.resume(RUN, self.graph)
         with contextlib.suppress(RunFailed):
             await run.result()
+
+    def limits(self) -> Limits:
+        """Return the run's limits."""
+        return Limits(visits=self.most, cost_usd=self.world.limit if self.program.quarters else None)
 
     def wrote(self) -> None:
         """Stop the run if the program says so at this write."""
@@ -159,7 +170,7 @@ class Running:
             await runner.send(RUN, "t", f"message {self.sent}")
         elif wait.kind == "ask":
             asked = show(wait.question)
-            may = re.search(r"May .* call t\d+(no)?", asked)
+            may = re.search(r"May .* call t\d+(no)?|this call all the same", asked)
             await runner.answer(RUN, f"said to {asked}" if may is None else not may[1], wait=wait.id)
         else:
             if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
@@ -214,6 +225,13 @@ class Running:
             same(f"the state of {frame.id!r}", state_of(frame), mine.state)
         if snapshot.status == "failed":
             same("the failure", fault_of(snapshot.failure), model.root.failed)
+        self.check_acts()
+        return model
+
+    def check_acts(self) -> None:
+        """Compare the ledger with the log."""
+        if self.world.broken:
+            raise Wrong(self.world.broken)
         begun = self.logged("begun")
         for key, number in begun.items():
             if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
@@ -221,4 +239,3 @@ class Running:
         for key, number in self.logged("recorded").items():
             if self.world.acts[key] < number and key not in begun:
                 raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
-        return model
