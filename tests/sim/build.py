@@ -70,7 +70,7 @@ class Outside(Protocol):
         """Act, and return the result."""
         ...
 
-    def begins(self) -> None:
+    def begins(self, run_id: str) -> None:
         """Begin a turn of an agent."""
         ...
 
@@ -140,11 +140,16 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
 
 def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
+    children = {op: graph_of(op.graph, outside, op.name) for op in node.does if isinstance(op, p.Start)}
 
     async def does(ctx: Context, seen: Mapping[str, Any]) -> dict[str, Any]:
         said: list[Any] = []
         for number, op in enumerate(node.does):
-            said.append(await _do(ctx, number, op, outside, changes))
+            if isinstance(op, p.Start):
+                child = await ctx.start(children[op], {"n": 1})
+                said.append((await child.result()).status)
+            else:
+                said.append(await _do(ctx, number, op, outside, changes))
         item = seen.get("item")
         kind = p.outcome_of(node, item, ctx.attempt)
         if kind in ("boom", "slow"):
@@ -165,7 +170,7 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
     """Do one operation, and return what is answered."""
     match op:
         case p.Call(effect, asks):
-            key = f"{ctx.path} {ctx.visit} {number}"
+            key = key_of(ctx, number)
 
             async def act() -> str:
                 assert outside is not None
@@ -188,12 +193,17 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, chan
             return await _agent(ctx, number, op, outside, changes).run()
 
 
+def key_of(ctx: Context, place: p.Place) -> str:
+    """Return the key of a place in the ledger."""
+    return f"{ctx.run_id} {ctx.path} {ctx.visit} {place}"
+
+
 def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: Sequence[p.Change]) -> Agent[str]:
     """Return an agent that calls each of its tools in a turn of its own; all it does is in the ledger."""
 
     def tool_of(turn: int, spec: p.Tool) -> Any:
         async def act() -> str:
-            return await outside.act(f"{ctx.path} {ctx.visit} {(number, 'tool', turn)}")
+            return await outside.act(key_of(ctx, (number, "tool", turn)))
 
         act.__doc__ = "Act."
         effect = ("effects" not in changes and spec.effect) or None
@@ -202,8 +212,8 @@ def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: S
     tools = [tool_of(turn, spec) for turn, spec in enumerate(talk.tools, start=1)]
 
     def turns(turn: int) -> Awaitable[str]:
-        outside.begins()
-        return outside.act(f"{ctx.path} {ctx.visit} {(number, 'turn', turn)}")
+        outside.begins(ctx.run_id)
+        return outside.act(key_of(ctx, (number, "turn", turn)))
 
     model = Scripted([each.name for each in tools], turns)
     system = "Be brief." if "words" in changes else ""

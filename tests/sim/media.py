@@ -81,13 +81,19 @@ def row_of(step: steps.Step) -> Row:
             more = None if data.has_failed else tuple(data.cancelled)
         case steps.Waiting():
             (wait,) = data.waits.values()
-            more = wait.kind, round(wait.due - step.at) if wait.due is not None else 0
+            more = (
+                "child" if (wait.topic or "").startswith("ge:end:") else wait.kind,
+                round(wait.due - step.at) if wait.due is not None else 0,
+            )
         case steps.Answered():
             more = data.by, data.answer.value
         case steps.Recorded() | steps.Begun():
-            more = place_of(data.key)
+            ended = data.key.startswith("child ge:")
+            more = ("end", cast("Any", data).value.get("status", "finished")) if ended else place_of(data.key)
         case steps.Message():
             more = data.payload
+            if data.topic.startswith("ge:end:"):
+                return Row("told", at=step.at)
         case steps.Resumed():
             more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None
@@ -100,6 +106,8 @@ def row_of(step: steps.Step) -> Row:
 
 def place_of(key: str) -> p.Place:
     """Return the place of a record in its node, by its key: of an agent a turn, or a tool's call."""
+    if key.startswith("start a run|"):
+        return 0, "start", 0
     found = re.search(r"talk(\d+)\|.*/(turn|tool)[^|]*\|(\d+)", key)
     if found is not None:
         return int(found[1]), "turn" if found[2] == "turn" else "tool", int(found[3])
@@ -342,7 +350,7 @@ class Engine:
         key = str(number)
         if isinstance(op, p.Call):
             return Noted(task, self.now, self.now, steps.Recorded(key=key, name="call", value="acted"))
-        assert not isinstance(op, p.Talk)  # agents are in a Runner
+        assert not isinstance(op, p.Talk | p.Start)  # they are in a Runner
         due = self.now + op.seconds if op.seconds else None
         name = f"{task.frame} {task.node} {key}"
         wait = steps.WaitRecord(kind="ask", key=key, question=to_show(f"{name}?"), due=due)

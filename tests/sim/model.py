@@ -342,7 +342,7 @@ class Model:
         """Take the next step of a history. Raises: Wrong, if it is not allowed."""
         outside: Mapping[str, Callable[[Row], None]] = {
             "started": self.started, "resumed": self.resumed, "stopped": self.stopped, "branched": self.branched,
-            "message": self.message, "answered": self.answered, "deployed": self.deployed,
+            "message": self.message, "told": lambda _: None, "answered": self.answered, "deployed": self.deployed,
         }  # fmt: skip
         self.now, self.edge = row.at, None
         if row.kind in outside:
@@ -457,11 +457,33 @@ class Model:
         """Do an operation that has no record yet: a call, or a wait."""
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
+        if isinstance(op, p.Start):
+            return self.starts(frame, number, row)
         if isinstance(op, p.Talk):
             return self.talks(frame, number, op, row)
         frame.phase = "waiting"
         frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
+
+    def starts(self, frame: Frame, number: int, row: Row) -> Row:
+        """Record the start of a child run, wait for its end, record it, and fail if it did not finish."""
+        start: p.Place = number, "start", 0
+        end: p.Place = number, "end", 0
+        if (start, "") not in frame.answers:
+            frame.answers[start, ""] = True
+            return self.row(frame, "recorded", more=(0, "start", 0))
+        told = frame.answers.pop((end, ""), None)
+        if told == "told" and row.kind != "recorded":
+            raise Wrong(f"the end of a child is to be recorded: {row}")
+        if told == "told":  # the message only says where to look
+            frame.answers[end, ""] = row.more[1]
+            if row.more[1] == "finished":
+                frame.answers[number, ""] = "finished"
+            return self.row(frame, "recorded", more=("end", row.more[1]))
+        if told in ("failed", "cancelled") or (told == "stopped" and row.kind != "waiting"):
+            return self.wrong(frame, "child_failed")
+        frame.phase, frame.waits = "waiting", (end, None)
+        return self.row(frame, "waiting", more=("child", 0))
 
     def talks(self, frame: Frame, number: int, op: p.Talk, row: Row) -> Row:
         """Record a turn of an agent, or a call of its tools: both once (K3, K6)."""
@@ -948,6 +970,10 @@ class Model:
         number, due = frame.waits
         op = op_of(frame, number)
         by, value = row.more
+        if not isinstance(number, int) and number[1] == "end":
+            frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
+            self.woken(frame)
+            return
         if by in ("time", "default") and (due is None or row.at < due):
             raise Wrong(f"a wait ends before its time: {row}")
         if by == "message":

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
+from zlib import crc32
 
 START, END, FAIL = "START", "END", "FAIL"
 
@@ -108,9 +109,22 @@ class Talk:
     tools: tuple[Tool, ...] = ()
 
 
-Op: TypeAlias = Call | Ask | Receive | Sleep | Talk
-Place: TypeAlias = int | tuple[int, Literal["turn", "tool", "approval"], int]
-"""What is recorded of a visit: an operation, by its number; of an agent a turn, a tool's call or its approval."""
+@dataclass(frozen=True)
+class Start:
+    """A child run is started, and waited for. Its code is the same in all deployments."""
+
+    graph: Graph
+
+    @property
+    def name(self) -> str:
+        """The name of the child's graph."""
+        return f"child_{crc32(written(self.graph).encode())}"
+
+
+Op: TypeAlias = Call | Ask | Receive | Sleep | Talk | Start
+Place: TypeAlias = int | tuple[int, Literal["turn", "tool", "approval", "start", "end"], int]
+"""What is recorded of a visit: an operation, by its number; of an agent a turn, a tool's call or its approval; of a
+child run its start and its end."""
 
 
 @dataclass(frozen=True)
@@ -200,11 +214,12 @@ class Event:
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
     A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
-    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed.
+    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed. A
+    From a `prune` on, runs that have finished are removed at each write, in a Runner.
     """
 
     at: int
-    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy"]
+    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune"]
     changes: tuple[Change, ...] = ()
 
 
@@ -313,6 +328,17 @@ def words(number: int, changes: Sequence[Change]) -> str:
     return f"{number}? Please." if "questions" in changes else f"{number}?"
 
 
+def starts(graph: Graph) -> Iterator[Start]:
+    """Yield the starts of child runs in a graph, in those that it runs, and in the children."""
+    for node in graph.nodes:
+        for op in node.does:
+            if isinstance(op, Start):
+                yield op
+                yield from starts(op.graph)
+        if node.graph is not None:
+            yield from starts(node.graph)
+
+
 def is_approved(tool: Tool, changes: Sequence[Change]) -> bool:
     """Return whether a person is asked before a tool is called."""
     return bool(tool.approve) != ("approvals" in changes)
@@ -389,7 +415,7 @@ def page(program: Program, why: str) -> str:
 class Taste:
     """What a drawn program may have: how deep forks and graphs nest, and whether anything waits.
 
-    With `calls` its calls act, and it has agents: this share of all operations.
+    With `calls` its calls act, and it has agents: this share of all operations; and child runs, nested so deep.
     """
 
     forks: int = 1
@@ -398,6 +424,7 @@ class Taste:
     waits: bool = True
     calls: bool = False
     talks: float = 0.0
+    children: int = 2
 
 
 class Draw:
@@ -464,7 +491,7 @@ class Draw:
     def what(self) -> Any:
         """Return what kind of thing happens from outside."""
         if self.taste is not None and self.taste.calls:
-            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy", "deploy", "deploy")
+            return self.one("crash", "crash", "crash", "stop", "cancel", "prune", "deploy", "deploy", "deploy")
         return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy")
 
 
@@ -533,13 +560,15 @@ class Scopes:
             return replace(made, graph=inner.graph(), fails=0, bad=0)
         if taste.waits and draw.chance(0.5):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
-        calls = any(isinstance(op, Call | Talk) for op in made.does)
+        calls = any(isinstance(op, Call | Talk | Start) for op in made.does)
         if taste.calls and not calls and draw.chance(0.2):
             return replace(made, effect="once", bad=0)
         return made
 
     def op(self) -> Op:
         """Return something that a node does."""
+        if self.taste.calls and self.taste.children and self.draw.chance(0.12):
+            return Start(Scopes(self.draw, replace(self.taste, children=self.taste.children - 1)).child())
         if self.draw.chance(self.taste.talks):
             return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
         found: Op = self.draw.one(
@@ -548,6 +577,18 @@ class Scopes:
         if isinstance(found, Call) and self.taste.calls:
             return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
         return found
+
+    def child(self) -> Graph:
+        """Return the graph of a child run: a row of nodes, so that it ends."""
+        draw, names = self.draw, [f"n{number}" for number in range(self.draw.one(1, 1, 2))]
+        nodes = tuple(
+            Node(
+                name, ("log",), does=tuple(self.op() for _ in range(draw.one(0, 1, 1, 2))), fails=draw.one(0, 0, 0, 1),
+                attempts=draw.one(1, 1, 2),
+            )
+            for name in names
+        )  # fmt: skip
+        return Graph(nodes, tuple(Edge(one, other) for one, other in zip((START, *names), (*names, END), strict=True)))
 
     def tool(self) -> Tool:
         """Return a tool."""

@@ -33,6 +33,8 @@ from tests.sim.model import Wrong
 ENDS: Final = 100_000.0
 """When every program has ended, in seconds."""
 LOOK_SECONDS: Final = 0.0005
+RUN: Final = "run"
+"""The first run of a program; all others are its children."""
 COST_USD: Final = 0.25
 """What a turn of an agent costs: sums of it are exact."""
 DEAD: Final = "its process is dead"
@@ -100,12 +102,14 @@ class Clock:
 class Memory(InMemoryStore):
     """What is durable."""
 
-    driver: Process | None = None
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.drivers: dict[str, Process] = {}
 
     def freed(self, run_id: str) -> None:
         """Free a run whose process is dead."""
         log = self._log(run_id)
-        if self.driver is not None and self.driver.is_dead:
+        if run_id in self.drivers and self.drivers[run_id].is_dead:
             log.driver_fence = None
 
 
@@ -125,7 +129,7 @@ class Process:
         """Record a new run, which this process drives."""
         self._dies_before()
         fence: int = await self._memory.create(*args)
-        self._memory.driver = self
+        self._memory.drivers[args[0].id] = self
         self._dies_after()
         return fence
 
@@ -133,14 +137,14 @@ class Process:
         """Become the run's driver, also in place of a dead process."""
         self._memory.freed(run_id)
         fence = await self._memory.claim(run_id)
-        self._memory.driver = self
+        self._memory.drivers[run_id] = self
         return fence
 
     def append(self, batch: Append) -> None:
         """Add steps, unless the process dies before; it may die right after it."""
         self._dies_before()
         self._memory.append(batch)
-        self._world.recorded(batch.steps)
+        self._world.recorded(batch.run_id, batch.steps)
         self._dies_after()
 
     async def post(self, *args: Any, **kwargs: Any) -> bool:
@@ -197,16 +201,20 @@ class World:
     flying: int = 0
     broken: str = ""
 
-    def begins(self) -> None:
+    def begins(self, run_id: str) -> None:
         """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
+        if run_id != RUN:
+            return
         if self.spent + COST_USD * self.flying >= self.limit and not self.broken:
             self.broken = (
                 f"a turn begins although {self.spent} USD and {self.flying} turns in flight reach {self.limit}"
             )
         self.flying += 1
 
-    def recorded(self, made: Sequence[Step]) -> None:
+    def recorded(self, run_id: str, made: Sequence[Step]) -> None:
         """Note what durable steps cost."""
+        if run_id != RUN:
+            return
         cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
         self.spent += cost
         self.flying = max(0, self.flying - round(cost / COST_USD))
