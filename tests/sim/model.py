@@ -7,7 +7,12 @@ any more fails at once, and what is in flight in its arms is recorded afterwards
 reached FAIL after a failure see `fail`, its record names the failure; a deploy that drops a promise of an effect does
 not drop it for a visit in which it had begun; where all items of a map that keeps the others failed, and a condition of
 an edge for failures raised then, the items stay settled; a tool that began without an approval needs none in that
-visit.
+visit; an answer stays known by the words of its question, also if these come back in a later deployment; a message that
+tells the end of a child run only says where to look, and can come before that end; after it was stopped with its
+parent, the child is waited for again.
+
+It is more lenient than the rules in two places: where the program has a budget, any turn of an agent may wait for room
+in it; and what a stop, or a reached limit of costs, may cut is left to the ledger.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;

@@ -8,7 +8,11 @@ What it is for
 Invariants
     - A `crash` of the program is a death at that write; half of them before it, half right after it is durable.
     - Whatever is in the log before a death is in it after it, unchanged.
-    - When the run rests, somebody answers one question or sends one message; if nobody is asked, time goes on.
+    - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
+      asked, time goes on.
+    - A deployment is the code of each later process. The model hears of it before the first step of the next process.
+    - The log of each child run that is still there has a model of its own. What happens from outside happens to the
+      first run alone.
 """
 
 from __future__ import annotations
