@@ -18,10 +18,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
+from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append
@@ -31,6 +33,10 @@ from tests.sim.model import Wrong
 ENDS: Final = 100_000.0
 """When every program has ended, in seconds."""
 LOOK_SECONDS: Final = 0.0005
+RUN: Final = "run"
+"""The first run of a program; all others are its children."""
+COST_USD: Final = 0.25
+"""What a turn of an agent costs: sums of it are exact."""
 DEAD: Final = "its process is dead"
 
 
@@ -96,12 +102,14 @@ class Clock:
 class Memory(InMemoryStore):
     """What is durable."""
 
-    driver: Process | None = None
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.drivers: dict[str, Process] = {}
 
     def freed(self, run_id: str) -> None:
         """Free a run whose process is dead."""
         log = self._log(run_id)
-        if self.driver is not None and self.driver.is_dead:
+        if run_id in self.drivers and self.drivers[run_id].is_dead:
             log.driver_fence = None
 
 
@@ -121,7 +129,7 @@ class Process:
         """Record a new run, which this process drives."""
         self._dies_before()
         fence: int = await self._memory.create(*args)
-        self._memory.driver = self
+        self._memory.drivers[args[0].id] = self
         self._dies_after()
         return fence
 
@@ -129,13 +137,14 @@ class Process:
         """Become the run's driver, also in place of a dead process."""
         self._memory.freed(run_id)
         fence = await self._memory.claim(run_id)
-        self._memory.driver = self
+        self._memory.drivers[run_id] = self
         return fence
 
     def append(self, batch: Append) -> None:
         """Add steps, unless the process dies before; it may die right after it."""
         self._dies_before()
         self._memory.append(batch)
+        self._world.recorded(batch.run_id, batch.steps)
         self._dies_after()
 
     async def post(self, *args: Any, **kwargs: Any) -> bool:
@@ -175,6 +184,10 @@ class World:
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
         died: How many processes died.
+        limit: The limit of the run's costs, in US dollars.
+        spent: What its steps recorded.
+        flying: How many turns of agents began in the process that drives it, and are not recorded.
+        broken: The first promise that was broken where the engine catches what is raised.
     """
 
     deaths: dict[int, bool]
@@ -183,6 +196,28 @@ class World:
     acts: Counter[str] = field(default_factory=Counter)
     died: int = 0
     process: Process | None = None
+    limit: float = inf
+    spent: float = 0.0
+    flying: int = 0
+    broken: str = ""
+
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
+        if run_id != RUN:
+            return
+        if self.spent + COST_USD * self.flying >= self.limit and not self.broken:
+            self.broken = (
+                f"a turn begins although {self.spent} USD and {self.flying} turns in flight reach {self.limit}"
+            )
+        self.flying += 1
+
+    def recorded(self, run_id: str, made: Sequence[Step]) -> None:
+        """Note what durable steps cost."""
+        if run_id != RUN:
+            return
+        cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+        self.spent += cost
+        self.flying = max(0, self.flying - round(cost / COST_USD))
 
     async def act(self, key: str) -> str:
         """Act, unless the process is dead."""
