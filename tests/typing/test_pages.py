@@ -11,8 +11,8 @@ from typing import Final
 from tests.docs.page import ROOT, blocks, files
 from tests.docs.test_skill import MIGRATING, SKILL
 
-OTHERS: Final = ("a2a", "executors", "from_langgraph", "mcp_server", "openai_endpoint", "web")
-"""Pages whose programs are half those of another package, with its types or without."""
+OTHERS: Final = ("a2a", "executors", "first_week", "from_langgraph", "mcp_server", "openai_endpoint", "web")
+"""Pages whose programs are half those of another package, with its types or without, or are wrong on purpose."""
 FILE: Final = re.compile(r"# ([\w/]+\.py)(?:, above (.+))?\n")
 """The first line of a block that is a file of its reader, or goes into one above a line."""
 SETTINGS: Final = {
