@@ -1,6 +1,6 @@
 """Play programs until one fails, make it small, and print it as a page.
 
-python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner]
+python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner|sqlite]
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import argparse
 import sys
 import time
 from collections import Counter
+from typing import get_args
 
-from tests.sim.hunt import Hunt
+from tests.sim.hunt import Hunt, Medium
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help="seconds of CPU time")
     parser.add_argument("--programs", type=int, default=0)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--medium", choices=("engine", "runner"), default="engine")
+    parser.add_argument("--medium", choices=get_args(Medium), default="engine")
     given = parser.parse_args()
     most = given.programs or (10**9 if given.seconds else 1000)
     hunt, began = Hunt(given.seed, given.medium), time.process_time()

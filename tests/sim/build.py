@@ -98,7 +98,7 @@ def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *
 
 
 def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promises: bool) -> None:
-    if not (node.writes or node.does or node.fails or node.each or node.graph or node.effect):
+    if not (node.writes or node.does or node.fails or node.each or node.graph or node.effect or node.fallback):
         graph.add_node(node.name)
         return
     options: dict[str, Any] = {"effect": node.effect} if node.effect else {}

@@ -9,7 +9,7 @@ from graphengine.errors import CompileError, DefinitionError
 from tests.sim import program as p
 from tests.sim.media import Engine
 
-Medium: TypeAlias = Literal["engine", "runner"]
+Medium: TypeAlias = Literal["engine", "runner", "sqlite"]
 WITH_CALLS: Final = p.Taste(1, 1, calls=True)
 """What programs have that run in a Runner: their calls act, which the pure engine does not do."""
 
@@ -32,7 +32,7 @@ class Hunt:
 
     def next(self) -> Found:
         """Play the next program."""
-        program = p.draw(self.seed, self.played, WITH_CALLS if self.medium == "runner" else None)
+        program = p.draw(self.seed, self.played, None if self.medium == "engine" else WITH_CALLS)
         self.played += 1
         why = wrong(program, self.medium)
         if why is None:
@@ -62,8 +62,8 @@ def wrong(program: p.Program, medium: Medium) -> str | None:
 
 def play(program: p.Program, medium: Medium) -> str:
     """Play a program, and return the status in which its run ended. Raises: Wrong, or whatever went wrong."""
-    if medium == "runner":
+    if medium != "engine":
         from tests.sim.runner import Running  # noqa: PLC0415 - the engine alone needs no asyncio
 
-        return Running(program).play().status
+        return Running(program, on_disk=medium == "sqlite").play().status
     return Engine(program).play().status

@@ -1,13 +1,17 @@
-"""The simulator on every commit: programs in the pure engine and in a Runner, and the kept pages."""
+"""The simulator on every commit: programs in the pure engine, a Runner, files, and the kept pages."""
 
 import ast
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from tests.sim import program as p
 from tests.sim.hunt import Hunt, Medium, play
 from tests.sim.program import Program, draw, read, shrunk, written
+from tests.sim.runner import Running
+from tests.sim.world import Loss
 
 HERE = Path(__file__).parent
 PAGES = sorted((HERE / "pages").glob("*.txt"))
@@ -34,12 +38,37 @@ def test_a_runner_does_what_the_model_allows() -> None:
     hunted(1, "runner", 80)
 
 
+def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
+    """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
+    hunted(1, "sqlite", 60)
+
+
+NODES = (
+    p.Node("n0", ("total", "log"), does=(p.Call(), p.Ask()), fails=1, attempts=2),
+    p.Node("n1", ("items",), each="items", concurrency=1),
+    p.Node("n2", ("log",), does=(p.Call("once"),)),
+)
+EDGES = (p.Edge(p.START, "n0"), p.Edge("n0", "n1"), p.Edge("n1", "n2"), p.Edge("n2", p.END))
+SMALL = Program(p.Graph(NODES, EDGES), begins=(("items", [1, 2]),))
+"""A program with a call, an effect, a question, a map and a failure."""
+
+
+@pytest.mark.parametrize("loss", ["before", "after", "stall"])
+def test_a_process_can_be_lost_at_each_commit(loss: Loss) -> None:
+    """The run ends as if nothing had happened, wherever that is."""
+    undisturbed = Running(SMALL, on_disk=True)
+    undisturbed.play()
+    for at in range(1, undisturbed.world.writes + 1):
+        running = Running(SMALL, on_disk=True, losses={at: loss})
+        assert (running.play().status, running.world.lost) == ("finished", 1), f"{loss} {at}"
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_kept_page(path: Path, request: pytest.FixtureRequest) -> None:
     """Each page says in its first line what was wrong, and has the smallest program that showed it."""
     if path.stem in KNOWN:
         request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError))
-    medium: Medium = "runner" if path.stem.endswith("_runner") else "engine"
+    medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
     play(read(path.read_text(encoding="utf-8")), medium)
 
 
