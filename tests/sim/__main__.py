@@ -1,13 +1,12 @@
 """Play programs until one fails, make it small, and print it as a page.
 
-python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner|sqlite]
+python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner|sqlite|kill]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import Counter
 from typing import get_args
 
@@ -23,15 +22,16 @@ def main() -> int:
     parser.add_argument("--medium", choices=get_args(Medium), default="engine")
     given = parser.parse_args()
     most = given.programs or (10**9 if given.seconds else 1000)
-    hunt, began = Hunt(given.seed, given.medium), time.process_time()
+    hunt = Hunt(given.seed, given.medium)
+    began = hunt.seconds
     ends: Counter[str] = Counter()
-    while hunt.played < most and (not given.seconds or time.process_time() - began < given.seconds):
+    while hunt.played < most and (not given.seconds or hunt.seconds - began < given.seconds):
         found = hunt.next()
         if found.page:
             sys.stdout.write(found.page)
             return 1
         ends[found.end] += 1
-    seconds = time.process_time() - began
+    seconds = hunt.seconds - began
     sys.stdout.write(f"{hunt.played} programs in {seconds:.0f} s of CPU: {dict(ends.most_common())}\n")
     return 0
 

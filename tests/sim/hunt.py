@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -9,7 +10,7 @@ from graphengine.errors import CompileError, DefinitionError
 from tests.sim import program as p
 from tests.sim.media import Engine
 
-Medium: TypeAlias = Literal["engine", "runner", "sqlite"]
+Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
 WITH_CALLS: Final = p.Taste(1, 1, calls=True)
 """What programs have that run in a Runner: their calls act, which the pure engine does not do."""
 
@@ -29,6 +30,16 @@ class Hunt:
     medium: Medium = "engine"
     shrinks: bool = True
     played: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The CPU time that was used so far, also by the processes that are killed."""
+        seconds = time.process_time()
+        if self.medium == "kill":
+            from tests.sim.killed import nursery  # noqa: PLC0415 - it starts a process
+
+            seconds += nursery().seconds
+        return seconds
 
     def next(self) -> Found:
         """Play the next program."""
@@ -62,6 +73,10 @@ def wrong(program: p.Program, medium: Medium) -> str | None:
 
 def play(program: p.Program, medium: Medium) -> str:
     """Play a program, and return the status in which its run ended. Raises: Wrong, or whatever went wrong."""
+    if medium == "kill":
+        from tests.sim.killed import Killed  # noqa: PLC0415 - as below
+
+        return Killed(program).play().status
     if medium != "engine":
         from tests.sim.runner import Running  # noqa: PLC0415 - the engine alone needs no asyncio
 

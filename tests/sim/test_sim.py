@@ -1,7 +1,8 @@
-"""The simulator on every commit: programs in the pure engine, a Runner, files, and the kept pages."""
+"""The simulator on every commit: programs in the pure engine, a Runner, files and processes, and the kept pages."""
 
 import ast
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -9,7 +10,8 @@ import pytest
 
 from tests.sim import program as p
 from tests.sim.hunt import Hunt, Medium, play
-from tests.sim.program import Program, draw, read, shrunk, written
+from tests.sim.killed import Killed
+from tests.sim.program import Event, Program, draw, read, shrunk, written
 from tests.sim.runner import Running
 from tests.sim.world import Loss
 
@@ -61,6 +63,14 @@ def test_a_process_can_be_lost_at_each_commit(loss: Loss) -> None:
     for at in range(1, undisturbed.world.writes + 1):
         running = Running(SMALL, on_disk=True, losses={at: loss})
         assert (running.play().status, running.world.lost) == ("finished", 1), f"{loss} {at}"
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_real_processes_are_killed(order: int) -> None:
+    """Each of four processes is killed at another point, and a fifth one ends the run."""
+    kills = tuple(Event(at, "crash") for at in (2, 4 + order, 10, 15))
+    killed = Killed(replace(SMALL, events=kills, order=order))
+    assert (killed.play().status, killed.world.lost) == ("finished", 4)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
