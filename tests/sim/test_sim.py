@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from tests.sim import program as p
+from tests.sim.faults import FAULTS
 from tests.sim.hunt import Hunt, Medium, play
 from tests.sim.killed import Killed
 from tests.sim.program import Event, Program, draw, read, shrunk, written
@@ -16,6 +17,7 @@ from tests.sim.runner import Running
 from tests.sim.world import Loss
 
 HERE = Path(__file__).parent
+PACKAGE = HERE.parents[1] / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
 KNOWN: set[str] = set()
 """Pages of faults that the engine still has."""
@@ -80,6 +82,15 @@ def test_a_kept_page(path: Path, request: pytest.FixtureRequest) -> None:
         request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError))
     medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
     play(read(path.read_text(encoding="utf-8")), medium)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_known_fault_can_be_put_in(name: str) -> None:
+    """What undoes a repair is in today's code at one place, and leaves code that can be read."""
+    for file, has, had in FAULTS[name].edits:
+        text = (PACKAGE / file).read_text(encoding="utf-8")
+        assert text.count(has) == 1, f"{file} has no longer, or more than once: {has}"
+        ast.parse(text.replace(has, had))
 
 
 def test_the_model_knows_nothing_of_the_engine() -> None:
