@@ -845,8 +845,8 @@ class Model:
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
                     self.frames[todo.frame].crashes += 1
-            for frame in self.frames.values():
-                frame.lost = {number for number in frame.begun if number not in frame.answers}
+        for frame in self.frames.values():  # K5: also if the run had failed or was stopped when its process died
+            frame.lost |= {number for number in frame.begun if number not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
