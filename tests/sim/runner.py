@@ -89,8 +89,8 @@ class Running:
         self.loop = Loop()
         self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop)
         crashes = [event.at for event in program.events if event.what == "crash"]
-        drawn = {at: self.random.choice(self.place.losses) for at in crashes}
-        self.world = World(dict(drawn if losses is None else losses), self.wrote, self.place.drives)
+        drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
+        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.deploys = [event.at for event in program.events if event.what == "deploy"]
         self.deployed_after = -1
