@@ -166,10 +166,11 @@ bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (a
 pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, with the newest versions that fit
 	.venv-pin/bin/python -m scripts.pin
 
+# Without --quiet, which hides warnings from --strict too.
 docs: .venv/ready-docs ## build the documentation as a site in build/site; warnings are errors
 	@rm -f build/site-ready
 	$(BIN)/python scripts/site_pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@touch build/site-ready # tests then read this site and build none
 
 # Files in them have the time of the last commit, so that each build of a commit has the same bytes.

@@ -24,7 +24,8 @@ def compile_changes(root: Path = ROOT) -> None:
     versions = [found.start() for found in re.finditer(r"^## ", text, re.MULTILINE)]
     end = versions[1] if len(versions) > 1 else len(text)
     added = "".join(f"{file.read_text(encoding='utf-8').strip()}\n" for file in files)
-    changelog.write_text(f"{text[:end].rstrip()}\n{added}\n{text[end:]}".rstrip() + "\n", encoding="utf-8")
+    apart = "\n" if added.startswith("#") else ""  # a heading stands alone
+    changelog.write_text(f"{text[:end].rstrip()}\n{apart}{added}\n{text[end:]}".rstrip() + "\n", encoding="utf-8")
     for file in files:
         file.unlink()
 

@@ -220,7 +220,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|").replace("] [", "] \\[")  # two in brackets would be a link
 
 
 def _written(name: str) -> str:

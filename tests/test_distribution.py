@@ -73,6 +73,12 @@ def test_users_see_no_tool_of_those_who_work_on_it(wheel: Path) -> None:
     assert {"pytest", "mkdocs", "langgraph"} <= {Requirement(line).name for line in groups} - required
 
 
+def test_an_upload_of_last_year_reads_the_metadata(wheel: Path, archive: Path, tmp_path: Path) -> None:
+    """Hatchling's newest version of the metadata is refused by twine 6.2: `findings/hatchling_metadata_version.sh`."""
+    assert metadata_of(wheel).metadata["Metadata-Version"] == "2.4"
+    assert (unpacked(archive, tmp_path) / "PKG-INFO").read_text(encoding="utf-8").startswith("Metadata-Version: 2.4\n")
+
+
 def test_a_group_is_installed_with_its_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pip before 25.1 reads no groups: the script passes what they list; extras of the project go to its path."""
     monkeypatch.chdir(ROOT)
@@ -124,3 +130,7 @@ def test_changes_in_files_of_their_own_must_reach_the_changelog(tmp_path: Path) 
     text = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
     assert text == "# Changelog\n\n## 2, now\n\n- a\n- of b.md\n- of c.md\n\n## 1\n\n- z\n"
     assert changes.waiting(tmp_path) == []
+    (tmp_path / "changes" / "d.md").write_text("### Changed\n\n- of d.md\n", encoding="utf-8")
+    changes.compile_changes(tmp_path)
+    text = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "- of c.md\n\n### Changed\n\n- of d.md\n\n## 1\n" in text

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel.extension import Context, Failure, Plan, Run, StateType
+    from graphengine.kernel.extension import Context, Event, Failure, Plan, Run, StateType
     from graphengine.kernel.reader import Snapshot, Step
     from graphengine.kernel.store import Store
 
@@ -339,12 +339,15 @@ class Turn(Asked[T]):
 
     async def answer(self) -> T:
         """Send the message, and return its answer."""
-        async with aclosing(self.events()) as events:
+        async with aclosing(self._events(live=False)) as events:
             *_, found = [event async for event in events]
             return cast("T", found)
 
-    async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
+    def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Send the message, and yield what the agent shows while it answers it, then the answer."""
+        return self._events(live=True)
+
+    async def _events(self, *, live: bool) -> AsyncGenerator[AgentEvent | T, None]:
         alone, graph, limits = self.graph(), self._chat(), self.options.get("limits")
         run_id = derive_id("chat", str(self.options["chat"]))
         known = next(iter(await self.runner.store.infos([run_id])), None)
@@ -380,7 +383,8 @@ class Turn(Asked[T]):
         else:
             run = await self.runner.drive(run_id, graph)
         is_this = not turn or (begun is not None and begun.key == turn)
-        async with aclosing(self._follow_turn(run, turn, seen, is_this=is_this, said=said)) as events:
+        followed = run.events(after=seen, live=live)
+        async with aclosing(self._follow_turn(run, followed, turn, is_this=is_this, said=said)) as events:
             async for event in events:
                 yield event
 
@@ -392,14 +396,20 @@ class Turn(Asked[T]):
         return given, {name: given[name] for name in said_in(state, begins) if name in given}
 
     async def _follow_turn(
-        self, run: Run[Any], turn: str, seen: int, *, is_this: bool, said: Mapping[str, Any] | None
+        self,
+        run: Run[Any],
+        followed: AsyncGenerator[Event, None],
+        turn: str,
+        *,
+        is_this: bool,
+        said: Mapping[str, Any] | None,
     ) -> AsyncGenerator[AgentEvent | T, None]:
-        """Yield what happens from a step on until the turn is over, and its answer; a turn "" is the newest.
+        """Yield what is shown until the turn is over, and its answer; a turn "" is the newest.
 
         The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
         """
         ended = None
-        async with aclosing(run.events(after=seen)) as events:
+        async with aclosing(followed) as events:
             async for event in events:
                 if isinstance(event, StepRecorded):
                     now = turn_of(event.step)
@@ -480,7 +490,7 @@ class Answers(Protocol):
         """Answer a question of a run."""
         ...
 
-    def watch(self, run_id: str, /, *, after: int, wait_out: bool) -> AsyncGenerator[object, None]:
+    def watch(self, run_id: str, /, *, after: int, wait_out: bool, live: bool) -> AsyncGenerator[object, None]:
         """Yield the events of a run."""
         ...
 
@@ -502,7 +512,7 @@ async def refuse_before(runner: Answers, run_id: str, key: str, now: Snapshot | 
 
     async def until_rest(seq: int) -> None:
         with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
-            async with aclosing(runner.watch(run_id, after=seq, wait_out=False)) as events:
+            async with aclosing(runner.watch(run_id, after=seq, wait_out=False, live=False)) as events:
                 async for _ in events:
                     pass
 

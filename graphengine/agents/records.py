@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form", "id", "server", "unsealed")
+_MORE: Final = (
+    "stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form", "id", "server", "unsealed",
+    "held_seconds",
+)  # fmt: skip
 _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
@@ -98,9 +101,10 @@ def _problem(response: object) -> str:
         number = getattr(response, name)
         if type(number) is not int or number < 0:
             return f"an answer with {name}={number!r}"
-    cost = response.cost_usd
-    if cost is not None and not (type(cost) in (int, float) and 0 <= cost < math.inf):
-        return f"an answer with cost_usd={cost!r}"
+    for name in ("cost_usd", "held_seconds"):
+        amount = getattr(response, name)
+        if amount is not None and not (type(amount) in (int, float) and 0 <= amount < math.inf):
+            return f"an answer with {name}={amount!r}"
     if response.stop not in _STOPS:
         return f"an answer with stop={response.stop!r}"
     if not all(isinstance(call, ToolCall) for call in response.calls):

@@ -149,7 +149,10 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     key = key.removesuffix(":")
     where = f"{option} {clipped(pair, _SHOWN)}"
     if not equals:
-        raise InputError(f"{clipped(pair, _SHOWN)!r} has no '='", where=where, repair=f"write {option} key=value")
+        repair = f"write {option} key=value"
+        if pair.lstrip().startswith("{"):
+            repair += f" for each field; a JSON object is read from a file, {option} @state.json, or stdin, {option} -"
+        raise InputError(f"{clipped(pair, _SHOWN)!r} has no '='", where=where, repair=repair)
     form = _form_of(key, forms, where)
     if form.is_secret:
         where = f"{option} {key}=…"

@@ -95,8 +95,9 @@ def run(  # noqa: PLR0913 - one for each option
     run. If the run only sleeps, the command waits for it unless --no-wait is given; Ctrl-C then leaves the run waiting.
 
     Ctrl-C stops the run after the node in flight and records the stop: only `resume` continues it. SIGTERM releases the
-    run after the node in flight, or 8 seconds later without it, so that a worker can also continue it. With --queue the
-    run is only recorded, with exit code 0: `graphengine worker` drives it, and `graphengine watch` follows it.
+    run after the node in flight, or 8 seconds later without it, so that a worker can also continue it; a plain function
+    that runs longer cannot be ended, so the command waits for it. With --queue the run is only recorded, with exit code
+    0: `graphengine worker` drives it, and `graphengine watch` follows it.
 
     With --run-id and --resume the same command can be given any number of times, as by cron: it starts the run, resumes
     it if it failed or was interrupted, or prints its result again. Another input is refused.

@@ -105,6 +105,8 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
     snapshot.now = now
     if type(facts) is steps.Node:  # the common case first
         _complete_visit(snapshot, step, facts)
+    elif type(facts) is steps.Item:
+        _complete_item(snapshot, step, facts)
     else:
         _fold(snapshot, step)
     if snapshot.waiting or before is not None:

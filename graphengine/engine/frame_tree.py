@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.engine.phases import Phase
-    from graphengine.engine.snapshot import FrameKind, Snapshot
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Entered, FailureRecord, ForkRecord, Outcome
     from graphengine.state.amounts import Usage
 
@@ -173,19 +173,14 @@ def _fork_frame(snapshot: Snapshot, frame: Frame, fork: ForkRecord, targets: Seq
     arms = [f"{frame.id}~{target}" for target in targets]
     frame.phase = Forked(fork, arms)
     for key, target in zip(arms, targets, strict=True):
-        arm = view_of(snapshot, frame, key, "arm")
-        arm.until = fork.join
+        # It reads what it has not written from the frame that it is in.
+        arm = Frame(id=key, kind="arm", parent=frame.id, up=frame, base=frame, sub=frame.sub, until=fork.join)
+        snapshot.frames[key] = arm
         if target == arm.until:
             arm.phase = Ended()
         else:
             enter(snapshot, arm, target)
         snapshot.changed.append(key)
-
-
-def view_of(snapshot: Snapshot, frame: Frame, key: str, kind: FrameKind) -> Frame:
-    """Create and return the frame of an arm or an item: it reads what it has not written from the frame it is in."""
-    view = snapshot.frames[key] = Frame(id=key, kind=kind, parent=frame.id, up=frame, base=frame, sub=frame.sub)
-    return view
 
 
 def open_sub(snapshot: Snapshot, frame: Frame, at: float, facts: Entered) -> Frame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from graphengine.engine.field_ops import list_of
-from graphengine.engine.frame_tree import add_usage, touch, view_of
+from graphengine.engine.frame_tree import add_usage, touch
 from graphengine.engine.phases import Collecting, FailedItem, Forked, Inside, LostItem, Waiting
 from graphengine.engine.ready import arms_settled, settled
 from graphengine.engine.snapshot import Frame, index_of
@@ -55,31 +55,50 @@ def open_items(snapshot: Snapshot, frame: Frame) -> None:
             map_.live.append(index)
             _change_below(snapshot, snapshot.frames[frame.item_id(index)], _list_moving)
         elif (map_.again or map_.next < map_.count) and len(map_.live) + len(map_.idle) < map_.max_open:
-            index, earlier = map_.again.pop(0) if map_.again else (map_.next, None)
-            map_.next += earlier is None
-            map_.live.append(index)
-            _open_item(snapshot, frame, map_, index, earlier)
+            if map_.again:
+                index, earlier = map_.again.pop(0)
+                map_.live.append(index)
+                _reopen_item(snapshot, frame, map_, index, earlier)
+            else:
+                index = map_.next
+                map_.next += 1
+                map_.live.append(index)
+                _open_item(snapshot, frame, map_, index)
         else:
             break
 
 
-def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem | None) -> None:
-    """Begin an item, which may have failed before. One whose subgraph failed continues inside it."""
+def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int) -> Frame:
+    """Begin an item; return its frame. It reads what it has not written from the frame that the map is in."""
     key = frame.item_id(index)
-    if earlier is not None and earlier.kept:
-        kept = snapshot.frames[key]
+    item = snapshot.frames[key] = Frame(
+        id=key,
+        kind="item",
+        parent=frame.id,
+        up=frame,
+        base=frame,
+        sub=frame.sub,
+        values=_values_of_item(frame, map_, index),
+        arrived=snapshot.now,
+        at=frame.at,
+        visit=frame.visit,
+    )
+    if map_.written:
+        item.written = dict.fromkeys(map_.written, True)
+    snapshot.changed.append(key)
+    return item
+
+
+def _reopen_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem) -> None:
+    """Begin an item that failed before. One whose subgraph failed continues inside it."""
+    if earlier.kept:
+        kept = snapshot.frames[frame.item_id(index)]
         kept.failing, kept.tries = None, 0
         _change_below(snapshot, kept, lambda frame: frame.children)
         update_slots(snapshot, (kept,))  # it may only wait
         return
-    item = view_of(snapshot, frame, key, "item")
-    item.values, item.arrived = _values_of_item(frame, map_, index), snapshot.now
-    item.at, item.visit = frame.at, frame.visit
-    if map_.written:
-        item.written = dict.fromkeys(map_.written, True)
-    if earlier is not None:
-        item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks
-    snapshot.changed.append(key)
+    item = _open_item(snapshot, frame, map_, index)
+    item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks
 
 
 def _values_of_item(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
@@ -133,7 +152,7 @@ def end_item(
         map_.failed[key] = outcome
     else:
         map_.done[index] = outcome
-    if key not in map_.idle:
+    if not map_.idle or key not in map_.idle:
         map_.live.remove(index)
     elif map_.idle.pop(key):
         map_.woken.remove(index)

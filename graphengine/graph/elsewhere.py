@@ -114,7 +114,9 @@ RAISED: Final[Mapping[str, str]] = {
         "a state that is a model has attributes: state.text, or a parameter named text"
     ),
     r"the first argument must be callable$": "ctx.call(function, argument), not ctx.call(function(argument))",
-    r"asyncio\.run\(\) cannot be called from a running event loop$": "make the node async, and await the call",
+    r"asyncio\.run\(\) cannot be called from a running event loop$": (
+        "await the call in place of asyncio.run(…), or make the node a plain function (def), which runs in a thread"
+    ),
 }
 """What nodes written for elsewhere raise, as patterns of its class and text; not of None or a builtin."""
 

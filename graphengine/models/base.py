@@ -278,6 +278,8 @@ class Response:
         id: The provider's id of the answer; "" for none.
         server: Which server answered, as `api.openai.com:443`; "" if none did, or the adapter does not say.
         unsealed: The provider, if it refused earlier answers in its own form, see `Message.unsealed`; else "".
+        held_seconds: How long the call waited before it began, since as many calls were in flight as the model's
+            limiter allows (`RateLimiter(calls_at_once=…)`); 0.0 if it did not.
     """
 
     content: object
@@ -297,6 +299,7 @@ class Response:
     id: str = ""
     server: str = ""
     unsealed: str = ""
+    held_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name

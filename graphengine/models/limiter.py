@@ -28,7 +28,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from graphengine.errors import DefinitionError
 from graphengine.kernel.extension import is_seconds
-from graphengine.models.base import UNKNOWN_USAGE, estimate_tokens, usage_of_failure
+from graphengine.models.base import UNKNOWN_USAGE, Response, estimate_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pydantic import PositiveInt
 
     from graphengine.kernel.extension import Clock, Seconds
-    from graphengine.models.base import CallerWait, Model, Request, Response, Watch
+    from graphengine.models.base import CallerWait, Model, Request, Watch
     from graphengine.models.rates import Permit
 
 log = logging.getLogger("graphengine.models")
@@ -233,12 +233,14 @@ class WaitQueue:
                     when = self._rates.free_at(now, call.tokens) if self._waiting[0] is waiter else math.inf
                     if when <= now:
                         return self._rates.begin(now, call.tokens)
-                    if self._rates.is_full and not self._said_full:
+                    is_full = self._rates.is_full
+                    if is_full and not self._said_full:
                         self._said_full = True
                         call.say_full(self._limits)
                     closed = self._rates.closed_until(now)
                     call.check(closed if closed < math.inf else now, self._rates.last_answer)
                 await until(when, waiter.awake, call.waits)
+                call.held_seconds += self._now() - now if is_full else 0.0
         finally:
             with self.rates():
                 self._waiting.remove(waiter)
@@ -315,6 +317,7 @@ class PacedCall:
 
     Attributes:
         queue: The calls before and after it.
+        held_seconds: How long it waited since as many calls were in flight as may be.
         pause: After a try that the server refused: the seconds until the next one; None after any other.
     """
 
@@ -337,6 +340,7 @@ class PacedCall:
         self._entered = self.waits.clock.now()
         self._waited: list[float] = []
         self._tries = 0
+        self.held_seconds = 0.0
         self.pause: float | None = None
 
     async def once(self, request: Request | None = None, *, writes: str = "") -> Response:
@@ -366,10 +370,15 @@ class PacedCall:
         else:
             with queue.rates() as (rates, now):
                 rates.answered(permit, now, _tokens_of(response))
-            return response
+            return self._note_hold_in(response)
         finally:
             with queue.rates() as (rates, _):
                 rates.end(permit)
+
+    def _note_hold_in(self, response: Response) -> Response:
+        """Return an answer with the seconds for which its call waited, in milliseconds; anything else as it is."""
+        held = round(self.held_seconds, 3)
+        return replace(response, held_seconds=held) if held and isinstance(response, Response) else response
 
     def _note_begin_in(self, request: Request, permit: Permit, writes: str) -> Request:
         """Return the request, changed so that the begin of its answer is noted."""

@@ -213,10 +213,11 @@ def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] 
 
 
 def stream(text: str, request: Request) -> None:
-    """Stream a prepared text to the request's callbacks, word by word."""
+    """Stream a prepared text to the request's callbacks, word by word; as a whole while nobody watches."""
     request.began()
     if request.on_text is not None:
-        for piece in _PIECE.findall(text):
+        is_watched = request.watch is None or request.watch.is_watched()
+        for piece in _PIECE.findall(text) if is_watched else [text]:
             request.on_text(piece)
 
 

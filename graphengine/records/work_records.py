@@ -43,6 +43,7 @@ class TurnRecord(Struct, frozen=True):
         question: The question with which it began.
         media: The media of that.
         covers: Of a summary, how many messages it replaces.
+        held_seconds: How long the call waited for others of its model's limiter.
     """
 
     text: str = ""
@@ -61,6 +62,7 @@ class TurnRecord(Struct, frozen=True):
     question: str | Sequence[str] = ""
     media: Sequence[JsonObject] = ()
     covers: int = 0
+    held_seconds: float = 0.0
 
 
 class CallRecord(Struct, frozen=True):

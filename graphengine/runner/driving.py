@@ -583,7 +583,7 @@ class Driving:
             await done.durable
             self._turn_began = time.monotonic()
         do = claim.step(DURABLE if status == "running" else Durable(status))
-        if do.show and (self.audience.watchers or self.following.recorded):
+        if do.show and (self.audience.is_followed or self.following.recorded):
             self._show(done.steps)
         return do
 
@@ -635,7 +635,7 @@ class Driving:
         for step in steps:
             self.session.fold(step)
         self.wrote_at = began
-        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
+        if self.claim.step(DURABLE).show and (self.audience.is_followed or self.following.recorded):
             self._show(steps)
 
     def append(
@@ -918,16 +918,16 @@ class Driving:
         return True
 
     def _show(self, steps: Sequence[Step]) -> None:
-        """Show durable steps to all watchers, and to what follows the run."""
+        """Tell all who watch of durable steps, and what follows the run."""
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)
-        if self.audience.watchers:
+        if self.audience.is_followed:
             for step in stored:
                 outcome = outcome_of(step)
                 is_tried = outcome.tests or outcome.arms
                 why = why_of(outcome, ways_of(self.plan.graph_spec, step) if is_tried else ())
-                self.audience.show(StepRecorded(step.seq, step, why))
+                self.audience.tell(StepRecorded(step.seq, step, why))
 
 
 def _is_below(around: str, frame: str) -> bool:

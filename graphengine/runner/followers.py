@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.runner.run_events import Event, Showing
+    from graphengine.runner.run_events import Event, Showing, StepRecorded
 
 log = logging.getLogger("graphengine.runner")
 
@@ -89,31 +89,47 @@ class Audience(Struct, eq=False):
     """Who watches one run.
 
     Attributes:
-        watchers: The queues of the watchers; None ends each.
+        watchers: The queues of those who watch all that happens; None ends each.
+        readers: The queues of those who only follow what is recorded: nothing live is made for them.
         in_flight: The calls that show live events, for watchers that join late.
     """
 
     watchers: list[asyncio.Queue[Event | None]] = []
+    readers: list[asyncio.Queue[Event | None]] = []
     in_flight: list[Showing] = []
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether anybody is told what is recorded."""
+        return bool(self.watchers or self.readers)
+
     def show(self, event: Event | None) -> None:
-        """Show an event to all watchers."""
+        """Show a live event to all watchers."""
         for queue in self.watchers:
             queue.put_nowait(event)
 
-    def joined(self) -> Watcher:
-        """Return the queue of a new watcher."""
+    def tell(self, event: StepRecorded | None) -> None:
+        """Tell all who watch or read of a recorded step, or of the end."""
+        for queue in (*self.watchers, *self.readers):
+            queue.put_nowait(event)
+
+    def joined(self, *, live: bool = True) -> Watcher:
+        """Return the queue of a new watcher, or reader."""
         queue = Watcher()
-        for live in self.in_flight:
-            for event in live.so_far():
+        if not live:
+            self.readers.append(queue)
+            return queue
+        for showing in self.in_flight:
+            for event in showing.so_far():
                 queue.put_nowait(event)
         self.watchers.append(queue)
         return queue
 
     def left(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Remove a watcher."""
-        if queue in self.watchers:
-            self.watchers.remove(queue)
+        """Remove a watcher, or reader."""
+        for queues in (self.watchers, self.readers):
+            if queue in queues:
+                queues.remove(queue)
 
 
 # --- the log ------------------------------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ class Life(Generic[S]):
                 if not do.open:
                     break
                 opened = await self._open_as_claimed(do, opening.resume)
-            if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
+            if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.is_followed:
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result = result if do.outcome == "driven" else await self._current_result()
             if result is not None and result.status != "failed":
@@ -229,16 +229,16 @@ class Life(Generic[S]):
 
     async def _follow(self) -> None:
         """Wait a moment for the process that drives it, and show what that one records."""
-        store, watchers = self.shared.store, self.audience.watchers
+        store, audience = self.shared.store, self.audience
         if not self.seq:
             self.note_seq((await store.info(self.id)).seq)
         await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes
-        if watchers:
+        if audience.is_followed:
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
                 self.reasons = self.reasons or StepReasons(store, self.id)
                 why = await self.reasons.why(step)
-                self.audience.show(StepRecorded(seq, step, why))  # watchers read those before
+                audience.tell(StepRecorded(seq, step, why))  # watchers read those before
 
     def _tell_over(self) -> None:
         """Tell those who wait, and those who watch, that it is over."""
@@ -249,8 +249,8 @@ class Life(Generic[S]):
         poke(self.shared.store, self.id)
         for point in tuple(self._waiting):
             self._wake_waiters(point)
-        if self.audience.watchers:
-            self.audience.show(None)
+        if self.audience.is_followed:
+            self.audience.tell(None)
 
     def _wake_waiters(self, point: Point) -> None:
         for waiter in self._waiting.pop(point, ()):
@@ -265,7 +265,7 @@ class Life(Generic[S]):
         handle = self.handle() if self.handle is not None else None
         if handle is not None:  # its holder may still ask; at the latest at the end of the process
             weakref.finalize(handle, self._log_error)
-        elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
+        elif not self._callers and not self.audience.is_followed:  # else callers that found the run by its id get it
             self._log_error()
 
     def _log_error(self) -> None:
@@ -297,7 +297,7 @@ class Life(Generic[S]):
         Returns as soon as that is clear. Call it right after the life was made: it watches the run from the call on,
         whenever the coroutine is awaited.
         """
-        return self._is_taken(self.audience.joined())
+        return self._is_taken(self.audience.joined(live=False))
 
     async def _is_taken(self, events: Watcher) -> bool:
         try:

@@ -566,7 +566,7 @@ class Run(Generic[S, Out_co]):
         child = new_id(lives.shared.clock.now()) if run_id is None else chosen_id(run_id)
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
-    def events(self, after: int = 0, *, wait_out: bool = False) -> AsyncGenerator[Event, None]:
+    def events(self, after: int = 0, *, wait_out: bool = False, live: bool = True) -> AsyncGenerator[Event, None]:
         """Iterate over what happens: recorded steps after seq `after`, live events, changes of the status, and the end.
 
         The last event is `RunEnded`, with the result that `result()` returns, or with that of a failed run.
@@ -583,6 +583,8 @@ class Run(Generic[S, Out_co]):
         Args:
             after: Leave out the steps up to this seq; for a client that reconnects.
             wait_out: Whether to continue while the run waits, or while no process drives it, until it is over.
+            live: Whether live events are wanted. Without them nothing of a model's answer is read before its end,
+                unless somebody else watches.
 
         Raises:
             WatcherTooSlow: When iterated, if more than 10,000 other live events wait.
@@ -592,14 +594,14 @@ class Run(Generic[S, Out_co]):
         """
         life = self._life or self._lives.of(self.id)
         if life is None:
-            return self._events(after, None, wait_out=wait_out)
-        queue = life.audience.joined()
-        events = self._events(after, (life, queue), wait_out=wait_out)
+            return self._events(after, None, wait_out=wait_out, live=live)
+        queue = life.audience.joined(live=live)
+        events = self._events(after, (life, queue), wait_out=wait_out, live=live)
         weakref.finalize(events, life.audience.left, queue).atexit = False  # also if it is never iterated
         return events
 
     async def _events(
-        self, after: int | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool
+        self, after: int | None, living: tuple[Life[Any], Watcher] | None, *, wait_out: bool, live: bool = True
     ) -> AsyncGenerator[Event, None]:
         """Yield the events after a seq, or only new ones; live ones first if it lives here."""
         if after is None:
@@ -623,7 +625,7 @@ class Run(Generic[S, Out_co]):
             if living is not None and not wait_out:
                 return
             life = self._lives.of(self.id) if living is None else None
-            living = None if life is None else (life, life.audience.joined())
+            living = None if life is None else (life, life.audience.joined(live=live))
 
     async def _poll(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
         """Yield what another process records after a seq, until the run is over, or lives here."""

@@ -392,7 +392,13 @@ class Runner:
         return Run(run_id, self._lives, plan=plan) if life is None else handle_on(life, self._lives)
 
     def watch(
-        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
+        self,
+        run_id: str,
+        graph: GraphDefinition[Any] | None = None,
+        *,
+        after: int = 0,
+        wait_out: bool = True,
+        live: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """Iterate over what happens to a run, whichever process drives it, until it is over.
 
@@ -405,6 +411,7 @@ class Runner:
             graph: The run's graph, as for `get`.
             after: Leave out the steps up to this seq; for a client that reconnects.
             wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
+            live: Whether live events are wanted, as for `Run.events`.
 
         Raises:
             CompileError: At once. `UnknownRun` when iterated.
@@ -424,7 +431,7 @@ class Runner:
             4 node more (visit 3, attempt 1) → END
             finished
         """
-        return self.get(run_id, graph).events(after, wait_out=wait_out)
+        return self.get(run_id, graph).events(after, wait_out=wait_out, live=live)
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""

@@ -145,10 +145,12 @@ class CallersRunner:
         await self.info(run_id)
         return await self._runner.state_at(run_id, at)
 
-    async def watch(self, run: str | RunInfo, *, after: int = 0, wait_out: bool = True) -> AsyncGenerator[Event, None]:
+    async def watch(
+        self, run: str | RunInfo, *, after: int = 0, wait_out: bool = True, live: bool = True
+    ) -> AsyncGenerator[Event, None]:
         """Yield the events of a run."""
         info = await self.info(run)
-        events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out)
+        events = self._runner.watch(info.id, self._graphs[info.graph], after=after, wait_out=wait_out, live=live)
         async with aclosing(events):
             async for event in events:
                 yield event

@@ -680,8 +680,15 @@ def explain(error: ValidationError, *, hide: bool = False, without: Collection[s
             own = item["type"] in ("value_error", "assertion_error")
             lines.append(f"{place}: {'a validator rejected it' if own else item['msg']}")
             continue
-        lines.append(f"{place}: {item['msg']} (got {short(item['input'])})")
+        name = item.get("ctx", {}).get("class_name", "")  # of a model, a dataclass or another class that was expected
+        again = f": {another_of_its_name(name)}" if type(item["input"]).__name__ == name else ""
+        lines.append(f"{place}: {item['msg']} (got {short(item['input'])}{again})")
     return "; ".join(lines)
+
+
+def another_of_its_name(name: str) -> str:
+    """Describe an object whose class has the name of the expected one, and is another one."""
+    return f"of another class {name}: one that is defined again, by a cell run twice or a file under two names, differs"
 
 
 def type_name(annotation: object) -> str:

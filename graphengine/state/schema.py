@@ -35,7 +35,16 @@ from typing_extensions import is_typeddict
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state, optional_in
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
-from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
+from graphengine.state.field import (
+    LONG,
+    FieldType,
+    another_of_its_name,
+    explain,
+    holding,
+    is_plain,
+    most_bytes,
+    why,
+)
 from graphengine.state.field_from_model import field_type
 from graphengine.state.given import utf8_value
 from graphengine.state.immutable import has_own_code
@@ -232,9 +241,7 @@ class StateType(Generic[S]):
 
     def _validate(self, given: object, where: str) -> BaseModel:
         if type(given) is not dict and (isinstance(given, (BaseModel, type)) or not hasattr(given, "keys")):
-            what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
-            text = f"the state is {what}, not {self.model.__name__} or a mapping"
-            raise InputError(text, where=where, repair=f"pass {self.model.__name__}(…) or a mapping of its fields")
+            raise self._of_another_class(given, where)
         unknown = [key for key in given if key not in self.fields]  # type: ignore[attr-defined]
         aliases = {field.info.alias for field in self.fields.values()} if unknown else ()
         if unknown := [key for key in unknown if key not in aliases]:
@@ -245,6 +252,18 @@ class StateType(Generic[S]):
         except ValidationError as error:
             cause = None if self.secrets else error
             raise self._misfit(explain(error, hide=bool(self.secrets)), where, self._give(error)) from cause
+
+    def _of_another_class(self, given: object, where: str) -> InputError:
+        name = self.model.__name__
+        if type(given).__name__ == name:
+            return InputError(
+                f"the state is {another_of_its_name(name)}",
+                where=where,
+                repair=f"make the graph after the last definition of {name}, or pass a mapping of its fields",
+            )
+        what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
+        text = f"the state is {what}, not {name} or a mapping"
+        return InputError(text, where=where, repair=f"pass {name}(…) or a mapping of its fields")
 
     def _misfit(self, problem: str, where: str, repair: str = "") -> InputError:
         repair = repair or f"give values that the fields of {self.model.__name__} take"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import Agent, Graph, Runner
+from graphengine import Agent, Graph, RunEnded, Runner, ScriptedModel, StepRecorded
 from graphengine.agents.live_events import (
     MOST_KEPT,
     OfTurn,
@@ -77,6 +77,29 @@ async def test_a_late_watcher_gets_what_was_shown_so_far() -> None:
         assert (first.text, first.skipped, last.text) == (half[-MOST_KEPT:], max(0, len(half) - MOST_KEPT), ' in"}')
         values = [each.value for each in found if isinstance(each, PartialAnswer)]
         assert values[0]["title"] == "The tide comes"
+
+
+async def test_who_wants_only_what_is_recorded_is_no_watcher() -> None:
+    """The model is told that nobody watches, also by a turn of a chat whose answer is awaited; the steps come all."""
+    told: list[bool] = []
+
+    async def answer(request: Request) -> str:
+        assert request.watch is not None
+        told.append(request.watch.is_watched())
+        return "Hello."
+
+    models, agent = ScriptedModel([answer] * 4), Agent("poet", messages="messages")
+    async with Runner(models=models) as runner:
+        for live in (False, True):
+            run = runner.start(one(agent, writes={"draft": "."}), {"task": "Say hello"})
+            events = [event async for event in run.events(live=live)]
+            steps = [event.seq for event in events if isinstance(event, StepRecorded)]
+            assert steps == [step.seq for step in await run.history()]
+            assert isinstance(events[-1], RunEnded)
+            assert any(isinstance(event, OfTurn) for event in events) is live
+        assert await runner.run(agent, chat="ada", question="Hello?") == "Hello."
+        assert [part async for part in runner.stream(agent, chat="ada", question="And you?")][-1] == "Hello."
+    assert told == [False, True, False, True]
 
 
 class Secretive(BaseModel):

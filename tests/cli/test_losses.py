@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import override
 
 from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel
 from graphengine.cli.terminal import Channel
 from graphengine.engine.stored import copy_of
 from graphengine.errors import Transient
 from graphengine.history.load import load_snapshot
-from graphengine.models import calls
+from graphengine.models import Request, Response, calls
+from graphengine.models.limiter import PLAIN_WAITS, limiter_for
 from graphengine.records.words import loss_words
 from graphengine.testing import FakeClock
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 class Papers(BaseModel):
     items: list[int] = [1, 2, 3, 4]
     done: list[int] = []
+    heard: list[str] = []
     said: str = ""
     spare: str = ""
 
@@ -108,3 +111,33 @@ async def test_a_run_without_losses_says_none() -> None:
     async with Runner() as runner:
         assert (await runner.start(graph).result()).losses == {}
     assert loss_words({}) == ""
+
+
+class Held(ScriptedModel):
+    """A model that has one call in flight at a time, as its own limiter allows; each takes 2 s."""
+
+    limiter = limiter_for(("tests", "held"), 1)
+
+    @override
+    async def answer(self, request: Request) -> Response:
+        clock = (request.waits or PLAIN_WAITS).clock
+        await clock.sleep_until(clock.now() + 2)
+        return Response("read", input_tokens=1)
+
+
+def test_a_call_says_how_long_its_models_limiter_held_it_back(tmp_path: Path, invoke: Callable[..., Result]) -> None:
+    """Each call that waited for others has it in its record, and `show` says what lets more go at once."""
+    path, reader = tmp_path / "r.db", Agent("reader", prompt="Read {item}", model=Held([]))
+    graph = Graph("held", Papers)
+    graph.add_node("each", reader, each={"item": "items"}, writes="heard")
+    graph.add_path(START, "each", END)
+
+    async def record() -> None:
+        async with Runner(path, clock=FakeClock()) as runner:
+            result = await runner.start(graph, {"items": [1, 2, 3]}, run_id="held").result()
+            assert (result.usage.calls, result.losses) == (3, {})
+
+    asyncio.run(record())
+    shown = invoke("show", "held", "--store", str(path)).output
+    assert [f"waited {held}.0 s for other calls of its model" in shown for held in (2, 4)] == [True, True]
+    assert shown.count("RateLimiter(calls_at_once=…) lets more go at once") == 2

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "docs/use/executors.md": "test_executors_page.py: its executors meet the requirements of any",
     "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
     "docs/use/a2a.md": "test_served_pages.py: its client and its second graph use its agent",
+    "docs/use/first_week.md": "test_first_week_page.py: its programs end with the errors below them",
     "docs/use/mcp_server.md": "test_served_pages.py: its client calls its graph, over stdio and HTTP",
     "docs/use/openai_endpoint.md": "test_served_pages.py: its client talks to its graphs",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",

@@ -6,12 +6,13 @@ goes through a `World`, which has the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel
 
 from graphengine import (
+    Agent,
     Condition,
     Context,
     Failure,
@@ -23,10 +24,13 @@ from graphengine import (
     failed,
     iterations,
     plateau,
+    tool,
     value,
 )
 from graphengine.errors import FailReached, InvalidUpdate
 from graphengine.graph.conditions import Comparison, as_condition
+from graphengine.models import Response
+from graphengine.models.base import Request, ToolCall
 from graphengine.reducers import add, append, extend, maximum
 from tests.sim import program as p
 
@@ -66,6 +70,10 @@ class Outside(Protocol):
         """Act, and return the result."""
         ...
 
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent."""
+        ...
+
 
 def odd(n: int) -> bool:
     """Return whether a number is odd. Raise for 3."""
@@ -81,12 +89,15 @@ def counted(n: int) -> list[int] | None:
     return p.items_of(p.Node("", each="n"), {"n": n})
 
 
-def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *, promises: bool = True) -> Graph[Any]:
-    """Return the graph, whose calls promise effects as the program says, or none."""
+def graph_of(
+    spec: p.Graph, outside: Outside | None = None, name: str = "sim", changes: Sequence[p.Change] = ()
+) -> Graph[Any]:
+    """Return the graph of a deployment."""
+    spec = p.deployed(spec, changes) if name == "sim" else spec
     limits = Limits(visits=spec.visits or 1000)
     graph: Graph[Any] = Graph(name, State, collect_errors="errors" if spec.errors else None, limits=limits)
     for node in spec.nodes:
-        _add_node(graph, node, outside, promises=promises)
+        _add_node(graph, node, outside, changes)
     for edge in spec.edges:
         when = None if edge.when is None else condition(edge.when)
         if isinstance(edge, p.Edge):
@@ -97,7 +108,7 @@ def graph_of(spec: p.Graph, outside: Outside | None = None, name: str = "sim", *
     return graph
 
 
-def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promises: bool) -> None:
+def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> None:
     if not (node.writes or node.does or node.fails or node.each or node.graph or node.effect or node.fallback):
         graph.add_node(node.name)
         return
@@ -112,8 +123,8 @@ def _add_node(graph: Graph[Any], node: p.Node, outside: Outside | None, *, promi
         options["inputs"] = {name: name for name in INPUTS} | ({"n": "item"} if node.each else {})
     if node.fallback:
         options["fallback"] = p.stand_in(node) if node.fallback == "value" else _standing_in(node)
-    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", promises=promises)
-    runs = inner or _body(node, outside, promises=promises)
+    inner = node.graph and graph_of(node.graph, outside, f"in_{node.name}", changes)
+    runs = inner or _body(node, outside, changes)
     parts = {field: field if node.graph is None else p.part_of(node, field) for field in node.writes}
     graph.add_node(
         node.name, runs, writes={p.target_of(node, field): part for field, part in parts.items()}, **options
@@ -127,13 +138,18 @@ def _standing_in(node: p.Node) -> Callable[..., Any]:
     return stands_in
 
 
-def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[..., Any]:
+def _body(node: p.Node, outside: Outside | None, changes: Sequence[p.Change]) -> Callable[..., Any]:
     """Return the function of a node."""
+    children = {op: graph_of(op.graph, outside, op.name) for op in node.does if isinstance(op, p.Start)}
 
     async def does(ctx: Context, seen: Mapping[str, Any]) -> dict[str, Any]:
         said: list[Any] = []
         for number, op in enumerate(node.does):
-            said.append(await _do(ctx, number, op, outside, promises=promises))
+            if isinstance(op, p.Start):
+                child = await ctx.start(children[op], {"n": 1})
+                said.append((await child.result()).status)
+            else:
+                said.append(await _do(ctx, number, op, outside, changes))
         item = seen.get("item")
         kind = p.outcome_of(node, item, ctx.attempt)
         if kind in ("boom", "slow"):
@@ -150,11 +166,11 @@ def _body(node: p.Node, outside: Outside | None, *, promises: bool) -> Callable[
     return mapped if node.each else plain
 
 
-async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, promises: bool) -> Any:
+async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, changes: Sequence[p.Change]) -> Any:
     """Do one operation, and return what is answered."""
     match op:
         case p.Call(effect, asks):
-            key = f"{ctx.path} {ctx.visit} {number}"
+            key = key_of(ctx, number)
 
             async def act() -> str:
                 assert outside is not None
@@ -162,16 +178,62 @@ async def _do(ctx: Context, number: int, op: p.Op, outside: Outside | None, *, p
                     await ctx.ask("inside?")
                 return await outside.act(key)
 
-            return await ctx.call(act, key=str(number), effect=(promises and effect) or None)
+            return await ctx.call(act, key=str(number), effect=("effects" not in changes and effect) or None)
         case p.Ask(seconds):
             timed: dict[str, Any] = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
-            return await ctx.ask(f"{number}?", **timed)
+            return await ctx.ask(p.words(number, changes), **timed)
         case p.Receive(seconds):
             timed = {"timeout_seconds": seconds, "default": "late"} if seconds else {}
             return await ctx.receive("t", str, **timed)
         case p.Sleep(seconds):
             await ctx.sleep(seconds)
             return "slept"
+        case p.Talk():
+            assert outside is not None
+            return await _agent(ctx, number, op, outside, changes).run()
+
+
+def key_of(ctx: Context, place: p.Place) -> str:
+    """Return the key of a place in the ledger."""
+    return f"{ctx.run_id} {ctx.path} {ctx.visit} {place}"
+
+
+def _agent(ctx: Context, number: int, talk: p.Talk, outside: Outside, changes: Sequence[p.Change]) -> Agent[str]:
+    """Return an agent that calls each of its tools in a turn of its own; all it does is in the ledger."""
+
+    def tool_of(turn: int, spec: p.Tool) -> Any:
+        async def act() -> str:
+            return await outside.act(key_of(ctx, (number, "tool", turn)))
+
+        act.__doc__ = "Act."
+        effect = ("effects" not in changes and spec.effect) or None
+        return tool(act, name=f"t{turn}{spec.approve}", effect=effect, approve=p.is_approved(spec, changes))
+
+    tools = [tool_of(turn, spec) for turn, spec in enumerate(talk.tools, start=1)]
+
+    def turns(turn: int) -> Awaitable[str]:
+        outside.begins(ctx.run_id)
+        return outside.act(key_of(ctx, (number, "turn", turn)))
+
+    model = Scripted([each.name for each in tools], turns)
+    system = "Be brief." if "words" in changes else ""
+    return Agent(f"talk{number}", model=model, prompt="Go.", tools=tools, system=system)
+
+
+class Scripted:
+    """A model that calls one tool after another, then answers."""
+
+    name = "scripted"
+
+    def __init__(self, tools: Sequence[str], acts: Callable[[int], Awaitable[str]]) -> None:
+        self._tools, self._acts = tools, acts
+
+    async def answer(self, request: Request) -> Response:
+        """Answer, once the ledger has the turn."""
+        done = sum(message.role == "assistant" for message in request.messages)
+        await self._acts(done + 1)
+        calls = tuple(ToolCall(id=f"c{done}", name=name) for name in self._tools[done : done + 1])
+        return Response("talked", calls, "tools" if calls else "end", input_tokens=1, output_tokens=1, cost_usd=0.25)
 
 
 def condition(cond: p.Cond) -> Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import CompileError, DefinitionError
@@ -13,6 +13,8 @@ from tests.sim.media import Engine
 Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
 WITH_CALLS: Final = p.Taste(1, 1, calls=True)
 """What programs have that run in a Runner: their calls act, which the pure engine does not do."""
+IN_FILES: Final = replace(WITH_CALLS, children=0)
+"""What they have in a file, where one run is followed: no child runs; limits of costs and budgets are left out too."""
 
 
 class Found(NamedTuple):
@@ -41,9 +43,15 @@ class Hunt:
             seconds += nursery().seconds
         return seconds
 
+    def draw(self) -> p.Program:
+        """Return the next program, of what its medium can play."""
+        if self.medium in ("engine", "runner"):
+            return p.draw(self.seed, self.played, None if self.medium == "engine" else WITH_CALLS)
+        return replace(p.draw(self.seed, self.played, IN_FILES), quarters=0, budget=0)
+
     def next(self) -> Found:
         """Play the next program."""
-        program = p.draw(self.seed, self.played, None if self.medium == "engine" else WITH_CALLS)
+        program = self.draw()
         self.played += 1
         why = wrong(program, self.medium)
         if why is None:

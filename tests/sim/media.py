@@ -14,6 +14,7 @@ Invariants
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from random import Random
@@ -23,6 +24,7 @@ from graphengine import Graph
 from graphengine.engine import session as engine
 from graphengine.engine import steps
 from graphengine.engine.events import (
+    NO_SHIFT,
     AnswerArrived,
     BranchedOff,
     Event,
@@ -43,10 +45,12 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.ready import limit_reached, ready
+from graphengine.engine.reasons import ways_of
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.errors import CrashLoop
+from graphengine.migration import Migrations
 from graphengine.state.encoded import opened
 from graphengine.state.recorded_text import to_show
 from tests.sim import program as p
@@ -59,9 +63,9 @@ OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 @lru_cache(maxsize=100)
-def compiled(graph: p.Graph) -> Graph[Any]:
-    """Return the graph of a program."""
-    return graph_of(graph)
+def compiled(graph: p.Graph, changes: tuple[p.Change, ...] = ()) -> Graph[Any]:
+    """Return the graph of a program in a deployment."""
+    return graph_of(graph, changes=changes)
 
 
 def row_of(step: steps.Step) -> Row:
@@ -77,13 +81,19 @@ def row_of(step: steps.Step) -> Row:
             more = None if data.has_failed else tuple(data.cancelled)
         case steps.Waiting():
             (wait,) = data.waits.values()
-            more = wait.kind, round(wait.due - step.at) if wait.due is not None else 0
+            more = (
+                "child" if (wait.topic or "").startswith("ge:end:") else wait.kind,
+                round(wait.due - step.at) if wait.due is not None else 0,
+            )
         case steps.Answered():
             more = data.by, data.answer.value
         case steps.Recorded() | steps.Begun():
-            more = int(data.key.split("|")[-2] if "|" in data.key else data.key or -1)
+            ended = data.key.startswith("child ge:")
+            more = ("end", cast("Any", data).value.get("status", "finished")) if ended else place_of(data.key)
         case steps.Message():
             more = data.payload
+            if data.topic.startswith("ge:end:"):
+                return Row("told", at=step.at)
         case steps.Resumed():
             more = "crashed" if data.crashed else "retries" if data.retries else None
     fault = fault_of(data.error) if isinstance(data, (steps.Attempt, steps.Failed, steps.Joined)) else None
@@ -92,6 +102,16 @@ def row_of(step: steps.Step) -> Row:
         step.kind, step.frame, step.node, step.visit, step.attempt,
         tuple(outcome.to), outcome.edge, status, fault, more, step.at,
     )  # fmt: skip
+
+
+def place_of(key: str) -> p.Place:
+    """Return the place of a record in its node, by its key: of an agent a turn, or a tool's call."""
+    if key.startswith("start a run|"):
+        return 0, "start", 0
+    found = re.search(r"talk(\d+)\|.*/(turn|tool)[^|]*\|(\d+)", key)
+    if found is not None:
+        return int(found[1]), "turn" if found[2] == "turn" else "tool", int(found[3])
+    return int(key.split("|")[-2] if "|" in key else key or -1)
 
 
 def fault_of(error: steps.FailureRecord | None) -> Fault | None:
@@ -220,17 +240,31 @@ class Engine:
                 self.send(BranchedOff(self.now, facts, ()))
             case "message":
                 self.send(self.message())
+            case "deploy":
+                self.deploy(event.changes)
+
+    def deploy(self, changes: tuple[p.Change, ...]) -> None:
+        """Stop the run, and resume it with the edges of another deployment: what nodes ask for is not known here."""
+        changes = tuple(each for each in changes if each == "edges")
+        plan = compiled(self.program.graph, changes).compile()
+        self.send(StopAsked(self.now, "asked", "sim"))
+        self.model.take(Row("deployed", more=changes, at=self.now))
+        shift = NO_SHIFT
+        if plan.fingerprint != self.plan.fingerprint:
+            shift, _ = Migrations().fitted(plan, self.snapshot, self.plan.graph_spec)
+        self.plan = plan
+        self.resume(shift=shift)
 
     def limits(self) -> Any:
         """Return the run's limits from now on."""
         more = self.program.visits if self.snapshot.steps >= self.model.most else 0
         return {"visits": self.model.most + (more if self.snapshot.status == "stopped" else 0)}
 
-    def resume(self, *, crashed: bool = False) -> None:
+    def resume(self, *, crashed: bool = False, shift: steps.Shift = NO_SHIFT) -> None:
         """Resume the run."""
         self.session = engine.Session(self.plan, self.snapshot)
         facts = steps.Resumed(crashed=crashed, limits=self.limits(), fingerprint=self.plan.fingerprint)
-        self.send(RunResumed(self.now, facts))
+        self.send(RunResumed(self.now, facts, shift))
 
     # --- the engine ---------------------------------------------------------------------------------------------------
 
@@ -241,6 +275,7 @@ class Engine:
             raise Wrong(f"it came too late: {event}")
         row = row_of(made[0])
         self.model.take(row)
+        same_edge(made[0], self.model.edge, ways_of(self.plan.graph_spec, made[0]))
         tasks = ready(self.snapshot)
         known, wanted = {self.todo(task) for task in tasks}, self.model.enabled()
         if known != wanted:
@@ -315,6 +350,7 @@ class Engine:
         key = str(number)
         if isinstance(op, p.Call):
             return Noted(task, self.now, self.now, steps.Recorded(key=key, name="call", value="acted"))
+        assert not isinstance(op, p.Talk | p.Start)  # they are in a Runner
         due = self.now + op.seconds if op.seconds else None
         name = f"{task.frame} {task.node} {key}"
         wait = steps.WaitRecord(kind="ask", key=key, question=to_show(f"{name}?"), due=due)
@@ -361,6 +397,15 @@ class Engine:
 def answer_of(record: Any) -> Any:
     """Return what was answered to an operation."""
     return "slept" if record.by == "time" and record.value is None else record.value
+
+
+def same_edge(step: steps.Step, edge: p.Edge | p.Fork | None, ways: Sequence[Mapping[str, Any]]) -> None:
+    """Compare the edge that a step names, among those of the graph in force, with the model's. Raises: Wrong."""
+    way = steps.outcome_of(step).way
+    named = ways[way] if 0 <= way < len(ways) else None
+    has = named and (named["from"], named.get("to") or tuple(arm["to"] for arm in named.get("arms", ())))
+    wanted = edge and (edge.source, edge.target if isinstance(edge, p.Edge) else tuple(to for to, _ in edge.arms))
+    same(f"the edge of {row_of(step)}", has, wanted)
 
 
 def same(what: str, engine_has: object, model_has: object) -> None:

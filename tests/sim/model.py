@@ -5,7 +5,14 @@ the letters and numbers in comments are the rules there. Where they say nothing,
 do: visits in cancelled arms count in `iterations` and not in `plateau` or `changed`; a fork that cannot have its `need`
 any more fails at once, and what is in flight in its arms is recorded afterwards; edges and retries around a graph that
 reached FAIL after a failure see `fail`, its record names the failure; a deploy that drops a promise of an effect does
-not drop it for a visit in which it had begun.
+not drop it for a visit in which it had begun; where all items of a map that keeps the others failed, and a condition of
+an edge for failures raised then, the items stay settled; a tool that began without an approval needs none in that
+visit; an answer stays known by the words of its question, also if these come back in a later deployment; a message that
+tells the end of a child run only says where to look, and can come before that end; after it was stopped with its
+parent, the child is waited for again.
+
+It is more lenient than the rules in two places: where the program has a budget, any turn of an agent may wait for room
+in it; and what a stop, or a reached limit of costs, may cut is left to the ledger.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;
@@ -151,8 +158,9 @@ class Frame:
         failed: Why it failed, until a resume.
         reason: The kind of failure that edges, retries and fallbacks of the node around a graph see.
         below: The frames that it waits for, by id: arms, items, or a graph inside.
-        answers: What was answered to the operations of this visit, by their number.
-        waits: What it waits for: the number of the operation, and when that is over.
+        answers: What was recorded of this visit, by its place, and by its words if it asked.
+        asked: The words of the question that it waits for.
+        waits: What it waits for: its place, and when that is over.
         begun: The effects that began in this visit and are not known not to have happened; of them, those are `lost`
             whose end nobody recorded. What was `promised` once holds for the visit.
         has_acted: Whether an effect began in this visit, also in a graph inside.
@@ -186,11 +194,12 @@ class Frame:
     steps: int = 0
     label: str = ""
     inner_label: str = ""
-    answers: dict[int, Any] = field(default_factory=dict)
-    waits: tuple[int, float | None] | None = None
-    begun: set[int] = field(default_factory=set)
-    lost: set[int] = field(default_factory=set)
-    promised: set[int] = field(default_factory=set)
+    answers: dict[tuple[p.Place, str], Any] = field(default_factory=dict)
+    asked: str = ""
+    waits: tuple[p.Place, float | None] | None = None
+    begun: set[p.Place] = field(default_factory=set)
+    lost: set[p.Place] = field(default_factory=set)
+    promised: set[p.Place] = field(default_factory=set)
     has_acted: bool = False
     result: list[Write] = field(default_factory=list)
 
@@ -218,7 +227,8 @@ class Model:
         self.most = program.visits
         self.steps = self.ends = 0
         self.now = 0.0
-        self.promises = True
+        self.changes: tuple[p.Change, ...] = ()
+        self.edge: p.Edge | p.Fork | None = None
         self.mail: list[str] = []
         self.flying: set[Todo] = set()
 
@@ -326,7 +336,10 @@ class Model:
         """Return what kind of operation a frame waits for."""
         if frame.phase != "waiting" or frame.waits is None:
             return ""
-        return type(op_of(frame, frame.waits[0])).__name__.lower()
+        place = frame.waits[0]
+        if not isinstance(place, int):
+            return "ask" if place[1] == "approval" else "call"
+        return type(op_of(frame, place)).__name__.lower()
 
     # --- taking a step ------------------------------------------------------------------------------------------------
 
@@ -334,9 +347,9 @@ class Model:
         """Take the next step of a history. Raises: Wrong, if it is not allowed."""
         outside: Mapping[str, Callable[[Row], None]] = {
             "started": self.started, "resumed": self.resumed, "stopped": self.stopped, "branched": self.branched,
-            "message": self.message, "answered": self.answered, "deployed": self.deployed,
+            "message": self.message, "told": lambda _: None, "answered": self.answered, "deployed": self.deployed,
         }  # fmt: skip
-        self.now = row.at
+        self.now, self.edge = row.at, None
         if row.kind in outside:
             outside[row.kind](row)
         else:
@@ -424,7 +437,7 @@ class Model:
         if node.effect and WHOLE not in frame.begun - frame.lost:
             return self.begins(frame, WHOLE)
         for number, op in enumerate(node.does):
-            if number not in frame.answers:
+            if self.key(number, op) not in frame.answers:
                 if node.effect:  # a wait would begin it again (K5)
                     frame.lost.add(WHOLE)
                     return self.wrong(frame, "definitionerror")
@@ -434,33 +447,91 @@ class Model:
         if kind in ("boom", "slow"):
             frame.lost |= {WHOLE} & frame.begun
             return self.wrong(frame, kind)
-        answers = [frame.answers[number] for number in range(len(node.does))]
+        answers = [frame.answers[self.key(number, op)] for number, op in enumerate(node.does)]
         result = p.result_of(node, frame.state, frame.visit, frame.attempt, answers)
         try:
             return self.ends_well(frame, self.writes(frame, node, p.spoilt(result) if kind == "bad" else result))
         except Misfit:
             return self.wrong(frame, "invalid_update")
 
+    def key(self, number: int, op: p.Op) -> tuple[int, str]:
+        """Return what a recorded operation is known by: other words are another question (W4)."""
+        return number, p.words(number, self.changes) if isinstance(op, p.Ask) else ""
+
     def does(self, frame: Frame, number: int, op: p.Op, row: Row) -> Row:
         """Do an operation that has no record yet: a call, or a wait."""
         if isinstance(op, p.Call):
             return self.calls(frame, number, op)
+        if isinstance(op, p.Start):
+            return self.starts(frame, number, row)
+        if isinstance(op, p.Talk):
+            return self.talks(frame, number, op, row)
         frame.phase = "waiting"
-        frame.waits = number, (row.at + op.seconds if op.seconds else None)
+        frame.waits, frame.asked = (number, row.at + op.seconds if op.seconds else None), self.key(number, op)[1]
         return self.row(frame, "waiting", more=(type(op).__name__.lower(), op.seconds))
+
+    def starts(self, frame: Frame, number: int, row: Row) -> Row:
+        """Record the start of a child run, wait for its end, record it, and fail if it did not finish."""
+        start: p.Place = number, "start", 0
+        end: p.Place = number, "end", 0
+        if (start, "") not in frame.answers:
+            frame.answers[start, ""] = True
+            return self.row(frame, "recorded", more=(0, "start", 0))
+        told = frame.answers.pop((end, ""), None)
+        if told == "told" and row.kind != "recorded":
+            raise Wrong(f"the end of a child is to be recorded: {row}")
+        if told == "told":  # the message only says where to look
+            frame.answers[end, ""] = row.more[1]
+            if row.more[1] == "finished":
+                frame.answers[number, ""] = "finished"
+            return self.row(frame, "recorded", more=("end", row.more[1]))
+        if told in ("failed", "cancelled") or (told == "stopped" and row.kind != "waiting"):
+            return self.wrong(frame, "child_failed")
+        frame.phase, frame.waits = "waiting", (end, None)
+        return self.row(frame, "waiting", more=("child", 0))
+
+    def talks(self, frame: Frame, number: int, op: p.Talk, row: Row) -> Row:
+        """Record a turn of an agent, or a call of its tools: both once (K3, K6)."""
+        for turn, tool in enumerate((*op.tools, None), start=1):
+            place: p.Place = number, "turn", turn
+            asked: p.Place = number, "approval", turn
+            if (place, "") not in frame.answers and row.kind == "waiting" and self.program.budget:
+                frame.phase, frame.waits = "waiting", (place, row.more[1])
+                return self.row(frame, "waiting", more=row.more)
+            if (place, "") not in frame.answers:
+                frame.answers[place, ""] = True
+                if tool is None:
+                    frame.answers[number, ""] = "talked"
+                return self.row(frame, "recorded", more=place)
+            place = number, "tool", turn
+            if tool is None or (place, "") in frame.answers or frame.answers.get((asked, "")) is False:
+                continue
+            if place in frame.lost:
+                return self.begins(frame, place)
+            if (asked, "") not in frame.answers and p.is_approved(tool, self.changes) and place not in frame.promised:
+                frame.phase, frame.waits = "waiting", (asked, None)
+                return self.row(frame, "waiting", more=("ask", 0))
+            if self.is_promised(frame, place, tool.effect) and place not in frame.begun:
+                return self.begins(frame, place)
+            frame.answers[place, ""] = "acted"
+            return self.row(frame, "recorded", more=place)
+        raise Wrong(f"an agent has nothing more to do: {frame.id} {op}")
+
+    def is_promised(self, frame: Frame, place: p.Place, effect: str) -> bool:
+        """Return whether something is an effect: one that began stays one (K5)."""
+        return place in frame.promised or (effect == "once" and "effects" not in self.changes)
 
     def calls(self, frame: Frame, number: int, op: p.Call) -> Row:
         """Begin an effect, record a call, or ask how an effect ended whose process died (K1, K5)."""
-        is_promised = number in frame.promised or (op.effect == "once" and self.promises)
-        if number in frame.lost or (is_promised and number not in frame.begun):
+        if number in frame.lost or (self.is_promised(frame, number, op.effect) and number not in frame.begun):
             return self.begins(frame, number)
         if op.asks:  # nobody knows then how an effect ended that began
             frame.lost |= {number} & frame.begun
             return self.wrong(frame, "definitionerror")
-        frame.answers[number] = "acted"
+        frame.answers[number, ""] = "acted"
         return self.row(frame, "recorded", more=number)
 
-    def begins(self, frame: Frame, number: int) -> Row:
+    def begins(self, frame: Frame, number: p.Place) -> Row:
         """Begin an effect, or ask how it ended if it has begun and nobody recorded that (K5)."""
         if number in frame.lost:
             frame.phase, frame.waits = "waiting", (number, None)
@@ -595,9 +666,11 @@ class Model:
                     continue
                 if edge.when is not None and not self.holds(frame, edge.when):
                     continue
+                some = edge.arms if isinstance(edge, p.Fork) else ()
+                arms = tuple(target for target, when in some if when is None or self.holds(frame, when))
+                self.edge = edge
                 if isinstance(edge, p.Edge):
                     return (edge.target,), edge.label, None
-                arms = tuple(target for target, when in edge.arms if when is None or self.holds(frame, when))
                 return (arms, "", edge) if arms else ((edge.join,), "", None)
         except Misfit:
             frame.error = RAISED
@@ -845,8 +918,8 @@ class Model:
             for todo in self.enabled():
                 if todo.mode in ("run", "fallback") and todo.due <= row.at:
                     self.frames[todo.frame].crashes += 1
-        for frame in self.frames.values():  # K5: also if the run had failed or was stopped when its process died
-            frame.lost |= {number for number in frame.begun if number not in frame.answers}
+        for frame in self.frames.values():  # K5: at a reached limit, nothing is said to have been in flight at a crash
+            frame.lost |= {number for number in frame.begun if (number, "") not in frame.answers}
         if self.status == "stopped" and self.steps >= self.most:
             self.most += self.program.visits
         was, self.status = self.status, "running"
@@ -858,10 +931,11 @@ class Model:
     def revive(self, frame: Frame) -> None:
         """Let all go on that failed in a frame, but for the items that a map settled (E11)."""
         had_failed = frame.failed is not None
+        raised = frame.failed is not None and frame.failed == self.fault(frame, "condition_failed")
         if had_failed:
             frame.failed, frame.tries, frame.crashes = None, 0, 0
         is_settled = frame.slots is not None and frame.graph.node(frame.at).keep
-        if had_failed and all(each.failed is not None for each in frame.below.values()):
+        if had_failed and not raised and all(each.failed is not None for each in frame.below.values()):
             is_settled = False  # it failed because of its items
         for each in frame.below.values():
             if each.failed is not None and is_settled:
@@ -870,9 +944,15 @@ class Model:
                 frame.slots.again.append(each.index)
             self.revive(each)
 
-    def deployed(self, _: Row) -> None:
-        """Go on with code that promises no effects: what was said of one when it began decides (K5)."""
-        self.promises = False
+    def deployed(self, row: Row) -> None:
+        """Go on with other code: what was said of an effect when it began decides (K5), and edges are those of now."""
+        self.changes = row.more
+        for frame in sorted(self.frames.values(), key=lambda frame: len([*frame.around()])):
+            if frame.up is None:
+                frame.graph = p.deployed(self.program.graph, self.changes)
+            else:
+                inner = frame.up.graph.node(frame.up.at).graph if frame.kind == "sub" else None
+                frame.graph = inner or frame.up.graph
 
     def stopped(self, row: Row) -> None:
         """Stop the run (L1), maybe for good (L8)."""
@@ -895,22 +975,27 @@ class Model:
         number, due = frame.waits
         op = op_of(frame, number)
         by, value = row.more
+        if not isinstance(number, int) and number[1] == "end":
+            frame.answers[number, ""], frame.phase, frame.waits = "told", "ready", None
+            self.woken(frame)
+            return
         if by in ("time", "default") and (due is None or row.at < due):
             raise Wrong(f"a wait ends before its time: {row}")
         if by == "message":
             if not isinstance(op, p.Receive) or not self.mail or self.mail.pop(0) != value:
                 raise Wrong(f"another message was to be received: {row}")
-        elif by == "answer" and not isinstance(op, p.Ask | p.Call):
+        elif by == "answer" and not isinstance(op, p.Ask | p.Call | p.Talk):
             raise Wrong(f"nobody was asked: {row}")
-        if isinstance(op, p.Call):
+        if self.op_waited(frame) == "call":
             frame.phase, frame.waits = "ready", None
-            frame.lost.discard(number)
+            frame.lost.discard(number)  # of a turn it was room in the budget that it waited for
             if value == "rerun":
                 frame.begun.discard(number)
             self.woken(frame)
             return
         said = "slept" if isinstance(op, p.Sleep) else "late" if by in ("time", "default") else value
-        frame.answers[number], frame.phase, frame.waits = said, "ready", None
+        words = frame.asked if isinstance(op, p.Ask) else ""
+        frame.answers[number, words], frame.phase, frame.waits = said, "ready", None
         self.woken(frame)
 
     def woken(self, frame: Frame) -> None:
@@ -924,8 +1009,9 @@ class Model:
 # --- paths ------------------------------------------------------------------------------------------------------------
 
 
-def op_of(frame: Frame, number: int) -> p.Op:
-    """Return the operation of a number at a frame's node; a node that is an effect itself is like a call."""
+def op_of(frame: Frame, place: p.Place) -> p.Op:
+    """Return the operation at a place of a frame's node; a node that is an effect itself is like a call."""
+    number = place if isinstance(place, int) else place[0]
     return p.Call() if number == WHOLE else frame.graph.node(frame.at).does[number]
 
 

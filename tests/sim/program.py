@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
+from zlib import crc32
 
 START, END, FAIL = "START", "END", "FAIL"
 
@@ -43,6 +44,11 @@ Cond: TypeAlias = tuple[Any, ...]
 """
 Error: TypeAlias = Literal["boom", "slow"]
 """What a node raises."""
+Change: TypeAlias = Literal["effects", "edges", "questions", "words", "approvals"]
+"""What differs in another deployment: calls promise no effects; there are more edges, in another order, under other
+conditions; the words of questions; the instructions of agents; tools that needed an approval need none, and others
+one."""
+CHANGES: Final[tuple[Change, ...]] = ("effects", "edges", "questions", "words", "approvals")
 Target: TypeAlias = Literal["n", "score", "total", "best", "log", "items", "table"]
 """A field that a node writes: n and score are replaced, total added, best the largest, log extended; items is a list
 without a reducer, of which a map writes one value for each item; table has a key for each node, or item."""
@@ -88,7 +94,37 @@ class Sleep:
     seconds: int = 5
 
 
-Op: TypeAlias = Call | Ask | Receive | Sleep
+@dataclass(frozen=True)
+class Tool:
+    """A tool acts outside; a person approves it first, or refuses it, if `approve` says what the person says."""
+
+    effect: Literal["", "once"] = ""
+    approve: Literal["", "yes", "no"] = ""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """An agent calls its tools, one in a turn, and answers."""
+
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """A child run is started, and waited for. Its code is the same in all deployments."""
+
+    graph: Graph
+
+    @property
+    def name(self) -> str:
+        """The name of the child's graph."""
+        return f"child_{crc32(written(self.graph).encode())}"
+
+
+Op: TypeAlias = Call | Ask | Receive | Sleep | Talk | Start
+Place: TypeAlias = int | tuple[int, Literal["turn", "tool", "approval", "start", "end"], int]
+"""What is recorded of a visit: an operation, by its number; of an agent a turn, a tool's call or its approval; of a
+child run its start and its end."""
 
 
 @dataclass(frozen=True)
@@ -177,12 +213,14 @@ class Event:
 
     A `crash` ends the process, and another one resumes; a `stop` is resumed at once, a `cancel` is for good; a
     `branch` goes on with a branch of the run; after `read` the run goes on from a snapshot that was written and read.
-    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has code that
-    promises no effects any more; in the pure engine nothing changes.
+    A `message` is sent to the run before anything waits for it. With a `deploy` each later process has the code of
+    another deployment, which has these `changes` of the program; in the pure engine the run is stopped and resumed. A
+    From a `prune` on, runs that have finished are removed at each write, in a Runner.
     """
 
     at: int
-    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy"]
+    what: Literal["crash", "stop", "branch", "read", "message", "cancel", "deploy", "prune"]
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +234,10 @@ class Program:
         resumes: How often it is resumed after a failure or the limit.
         events: What happens from outside.
         order: The seed of everything that may come in any order.
+        quarters: The limit of its costs, in turns of agents, of which each costs 0.25 USD; 0 for none. A resume after
+            it raises it by two.
+        budget: The budget of all runs in an hour, in turns; 0 for none.
+        over: What the run does when the budget is spent.
     """
 
     graph: Graph
@@ -204,6 +246,9 @@ class Program:
     resumes: int = 0
     events: tuple[Event, ...] = ()
     order: int = 0
+    quarters: int = 0
+    budget: int = 0
+    over: Literal["wait", "ask"] = "wait"
 
 
 # --- What a node writes -----------------------------------------------------------------------------------------------
@@ -275,6 +320,65 @@ def target_of(node: Node, field: str) -> str:
     return f"table[{'{item}' if node.each else node.name}]" if field == "table" else field
 
 
+# --- Other deployments ------------------------------------------------------------------------------------------------
+
+
+def words(number: int, changes: Sequence[Change]) -> str:
+    """Return the question of an operation."""
+    return f"{number}? Please." if "questions" in changes else f"{number}?"
+
+
+def starts(graph: Graph) -> Iterator[Start]:
+    """Yield the starts of child runs in a graph, in those that it runs, and in the children."""
+    for node in graph.nodes:
+        for op in node.does:
+            if isinstance(op, Start):
+                yield op
+                yield from starts(op.graph)
+        if node.graph is not None:
+            yield from starts(node.graph)
+
+
+def is_approved(tool: Tool, changes: Sequence[Change]) -> bool:
+    """Return whether a person is asked before a tool is called."""
+    return bool(tool.approve) != ("approvals" in changes)
+
+
+def deployed(graph: Graph, changes: Sequence[Change]) -> Graph:
+    """Return a graph as another deployment has it: with the same nodes, forks and arms, so that each run fits it."""
+    if "edges" not in changes:
+        return graph
+    edges: list[Edge | Fork] = []
+    for source in dict.fromkeys(edge.source for edge in graph.edges):
+        mine = [edge for edge in graph.edges if edge.source == source]
+        plain = [edge for edge in mine if isinstance(edge, Edge)]
+        never = [Edge(source, plain[-1].target, ("value", "n", "<", -1), "never")] if plain else []
+        with_conditions = [edge for edge in plain if edge.when is not None]
+        turned = iter(reversed(with_conditions))
+        edges += never
+        edges += [_edited(next(turned) if edge in with_conditions else edge) for edge in mine]
+    nodes = tuple(
+        node if node.graph is None else replace(node, graph=deployed(node.graph, changes)) for node in graph.nodes
+    )
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def _edited(edge: Edge | Fork) -> Edge | Fork:
+    when = edge.when and _raised(edge.when)
+    if isinstance(edge, Edge):
+        return replace(edge, when=when)
+    arms = tuple((target, cond and _raised(cond)) for target, cond in edge.arms)
+    return replace(edge, when=when, arms=arms)
+
+
+def _raised(cond: Cond) -> Cond:
+    """Return a condition with other numbers to compare with."""
+    kind, *rest = cond
+    if kind in ("and", "or", "not"):
+        return (kind, *map(_raised, rest))
+    return (*cond[:-1], cond[-1] + 1) if kind in ("value", "length", "count") else cond
+
+
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
@@ -309,13 +413,18 @@ def page(program: Program, why: str) -> str:
 
 @dataclass(frozen=True)
 class Taste:
-    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits."""
+    """What a drawn program may have: how deep forks and graphs nest, and whether anything waits.
+
+    With `calls` its calls act, and it has agents: this share of all operations; and child runs, nested so deep.
+    """
 
     forks: int = 1
     graphs: int = 1
     maps: bool = True
     waits: bool = True
     calls: bool = False
+    talks: float = 0.0
+    children: int = 2
 
 
 class Draw:
@@ -338,6 +447,10 @@ class Draw:
         deep = Taste(self.one(0, 1, 1, 2), self.one(0, 1, 1, 2))
         plain = Taste(0, 0, maps=False, waits=self.chance(0.5))
         taste = self.taste or self.one(plain, deep, deep, Taste(2, 1, waits=False))
+        if taste.calls and self.chance(0.5):
+            taste = replace(taste, forks=0, graphs=0, maps=self.chance(0.3))
+        if taste.calls:
+            taste = replace(taste, talks=self.one(0.1, 0.2, 0.7))
         return Scopes(self, taste).graph()
 
     def program(self, graph: Graph) -> Program:
@@ -346,20 +459,40 @@ class Draw:
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
         begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
-        events = [Event(draw.randint(1, 25), self.what()) for _ in range(self.one(0, 0, 1, 1, 2, 4))]
+        events = [each for _ in range(self.one(0, 0, 1, 1, 2, 4)) for each in self.event(draw.randint(1, 25))]
         if self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
         return Program(
             graph, begins, self.one(6, 12, 12, 25), self.one(0, 1, 3),
-            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99),
+            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *self.spending(),
         )  # fmt: skip
 
+    def spending(self) -> tuple[Any, ...]:
+        """Return the limit of costs, the budget, and what is done when it is spent."""
+        if self.taste is None or not self.taste.calls or self.chance(0.5):
+            return ()
+        return self.one(0, 1, 2, 4), self.one(0, 2, 5), self.one("wait", "wait", "ask")
+
+    def event(self, at: int) -> tuple[Event, ...]:
+        """Return what happens from outside; a deployment most often with the end of the process that had other code."""
+        at = at // 2 + 1 if self.taste is not None and self.chance(0.5) else at
+        what = self.what()
+        if what != "deploy":
+            return (Event(at, what),)
+        crash = (Event(at, "crash"),) if self.taste is not None and self.chance(0.5) else ()
+        return (Event(at, what, self.changes()), *crash)
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what differs in a deployment: most often some of all, at times all or nothing."""
+        share = self.one(0.3, 0.5, 0.5, 1.0)
+        return tuple(each for each in CHANGES if self.chance(share))
+
     def what(self) -> Any:
-        """Return what happens from outside."""
+        """Return what kind of thing happens from outside."""
         if self.taste is not None and self.taste.calls:
-            return self.one("crash", "crash", "crash", "stop", "cancel", "deploy")
-        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel")
+            return self.one("crash", "crash", "crash", "stop", "cancel", "prune", "deploy", "deploy", "deploy")
+        return self.one("crash", "crash", "crash", "stop", "branch", "read", "message", "message", "cancel", "deploy")
 
 
 class Scopes:
@@ -427,17 +560,39 @@ class Scopes:
             return replace(made, graph=inner.graph(), fails=0, bad=0)
         if taste.waits and draw.chance(0.5):
             made = replace(made, does=tuple(self.op() for _ in range(draw.one(1, 1, 2))))
-        calls = any(isinstance(op, Call) for op in made.does)
+        calls = any(isinstance(op, Call | Talk | Start) for op in made.does)
         if taste.calls and not calls and draw.chance(0.2):
             return replace(made, effect="once", bad=0)
         return made
 
     def op(self) -> Op:
         """Return something that a node does."""
-        found: Op = self.draw.one(Call(), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1))
+        if self.taste.calls and self.taste.children and self.draw.chance(0.12):
+            return Start(Scopes(self.draw, replace(self.taste, children=self.taste.children - 1)).child())
+        if self.draw.chance(self.taste.talks):
+            return Talk(tuple(self.tool() for _ in range(self.draw.one(0, 1, 1, 2))))
+        found: Op = self.draw.one(
+            *[Call()] * (2 if self.taste.calls else 1), Ask(), Ask(5), Receive(), Receive(5), Sleep(5), Sleep(1)
+        )
         if isinstance(found, Call) and self.taste.calls:
             return replace(found, effect=self.draw.one("", "once"), asks=self.draw.chance(0.1))
         return found
+
+    def child(self) -> Graph:
+        """Return the graph of a child run: a row of nodes, so that it ends."""
+        draw, names = self.draw, [f"n{number}" for number in range(self.draw.one(1, 1, 2))]
+        nodes = tuple(
+            Node(
+                name, ("log",), does=tuple(self.op() for _ in range(draw.one(0, 1, 1, 2))), fails=draw.one(0, 0, 0, 1),
+                attempts=draw.one(1, 1, 2),
+            )
+            for name in names
+        )  # fmt: skip
+        return Graph(nodes, tuple(Edge(one, other) for one, other in zip((START, *names), (*names, END), strict=True)))
+
+    def tool(self) -> Tool:
+        """Return a tool."""
+        return Tool(self.draw.one("", "once"), self.draw.one("", "", "yes", "no"))
 
     def out(self, node: Node, names: Sequence[str], *, in_arm: bool) -> list[Edge | Fork]:
         """Return edges with conditions out of a node."""

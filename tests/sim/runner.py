@@ -10,7 +10,11 @@ Invariants
       file also by a stall.
     - Whatever is in the log before a loss is in it after it, unchanged.
     - Everything that a process does is ordered as data, so that it can be another process of the system.
-    - When the run rests, somebody answers one question or sends one message; if nobody is asked, time goes on.
+    - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
+      asked, time goes on.
+    - A deployment is the code of each later process. The model hears of it before the first step of the next process.
+    - The log of each child run that is still there has a model of its own. What happens from outside happens to the
+      first run alone.
 """
 
 from __future__ import annotations
@@ -18,29 +22,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import inf
 from random import Random
 from typing import Any, Final, NamedTuple
 
 from graphengine import Graph, Limits, RunFailed, Runner
+from graphengine.budgets import Budget, Budgets
 from graphengine.engine import steps
+from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.errors import GraphEngineError, RunIsDriven
+from graphengine.engine.step_json import encode_step
+from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven
 from graphengine.history.load import load_snapshot
+from graphengine.history.reasons import load_specs
+from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
 from tests.sim.disk import Disk
-from tests.sim.media import fault_of, row_of, same, state_of
+from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import Clock, Loop, Loss, Memory, Place, Process, World
+from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Place, Process, World
 
-RUN: Final = "run"
+MANY: Final = 10_000
+"""More runs than any program has."""
+MOST_ROUNDS: Final = 2000
+"""How often the run may rest in memory before it ends: some eight times for each of a hundred visits, and more."""
 ROUNDS: Final = 100
-"""How often the run may rest before it is cancelled."""
-MOST_ROUNDS: Final = 130
-"""How often it may rest before it ends."""
+"""How often it may rest in a file before it is cancelled."""
 AWAKE_SECONDS: Final = 1.0
 """How long a process that stalled goes on at least."""
 
@@ -50,34 +61,46 @@ class Orders(NamedTuple):
 
     Attributes:
         starts: Whether to start the run, and not to resume it.
-        visits: Its limit of visits from now on; 0 to leave it.
+        visits: Its limit of visits from now on; 0 to leave its limits.
+        cost_usd: Its limit of costs from then on; 0 for none.
+        run: The run to which a message is sent, or whose question is answered.
         message: What to send to it; "" for nothing.
         wait: What to answer; "" for nothing.
         answer: The answer.
-        promises: Whether the code promises effects.
+        changes: What the code of the process has changed.
     """
 
     starts: bool = False
     visits: int = 0
+    cost_usd: float = 0.0
+    run: str = RUN
     message: str = ""
     wait: str = ""
     answer: Any = None
-    promises: bool = True
+    changes: Sequence[p.Change] = ()
 
 
-async def obey(runner: Runner, graph: Graph[Any], begins: Mapping[str, Any], orders: Orders) -> None:
-    """Do what is ordered, until the run rests."""
-    limits = Limits(visits=orders.visits) if orders.visits else None
+async def obey(
+    runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
+) -> None:
+    """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs."""
+    limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
+    ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
     if orders.message:
-        await runner.send(RUN, "t", orders.message)
+        await runner.send(orders.run, "t", orders.message)
     if orders.wait:
-        await runner.answer(RUN, orders.answer, wait=orders.wait)
+        await runner.answer(orders.run, orders.answer, wait=orders.wait)
     if orders.starts:
-        run = runner.start(graph, dict(begins), run_id=RUN, limits=limits)
-    else:
-        run = runner.resume(RUN, graph, limits=limits)
-    with contextlib.suppress(RunFailed, RunIsDriven):  # a stop from outside claims the run, too
-        await run.result()
+        with ended:
+            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
+        return
+    if children and limits is None:
+        for child in [each for each in await runner.store.runs(limit=MANY) if each.id != RUN]:
+            if child.status in ("running", "waiting"):
+                with ended:
+                    await runner.resume(child.id, children[child.graph]).result()
+    with ended:
+        await runner.resume(RUN, graph, limits=limits).result()
 
 
 class Running:
@@ -92,12 +115,16 @@ class Running:
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
         self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
-        self.deploys = [event.at for event in program.events if event.what == "deploy"]
-        self.deployed_after = -1
+        self.prunes = [event.at for event in program.events if event.what == "prune"]
+        self.deploys = [event for event in program.events if event.what == "deploy"]
+        self.deployed: dict[int, tuple[p.Change, ...]] = {}
+        self.changes: tuple[p.Change, ...] = ()
+        self.world.limit = program.quarters * COST_USD or inf
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
-        self.graphs: dict[bool, Graph[Any]] = {}
+        self.graphs: dict[tuple[p.Change, ...], Graph[Any]] = {}
+        self.children = {op.name: graph_of(op.graph, self.world, op.name) for op in p.starts(program.graph)}
         self.runners: dict[Process, Runner] = {}
         self.stalled: list[Process] = []
 
@@ -105,7 +132,7 @@ class Running:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
         logging.disable()
         try:
-            self.graph(promises=True)
+            self.graph(())
             return self.loop.run_until_complete(self.played())
         finally:
             for task in asyncio.all_tasks(self.loop):
@@ -115,18 +142,19 @@ class Running:
             self.loop.close()
             logging.disable(logging.NOTSET)
 
-    def graph(self, *, promises: bool) -> Graph[Any]:
-        """Return the graph, with code that promises effects or none."""
-        if promises not in self.graphs:
-            self.graphs[promises] = graph_of(self.program.graph, self.world, promises=promises)
-            self.graphs[promises].compile()
-        return self.graphs[promises]
+    def graph(self, changes: Sequence[p.Change]) -> Graph[Any]:
+        """Return the graph of a deployment."""
+        key = tuple(changes)
+        if key not in self.graphs:
+            self.graphs[key] = graph_of(self.program.graph, self.world, changes=key)
+            self.graphs[key].compile()
+        return self.graphs[key]
 
     async def played(self) -> Model:
         """Play the program to its end."""
         await self.place.open()
         for number in range(MOST_ROUNDS):
-            if number == ROUNDS:
+            if self.on_disk and number == ROUNDS:
                 self.stops.append(p.Event(0, "cancel"))
             await self.lives(await self.orders())
             await self.kept()
@@ -153,7 +181,12 @@ class Running:
         for each in before:
             self.place.expires(each)
         process = self.place.process(self.world)
-        self.runners[process] = process.context.copy().run(Runner, process.door, clock=Clock())
+        self.world.flying = 0
+        budget, over = self.program.budget * COST_USD, self.program.over
+        budgets = [Budget(name="b", window="hour", cost_usd=budget, over=over)] if budget else []
+        self.runners[process] = process.context.copy().run(
+            lambda: Runner(process.door, clock=Clock(), extensions=[Budgets(*budgets)])
+        )
         driving = self.loop.create_task(self.drives(process, orders), context=process.context.copy())
         losing = self.loop.create_task(process.lost.wait())
         await asyncio.wait([driving, losing], return_when=asyncio.FIRST_COMPLETED)
@@ -173,7 +206,7 @@ class Running:
     async def drives(self, process: Process, orders: Orders) -> None:
         """Do what is ordered, and close the Runner."""
         runner = self.runners[process]
-        await obey(runner, self.graph(promises=orders.promises), dict(self.program.begins), orders)
+        await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders)
         await runner.close()
 
     async def wake(self, process: Process) -> None:
@@ -191,11 +224,18 @@ class Running:
         await self.place.ends(process)
 
     def wrote(self, process: Process) -> None:
-        """Stop the run if the program says so at this write."""
+        """Stop the run if the program says so at this write, and prune what has finished from such a write on."""
         while self.stops and self.stops[0].at <= self.world.writes:
             event = self.stops.pop(0)
             stop = self.stop(self.runners[process], final=event.what == "cancel")
             self.loop.create_task(stop, context=process.context.copy())
+        if self.prunes and self.prunes[0] <= self.world.writes:
+            self.loop.create_task(self.prune(self.runners[process]), context=process.context.copy())
+
+    async def prune(self, runner: Runner) -> None:
+        """Remove all runs that have finished and are needed no more, but for the first one."""
+        with contextlib.suppress(GraphEngineError):
+            await runner.admin.prune(keep_last=0, statuses=("finished",), keep_tags=["first"])
 
     async def stop(self, runner: Runner, *, final: bool) -> None:
         """Stop the run, which may have ended, or lose its process meanwhile."""
@@ -206,47 +246,58 @@ class Running:
 
     async def orders(self) -> Orders:
         """Return what the next process is to do."""
-        if self.deploys and self.deploys[0] <= self.world.writes and self.deployed_after < 0:
-            self.deployed_after = len(self.rows)
-        orders = Orders(promises=self.deployed_after < 0)
+        while self.deploys and self.deploys[0].at <= self.world.writes:
+            self.changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
+        orders = Orders(changes=self.changes)
         info = await self.info()
         if info is None:
-            return orders._replace(starts=True, visits=self.most)
+            return self.limited(orders)._replace(starts=True)
         if info.status in ("failed", "stopped"):
             self.resumes -= 1
             if info.status == "stopped" and (await self.snapshot()).steps >= self.most:
                 self.most += self.program.visits
-            return orders._replace(visits=self.most)
+            if info.status == "stopped" and self.world.spent >= self.world.limit:
+                self.world.limit += 2 * COST_USD
+            return self.limited(orders)
         return await self.answers(orders) if info.status == "waiting" else orders
 
+    def limited(self, orders: Orders) -> Orders:
+        """Return orders with the run's limits."""
+        return orders._replace(visits=self.most, cost_usd=self.world.limit if self.program.quarters else 0.0)
+
     async def answers(self, orders: Orders) -> Orders:
-        """Give the run one thing that it waits for; without anything to give, time goes on."""
-        snapshot = await self.snapshot()
-        waits = [(frame, wait) for frame in snapshot.frames.values() for wait in frame.waits.values()]
-        some = [(frame, wait) for frame, wait in waits if wait.kind in ("ask", "unknown", "receive")]
-        due = min((wait.due for _, wait in waits if wait.due is not None), default=None)
+        """Give a run one thing that it waits for; without anything to give, time goes on."""
+        view = self.place.view
+        waits = [
+            (info.id, frame, wait)
+            for info in await view.runs(limit=MANY)
+            if info.status == "waiting"
+            for frame in (await load_snapshot(view, info.id, None)).frames.values()
+            for wait in frame.waits.values()
+            if not (wait.topic or "").startswith("ge:end:")
+        ]
+        some = [each for each in waits if each[2].kind in ("ask", "unknown", "receive")]
+        due = min((wait.due for _, _, wait in waits if wait.due is not None), default=None)
         if due is not None and (not some or self.random.random() < 0.3):
             self.loop.now = max(self.loop.now, due)
             return orders
         if not some:
-            raise Wrong(f"the run waits for nothing: {waits}")
-        frame, wait = self.random.choice(some)
+            return orders  # it waits for a child, which a resume resumes
+        run_id, frame, wait = self.random.choice(some)
+        orders = orders._replace(run=run_id)
         if wait.kind == "receive":
             self.sent += 1
             return orders._replace(message=f"message {self.sent}")
         if wait.kind == "ask":
-            return orders._replace(wait=wait.id, answer="said")
+            asked = show(wait.question)
+            may = re.search(r"May .* call t\d+(no)?|this call all the same", asked)
+            return orders._replace(wait=wait.id, answer=f"said to {asked}" if may is None else not may[1])
         if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
             return orders._replace(wait=wait.id, answer="rerun")
-        key = f"{steps.path_of(frame.id, frame.at)} {frame.visit} {wait.key.split('|')[-3]}"
-        acted = self.world.acts[key] >= self.logged("begun")[key]
+        place = place_of(wait.key.rpartition("|")[0])
+        key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
+        acted = self.world.acts[key] >= logged(run_id, await view.steps(run_id), "begun")[key]
         return orders._replace(wait=wait.id, answer={"result": "acted"} if acted else "rerun")
-
-    def logged(self, kind: str) -> Counter[str]:
-        """Return how many steps of a kind each call has, as the ledger names it."""
-        log = [row_of(decode_step(number, row)) for number, row in enumerate(self.rows, start=1)]
-        rows = [row for row in log if row.kind == kind]
-        return Counter(f"{steps.path_of(row.frame, row.node)} {row.visit} {row.more}" for row in rows)
 
     # --- what is durable ----------------------------------------------------------------------------------------------
 
@@ -256,7 +307,7 @@ class Running:
 
     async def info(self) -> Any:
         """Return what the store knows of the run; None before it began."""
-        return next(iter(await self.place.view.runs(limit=10)), None)
+        return next((info for info in await self.place.view.runs(limit=MANY) if info.id == RUN), None)
 
     async def snapshot(self) -> Snapshot:
         """Return the run's snapshot."""
@@ -274,10 +325,13 @@ class Running:
     async def checked(self) -> Model:
         """Hand the log to the model, and compare what is left."""
         model = Model(self.program)
-        for step in await self.log():
-            if step.seq == self.deployed_after + 1:
-                model.take(Row("deployed"))
+        log = await self.log()
+        in_force = InForce(await load_specs(self.place.view, log))
+        for step in log:
+            if step.seq in self.deployed:
+                model.take(Row("deployed", more=self.deployed[step.seq]))
             model.take(row_of(step))
+            same_edge(step, model.edge, in_force.ways(step))
         snapshot = await self.snapshot()
         same("the status", snapshot.status, model.status)
         for frame in snapshot.frames.values():
@@ -287,11 +341,38 @@ class Running:
             same(f"the state of {frame.id!r}", state_of(frame), mine.state)
         if snapshot.status == "failed":
             same("the failure", fault_of(snapshot.failure), model.root.failed)
-        begun = self.logged("begun")
-        for key, number in begun.items():
-            if self.world.acts[key] > number and self.deployed_after < 0:
-                raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
-        for key, number in self.logged("recorded").items():
-            if self.world.acts[key] < number and key not in begun:
-                raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
+        self.check_acts(RUN, log)
+        await self.check_children()
         return model
+
+    async def check_children(self) -> None:
+        """Hand the log of each child run to a model of its own."""
+        view = self.place.view
+        specs = {op.name: op.graph for op in p.starts(self.program.graph)}
+        for info in await view.runs(limit=MANY):
+            if info.id == RUN:
+                continue
+            model = Model(p.Program(specs[info.graph], (("n", 1),), 1000, budget=self.program.budget))
+            log = await view.steps(info.id)
+            for step in log:
+                model.take(row_of(step))
+            same(f"the status of {info.id}", info.status, model.status)
+            state = state_of((await load_snapshot(view, info.id, None)).root)
+            same(f"the state of {info.id}", state, model.root.state)
+            self.check_acts(info.id, log)
+
+    def check_acts(self, run_id: str, log: Sequence[steps.Step]) -> None:
+        """Compare the ledger with the log of a run."""
+        begun = logged(run_id, log, "begun")
+        for key, number in begun.items():
+            if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):
+                raise Wrong(f"an effect began {number} times and acted {self.world.acts[key]} times: {key}")
+        for key, number in logged(run_id, log, "recorded").items():
+            if self.world.acts[key] < number and key not in begun and "'start'" not in key and "'end'" not in key:
+                raise Wrong(f"a call is recorded {number} times and acted {self.world.acts[key]} times: {key}")
+
+
+def logged(run_id: str, log: Sequence[steps.Step], kind: str) -> Counter[str]:
+    """Return how many steps of a kind each place of a run has, as the ledger names it."""
+    rows = [row for row in map(row_of, log) if row.kind == kind]
+    return Counter(f"{run_id} {steps.path_of(row.frame, row.node)} {row.visit} {row.more}" for row in rows)

@@ -4,13 +4,14 @@ import ast
 import sys
 from dataclasses import replace
 from pathlib import Path
+from random import randrange
 from typing import get_args
 
 import pytest
 
 from tests.sim import program as p
 from tests.sim.faults import FAULTS
-from tests.sim.hunt import Hunt, Medium, play
+from tests.sim.hunt import WITH_CALLS, Hunt, Medium, play
 from tests.sim.killed import Killed
 from tests.sim.program import Event, Program, draw, read, shrunk, written
 from tests.sim.runner import Running
@@ -40,6 +41,14 @@ def test_the_engine_allows_what_the_model_allows(seed: int) -> None:
 def test_a_runner_does_what_the_model_allows() -> None:
     """So it is with real node functions, in processes that die at writes, and nothing acts beyond its promise."""
     hunted(1, "runner", 80)
+
+
+def test_a_drawn_seed() -> None:
+    """Each run plays other programs: a page that fails says its seed."""
+    seed = randrange(10**9)  # noqa: S311 - no secret
+    print(f"python -m tests.sim --seed {seed} --programs 150")  # noqa: T201 - shown if it fails
+    hunted(seed, "engine", 150)
+    hunted(seed, "runner", 20)
 
 
 def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
@@ -106,8 +115,20 @@ def test_the_model_knows_nothing_of_the_engine() -> None:
 def test_a_page_reads_back() -> None:
     """What is written is read as the same program."""
     for number in range(40):
-        program = draw("pages", number)
-        assert read(written(program)) == program
+        for taste in (None, WITH_CALLS):
+            program = draw("pages", number, taste)
+            assert read(written(program)) == program
+
+
+def test_every_shape_is_drawn() -> None:
+    """Programs of a Runner have every kind of operation, event and change."""
+    programs = [draw("shapes", number, WITH_CALLS) for number in range(0, 600, 3)]
+    nodes = [node for program in programs for node in program.graph.nodes]
+    assert {type(op) for node in nodes for op in node.does} == {p.Call, p.Ask, p.Receive, p.Sleep, p.Talk, p.Start}
+    events = [event for program in programs for event in program.events]
+    assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune"}
+    assert {change for event in events for change in event.changes} == {*p.CHANGES}
+    assert any(program.budget and program.quarters for program in programs)
 
 
 def test_what_fails_gets_small() -> None:

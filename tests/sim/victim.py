@@ -33,8 +33,8 @@ from tests.kit.crash_points import CrashPoints
 from tests.sim.build import graph_of
 from tests.sim.disk import patched
 from tests.sim.program import read
-from tests.sim.runner import RUN, Orders, obey
-from tests.sim.world import ENDS, Clock, Loop
+from tests.sim.runner import Orders, obey
+from tests.sim.world import ENDS, RUN, Clock, Loop
 
 MOST_SECONDS: Final = 60
 """A process that takes longer hangs."""
@@ -107,11 +107,14 @@ class Acts:
         os.close(file)
         return "acted"
 
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent: nothing is counted, as programs in files have no limit of costs."""
+
 
 def live(life: Life) -> None:
     """Live a life, and say how far it came."""
     program, orders, loop = read(life.program), Orders(*life.orders), Loop(life.now)
-    graph = graph_of(program.graph, Acts(life.folder), promises=orders.promises)
+    graph = graph_of(program.graph, Acts(life.folder), changes=tuple(orders.changes))
     patches, threads = patched(loop, life.turns)
     points = Points(life)
 
@@ -121,7 +124,7 @@ def live(life: Life) -> None:
         )  # fmt: skip
         async with Runner(points.watched(store), clock=Clock()) as runner:
             points.runner = runner
-            await obey(runner, graph, dict(program.begins), orders)
+            await obey(runner, graph, {}, dict(program.begins), orders)
 
     with patches, points.installed():
         loop.run_until_complete(lived())

@@ -21,11 +21,13 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, Store
@@ -35,6 +37,10 @@ from tests.sim.model import Wrong
 ENDS: Final = 100_000.0
 """When every program has ended, in seconds."""
 LOOK_SECONDS: Final = 0.0005
+RUN: Final = "run"
+"""The first run of a program; all others are its children."""
+COST_USD: Final = 0.25
+"""What a turn of an agent costs: sums of it are exact."""
 DEAD: Final = "its process is dead"
 Loss: TypeAlias = Literal["before", "after", "stall"]
 """How a process is lost at a write: it dies before it, or once it is durable, or it stalls then."""
@@ -261,12 +267,14 @@ class Memory:
 class Shared(InMemoryStore):
     """What is durable in memory."""
 
-    driver: Process | None = None
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.drivers: dict[str, Process] = {}
 
     def freed(self, run_id: str) -> None:
         """Free a run whose process is dead."""
         log = self._log(run_id)
-        if self.driver is not None and self.driver.is_dead:
+        if run_id in self.drivers and self.drivers[run_id].is_dead:
             log.driver_fence = None
 
 
@@ -284,7 +292,7 @@ class Door:
         """Record a new run, which this process drives."""
         self._process.before_write()
         fence: int = await self._shared.create(*args)
-        self._shared.driver = self._process
+        self._shared.drivers[args[0].id] = self._process
         self._process.after_write()
         return fence
 
@@ -293,13 +301,14 @@ class Door:
         self._process.lives()
         self._shared.freed(run_id)
         fence = await self._shared.claim(run_id)
-        self._shared.driver = self._process
+        self._shared.drivers[run_id] = self._process
         return fence
 
     def append(self, batch: Append) -> None:
         """Add steps, unless the process dies before; it may die right after it."""
         self._process.before_write()
         self._shared.append(batch)
+        self._process.world.recorded(batch.run_id, batch.steps)
         self._process.after_write()
 
     async def post(self, *args: Any, **kwargs: Any) -> bool:
@@ -327,7 +336,10 @@ class World:
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
         lost: How many processes were lost.
-        broken: What is wrong, as far as it showed while the run was driven.
+        limit: The limit of the run's costs, in US dollars.
+        spent: What its steps recorded.
+        flying: How many turns of agents began in the process that drives it, and are not recorded.
+        broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
 
     losses: dict[int, Loss]
@@ -336,7 +348,28 @@ class World:
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
+    limit: float = inf
+    spent: float = 0.0
+    flying: int = 0
     broken: str = ""
+
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
+        if run_id != RUN:
+            return
+        if self.spent + COST_USD * self.flying >= self.limit and not self.broken:
+            self.broken = (
+                f"a turn begins although {self.spent} USD and {self.flying} turns in flight reach {self.limit}"
+            )
+        self.flying += 1
+
+    def recorded(self, run_id: str, made: Sequence[Step]) -> None:
+        """Note what durable steps cost."""
+        if run_id != RUN:
+            return
+        cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+        self.spent += cost
+        self.flying = max(0, self.flying - round(cost / COST_USD))
 
     async def act(self, key: str) -> str:
         """Act, unless the process is dead, or has stalled and lost its run: its lease would have told it to stop."""

@@ -78,3 +78,22 @@ def test_plain_values_are_their_own_records() -> None:
     assert StateType.of(Plain).initial(Plain(n=2**70), "here").values["n"] == 2**70
     state.n = 9
     assert (begun.values["n"], begun.typed["n"]) == (1, 1)
+
+
+def again(text: str) -> type[BaseModel]:
+    """Return a class of the name of `Plain`, as a cell that runs twice defines it."""
+    return type("Plain", (BaseModel,), {"__annotations__": {"text": str}, "text": text})
+
+
+def test_a_state_whose_class_was_defined_again_is_told_apart() -> None:
+    """The class has the same name, so the name alone would say nothing; that of a part is told apart too."""
+    with pytest.raises(InputError) as refused:
+        StateType.of(Plain).initial(again("a")(), "here")
+    assert refused.value.message.startswith("the state is of another class Plain: one that is defined again")
+    assert refused.value.repair == "make the graph after the last definition of Plain, or pass a mapping of its fields"
+
+    class Nest(BaseModel):
+        parts: list[Plain]
+
+    with pytest.raises(InputError, match=r"instance of Plain \(got Plain\(text='a'\): of another class Plain: one"):
+        StateType.of(Nest).initial({"parts": [again("a")()]}, "here")

@@ -147,8 +147,8 @@ INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, d
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0),
             coalesce((SELECT upto FROM words_due WHERE run = 0), 0)),
-    :id, :graph, :fingerprint, :began_with, :status, :created_at, :due_at, :parent, :parent_seq, 1, :driver,
-    :summary, :cost_usd, :ended_at, :title, :deploy
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?,
+    ?, ?, ?, ?, ?
 ) ON CONFLICT (id) DO NOTHING;
 
 -- name: set_place
@@ -214,21 +214,23 @@ DELETE FROM text_uses WHERE text = ? AND row = ?;
 DELETE FROM texts WHERE key = ? AND NOT EXISTS (SELECT * FROM text_uses WHERE text = key);
 
 -- name: set_status
--- Any status but 'waiting'.
-UPDATE runs SET status = :status, driver = :driver, due_at = NULL, wanted_at = NULL,
-    summary = coalesce(:summary, summary), cost_usd = iif(:summary IS NULL, cost_usd, :cost_usd),
-    ended_at = CASE WHEN :status <> 'running' THEN (
+-- Any status but 'waiting', which is given twice, as the summary is; the last one but the key is the time of the last
+-- step, NULL if it is not known.
+UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL,
+    summary = coalesce(?, summary), cost_usd = iif(? IS NULL, cost_usd, ?),
+    ended_at = CASE WHEN ? <> 'running' THEN coalesce(?, (
         SELECT s.at FROM steps AS s WHERE s.id > key << 32 AND s.id < (key + 1) << 32 ORDER BY s.id DESC LIMIT 1
-    ) END
-WHERE key = :key;
+    )) END
+WHERE key = ?;
 
 -- name: set_waiting
+-- The summary is given twice.
 -- Messages posted before the run began to wait count too.
-UPDATE runs SET status = 'waiting', driver = NULL, due_at = :due_at, ended_at = NULL,
-    summary = coalesce(:summary, summary), cost_usd = iif(:summary IS NULL, cost_usd, :cost_usd),
+UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?, ended_at = NULL,
+    summary = coalesce(?, summary), cost_usd = iif(? IS NULL, cost_usd, ?),
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
-WHERE key = :key;
+WHERE key = ?;
 
 -- name: keep_earlier_graph_spec
 INSERT INTO earlier_graph_specs (run, fingerprint) SELECT key, fingerprint FROM runs WHERE key = ? AND fingerprint <> ?

@@ -135,11 +135,13 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     is_counted = changes and words.has(connection, key)
     if is_counted:
         words.count(connection, (key,), -1)
+    end = addition.summary, addition.summary, addition.cost_usd
     if addition.status == "waiting":
-        connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_values_of_end(addition)})
+        connection.execute(SQL["set_waiting"], (addition.due_at, *end, key))
     elif changes:
         driver = addition.owner if addition.status == "running" else None
-        connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_values_of_end(addition)})
+        last = addition.rows[-1].at if addition.rows else None
+        connection.execute(SQL["set_status"], (addition.status, driver, *end, addition.status, last, key))
     if is_counted:
         words.count(connection, (key,), 1)
         if addition.summary is not None:
@@ -154,10 +156,6 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
         if addition.graph_spec is not None:
             _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
-
-
-def _values_of_end(addition: Addition) -> dict[str, object]:
-    return {"summary": addition.summary, "cost_usd": addition.cost_usd, "key": addition.key}
 
 
 def create(
@@ -187,24 +185,11 @@ def create(
     if parent is not None and any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | parent_seq,))):
         raise step_removed(parent.info.id, parent_seq)
     due_at = info.due_at if info.status == "waiting" else None
-    facts = {
-        "id": info.id,
-        "graph": info.graph,
-        "fingerprint": info.fingerprint,
-        "began_with": info.began_with or info.fingerprint,
-        "status": info.status,
-        "created_at": info.created_at,
-        "due_at": due_at,
-        "parent": None if parent is None else parent.key,
-        "parent_seq": parent_seq,
-        "driver": owner,
-        "summary": None if info.summary is None else summary_text(info.summary),
-        "cost_usd": None if info.summary is None else info.summary.cost_usd,
-        "ended_at": rows[-1].at if rows and info.status not in ("running", "waiting") else None,
-        "title": info.title,
-        "deploy": info.deploy,
-    }
-    added = connection.execute(SQL["add_run"], facts)
+    began = info.id, info.graph, info.fingerprint, info.began_with or info.fingerprint, info.status, info.created_at
+    where = due_at, None if parent is None else parent.key, parent_seq, owner
+    end = (None, None) if info.summary is None else (summary_text(info.summary), info.summary.cost_usd)
+    ended_at = rows[-1].at if rows and info.status not in ("running", "waiting") else None
+    added = connection.execute(SQL["add_run"], (*began, *where, *end, ended_at, info.title, info.deploy))
     if not added.rowcount:
         raise run_exists(info.id)
     key = added.lastrowid or 0

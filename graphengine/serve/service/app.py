@@ -243,7 +243,7 @@ class Service:
     async def _wait_until_settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
         last = info.seq
-        events = self.runner.watch(info, after=last)
+        events = self.runner.watch(info, after=last, live=False)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, StepRecorded):

@@ -157,16 +157,18 @@ def _gets(now: Snapshot, inbox: Sequence[InboxMessage], topics: Collection[str |
     return any(key in posted or (wait.topic in unread and wait.topic) for key, wait in waits(now, topics).items())
 
 
-async def follow_run(
+async def follow_run(  # noqa: PLR0913 - what to follow, and from where
     service: Service,
     run: RunInfo,
     after: int,
     topics: Collection[str | None] | None = None,
     now: Snapshot | None = None,
+    *,
+    live: bool = True,
 ) -> AsyncGenerator[Event | Snapshot, None]:
     """Yield all that happens after a seq, and at last the run when it rests.
 
-    Where the run lives in this process, its live events are yielded, too; else what is recorded.
+    Where the run lives in this process, its live events are yielded, too, if they are wanted; else what is recorded.
 
     Args:
         service: What has the run.
@@ -174,13 +176,14 @@ async def follow_run(
         after: The seq.
         topics: As for `rest_of`.
         now: The run after that seq, to which the caller feeds the steps that it gets; None to load it at the end.
+        live: Whether live events are wanted.
     """
     runner = service.runner
     reasons = StepReasons(runner.store, run.id)
     rest: Snapshot | None = None
     while rest is None or rest.seq > after:
         if runner.lives(run.id):
-            async with aclosing(_live(service, run, after)) as events:
+            async with aclosing(_live(service, run, after, live=live)) as events:
                 async for event in events:
                     after = event.seq if isinstance(event, StepRecorded) else after
                     yield event
@@ -201,10 +204,10 @@ async def follow_run(
     yield rest
 
 
-async def _live(service: Service, run: RunInfo, after: int) -> AsyncGenerator[Event, None]:
+async def _live(service: Service, run: RunInfo, after: int, *, live: bool) -> AsyncGenerator[Event, None]:
     """Yield what happens to a run as long as it lives in this process."""
     with suppress(GraphEngineError):  # of the life, such as that another process was faster: the run goes on
-        async with aclosing(service.runner.watch(run, after=after, wait_out=False)) as events:
+        async with aclosing(service.runner.watch(run, after=after, wait_out=False, live=live)) as events:
             async for event in events:
                 if not isinstance(event, RunEnded):
                     yield event
@@ -226,7 +229,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 async def _waits_again(service: Service, run: RunInfo, after: int) -> None:
     """Return once a run waits again after a seq, or rests."""
-    async with aclosing(follow_run(service, run, after, ())) as events:
+    async with aclosing(follow_run(service, run, after, (), live=False)) as events:
         async for event in events:
             if isinstance(event, StepRecorded) and event.step.kind == "waiting":
                 return

@@ -225,7 +225,7 @@ class McpDoor:
     async def _follow_call(self, call: _ToolRequest) -> Snapshot | None:
         """Return a run once it is over or asks, and report its progress."""
         info = await self._service.info_of(call.run_id)
-        async with aclosing(follow_run(self._service, info, call.seen, topics=())) as events:
+        async with aclosing(follow_run(self._service, info, call.seen, topics=(), live=False)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event

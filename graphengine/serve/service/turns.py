@@ -415,7 +415,7 @@ class Turns:
 
     async def _wait_until_rest(self, turn: Turn) -> Snapshot:
         info = await self._service.info_of(turn.run_id)
-        async with aclosing(follow_run(self._service, info, max(turn.after, info.seq))) as events:
+        async with aclosing(follow_run(self._service, info, max(turn.after, info.seq), live=False)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     end = await self._end(turn)  # as in `shown`

@@ -1,3 +1,4 @@
+import asyncio
 import operator
 from typing import Annotated, Literal, TypedDict
 
@@ -51,6 +52,14 @@ def passing(state):
     graph = Graph("passing", state)
     graph.add_path(START, END)
     return graph
+
+
+async def loop_in_the_loop(text: str) -> str:
+    asked = asyncio.sleep(0, text)
+    try:
+        return asyncio.run(asked)
+    finally:
+        asked.close()
 
 
 async def awaited():

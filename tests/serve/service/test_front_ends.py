@@ -88,7 +88,8 @@ def test_a_turn_that_is_asked_again_after_a_kill_is_continued_or_replaced(
     changed = {**second, "content": "The tide was "}
     replaced = ag_ui(service, "other", "tide?", messages=[changed]).all()
     (snapshot,) = [each for each in replaced if each["type"] == "MESSAGES_SNAPSHOT"]
-    assert [each["id"] for each in snapshot["messages"]] == ["tide?"]
+    # It may have been shown thinking already, if it was asked before the answer was recorded.
+    assert [each["id"] for each in snapshot["messages"] if each["role"] != "reasoning"] == ["tide?"]
     assert text_of(replaced) == text_of(ai_sdk(service, "other").all()) == TEXT
     assert first["content"] == "The tide "
 
