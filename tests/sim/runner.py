@@ -327,9 +327,12 @@ class Running:
         model = Model(self.program)
         log = await self.log()
         in_force = InForce(await load_specs(self.place.view, log))
+        deployed = dict(self.deployed)
         for step in log:
-            if step.seq in self.deployed:
-                model.take(Row("deployed", more=self.deployed[step.seq]))
+            # A process that stalled can still have added what its threads had in hand.
+            if step.kind in ("started", "resumed"):
+                for seq in [each for each in deployed if each <= step.seq]:
+                    model.take(Row("deployed", more=deployed.pop(seq)))
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
         snapshot = await self.snapshot()
