@@ -1,16 +1,16 @@
 """Play programs until one fails, make it small, and print it as a page.
 
-python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner]
+python -m tests.sim [--seconds N | --programs N] [--seed S] [--medium engine|runner|sqlite|kill]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import Counter
+from typing import get_args
 
-from tests.sim.hunt import Hunt
+from tests.sim.hunt import Hunt, Medium
 
 
 def main() -> int:
@@ -19,18 +19,19 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help="seconds of CPU time")
     parser.add_argument("--programs", type=int, default=0)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--medium", choices=("engine", "runner"), default="engine")
+    parser.add_argument("--medium", choices=get_args(Medium), default="engine")
     given = parser.parse_args()
     most = given.programs or (10**9 if given.seconds else 1000)
-    hunt, began = Hunt(given.seed, given.medium), time.process_time()
+    hunt = Hunt(given.seed, given.medium)
+    began = hunt.seconds
     ends: Counter[str] = Counter()
-    while hunt.played < most and (not given.seconds or time.process_time() - began < given.seconds):
+    while hunt.played < most and (not given.seconds or hunt.seconds - began < given.seconds):
         found = hunt.next()
         if found.page:
             sys.stdout.write(found.page)
             return 1
         ends[found.end] += 1
-    seconds = time.process_time() - began
+    seconds = hunt.seconds - began
     sys.stdout.write(f"{hunt.played} programs in {seconds:.0f} s of CPU: {dict(ends.most_common())}\n")
     return 0
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.errors import CompileError, DefinitionError
 from tests.sim import program as p
 from tests.sim.media import Engine
 
-Medium: TypeAlias = Literal["engine", "runner"]
+Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
 WITH_CALLS: Final = p.Taste(1, 1, calls=True)
 """What programs have that run in a Runner: their calls act, which the pure engine does not do."""
+IN_FILES: Final = replace(WITH_CALLS, children=0)
+"""What they have in a file, where one run is followed: no child runs; limits of costs and budgets are left out too."""
 
 
 class Found(NamedTuple):
@@ -30,9 +33,25 @@ class Hunt:
     shrinks: bool = True
     played: int = 0
 
+    @property
+    def seconds(self) -> float:
+        """The CPU time that was used so far, also by the processes that are killed."""
+        seconds = time.process_time()
+        if self.medium == "kill":
+            from tests.sim.killed import nursery  # noqa: PLC0415 - it starts a process
+
+            seconds += nursery().seconds
+        return seconds
+
+    def draw(self) -> p.Program:
+        """Return the next program, of what its medium can play."""
+        if self.medium in ("engine", "runner"):
+            return p.draw(self.seed, self.played, None if self.medium == "engine" else WITH_CALLS)
+        return replace(p.draw(self.seed, self.played, IN_FILES), quarters=0, budget=0)
+
     def next(self) -> Found:
         """Play the next program."""
-        program = p.draw(self.seed, self.played, WITH_CALLS if self.medium == "runner" else None)
+        program = self.draw()
         self.played += 1
         why = wrong(program, self.medium)
         if why is None:
@@ -62,8 +81,12 @@ def wrong(program: p.Program, medium: Medium) -> str | None:
 
 def play(program: p.Program, medium: Medium) -> str:
     """Play a program, and return the status in which its run ended. Raises: Wrong, or whatever went wrong."""
-    if medium == "runner":
+    if medium == "kill":
+        from tests.sim.killed import Killed  # noqa: PLC0415 - as below
+
+        return Killed(program).play().status
+    if medium != "engine":
         from tests.sim.runner import Running  # noqa: PLC0415 - the engine alone needs no asyncio
 
-        return Running(program).play().status
+        return Running(program, on_disk=medium == "sqlite").play().status
     return Engine(program).play().status

@@ -1,13 +1,15 @@
-"""A Runner as a medium: real node functions, a store in memory, and processes that die at writes.
+"""A Runner as a medium: real node functions, a store in memory or a file, and processes that are lost at writes.
 
 What it is for
     To see that what the pure engine allows is what a Runner does: it decides when tasks begin, names waits, records
-    calls, keeps the inbox, and goes on after a death. `Running(program).play()` drives the run to its end, then hands
+    calls, keeps the inbox, and goes on after a loss. `Running(program).play()` drives the run to its end, then hands
     the whole log to the model, step by step, and compares states, statuses and the ledger.
 
 Invariants
-    - A `crash` of the program is a death at that write; half of them before it, half right after it is durable.
-    - Whatever is in the log before a death is in it after it, unchanged.
+    - A `crash` of the program is the loss of a process at that write: before it, or right after it is durable, and in a
+      file also by a stall.
+    - Whatever is in the log before a loss is in it after it, unchanged.
+    - Everything that a process does is ordered as data, so that it can be another process of the system.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of the next process.
@@ -22,73 +24,139 @@ import contextlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from graphengine import Limits, RunFailed, Runner
+from graphengine import Graph, Limits, RunFailed, Runner
 from graphengine.budgets import Budget, Budgets
 from graphengine.engine import steps
 from graphengine.engine.reasons import InForce
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import GraphEngineError, RunCancelled, StoreError
+from graphengine.errors import GraphEngineError, RunCancelled, RunIsDriven
 from graphengine.history.load import load_snapshot
 from graphengine.history.reasons import load_specs
 from graphengine.state.recorded_text import show
 from tests.sim import program as p
 from tests.sim.build import graph_of
+from tests.sim.disk import Disk
 from tests.sim.media import fault_of, place_of, row_of, same, same_edge, state_of
 from tests.sim.model import Model, Row, Wrong
-from tests.sim.world import COST_USD, RUN, Clock, Loop, Memory, Process, World
+from tests.sim.world import COST_USD, RUN, Clock, Loop, Loss, Memory, Place, Process, World
 
 MANY: Final = 10_000
 """More runs than any program has."""
 MOST_ROUNDS: Final = 2000
-"""How often the run may rest before it ends: some eight times for each of a hundred visits, and more."""
+"""How often the run may rest in memory before it ends: some eight times for each of a hundred visits, and more."""
+ROUNDS: Final = 100
+"""How often it may rest in a file before it is cancelled."""
+AWAKE_SECONDS: Final = 1.0
+"""How long a process that stalled goes on at least."""
+
+
+class Orders(NamedTuple):
+    """What a process is to do: to act for somebody outside, and then to drive the run.
+
+    Attributes:
+        starts: Whether to start the run, and not to resume it.
+        visits: Its limit of visits from now on; 0 to leave its limits.
+        cost_usd: Its limit of costs from then on; 0 for none.
+        run: The run to which a message is sent, or whose question is answered.
+        message: What to send to it; "" for nothing.
+        wait: What to answer; "" for nothing.
+        answer: The answer.
+        changes: What the code of the process has changed.
+    """
+
+    starts: bool = False
+    visits: int = 0
+    cost_usd: float = 0.0
+    run: str = RUN
+    message: str = ""
+    wait: str = ""
+    answer: Any = None
+    changes: Sequence[p.Change] = ()
+
+
+async def obey(
+    runner: Runner, graph: Graph[Any], children: Mapping[str, Graph[Any]], begins: Mapping[str, Any], orders: Orders
+) -> None:
+    """Do what is ordered, until the run rests; before it is resumed, its children are, by the names of their graphs."""
+    limits = Limits(visits=orders.visits, cost_usd=orders.cost_usd or None) if orders.visits else None
+    ended = contextlib.suppress(RunFailed, RunCancelled, RunIsDriven)  # a stop from outside claims the run, too
+    if orders.message:
+        await runner.send(orders.run, "t", orders.message)
+    if orders.wait:
+        await runner.answer(orders.run, orders.answer, wait=orders.wait)
+    if orders.starts:
+        with ended:
+            await runner.start(graph, dict(begins), run_id=RUN, limits=limits, tags=["first"]).result()
+        return
+    if children and limits is None:
+        for child in [each for each in await runner.store.runs(limit=MANY) if each.id != RUN]:
+            if child.status in ("running", "waiting"):
+                with ended:
+                    await runner.resume(child.id, children[child.graph]).result()
+    with ended:
+        await runner.resume(RUN, graph, limits=limits).result()
 
 
 class Running:
-    """One run in a Runner."""
+    """One run in a Runner; `losses` in place of those that the program draws."""
 
-    def __init__(self, program: p.Program) -> None:
-        self.program = program
+    def __init__(self, program: p.Program, *, on_disk: bool = False, losses: Mapping[int, Loss] | None = None) -> None:
+        self.program, self.on_disk = program, on_disk
         self.random = Random(program.order)  # noqa: S311 - no secret
+        self.loop = Loop()
+        self.place: Place = Disk(self.loop, program.order) if on_disk else Memory(self.loop)
         crashes = [event.at for event in program.events if event.what == "crash"]
-        self.world = World({at: self.random.random() < 0.5 for at in crashes}, self.wrote)
+        drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
+        self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]
         self.deployed: dict[int, tuple[p.Change, ...]] = {}
+        self.changes: tuple[p.Change, ...] = ()
         self.world.limit = program.quarters * COST_USD or inf
-        self.graph = graph_of(program.graph, self.world)
-        self.children = {op.name: graph_of(op.graph, self.world, op.name) for op in p.starts(program.graph)}
         self.most = program.visits
         self.resumes, self.sent = program.resumes, 0
         self.rows: list[bytes] = []
-        self.runner = Runner()
+        self.graphs: dict[tuple[p.Change, ...], Graph[Any]] = {}
+        self.children = {op.name: graph_of(op.graph, self.world, op.name) for op in p.starts(program.graph)}
+        self.runners: dict[Process, Runner] = {}
+        self.stalled: list[Process] = []
 
     def play(self) -> Model:
         """Play the program to its end. Raises: Wrong, or whatever the engine raises."""
-        self.graph.compile()
-        self.loop = Loop()
-        self.memory = Memory(clock=self.loop.time)
         logging.disable()
         try:
+            self.graph(())
             return self.loop.run_until_complete(self.played())
         finally:
             for task in asyncio.all_tasks(self.loop):
                 task.cancel()
+            self.loop.run_until_complete(self.place.remove())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()
             logging.disable(logging.NOTSET)
 
+    def graph(self, changes: Sequence[p.Change]) -> Graph[Any]:
+        """Return the graph of a deployment."""
+        key = tuple(changes)
+        if key not in self.graphs:
+            self.graphs[key] = graph_of(self.program.graph, self.world, changes=key)
+            self.graphs[key].compile()
+        return self.graphs[key]
+
     async def played(self) -> Model:
         """Play the program to its end."""
-        await self.memory.open()
-        for _ in range(MOST_ROUNDS):
-            await self.lives()
+        await self.place.open()
+        for number in range(MOST_ROUNDS):
+            if self.on_disk and number == ROUNDS:
+                self.stops.append(p.Event(0, "cancel"))
+            await self.lives(await self.orders())
             await self.kept()
             info = await self.info()
             if info is not None and info.status in ("finished", "cancelled"):
@@ -97,89 +165,114 @@ class Running:
                 break
         else:
             raise Wrong("the run does not end")
-        return await self.checked()
+        for each in self.stalled:
+            await self.wake(each)
+        await self.kept()
+        model = await self.checked()
+        await self.place.check()
+        return model
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
-    async def lives(self) -> None:
-        """Let a process live until the run rests, or it dies; then let somebody outside act."""
-        while self.deploys and self.deploys[0].at <= self.world.writes:
-            changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
-            self.graph = graph_of(self.program.graph, self.world, changes=changes)
-        process = Process(self.world, self.memory)
-        self.world.process = process
+    async def lives(self, orders: Orders) -> None:
+        """Let a process live until the run rests, or it is lost; then those that stalled before learn of it."""
+        before = self.stalled
+        self.stalled = []
+        for each in before:
+            self.place.expires(each)
+        process = self.place.process(self.world)
+        self.world.flying = 0
         budget, over = self.program.budget * COST_USD, self.program.over
         budgets = [Budget(name="b", window="hour", cost_usd=budget, over=over)] if budget else []
-        self.world.flying = 0
-        runner = Runner(process, clock=Clock(), extensions=[Budgets(*budgets)])
-        self.runner, before = runner, asyncio.all_tasks()
-        try:
-            await self.drives(runner)
-            await runner.close()
-        except StoreError:
-            if not process.is_dead:
-                raise
-        if process.is_dead:
-            self.world.died += 1
-        left = asyncio.all_tasks() - before
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        self.runners[process] = process.context.copy().run(
+            lambda: Runner(process.door, clock=Clock(), extensions=[Budgets(*budgets)])
+        )
+        driving = self.loop.create_task(self.drives(process, orders), context=process.context.copy())
+        losing = self.loop.create_task(process.lost.wait())
+        await asyncio.wait([driving, losing], return_when=asyncio.FIRST_COMPLETED)
+        losing.cancel()
+        if process.has_stalled and not process.is_dead:
+            self.world.lost += 1
+            self.stalled.append(process)
+        elif process.is_dead:
+            self.world.lost += 1
+            await self.end(process)
+        else:
+            await driving
+            self.place.forget(process)
+        for each in before:
+            await self.wake(each)
 
-    async def drives(self, runner: Runner) -> None:
-        """Start or resume the run, and stop it if the program says so; then answer once."""
+    async def drives(self, process: Process, orders: Orders) -> None:
+        """Do what is ordered, and close the Runner."""
+        runner = self.runners[process]
+        await obey(runner, self.graph(orders.changes), self.children, dict(self.program.begins), orders)
+        await runner.close()
+
+    async def wake(self, process: Process) -> None:
+        """Let a process go on that has stalled, if it has lost its run; then end it."""
+        if not process.is_dead and not self.place.drives(process):
+            process.awake.set()
+            await asyncio.sleep(AWAKE_SECONDS)
+        process.is_dead = True
+        process.awake.set()
+        await self.end(process)
+
+    async def end(self, process: Process) -> None:
+        """Let the system end a process that is dead."""
+        await process.ended()
+        await self.place.ends(process)
+
+    def wrote(self, process: Process) -> None:
+        """Stop the run if the program says so at this write, and prune what has finished from such a write on."""
+        while self.stops and self.stops[0].at <= self.world.writes:
+            event = self.stops.pop(0)
+            stop = self.stop(self.runners[process], final=event.what == "cancel")
+            self.loop.create_task(stop, context=process.context.copy())
+        if self.prunes and self.prunes[0] <= self.world.writes:
+            self.loop.create_task(self.prune(self.runners[process]), context=process.context.copy())
+
+    async def prune(self, runner: Runner) -> None:
+        """Remove all runs that have finished and are needed no more, but for the first one."""
+        with contextlib.suppress(GraphEngineError):
+            await runner.admin.prune(keep_last=0, statuses=("finished",), keep_tags=["first"])
+
+    async def stop(self, runner: Runner, *, final: bool) -> None:
+        """Stop the run, which may have ended, or lose its process meanwhile."""
+        with contextlib.suppress(GraphEngineError):
+            await runner.stop(RUN, final=final)
+
+    # --- somebody outside ---------------------------------------------------------------------------------------------
+
+    async def orders(self) -> Orders:
+        """Return what the next process is to do."""
+        while self.deploys and self.deploys[0].at <= self.world.writes:
+            self.changes = self.deployed[len(self.rows) + 1] = self.deploys.pop(0).changes
+        orders = Orders(changes=self.changes)
         info = await self.info()
         if info is None:
-            run = runner.start(self.graph, dict(self.program.begins), run_id=RUN, tags=["first"], limits=self.limits())
-        elif info.status in ("failed", "stopped"):
+            return self.limited(orders)._replace(starts=True)
+        if info.status in ("failed", "stopped"):
             self.resumes -= 1
-            snapshot = await self.snapshot()
-            if info.status == "stopped" and snapshot.steps >= self.most:
+            if info.status == "stopped" and (await self.snapshot()).steps >= self.most:
                 self.most += self.program.visits
             if info.status == "stopped" and self.world.spent >= self.world.limit:
                 self.world.limit += 2 * COST_USD
-            run = runner.resume(RUN, self.graph, limits=self.limits())
-        else:
-            if info.status == "waiting":
-                await self.answers(runner)
-            for child in [each for each in await self.memory.runs(limit=MANY) if each.id != RUN]:
-                if child.status in ("running", "waiting"):
-                    with contextlib.suppress(RunFailed, RunCancelled):
-                        await runner.resume(child.id, self.children[child.graph]).result()
-            run = runner.resume(RUN, self.graph)
-        with contextlib.suppress(RunFailed, RunCancelled):
-            await run.result()
+            return self.limited(orders)
+        return await self.answers(orders) if info.status == "waiting" else orders
 
-    def limits(self) -> Limits:
-        """Return the run's limits."""
-        return Limits(visits=self.most, cost_usd=self.world.limit if self.program.quarters else None)
+    def limited(self, orders: Orders) -> Orders:
+        """Return orders with the run's limits."""
+        return orders._replace(visits=self.most, cost_usd=self.world.limit if self.program.quarters else 0.0)
 
-    def wrote(self) -> None:
-        """Stop the run if the program says so at this write."""
-        while self.stops and self.stops[0].at <= self.world.writes:
-            event = self.stops.pop(0)
-            asyncio.get_running_loop().create_task(self.stop(final=event.what == "cancel"))
-
-        if self.prunes and self.prunes[0] <= self.world.writes:
-            asyncio.get_running_loop().create_task(self.prune())
-
-    async def prune(self) -> None:
-        """Remove all runs that have finished and are needed no more, but for the first one."""
-        with contextlib.suppress(GraphEngineError):
-            await self.runner.admin.prune(keep_last=0, statuses=("finished",), keep_tags=["first"])
-
-    async def stop(self, *, final: bool) -> None:
-        """Stop the run, which may have ended, or lose its process meanwhile."""
-        with contextlib.suppress(GraphEngineError):
-            await self.runner.stop(RUN, final=final)
-
-    async def answers(self, runner: Runner) -> None:
-        """Give the run one thing that it waits for; without anything to give, time goes on."""
+    async def answers(self, orders: Orders) -> Orders:
+        """Give a run one thing that it waits for; without anything to give, time goes on."""
+        view = self.place.view
         waits = [
             (info.id, frame, wait)
-            for info in await self.memory.runs(limit=MANY)
+            for info in await view.runs(limit=MANY)
             if info.status == "waiting"
-            for frame in (await load_snapshot(self.memory, info.id, None)).frames.values()
+            for frame in (await load_snapshot(view, info.id, None)).frames.values()
             for wait in frame.waits.values()
             if not (wait.topic or "").startswith("ge:end:")
         ]
@@ -187,41 +280,44 @@ class Running:
         due = min((wait.due for _, _, wait in waits if wait.due is not None), default=None)
         if due is not None and (not some or self.random.random() < 0.3):
             self.loop.now = max(self.loop.now, due)
-            return
+            return orders
         if not some:
-            return  # it waits for a child, which a resume resumes
+            return orders  # it waits for a child, which a resume resumes
         run_id, frame, wait = self.random.choice(some)
+        orders = orders._replace(run=run_id)
         if wait.kind == "receive":
             self.sent += 1
-            await runner.send(run_id, "t", f"message {self.sent}")
-        elif wait.kind == "ask":
+            return orders._replace(message=f"message {self.sent}")
+        if wait.kind == "ask":
             asked = show(wait.question)
             may = re.search(r"May .* call t\d+(no)?|this call all the same", asked)
-            await runner.answer(run_id, f"said to {asked}" if may is None else not may[1], wait=wait.id)
-        else:
-            if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
-                await runner.answer(run_id, "rerun", wait=wait.id)
-                return
-            place = place_of(wait.key.rpartition("|")[0])
-            key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
-            acted = self.world.acts[key] >= logged(run_id, await self.memory.steps(run_id), "begun")[key]
-            await runner.answer(run_id, {"result": "acted"} if acted else "rerun", wait=wait.id)
+            return orders._replace(wait=wait.id, answer=f"said to {asked}" if may is None else not may[1])
+        if wait.key.count("|") < 2:  # a whole node, which acts only in its calls
+            return orders._replace(wait=wait.id, answer="rerun")
+        place = place_of(wait.key.rpartition("|")[0])
+        key = f"{run_id} {steps.path_of(frame.id, frame.at)} {frame.visit} {place}"
+        acted = self.world.acts[key] >= logged(run_id, await view.steps(run_id), "begun")[key]
+        return orders._replace(wait=wait.id, answer={"result": "acted"} if acted else "rerun")
 
     # --- what is durable ----------------------------------------------------------------------------------------------
 
+    async def log(self) -> Sequence[steps.Step]:
+        """Return the steps of the run; none before it began."""
+        return () if await self.info() is None else await self.place.view.steps(RUN)
+
     async def info(self) -> Any:
         """Return what the store knows of the run; None before it began."""
-        return next((info for info in await self.memory.runs(limit=MANY) if info.id == RUN), None)
+        return next((info for info in await self.place.view.runs(limit=MANY) if info.id == RUN), None)
 
     async def snapshot(self) -> Snapshot:
         """Return the run's snapshot."""
-        return await load_snapshot(self.memory, RUN, None)
+        return await load_snapshot(self.place.view, RUN, None)
 
     async def kept(self) -> None:
-        """Check that nothing that was durable has changed."""
-        if await self.info() is None:
-            return
-        rows = [encode_step(step) for step in await self.memory.steps(RUN)]
+        """Check that nothing that was durable has changed, and that no process did what it may not."""
+        if self.world.broken:
+            raise Wrong(self.world.broken)
+        rows = [encode_step(step) for step in await self.log()]
         if rows[: len(self.rows)] != self.rows:
             raise Wrong("a step that was durable has changed")
         self.rows = rows
@@ -229,11 +325,14 @@ class Running:
     async def checked(self) -> Model:
         """Hand the log to the model, and compare what is left."""
         model = Model(self.program)
-        log = await self.memory.steps(RUN)
-        in_force = InForce(await load_specs(self.memory, log))
+        log = await self.log()
+        in_force = InForce(await load_specs(self.place.view, log))
+        deployed = dict(self.deployed)
         for step in log:
-            if step.seq in self.deployed:
-                model.take(Row("deployed", more=self.deployed[step.seq]))
+            # A process that stalled can still have added what its threads had in hand.
+            if step.kind in ("started", "resumed"):
+                for seq in [each for each in deployed if each <= step.seq]:
+                    model.take(Row("deployed", more=deployed.pop(seq)))
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
         snapshot = await self.snapshot()
@@ -251,26 +350,22 @@ class Running:
 
     async def check_children(self) -> None:
         """Hand the log of each child run to a model of its own."""
+        view = self.place.view
         specs = {op.name: op.graph for op in p.starts(self.program.graph)}
-        for info in await self.memory.runs(limit=MANY):
+        for info in await view.runs(limit=MANY):
             if info.id == RUN:
                 continue
             model = Model(p.Program(specs[info.graph], (("n", 1),), 1000, budget=self.program.budget))
-            log = await self.memory.steps(info.id)
+            log = await view.steps(info.id)
             for step in log:
                 model.take(row_of(step))
             same(f"the status of {info.id}", info.status, model.status)
-            same(
-                f"the state of {info.id}",
-                state_of((await load_snapshot(self.memory, info.id, None)).root),
-                model.root.state,
-            )
+            state = state_of((await load_snapshot(view, info.id, None)).root)
+            same(f"the state of {info.id}", state, model.root.state)
             self.check_acts(info.id, log)
 
     def check_acts(self, run_id: str, log: Sequence[steps.Step]) -> None:
         """Compare the ledger with the log of a run."""
-        if self.world.broken:
-            raise Wrong(self.world.broken)
         begun = logged(run_id, log, "begun")
         for key, number in begun.items():
             if self.world.acts[key] > number and not any("effects" in each for each in self.deployed.values()):

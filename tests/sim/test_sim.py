@@ -1,29 +1,24 @@
-"""The simulator on every commit: programs in the pure engine and in a Runner, and the kept pages."""
+"""The simulator on every commit: programs in the pure engine, a Runner, files and processes, and the kept pages."""
 
 import ast
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import randrange
+from typing import get_args
 
 import pytest
 
+from tests.sim import program as p
+from tests.sim.faults import FAULTS
 from tests.sim.hunt import WITH_CALLS, Hunt, Medium, play
-from tests.sim.program import (
-    CHANGES,
-    Ask,
-    Call,
-    Program,
-    Receive,
-    Sleep,
-    Start,
-    Talk,
-    draw,
-    read,
-    shrunk,
-    written,
-)
+from tests.sim.killed import Killed
+from tests.sim.program import Event, Program, draw, read, shrunk, written
+from tests.sim.runner import Running
+from tests.sim.world import Loss
 
 HERE = Path(__file__).parent
+PACKAGE = HERE.parents[1] / "graphengine"
 PAGES = sorted((HERE / "pages").glob("*.txt"))
 KNOWN: set[str] = set()
 """Pages of faults that the engine still has."""
@@ -51,9 +46,41 @@ def test_a_runner_does_what_the_model_allows() -> None:
 def test_a_drawn_seed() -> None:
     """Each run plays other programs: a page that fails says its seed."""
     seed = randrange(10**9)  # noqa: S311 - no secret
-    print(f"python -m tests.sim --seed {seed} --programs 150")  # noqa: T201 - shown if it fails
-    hunted(seed, "engine", 150)
-    hunted(seed, "runner", 20)
+    print(f"python -m tests.sim --seed {seed} --programs 100")  # noqa: T201 - shown if it fails
+    hunted(seed, "engine", 100)
+
+
+def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
+    """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
+    hunted(1, "sqlite", 60)
+
+
+NODES = (
+    p.Node("n0", ("total", "log"), does=(p.Call(), p.Ask()), fails=1, attempts=2),
+    p.Node("n1", ("items",), each="items", concurrency=1),
+    p.Node("n2", ("log",), does=(p.Call("once"),)),
+)
+EDGES = (p.Edge(p.START, "n0"), p.Edge("n0", "n1"), p.Edge("n1", "n2"), p.Edge("n2", p.END))
+SMALL = Program(p.Graph(NODES, EDGES), begins=(("items", [1, 2]),))
+"""A program with a call, an effect, a question, a map and a failure."""
+
+
+@pytest.mark.parametrize("loss", ["before", "after", "stall"])
+def test_a_process_can_be_lost_at_each_commit(loss: Loss) -> None:
+    """The run ends as if nothing had happened, wherever that is."""
+    undisturbed = Running(SMALL, on_disk=True)
+    undisturbed.play()
+    for at in range(1, undisturbed.world.writes + 1):
+        running = Running(SMALL, on_disk=True, losses={at: loss})
+        assert (running.play().status, running.world.lost) == ("finished", 1), f"{loss} {at}"
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_real_processes_are_killed(order: int) -> None:
+    """Each of four processes is killed at another point, and a fifth one ends the run."""
+    kills = tuple(Event(at, "crash") for at in (2, 4 + order, 10, 15))
+    killed = Killed(replace(SMALL, events=kills, order=order))
+    assert (killed.play().status, killed.world.lost) == ("finished", 4)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -61,8 +88,17 @@ def test_a_kept_page(path: Path, request: pytest.FixtureRequest) -> None:
     """Each page says in its first line what was wrong, and has the smallest program that showed it."""
     if path.stem in KNOWN:
         request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError))
-    medium: Medium = "runner" if path.stem.endswith("_runner") else "engine"
+    medium: Medium = next((each for each in get_args(Medium) if path.stem.endswith(f"_{each}")), "engine")
     play(read(path.read_text(encoding="utf-8")), medium)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_known_fault_can_be_put_in(name: str) -> None:
+    """What undoes a repair is in today's code at one place, and leaves code that can be read."""
+    for file, has, had in FAULTS[name].edits:
+        text = (PACKAGE / file).read_text(encoding="utf-8")
+        assert text.count(has) == 1, f"{file} has no longer, or more than once: {has}"
+        ast.parse(text.replace(has, had))
 
 
 def test_the_model_knows_nothing_of_the_engine() -> None:
@@ -87,10 +123,10 @@ def test_every_shape_is_drawn() -> None:
     """Programs of a Runner have every kind of operation, event and change."""
     programs = [draw("shapes", number, WITH_CALLS) for number in range(0, 600, 3)]
     nodes = [node for program in programs for node in program.graph.nodes]
-    assert {type(op) for node in nodes for op in node.does} == {Call, Ask, Receive, Sleep, Talk, Start}
+    assert {type(op) for node in nodes for op in node.does} == {p.Call, p.Ask, p.Receive, p.Sleep, p.Talk, p.Start}
     events = [event for program in programs for event in program.events]
     assert {event.what for event in events} == {"crash", "stop", "cancel", "deploy", "prune"}
-    assert {change for event in events for change in event.changes} == {*CHANGES}
+    assert {change for event in events for change in event.changes} == {*p.CHANGES}
     assert any(program.budget and program.quarters for program in programs)
 
 

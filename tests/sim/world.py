@@ -2,8 +2,11 @@
 
 Invariants
     - Time jumps: whenever nothing can move, the next timer is due. Nothing here takes time.
-    - One process at a time drives the run. It dies at a write that the program names: before it, or right after it is
-      durable. A dead process changes nothing any more: its door to the store refuses, and the ledger takes nothing.
+    - A process is lost at a write that the program names: it dies before it, or right after it is durable, so that
+      nobody learns of it. A dead process changes nothing any more: its door to the store refuses, and the ledger takes
+      nothing. In a file it can also stall after that write: what it waits for never comes, until another process has
+      its run; then it goes on as if nothing had happened, though its lease is over.
+    - Each task belongs to the process in whose context it was made, and ends with it.
     - The ledger has every act. One that is recorded is there; one that was promised `once` is there at most as often as
       its beginning is recorded, and that is again only if somebody looked, and it was not there.
 
@@ -18,15 +21,16 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import StoreError
 from graphengine.kernel.fake_clock import _threads
-from graphengine.stores.base import Append
+from graphengine.stores.base import Append, Store
 from graphengine.stores.memory import InMemoryStore
 from tests.sim.model import Wrong
 
@@ -38,14 +42,17 @@ RUN: Final = "run"
 COST_USD: Final = 0.25
 """What a turn of an agent costs: sums of it are exact."""
 DEAD: Final = "its process is dead"
+Loss: TypeAlias = Literal["before", "after", "stall"]
+"""How a process is lost at a write: it dies before it, or once it is durable, or it stalls then."""
 
 
 class Loop(asyncio.SelectorEventLoop):
     """An event loop whose time jumps to the next timer whenever nothing can move."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
         super().__init__(_Jumps(self))
+        self.set_task_factory(_made)  # type: ignore[arg-type]  # typeshed has no context in 3.11
 
     def time(self) -> float:
         """Return the time."""
@@ -63,6 +70,18 @@ class Loop(asyncio.SelectorEventLoop):
 
         self.call_soon(work)
         return done
+
+
+def _made(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context | None = None
+) -> asyncio.Task[Any]:
+    """Make a task, and note it with its process."""
+    task = asyncio.Task(coroutine, loop=loop, context=context)
+    process = HERE.get(None) if context is None else context.get(HERE)
+    if process is not None:
+        process.tasks.add(task)
+        task.add_done_callback(process.tasks.discard)
+    return task
 
 
 class _Jumps(selectors.SelectSelector):
@@ -99,8 +118,154 @@ class Clock:
         await asyncio.sleep(max(0.0, when - loop.time()))
 
 
-class Memory(InMemoryStore):
-    """What is durable."""
+class Process:
+    """A process.
+
+    Attributes:
+        door: The store as it has it.
+        context: That of everything that it does.
+        tasks: What it does now.
+        is_dead: Whether it died.
+        has_stalled: Whether it stalled at a write; it may be awake again.
+        awake: Set unless it is stalled.
+        lost: Set once it is dead or stalled.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.door: Any = None
+        self.context = copy_context()
+        self.context.run(HERE.set, self)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.is_dead = self.has_stalled = False
+        self.awake, self.lost = asyncio.Event(), asyncio.Event()
+        self.awake.set()
+
+    def before_write(self) -> None:
+        """Count a write, and die before it if the program says so. Raises: StoreError."""
+        self.lives()
+        self.world.writes += 1
+        self.world.wrote(self)
+        if self.world.losses.get(self.world.writes) == "before":
+            self.dies()
+
+    def after_write(self) -> None:
+        """Die or stall now that the write is durable, if the program says so. Raises: StoreError."""
+        match self.world.losses.pop(self.world.writes, None):
+            case "after":
+                self.dies()
+            case "stall":
+                self.has_stalled = True
+                self.awake.clear()
+                self.lost.set()
+
+    def lives(self) -> None:
+        """Raise StoreError if it is dead."""
+        if self.is_dead:
+            raise StoreError(DEAD)
+
+    def dies(self) -> None:
+        """Die. Raises: StoreError."""
+        self.is_dead = True
+        self.lost.set()
+        raise StoreError(DEAD)
+
+    async def ended(self) -> None:
+        """Cancel all that it still does, and return once that has ended."""
+        left = self.tasks - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+HERE: Final[ContextVar[Process]] = ContextVar("sim_process")
+"""The process in which the code runs."""
+
+
+class Place(Protocol):
+    """Where the run is stored.
+
+    Attributes:
+        view: A store that reads it, and drives nothing.
+        losses: How a process can be lost there.
+    """
+
+    view: Store
+    losses: tuple[Loss, ...]
+
+    async def open(self) -> None:
+        """Open the view."""
+        ...
+
+    def process(self, world: World) -> Process:
+        """Return a new process."""
+        ...
+
+    async def ends(self, process: Process) -> None:
+        """Do what the system does when a process has died."""
+        ...
+
+    def forget(self, process: Process) -> None:
+        """Note that a process has ended by itself."""
+        ...
+
+    def expires(self, process: Process) -> None:
+        """Let the lease of a process be over."""
+        ...
+
+    def drives(self, process: Process) -> bool:
+        """Return whether a process that has stalled has the claim on the run still, or again."""
+        ...
+
+    async def check(self) -> None:
+        """Check all that is stored. Raises: Wrong."""
+        ...
+
+    async def remove(self) -> None:
+        """Remove everything."""
+        ...
+
+
+class Memory:
+    """The memory of a server, which its processes share."""
+
+    losses: tuple[Loss, ...] = ("before", "after")
+
+    def __init__(self, loop: Loop) -> None:
+        self.view: Any = Shared(clock=loop.time)
+
+    async def open(self) -> None:
+        """Open the store."""
+        await self.view.open()
+
+    def process(self, world: World) -> Process:
+        """Return a new process."""
+        process = Process(world)
+        process.door = Door(process, self.view)
+        return process
+
+    async def ends(self, process: Process) -> None:
+        """Do nothing: the next claim finds that it died."""
+
+    def forget(self, process: Process) -> None:
+        """Do nothing: nothing is kept of it."""
+
+    def expires(self, process: Process) -> None:
+        """Do nothing: there are no leases."""
+
+    def drives(self, process: Process) -> bool:
+        """Return False: no process stalls."""
+        return False
+
+    async def check(self) -> None:
+        """Do nothing: there is nothing but the log."""
+
+    async def remove(self) -> None:
+        """Do nothing: it goes with the program."""
+
+
+class Shared(InMemoryStore):
+    """What is durable in memory."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
@@ -113,45 +278,44 @@ class Memory(InMemoryStore):
             log.driver_fence = None
 
 
-class Process:
-    """The store as one process has it: a door that closes when it dies."""
+class Door:
+    """The store in memory as one process has it: a door that closes when it dies."""
 
-    def __init__(self, world: World, memory: Memory) -> None:
-        self._world, self._memory = world, memory
-        self.is_dead = False
+    def __init__(self, process: Process, shared: Shared) -> None:
+        self._process, self._shared = process, shared
 
     def __getattr__(self, name: str) -> Any:
-        if self.is_dead:
-            raise StoreError(DEAD)
-        return getattr(self._memory, name)
+        self._process.lives()
+        return getattr(self._shared, name)
 
     async def create(self, *args: Any) -> int:
         """Record a new run, which this process drives."""
-        self._dies_before()
-        fence: int = await self._memory.create(*args)
-        self._memory.drivers[args[0].id] = self
-        self._dies_after()
+        self._process.before_write()
+        fence: int = await self._shared.create(*args)
+        self._shared.drivers[args[0].id] = self._process
+        self._process.after_write()
         return fence
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver, also in place of a dead process."""
-        self._memory.freed(run_id)
-        fence = await self._memory.claim(run_id)
-        self._memory.drivers[run_id] = self
+        self._process.lives()
+        self._shared.freed(run_id)
+        fence = await self._shared.claim(run_id)
+        self._shared.drivers[run_id] = self._process
         return fence
 
     def append(self, batch: Append) -> None:
         """Add steps, unless the process dies before; it may die right after it."""
-        self._dies_before()
-        self._memory.append(batch)
-        self._world.recorded(batch.run_id, batch.steps)
-        self._dies_after()
+        self._process.before_write()
+        self._shared.append(batch)
+        self._process.world.recorded(batch.run_id, batch.steps)
+        self._process.after_write()
 
     async def post(self, *args: Any, **kwargs: Any) -> bool:
         """Post a message."""
-        self._dies_before()
-        done = await self._memory.post(*args, **kwargs)
-        self._dies_after()
+        self._process.before_write()
+        done = await self._shared.post(*args, **kwargs)
+        self._process.after_write()
         return done
 
     async def open(self) -> None:
@@ -160,42 +324,30 @@ class Process:
     async def close(self) -> None:
         """Do nothing: it is read on."""
 
-    def _dies_before(self) -> None:
-        if not self.is_dead:
-            self._world.writes += 1
-            self._world.wrote()
-            self.is_dead = self._world.deaths.get(self._world.writes) is False
-        if self.is_dead:
-            raise StoreError(DEAD)
-
-    def _dies_after(self) -> None:
-        if self._world.deaths.get(self._world.writes):
-            self.is_dead = True
-            raise StoreError(DEAD)
-
 
 @dataclass
 class World:
     """All that is outside.
 
     Attributes:
-        deaths: At which write a process dies, and whether that write is durable.
-        wrote: What is called at each write.
+        losses: At which write a process is lost, and how.
+        wrote: What is called at each write, with its process.
+        drives: Whether a process that has stalled has the claim on the run.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
-        died: How many processes died.
+        lost: How many processes were lost.
         limit: The limit of the run's costs, in US dollars.
         spent: What its steps recorded.
         flying: How many turns of agents began in the process that drives it, and are not recorded.
-        broken: The first promise that was broken where the engine catches what is raised.
+        broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
 
-    deaths: dict[int, bool]
-    wrote: Callable[[], None]
+    losses: dict[int, Loss]
+    wrote: Callable[[Process], None]
+    drives: Callable[[Process], bool]
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
-    died: int = 0
-    process: Process | None = None
+    lost: int = 0
     limit: float = inf
     spent: float = 0.0
     flying: int = 0
@@ -220,9 +372,11 @@ class World:
         self.flying = max(0, self.flying - round(cost / COST_USD))
 
     async def act(self, key: str) -> str:
-        """Act, unless the process is dead."""
+        """Act, unless the process is dead, or has stalled and lost its run: its lease would have told it to stop."""
         await asyncio.sleep(0)
-        if self.process is None or self.process.is_dead:
+        process = HERE.get()
+        await process.awake.wait()
+        if process.is_dead or (process.has_stalled and not self.drives(process)):
             raise asyncio.CancelledError
         self.acts[key] += 1
         return "acted"

@@ -71,8 +71,8 @@ class Line(SimpleQueue[Job]):
             piece.before -= 1
             return True
         if not piece.is_done:
+            piece.is_done = True  # also if it raises: a real thread goes on, too
             piece.call.work()
-            piece.is_done = True
             if piece.call.is_last:
                 self.put(Job(_nothing, is_last=True))
         if piece.after:

@@ -1,0 +1,256 @@
+"""A SQLite file as the place of a run: each process has a store of its own on it, with its lease, lock and connections.
+
+Invariants
+    - A write is a COMMIT of any of a process's connections. A process dies before it, when the transaction is lost, or
+      after it, when it is durable and nobody learns of it.
+    - Of two processes only the one that has the claim changes the run: `Wire` looks at each commit, with statements of
+      its own, whether a process added steps to a run that it did not drive, or took it from a driver that was alive.
+    - The threads of the stores take turns of the event loop (`tests.stateful.threads`), so that the same program is
+      always played in the same way. At NORMAL the event loop writes itself, at FULL the thread.
+
+What races, and how it is played
+    1. A process stalls after a commit, and does not learn that it is durable. 2. Its lease is over, though it holds its
+    lock. 3. Another process claims the run under the next fence, and goes on. 4. After some commits of that one, or
+    when it rests, the first one goes on: whatever it has in hand is refused, as the fence is not its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Awaitable
+from contextlib import ExitStack, closing
+from inspect import iscoroutinefunction
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+from unittest.mock import patch
+
+from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.stores.base import Append
+from tests.sim.model import Wrong
+from tests.sim.world import ENDS, Loop, Loss, Process, World
+from tests.stateful.media import kill
+from tests.stateful.threads import Threads
+
+_SEEN: Final = "SELECT driver, fence, (SELECT count(*) FROM steps) FROM runs"
+
+
+class Seen(NamedTuple):
+    """The run as a transaction sees it: its driver and fence, and the number of its steps."""
+
+    driver: str | None = None
+    fence: int = 0
+    steps: int = 0
+
+
+class Disk:
+    """A SQLite file; `order` draws how fast its threads are and when processes that stalled go on."""
+
+    losses: tuple[Loss, ...] = ("before", "after", "stall")
+
+    def __init__(self, loop: Loop, order: int) -> None:
+        self.random = Random(order)  # noqa: S311 - no secret
+        self.folder = Path(tempfile.mkdtemp(prefix="graphengine-sim-"))
+        self.path = self.folder / "runs.db"
+        self.path.touch(0o600)
+        self.path.write_bytes(empty_file())
+        self._now = loop.time
+        self._synchronous = self.random.choice(("NORMAL", "NORMAL", "FULL"))
+        self._patches, self._threads = patched(loop, [self.random.randint(0, 2) for _ in range(3)])
+        self.view: Any = self._store()
+        self.stores: dict[Process, SQLiteStore] = {}
+        self.owners: dict[Process, str] = {}
+
+    def _store(self) -> SQLiteStore:
+        return SQLiteStore(self.path, synchronous=self._synchronous, lease_seconds=10 * ENDS, clock=self._now)  # type: ignore[arg-type]
+
+    async def open(self) -> None:
+        """Open the view."""
+        await self.view.open()
+
+    def process(self, world: World) -> Process:
+        """Return a new process."""
+        process = Process(world)
+        store = self.stores[process] = self._store()
+        process.door = Door(self, process, store)
+        return process
+
+    async def ends(self, process: Process) -> None:
+        """Free the lock of a process, and end its threads, as the system does."""
+        store = self.stores.pop(process)
+        if store.lease is not None:
+            await kill(store)
+
+    def forget(self, process: Process) -> None:
+        """Note that a process closed its store."""
+        del self.stores[process]
+
+    def expires(self, process: Process) -> None:
+        """Let the lease of a process be over."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("UPDATE owners SET expires_at = 0 WHERE id = ?", (self.owner(process),))
+
+    def drives(self, process: Process) -> bool:
+        """Return whether a process has the claim on the run."""
+        with closing(sqlite3.connect(self.path)) as connection:
+            return seen(connection).driver == self.owner(process)
+
+    def owner(self, process: Process) -> str:
+        """Return the id of a process as an owner; "" if it never was one."""
+        return self.owners.get(process, "")
+
+    def commits(self, process: Process, before: Seen, after: Seen) -> None:
+        """Check a transaction of a process; another one that stalled may go on after it."""
+        mine = self.owner(process)
+        if before.steps != after.steps and mine not in (before.driver, after.driver):
+            process.world.broken = f"steps were added by a process that does not drive the run: {before}, {after}"
+        if (before.driver, before.fence) != (after.driver, after.fence) and mine != before.driver:
+            of = next((each for each in self.stores if self.owner(each) == before.driver), None)
+            if of is not None and not (of.is_dead or of.has_stalled):
+                process.world.broken = f"the run is taken from a driver that is alive: {before}, {after}"
+            if after.fence <= before.fence:
+                process.world.broken = f"the run is taken without a new fence: {before}, {after}"
+        if after.driver == mine:
+            for each in self.stores:
+                if each is not process and not each.awake.is_set() and self.random.random() < 0.3:
+                    each.awake.set()
+
+    async def check(self) -> None:
+        """Close the view, and let doctor look at the file. Raises: Wrong."""
+        await self.view.close()
+        if found := doctor.examine(self.path).findings:
+            raise Wrong(f"doctor finds {found[0]}")
+
+    async def remove(self) -> None:
+        """Remove the file."""
+        if self.view.lease is not None:
+            await kill(self.view)
+        for process in [*self.stores]:
+            await self.ends(process)
+        self._threads.end()
+        self._patches.close()
+        shutil.rmtree(self.folder)
+
+
+class Door:
+    """A store as its process has it: closed when it is dead, and without an answer while it is stalled."""
+
+    def __init__(self, disk: Disk, process: Process, store: SQLiteStore) -> None:
+        self._disk, self._process, self._store = disk, process, store
+
+    def __getattr__(self, name: str) -> Any:
+        self._process.lives()
+        found = getattr(self._store, name)
+        if name.startswith("_") or not iscoroutinefunction(found):
+            return found
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._answer(found(*args, **kwargs))
+
+        return call
+
+    async def open(self) -> None:
+        """Open the store, once, and stand between it and its file."""
+        self._process.lives()
+        if self._store.lease is None:
+            await self._store.open()
+            assert self._store.lease is not None
+            self._disk.owners[self._process] = self._store.lease.id
+            wires(self._store, self._disk, self._process)
+
+    def append(self, batch: Append) -> Awaitable[None] | None:
+        """Add steps."""
+        self._process.lives()
+        if not self._process.awake.is_set():
+            return self._late(batch)
+        pending = self._store.append(batch)
+        return pending if pending is None and self._process.awake.is_set() else self._answer(pending)
+
+    async def _late(self, batch: Append) -> None:
+        await self._process.awake.wait()
+        self._process.lives()
+        await self._answer(self._store.append(batch))
+
+    async def _answer(self, pending: Awaitable[Any] | None) -> Any:
+        """Return an answer once the process is awake."""
+        try:
+            answer = None if pending is None else await pending
+        except Exception:
+            await self._process.awake.wait()
+            self._process.lives()
+            raise
+        await self._process.awake.wait()
+        self._process.lives()
+        return answer
+
+
+class Wire:
+    """A connection as its process has it: transactions are watched, and end with the process."""
+
+    def __init__(self, connection: sqlite3.Connection, disk: Disk, process: Process) -> None:
+        self._connection, self._disk, self._process = connection, disk, process
+        self._before = Seen()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        """Execute a statement."""
+        if sql != "ROLLBACK":
+            self._process.lives()
+        if sql == "COMMIT":
+            self._process.before_write()
+            self._disk.commits(self._process, self._before, seen(self._connection))
+        done = self._connection.execute(sql, *given)
+        if sql == "BEGIN IMMEDIATE":
+            self._before = seen(self._connection)
+        elif sql == "COMMIT":
+            self._process.after_write()
+        return done
+
+
+def wires(store: SQLiteStore, disk: Disk, process: Process) -> None:
+    """Stand between a store and its connections that write."""
+    opened = store._writer._opened  # noqa: SLF001 - the store has no seam there
+    opened[:] = [Wire(each, disk, process) for each in opened]  # type: ignore[misc]
+    direct = store._direct  # noqa: SLF001
+    if direct is not None and direct._connection is not None:  # noqa: SLF001
+        direct._connection = Wire(direct._connection, disk, process)  # type: ignore[assignment]  # noqa: SLF001
+
+
+def seen(connection: sqlite3.Connection) -> Seen:
+    """Return the run as a connection sees it now."""
+    row = connection.execute(_SEEN).fetchone()
+    return Seen() if row is None else Seen(*row)
+
+
+def patched(loop: Loop, turns: list[int]) -> tuple[ExitStack, Threads]:
+    """Let the threads of stores take turns of a loop, until the stack is closed; nothing depends on real time then."""
+    patches, threads = ExitStack(), Threads(loop)
+    threads.take(turns)
+    looks = patch("graphengine.databases.sqlite.announcements._LOOK_SECONDS", INBOX_SECONDS)
+    ends = patch("graphengine.databases.sqlite.worker._ENDS_SECONDS", 0.0)  # a thread ends in later turns
+    yields = patch("graphengine.runner.driving._TURN_SECONDS", float("inf"))  # else how busy the machine is decides
+    for each in (*threads.patches(), looks, ends, yields):
+        patches.enter_context(each)
+    return patches, threads
+
+
+@functools.cache
+def empty_file() -> bytes:
+    """Return a file without runs: to make its tables takes longer than to copy them."""
+    with tempfile.TemporaryDirectory(prefix="graphengine-sim-") as folder:
+        path = Path(folder) / "runs.db"
+
+        async def made() -> None:
+            store = SQLiteStore(path)
+            await store.open()
+            await store.close()
+
+        asyncio.run(made())
+        return path.read_bytes()

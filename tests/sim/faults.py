@@ -1,0 +1,318 @@
+"""Known faults: repairs of the engine, the claim, the runner and the stores, undone one by one.
+
+What it is for
+    `proof` puts them into a copy of the package, one by one, and counts which a machine finds. A fault is a small edit
+    of today's text (`has`) that brings back what the code did before it was repaired (`had`), with what that did.
+
+Invariants
+    - The list was made of the history of repairs before any machine had played these faults, and grows only. What no
+      machine finds stays here: it says what programs should do that no program does.
+    - Each edit applies to today's text, at one place, and leaves valid code (`test_sim`). Who changes such a place
+      changes the edit with it, or drops the fault if the code that had it is gone.
+    - The first ones are those of `tests.crossing.reverts`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tests.crossing.reverts import REVERTS
+
+
+class Fault(NamedTuple):
+    """A fault: what it did, and its edits: the file in the package, what it has there, and what it had."""
+
+    what: str
+    edits: tuple[tuple[str, str, str], ...]
+
+
+def _fault(what: str, file: str, has: str, had: str) -> Fault:
+    return Fault(what, ((file, has, had),))
+
+
+_OLD: Final = {name: Fault(revert.page.replace("_", " "), revert.edits) for name, revert in REVERTS.items()}
+_NEW: Final = {
+    # --- maps and items -----------------------------------------------------------------------------------------------
+    "maps that are given up": _fault(
+        "a map that was in flight at three crashes was given the fallback of an item in place of all items",
+        "engine/rules/visit.py",
+        '    if node.each is not None and frame.kind != "item":\n        return give_up',
+        "    if False:\n        return give_up",
+    ),
+    "items that were settled": _fault(
+        "a resume ran the failed items of a map again that keeps those that succeeded",
+        "engine/fold.py",
+        "        if child_id(frame.id, frame.at) not in settled:",
+        "        if True:",
+    ),
+    "questions of items": _fault(
+        "an item that failed and began again asked its question under another id",
+        "engine/map_items.py",
+        "item.attempt, item.recorded_results, item.asks = earlier.attempt, earlier.recorded_results, earlier.asks",
+        "item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results",
+    ),
+    "answers without a slot": _fault(
+        "an answer was refused because the item that had asked had given its slot up",
+        "engine/rules/wait.py",
+        "        is_ready = isinstance(frame.phase, (Ready, Fallback)) and frame.failing is None",
+        "        is_ready = False",
+    ),
+    # --- graphs, limits and failures ----------------------------------------------------------------------------------
+    "attempts of inner starts": _fault(
+        "a graph that failed at its START in the second attempt of its node was recorded with the first",
+        "engine/rules/subgraph.py",
+        "    begins.sub = begins  #",
+        "    begins.sub = None  #",
+    ),
+    "inputs that a start changes": _fault(
+        "a condition at START that changed its input changed the recorded state",
+        "engine/rules/run.py",
+        "typed=dict(event.typed))",
+        "typed=event.typed)",
+    ),
+    "waits at a limit": _fault(
+        "a run at its limit was called waiting, and not stopped",
+        "engine/fold.py",
+        "waits = snapshot.runnable is None and not (snapshot.limits and limit_reached(snapshot))",
+        "waits = snapshot.runnable is None",
+    ),
+    "outermost limits": _fault(
+        "of two graphs over their limits the inner one failed, and the outer one went on",
+        "engine/ready.py",
+        "return over[-1] if over else None",
+        "return over[0] if over else None",
+    ),
+    "mistakes that are repeated": _fault(
+        "a mistake in the code was repeated under a retry of any exception",
+        "engine/rules/visit.py",
+        "repeated = [kind for kind in retry.on if not is_mistake or issubclass(kind, MISTAKES)]",
+        "repeated = [*retry.on]",
+    ),
+    "work over failures": _fault(
+        "a failed attempt forgot its recorded work, and the next one did it again",
+        "engine/rules/visit.py",
+        "        facts.keep_results, facts.refused = True, event.refused or ()\n\n\ndef record_note",
+        "        facts.refused = event.refused or ()\n\n\ndef record_note",
+    ),
+    "parts that failed": _fault(
+        "a resume retried failed arms and items although other parts could move",
+        "runner/opening.py",
+        "shift, is_idle and life.claim.asked, retry_failed)",
+        "shift, life.claim.asked, retry_failed)",
+    ),
+    # --- effects ------------------------------------------------------------------------------------------------------
+    "fallbacks over effects": _fault(
+        "a resume ran the fallback of a graph in which an effect had begun, and the graph repeated it",
+        "engine/fold.py",
+        "goes_on = frame.cause is not None and any(m.begun and not m.id for m in frame.recorded_results.values())",
+        "goes_on = False",
+    ),
+    "effects in graphs": _fault(
+        "a retry of a graph repeated an effect that had begun in it",
+        "engine/rules/visit.py",
+        "    if not is_own and any(memo.begun for memo in frame.recorded_results.values()):",
+        "    if False:",
+    ),
+    "graphs around effects": _fault(
+        "the nodes around an effect did not keep that it had begun",
+        "engine/fold.py",
+        "        around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)",
+        "        pass",
+    ),
+    "answers about beginnings": _fault(
+        "what a person had said of one beginning of an effect was taken for the next one",
+        "engine/fold.py",
+        "    for key in [key for key in frame.recorded_results if key.startswith(earlier)]:\n        del",
+        "    for key in [*()]:\n        del",
+    ),
+    "effects that did nothing": _fault(
+        "an effect that had said that it did nothing was asked about",
+        "engine/fold.py",
+        "    if facts.not_done:",
+        "    if False:",
+    ),
+    "effects under other keys": _fault(
+        "an effect that had begun under the key of another graph was not taken back by its own",
+        "engine/fold.py",
+        "pop(key if key in frame.recorded_results else next(kept, key), _NO_RESULT)",
+        "pop(key, _NO_RESULT)",
+    ),
+    "effects by their name": _fault(
+        "the result of an effect did not say which effect it was, and one under new code did it again",
+        "engine/fold.py",
+        "named = begun.name if begun.begun else None",
+        "named = None",
+    ),
+    "effects inside effects": _fault(
+        "an effect began again before anybody was asked about the one inside of it",
+        "runner/recorded_work.py",
+        "        for key, begun in [*self._frame.recorded_results.items()]:\n            if key.startswith(above)",
+        "        for key, begun in [*()]:\n            if key.startswith(above)",
+    ),
+    "results that do not fit": _fault(
+        "a result that a person gave for an effect failed its node because it did not fit",
+        "engine/rules/visit.py",
+        "any(key.startswith(UNKNOWN) for key in event.refused):",
+        "False:",
+    ),
+    "effects of cancelled runs": _fault(
+        "a run that was cancelled did not say which effects had no end",
+        "engine/rules/run.py",
+        "facts.unknown = _list_unended_effects(snapshot) if event.final else ()",
+        "facts.unknown = ()",
+    ),
+    "committed nodes": _fault(
+        "a node in a transaction was done a second time after a change of its code",
+        "runner/attempt.py",
+        "values, OF_NODE + key, TRANSACTION)",
+        "values, key, TRANSACTION)",
+    ),
+    # --- questions and messages ---------------------------------------------------------------------------------------
+    "questions that are withdrawn": _fault(
+        "a question that a node had ceased to ask could still be answered",
+        "engine/fold.py",
+        "    if facts.withdrawn:",
+        "    if False:",
+    ),
+    "questions of the last visit": _fault(
+        "a question of a later visit had the id of the earlier one",
+        "engine/fold.py",
+        "    if frame.asks:\n        frame.asks.clear()",
+        "    if False:\n        frame.asks.clear()",
+    ),
+    "questions under way": _fault(
+        "a question that was open was listed a second time, as one that would be asked again",
+        "runner/answers.py",
+        "is_under_way = not frame.waits and frame.failing is None",
+        "is_under_way = frame.failing is None",
+    ),
+    "answers at the last moment": _fault(
+        "a default won against an answer that was in the inbox before the time was over",
+        "runner/driving.py",
+        "        while needs_look and not (",
+        "        while False and not (",
+    ),
+    "messages with a resume": _fault(
+        "a message that a run had waited for was recorded in a commit of its own after the resume",
+        "runner/opening.py",
+        'driving.arrived(() if life.claim.stop else takewhile(lambda each: each.kind == "message", news))',
+        "driving.arrived(())",
+    ),
+    "nodes that waited": _fault(
+        "a node that had waited for a message was not taken for one that runs again",
+        "runner/driving.py",
+        'self._has_waited = self._has_waited or task.mode == "deliver"',
+        "self._has_waited = self._has_waited or False",
+    ),
+    "messages at one place": _fault(
+        "a message that was to come once at a place of a run came from each server",
+        "databases/sqlite/writes.py",
+        'if message.alone and connection.execute(SQL["has_messages"]',
+        'if False and connection.execute(SQL["has_messages"]',
+    ),
+    "newest keys": _fault(
+        "all keys of messages of a run were read in place of the newest",
+        "databases/sqlite/reads.py",
+        "(rows if newest is None else rows[-newest:])",
+        "rows",
+    ),
+    # --- stops and the claim ------------------------------------------------------------------------------------------
+    "times of stops": _fault(
+        "a stop from outside was recorded at an earlier time than the step before it",
+        "runner/opening.py",
+        "StopAsked(max(shared.clock.now(), snapshot.now),",
+        "StopAsked(shared.clock.now(),",
+    ),
+    "final stops without a process": _fault(
+        "a run whose process had died was not cancelled before somebody resumed it",
+        "runner/opening.py",
+        'at_rest = ("waiting", "stopped", "failed", "running") if asked.final',
+        'at_rest = ("waiting", "stopped", "failed") if asked.final',
+    ),
+    "stops in between": _fault(
+        "a stop that came while the step was recorded after which a run waits was lost",
+        "engine/claim.py",
+        "    if given.status in halted and claim.stop is not None and not claim.owned:",
+        "    if False:",
+    ),
+    "stops of dead processes": _fault(
+        "a stop that a process had not seen before it died was lost",
+        "runner/opening.py",
+        'each.kind == "stop" and life.claim.asked and not stop_in(each).final]',
+        'each.kind == "stop" and not stop_in(each).final]',
+    ),
+    "final stops before others": _fault(
+        "a stop that came after a final one took its place, and the run could be resumed",
+        "engine/claim.py",
+        "consume, final = (*earlier.consume, *given.consume), earlier.final or given.final",
+        "consume, final = (*earlier.consume, *given.consume), given.final",
+    ),
+    "stops from above": _fault(
+        "a run that was stopped with the one above it said that it was asked itself",
+        "runner/driving.py",
+        "reason, text = (asked.reason, asked.why) if asked",
+        'reason, text = ("asked", asked.why) if asked',
+    ),
+    "crashes beside others": _fault(
+        "a node was given up for crashes of a process that drove other runs too",
+        "engine/fold.py",
+        "counts = frame.crashes < CRASHES - 1 or not snapshot.shared_process",
+        "counts = True",
+    ),
+    "crashes in between": _fault(
+        "a crash did not count if another process had claimed the run meanwhile and died too",
+        "engine/claim.py",
+        "claim.was_held = (given.held or claim.was_held) and given.resumed",
+        "claim.was_held = False",
+    ),
+    "runs that should be alone": _fault(
+        "a run that was in flight at two crashes began beside others",
+        "engine/claim.py",
+        "claim.held_back = claim.gives_way and given.beside",
+        "claim.held_back = False",
+    ),
+    "callers of workers' runs": _fault(
+        "a caller that had sent a worker's run a message was told that it waits, with the message unread",
+        "engine/claim.py",
+        "        claim.of_worker = claim.waits_out = False",
+        "        pass",
+    ),
+    "claims after a wait": _fault(
+        "a run that had slept was driven on under the claim that it had given back",
+        "engine/claim.py",
+        '    claim.owned = True\n    claim.enter("opening")',
+        '    claim.enter("opening")',
+    ),
+    "processes that are cut off": _fault(
+        "a run did not keep until when a process that was cut off might still act",
+        "engine/fold.py",
+        "    if facts.cut_until:",
+        "    if False:",
+    ),
+    # --- the store ----------------------------------------------------------------------------------------------------
+    "reads that stay open": _fault(
+        "a short read left its transaction open, which refused the next one",
+        "databases/sqlite/direct.py",
+        "        finally:\n            _leave_transaction(connection)\n\n    def write",
+        "        finally:\n            pass\n\n    def write",
+    ),
+    "leases that are over": _fault(
+        "a process that had been suspended past its lease lost at once what it claimed",
+        "databases/sqlite/writes.py",
+        "    lease.register(connection)  #",
+        "    pass  #",
+    ),
+    "releases that are owed": _fault(
+        "a process could not claim a run that it had released while the disk was full",
+        "databases/sqlite/writes.py",
+        "    if found.driver is not None and not (found.driver == lease.id and (run_id, found.fence) in lease.owed):",
+        "    if found.driver is not None:",
+    ),
+    "places of branches": _fault(
+        "a branch was put into the default queue, whatever the queue of its run",
+        "runner/opening.py",
+        "place = InQueue(above.queue, above.priority, above.tenant, user)",
+        "place = InQueue(None, 0, above.tenant, user)",
+    ),
+}
+FAULTS: Final = {**_OLD, **_NEW}
