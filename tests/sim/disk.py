@@ -115,6 +115,7 @@ class Disk:
                 process.world.broken = f"the run is taken from a driver that is alive: {before}, {after}"
             if after.fence <= before.fence:
                 process.world.broken = f"the run is taken without a new fence: {before}, {after}"
+        process.world.writers.update(dict.fromkeys(range(before.steps + 1, after.steps + 1), process))
         if after.driver == mine:
             for each in self.stores:
                 if each is not process and not each.awake.is_set() and self.random.random() < 0.3:

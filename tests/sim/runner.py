@@ -12,7 +12,7 @@ Invariants
     - Everything that a process does is ordered as data, so that it can be another process of the system.
     - When the run rests, somebody answers one question, of it or of a child run, or sends one message; if nobody is
       asked, time goes on.
-    - A deployment is the code of each later process. The model hears of it before the first step of the next process.
+    - A deployment is the code of each later process. The model hears of it before the first step of such a process.
     - The log of each child run that is still there has a model of its own. What happens from outside happens to the
       first run alone.
 """
@@ -181,6 +181,7 @@ class Running:
         for each in before:
             self.place.expires(each)
         process = self.place.process(self.world)
+        process.changes = orders.changes
         self.world.flying = 0
         budget, over = self.program.budget * COST_USD, self.program.over
         budgets = [Budget(name="b", window="hour", cost_usd=budget, over=over)] if budget else []
@@ -327,12 +328,11 @@ class Running:
         model = Model(self.program)
         log = await self.log()
         in_force = InForce(await load_specs(self.place.view, log))
-        deployed = dict(self.deployed)
+        changes: Sequence[p.Change] = ()
         for step in log:
-            # A process that stalled can still have added what its threads had in hand.
-            if step.kind in ("started", "resumed"):
-                for seq in [each for each in deployed if each <= step.seq]:
-                    model.take(Row("deployed", more=deployed.pop(seq)))
+            if step.kind == "resumed" and (now := self.changes_at(step.seq)) != changes:
+                changes = now
+                model.take(Row("deployed", more=changes))
             model.take(row_of(step))
             same_edge(step, model.edge, in_force.ways(step))
         snapshot = await self.snapshot()
@@ -347,6 +347,15 @@ class Running:
         self.check_acts(RUN, log)
         await self.check_children()
         return model
+
+    def changes_at(self, seq: int) -> Sequence[p.Change]:
+        """Return what the code had changed that recorded a step: of its process, else that of the newest deployment.
+
+        A process that stalled goes on with the code that it has, and can resume the run when it waits.
+        """
+        if seq in self.world.writers:
+            return self.world.writers[seq].changes
+        return next((changes for at, changes in reversed(self.deployed.items()) if at <= seq), ())
 
     async def check_children(self) -> None:
         """Hand the log of each child run to a model of its own."""

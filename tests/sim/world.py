@@ -33,6 +33,7 @@ from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, Store
 from graphengine.stores.memory import InMemoryStore
 from tests.sim.model import Wrong
+from tests.sim.program import Change
 
 ENDS: Final = 100_000.0
 """When every program has ended, in seconds."""
@@ -124,6 +125,7 @@ class Process:
     Attributes:
         door: The store as it has it.
         context: That of everything that it does.
+        changes: What its code has changed.
         tasks: What it does now.
         is_dead: Whether it died.
         has_stalled: Whether it stalled at a write; it may be awake again.
@@ -136,6 +138,7 @@ class Process:
         self.door: Any = None
         self.context = copy_context()
         self.context.run(HERE.set, self)
+        self.changes: Sequence[Change] = ()
         self.tasks: set[asyncio.Task[Any]] = set()
         self.is_dead = self.has_stalled = False
         self.awake, self.lost = asyncio.Event(), asyncio.Event()
@@ -308,7 +311,7 @@ class Door:
         """Add steps, unless the process dies before; it may die right after it."""
         self._process.before_write()
         self._shared.append(batch)
-        self._process.world.recorded(batch.run_id, batch.steps)
+        self._process.world.recorded(batch.run_id, batch.steps, self._process)
         self._process.after_write()
 
     async def post(self, *args: Any, **kwargs: Any) -> bool:
@@ -339,6 +342,7 @@ class World:
         limit: The limit of the run's costs, in US dollars.
         spent: What its steps recorded.
         flying: How many turns of agents began in the process that drives it, and are not recorded.
+        writers: Which process recorded its steps, by their seq, as far as that is seen.
         broken: The first thing that is wrong, as far as it showed while the run was driven.
     """
 
@@ -351,6 +355,7 @@ class World:
     limit: float = inf
     spent: float = 0.0
     flying: int = 0
+    writers: dict[int, Process] = field(default_factory=dict)
     broken: str = ""
 
     def begins(self, run_id: str) -> None:
@@ -363,10 +368,11 @@ class World:
             )
         self.flying += 1
 
-    def recorded(self, run_id: str, made: Sequence[Step]) -> None:
-        """Note what durable steps cost."""
+    def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
+        """Note what durable steps cost, and which process recorded them."""
         if run_id != RUN:
             return
+        self.writers.update({step.seq: process for step in made})
         cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
         self.spent += cost
         self.flying = max(0, self.flying - round(cost / COST_USD))
