@@ -30,8 +30,8 @@ deployments of edges and questions:
 
 Of these only the crossing finds two, in files: databases/sql.py:155 1 -> 2, databases/sqlite/owners.py:219 not -> not
 not. Not within 6 s, but within 15, with half of that in the pure engine and the rest in a Runner in memory, the
-simulator finds more of the crossing's own list. The programs until a fault is found; the crossing's were counted before,
-within 10 to 15 s:
+simulator finds more of the crossing's own list. The programs until a fault is found; the crossing's were counted
+before, within 10 to 15 s:
 
                                            simulator  crossing
     waits in an effect                          1413        24
