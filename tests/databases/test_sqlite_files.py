@@ -19,6 +19,7 @@ import pytest
 
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, doctor, readers
+from graphengine.databases.sqlite import worker as sqlite_worker
 from graphengine.databases.sqlite.files import check_format, file_state, log_of
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.readers import Reader
@@ -282,8 +283,17 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
     assert {name: plans[name] for name, lines in sorts.items() if name not in SORTING and lines not in ordered} == {}
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path) -> None:
+async def test_an_opening_that_is_cancelled_leaves_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The connection that the thread opens nevertheless is closed, and its thread ends."""
+    connect, opened = sqlite_worker.connect, list[sqlite3.Connection]()
+
+    def noted(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+        opened.append(connect(uri, busy_timeout_seconds=busy_timeout_seconds))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite_worker, "connect", noted)
     before = set(threading.enumerate())
     for _ in range(20):
         opening = asyncio.create_task(Worker.connect((tmp_path / "runs.db").as_uri(), busy_timeout_seconds=1))
@@ -295,6 +305,10 @@ async def test_an_opening_that_is_cancelled_leaves_no_connection(tmp_path: Path)
     for thread in set(threading.enumerate()) - before:
         thread.join(5)  # the last one reports the close to the loop, and ends after that
     assert set(threading.enumerate()) <= before
+    assert len(opened) == 20
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            each.execute("SELECT 1")
 
 
 def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
