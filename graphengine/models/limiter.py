@@ -240,7 +240,8 @@ class WaitQueue:
                     closed = self._rates.closed_until(now)
                     call.check(closed if closed < math.inf else now, self._rates.last_answer)
                 await until(when, waiter.awake, call.waits)
-                call.held_seconds += self._now() - now if is_full else 0.0
+                if is_full:
+                    call.held_seconds += max(0.0, self._now() - now)  # a run's clock may be set back
         finally:
             with self.rates():
                 self._waiting.remove(waiter)

@@ -161,7 +161,8 @@ class RecordedModel(OverModels):
             message = f"the answer of {response.model} cannot be recorded: {error}"
             raise self._bad(message, "record models that answer with text") from error
         fields = {name: hide_secrets(getattr(response, name)) for name in ("calls", "why", "native")}
-        line = _Line(request=asked, response=replace(response, content=hide_secrets(content), **fields))
+        fields |= {"content": hide_secrets(content), "held_seconds": 0.0}  # a replayed call waits for nothing
+        line = _Line(request=asked, response=replace(response, **fields))
         text = json.dumps(line.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
         try:
             with _ONE_WRITER:

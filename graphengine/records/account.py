@@ -61,7 +61,7 @@ _LIMIT: Final = 200
 _WHY: Final = 300
 _QUESTION: Final = 500
 _PERSON: Final = 40
-_MORE_CALLS: Final = "RateLimiter(calls_at_once=…) lets more go at once"
+_MORE_CALLS: Final = "set RateLimiter(calls_at_once=…) to make more at once"
 _LISTED: Final = 3
 """How many changes of the state are named."""
 _ENDED_BY: Final = {
@@ -401,7 +401,7 @@ def _tell_turn(made: Account, record: TurnRecord, told: list[str], limit: int) -
     told += ["was asked to go on with its answer, which was cut"] if record.goes_on is not None else []
     told += [f"was sent: {_safe_line(text, limit)}" for text in record.steered]
     if record.held_seconds:
-        told.append(f"waited {seconds(record.held_seconds)} for other calls of its model: {_MORE_CALLS}")
+        told.append(f"waited {seconds(record.held_seconds)} for other calls of its model; {_MORE_CALLS}")
 
 
 def _tell_end_of_wait(made: Account, step: Step, facts: AttemptEnded | Answered, told: list[str], limit: int) -> None:

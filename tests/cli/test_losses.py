@@ -140,4 +140,4 @@ def test_a_call_says_how_long_its_models_limiter_held_it_back(tmp_path: Path, in
     asyncio.run(record())
     shown = invoke("show", "held", "--store", str(path)).output
     assert [f"waited {held}.0 s for other calls of its model" in shown for held in (2, 4)] == [True, True]
-    assert shown.count("RateLimiter(calls_at_once=…) lets more go at once") == 2
+    assert shown.count("set RateLimiter(calls_at_once=…) to make more at once") == 2

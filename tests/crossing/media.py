@@ -5,8 +5,6 @@ A process that is killed leaves what `kill -9` leaves: its runs stay held until 
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -28,7 +26,7 @@ from graphengine.stores.base import RunInfo, Store
 from graphengine.stores.memory import InMemoryStore, _Log
 from tests.crossing.program import Program
 from tests.crossing.world import LATEST, Loop, Process
-from tests.stateful.media import kill
+from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
 MANY: Final = 1_000_000
@@ -204,7 +202,7 @@ class File:
         self._folder = Path(tempfile.mkdtemp(prefix="graphengine-crossing-"))
         self._path = self._folder / "runs.db"
         self._path.touch(0o600)
-        self._path.write_bytes(_empty_file())
+        self._path.write_bytes(empty_file())
         self._opened: list[SQLiteStore] = []
         self._patches, self._threads = ExitStack(), Threads(loop)
         self._threads.take([program.lag // 2, program.lag % 3])
@@ -250,18 +248,3 @@ class File:
         self._threads.end()
         self._patches.close()
         shutil.rmtree(self._folder)
-
-
-@functools.cache
-def _empty_file() -> bytes:
-    """Return a file without runs: to make its tables takes longer than to copy them."""
-    with tempfile.TemporaryDirectory(prefix="graphengine-crossing-") as folder:
-        path = Path(folder) / "runs.db"
-
-        async def made() -> None:
-            store = SQLiteStore(path)
-            await store.open()
-            await store.close()
-
-        asyncio.run(made())
-        return path.read_bytes()

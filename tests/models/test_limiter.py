@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.models import Model, RateLimiter, Request, Response, ScriptedModel
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.limiter import limited, limiter_for, limiter_of
+from graphengine.models.limiter import PlainWaits, limited, limiter_for, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.rates import RateController
@@ -126,6 +126,37 @@ async def test_the_log_says_once_that_calls_wait_for_others(of_named: bool, capl
     assert [level for level, _ in said] == ["WARNING" if of_named else "INFO"]
     assert said[0][1].startswith("full: 1 calls are in flight")
     assert "RateLimiter(calls_at_once=…)" in said[0][1]
+
+
+async def test_a_clock_that_is_set_back_makes_no_wait_negative() -> None:
+    """An answer that was paid for is not refused for it."""
+
+    class Back:
+        """A clock that goes back at each look."""
+
+        def __init__(self) -> None:
+            self.time = 1000.0
+
+        def now(self) -> float:
+            self.time -= 1
+            return self.time
+
+        async def sleep_until(self, when: float) -> None:
+            await asyncio.sleep(0)
+
+    class Full:
+        """A model that has one call in flight at a time."""
+
+        name = "full"
+        limiter = RateLimiter(calls_at_once=1)
+
+        async def answer(self, request: Request) -> Response:
+            await asyncio.sleep(0)
+            return Response("ok")
+
+    model, waits = Full(), PlainWaits(Back())
+    answers = await asyncio.gather(*(limited(model, Request("a", "", [], waits=waits)) for _ in range(3)))
+    assert [each.held_seconds for each in answers] == [0.0, 0.0, 0.0]
 
 
 def test_only_the_addresses_of_providers_have_a_limit_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:

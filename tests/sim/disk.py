@@ -16,8 +16,6 @@ What races, and how it is played
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import shutil
 import sqlite3
 import tempfile
@@ -34,7 +32,7 @@ from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.stores.base import Append
 from tests.sim.model import Wrong
 from tests.sim.world import ENDS, Loop, Loss, Process, World
-from tests.stateful.media import kill
+from tests.stateful.media import empty_file, kill
 from tests.stateful.threads import Threads
 
 _SEEN: Final = "SELECT driver, fence, (SELECT count(*) FROM steps) FROM runs"
@@ -240,18 +238,3 @@ def patched(loop: Loop, turns: list[int]) -> tuple[ExitStack, Threads]:
     for each in (*threads.patches(), looks, ends, yields):
         patches.enter_context(each)
     return patches, threads
-
-
-@functools.cache
-def empty_file() -> bytes:
-    """Return a file without runs: to make its tables takes longer than to copy them."""
-    with tempfile.TemporaryDirectory(prefix="graphengine-sim-") as folder:
-        path = Path(folder) / "runs.db"
-
-        async def made() -> None:
-            store = SQLiteStore(path)
-            await store.open()
-            await store.close()
-
-        asyncio.run(made())
-        return path.read_bytes()

@@ -8,6 +8,7 @@ happened.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import shutil
 import sqlite3
@@ -47,6 +48,21 @@ async def kill(store: SQLiteStore) -> None:
     await reader.close()
     lease.stop()
     lease._lock.let_go()  # noqa: SLF001  # the file stays, as the system leaves it
+
+
+@functools.cache
+def empty_file() -> bytes:
+    """Return a file without runs: to make its tables takes longer than to copy them."""
+    with tempfile.TemporaryDirectory(prefix="graphengine-empty-") as folder:
+        path = Path(folder) / "runs.db"
+
+        async def made() -> None:
+            store = SQLiteStore(path)
+            await store.open()
+            await store.close()
+
+        asyncio.run(made())
+        return path.read_bytes()
 
 
 class Disk:
