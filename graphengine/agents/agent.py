@@ -375,7 +375,7 @@ class Agent(Generic[T_co, Inputs]):
         shown = audience.joined()
         runtime = StandaloneRuntime(self._for_tools(inputs), audience)
         task = asyncio.create_task(self._answer(runtime, inputs))
-        task.add_done_callback(lambda _: audience.show(None))
+        task.add_done_callback(lambda _: audience.tell(None))
         try:
             while (event := await shown.get()) is not None:
                 yield cast("AgentEvent", event)

@@ -186,7 +186,7 @@ class Live:
 
     def is_watched(self) -> bool:
         """Return whether somebody watches the run now."""
-        return bool(self._audience.watchers)
+        return bool(self._audience.live)
 
     def when_watched(self, call: Callable[[], None] | None) -> None:
         """Call this when somebody begins to watch: it passes on what has arrived."""
@@ -209,7 +209,7 @@ class Live:
     def text(self, piece: str) -> None:
         """Show a piece of the answer."""
         self._text.add(piece)
-        if self._audience.watchers:
+        if self._audience.live:
             self._show_piece(TextDelta, self._text, piece)
             if self.structured and self._text.length >= self._next_partial:
                 self._partial()
@@ -217,7 +217,7 @@ class Live:
     def thinking(self, piece: str) -> None:
         """Show a piece of the thinking."""
         self._thinking.add(piece)
-        if self._audience.watchers:
+        if self._audience.live:
             self._show_piece(ThinkingDelta, self._thinking, piece)
 
     def _show_piece(self, kind: type[TextDelta | ThinkingDelta], kept: Kept, piece: str) -> None:
@@ -229,11 +229,11 @@ class Live:
 
     def end(self) -> None:
         """End the turn: the answer is recorded. Its last partial answer is shown, and what was held back."""
-        if self._audience.watchers:
+        if self._audience.live:
             for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
                 if kept.held_back:
                     self._show(kind(self._path, self._agent, kept.held_back, **self._place))
-        if self.structured and self._text.length and self._audience.watchers:
+        if self.structured and self._text.length and self._audience.live:
             self._partial()
         self._clear()
 

@@ -331,7 +331,7 @@ class Driving:
 
         An asyncio task costs as much as the whole step of a node that does not suspend.
         """
-        is_shown = bool(self.audience.watchers) and self._announce(task)
+        is_shown = bool(self.audience.live) and self._announce(task)
         job = Attempt(task, services)
         event = job.moved()
         if event is None:
@@ -583,7 +583,7 @@ class Driving:
             await done.durable
             self._turn_began = time.monotonic()
         do = claim.step(DURABLE if status == "running" else Durable(status))
-        if do.show and (self.audience.is_followed or self.following.recorded):
+        if do.show and (self.audience.watchers or self.following.recorded):
             self._show(done.steps)
         return do
 
@@ -635,7 +635,7 @@ class Driving:
         for step in steps:
             self.session.fold(step)
         self.wrote_at = began
-        if self.claim.step(DURABLE).show and (self.audience.is_followed or self.following.recorded):
+        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
             self._show(steps)
 
     def append(
@@ -911,7 +911,7 @@ class Driving:
 
     def _announce(self, task: Task) -> bool:
         """Announce the node of a task to watchers, and return whether there was anything to announce."""
-        if not self.audience.watchers or task.mode not in ("run", "fallback"):
+        if not self.audience.live or task.mode not in ("run", "fallback"):
             return False
         path, now = path_of(task.frame, task.node), self.time.now()
         self.audience.show(NodeBegan(path, task.node, task.visit, task.attempt, now, self.snapshot.seq))
@@ -922,7 +922,7 @@ class Driving:
         stored = [as_stored(step) for step in steps]
         for recorded in self.following.recorded:
             recorded(stored)
-        if self.audience.is_followed:
+        if self.audience.watchers:
             for step in stored:
                 outcome = outcome_of(step)
                 is_tried = outcome.tests or outcome.arms

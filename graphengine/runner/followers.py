@@ -89,45 +89,39 @@ class Audience(Struct, eq=False):
     """Who watches one run.
 
     Attributes:
-        watchers: The queues of those who watch all that happens; None ends each.
-        readers: The queues of those who only follow what is recorded: nothing live is made for them.
+        watchers: The queues of those who are told what is recorded; None ends each.
+        live: Those of them who want live events too: without any, none is made.
         in_flight: The calls that show live events, for watchers that join late.
     """
 
     watchers: list[asyncio.Queue[Event | None]] = []
-    readers: list[asyncio.Queue[Event | None]] = []
+    live: list[asyncio.Queue[Event | None]] = []
     in_flight: list[Showing] = []
 
-    @property
-    def is_followed(self) -> bool:
-        """Whether anybody is told what is recorded."""
-        return bool(self.watchers or self.readers)
-
-    def show(self, event: Event | None) -> None:
-        """Show a live event to all watchers."""
-        for queue in self.watchers:
+    def show(self, event: Event) -> None:
+        """Show a live event to all who want any."""
+        for queue in self.live:
             queue.put_nowait(event)
 
     def tell(self, event: StepRecorded | None) -> None:
-        """Tell all who watch or read of a recorded step, or of the end."""
-        for queue in (*self.watchers, *self.readers):
+        """Tell all watchers of a recorded step, or of the end."""
+        for queue in self.watchers:
             queue.put_nowait(event)
 
     def joined(self, *, live: bool = True) -> Watcher:
-        """Return the queue of a new watcher, or reader."""
+        """Return the queue of a new watcher."""
         queue = Watcher()
-        if not live:
-            self.readers.append(queue)
-            return queue
-        for showing in self.in_flight:
-            for event in showing.so_far():
-                queue.put_nowait(event)
+        if live:
+            for showing in self.in_flight:
+                for event in showing.so_far():
+                    queue.put_nowait(event)
+            self.live.append(queue)
         self.watchers.append(queue)
         return queue
 
     def left(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Remove a watcher, or reader."""
-        for queues in (self.watchers, self.readers):
+        """Remove a watcher."""
+        for queues in (self.watchers, self.live):
             if queue in queues:
                 queues.remove(queue)
 

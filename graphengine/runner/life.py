@@ -187,7 +187,7 @@ class Life(Generic[S]):
                 if not do.open:
                     break
                 opened = await self._open_as_claimed(do, opening.resume)
-            if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.is_followed:
+            if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result = result if do.outcome == "driven" else await self._current_result()
             if result is not None and result.status != "failed":
@@ -233,7 +233,7 @@ class Life(Generic[S]):
         if not self.seq:
             self.note_seq((await store.info(self.id)).seq)
         await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes
-        if audience.is_followed:
+        if audience.watchers:
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
                 self.reasons = self.reasons or StepReasons(store, self.id)
@@ -249,7 +249,7 @@ class Life(Generic[S]):
         poke(self.shared.store, self.id)
         for point in tuple(self._waiting):
             self._wake_waiters(point)
-        if self.audience.is_followed:
+        if self.audience.watchers:
             self.audience.tell(None)
 
     def _wake_waiters(self, point: Point) -> None:
@@ -265,7 +265,7 @@ class Life(Generic[S]):
         handle = self.handle() if self.handle is not None else None
         if handle is not None:  # its holder may still ask; at the latest at the end of the process
             weakref.finalize(handle, self._log_error)
-        elif not self._callers and not self.audience.is_followed:  # else callers that found the run by its id get it
+        elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
             self._log_error()
 
     def _log_error(self) -> None:
