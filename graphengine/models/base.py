@@ -8,6 +8,7 @@ with another. `Message`, `ToolCall`, `Response` and the subclasses of `ModelErro
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
 from operator import not_
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
@@ -40,6 +41,8 @@ full."""
 
 Form: TypeAlias = Literal["", "native", "words"]
 """How the schema of an answer was sent: not at all, in the API's own form, or in words in the instructions."""
+
+_WORD: Final = re.compile(r"\s*\S+\s*|\s+")
 
 
 def _is_none(value: object) -> bool:
@@ -229,6 +232,14 @@ class Request:
         """Pass on a piece of the answer's text; adapters that stream call it."""
         if self.on_text is not None:
             self.on_text(text)
+
+    def emit_whole(self, text: str) -> None:
+        """Pass on an answer that is there at once, word by word; in one piece while nobody watches."""
+        self.began()
+        if self.on_text is not None:
+            is_watched = self.watch is None or self.watch.is_watched()
+            for piece in _WORD.findall(text) if is_watched else [text]:
+                self.on_text(piece)
 
     def emit_thinking(self, text: str) -> None:
         """Pass on a piece of the model's thinking; adapters that stream call it."""
@@ -477,7 +488,10 @@ class RulesModel:
                 repair="give it by_rules=function, or use a model that can be called: anthropic:MODEL, openai:MODEL, "
                 "openai-chat:MODEL@http://HOST:PORT/v1",
             )
-        return Response(await request.by_rules(), cost_usd=0.0, offline=True)
+        answer = await request.by_rules()
+        if isinstance(answer, str):
+            request.emit_whole(answer)
+        return Response(answer, cost_usd=0.0, offline=True)
 
     async def knows_price(self) -> bool:
         """Return True: it costs nothing."""

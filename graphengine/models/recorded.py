@@ -27,7 +27,7 @@ from graphengine.models.hiding import hide_secrets
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.router import OverModels
-from graphengine.models.scripted import stream, summarise_request
+from graphengine.models.scripted import summarise_request
 from graphengine.output_file import write_file
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class RecordedModel(OverModels):
             return await self._record(request, asked)
         response = replace(left.popleft(), cost_usd=0.0, offline=True)
         if isinstance(response.content, str):
-            stream(response.content, request)
+            request.emit_whole(response.content)
         return response
 
     @property

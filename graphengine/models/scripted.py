@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
@@ -35,7 +34,6 @@ Script: TypeAlias = "Iterable[Callable[[Request], object] | object] | Callable[[
 
 _SHOWN: Final = 400  # characters of a text in a message
 _LISTED: Final = 10  # answers in a message
-_PIECE: Final = re.compile(r"\s*\S+\s*|\s+")
 
 
 class OffScript(ModelError, AssertionError):
@@ -105,7 +103,7 @@ class ScriptedModel:
                 given = await given
         response = _build_scripted_response(given, request)
         if isinstance(response.content, str):
-            stream(response.content, request)
+            request.emit_whole(response.content)
         return response
 
     def lacks_tool(self, tool: HostedTool) -> str:  # noqa: ARG002 - the script has the answers
@@ -210,15 +208,6 @@ def cited(*pieces: str | tuple[str, Mapping[str, str]], searches: Sequence[str] 
     whole = "".join(piece if isinstance(piece, str) else piece[0] for piece in pieces)
     native: dict[str, JsonValue] = {"provider": "anthropic", "content": blocks}
     return Response(whole, cost_usd=0.0, offline=True, native=native)
-
-
-def stream(text: str, request: Request) -> None:
-    """Stream a prepared text to the request's callbacks, word by word; as a whole while nobody watches."""
-    request.began()
-    if request.on_text is not None:
-        is_watched = request.watch is None or request.watch.is_watched()
-        for piece in _PIECE.findall(text) if is_watched else [text]:
-            request.on_text(piece)
 
 
 def summarise_request(request: Request) -> str:

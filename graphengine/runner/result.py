@@ -78,8 +78,8 @@ class Result(Generic[S, Out_co]):
 
     Attributes:
         run_id: The run.
-        status: `finished`, `waiting`, `stopped` or `failed`; `running` if it was released for another process, `queued`
-            if it was started for a worker.
+        status: `finished`, `waiting`, `stopped`, `failed` or `cancelled`; `running` if it was released for another
+            process, `queued` if it was started for a worker.
         state: The state, an instance that nothing else holds; the fields of a finished run can share items. It is built
             from its records when it is first looked at.
         output: What the graph's `result=` names; the state if it has none.
