@@ -369,7 +369,7 @@ def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
 
 
 def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
-    """Yield an object and those that it refers to: what functions name, agents with their functions and tools."""
+    """Yield an object and those that it refers to: what functions name, agents with what they call."""
     seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:
         return
@@ -384,6 +384,9 @@ def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iter
     for function in (thing.prompt, thing.system, thing.check, thing.by_rules, *tools):
         if callable(function):
             yield from reached(function, 0, seen)
+    for hook in thing.hooks:
+        for held in (hook, type(hook).around_model, type(hook).around_tool):
+            yield from reached(held, 0, seen)
 
 
 def held_by(thing: object) -> Iterable[object]:

@@ -62,7 +62,9 @@ class Replacements(Extension):
                 self._is_open |= is_agent(thing) and any(hasattr(each, "open") for each in thing.tools)
         self._words |= known
         is_open = self._is_open or "start" in self._words  # as in ctx.start
-        for key, wanted in () if is_open else unmatched(plan, self._given, self._words):
+        # `Bank.pay` is what the code has as `bank.pay`
+        methods = {name for name in self._names if name.rpartition(".")[2] in self._words}
+        for key, wanted in () if is_open else unmatched(plan, self._given, self._words | methods):
             raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
 
     def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:

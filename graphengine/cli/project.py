@@ -362,15 +362,7 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     graphs = dict(graphs_of(module))
     where = _near_path(file)
     if not graphs:
-        bodies = {
-            variable: value.__body__()
-            for variable, value in vars(module).items()
-            if isinstance(value, HasBody) and not isinstance(value, type)
-        }
-        agents = {body.name: variable for variable, body in bodies.items() if body.kind == "agent"}
-        agent = agents.get(name) or next(iter(agents.values()), "")
-        made = f"Graph.of({agent}), the graph of its runs" if agent else 'Graph("name", State)'
-        repair = f"define one at the top level of the file, as graph = {made}"
+        repair = f"define one at the top level of the file, as graph = {_graph_to_define(module, name)}"
         raise GraphNotFound(f"{where} has no graph", where=where, repair=repair)
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
@@ -384,6 +376,25 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     if inner:
         raise GraphNotFound(f"{where} has no graph {inner!r}", where=where, repair=f"it has {listed}")
     raise GraphNotFound(f"{where} has {len(graphs)} graphs", where=where, repair=f"give one of {listed}")
+
+
+def _graph_to_define(module: ModuleType, name: str) -> str:
+    """Return the graph that a file without one can define: of an agent of that name, of one that hands over, of any."""
+    bodies = {
+        variable: value.__body__()
+        for variable, value in vars(module).items()
+        if isinstance(value, HasBody) and not isinstance(value, type)
+    }
+    agents = {variable: getattr(body, "agent", None) for variable, body in bodies.items() if body.kind == "agent"}
+    others = {variable: getattr(agent, "hand_to", ()) for variable, agent in agents.items()}
+    named = [each for each in agents if bodies[each].name == name]
+    talking = [each for each in agents if any(not isinstance(other, str) for other in others[each])]
+    found = next(iter(named or talking or agents), "")
+    if not found:
+        return 'Graph("name", State)'
+    if others[found]:
+        return f"Graph.chat({found}), the graph of its conversations"
+    return f"Graph.of({found}), the graph of its runs"
 
 
 def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:

@@ -138,6 +138,10 @@ class Binder:
             known = parameter.name in self.state.fields or parameter.name in (*also, "state")
             if not known and parameter.default is NO_DEFAULT:
                 text = f"{injected.name} takes {parameter.name!r}, which is not a field"
+                if parameter.name == "ctx":
+                    repair = "let a node write what it is to read, such as the time, ctx.now()"
+                    self.report("unknown_parameter", where, text, repair)
+                    continue
                 self._unknown_parameter(parameter.name, where, text, [*also, *self.state.fields])
 
     def call(self, body: Body, given: Mapping[str, object] | None, where: str) -> Call:

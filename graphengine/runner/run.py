@@ -133,7 +133,8 @@ class Run(Generic[S, Out_co]):
             missing(self, name, _HINTS)
 
         def __await__(self) -> NoReturn:
-            raise DefinitionError("a Run is a handle, not a result", where=repr(self), repair="await run.result()")
+            repair = "await run.result(); for its first step alone, await run.begun()"
+            raise DefinitionError("a Run is a handle, not a result", where=repr(self), repair=repair)
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""

@@ -81,7 +81,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         answers: Answers of people: by the name of the wait (the node's path, unless `ctx.ask(name=…)` gives another),
             or in the order of the questions. `NO_ANSWER` lets the time pass. Without any, a node that asks returns
             what it waits for.
-        messages: Messages that were sent to the run, by topic.
+        messages: Messages that were sent to the run, by topic. Once none is left of a topic, the time of a wait for it
+            passes: at once for `[]`.
         recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.

@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING, Any
 
 from graphengine import END, START, Agent, Graph, ScriptedModel
+from graphengine.agents import Hooks
 from graphengine.testing import run_node
 from tests.agents.run_kits import Work
 from tests.kit.runs import alone
@@ -60,6 +61,21 @@ HELPER = Agent("helper", prompt="{task}")
 
 async def by_code(task):
     return await HELPER.run(task=task)
+
+
+class Judged(Hooks):
+    async def around_model(self, request, call):
+        await HELPER.run(task=request.messages[-1].text)
+        return await call(request)
+
+
+class JudgedBy(Hooks):
+    def __init__(self, judge):
+        self.judge = judge
+
+    async def around_tool(self, call, make):
+        await self.judge.run(task=call.name)
+        return await make(call)
 
 
 class Connected(ScriptedModel):

@@ -41,6 +41,21 @@ def as_call(effect):
     return desk(serve)
 
 
+class Bank:
+    def settle(self, order: str) -> str:
+        """Pay an order."""
+        return pay(order)
+
+
+def as_method():
+    """Return a graph that calls a method of a resource."""
+
+    async def serve(order: str, bank: Bank, ctx: Context) -> str:
+        return await ctx.call(bank.settle, order, effect="once")
+
+    return desk(serve, resources={"bank": Bank})
+
+
 def as_tool(effect):
     script = ScriptedModel([calls(("pay", {"order": "A7"})), "Done."])
     return desk(Agent("clerk", model=script, prompt="{order}", tools=[tool(pay, effect=effect)]))
