@@ -13,11 +13,18 @@ from tests.serve.service.client import TOKEN, Service
 from tests.serve.service.front_ends import ai_sdk, text_of
 
 skip_without("a2a", "openai", "uvicorn")
+(POSTS,) = blocks(USE / "serve.md", "python")
+"""The graph of serve.md, which other pages serve too."""
 
 
 def written(folder: Path, page: str, *names: str) -> Path:
-    """Write the Python blocks of a page as modules of these names, at most 60 lines for two; return the first."""
+    """Write the Python blocks of a page as modules of these names, at most 60 lines for two; return the first.
+
+    The module `posts` is that of serve.md.
+    """
     sources = blocks(USE / page, "python")
+    if names[0] == "posts" and page != "serve.md":
+        sources.insert(0, POSTS)
     assert sum(len(source.splitlines()) for source in sources[:2]) <= 60
     for name, source in zip(names, sources, strict=True):
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
