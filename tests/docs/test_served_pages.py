@@ -49,8 +49,8 @@ def test_the_programs_of_a2a_use_its_agent(tmp_path: Path) -> None:
 
 def test_the_client_of_the_openai_endpoint_talks_to_its_graphs(tmp_path: Path) -> None:
     """It is asked, answers, and continues a response; the same program again gets the same replies."""
-    graphs = written(tmp_path, "openai_endpoint.md", "flows", "client")
-    service = Service(tmp_path / "runs.db", "--openai", graphs=str(graphs))
+    posts = written(tmp_path, "openai_endpoint.md", "posts", "helper", "client")
+    service = Service(tmp_path / "runs.db", "--openai", str(tmp_path / "helper.py"), graphs=str(posts))
     for _ in range(2):
         assert printed(tmp_path, "client.py", service.opened["doors"]["openai"]) == [
             "models: posts helper-chat",
