@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,21 @@ from tests.serve.service.client import TOKEN
 ROOT: Final = Path(__file__).resolve().parents[2]
 USE: Final = ROOT / "docs" / "use"
 FENCE: Final = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+MADE: Final = re.compile(
+    r"(<!-- made by UPDATE_PAGES=1 pytest [\w/.]+: begin -->\n\n```text\n)(.*?)(```\n\n<!-- made by [^>]+: end -->)",
+    re.DOTALL,
+)
+"""A block with what commands print, between the two comments that a page has around it."""
+
+
+def compare_printed(page: Path, printed: Sequence[str], cleaned: Callable[[str], str] = str) -> None:
+    """Compare what commands print with the blocks of a page that show it; write them if `UPDATE_PAGES` is set."""
+    text, outputs = page.read_text(encoding="utf-8"), iter(printed)
+    if os.environ.get("UPDATE_PAGES"):
+        page.write_text(MADE.sub(lambda found: f"{found[1]}{next(outputs)}{found[3]}", text), encoding="utf-8")
+        return
+    assert [cleaned(each) for each in printed] == [cleaned(found[2]) for found in MADE.finditer(text)]
 
 
 def blocks(page: Path, *languages: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""docs/use/deploying.md: its files are written, its commands typed, and what it shows is what they print."""
+"""docs/use/deploying.md: its files are written, its commands typed, and what it shows is what they print.
+
+`UPDATE_PAGES=1 pytest tests/docs/test_deploying_page.py` writes what they print into the page.
+"""
 
 from pathlib import Path
 
@@ -7,11 +10,11 @@ from click.testing import CliRunner
 
 from graphengine import Runner
 from graphengine.cli.main import main
-from tests.docs.page import ROOT, blocks, names_of
+from tests.docs.page import ROOT, blocks, compare_printed, names_of
 
 PAGE = ROOT / "docs" / "use" / "deploying.md"
-OLD, NEW, MIGRATED, TEST = blocks(PAGE, "python")
-SHOWN = blocks(PAGE, "text")
+OLD, NEW, CHANGE, TEST = blocks(PAGE, "python")
+MIGRATED = NEW.replace('graph = Graph("desk", Case)\n', CHANGE)
 COMMANDS = [text.replace("$ graphengine ", "").splitlines() for text in blocks(PAGE, "console")]
 
 
@@ -31,12 +34,14 @@ def test_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     file.write_text(OLD)
     assert [typed(line)[0] for line in starts] == [3, 3]
     file.write_text(NEW)
-    assert typed(*checks) == (3, SHOWN[0])
+    refused = typed(*checks)
     file.write_text(MIGRATED)
-    assert typed(*again) == (0, SHOWN[1])
+    migrated = typed(*again)
     assert typed(back[0])[0] == 0
     file.write_text(OLD)
-    assert typed(back[1]) == (0, SHOWN[2])
+    undone = typed(back[1])
+    assert (refused[0], migrated[0], undone[0]) == (3, 0, 0)
+    compare_printed(PAGE, [refused[1], migrated[1], undone[1]])
 
 
 async def test_the_test_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

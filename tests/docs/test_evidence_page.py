@@ -1,4 +1,7 @@
-"""docs/use/evidence.md: its commands are typed, and what it shows is what they print; git finds the commit."""
+"""docs/use/evidence.md: its commands are typed, and what it shows is what they print; git finds the commit.
+
+`UPDATE_PAGES=1 pytest tests/docs/test_evidence_page.py` writes what they print into the page.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
-from tests.docs.page import ROOT, blocks, names_of
+from tests.docs.page import ROOT, blocks, compare_printed, names_of
 
 PAGE = ROOT / "docs" / "use" / "evidence.md"
 FLOW, IN_PYTHON = blocks(PAGE, "python")
-WHATIF, SUITE, UPDATE, BISECT = blocks(PAGE, "text")
+BISECT = blocks(PAGE, "text")[-1]
 COMMANDS = [text.replace("$ graphengine ", "").splitlines() for text in blocks(PAGE, "console")]
 GREET = "Greet the customer, and answer in a sentence."
 
 
 def typed(line: str) -> str:
-    """Type a command; return what it printed, without how long anything took."""
+    """Type a command; return what it printed."""
     found = CliRunner().invoke(main, line.split())
     assert found.exit_code == 0, found.output
-    return untimed(found.stdout)
+    return found.stdout
 
 
 def untimed(text: str) -> str:
@@ -49,13 +52,13 @@ def week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_the_commands_print(week: Path) -> None:
     """From the comparison over the suite to the intended change."""
-    assert typed(*COMMANDS[1]) == untimed(WHATIF)
+    compared = typed(*COMMANDS[1])
     week.write_text(FLOW.replace("Answer in a sentence.", GREET))
     sent, suite = COMMANDS[2]
     typed(sent)
-    assert typed(suite) == SUITE
+    chosen = typed(suite)
     week.write_text(week.read_text().replace(">= 0.5", ">= 0.3"))
-    assert typed(*COMMANDS[3]) == UPDATE
+    compare_printed(PAGE, [compared, chosen, typed(*COMMANDS[3])], untimed)
 
 
 @pytest.mark.usefixtures("week")

@@ -13,11 +13,18 @@ from tests.serve.service.client import TOKEN, Service
 from tests.serve.service.front_ends import ai_sdk, text_of
 
 skip_without("a2a", "openai", "uvicorn")
+(POSTS,) = blocks(USE / "serve.md", "python")
+"""The graph of serve.md, which other pages serve too."""
 
 
 def written(folder: Path, page: str, *names: str) -> Path:
-    """Write the Python blocks of a page as modules of these names, at most 60 lines for two; return the first."""
+    """Write the Python blocks of a page as modules of these names, at most 60 lines for two; return the first.
+
+    The module `posts` is that of serve.md.
+    """
     sources = blocks(USE / page, "python")
+    if names[0] == "posts" and page != "serve.md":
+        sources.insert(0, POSTS)
     assert sum(len(source.splitlines()) for source in sources[:2]) <= 60
     for name, source in zip(names, sources, strict=True):
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
@@ -42,8 +49,8 @@ def test_the_programs_of_a2a_use_its_agent(tmp_path: Path) -> None:
 
 def test_the_client_of_the_openai_endpoint_talks_to_its_graphs(tmp_path: Path) -> None:
     """It is asked, answers, and continues a response; the same program again gets the same replies."""
-    graphs = written(tmp_path, "openai_endpoint.md", "flows", "client")
-    service = Service(tmp_path / "runs.db", "--openai", graphs=str(graphs))
+    posts = written(tmp_path, "openai_endpoint.md", "posts", "helper", "client")
+    service = Service(tmp_path / "runs.db", "--openai", str(tmp_path / "helper.py"), graphs=str(posts))
     for _ in range(2):
         assert printed(tmp_path, "client.py", service.opened["doors"]["openai"]) == [
             "models: posts helper-chat",

@@ -1,0 +1,90 @@
+"""Write the parts of pages that repeat the code: `python -m scripts.page_parts`; a test compares them.
+
+Each part stands between two comments of its page: the names of LangGraph that errors explain, the bundled workflows of
+the gallery, the routes of the service, and the page of the chat that `graphengine new --from chat_app` copies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from contextlib import chdir
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from click.testing import CliRunner
+from msgspec.structs import fields
+
+from graphengine.cli.main import main
+from graphengine.graph.elsewhere import KEYWORDS, NAMES, PARAMETERS, RESULTS
+from graphengine.imports import IMPORTS
+from graphengine.serve.routes import API
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+USE: Final = ROOT / "docs" / "use"
+CHAT: Final = ROOT / "graphengine" / "cli" / "new_project" / "chat_app" / "app" / "chat.jsx.in"
+BEGIN: Final = "<!-- made by python -m scripts.page_parts: begin -->"
+END: Final = "<!-- made by python -m scripts.page_parts: end -->"
+
+
+def names_of_langgraph() -> str:
+    """Return a table with a row for each repair, and the names that it is for."""
+    names: dict[str, list[str]] = {}
+    for table in (IMPORTS, NAMES, KEYWORDS, PARAMETERS, RESULTS):
+        for name, repair in table.items():
+            names.setdefault(repair, []).append(f"`{name}`")
+    rows = [f"| {', '.join(dict.fromkeys(found))} | {repair} |" for repair, found in names.items()]
+    return "\n".join(["| in LangGraph | here |", "|---|---|", *rows])
+
+
+def workflows() -> str:
+    """Return a section for each bundled workflow: its line of `graphengine graphs`, its picture and that of a run."""
+    with chdir(ROOT):
+        listed = json.loads(CliRunner().invoke(main, ["graphs", "--json"]).stdout)["graphs"]
+    about: dict[str, str] = {graph["name"]: graph["about"] for graph in listed}
+    return "\n\n".join(
+        f"### {name}\n\n{textwrap.fill(about[name], 120)}\n\n![{name}](../pictures/gallery/{name}.svg)\n\n"
+        f"![A run](../pictures/gallery/{name}_run.svg)"
+        for name in sorted(about)
+    )
+
+
+def routes() -> str:
+    """Return a table with a row for each route: what it does, the right that it needs, and what it is asked with."""
+    rows = ["| request | what it does | right | parameters, or fields of the body |", "|---|---|---|---|"]
+    for each in sorted(API, key=lambda route: (route.method == "GET", route.path)):
+        given = [field for asked in filter(None, (each.query, each.body)) for field in fields(asked)]
+        names = dict.fromkeys(f"`{field.encode_name}`" for field in given if f"{{{field.name}}}" not in each.path)
+        rows.append(
+            f"| `{each.method} {each.path}` | {each.summary} | {each.right or '-'} | {', '.join(names) or '-'} |"
+        )
+    return "\n".join(rows)
+
+
+def chat() -> str:
+    """Return the program of the chat's page."""
+    return f"```jsx\n{CHAT.read_text(encoding='utf-8')}```"
+
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "from_langgraph.md": names_of_langgraph,
+    "front_ends.md": chat,
+    "gallery.md": workflows,
+    "serve.md": routes,
+}
+
+
+def page(name: str) -> str:
+    """Return the text of a page with its part as the code has it."""
+    text = (USE / name).read_text(encoding="utf-8")
+    part = f"{BEGIN}\n\n{PARTS[name]()}\n\n{END}"
+    return re.sub(f"{BEGIN}.*?{END}", lambda _: part, text, count=1, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    for each in PARTS:
+        (USE / each).write_text(page(each), encoding="utf-8")
