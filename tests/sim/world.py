@@ -328,6 +328,27 @@ class Door:
         """Do nothing: it is read on."""
 
 
+def cost_of(made: Sequence[Step]) -> float:
+    """Return what steps cost."""
+    return sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+
+
+class Outside:
+    """What is outside of the process in which the code runs, so that all programs with a graph can share it."""
+
+    async def act(self, key: str) -> str:
+        """Act."""
+        return await HERE.get().world.act(key)
+
+    def begins(self, run_id: str) -> None:
+        """Begin a turn of an agent."""
+        HERE.get().world.begins(run_id)
+
+    def fails(self, run_id: str) -> None:
+        """End a turn of an agent that cost nothing."""
+        HERE.get().world.fails(run_id)
+
+
 @dataclass
 class World:
     """All that is outside.
@@ -360,7 +381,7 @@ class World:
 
     def begins(self, run_id: str) -> None:
         """Begin a turn of an agent, which costs. One at a time may begin below the limit (L1)."""
-        if run_id != RUN:
+        if run_id != RUN or HERE.get().lost.is_set():
             return
         if self.spent + COST_USD * self.flying >= self.limit and not self.broken:
             self.broken = (
@@ -368,12 +389,19 @@ class World:
             )
         self.flying += 1
 
+    def fails(self, run_id: str) -> None:
+        """End a turn that cost nothing."""
+        self.flying -= run_id == RUN and not HERE.get().lost.is_set()
+
     def recorded(self, run_id: str, made: Sequence[Step], process: Process) -> None:
         """Note what durable steps cost, and which process recorded them."""
-        if run_id != RUN:
-            return
-        self.writers.update({step.seq: process for step in made})
-        cost = sum(usage_of(step).get("cost_usd") or 0.0 for step in made if step.kind != "resumed")
+        if run_id == RUN:
+            self.writers.update({step.seq: process for step in made})
+        self.spends(run_id, made)
+
+    def spends(self, run_id: str, made: Sequence[Step]) -> None:
+        """Note what steps cost."""
+        cost = cost_of(made) if run_id == RUN else 0.0
         self.spent += cost
         self.flying = max(0, self.flying - round(cost / COST_USD))
 
