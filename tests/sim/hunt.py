@@ -12,7 +12,7 @@ from tests.sim import program as p
 from tests.sim.media import Engine
 
 Medium: TypeAlias = Literal["engine", "runner", "sqlite", "kill"]
-SHARES: Final[Mapping[Medium, float]] = {"engine": 0.15, "runner": 0.55, "sqlite": 0.3}
+SHARES: Final[Mapping[Medium, float]] = {"engine": 0.2, "runner": 0.5, "sqlite": 0.3}
 """The shares of the time that media have in a hunt in all of them; processes that are killed take too much of it."""
 
 

@@ -536,19 +536,15 @@ class Draw:
             self.one("once", "once", "talk", "talk", "start"),
             *self.some(self.one(0, 1, 1, 2), "call", "once", "ask", "receive", "sleep", "send", "talk", "start"),
         )
-        has = self.some(self.one(0, 1, 2, 2, 3), "forks", "graphs", "maps", "fails")
-        outside = [
-            "crash",
-            "crash",
-            "deploy",
-            "deploy",
-            "stop",
-            "prune",
-            "cancel",
-            *["stop", "prune"] * ("start" in ops),
-        ]
-        spends = "talk" in ops and self.chance(0.5)
-        has += [self.one("forks", "maps")] if spends else []  # so that some spend at once
+        has = {*self.some(self.one(0, 1, 2, 2, 3), "forks", "graphs", "maps", "fails")}
+        outside = self.some(self.one(1, 1, 2), "crash", "crash", "deploy", "deploy", "stop", "cancel")
+        if "start" in ops:  # what has finished is removed once the process is lost that waited for it
+            outside = self.one(outside, ["stop"], ["prune", "crash"])
+        if "once" in ops and "graphs" in has:  # a graph is not tried again after an effect
+            has.add("fails")
+        spends = "talk" in ops and self.chance(0.4)
+        if spends:  # several at once, and little else
+            ops, has = ("talk",), {"forks", "maps"}
         return Taste(
             forks="forks" in has,
             graphs="graphs" in has,
@@ -558,9 +554,9 @@ class Draw:
             busy=0.8,
             fails=0.8 if "fails" in has else 0.1,
             ops=ops,
-            outside=tuple(self.some(self.one(1, 1, 2), *outside)),
+            outside=tuple(outside),
             spends=spends,
-            is_chat="talk" in ops and self.chance(0.2),
+            is_chat="talk" in ops and not spends and self.chance(0.3),
         )
 
     def graph(self, taste: Taste) -> Graph:
@@ -575,15 +571,15 @@ class Draw:
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
         begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
-        events = [each for _ in range(self.one(0, 0, 1, 1, 2, 4)) for each in self.event(taste)]
+        events = [each for _ in range(self.one(0, 1, 1, 1, 2, 4)) for each in self.event(taste)]
         if "crash" in taste.outside and self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
         visits = 25 if taste.is_chat else self.one(2, 3, 6, 12, 12, 25)
-        spending = (self.one(0, 1, 1, 2, 4), self.one(0, 2, 5), self.one("wait", "wait", "ask")) if taste.spends else ()
+        spending = self.one(0, 1, 1, 2, 4), self.one(0, 2, 2, 5), self.one("wait", "wait", "ask")
         return Program(
             graph, () if taste.is_chat else begins, visits, self.one(0, 1, 3) + 3 * (visits <= 3),
-            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *spending,
+            tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *(spending if taste.spends else ()),
         )  # fmt: skip
 
     def event(self, taste: Taste) -> tuple[Event, ...]:
@@ -693,7 +689,7 @@ class Scopes:
             "send": Send,
             "talk": draw.talk,
             "start": lambda: Start(
-                Scopes(draw, replace(taste, children=taste.children - 1)).child(), draw.one(1, 1, 2)
+                Scopes(draw, replace(taste, children=taste.children - 1)).child(), draw.one(1, 1, 2, 3)
             ),
         }
         kind = draw.one(*taste.ops)
@@ -776,12 +772,12 @@ def is_row(nodes: Sequence[Node], edges: Sequence[Edge | Fork]) -> bool:
 
 
 SCRIPTS: Final = 6
-"""So many programs in a row share a graph, since a graph takes as long to compile as a run to play."""
+"""So many programs in a row share a graph, as a graph takes as long to compile as a run to play; in a Runner half."""
 
 
 def draw(seed: object, number: int, *, in_runner: bool = False) -> Program:
     """Return a program of a seed, by its number: for the pure engine, or for a Runner."""
-    group = Draw(f"{seed} {number // SCRIPTS}")
+    group = Draw(f"{seed} {number // (SCRIPTS // 2 if in_runner else SCRIPTS)}")
     taste = group.taste(in_runner=in_runner)
     return Draw(f"{seed} {number} events").program(group.graph(taste), taste)
 
