@@ -528,7 +528,7 @@ class Model:
                 return self.row(frame, "recorded", more=place)
             left = [each for each in tools if self.is_left(frame, number, each)]
             gone = frame.answers[place, ""] != self.names()  # K3: a call that has not begun meets the tools of now
-            left = [each for each in left if not gone or (number, "tool", each) in frame.begun]
+            left = [each for each in left if not gone or (number, "tool", each) in frame.promised]
             if left and ((number, "turn", turn + 1), "") not in frame.answers:
                 said = [each for each in left if row.more == (number, "tool", each)]  # at once, they end in any order
                 return self.tool(frame, number, op, said[0] if said and op.at_once else left[0])

@@ -241,10 +241,11 @@ class Graph:
 def chat(talks: tuple[Talk, ...]) -> Graph:
     """Return the graph of a conversation, as `docs/use/chat.md` has it: a turn that fails for good ends only itself."""
     nodes = Node("listen", does=(Receive(),)), Node("reply", does=(Talk(),)), Node("unanswered")
+    final: Cond = ("and", ("failed", "any"), ("not", ("failed", "model_unreachable")))
     edges = (
         Edge(START, "listen"),
         Edge("listen", "listen", ("failed", "update"), "no message"), Edge("listen", END, ("bye",), "ended"),
-        Edge("listen", "reply"), Edge("reply", "unanswered", ("failed", "bad_request", "answer_refused"), "no answer"),
+        Edge("listen", "reply"), Edge("reply", "unanswered", final, "no answer"),
         Edge("reply", "listen"), Edge("unanswered", "listen"),
     )  # fmt: skip
     return Graph(nodes, edges, talks=talks)
@@ -391,6 +392,18 @@ def starts(graph: Graph) -> Iterator[Start]:
         if isinstance(op, Start):
             yield op
             yield from starts(op.graph)
+
+
+MOST_RUNS: Final = 12
+"""How many child runs a drawn program starts at most if each node is visited once, with two items for each map."""
+
+
+def runs_of(graph: Graph) -> int:
+    """Return how many child runs a graph starts so."""
+    return sum(
+        (2 if node.each else 1) * op.wide * (1 + runs_of(op.graph))
+        for each in walked(graph) for node in each.nodes for op in node.does if isinstance(op, Start)
+    )  # fmt: skip
 
 
 def can_cut(graph: Graph) -> bool:
@@ -542,16 +555,16 @@ class Draw:
             outside = self.one(outside, ["stop"], ["prune", "crash"])
         if "once" in ops and "graphs" in has:  # a graph is not tried again after an effect
             has.add("fails")
-        spends = "talk" in ops and self.chance(0.4)
+        spends = "talk" in ops and self.chance(0.5)
         if spends:  # several at once, and little else
             ops, has = ("talk",), {"forks", "maps"}
         return Taste(
             forks="forks" in has,
             graphs="graphs" in has,
             children=self.one(1, 1, 2, 3),
-            maps=0.5 if "maps" in has else 0.0,
+            maps=0.8 if spends else 0.5 if "maps" in has else 0.0,
             sizes=(1, 1, 2, 2, 3),
-            busy=0.8,
+            busy=1.0 if spends else 0.8,
             fails=0.8 if "fails" in has else 0.1,
             ops=ops,
             outside=tuple(outside),
@@ -563,20 +576,25 @@ class Draw:
         """Return a graph."""
         if taste.is_chat:
             return chat(tuple(self.talk() for _ in range(self.one(1, 2, 2, 3))))
-        return Scopes(self, taste).graph()
+        made = Scopes(self, taste).graph()
+        while runs_of(made) > MOST_RUNS:
+            made = Scopes(self, taste).graph()
+        return made
 
     def program(self, graph: Graph, taste: Taste) -> Program:
         """Return a program with this graph."""
         draw = self.random
         values = {"n": draw.randint(0, 6), "items": [draw.randint(0, 5) for _ in range(self.one(1, 2, 4))]}
         values |= {"score": 2.0, "total": 2, "best": 3, "log": ["given"]}
-        begins = tuple((name, value) for name, value in values.items() if self.chance(0.4))
+        if taste.spends:
+            values["items"] = [draw.randint(0, 5) for _ in range(self.one(3, 6))]
+        begins = tuple((name, value) for name, value in values.items() if self.chance(1.0 if taste.spends else 0.4))
         events = [each for _ in range(self.one(0, 1, 1, 1, 2, 4)) for each in self.event(taste)]
         if "crash" in taste.outside and self.chance(0.1):  # so that a node is in flight at three crashes in a row
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
-        visits = 25 if taste.is_chat else self.one(2, 3, 6, 12, 12, 25)
-        spending = self.one(0, 1, 1, 2, 4), self.one(0, 2, 2, 5), self.one("wait", "wait", "ask")
+        visits = 25 if taste.is_chat else self.one(2, 3, 6, 12, 12, 12 if "start" in taste.ops else 25)
+        spending = self.one(0, 1, 1, 1, 2, 4), self.one(0, 2, 2, 2, 5), self.one("wait", "wait", "ask")
         return Program(
             graph, () if taste.is_chat else begins, visits, self.one(0, 1, 3) + 3 * (visits <= 3),
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *(spending if taste.spends else ()),
@@ -667,7 +685,7 @@ class Scopes:
             shared = tuple(field for field in writes if field not in left_out)
             made = replace(made, writes=shared or ("log",), each=draw.one("items", "items", "n"), keep=draw.chance(0.3))
             made = replace(made, concurrency=draw.one(1, 2, 16), max_open=draw.one(1, 2, 3, 1000))
-        if taste.graphs and draw.chance(0.4):
+        if taste.graphs and draw.chance(0.5):
             inner = Scopes(draw, replace(taste, forks=min(taste.forks, 1), graphs=taste.graphs - 1), inner=True)
             return replace(made, graph=inner.graph(), fails=0, bad=0, on="any")
         if taste.ops and draw.chance(taste.busy):
