@@ -52,7 +52,7 @@ def test_a_drawn_seed() -> None:
 
 def test_a_runner_on_a_file_does_what_the_model_allows() -> None:
     """So it is in a SQLite file, where a process can also stall, and go on when another one has its run."""
-    hunted(1, "sqlite", 60)
+    hunted(1, "sqlite", 40)
 
 
 NODES = (
