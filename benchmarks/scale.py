@@ -71,12 +71,12 @@ class Cost(NamedTuple):
 
 
 MEASURED: Final[Mapping[str, Cost]] = {
-    "one node": Cost(5, 3, 2814, 618.5, 831.5, 5169, 390, 371.1, 0.0805, 340),
-    "ten nodes": Cost(14, 12, 5558, 618.5, 3219, 9091, 480, 570.5, 0.2605, 335),
-    "a map of 20 items": Cost(26, 24, 8491, 405.5, 5771, 12_510, 450, 793.9, 0.2005, 435),
-    "a short question": Cost(9, 6, 4657, 684, 1573, 11_420, 1110, 1318, 0.457, 300),
-    "a long question": Cost(11, 6, 14_810, 7250, 1577, 75_900, 2350, 2334, 0.3675, 400),
-    "an agent, 5 tool calls": Cost(32, 14, 35_590, 6042, 5181, 60_100, 1675, 7366, 0.3075, 600),
+    "one node": Cost(5, 3, 3002, 618.5, 909.3, 5689, 435, 382, 0.0805, 85),
+    "ten nodes": Cost(14, 12, 5620, 618.5, 3150, 9478, 580, 630.4, 0.2605, 115),
+    "a map of 20 items": Cost(26, 24, 8716, 405.5, 5870, 13_020, 550, 865.1, 0.2005, 140),
+    "a short question": Cost(9, 6, 4919, 675.8, 1733, 12_270, 1515, 1959, 0.415, 95),
+    "a long question": Cost(11, 6, 10_940, 3449, 1729, 30_470, 1820, 2800, 0.301, 110),
+    "an agent, 5 tool calls": Cost(32, 14, 32_570, 2236, 5329, 40_050, 1345, 9011, 0.3015, 200),
 }
 """2,000 runs of each kind, 400 of the last two, with PostgreSQL 15 and Python 3.11 on two busy cores of an AMD EPYC."""
 

@@ -56,6 +56,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -111,7 +112,7 @@ for medium, share in (("engine", 0.35), ("runner", 0.25), ("sqlite", 0.4)):
     played += hunt.played
 print(f"not within {played} programs")
 """
-_THEIRS: Final = """
+_CROSSING: Final = """
 import sys, time
 from tests.crossing.hunt import Hunt
 began, seconds = time.process_time(), float(sys.argv[2])
@@ -125,6 +126,29 @@ while time.process_time() - began < seconds:
 else:
     print(f"not within {hunt.played} programs")
 """
+_MACHINES: Final = """
+import os, sys, time
+share = float(sys.argv[2]) / 60
+os.environ |= {"EXAMPLES": str(int(30 * share) + 1), "SCENES": str(int(2000 * share) + 60), "SHRINK": "0"}
+os.environ |= {"PYTEST_ADDOPTS": "", "FIRST": str(1000 * int(sys.argv[1]))}
+began = time.process_time()
+import pytest
+class Seen:
+    failed = ""
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed = report.nodeid
+seen = Seen()
+files = ["stateful/test_runs.py", "stateful/test_stores.py"]
+files += [f"engine/test_random_{name}.py" for name in ("graphs", "forks", "nests")]
+options = ["-q", "-x", "-p", "no:cacheprovider", "--no-header", f"--hypothesis-seed={sys.argv[1]}"]
+sys.stdout, out = open(os.devnull, "w"), sys.stdout
+code = pytest.main([*options, "-k", "not cover", *(f"tests/{name}" for name in files)], plugins=[seen])
+spent = f"{time.process_time() - began:.1f} s"
+print(f"{spent}: {seen.failed or code}" if code else f"not within {spent}", file=out)
+"""
+SIDES: Final[Mapping[str, str]] = {"simulator": _OURS, "crossing": _CROSSING, "machines": _MACHINES}
+"""Who looks for a fault: a program that is given a seed and seconds of CPU time, and says what it found."""
 
 
 class Edit(NamedTuple):
@@ -208,7 +232,7 @@ def changed(edits: Sequence[Edit]) -> Iterator[str]:
         yield folder
 
 
-def said(folder: str, code: str, seed: str, seconds: float) -> str:
+def asked(folder: str, code: str, seed: str, seconds: float) -> str:
     """Return what a program prints that is given a seed and seconds of CPU time."""
     environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"}
     most = int(seconds) + MORE_SECONDS
@@ -226,27 +250,42 @@ def said(folder: str, code: str, seed: str, seconds: float) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print what each side finds, and at the end who finds what."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.proof")
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds of CPU time for each fault and side")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--mutants", type=int, default=0)
-    parser.add_argument("--reverts", action="store_true")
+    parser.add_argument("--mutants", type=int, default=0, help="so many drawn faults")
+    parser.add_argument("--reverts", action="store_true", help="the known faults")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=[*SIDES])
+    parser.add_argument("--kept", type=Path, help="a file with what was said, which is not measured again")
     given = parser.parse_args()
+    said: dict[str, dict[str, str]] = {}
+    if given.kept and given.kept.exists():
+        said = json.loads(given.kept.read_text(encoding="utf-8"))
     faults = [*(known() if given.reverts else ()), *mutants(given.seed, given.mutants)]
-    by: dict[tuple[bool, bool], list[str]] = {}
     for name, changes in faults:
         with changed(changes) as folder:
-            sides = [said(folder, code, given.seed, given.seconds) for code in (_OURS, _THEIRS)]
-        ours, theirs = (not side.startswith("not ") for side in sides)
-        by.setdefault((ours, theirs), []).append(name)
-        sys.stdout.write(f"{name}\n  simulator  {sides[0]}\n  crossing   {sides[1]}\n")
-        sys.stdout.flush()
-    for (ours, theirs), names in sorted(by.items(), reverse=True):
-        who = {(True, True): "both", (True, False): "only the simulator", (False, True): "only the crossing"}
-        sys.stdout.write(
-            f"{who.get((ours, theirs), 'neither')} finds {len(names)} of {len(faults)}: {'; '.join(names)}\n"
-        )
+            for side in given.sides:
+                if side not in said.setdefault(name, {}):
+                    said[name][side] = asked(folder, SIDES[side], given.seed, given.seconds)
+                    sys.stdout.write(f"{name}\n  {side:10}{said[name][side]}\n")
+                    sys.stdout.flush()
+        if given.kept:
+            given.kept.write_text(json.dumps(said, indent=1), encoding="utf-8")
+    sys.stdout.write(table({name: said[name] for name, _ in faults}))
+
+
+def table(said: Mapping[str, Mapping[str, str]]) -> str:
+    """Return which faults are found by the same sides, those that the most find first."""
+    by: dict[tuple[str, ...], list[str]] = {}
+    for name, sides in said.items():
+        finders = tuple(side for side, what in sides.items() if not what.startswith("not "))
+        by.setdefault(finders, []).append(name)
+    groups = sorted(by.items(), key=lambda each: (-len(each[0]), each[0]))
+    return "".join(
+        f"{len(names)} of {len(said)} are found by {', '.join(finders) or 'nobody'}: {'; '.join(names)}\n"
+        for finders, names in groups
+    )
 
 
 if __name__ == "__main__":
