@@ -9,10 +9,13 @@ not drop it for a visit in which it had begun; where all items of a map that kee
 an edge for failures raised then, the items stay settled; a tool that began without an approval needs none in that
 visit; an answer stays known by the words of its question, also if these come back in a later deployment; a message that
 tells the end of a child run only says where to look, and can come before that end; after it was stopped with its
-parent, the child is waited for again.
+parent, the child is waited for again; after a failure that passes, a graph is tried again only by a retry of its own;
+a call of a tool that is gone, which a person says is to be made again, begins, and the model is told that it was not
+made.
 
-It is more lenient than the rules in two places: where the program has a budget, any turn of an agent may wait for room
-in it; and what a stop, or a reached limit of costs, may cut is left to the ledger.
+It is more lenient than the rules in three places: where the program has a budget, any turn of an agent may wait for
+room in it; what a stop, or a reached limit of costs, may cut is left to the ledger; and of several children the end of
+a later one may be recorded without a wait.
 
 What it is for
     `Model(program)` is a run that follows a history. `take(row)` asks whether this next step is allowed, and takes it;

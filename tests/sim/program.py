@@ -594,7 +594,7 @@ class Draw:
             first = draw.randint(1, 12)
             events = [Event(first + after, "crash") for after in range(3)]
         visits = 25 if taste.is_chat else self.one(2, 3, 6, 12, 12, 12 if "start" in taste.ops else 25)
-        spending = self.one(0, 1, 1, 1, 2, 4), self.one(0, 2, 2, 2, 5), self.one("wait", "wait", "ask")
+        spending = *self.one((1, 0), (2, 0), (4, 0), (1, 2), (2, 5), (0, 2), (0, 5)), self.one("wait", "wait", "ask")
         return Program(
             graph, () if taste.is_chat else begins, visits, self.one(0, 1, 3) + 3 * (visits <= 3),
             tuple(sorted(events, key=lambda event: event.at)), draw.randint(0, 99), *(spending if taste.spends else ()),

@@ -14,7 +14,9 @@ Invariants
       asked, time goes on.
     - A deployment is the code of each later process. The model hears of it before the first step of such a process.
     - The log of each child run that is still there has a model of its own. What happens from outside happens to the
-      first run alone.
+      first run alone; but once a stop of it is acknowledged, no run begins below it, and none waits.
+    - If no process was lost, and no arm cancelled, every act is in the log: nothing is paid twice, or unseen.
+    - The state of a conversation is its agent's, and not compared: its steps are.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ MOST_ROUNDS: Final = 2000
 """How often the run may rest in memory before it ends: some eight times for each of a hundred visits, and more."""
 ROUNDS: Final = 100
 """How often it may rest in a file before it is cancelled."""
+LAGS: Final = (1, 1, 4, 12)
+"""How many turns of the event loop an act takes: with more of them, more acts are in flight at once."""
 AWAKE_SECONDS: Final = 1.0
 """How long a process that stalled goes on at least."""
 
@@ -138,6 +142,7 @@ class Running:
         crashes = [event.at for event in program.events if event.what == "crash"]
         drawn: Mapping[int, Loss] = {at: self.random.choice(self.place.losses) for at in crashes}
         self.world = World({**(drawn if losses is None else losses)}, self.wrote, self.place.drives)
+        self.world.lag = LAGS[program.order % len(LAGS)]
         self.stops = [event for event in program.events if event.what in ("stop", "cancel")]
         self.prunes = [event.at for event in program.events if event.what == "prune"]
         self.deploys = [event for event in program.events if event.what == "deploy"]

@@ -357,6 +357,7 @@ class World:
         losses: At which write a process is lost, and how.
         wrote: What is called at each write, with its process.
         drives: Whether a process that has stalled has the claim on the run.
+        lag: How many turns of the event loop an act takes.
         writes: How many writes were made.
         acts: How often each call acted, by the path of its node, the visit, and the number of the operation.
         lost: How many processes were lost.
@@ -370,6 +371,7 @@ class World:
     losses: dict[int, Loss]
     wrote: Callable[[Process], None]
     drives: Callable[[Process], bool]
+    lag: int = 1
     writes: int = 0
     acts: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -407,7 +409,8 @@ class World:
 
     async def act(self, key: str) -> str:
         """Act, unless the process is dead, or has stalled and lost its run: its lease would have told it to stop."""
-        await asyncio.sleep(0)
+        for _ in range(self.lag):
+            await asyncio.sleep(0)
         process = HERE.get()
         await process.awake.wait()
         if process.is_dead or (process.has_stalled and not self.drives(process)):
