@@ -551,8 +551,8 @@ class Draw:
         )
         has = {*self.some(self.one(0, 1, 2, 2, 3), "forks", "graphs", "maps", "fails")}
         outside = self.some(self.one(1, 1, 2), "crash", "crash", "deploy", "deploy", "stop", "cancel")
-        if "start" in ops:  # what has finished is removed once the process is lost that waited for it
-            outside = self.one(outside, ["stop"], ["prune", "crash"])
+        if "start" in ops:
+            outside = self.one(outside, ["stop"], ["prune"])
         if "once" in ops and "graphs" in has:  # a graph is not tried again after an effect
             has.add("fails")
         spends = "talk" in ops and self.chance(0.5)
@@ -601,8 +601,10 @@ class Draw:
         )  # fmt: skip
 
     def event(self, taste: Taste) -> tuple[Event, ...]:
-        """Return what happens from outside; a deployment most often with the end of the process that had other code."""
+        """Return what happens from outside; with a deployment or a prune most often the end of a process, too."""
         at, what = self.random.randint(1, self.one(6, 12, 25)), self.one(*taste.outside)
+        if what == "prune" and self.chance(0.7):
+            return Event(at, what), Event(at + self.random.randint(0, 6), "crash")
         if what != "deploy":
             return (Event(at, what),)
         crash = (Event(at, "crash"),) if self.chance(0.5) else ()
